@@ -1,0 +1,163 @@
+#include "config.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int
+file_map(const char *path, struct mapped *m, struct err *err)
+{
+	struct stat st;
+	void *data;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(err, errno, "%s: cannot open", path);
+	if (fstat(fd, &st) != 0) {
+		err_errno(err, errno, "%s: cannot look at", path);
+		goto fail;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		err_set(err, "%s: is not a regular file", path);
+		goto fail;
+	}
+	if (st.st_size == 0) {
+		err_set(err, "%s: is empty", path);
+		goto fail;
+	}
+	if ((uint64_t)st.st_size > SIZE_MAX) {
+		err_set(err, "%s: is larger than this machine's address space", path);
+		goto fail;
+	}
+	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (data == MAP_FAILED) {
+		err_errno(err, errno, "%s: cannot map", path);
+		goto fail;
+	}
+	close(fd);
+	*m = (struct mapped){data, (size_t)st.st_size};
+	return 0;
+fail:
+	close(fd);
+	return -1;
+}
+
+void
+file_unmap(struct mapped *m)
+{
+	if (m->data != NULL)
+		munmap((void *)(uintptr_t)m->data, m->len);
+	*m = (struct mapped){0};
+}
+
+int
+file_read(const char *path, struct buf *b, struct err *err)
+{
+	uint8_t chunk[16384];
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(err, errno, "%s: cannot open", path);
+	while ((n = read(fd, chunk, sizeof chunk)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			err_errno(err, errno, "%s: cannot read", path);
+			close(fd);
+			return -1;
+		}
+		if (buf_append(b, chunk, (size_t)n) != 0) {
+			close(fd);
+			return err_set(err, "%s: is larger than %zu bytes", path, b->max);
+		}
+	}
+	close(fd);
+	return 0;
+}
+
+static int
+write_all(int fd, const uint8_t *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static void
+sync_parent(const char *path)
+{
+	char dir[4096];
+	const char *slash = strrchr(path, '/');
+	int fd;
+
+	if (slash == NULL)
+		snprintf(dir, sizeof dir, ".");
+	else
+		snprintf(dir, sizeof dir, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+}
+
+int
+file_write(const char *path, const void *data, size_t len, unsigned mode, struct err *err)
+{
+	char tmp[4096];
+	int fd;
+
+	if ((size_t)snprintf(tmp, sizeof tmp, "%s.XXXXXX", path) >= sizeof tmp)
+		return err_set(err, "%s: the path is too long", path);
+	fd = mkostemp(tmp, O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(err, errno, "%s: cannot make a file beside it", path);
+	if (fchmod(fd, mode) != 0 || write_all(fd, data, len) != 0 || fsync(fd) != 0) {
+		err_errno(err, errno, "%s: cannot write", path);
+		close(fd);
+		unlink(tmp);
+		return -1;
+	}
+	close(fd);
+	if (rename(tmp, path) != 0) {
+		err_errno(err, errno, "%s: cannot replace", path);
+		unlink(tmp);
+		return -1;
+	}
+	sync_parent(path);
+	return 0;
+}
+
+int
+file_mkdirs(const char *path, unsigned mode, struct err *err)
+{
+	char part[4096];
+	size_t len = strlen(path);
+
+	if (len == 0 || len >= sizeof part)
+		return err_set(err, "'%s': not a usable folder name", path);
+	for (size_t i = 1; i <= len; i++) {
+		if (path[i] != '/' && path[i] != '\0')
+			continue;
+		memcpy(part, path, i);
+		part[i] = '\0';
+		if (mkdir(part, path[i] == '\0' ? (mode_t)mode : 0755) != 0 && errno != EEXIST)
+			return err_errno(err, errno, "%s: cannot make the folder", part);
+	}
+	return 0;
+}

@@ -1,0 +1,27 @@
+/* Files: mapped for reading, read whole with a bound, written so that a crash leaves the old or the
+ * new content and never a half. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct mapped {
+	const uint8_t *data;
+	size_t len;
+};
+
+/* Maps a regular file read-only. An empty file is an error. Errors name the path. */
+int file_map(const char *path, struct mapped *m, struct err *err);
+void file_unmap(struct mapped *m);
+
+/* Appends the whole file to b; more than b->max bytes is an error. */
+int file_read(const char *path, struct buf *b, struct err *err);
+
+/* Writes a temporary file beside it, syncs it, renames it over path, syncs the folder. */
+int file_write(const char *path, const void *data, size_t len, unsigned mode, struct err *err);
+
+/* Makes a folder and its parents (mode 0755, the last one `mode`); one that is there is fine. */
+int file_mkdirs(const char *path, unsigned mode, struct err *err);
+
+#endif

@@ -1,0 +1,1 @@
+# What client/ builds and what tests it.

@@ -1,0 +1,51 @@
+/* shoald's configuration: built-in values, then the file (INI, see shoald.conf(5)), then long
+ * options. Each key of the file is also an option with '-' for '_'. One table says name, type,
+ * range, help. */
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define CONFIG_MAX_SHARES 64
+
+struct config {
+	char name[64];        /* "": from the key */
+	char state_dir[4096]; /* /var/lib/shoal, or $XDG_STATE_HOME/shoal when not root */
+	char socket[100];     /* unix socket of the API; /run/shoal/shoald.sock or
+				 $XDG_RUNTIME_DIR/shoal/shoald.sock */
+	char http[128];       /* "127.0.0.1:8642"; "" or "off": no TCP */
+	char listen[128];     /* peers: "[::]:8643" */
+	char advertise[128];  /* address put into invites; "": found out */
+	char model[4096];     /* coordinator: the model to serve; "": none yet */
+	float shares[CONFIG_MAX_SHARES]; /* in order: the coordinator, then members as they joined;
+					    0 of them: equal */
+	uint32_t n_shares;
+	uint32_t peers;  /* members the plan waits for, coordinator included; 0: all that are paired
+			  */
+	char payload[8]; /* f32, f16, q8 */
+	char kv[8];      /* f32, f16 */
+	uint32_t context;    /* per session; 0: the model's, at most 4096 */
+	uint32_t parallel;   /* sessions at once: 4 */
+	uint32_t batch;      /* rows in a step: 64 */
+	uint32_t queue;      /* requests that may wait: 64 */
+	uint32_t threads;    /* 0: one per CPU */
+	char cpu[16];        /* "": the best kernels */
+	char log_level[8];   /* error warning info debug */
+	char api_keys[4096]; /* a file of keys, one a line; needed when http is not on loopback */
+};
+
+/* Fills c from argv. Returns 0, 1 when all was said already (--help, --version; exit 0), -1 on an
+ * error (exit 78). print: --check-config was given. */
+int config_load(struct config *c, int argc, char **argv, bool *check_only, struct err *err);
+
+/* The effective values in the file's own form. */
+void config_print(const struct config *c, FILE *out);
+
+/* "host:port", "[v6]:port" to parts. */
+int config_address(const char *text, char *host, size_t host_size, uint16_t *port, struct err *err);
+
+#endif

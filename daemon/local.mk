@@ -1,0 +1,1 @@
+# What daemon/ builds and what tests it.

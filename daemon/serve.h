@@ -1,0 +1,46 @@
+/* What this daemon serves: the model, its plan over the swarm, the engine that runs it. The API
+ * sits on this and knows nothing of plans. Main thread.
+ *
+ * Coordinator: idle -> hashing -> preparing (members fetch slices) -> linking -> serving; a lost
+ * member:
+ * -> waiting, and again from preparing when it is back. Member: follows what the coordinator says.
+ */
+#ifndef DAEMON_SERVE_H
+#define DAEMON_SERVE_H
+
+#include "daemon/engine.h"
+#include "daemon/swarm.h"
+#include "model/chat.h"
+
+#include <jansson.h>
+
+struct serve;
+
+struct serve *serve_new(uv_loop_t *loop, const struct config *c, struct state *s, struct err *err);
+struct swarm *serve_swarm(struct serve *s);
+void serve_close(struct serve *s, void (*done)(void *arg),
+	void *arg); /* finishes cleanly; then serve_free */
+void serve_free(struct serve *s);
+
+/* Serves another model (coordinator). Refused with a reason at once when the file is not usable;
+ * else the change goes on and serve_status tells how far it is. */
+int serve_load(struct serve *s, const char *path, struct err *err);
+
+/* The model that is served, or NULL with *why in words ("waiting for pi-kitchen", "no model is
+ * loaded: ..."). */
+struct served_model {
+	const char *id; /* file name without .gguf: what the API calls it */
+	const struct tokenizer *tokenizer;
+	enum chat_family chat;
+	struct model_shape shape;
+	uint32_t context;
+	struct engine *engine;
+	uint64_t created; /* unix seconds */
+};
+const struct served_model *serve_model(struct serve *s, struct err *why);
+
+/* For `shoal status`: model, state in words, epoch, peers with their slices, progress, figures. New
+ * reference. */
+json_t *serve_status(struct serve *s);
+
+#endif

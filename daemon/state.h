@@ -1,0 +1,58 @@
+/* What a daemon keeps on disk: its identity (mode 0600), the peers it trusts, who its coordinator
+ * is, open invites (so that a restart does not void them), the model it served. Every change is
+ * written whole. */
+#ifndef DAEMON_STATE_H
+#define DAEMON_STATE_H
+
+#include "base/err.h"
+#include "proto/invite.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STATE_MAX_PEERS   63
+#define STATE_MAX_INVITES 32
+
+struct known_peer {
+	uint8_t key[32];
+	char name[PEER_NAME];
+	char address[280]; /* "host:port" to dial, "" when it dials us */
+	uint64_t joined;   /* unix seconds; the order of ranks */
+};
+
+struct open_invite {
+	uint8_t secret[INVITE_SECRET];
+	uint64_t expires; /* unix seconds */
+};
+
+struct state {
+	char dir[4096];
+	uint8_t secret[32], public[32];
+	char name[PEER_NAME];
+	bool is_member;                /* joined another's swarm; coordinator[0] is whom to dial */
+	struct known_peer coordinator; /* when is_member */
+	struct known_peer peers[STATE_MAX_PEERS]; /* members of ours */
+	uint32_t n_peers;
+	struct open_invite invites[STATE_MAX_INVITES];
+	uint32_t n_invites;
+	char model[4096];
+	int lock_fd;
+};
+
+/* Opens (makes at first) a state directory, takes its lock (a second daemon on it is refused). */
+int state_open(struct state *s, const char *dir, const char *name, struct err *err);
+void state_close(struct state *s);
+int state_save(const struct state *s, struct err *err);
+
+struct known_peer *state_find_peer(struct state *s, const uint8_t key[32]);
+int state_add_peer(struct state *s, const struct known_peer *p, struct err *err); /* saved */
+int state_remove_peer(struct state *s, const uint8_t key[32], struct err *err);   /* saved */
+int state_add_invite(struct state *s, const uint8_t secret[INVITE_SECRET], uint64_t expires,
+	uint64_t now, struct err *err);
+/* Finds an invite by its id; used and expired ones are told apart in the message. */
+const struct open_invite *state_find_invite(
+	struct state *s, const uint8_t id[8], uint64_t now, struct err *err);
+int state_use_invite(
+	struct state *s, const uint8_t id[8], struct err *err); /* single use: gone, saved */
+
+#endif

@@ -1,0 +1,61 @@
+/* Membership: who belongs to the swarm and who is here. Pairing by invite, control links both ways,
+ * redialling with growing pauses, heartbeats. What peers compute together is the plan's matter
+ * (daemon/plan_run.h), which hears of every coming and going here. Main thread. */
+#ifndef DAEMON_SWARM_H
+#define DAEMON_SWARM_H
+
+#include "daemon/config.h"
+#include "daemon/link.h"
+#include "daemon/state.h"
+#include "proto/control.h"
+
+struct swarm;
+
+struct swarm_peer { /* as others may see it; owned by the swarm */
+	const struct known_peer *known;
+	struct link *control; /* NULL: away */
+	char software[32], cpu[64], kernels[16], role[16];
+	uint32_t threads;
+	uint64_t memory;
+	double rtt_ms; /* of heartbeats; 0: not measured yet */
+};
+
+struct swarm_events {
+	/* A control link is open and `about` has been exchanged, or is gone. */
+	void (*on_peer_up)(void *arg, struct swarm_peer *p);
+	void (*on_peer_down)(void *arg, struct swarm_peer *p, const char *why);
+	/* A control message that is none of membership's own. -1 closes the link. */
+	int (*on_control)(
+		void *arg, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);
+	/* A tensor or bulk link of a known peer has come in (coordinator): give it its events. */
+	int (*on_link)(void *arg, struct swarm_peer *p, struct link *l,
+		const struct link_events **ev, void **ev_arg, size_t *max_message, struct err *err);
+};
+
+struct swarm *swarm_new(uv_loop_t *loop, const struct config *c, struct state *s,
+	const struct swarm_events *ev, void *arg, struct err *err);
+void swarm_close(struct swarm *s); /* closes listener and links; free after the loop has ended */
+void swarm_free(struct swarm *s);
+
+bool swarm_is_member(const struct swarm *s);
+uint32_t swarm_peers(const struct swarm *s,
+	struct swarm_peer *const **peers); /* of a coordinator: its members by
+					    * rank; of a member: the coordinator */
+uint16_t swarm_port(const struct swarm *s);
+
+/* Makes an invite that is good for `seconds`. */
+int swarm_invite(struct swarm *s, uint32_t seconds, char code[INVITE_TEXT], struct err *err);
+/* Dials the code's address and pairs; done is called once, with NULL or what went wrong in words
+ * for the person who typed the code. Refused for a coordinator that has members. */
+int swarm_join(struct swarm *s, const char *code, void (*done)(void *arg, const char *trouble),
+	void *arg, struct err *err);
+/* A member takes its leave (coordinator forgets it), or a coordinator removes a member by name. */
+int swarm_leave(struct swarm *s, struct err *err);
+int swarm_remove(struct swarm *s, const char *name, struct err *err);
+
+int swarm_send(struct swarm_peer *p, Shoal__Envelope *e);
+/* A member dials another link (tensor, bulk) to its coordinator. */
+struct link *swarm_dial(struct swarm *s, enum link_purpose purpose, size_t max_message,
+	const struct link_events *ev, void *arg);
+
+#endif

@@ -1,0 +1,1 @@
+# What deploy/ builds and what tests it.

@@ -1,0 +1,110 @@
+/* Numbers in, numbers out. A table of functions for one instruction set; plain C is the meaning of
+ * right, and every set gives the same bits (see "Arithmetic").
+ *
+ * Arithmetic. Activations that meet quantised weights are quantised once per norm output to int8 in
+ * blocks of 32 with a float32 scale d = max|x| / 127 (round half to even of x * (1/d), d kept in
+ * float32) and the int32 sum of each block. A quantised dot product is, over the blocks in order,
+ *     f = fma(d_w * d_a, (float)integer_sum, f)
+ * with the integer sum exact and d_w * d_a rounded once. Float formats (F32, F16, BF16) accumulate
+ * in 8 lanes, lane j taking the k with k % 8 == j in order by fma, joined as
+ * ((0+4)+(2+6)) + ((1+5)+(3+7)). Nothing else may contract or reassociate. exp is our own
+ * polynomial in a fixed order of fma (kernels/exp.h), so softmax and silu obey the same rule. */
+#ifndef KERNELS_KERNELS_H
+#define KERNELS_KERNELS_H
+
+#include "kernels/dtype.h"
+#include "kernels/pool.h"
+
+#include <stdbool.h>
+
+/* A matrix of weights: row r is dtype_row_bytes(dtype, cols) bytes at data + r * stride. A column
+ * slice is a view with a larger stride. Not owned. */
+struct matrix {
+	uint32_t dtype;
+	uint32_t rows;
+	uint32_t cols;
+	size_t stride;
+	const uint8_t *data; /* NULL: there is no such tensor */
+};
+
+/* Rows of activations, ready to be multiplied: the floats, and (when quantised) the int8 form. */
+struct act {
+	uint32_t rows, cols;
+	const float *f; /* [rows][cols], not owned */
+	int8_t *q;      /* [rows][cols padded to 32, zeros] */
+	float *d;       /* [rows][blocks] scale of each block of 32 */
+	int32_t *sum;   /* [rows][blocks] sum of the q of each block */
+	uint32_t max_rows, max_cols;
+};
+
+/* Room for activations of up to max_rows x max_cols. */
+int act_init(struct act *a, uint32_t max_rows, uint32_t max_cols, struct err *err);
+void act_deinit(struct act *a);
+size_t act_bytes(uint32_t max_rows, uint32_t max_cols); /* what act_init allocates */
+
+/* KV cache of one layer, slice and session slot: kv_heads x context x head_dim of K, then V, in
+ * float32 or float16, position-major within a head. */
+enum kv_type { KV_F32 = 0, KV_F16 = 1 };
+
+struct attention {
+	uint32_t heads; /* query heads of the slice; a multiple of kv_heads */
+	uint32_t kv_heads;
+	uint32_t head_dim;
+	uint32_t context; /* positions a head has room for */
+	float scale;      /* usually 1/sqrt(head_dim) */
+	enum kv_type type;
+};
+
+struct kernels {
+	const char *name; /* "plain", "avx2", ... */
+	uint32_t features;
+
+	/* Quantises rows [r0, r1) of a->f (a->rows, a->cols and a->f are set) into a->q, a->d,
+	 * a->sum. */
+	void (*quantize)(struct act *a, uint32_t r0, uint32_t r1);
+
+	/* out[c * out_stride + r] = row r of w times row c of x, for r in [r0, r1) and c in
+	 * [0, x->rows). NULL for types that are not computed. Quantised types read x->q, others
+	 * x->f. */
+	void (*matmul[DTYPE_COUNT])(const struct matrix *w, uint32_t r0, uint32_t r1,
+		const struct act *x, float *out, size_t out_stride);
+
+	/* out[i] = x[i] / sqrt(mean(x^2) + eps) * w[i]; out may be x. */
+	void (*rmsnorm)(float *out, const float *x, const float *w, uint32_t n, float eps);
+	/* x[i] += y[i] */
+	void (*add)(float *x, const float *y, uint32_t n);
+	/* gate[i] = silu(gate[i]) * up[i] */
+	void (*silu_mul)(float *gate, const float *up, uint32_t n);
+	/* Rotates pairs of one head vector: cos and sin hold n/2 values each. interleaved: pairs
+	 * are (2i, 2i+1) (llama, "norm"); otherwise (i, i + n/2) (qwen, "neox"). */
+	void (*rope)(float *x, const float *cos, const float *sin, uint32_t n, bool interleaved);
+	/* Stores n floats as KV of the type. */
+	void (*kv_store)(enum kv_type type, void *dst, const float *src, uint32_t n);
+	/* One row: out[heads][head_dim] from q[heads][head_dim] over positions [0, n) of KV head h
+	 * in [h0, h1) (all its query heads in one pass). k, v: base of the slot's layer cache. */
+	void (*attend)(const struct attention *a, const float *q, const void *k, const void *v,
+		uint32_t n, uint32_t h0, uint32_t h1, float *out);
+};
+
+/* Fills k for the best set that `features` (a mask of enum cpu_feature) allows. */
+void kernels_init(struct kernels *k, uint32_t features);
+
+/* The sets that can be forced by name on this machine, best first, NULL at the end. */
+const char *const *kernels_names(void);
+
+/* Over the pool: quantises when w needs it is NOT done here: call act_prepare once per norm output.
+ * act_prepare sets a->f/rows/cols and quantises when `quantised`. */
+void act_prepare(const struct kernels *k, struct pool *p, struct act *a, const float *f,
+	uint32_t rows, uint32_t cols, bool quantised);
+bool dtype_quantised(uint32_t dtype); /* reads the int8 form of the activations */
+
+/* Several matrices with the same input in one phase (Q, K and V; gate and up). */
+struct matmul_job {
+	const struct matrix *w;
+	float *out;
+	size_t out_stride; /* floats from one activation row's result to the next */
+};
+void matmul_run(const struct kernels *k, struct pool *p, const struct matmul_job *jobs,
+	uint32_t n_jobs, const struct act *x);
+
+#endif

@@ -1,0 +1,1 @@
+# What kernels/ builds and what tests it.

@@ -1,0 +1,51 @@
+/* The forward pass of one peer: its slice of every layer, for a batch of rows of one or many
+ * sessions. All buffers are allocated by forward_new; a step allocates nothing. */
+#ifndef MODEL_FORWARD_H
+#define MODEL_FORWARD_H
+
+#include "kernels/kernels.h"
+#include "kernels/pool.h"
+#include "model/collective.h"
+#include "model/weights.h"
+
+/* One row of a step: a token of the session in KV slot `slot` at position `pos`. Rows of one slot
+ * come in order of position, and positions continue what the slot holds (or overwrite from pos on).
+ */
+struct step_row {
+	uint32_t slot;
+	uint32_t pos;
+	uint32_t flags;
+};
+#define STEP_LOGITS 1u /* this row's logits are wanted */
+
+struct forward_config {
+	const struct model_shape *shape;
+	const struct slice *slice;
+	struct weight_source *weights; /* not owned */
+	struct collective *collective; /* NULL: the slice is the whole model */
+	const struct kernels *kernels;
+	struct pool *pool;
+	uint32_t max_rows; /* rows in a step, at most */
+	uint32_t slots;    /* sessions that can be held at once */
+	uint32_t context;  /* positions of each slot */
+	enum kv_type kv;
+};
+
+struct forward;
+
+struct forward *forward_new(const struct forward_config *c, struct err *err);
+void forward_free(struct forward *f);
+size_t forward_bytes(const struct forward_config *c); /* what forward_new would allocate */
+
+/* out[n][embd]: the embeddings of n tokens, in float32. Needs UNIT_EMBED. -1: an id out of range.
+ */
+int forward_embed(
+	struct forward *f, const uint32_t *tokens, uint32_t n, float *out, struct err *err);
+
+/* Computes n rows. x[n][embd] is the input (embeddings) and is overwritten. *logits receives a
+ * pointer, good until the next step, to [rows with STEP_LOGITS][slice.vocab] float32: this slice's
+ * part of the vocabulary, rows in order. */
+int forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *x,
+	const float **logits, struct err *err);
+
+#endif

@@ -1,0 +1,51 @@
+/* A model in this process: file, tokenizer, weights, forward pass, threads. What `shoal run` uses
+ * when no daemon is there, and bench, perplexity and the tests. */
+#ifndef MODEL_GENERATE_H
+#define MODEL_GENERATE_H
+
+#include "model/chat.h"
+#include "model/forward.h"
+#include "model/session.h"
+
+struct local_options {
+	unsigned threads;  /* 0: one per CPU */
+	uint32_t context;  /* 0: the model's, at most 4096 */
+	uint32_t max_rows; /* rows in a step; 0: 64 */
+	uint32_t slots;    /* 0: 1 */
+	enum kv_type kv;
+	const char *cpu; /* NULL: the best set */
+};
+
+struct local {
+	struct gguf *gguf;
+	struct model_shape shape;
+	struct slice slice;
+	struct tokenizer *tokenizer; /* NULL when the file has none and it is not demanded */
+	enum chat_family chat;
+	struct kernels kernels;
+	struct pool *pool;
+	struct weight_source *weights;
+	struct forward *forward;
+	struct local_options opt;
+	float *x; /* [max_rows][embd] */
+};
+
+int local_open(struct local *l, const char *path, const struct local_options *opt, struct err *err);
+void local_close(struct local *l);
+
+/* Puts ids at positions [pos, pos + n) of a slot, in chunks of max_rows. logits: NULL, or receives
+ * a pointer to the logits after the last one ([vocab], good until the next call). */
+int local_eval(struct local *l, uint32_t slot, const uint32_t *ids, size_t n, uint32_t pos,
+	const float **logits, struct err *err);
+
+struct local_stats {
+	uint32_t prompt_tokens, new_tokens;
+	double prompt_seconds, new_seconds;
+};
+
+/* Runs a session to its end in slot 0, giving each piece of text to `emit` (nonzero ends it). */
+int local_generate(struct local *l, struct session *s,
+	int (*emit)(void *arg, const char *text, size_t n), void *arg, struct local_stats *stats,
+	struct err *err);
+
+#endif

@@ -1,0 +1,1 @@
+# What model/ builds and what tests it.

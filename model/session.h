@@ -1,0 +1,44 @@
+/* One generation, without the computing: its token ids, its sampler, its text. Whoever computes
+ * feeds in logits and gets text out; used by the daemon for many sessions and by the command for
+ * one. */
+#ifndef MODEL_SESSION_H
+#define MODEL_SESSION_H
+
+#include "base/buf.h"
+#include "model/sampler.h"
+#include "model/tokenizer.h"
+
+#define SESSION_MAX_STOPS 16
+
+enum session_end { SESSION_RUNNING, SESSION_STOP, SESSION_LENGTH, SESSION_CONTEXT };
+
+struct session_params {
+	struct sampler_params sampler;
+	uint32_t max_tokens;      /* new tokens at most; UINT32_MAX: as the context allows */
+	uint32_t context;         /* positions there are */
+	const char *const *stops; /* texts that end it; never part of the output. Copied. */
+	uint32_t n_stops;
+	bool ignore_end; /* generate past end tokens (bench) */
+	bool special;    /* spell special tokens out */
+};
+
+struct session;
+
+/* prompt: copied. Refuses an empty prompt and one that leaves no room in the context, with numbers.
+ */
+struct session *session_new(const struct tokenizer *t, const struct session_params *p,
+	const uint32_t *prompt, size_t n_prompt, struct err *err);
+void session_free(struct session *s);
+
+/* All ids so far, prompt first. */
+const uint32_t *session_ids(const struct session *s, size_t *n);
+size_t session_n_prompt(const struct session *s);
+
+/* Takes the logits[vocab] after the last id (overwrites them), picks the next token, appends text
+ * that may be shown now to `text` (a stop text's beginning is held back until it is decided), and
+ * says whether the generation goes on. */
+enum session_end session_next(struct session *s, float *logits, struct buf *text);
+uint32_t session_last(const struct session *s);   /* the token picked last */
+const char *session_end_name(enum session_end e); /* "stop", "length" as the API says */
+
+#endif

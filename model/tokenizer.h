@@ -1,0 +1,60 @@
+/* Text to token ids and back, as a GGUF file's tokenizer.ggml.* keys say: SentencePiece-style BPE
+ * ("llama"), byte-level BPE ("gpt2") with the pre-splitting pattern that tokenizer.ggml.pre names.
+ */
+#ifndef MODEL_TOKENIZER_H
+#define MODEL_TOKENIZER_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "model/gguf.h"
+
+struct tokenizer;
+
+/* g may be closed afterwards: everything needed is copied. */
+struct tokenizer *tokenizer_new(const struct gguf *g, struct err *err);
+void tokenizer_free(struct tokenizer *t);
+
+#define TOKENIZE_SPECIAL 1u /* spellings of special tokens in the text become those tokens */
+#define TOKENIZE_BOS     2u /* add BOS/EOS where the model's keys say so */
+
+struct token_list {
+	uint32_t *ids;
+	size_t n, cap;
+};
+void token_list_free(struct token_list *l);
+int token_list_add(struct token_list *l, uint32_t id);
+
+/* Appends the ids of text (any bytes; invalid UTF-8 is met by byte tokens) to out. Time grows as
+ * n log n with the text. -1 only when memory is short or the text is longer than 256 MiB. */
+int tokenize(const struct tokenizer *t, const char *text, size_t len, unsigned flags,
+	struct token_list *out, struct err *err);
+
+/* Appends the bytes of one token. special: spell special tokens out, else they are empty. first:
+ * drop the leading space that SentencePiece adds. */
+int token_bytes(const struct tokenizer *t, uint32_t id, bool special, bool first, struct buf *out);
+
+/* Streams text in whole UTF-8 characters. */
+struct detok {
+	const struct tokenizer *t;
+	bool special, started;
+	uint8_t pending[4]; /* the begin of a character that is not whole yet */
+	uint8_t n_pending;
+};
+void detok_init(struct detok *d, const struct tokenizer *t, bool special);
+/* Appends what can be said after this token. Bytes that can never become a character turn to
+ * U+FFFD. */
+int detok_push(struct detok *d, uint32_t id, struct buf *out);
+int detok_finish(struct detok *d, struct buf *out); /* a character cut off at the end: U+FFFD */
+
+uint32_t tokenizer_size(const struct tokenizer *t);
+#define TOKEN_NONE UINT32_MAX
+uint32_t tokenizer_bos(const struct tokenizer *t); /* TOKEN_NONE where there is none */
+uint32_t tokenizer_eos(const struct tokenizer *t);
+bool tokenizer_is_end(
+	const struct tokenizer *t, uint32_t id); /* EOS, EOT, EOM, <|im_end|> and their kin */
+bool tokenizer_adds_bos(const struct tokenizer *t);
+uint32_t tokenizer_find(
+	const struct tokenizer *t, const char *text);  /* id of a token's exact spelling */
+const char *tokenizer_kind(const struct tokenizer *t); /* "spm", "bpe (llama-bpe)" */
+
+#endif

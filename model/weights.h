@@ -1,0 +1,60 @@
+/* Where the forward pass gets its weights. A unit is the smallest piece that is loaded and dropped
+ * as one; a source hands out the slice of it that this peer computes. A single device, a shard on
+ * disk, a streaming window differ only in the source. */
+#ifndef MODEL_WEIGHTS_H
+#define MODEL_WEIGHTS_H
+
+#include "base/err.h"
+#include "kernels/kernels.h"
+#include "model/shape.h"
+#include "model/slice.h"
+
+enum unit_kind { UNIT_EMBED, UNIT_ATTN, UNIT_FFN, UNIT_HEAD, UNIT_KINDS };
+
+/* The tensors of all units. Shapes as the slice has them: rows x cols. */
+enum tensor_role {
+	TENSOR_EMBED,     /* vocab x embd (whole; only where the embedding is computed) */
+	TENSOR_ATTN_NORM, /* 1 x embd, float32 */
+	TENSOR_Q,         /* heads*head_dim x embd */
+	TENSOR_K,         /* kv_heads*head_dim x embd */
+	TENSOR_V,         /* kv_heads*head_dim x embd */
+	TENSOR_Q_BIAS,    /* 1 x heads*head_dim, float32 */
+	TENSOR_K_BIAS,
+	TENSOR_V_BIAS,
+	TENSOR_Q_NORM, /* 1 x head_dim, float32 */
+	TENSOR_K_NORM,
+	TENSOR_O,          /* embd x heads*head_dim (columns of the slice) */
+	TENSOR_FFN_NORM,   /* 1 x embd, float32 */
+	TENSOR_GATE,       /* ffn x embd */
+	TENSOR_UP,         /* ffn x embd */
+	TENSOR_DOWN,       /* embd x ffn (columns of the slice) */
+	TENSOR_OUT_NORM,   /* 1 x embd, float32 */
+	TENSOR_OUT,        /* vocab x embd */
+	TENSOR_ROPE_FREQS, /* 1 x rope_dim/2, float32: factors; in UNIT_ATTN of layer 0 */
+	TENSOR_ROLES
+};
+
+struct unit {
+	struct matrix t[TENSOR_ROLES]; /* those of the unit; .data NULL where the model has none */
+};
+
+/* Interface. acquire may wait (streaming); it returns NULL with err when the weights cannot be had.
+ * Every acquire is followed by a release before the next step ends. One thread at a time. */
+struct weight_source {
+	const struct unit *(*acquire)(
+		struct weight_source *ws, enum unit_kind kind, uint32_t layer, struct err *err);
+	void (*release)(struct weight_source *ws, const struct unit *u);
+	void (*free)(struct weight_source *ws);
+};
+
+/* The tensors of a unit kind, in the order in which they are used and stored: a list that ends with
+ * TENSOR_ROLES. */
+const enum tensor_role *unit_roles(enum unit_kind kind);
+const char *tensor_role_name(enum tensor_role r); /* "attn_q" */
+
+/* Weights straight from a mapped GGUF file: views, nothing copied (norms that are not float32 are
+ * widened once). g must outlive the source. with_embed: UNIT_EMBED can be acquired. */
+struct weight_source *weights_from_gguf(const struct gguf *g, const struct model_shape *s,
+	const struct slice *sl, bool with_embed, struct err *err);
+
+#endif

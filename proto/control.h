@@ -1,0 +1,25 @@
+/* Control messages as bytes and back (proto/shoal.proto through protobuf-c), with every bound
+ * checked before memory is spent: unpacking runs in an arena of at most a few times the message. */
+#ifndef PROTO_CONTROL_H
+#define PROTO_CONTROL_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "proto/shoal.pb-c.h"
+
+#define CONTROL_VERSION 1
+#define CONTROL_MAX_MESSAGE                                                                        \
+	(1u << 20) /* a message of a control link; bulk links: + 1 MiB of data */
+
+/* Appends the envelope's bytes; sets its version. */
+int control_pack(Shoal__Envelope *e, struct buf *out, struct err *err);
+
+/* One allocation, freed by control_free. NULL: no valid message, another version (the message says
+ * both), a string that is no UTF-8 or over 256 bytes, a body that is missing. */
+Shoal__Envelope *control_unpack(const void *msg, size_t len, struct err *err);
+void control_free(Shoal__Envelope *e);
+
+/* "prepare", "ready", ... for logs. */
+const char *control_name(const Shoal__Envelope *e);
+
+#endif

@@ -1,0 +1,47 @@
+/* Tensor frames: the messages of a tensor link. A fixed 32-byte little-endian header, then raw
+ * rows.
+ *
+ *   0 epoch u64 | 8 step u32 | 12 layer u16 | 14 kind u8 | 15 format u8 | 16 rows u32 | 20 width
+ * u32 | 24 extra u32 | 28 zero u32
+ *
+ * STEP (hub to member): `rows` step rows of 12 bytes (slot, pos, flags), then rows x width
+ * embeddings; `extra` is the number of rows that want logits. PART (member to hub) and SUM (hub to
+ * member): rows x width. LOGITS (member to hub): rows x width (its vocabulary slice). VOID (either
+ * way): the step is given up. Formats of rows: float32; float16; 8-bit blocks of 32 (float32 scale,
+ * 32 int8), widths padded to 32. */
+#ifndef PROTO_FRAME_H
+#define PROTO_FRAME_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define FRAME_HEADER 32
+
+enum frame_kind { FRAME_STEP = 1, FRAME_PART, FRAME_SUM, FRAME_LOGITS, FRAME_VOID };
+enum frame_format { FRAME_F32 = 0, FRAME_F16 = 1, FRAME_Q8 = 2 };
+
+struct frame {
+	uint64_t epoch;
+	uint32_t step;
+	uint16_t layer;
+	uint8_t kind;
+	uint8_t format;
+	uint32_t rows;
+	uint32_t width;
+	uint32_t extra;
+};
+
+void frame_write(const struct frame *f, uint8_t out[FRAME_HEADER]);
+/* Checks kind, format, rows <= max_rows, width <= max_width, and that the message has just the
+ * payload they mean. *payload points behind the header. */
+int frame_read(const void *msg, size_t len, uint32_t max_rows, uint32_t max_width, struct frame *f,
+	const uint8_t **payload, struct err *err);
+
+/* Bytes of rows x width in a format (without the header or step rows). */
+size_t frame_payload(enum frame_format f, uint32_t rows, uint32_t width);
+/* Packs and unpacks; add: out += payload instead of out = payload. Same bits on every machine. */
+void frame_pack(enum frame_format f, const float *x, uint32_t rows, uint32_t width, uint8_t *out);
+void frame_unpack(
+	enum frame_format f, const uint8_t *in, uint32_t rows, uint32_t width, float *x, int add);
+
+#endif

@@ -1,0 +1,1 @@
+# What proto/ builds and what tests it.

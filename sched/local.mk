@@ -1,0 +1,1 @@
+# What sched/ builds and what tests it.

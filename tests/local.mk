@@ -1,0 +1,1 @@
+# What tests/ builds and what tests it.
