@@ -13,6 +13,7 @@
 #include "model/forward.h"
 #include "model/session.h"
 #include "proto/frame.h"
+#include "proto/invite.h"
 
 struct engine;
 
@@ -48,6 +49,7 @@ struct request;
 struct usage {
 	uint32_t prompt_tokens, new_tokens;
 	double prompt_seconds, new_seconds, queue_seconds;
+	const uint32_t *tokens; /* the new_tokens ids; good during the call */
 };
 
 struct request_events { /* main thread */
