@@ -1,1 +1,18 @@
-# What client/ builds and what tests it.
+# client/: the `shoal` command.
+bin_PROGRAMS += client/shoal
+client_shoal_SOURCES = \
+	client/answer.c client/answer.h \
+	client/answer_options.c \
+	client/api.c client/api.h \
+	client/client.h \
+	client/cmd_bench.c \
+	client/cmd_perplexity.c \
+	client/cmd_run.c \
+	client/cmd_show.c \
+	client/cmd_swarm.c \
+	client/cmd_tokenize.c \
+	client/main.c \
+	client/show.c client/show.h
+client_shoal_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS)
+client_shoal_LDADD = model/libmodel.a $(KERNEL_LIBS) base/libbase.a \
+	$(CURL_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread

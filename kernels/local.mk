@@ -1,1 +1,21 @@
-# What kernels/ builds and what tests it.
+# kernels/: numbers in, numbers out. A set has a library only to have its own compiler flags; its
+# objects go into libkernels.a, which is all that others link.
+noinst_LIBRARIES += kernels/libkernels.a
+kernels_libkernels_a_SOURCES = \
+	kernels/act.c kernels/kernels.h \
+	kernels/block.h kernels/exp.h \
+	kernels/cpu.c kernels/cpu.h \
+	kernels/dtype.c kernels/dtype.h \
+	kernels/matmul.c \
+	kernels/plain.c \
+	kernels/pool.c kernels/pool.h \
+	kernels/sets.c kernels/sets.h
+kernels_libkernels_a_LIBADD =
+kernels_libkernels_a_DEPENDENCIES = $(kernels_libkernels_a_LIBADD)
+
+if HAVE_AVX2
+noinst_LIBRARIES += kernels/libkernels_avx2.a
+kernels_libkernels_avx2_a_SOURCES = kernels/avx2.c kernels/float_body.h kernels/vec_avx2.h
+kernels_libkernels_avx2_a_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c
+kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx2_a_OBJECTS)
+endif

@@ -1,1 +1,14 @@
-# What tests/ builds and what tests it.
+# tests/: swarms of real daemons on this machine. Unit tests stand in their folders' local.mk.
+if HAVE_CHECK
+dist_check_SCRIPTS += \
+	tests/swarm/command.sh \
+	tests/swarm/greedy.sh \
+	tests/swarm/http.sh \
+	tests/swarm/killed.sh \
+	tests/swarm/leaks.sh \
+	tests/swarm/payload.sh \
+	tests/swarm/trust.sh \
+	tests/swarm/warm.sh \
+	tests/swarm/wire.sh
+endif
+EXTRA_DIST += tests/swarm/lib.sh tests/swarm/proxy.py

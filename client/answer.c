@@ -1,0 +1,296 @@
+#include "client/answer.h"
+
+#include "client/api.h"
+#include "client/show.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct answerer {
+	const struct ctl *ctl;
+	const struct answer_options *o;
+	bool daemon;
+	char id[256];
+	struct local local;
+};
+
+/* The name by which the API knows a model file: without folder and ".gguf". */
+static void model_id(const char *path, char id[256])
+{
+	const char *slash = strrchr(path, '/');
+	size_t len;
+
+	snprintf(id, 256, "%s", slash != NULL ? slash + 1 : path);
+	len = strlen(id);
+	if (len > 5 && strcmp(id + len - 5, ".gguf") == 0)
+		id[len - 5] = '\0';
+}
+
+/* Whether the daemon that answers on the socket serves this model. */
+static bool daemon_serves(const struct ctl *ctl, const char *model, char served[256])
+{
+	json_t *status, *m;
+	const char *id, *path;
+	struct err ignored;
+	char *real = realpath(model, NULL);
+	bool same = false;
+
+	served[0] = '\0';
+	if (api_call(ctl, "/shoal/v1/status", NULL, &status, &ignored) == 200) {
+		m = json_object_get(status, "model");
+		id = json_string_value(json_object_get(m, "id"));
+		path = json_string_value(json_object_get(m, "path"));
+		if (id != NULL)
+			snprintf(served, 256, "%s", id);
+		same = id != NULL && (strcmp(id, model) == 0 || (real != NULL && path != NULL &&
+									strcmp(real, path) == 0));
+	}
+	json_decref(status);
+	free(real);
+	return same;
+}
+
+struct answerer *answerer_open(
+	const struct ctl *ctl, const struct answer_options *o, int *code, struct err *err)
+{
+	struct answerer *a = calloc(1, sizeof *a);
+	char served[256] = "";
+
+	*code = EXIT_FAILED;
+	if (a == NULL) {
+		err_set(err, "out of memory");
+		return NULL;
+	}
+	a->ctl = ctl;
+	a->o = o;
+	model_id(o->model, a->id);
+	if (!o->local && daemon_serves(ctl, o->model, served)) {
+		a->daemon = true;
+		snprintf(a->id, sizeof a->id, "%s", served);
+		return a;
+	}
+	if (access(o->model, R_OK) != 0) {
+		*code = EXIT_NOT_FOUND;
+		if (served[0] != '\0')
+			err_set(err, "there is no file '%s', and the daemon serves '%s'", o->model,
+				served);
+		else
+			err_set(err,
+				"there is no file '%s', and no daemon that serves a model of that "
+				"name",
+				o->model);
+		free(a);
+		return NULL;
+	}
+	if (local_open(&a->local, o->model, &o->here, err) != 0) {
+		free(a);
+		return NULL;
+	}
+	return a;
+}
+
+void answerer_close(struct answerer *a)
+{
+	if (a != NULL && !a->daemon)
+		local_close(&a->local);
+	free(a);
+}
+
+bool answerer_is_daemon(const struct answerer *a)
+{
+	return a->daemon;
+}
+
+const char *answerer_model(const struct answerer *a)
+{
+	return a->id;
+}
+
+struct output {
+	const struct answerer *a;
+	FILE *out;
+	struct buf *reply;
+	json_t *last; /* the last event, which holds timings and tokens */
+};
+
+static int emit(void *arg, const char *text, size_t len)
+{
+	struct output *o = arg;
+
+	if (o->reply != NULL)
+		buf_append(o->reply, text, len);
+	if (o->out != NULL && !o->a->o->ids) {
+		fwrite(text, 1, len, o->out);
+		fflush(o->out);
+	}
+	return interrupted();
+}
+
+static void say_timings(
+	const struct answerer *a, double prompt_n, double prompt_s, double new_n, double new_s)
+{
+	if (!a->o->timings || a->ctl->quiet)
+		return;
+	fprintf(stderr,
+		"\nprompt:     %6.0f tokens  %8.1f tokens/s\ngeneration: %6.0f tokens  %8.1f "
+		"tokens/s\n",
+		prompt_n, prompt_s > 0 ? prompt_n / prompt_s : 0, new_n,
+		new_s > 0 ? new_n / new_s : 0);
+}
+
+static void print_ids(FILE *out, const uint32_t *ids, size_t n)
+{
+	for (size_t i = 0; out != NULL && i < n; i++)
+		fprintf(out, "%s%u", i > 0 ? " " : "", ids[i]);
+	if (out != NULL)
+		fputc('\n', out);
+}
+
+/* --- in this process --- */
+
+static int prompt_ids(struct answerer *a, const char *prompt, json_t *conversation,
+	struct token_list *ids, struct err *err)
+{
+	size_t n = json_array_size(conversation);
+	struct chat_message *msgs;
+	int rc;
+
+	if (conversation == NULL)
+		return tokenize(a->local.tokenizer, prompt, strlen(prompt), TOKENIZE_BOS, ids, err);
+	msgs = calloc(n + 1, sizeof *msgs);
+	if (msgs == NULL)
+		return err_set(err, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		json_t *m = json_array_get(conversation, i);
+
+		msgs[i].role = json_string_value(json_object_get(m, "role"));
+		msgs[i].content = json_string_value(json_object_get(m, "content"));
+	}
+	rc = chat_tokens(a->local.chat, a->local.tokenizer, msgs, n, ids, err);
+	free(msgs);
+	return rc;
+}
+
+static int answer_here(struct answerer *a, const char *prompt, json_t *conversation,
+	struct output *out, struct err *err)
+{
+	struct session_params p = {.sampler = a->o->sampler,
+		.max_tokens = a->o->max_tokens,
+		.stops = a->o->stops,
+		.n_stops = a->o->n_stops,
+		.ignore_end = a->o->ignore_end};
+	struct token_list ids = {0};
+	struct local_stats st = {0};
+	struct session *s = NULL;
+	const uint32_t *all;
+	size_t n;
+	int rc = -1;
+
+	p.context = a->local.opt.context;
+	if (a->local.tokenizer == NULL)
+		err_set(err, "%s has no tokenizer", a->o->model);
+	else if (prompt_ids(a, prompt, conversation, &ids, err) == 0)
+		s = session_new(a->local.tokenizer, &p, ids.ids, ids.n, err);
+	if (s != NULL)
+		rc = local_generate(&a->local, s, emit, out, &st, err);
+	if (rc == 0 && a->o->ids) {
+		all = session_ids(s, &n);
+		print_ids(out->out, all + session_n_prompt(s), n - session_n_prompt(s));
+	}
+	if (rc == 0)
+		say_timings(a, st.prompt_tokens, st.prompt_seconds, st.new_tokens, st.new_seconds);
+	session_free(s);
+	token_list_free(&ids);
+	return rc == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* --- by the daemon --- */
+
+static json_t *request_body(const struct answerer *a, const char *prompt, json_t *conversation)
+{
+	const struct answer_options *o = a->o;
+	json_t *b = json_pack("{s:s,s:b,s:{s:b}}", "model", a->id, "stream", 1, "stream_options",
+		"include_usage", 1);
+	json_t *stops = json_array();
+
+	if (conversation != NULL)
+		json_object_set(b, "messages", conversation);
+	else
+		json_object_set_new(b, "prompt", json_string(prompt));
+	for (uint32_t i = 0; i < o->n_stops; i++)
+		json_array_append_new(stops, json_string(o->stops[i]));
+	if (o->n_stops > 0)
+		json_object_set(b, "stop", stops);
+	json_decref(stops);
+	json_object_set_new(b, "temperature", json_real((double)o->sampler.temperature));
+	json_object_set_new(b, "top_k", json_integer(o->sampler.top_k));
+	json_object_set_new(b, "top_p", json_real((double)o->sampler.top_p));
+	json_object_set_new(b, "min_p", json_real((double)o->sampler.min_p));
+	json_object_set_new(b, "repeat_penalty", json_real((double)o->sampler.repeat_penalty));
+	json_object_set_new(b, "repeat_last_n", json_integer(o->sampler.penalty_last));
+	json_object_set_new(
+		b, "frequency_penalty", json_real((double)o->sampler.frequency_penalty));
+	json_object_set_new(b, "presence_penalty", json_real((double)o->sampler.presence_penalty));
+	json_object_set_new(b, "seed", json_integer((json_int_t)o->sampler.seed));
+	json_object_set_new(b, "max_tokens",
+		json_integer(o->max_tokens == UINT32_MAX ? INT32_MAX : (json_int_t)o->max_tokens));
+	json_object_set_new(b, "return_tokens", json_boolean(o->ids));
+	json_object_set_new(b, "ignore_eos", json_boolean(o->ignore_end));
+	return b;
+}
+
+static int on_event(void *arg, json_t *e)
+{
+	struct output *o = arg;
+	json_t *choice = json_array_get(json_object_get(e, "choices"), 0);
+	json_t *text = json_object_get(json_object_get(choice, "delta"), "content");
+
+	if (text == NULL)
+		text = json_object_get(choice, "text");
+	if (json_object_get(e, "timings") != NULL || json_object_get(e, "tokens") != NULL) {
+		json_decref(o->last);
+		o->last = json_incref(e);
+	}
+	return json_is_string(text) ? emit(o, json_string_value(text), json_string_length(text))
+				    : 0;
+}
+
+static double timing(json_t *e, const char *key)
+{
+	return json_number_value(json_object_get(json_object_get(e, "timings"), key));
+}
+
+static int answer_daemon(struct answerer *a, const char *prompt, json_t *conversation,
+	struct output *out, struct err *err)
+{
+	json_t *body = request_body(a, prompt, conversation);
+	int status = api_stream(a->ctl,
+		conversation != NULL ? "/v1/chat/completions" : "/v1/completions", body, on_event,
+		out, err);
+	json_t *tokens = json_object_get(out->last, "tokens"), *id;
+	size_t i;
+
+	json_decref(body);
+	if (status != 200 && !(status < 0 && interrupted()))
+		return status < 0 ? EXIT_FAILED : api_exit(status);
+	if (a->o->ids && out->out != NULL) {
+		json_array_foreach(tokens, i, id) fprintf(out->out, "%s%" JSON_INTEGER_FORMAT,
+			i > 0 ? " " : "", json_integer_value(id));
+		fputc('\n', out->out);
+	}
+	say_timings(a, timing(out->last, "prompt_n"), timing(out->last, "prompt_ms") / 1000,
+		timing(out->last, "predicted_n"), timing(out->last, "predicted_ms") / 1000);
+	return EXIT_DONE;
+}
+
+int answer(struct answerer *a, const char *prompt, json_t *conversation, FILE *out,
+	struct buf *reply, struct err *err)
+{
+	struct output o = {.a = a, .out = out, .reply = reply};
+	int code = a->daemon ? answer_daemon(a, prompt, conversation, &o, err)
+			     : answer_here(a, prompt, conversation, &o, err);
+
+	json_decref(o.last);
+	return code;
+}

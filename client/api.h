@@ -1,0 +1,23 @@
+/* Talking to the daemon: HTTP with JSON over its unix socket. */
+#ifndef CLIENT_API_H
+#define CLIENT_API_H
+
+#include "client/client.h"
+
+#include <jansson.h>
+
+/* One request. body may be NULL (GET), else it is posted; it is not taken. Returns the HTTP status,
+ * or -1 when no daemon answers. *answer: the JSON (new reference) or NULL. A status of 400 and more
+ * has its message in err. */
+int api_call(
+	const struct ctl *ctl, const char *path, json_t *body, json_t **answer, struct err *err);
+
+/* Posts a request with "stream": true and gives each event's object to `event` (nonzero ends it).
+ * The answer is the HTTP status, -1 as above; an error in mid-stream is -1 with its message. */
+int api_stream(const struct ctl *ctl, const char *path, json_t *body,
+	int (*event)(void *arg, json_t *e), void *arg, struct err *err);
+
+/* The exit code that fits what api_call returned. */
+int api_exit(int status);
+
+#endif

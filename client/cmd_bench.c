@@ -1,0 +1,386 @@
+/* shoal bench: prompt and generation speed, in llama-bench's table and field names. */
+#include "client/api.h"
+#include "client/show.h"
+#include "kernels/cpu.h"
+#include "model/generate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_TESTS 16
+#define MAX_RUNS  100
+
+struct bench {
+	struct ctl *ctl;
+	const char *model;
+	uint32_t prompts[MAX_TESTS], gens[MAX_TESTS];
+	unsigned n_prompts, n_gens;
+	uint32_t runs;
+	bool here; /* in this process even when the daemon serves the model */
+	struct local_options opt;
+	const char *format; /* md, json, csv */
+};
+
+struct result {
+	uint32_t n_prompt, n_gen;
+	double samples[MAX_RUNS];
+	unsigned n;
+	double mean, deviation;
+};
+
+struct subject { /* what is measured */
+	char name[300];
+	uint64_t bytes, params;
+	unsigned threads, peers;
+	const char *kernels;
+	const char *cpu;
+};
+
+/* "512" or "128,512". */
+static int parse_list(
+	const char *name, const char *text, uint32_t *list, unsigned *n, struct err *err)
+{
+	char item[16];
+	uint64_t v;
+
+	*n = 0;
+	while (*text != '\0') {
+		size_t len = strcspn(text, ",");
+
+		if (len >= sizeof item || *n == MAX_TESTS)
+			return err_set(err, "%s: '%s' is no list of up to %d numbers", name, text,
+				MAX_TESTS);
+		memcpy(item, text, len);
+		item[len] = '\0';
+		if (opt_uint(name, item, 0, 1 << 20, &v, err) != 0)
+			return -1;
+		if (v > 0)
+			list[(*n)++] = (uint32_t)v;
+		text += len + (text[len] == ',');
+	}
+	return 0;
+}
+
+static void summarise(struct result *r)
+{
+	double sum = 0, squares = 0;
+
+	for (unsigned i = 0; i < r->n; i++)
+		sum += r->samples[i];
+	r->mean = r->n > 0 ? sum / r->n : 0;
+	for (unsigned i = 0; i < r->n; i++)
+		squares += (r->samples[i] - r->mean) * (r->samples[i] - r->mean);
+	r->deviation = r->n > 1 ? sqrt(squares / (r->n - 1)) : 0;
+}
+
+/* Token ids that any vocabulary has; the same in every run. */
+static void some_ids(uint32_t *ids, uint32_t n, uint32_t vocab)
+{
+	uint32_t x = 12345;
+
+	for (uint32_t i = 0; i < n; i++) {
+		x = x * 1664525u + 1013904223u;
+		ids[i] = (x >> 8) % vocab;
+	}
+}
+
+static int run_here(struct local *l, struct result *r, struct err *err)
+{
+	uint32_t n = r->n_prompt > 0 ? r->n_prompt : r->n_gen;
+	uint32_t *ids = calloc(n, sizeof *ids);
+	const float *logits;
+	double start;
+	int rc = 0;
+
+	if (ids == NULL)
+		return err_set(err, "out of memory");
+	some_ids(ids, n, l->shape.vocab);
+	start = now_seconds();
+	if (r->n_prompt > 0) {
+		rc = local_eval(l, 0, ids, n, 0, &logits, err);
+	} else {
+		for (uint32_t i = 0; rc == 0 && i < n && !interrupted(); i++)
+			rc = local_eval(l, 0, &ids[i], 1, i, &logits, err);
+	}
+	r->samples[r->n] = n / (now_seconds() - start);
+	free(ids);
+	return rc;
+}
+
+static int run_daemon(
+	const struct bench *b, const char *id, uint32_t vocab, struct result *r, struct err *err)
+{
+	uint32_t n = r->n_prompt > 0 ? r->n_prompt : 1;
+	uint32_t *ids = calloc(n, sizeof *ids);
+	json_t *list = json_array(), *answer, *timings;
+	json_t *body;
+	int status;
+
+	if (ids == NULL)
+		return err_set(err, "out of memory");
+	some_ids(ids, n, vocab);
+	for (uint32_t i = 0; i < n; i++)
+		json_array_append_new(list, json_integer(ids[i]));
+	free(ids);
+	/* The first token comes out of the prompt's own step. */
+	body = json_pack("{s:s,s:o,s:i,s:b,s:i}", "model", id, "prompt", list, "max_tokens",
+		(int)(r->n_gen > 0 ? r->n_gen + 1 : 1), "ignore_eos", 1, "temperature", 0);
+	status = api_call(b->ctl, "/v1/completions", body, &answer, err);
+	json_decref(body);
+	timings = json_object_get(answer, "timings");
+	if (status == 200)
+		r->samples[r->n] = json_number_value(json_object_get(
+			timings, r->n_gen > 0 ? "predicted_per_second" : "prompt_per_second"));
+	json_decref(answer);
+	return status == 200 ? 0 : -1;
+}
+
+static int run_test(const struct bench *b, struct local *l, const char *id, uint32_t vocab,
+	struct result *r, struct progress *bar, uint64_t *done, uint64_t all, struct err *err)
+{
+	char note[32];
+	int rc = 0;
+
+	snprintf(note, sizeof note, "%s%u", r->n_prompt > 0 ? "pp" : "tg", r->n_prompt + r->n_gen);
+	for (uint32_t i = 0; rc == 0 && i <= b->runs && !interrupted();
+		i++) { /* the first warms up */
+		progress_set(bar, (*done)++, all, note);
+		rc = l != NULL ? run_here(l, r, err) : run_daemon(b, id, vocab, r, err);
+		if (i > 0 && rc == 0)
+			r->n++;
+	}
+	summarise(r);
+	return rc;
+}
+
+static void print_json(const struct subject *s, const struct result *r, unsigned n)
+{
+	json_t *all = json_array();
+
+	for (unsigned i = 0; i < n; i++) {
+		json_t *samples = json_array();
+
+		for (unsigned k = 0; k < r[i].n; k++)
+			json_array_append_new(samples, json_real(r[i].samples[k]));
+		json_array_append_new(all,
+			json_pack("{s:s,s:s,s:I,s:I,s:i,s:i,s:s,s:i,s:i,s:f,s:f,s:o}", "cpu_info",
+				s->cpu, "model_type", s->name, "model_size", (json_int_t)s->bytes,
+				"model_n_params", (json_int_t)s->params, "n_threads", s->threads,
+				"n_peers", s->peers, "kernels", s->kernels, "n_prompt",
+				r[i].n_prompt, "n_gen", r[i].n_gen, "avg_ts", r[i].mean,
+				"stddev_ts", r[i].deviation, "samples_ts", samples));
+	}
+	json_dumpf(all, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(all);
+}
+
+static void print_csv(const struct subject *s, const struct result *r, unsigned n)
+{
+	printf("model_type,model_size,model_n_params,n_threads,n_peers,kernels,n_prompt,n_gen,avg_"
+	       "ts,stddev_ts\n");
+	for (unsigned i = 0; i < n; i++)
+		printf("\"%s\",%llu,%llu,%u,%u,%s,%u,%u,%.6f,%.6f\n", s->name,
+			(unsigned long long)s->bytes, (unsigned long long)s->params, s->threads,
+			s->peers, s->kernels, r[i].n_prompt, r[i].n_gen, r[i].mean, r[i].deviation);
+}
+
+static void print_table(const struct subject *s, const struct result *r, unsigned n)
+{
+	static const char *const headings[] = {
+		"<model", "size", "params", "<kernels", "threads", "peers", "test", "t/s", NULL};
+	struct table *t = table_new(headings);
+	char a[24];
+
+	for (unsigned i = 0; i < n; i++) {
+		table_cell(t, "%s", s->name);
+		table_cell(t, "%s", show_bytes(s->bytes, a));
+		table_cell(t, "%s", show_count(s->params, a));
+		table_cell(t, "%s", s->kernels);
+		table_cell(t, "%u", s->threads);
+		table_cell(t, "%u", s->peers);
+		table_cell(t, "%s%u", r[i].n_prompt > 0 ? "pp" : "tg", r[i].n_prompt + r[i].n_gen);
+		table_cell(t, "%.2f \302\261 %.2f", r[i].mean, r[i].deviation);
+	}
+	table_print_markdown(t, stdout);
+	table_free(t);
+}
+
+static int bench_all(
+	struct bench *b, struct local *l, const char *id, uint32_t vocab, const struct subject *s)
+{
+	struct result r[2 * MAX_TESTS] = {0};
+	unsigned n = 0;
+	uint64_t done = 0;
+	struct progress bar;
+	struct err err;
+	int rc = 0;
+
+	for (unsigned i = 0; i < b->n_prompts; i++)
+		r[n++].n_prompt = b->prompts[i];
+	for (unsigned i = 0; i < b->n_gens; i++)
+		r[n++].n_gen = b->gens[i];
+	progress_begin(&bar, b->ctl, "bench");
+	for (unsigned i = 0; rc == 0 && i < n && !interrupted(); i++)
+		rc = run_test(
+			b, l, id, vocab, &r[i], &bar, &done, (uint64_t)n * (b->runs + 1), &err);
+	progress_end(&bar);
+	if (rc != 0)
+		return ctl_fail(b->ctl, EXIT_FAILED, "%s", err.msg);
+	if (interrupted())
+		return EXIT_INTERRUPTED;
+	if (strcmp(b->format, "json") == 0)
+		print_json(s, r, n);
+	else if (strcmp(b->format, "csv") == 0)
+		print_csv(s, r, n);
+	else
+		print_table(s, r, n);
+	return EXIT_DONE;
+}
+
+static int bench_here(struct bench *b)
+{
+	uint32_t longest = 16;
+	struct subject s = {.peers = 1, .cpu = cpu_model()};
+	struct local l;
+	struct err err;
+	int code;
+
+	for (unsigned i = 0; i < b->n_prompts; i++)
+		longest = b->prompts[i] > longest ? b->prompts[i] : longest;
+	for (unsigned i = 0; i < b->n_gens; i++)
+		longest = b->gens[i] > longest ? b->gens[i] : longest;
+	if (b->opt.context == 0)
+		b->opt.context = longest;
+	if (local_open(&l, b->model, &b->opt, &err) != 0)
+		return ctl_fail(b->ctl, EXIT_FAILED, "%s", err.msg);
+	snprintf(s.name, sizeof s.name, "%s %s", arch_name(l.shape.arch),
+		l.shape.name[0] != '\0' ? l.shape.name : b->model);
+	s.bytes = gguf_file_bytes(l.gguf);
+	s.params = shape_params(&l.shape);
+	s.threads = pool_threads(l.pool);
+	s.kernels = l.kernels.name;
+	code = bench_all(b, &l, NULL, 0, &s);
+	local_close(&l);
+	return code;
+}
+
+static int bench_daemon(struct bench *b, json_t *status)
+{
+	json_t *m = json_object_get(status, "model"), *peers = json_object_get(status, "peers"), *p;
+	const char *id = json_string_value(json_object_get(m, "id"));
+	const char *kernels = json_string_value(json_object_get(status, "kernels"));
+	struct subject s = {.cpu = cpu_model(), .kernels = kernels != NULL ? kernels : "?"};
+	size_t i;
+
+	snprintf(s.name, sizeof s.name, "%s", id);
+	s.bytes = (uint64_t)json_number_value(json_object_get(m, "bytes"));
+	s.params = (uint64_t)json_number_value(json_object_get(m, "params"));
+	s.peers = (unsigned)json_array_size(peers);
+	json_array_foreach(peers, i, p) s.threads +=
+		(unsigned)json_integer_value(json_object_get(p, "threads"));
+	return bench_all(
+		b, NULL, id, (uint32_t)json_integer_value(json_object_get(m, "vocab")), &s);
+}
+
+static bool bench_option(struct bench *b, int opt, int *code)
+{
+	struct err err;
+	uint64_t v;
+	uint32_t features;
+	int rc = 0;
+
+	switch (opt) {
+	case 'm':
+		b->model = optarg;
+		break;
+	case 'p':
+		rc = parse_list("-p", optarg, b->prompts, &b->n_prompts, &err);
+		break;
+	case 'n':
+		rc = parse_list("-n", optarg, b->gens, &b->n_gens, &err);
+		break;
+	case 'r':
+		rc = opt_uint("-r", optarg, 1, MAX_RUNS, &v, &err);
+		b->runs = rc == 0 ? (uint32_t)v : b->runs;
+		break;
+	case 't':
+		rc = opt_uint("-t", optarg, 1, 1024, &v, &err);
+		b->opt.threads = rc == 0 ? (unsigned)v : 0;
+		break;
+	case 'c':
+		b->opt.cpu = optarg;
+		rc = cpu_parse(optarg, &features, &err);
+		break;
+	case 'l':
+		b->here = true;
+		break;
+	case 'o':
+		b->format = optarg;
+		if (strcmp(optarg, "md") != 0 && strcmp(optarg, "json") != 0 &&
+			strcmp(optarg, "csv") != 0)
+			rc = err_set(&err, "-o: '%s' is none of md, json, csv", optarg);
+		break;
+	}
+	if (rc != 0)
+		*code = ctl_fail(b->ctl, EXIT_USAGE, "%s", err.msg);
+	return rc == 0;
+}
+
+int cmd_bench(struct ctl *ctl, int argc, char *argv[])
+{
+	static const struct option table[] = {{"model", required_argument, NULL, 'm'},
+		{"n-prompt", required_argument, NULL, 'p'}, {"n-gen", required_argument, NULL, 'n'},
+		{"repetitions", required_argument, NULL, 'r'},
+		{"threads", required_argument, NULL, 't'}, {"output", required_argument, NULL, 'o'},
+		{"cpu", required_argument, NULL, 'c'}, {"local", no_argument, NULL, 'l'},
+		COMMON_OPTIONS};
+	static const char help[] =
+		"  -m, --model MODEL        a file, or the model that the daemon serves\n"
+		"  -p, --n-prompt N[,N...]  prompt lengths (512; 0: none)\n"
+		"  -n, --n-gen N[,N...]     tokens to generate (128; 0: none)\n"
+		"  -r, --repetitions N      (5)\n"
+		"  -t, --threads N          (one per CPU)\n"
+		"  -o, --output FORMAT      md, json, csv\n"
+		"  --cpu SET                kernels to use\n"
+		"  --local                  in this process, even when a daemon serves it\n";
+	struct bench b = {.ctl = ctl,
+		.prompts = {512},
+		.gens = {128},
+		.n_prompts = 1,
+		.n_gens = 1,
+		.runs = 5,
+		.format = "md",
+		.opt = {.kv = KV_F16}};
+	json_t *status = NULL, *m;
+	struct err err;
+	bool done;
+	int opt, code;
+
+	while ((opt = getopt_long(argc, argv, "m:p:n:r:t:o:", table, NULL)) != -1) {
+		if (ctl_option(ctl, opt, help, &done, &code)) {
+			if (done)
+				return code;
+		} else if (!bench_option(&b, opt, &code)) {
+			return code;
+		}
+	}
+	if (ctl->json)
+		b.format = "json";
+	if (b.model == NULL || optind < argc)
+		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL, see --help");
+	if (!b.here && api_call(ctl, "/shoal/v1/status", NULL, &status, &err) == 200) {
+		m = json_object_get(status, "model");
+		const char *id = json_string_value(json_object_get(m, "id"));
+
+		if (id != NULL && strcmp(id, b.model) == 0) {
+			code = bench_daemon(&b, status);
+			json_decref(status);
+			return code;
+		}
+	}
+	json_decref(status);
+	return bench_here(&b);
+}

@@ -1,0 +1,227 @@
+/* shoal run, generate: text from a model. */
+#include "client/answer.h"
+#include "client/show.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_INPUT (64u << 20)
+
+/* All of standard input, when it is not a terminal. */
+static int read_input(struct buf *b, struct err *err)
+{
+	char chunk[16384];
+	ssize_t n;
+
+	if (isatty(STDIN_FILENO))
+		return 0;
+	while ((n = read(STDIN_FILENO, chunk, sizeof chunk)) > 0)
+		if (buf_append(b, chunk, (size_t)n) != 0)
+			return err_set(err, "standard input is longer than %u bytes", MAX_INPUT);
+	return 0;
+}
+
+/* Parses the options of run and generate. Returns false when the command is over. */
+static bool parse(struct ctl *ctl, int argc, char *argv[], const struct option *table,
+	const char *help, struct answer_options *o, const char **system, const char **prompt,
+	int *code)
+{
+	struct err err;
+	bool done;
+	int opt, taken;
+
+	while ((opt = getopt_long(argc, argv, "m:p:n:s:", table, NULL)) != -1) {
+		if (ctl_option(ctl, opt, help, &done, code)) {
+			if (done)
+				return false;
+		} else if (opt == 'p') {
+			*prompt = optarg;
+		} else if (opt == 's') {
+			*system = optarg;
+		} else {
+			taken = answer_option(o, opt, optarg, &err);
+			if (taken < 0) {
+				*code = ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+static json_t *message(const char *role, const char *content)
+{
+	return json_pack("{s:s,s:s}", "role", role, "content", content);
+}
+
+static int finish(const struct ctl *ctl, int code, const struct err *err, const struct answerer *a,
+	struct buf *reply)
+{
+	if (code != EXIT_DONE)
+		return ctl_fail(ctl, code, "%s", err->msg);
+	if (ctl->json) {
+		json_t *j = json_pack("{s:s,s:s%}", "model", answerer_model(a), "text",
+			reply->data != NULL ? (char *)reply->data : "", reply->len);
+
+		json_dumpf(j, stdout, JSON_COMPACT);
+		json_decref(j);
+		putchar('\n');
+	}
+	return interrupted() ? EXIT_INTERRUPTED : EXIT_DONE;
+}
+
+/* Reads lines from the terminal and answers each, with what was said before, until the end of
+ * input. */
+static int chat(struct ctl *ctl, struct answerer *a, json_t *conversation)
+{
+	struct buf reply;
+	struct err err;
+	char *line = NULL;
+	size_t cap = 0;
+	int code = EXIT_DONE;
+
+	buf_init(&reply, MAX_INPUT);
+	ctl_note(ctl, "%s%s. Ctrl-C stops an answer, Ctrl-D leaves.", answerer_model(a),
+		answerer_is_daemon(a) ? ", by the daemon" : ", in this process");
+	for (;;) {
+		ssize_t n;
+
+		fputs("> ", stdout);
+		fflush(stdout);
+		n = getline(&line, &cap, stdin);
+		if (n < 0)
+			break;
+		if (n > 0 && line[n - 1] == '\n')
+			line[n - 1] = '\0';
+		if (line[0] == '\0')
+			continue;
+		if (strcmp(line, "/bye") == 0)
+			break;
+		json_array_append_new(conversation, message("user", line));
+		buf_clear(&reply);
+		interrupted_clear();
+		code = answer(a, NULL, conversation, stdout, &reply, &err);
+		putchar('\n');
+		if (code != EXIT_DONE) {
+			ctl_fail(ctl, code, "%s", err.msg);
+			json_array_remove(conversation, json_array_size(conversation) - 1);
+			continue;
+		}
+		buf_u8(&reply, 0);
+		json_array_append_new(conversation, message("assistant", (char *)reply.data));
+	}
+	putchar('\n');
+	free(line);
+	buf_free(&reply);
+	return EXIT_DONE;
+}
+
+int cmd_run(struct ctl *ctl, int argc, char *argv[])
+{
+	static const struct option table[] = {
+		ANSWER_OPTIONS, {"system", required_argument, NULL, 's'}, COMMON_OPTIONS};
+	static const char help[] = "  -s, --system TEXT  a system message\n";
+	const char *system = NULL, *unused = NULL;
+	struct answer_options o;
+	struct buf prompt, reply;
+	struct answerer *a;
+	struct err err;
+	char text[4096];
+	int code;
+
+	answer_defaults(&o);
+	snprintf(text, sizeof text, "%s%s", help, answer_help);
+	if (!parse(ctl, argc, argv, table, text, &o, &system, &unused, &code))
+		return code;
+	if (o.model == NULL && optind < argc)
+		o.model = argv[optind++];
+	if (o.model == NULL)
+		return ctl_fail(ctl, EXIT_USAGE, "which model? 'shoal run MODEL [PROMPT]'");
+	buf_init(&prompt, MAX_INPUT);
+	buf_init(&reply, MAX_INPUT);
+	for (; optind < argc; optind++)
+		buf_printf(&prompt, "%s%s", prompt.len > 0 ? " " : "", argv[optind]);
+	if (prompt.len > 0 && !isatty(STDIN_FILENO))
+		buf_str(&prompt, "\n");
+	if (read_input(&prompt, &err) != 0)
+		return ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
+	while (prompt.len > 0 && prompt.data[prompt.len - 1] == '\n')
+		prompt.len--;
+	a = answerer_open(ctl, &o, &code, &err);
+	if (a == NULL)
+		return ctl_fail(ctl, code, "%s", err.msg);
+
+	json_t *conversation = json_array();
+
+	if (system != NULL)
+		json_array_append_new(conversation, message("system", system));
+	if (prompt.len == 0 && isatty(STDIN_FILENO)) {
+		code = chat(ctl, a, conversation);
+	} else {
+		buf_u8(&prompt, 0);
+		if (json_array_append_new(conversation, message("user", (char *)prompt.data)) != 0)
+			code = ctl_fail(ctl, EXIT_USAGE, "the prompt is not UTF-8 text");
+		else {
+			code = answer(
+				a, NULL, conversation, ctl->json ? NULL : stdout, &reply, &err);
+			if (code == EXIT_DONE && !ctl->json && !o.ids)
+				putchar('\n');
+			buf_u8(&reply, 0);
+			reply.len--;
+			code = finish(ctl, code, &err, a, &reply);
+		}
+	}
+	json_decref(conversation);
+	answerer_close(a);
+	buf_free(&prompt);
+	buf_free(&reply);
+	return code;
+}
+
+int cmd_generate(struct ctl *ctl, int argc, char *argv[])
+{
+	static const struct option table[] = {ANSWER_OPTIONS,
+		{"model", required_argument, NULL, 'm'}, {"prompt", required_argument, NULL, 'p'},
+		{"ids", no_argument, NULL, OPT_IDS}, COMMON_OPTIONS};
+	static const char help[] =
+		"  -m, --model MODEL  a file, or a model that the daemon serves\n"
+		"  -p, --prompt TEXT  the text to continue (or on standard input)\n"
+		"  --ids              token ids instead of text\n";
+	const char *unused = NULL, *text = NULL;
+	struct answer_options o;
+	struct buf prompt, reply;
+	struct answerer *a;
+	struct err err;
+	char usage[4096];
+	int code;
+
+	answer_defaults(&o);
+	snprintf(usage, sizeof usage, "%s%s", help, answer_help);
+	if (!parse(ctl, argc, argv, table, usage, &o, &unused, &text, &code))
+		return code;
+	if (o.model == NULL || optind < argc)
+		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL and -p TEXT, see --help");
+	buf_init(&prompt, MAX_INPUT);
+	buf_init(&reply, MAX_INPUT);
+	if (text != NULL)
+		buf_str(&prompt, text);
+	else if (read_input(&prompt, &err) != 0)
+		return ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
+	buf_u8(&prompt, 0);
+	a = answerer_open(ctl, &o, &code, &err);
+	if (a == NULL)
+		return ctl_fail(ctl, code, "%s", err.msg);
+	code = answer(
+		a, (char *)prompt.data, NULL, ctl->json && !o.ids ? NULL : stdout, &reply, &err);
+	if (code == EXIT_DONE && !ctl->json && !o.ids)
+		putchar('\n');
+	buf_u8(&reply, 0);
+	reply.len--;
+	if (code != EXIT_DONE || !o.ids)
+		code = finish(ctl, code, &err, a, &reply);
+	answerer_close(a);
+	buf_free(&prompt);
+	buf_free(&reply);
+	return code;
+}

@@ -1,0 +1,332 @@
+/* shoal status, load, invite, join, leave: the daemon and its swarm. */
+#include "client/api.h"
+#include "client/show.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *str(json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s != NULL ? s : "";
+}
+
+static double num(json_t *o, const char *key)
+{
+	return json_number_value(json_object_get(o, key));
+}
+
+/* "0-1 of heads": first and last, or "-" for none. */
+static void range_cell(struct table *t, json_t *peer, const char *key)
+{
+	json_t *r = json_object_get(peer, key);
+	long first = (long)json_integer_value(json_array_get(r, 0));
+	long n = (long)json_integer_value(json_array_get(r, 1));
+
+	if (n == 0)
+		table_cell(t, "-");
+	else
+		table_cell(t, "%ld-%ld", first, first + n - 1);
+}
+
+static void peer_state(struct table *t, json_t *p)
+{
+	double total = num(p, "total"), fetched = num(p, "fetched");
+
+	if (json_is_true(json_object_get(p, "self")))
+		table_cell(t, "this device");
+	else if (!json_is_true(json_object_get(p, "connected")))
+		table_cell(t, "away");
+	else if (total > 0 && fetched < total)
+		table_cell(t, "fetching %.0f%%", 100 * fetched / total);
+	else if (num(p, "rtt_ms") > 0)
+		table_cell(t, "here, %.1f ms", num(p, "rtt_ms"));
+	else
+		table_cell(t, "here");
+}
+
+static void print_peers(json_t *peers)
+{
+	static const char *const headings[] = {"<peer", "<state", "<kernels", "threads", "KV heads",
+		"columns", "vocabulary", "weights", NULL};
+	struct table *t = table_new(headings);
+	json_t *p;
+	size_t i;
+	char size[24];
+
+	json_array_foreach(peers, i, p)
+	{
+		table_cell(t, "%s", str(p, "name"));
+		peer_state(t, p);
+		table_cell(t, "%s", str(p, "kernels"));
+		table_cell(t, "%.0f", num(p, "threads"));
+		range_cell(t, p, "heads");
+		range_cell(t, p, "ffn");
+		range_cell(t, p, "vocab");
+		table_cell(t, "%s", show_bytes((uint64_t)num(p, "weights_bytes"), size));
+	}
+	table_print(t, stdout);
+	table_free(t);
+}
+
+static void print_status(json_t *s)
+{
+	json_t *m = json_object_get(s, "model"), *f = json_object_get(s, "figures");
+	json_t *r = json_object_get(s, "requests");
+	char params[24], size[24];
+
+	printf("%s%s%s  %s, %s\n", colour_bold(), str(s, "name"), colour_off(), str(s, "role"),
+		str(s, "software"));
+	printf("state    %s\n", str(s, "state"));
+	if (json_is_object(m))
+		printf("model    %s: %s, %s parameters, %s, context %.0f\n", str(m, "id"),
+			str(m, "arch"), show_count((uint64_t)num(m, "params"), params),
+			show_bytes((uint64_t)num(m, "bytes"), size), num(m, "context"));
+	if (num(s, "epoch") > 0)
+		printf("plan     epoch %.0f, sums as %s\n", num(s, "epoch"), str(s, "payload"));
+	if (num(f, "new_tokens") > 0)
+		printf("speed    prompt %.1f, generation %.1f tokens/s over %.0f tokens\n",
+			num(f, "prompt_per_second"), num(f, "new_per_second"),
+			num(f, "new_tokens"));
+	if (num(r, "running") + num(r, "waiting") > 0)
+		printf("requests %.0f running, %.0f waiting\n", num(r, "running"),
+			num(r, "waiting"));
+	if (json_array_size(json_object_get(s, "peers")) > 0) {
+		putchar('\n');
+		print_peers(json_object_get(s, "peers"));
+	}
+}
+
+/* Options without a command's own. Returns false when the command is over. */
+static bool parse(struct ctl *ctl, int argc, char *argv[], const char *help, int *code)
+{
+	static const struct option table[] = {COMMON_OPTIONS};
+	bool done;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "", table, NULL)) != -1)
+		if (ctl_option(ctl, opt, help, &done, code) && done)
+			return false;
+	return true;
+}
+
+static int print_answer(const struct ctl *ctl, json_t *answer)
+{
+	if (ctl->json) {
+		json_dumpf(answer, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	return EXIT_DONE;
+}
+
+int cmd_status(struct ctl *ctl, int argc, char *argv[])
+{
+	json_t *s;
+	struct err err;
+	int status, code;
+
+	if (!parse(ctl, argc, argv, "", &code))
+		return code;
+	status = api_call(ctl, "/shoal/v1/status", NULL, &s, &err);
+	if (status != 200)
+		return ctl_fail(ctl, api_exit(status), "%s", err.msg);
+	if (ctl->json)
+		print_answer(ctl, s);
+	else
+		print_status(s);
+	code = json_is_true(json_object_get(s, "serving")) ? EXIT_DONE : EXIT_FAILED;
+	json_decref(s);
+	return code;
+}
+
+int cmd_load(struct ctl *ctl, int argc, char *argv[])
+{
+	static const struct timespec pause = {0, 200 * 1000 * 1000};
+	json_t *answer, *body;
+	struct progress bar;
+	struct err err;
+	char *path;
+	int status, code;
+
+	if (!parse(ctl, argc, argv, "", &code))
+		return code;
+	if (optind + 1 != argc)
+		return ctl_fail(ctl, EXIT_USAGE, "which model? 'shoal load FILE'");
+	path = realpath(argv[optind], NULL);
+	if (path == NULL)
+		return ctl_fail(ctl, EXIT_NOT_FOUND, "there is no file '%s'", argv[optind]);
+	body = json_pack("{s:s}", "model", path);
+	free(path);
+	status = api_call(ctl, "/shoal/v1/load", body, &answer, &err);
+	json_decref(body);
+	json_decref(answer);
+	if (status != 200)
+		return ctl_fail(ctl, api_exit(status), "%s", err.msg);
+	progress_begin(&bar, ctl, "loading");
+	for (;;) {
+		uint64_t done = 0, total = 0;
+		json_t *p;
+		size_t i;
+
+		status = api_call(ctl, "/shoal/v1/status", NULL, &answer, &err);
+		if (status != 200 || json_is_true(json_object_get(answer, "serving")) ||
+			interrupted())
+			break;
+		json_array_foreach(json_object_get(answer, "peers"), i, p)
+		{
+			done += (uint64_t)num(p, "fetched");
+			total += (uint64_t)num(p, "total");
+		}
+		progress_set(
+			&bar, total > 0 ? done : 0, total > 0 ? total : 1, str(answer, "state"));
+		json_decref(answer);
+		nanosleep(&pause, NULL);
+	}
+	progress_end(&bar);
+	if (status != 200)
+		return ctl_fail(ctl, api_exit(status), "%s", err.msg);
+	if (!ctl->json && !interrupted())
+		printf("serving %s\n", str(json_object_get(answer, "model"), "id"));
+	if (ctl->json)
+		print_answer(ctl, answer);
+	json_decref(answer);
+	return interrupted() ? EXIT_INTERRUPTED : EXIT_DONE;
+}
+
+static size_t count_peers(const struct ctl *ctl, char last[64])
+{
+	struct err ignored;
+	json_t *s;
+	size_t n = 0;
+
+	if (api_call(ctl, "/shoal/v1/status", NULL, &s, &ignored) == 200) {
+		json_t *peers = json_object_get(s, "peers");
+
+		n = json_array_size(peers);
+		snprintf(last, 64, "%s", n > 0 ? str(json_array_get(peers, n - 1), "name") : "");
+	}
+	json_decref(s);
+	return n;
+}
+
+/* Waits until one more peer is there, the code is too old, or Ctrl-C. */
+static void await_peer(const struct ctl *ctl, double seconds)
+{
+	static const struct timespec pause = {0, 500 * 1000 * 1000};
+	double until = now_seconds() + seconds;
+	char name[64];
+	size_t before = count_peers(ctl, name);
+
+	fprintf(stderr, "waiting for it to join (Ctrl-C leaves the invitation open)\n");
+	while (!interrupted() && now_seconds() < until) {
+		if (count_peers(ctl, name) > before) {
+			fprintf(stderr, "%s joined\n", name);
+			return;
+		}
+		nanosleep(&pause, NULL);
+	}
+}
+
+int cmd_invite(struct ctl *ctl, int argc, char *argv[])
+{
+	static const struct option table[] = {{"for", required_argument, NULL, 'f'},
+		{"no-wait", no_argument, NULL, 'n'}, COMMON_OPTIONS};
+	static const char help[] = "  --for SECONDS      how long the code is good (600)\n"
+				   "  --no-wait          print it and end (as when piped)\n";
+	bool wait = isatty(STDOUT_FILENO), done;
+	uint64_t seconds = 600;
+	json_t *answer, *body;
+	struct err err;
+	int opt, code, status;
+
+	while ((opt = getopt_long(argc, argv, "", table, NULL)) != -1) {
+		if (ctl_option(ctl, opt, help, &done, &code)) {
+			if (done)
+				return code;
+		} else if (opt == 'f') {
+			if (opt_uint("--for", optarg, 1, 86400, &seconds, &err) != 0)
+				return ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
+		} else if (opt == 'n') {
+			wait = false;
+		}
+	}
+	body = json_pack("{s:I}", "seconds", (json_int_t)seconds);
+	status = api_call(ctl, "/shoal/v1/invite", body, &answer, &err);
+	json_decref(body);
+	if (status != 200)
+		return ctl_fail(ctl, api_exit(status), "%s", err.msg);
+	if (ctl->json) {
+		print_answer(ctl, answer);
+	} else if (wait) {
+		printf("On the other device, within %.0f minutes:\n\n  sudo shoal join %s\n\n",
+			(double)seconds / 60, str(answer, "code"));
+		fflush(stdout);
+		await_peer(ctl, (double)seconds);
+	} else {
+		printf("%s\n", str(answer, "code"));
+	}
+	json_decref(answer);
+	return EXIT_DONE;
+}
+
+int cmd_join(struct ctl *ctl, int argc, char *argv[])
+{
+	json_t *answer, *body;
+	char line[1024];
+	const char *text;
+	struct err err;
+	int code, status;
+
+	if (!parse(ctl, argc, argv, "  CODE may be '-': then it is read from standard input\n",
+		    &code))
+		return code;
+	if (optind + 1 != argc)
+		return ctl_fail(ctl, EXIT_USAGE,
+			"which code? 'shoal invite' on the other device prints one");
+	text = argv[optind];
+	if (strcmp(text, "-") == 0) {
+		if (fgets(line, sizeof line, stdin) == NULL)
+			return ctl_fail(ctl, EXIT_USAGE, "no code on standard input");
+		line[strcspn(line, "\r\n")] = '\0';
+		text = line;
+	}
+	body = json_pack("{s:s}", "code", text);
+	status = api_call(ctl, "/shoal/v1/join", body, &answer, &err);
+	json_decref(body);
+	if (status != 200)
+		return ctl_fail(ctl, api_exit(status), "%s", err.msg);
+	if (!ctl->json)
+		printf("joined the swarm of %s\n", str(answer, "coordinator"));
+	else
+		print_answer(ctl, answer);
+	json_decref(answer);
+	return EXIT_DONE;
+}
+
+int cmd_leave(struct ctl *ctl, int argc, char *argv[])
+{
+	json_t *answer, *body = json_object();
+	struct err err;
+	int code, status;
+
+	if (!parse(ctl, argc, argv, "  NAME: on the coordinator, the member to remove\n", &code)) {
+		json_decref(body);
+		return code;
+	}
+	if (optind < argc)
+		json_object_set_new(body, "name", json_string(argv[optind]));
+	status = api_call(ctl, "/shoal/v1/leave", body, &answer, &err);
+	json_decref(body);
+	if (status != 200)
+		return ctl_fail(ctl, api_exit(status), "%s", err.msg);
+	if (!ctl->json)
+		printf("%s%s\n", optind < argc ? "removed " : "left the swarm",
+			optind < argc ? argv[optind] : "");
+	else
+		print_answer(ctl, answer);
+	json_decref(answer);
+	return EXIT_DONE;
+}

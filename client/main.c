@@ -1,0 +1,273 @@
+/* shoal: one command for models, swarm and measuring. See shoal(1). */
+#include "config.h"
+
+#include "client/client.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct command commands[] = {
+	{"run", cmd_run, "MODEL [PROMPT]", "chat, or answer one prompt"},
+	{"generate", cmd_generate, "-m MODEL -p TEXT", "continue a text"},
+	{"show", cmd_show, "MODEL", "what is in a model file"},
+	{"load", cmd_load, "MODEL", "serve a model with the swarm"},
+	{"status", cmd_status, "", "the swarm: who holds what, how fast it is"},
+	{"invite", cmd_invite, "", "print a code that lets one device join"},
+	{"join", cmd_join, "CODE", "make this device a member of a swarm"},
+	{"leave", cmd_leave, "[NAME]", "leave the swarm, or remove a member from it"},
+	{"bench", cmd_bench, "-m MODEL", "measure prompt and generation speed"},
+	{"perplexity", cmd_perplexity, "-m MODEL -f FILE",
+		"measure how well a model predicts a text"},
+	{"tokenize", cmd_tokenize, "-m MODEL", "token ids of standard input"},
+	{NULL, NULL, NULL, NULL},
+};
+
+static volatile sig_atomic_t got_interrupt;
+
+bool interrupted(void)
+{
+	return got_interrupt != 0;
+}
+
+void interrupted_clear(void)
+{
+	got_interrupt = 0;
+}
+
+static void on_interrupt(int sig)
+{
+	(void)sig;
+	if (got_interrupt++ != 0)
+		_exit(EXIT_INTERRUPTED);
+}
+
+static void print_help(FILE *out)
+{
+	fprintf(out, "usage: shoal COMMAND [OPTIONS] [ARGUMENTS]\n\n");
+	for (const struct command *c = commands; c->name != NULL; c++)
+		fprintf(out, "  %-10s %-19s %s\n", c->name, c->usage, c->help);
+	fprintf(out, "\n"
+		     "  shoal run model.gguf \"Once upon a time\"\n"
+		     "  shoal invite                       # then, on the other device: sudo shoal "
+		     "join CODE\n"
+		     "\n"
+		     "Every command has --help and --json; --socket PATH names another daemon.\n"
+		     "The manual: man shoal\n");
+}
+
+bool ctl_option(struct ctl *ctl, int opt, const char *help, bool *done, int *code)
+{
+	*done = false;
+	*code = EXIT_DONE;
+	switch (opt) {
+	case OPT_SOCKET:
+		if (strlen(optarg) >= sizeof ctl->socket) {
+			*done = true;
+			*code = ctl_fail(ctl, EXIT_USAGE,
+				"--socket: the path is longer than %zu bytes",
+				sizeof ctl->socket - 1);
+			return true;
+		}
+		strcpy(ctl->socket, optarg);
+		return true;
+	case OPT_JSON:
+		ctl->json = true;
+		return true;
+	case OPT_QUIET:
+		ctl->quiet = true;
+		return true;
+	case OPT_HELP:
+		for (const struct command *c = commands; c->name != NULL; c++)
+			if (strcmp(c->name, ctl->command) == 0)
+				printf("usage: shoal %s [OPTIONS] %s\n%s\n\n", c->name, c->usage,
+					c->help);
+		printf("%s"
+		       "  --json             answer as JSON\n"
+		       "  --quiet            no notes, no progress\n"
+		       "  --socket PATH      the daemon's socket (%s)\n",
+			help, ctl->socket);
+		*done = true;
+		return true;
+	case '?':
+	case ':':
+		*done = true;
+		*code = EXIT_USAGE;
+		fprintf(stderr, "shoal %s: see 'shoal %s --help'\n", ctl->command, ctl->command);
+		return true;
+	default:
+		return false;
+	}
+}
+
+int ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
+{
+	struct err e;
+	va_list ap;
+
+	va_start(ap, fmt);
+	err_vset(&e, fmt, ap);
+	va_end(ap);
+	if (ctl->json) {
+		json_t *j = json_pack(
+			"{s:{s:s%,s:i}}", "error", "message", e.msg, strlen(e.msg), "exit", code);
+
+		if (j != NULL) {
+			json_dumpf(j, stdout, JSON_COMPACT);
+			putchar('\n');
+		}
+		json_decref(j);
+	}
+	fprintf(stderr, "shoal %s: %s\n", ctl->command, e.msg);
+	return code;
+}
+
+void ctl_note(const struct ctl *ctl, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (ctl->quiet || ctl->json)
+		return;
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+int opt_uint(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *v,
+	struct err *err)
+{
+	char *end;
+	unsigned long long n;
+
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || n < min || n > max)
+		return err_set(err, "%s: '%s' is not a whole number from %llu to %llu", name, text,
+			(unsigned long long)min, (unsigned long long)max);
+	*v = n;
+	return 0;
+}
+
+int opt_float(const char *name, const char *text, double min, double max, float *v, struct err *err)
+{
+	char *end;
+	double d;
+
+	errno = 0;
+	d = strtod(text, &end);
+	if (errno != 0 || end == text || *end != '\0' || !isfinite(d) || d < min || d > max)
+		return err_set(err, "%s: '%s' is not a number from %g to %g", name, text, min, max);
+	*v = (float)d;
+	return 0;
+}
+
+/* Changes needed to turn one word into another; for suggesting what was meant. */
+static unsigned edit_distance(const char *a, const char *b)
+{
+	unsigned row[32];
+	size_t nb = strlen(b);
+
+	if (nb >= 32 || strlen(a) >= 32)
+		return 99;
+	for (size_t j = 0; j <= nb; j++)
+		row[j] = (unsigned)j;
+	for (size_t i = 0; a[i] != '\0'; i++) {
+		unsigned diagonal = row[0];
+
+		row[0] = (unsigned)i + 1;
+		for (size_t j = 0; j < nb; j++) {
+			unsigned best = diagonal + (a[i] != b[j]);
+
+			diagonal = row[j + 1];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j + 1] + 1 < best)
+				best = row[j + 1] + 1;
+			row[j + 1] = best;
+		}
+	}
+	return row[nb];
+}
+
+static int unknown_command(const char *word)
+{
+	const char *nearest = NULL;
+	unsigned best = 4;
+
+	for (const struct command *c = commands; c->name != NULL; c++) {
+		unsigned d = edit_distance(word, c->name);
+
+		if (d < best) {
+			best = d;
+			nearest = c->name;
+		}
+	}
+	if (nearest != NULL)
+		fprintf(stderr, "shoal: there is no command '%s'; did you mean 'shoal %s'?\n", word,
+			nearest);
+	else
+		fprintf(stderr, "shoal: there is no command '%s'; 'shoal --help' lists them\n",
+			word);
+	return EXIT_USAGE;
+}
+
+/* The socket where the daemon of this user listens: the system's, or the one of a daemon run
+ * without root. */
+static void default_socket(struct ctl *ctl)
+{
+	const char *host = getenv("SHOAL_HOST");
+	const char *run = getenv("XDG_RUNTIME_DIR");
+	const char *system = "/run/shoal/shoald.sock";
+
+	if (host != NULL && host[0] == '/' && strlen(host) < sizeof ctl->socket) {
+		strcpy(ctl->socket, host);
+		return;
+	}
+	strcpy(ctl->socket, system);
+	if (geteuid() == 0 || access(system, F_OK) == 0 || run == NULL)
+		return;
+	if ((size_t)snprintf(ctl->socket, sizeof ctl->socket, "%s/shoal/shoald.sock", run) >=
+		sizeof ctl->socket)
+		strcpy(ctl->socket, system);
+}
+
+int main(int argc, char *argv[])
+{
+	struct sigaction sa = {.sa_handler = on_interrupt};
+	struct ctl ctl = {0};
+	int code;
+
+	sigaction(SIGINT, &sa, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+		strcmp(argv[1], "help") == 0) {
+		print_help(stdout);
+		return EXIT_DONE;
+	}
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
+		printf("%s\n", PACKAGE_STRING);
+		return EXIT_DONE;
+	}
+	default_socket(&ctl);
+	for (const struct command *c = commands; c->name != NULL; c++) {
+		if (strcmp(c->name, argv[1]) != 0)
+			continue;
+		ctl.command = c->name;
+		argv[1] = argv[0]; /* getopt's own messages begin with it */
+		code = c->run(&ctl, argc - 1, argv + 1);
+		if (fflush(stdout) != 0 && code == EXIT_DONE)
+			code = ctl_fail(&ctl, EXIT_FAILED, "standard output: %s", strerror(errno));
+		return code;
+	}
+	return unknown_command(argv[1]);
+}

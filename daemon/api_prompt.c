@@ -1,0 +1,149 @@
+/* What to answer: the messages of a chat, the prompt of a completion. */
+#include "daemon/api_fields.h"
+
+#include <stdlib.h>
+
+static const char *const roles[] = {"system", "developer", "user", "assistant"};
+
+static int
+bad_message(struct api_error *e, size_t i, const char *key, const char *must)
+{
+	char param[64];
+
+	snprintf(param, sizeof param, "messages[%zu]%s%s", i, key[0] != '\0' ? "." : "", key);
+	return api_error_set(e, 400, "invalid_value", param, "%s must be %s", param, must);
+}
+
+static int
+take_role(json_t *m, size_t i, const char **role, struct api_error *e)
+{
+	*role = json_string_value(json_object_get(m, "role"));
+	for (size_t k = 0; *role != NULL && k < sizeof roles / sizeof *roles; k++)
+		if (strcmp(*role, roles[k]) == 0)
+			return 0;
+	if (*role != NULL && (strcmp(*role, "tool") == 0 || strcmp(*role, "function") == 0))
+		return api_error_set(e, 400, "unsupported_value", "messages",
+			"messages[%zu] has the role '%s': tools are not supported by this server",
+			i, *role);
+	return bad_message(e, i, "role", "system, developer, user or assistant");
+}
+
+/* A list of text parts becomes one text, which takes the list's place in the request. */
+static int
+join_parts(json_t *m, json_t *parts, size_t i, struct api_error *e)
+{
+	struct buf text;
+	json_t *part, *joined;
+	size_t k;
+
+	buf_init(&text, 0);
+	json_array_foreach (parts, k, part) {
+		const char *type = json_string_value(json_object_get(part, "type"));
+		json_t *t = json_object_get(part, "text");
+
+		if (type == NULL || strcmp(type, "text") != 0 || !json_is_string(t)) {
+			buf_free(&text);
+			return api_error_set(e, 400, "unsupported_value", "messages",
+				"messages[%zu].content[%zu] is of type '%.32s': only parts of type "
+				"text, with a text, are supported",
+				i, k, type != NULL ? type : "(none)");
+		}
+		buf_append(&text, json_string_value(t), json_string_length(t));
+	}
+	joined = text.failed ? NULL : json_stringn((const char *)text.data, text.len);
+	if (text.len == 0 && !text.failed)
+		joined = json_string("");
+	buf_free(&text);
+	if (joined == NULL || json_object_set_new(m, "content", joined) != 0)
+		return api_error_set(e, 500, NULL, NULL, "out of memory");
+	return 0;
+}
+
+static int
+take_content(json_t *m, size_t i, const char **content, size_t *len, struct api_error *e)
+{
+	json_t *c = json_object_get(m, "content");
+
+	if (json_array_size(json_object_get(m, "tool_calls")) > 0 ||
+		json_is_object(json_object_get(m, "function_call")))
+		return api_error_set(e, 400, "unsupported_value", "messages",
+			"messages[%zu] holds tool calls: tools are not supported by this server",
+			i);
+	if (json_is_array(c) && join_parts(m, c, i, e) != 0)
+		return -1;
+	c = json_object_get(m, "content");
+	if (c != NULL && !json_is_string(c) && !json_is_null(c))
+		return bad_message(e, i, "content", "a text, a list of text parts, or null");
+	*content = json_is_string(c) ? json_string_value(c) : "";
+	*len = json_string_length(c);
+	return 0;
+}
+
+int
+api_take_messages(struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e)
+{
+	size_t n = json_array_size(v), i, len;
+	json_t *m;
+
+	if (n == 0)
+		return api_bad_value(f, e, "a list with at least one message");
+	r->messages = calloc(n, sizeof *r->messages);
+	if (r->messages == NULL)
+		return api_error_set(e, 500, NULL, NULL, "out of memory");
+	json_array_foreach (v, i, m) {
+		struct chat_message *out = &r->messages[i];
+
+		if (!json_is_object(m))
+			return bad_message(e, i, "", "an object with role and content");
+		if (take_role(m, i, &out->role, e) != 0 ||
+			take_content(m, i, &out->content, &len, e) != 0)
+			return -1;
+		r->text_bytes += len;
+	}
+	r->n_messages = n;
+	return 0;
+}
+
+static int
+take_ids(struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e)
+{
+	size_t n = json_array_size(v), i;
+	json_t *id;
+
+	r->ids = calloc(n, sizeof *r->ids);
+	if (r->ids == NULL)
+		return api_error_set(e, 500, NULL, NULL, "out of memory");
+	json_array_foreach (v, i, id) {
+		json_int_t k = json_integer_value(id);
+
+		if (!json_is_integer(id) || k < 0 || k >= UINT32_MAX)
+			return api_error_set(e, 400, "invalid_value", f->name,
+				"prompt[%zu] is not a token id", i);
+		r->ids[i] = (uint32_t)k;
+	}
+	r->n_ids = n;
+	return 0;
+}
+
+/* A text; a list of one text; a list of token ids; a list of one such list. */
+int
+api_take_prompt(struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e)
+{
+	json_t *first = json_array_get(v, 0);
+
+	if (json_is_array(v) && (json_is_string(first) || json_is_array(first))) {
+		if (json_array_size(v) != 1)
+			return api_error_set(e, 400, "unsupported_value", f->name,
+				"prompt holds %zu prompts: this server answers one at a time",
+				json_array_size(v));
+		v = first;
+	}
+	if (json_is_string(v)) {
+		r->prompt = json_string_value(v);
+		r->text_bytes = json_string_length(v);
+		return 0;
+	}
+	if (json_array_size(v) == 0)
+		return api_bad_value(f, e, "a text or a list of token ids, and not empty");
+	return take_ids(r, f, v, e);
+}

@@ -1,0 +1,72 @@
+/* The star: a group's links as its engine thread sees them. Members send their partial sums to the
+ * hub, which adds its own and theirs in rank order and sends the sums back, so that every peer
+ * holds the same bits. It also carries a step to the members and their logits to the hub.
+ *
+ * Lives on the engine's loop and turns it while it waits: first without sleeping for a bounded
+ * time, then blocking. A frame that is not the one that is due, a lost link or an answer that does
+ * not come breaks the group for good; the reason names the peer. Every buffer is allocated by
+ * star_new. */
+#ifndef DAEMON_STAR_H
+#define DAEMON_STAR_H
+
+#include "daemon/link.h"
+#include "model/collective.h"
+#include "model/forward.h"
+#include "proto/frame.h"
+#include "proto/invite.h"
+
+#define STAR_ANSWER_MS 10000 /* a member that is silent for longer breaks the group */
+
+struct star_config {
+	uint64_t epoch;
+	const struct slice *slices; /* of all peers by rank; copied */
+	uint32_t rank, peers;
+	uint32_t embd, vocab;
+	uint32_t max_rows;   /* in a step */
+	uint32_t max_logits; /* rows of a step that want logits */
+	uint32_t slots, context;
+	enum frame_format format;     /* of partial sums and sums */
+	char (*names)[PEER_NAME];     /* by rank; copied */
+	struct link_detached *links;  /* hub: by rank - 1; member: one. Taken, also on failure */
+};
+
+struct star;
+
+struct star *star_new(uv_loop_t *loop, const struct star_config *c, struct err *err);
+/* Closes links and timer; the loop must be turned until nothing is left on it, then star_free. */
+void star_close(struct star *s);
+void star_free(struct star *s);
+
+/* The longest message of a tensor link with these numbers. */
+size_t star_max_message(uint32_t max_rows, uint32_t max_logits, uint32_t embd, uint32_t vocab);
+
+struct collective *star_collective(struct star *s);
+
+/* Gives the group up; whoever waits stops waiting. `who` may be "". The first reason stays. */
+void star_break(struct star *s, const char *who, const char *why);
+bool star_broken(const struct star *s);
+const char *star_broken_who(const struct star *s); /* the peer's name, or "" */
+const char *star_broken_why(const struct star *s);
+
+/* Hub: begins a step: its rows and their embeddings go to all members. */
+int star_step(struct star *s, const struct step_row *rows, uint32_t n, const float *x,
+	uint32_t logits, struct err *err);
+/* Hub: ends it: out[rows][vocab] from its own part and the members'. rows may be 0. */
+int star_gather(struct star *s, const float *own, uint32_t rows, float *out, struct err *err);
+
+/* Member: waits a moment without sleeping, then once until something happens; true when a step has
+ * come: rows[*n], x[*n][embd], and how many rows want logits. */
+bool star_next(
+	struct star *s, struct step_row *rows, float *x, uint32_t *n, uint32_t *logits);
+/* Member: ends the step with its part of the logits. rows may be 0. */
+int star_answer(struct star *s, const float *logits, uint32_t rows, struct err *err);
+/* Member: tells the hub that it cannot go on. */
+void star_void(struct star *s);
+
+struct star_stats {
+	double reduce_seconds;
+	uint64_t sent_bytes, received_bytes;
+};
+struct star_stats star_stats(const struct star *s);
+
+#endif

@@ -1,0 +1,78 @@
+#include "kernels/block.h"
+#include "kernels/kernels.h"
+
+#include <stdlib.h>
+
+/* One allocation: quants (a line more than needed, for wide reads), scales, sums. */
+static size_t
+blocks_of(uint32_t max_rows, uint32_t max_cols)
+{
+	return (size_t)max_rows * block_count(max_cols);
+}
+
+size_t
+act_bytes(uint32_t max_rows, uint32_t max_cols)
+{
+	size_t blocks = blocks_of(max_rows, max_cols);
+	size_t bytes = blocks * (BLOCK + sizeof(float) + sizeof(int32_t)) + 64;
+
+	return (bytes + 63) & ~(size_t)63;
+}
+
+int
+act_init(struct act *a, uint32_t max_rows, uint32_t max_cols, struct err *err)
+{
+	size_t blocks = blocks_of(max_rows, max_cols), bytes = act_bytes(max_rows, max_cols);
+	uint8_t *base = aligned_alloc(64, bytes);
+
+	*a = (struct act){.max_rows = max_rows, .max_cols = max_cols};
+	if (base == NULL)
+		return err_set(err, "no memory for activations of %u x %u (%zu bytes)", max_rows,
+			max_cols, bytes);
+	a->q = (int8_t *)base;
+	a->d = (float *)(void *)(base + blocks * BLOCK);
+	a->sum = (int32_t *)(void *)(base + blocks * (BLOCK + sizeof(float)));
+	return 0;
+}
+
+void
+act_deinit(struct act *a)
+{
+	free(a->q);
+	*a = (struct act){0};
+}
+
+bool
+dtype_quantised(uint32_t dtype)
+{
+	return dtype == DTYPE_Q8_0 || dtype == DTYPE_Q4_0;
+}
+
+struct quantize_arg {
+	const struct kernels *k;
+	struct act *a;
+};
+
+static void
+quantize_row(void *arg, uint32_t item, unsigned thread)
+{
+	struct quantize_arg *q = arg;
+
+	(void)thread;
+	q->k->quantize(q->a, item, item + 1);
+}
+
+void
+act_prepare(const struct kernels *k, struct pool *p, struct act *a, const float *f, uint32_t rows,
+	uint32_t cols, bool quantised)
+{
+	struct quantize_arg arg = {k, a};
+
+	a->f = f;
+	a->rows = rows;
+	a->cols = cols;
+	if (quantised && rows < 4)
+		k->quantize(a, 0, rows); /* sooner done than handed out */
+	else if (quantised)
+		pool_run(p, quantize_row, &arg, rows);
+}

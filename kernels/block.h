@@ -1,0 +1,42 @@
+/* Blocks of 32 weights or activations as they lie in memory, and floats as bits. Shared by the sets;
+ * holds no function with a symbol, so that code for one CPU never reaches another. */
+#ifndef KERNELS_BLOCK_H
+#define KERNELS_BLOCK_H
+
+#include <stdint.h>
+#include <string.h>
+
+enum {
+	BLOCK = 32,	 /* weights in a block of Q8_0 and Q4_0, activations under one scale */
+	Q8_0_BYTES = 34, /* f16 scale, 32 int8 */
+	Q4_0_BYTES = 18, /* f16 scale, 16 bytes: low nibbles k, high nibbles k + 16, both plus 8 */
+	LANES = 8,	 /* partial sums of a float reduction */
+	ATTEND_TILE = 32 /* positions that attention takes under one maximum */
+};
+
+static inline float
+bits_to_float(uint32_t bits)
+{
+	float f;
+
+	memcpy(&f, &bits, sizeof(f));
+	return f;
+}
+
+static inline uint32_t
+float_to_bits(float f)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &f, sizeof(bits));
+	return bits;
+}
+
+/* Blocks that n activations make. */
+static inline uint32_t
+block_count(uint32_t n)
+{
+	return n / BLOCK + (n % BLOCK != 0);
+}
+
+#endif

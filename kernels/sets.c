@@ -1,0 +1,66 @@
+#include "config.h"
+
+#include "kernels/sets.h"
+
+#include <pthread.h>
+#include <string.h>
+
+/* Best first. */
+static const struct kernels *const sets[] = {
+#ifdef HAVE_AVX512
+	&kernels_avx512,
+#endif
+#ifdef HAVE_AVX2
+	&kernels_avx2,
+#endif
+#ifdef HAVE_DOTPROD
+	&kernels_dotprod,
+#endif
+#ifdef HAVE_NEON
+	&kernels_neon,
+#endif
+	&kernels_plain,
+};
+
+#define N_SETS (sizeof(sets) / sizeof(*sets))
+
+static const char *names[N_SETS + 1];
+
+void
+kernels_init(struct kernels *k, uint32_t features)
+{
+	size_t i = 0;
+
+	while ((sets[i]->features & ~features) != 0)
+		i++; /* plain needs nothing, so this ends */
+	*k = *sets[i];
+}
+
+const struct kernels *
+kernel_set_find(const char *name)
+{
+	for (size_t i = 0; i < N_SETS; i++)
+		if (strcmp(sets[i]->name, name) == 0)
+			return sets[i];
+	return NULL;
+}
+
+static void
+list_names(void)
+{
+	uint32_t features = cpu_detect();
+	size_t n = 0;
+
+	for (size_t i = 0; i < N_SETS; i++)
+		if ((sets[i]->features & ~features) == 0)
+			names[n++] = sets[i]->name;
+}
+
+const char *const *
+kernels_names(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, list_names);
+	return names;
+}

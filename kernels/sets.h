@@ -1,0 +1,18 @@
+/* The sets of kernels that are compiled in: each is one table in one file of its own, built with the
+ * flags of its instruction set. */
+#ifndef KERNELS_SETS_H
+#define KERNELS_SETS_H
+
+#include "kernels/cpu.h"
+#include "kernels/kernels.h"
+
+extern const struct kernels kernels_plain;
+extern const struct kernels kernels_avx2;
+extern const struct kernels kernels_avx512;
+extern const struct kernels kernels_neon;
+extern const struct kernels kernels_dotprod;
+
+/* The set of that name, whether or not this CPU can run it; NULL: none is compiled in. */
+const struct kernels *kernel_set_find(const char *name);
+
+#endif

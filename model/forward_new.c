@@ -1,0 +1,224 @@
+#include "model/forward_int.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define BLOCK_ALIGN 64
+
+static uint32_t max_cols(const struct model_shape *s, const struct slice *sl)
+{
+	uint32_t cols = s->embd;
+	uint32_t q_width = sl->kv_heads * (s->heads / s->kv_heads) * s->head_dim;
+
+	if (cols < q_width)
+		cols = q_width;
+	return cols < sl->ffn ? sl->ffn : cols;
+}
+
+/* One range of a slice: [first, first + n) of what the model has. */
+static int check_range(const char *what, uint32_t first, uint32_t n, uint32_t all, struct err *err)
+{
+	if (first > all || n > all - first)
+		return err_set(err, "slice: %s [%u, %u + %u) of a model with %u", what, first,
+			first, n, all);
+	return 0;
+}
+
+static int check_shape(const struct model_shape *s, struct err *err)
+{
+	if (s->layers == 0 || s->embd == 0 || s->ffn == 0 || s->heads == 0 || s->kv_heads == 0 ||
+		s->head_dim == 0 || s->vocab == 0)
+		return err_set(err,
+			"model shape: %u layers, width %u, ffn %u, heads %u of %u, KV heads %u, "
+			"vocab %u: "
+			"none may be 0",
+			s->layers, s->embd, s->ffn, s->heads, s->head_dim, s->kv_heads, s->vocab);
+	if (s->heads % s->kv_heads != 0)
+		return err_set(err, "model shape: %u heads do not divide by %u KV heads", s->heads,
+			s->kv_heads);
+	if ((uint64_t)s->heads * s->head_dim > INT32_MAX || s->embd > INT32_MAX ||
+		s->ffn > INT32_MAX || s->vocab > INT32_MAX)
+		return err_set(err,
+			"model shape: width %u, heads %u of %u, ffn %u or vocab %u is too large",
+			s->embd, s->heads, s->head_dim, s->ffn, s->vocab);
+	return 0;
+}
+
+static int check_config(const struct forward_config *c, struct err *err)
+{
+	const struct slice *sl = c->slice;
+
+	if (check_shape(c->shape, err) != 0 ||
+		check_range("KV heads", sl->kv_head0, sl->kv_heads, c->shape->kv_heads, err) != 0 ||
+		check_range("ffn columns", sl->ffn0, sl->ffn, c->shape->ffn, err) != 0 ||
+		check_range("vocabulary rows", sl->vocab0, sl->vocab, c->shape->vocab, err) != 0)
+		return -1;
+	if (c->max_rows == 0 || c->slots == 0 || c->context == 0)
+		return err_set(err, "%u rows in a step, %u sessions of %u positions: none may be 0",
+			c->max_rows, c->slots, c->context);
+	if ((uint64_t)c->max_rows * c->shape->heads > INT32_MAX ||
+		(uint64_t)c->max_rows * c->shape->ffn > INT32_MAX)
+		return err_set(err, "%u rows in a step are too many", c->max_rows);
+	if (c->kv != KV_F32 && c->kv != KV_F16)
+		return err_set(err, "KV cache type %d: not float32 (0) or float16 (1)", (int)c->kv);
+	if (c->collective == NULL &&
+		(sl->kv_heads != c->shape->kv_heads || sl->ffn != c->shape->ffn ||
+			sl->vocab != c->shape->vocab))
+		return err_set(err, "the slice is a part of the model and there is no collective");
+	return 0;
+}
+
+/* Hands out parts of a block, or with base NULL only adds up what they would take. */
+struct layout {
+	uint8_t *base;
+	size_t used;
+	bool overflow;
+};
+
+static void *take(struct layout *l, size_t rows, size_t cols, size_t element)
+{
+	size_t bytes, at = l->used;
+
+	if (__builtin_mul_overflow(rows, cols, &bytes) ||
+		__builtin_mul_overflow(bytes, element, &bytes) ||
+		__builtin_add_overflow(at, bytes, &l->used) ||
+		__builtin_add_overflow(l->used, BLOCK_ALIGN - 1, &l->used))
+		l->overflow = true;
+	l->used -= l->used % BLOCK_ALIGN;
+	return l->base == NULL || l->overflow ? NULL : l->base + at;
+}
+
+static void lay_out(struct forward *f, struct layout *l, const struct forward_config *c)
+{
+	const struct model_shape *s = c->shape;
+	const struct slice *sl = c->slice;
+	size_t n = c->max_rows, kv_width = (size_t)sl->kv_heads * s->head_dim;
+	size_t q_width = kv_width * (s->heads / s->kv_heads);
+
+	f->cos = take(l, n, s->rope_dim / 2, sizeof(float));
+	f->sin = take(l, n, s->rope_dim / 2, sizeof(float));
+	f->norm = take(l, n, s->embd, sizeof(float));
+	f->q = take(l, n, q_width, sizeof(float));
+	f->k = take(l, n, kv_width, sizeof(float));
+	f->v = take(l, n, kv_width, sizeof(float));
+	f->attended = take(l, n, q_width, sizeof(float));
+	f->gate = take(l, n, sl->ffn, sizeof(float));
+	f->up = take(l, n, sl->ffn, sizeof(float));
+	f->partial = take(l, n, s->embd, sizeof(float));
+	f->logits = take(l, n, sl->vocab, sizeof(float));
+	f->wanted = take(l, n, 1, sizeof(uint32_t));
+	f->filled = take(l, c->slots, 1, sizeof(uint32_t));
+	f->next = take(l, c->slots, 1, sizeof(uint32_t));
+}
+
+static size_t add_sat(size_t a, size_t b)
+{
+	size_t r;
+
+	return __builtin_add_overflow(a, b, &r) ? SIZE_MAX : r;
+}
+
+static size_t cache_bytes(const struct forward_config *c)
+{
+	return kv_bytes(c->kv, c->shape->layers, c->slots, c->slice->kv_heads, c->context,
+		c->shape->head_dim);
+}
+
+size_t forward_bytes(const struct forward_config *c)
+{
+	struct forward f;
+	struct layout l = {0};
+
+	lay_out(&f, &l, c);
+	if (l.overflow)
+		return SIZE_MAX;
+	l.used = add_sat(l.used, BLOCK_ALIGN + sizeof f);
+	l.used = add_sat(l.used, c->shape->rope_dim / 2 * sizeof(double));
+	l.used = add_sat(l.used, act_bytes(c->max_rows, max_cols(c->shape, c->slice)));
+	return add_sat(l.used, cache_bytes(c));
+}
+
+static int make_buffers(struct forward *f, struct err *err)
+{
+	struct layout l = {0};
+
+	lay_out(f, &l, &f->c);
+	if (!l.overflow && l.used < PTRDIFF_MAX - BLOCK_ALIGN)
+		f->block = aligned_alloc(BLOCK_ALIGN, l.used);
+	if (f->block == NULL)
+		return err_set(err, "no memory for steps of %u rows (%zu MiB): use fewer rows",
+			f->c.max_rows, l.used >> 20);
+	memset(f->block, 0, l.used);
+	l = (struct layout){.base = f->block};
+	lay_out(f, &l, &f->c);
+	return act_init(&f->act, f->c.max_rows, max_cols(&f->shape, &f->slice), err);
+}
+
+/* The file's frequency factors come with the first layer's attention; heads need them. */
+static int make_rope(struct forward *f, struct err *err)
+{
+	struct weight_source *ws = f->c.weights;
+	const struct unit *u;
+	const struct matrix *m;
+	int rc;
+
+	if (f->slice.kv_heads == 0)
+		return 0;
+	u = ws->acquire(ws, UNIT_ATTN, 0, err);
+	if (u == NULL)
+		return -1;
+	m = &u->t[TENSOR_ROPE_FREQS];
+	if (m->data != NULL &&
+		(m->dtype != DTYPE_F32 || m->rows != 1 || m->cols != f->shape.rope_dim / 2))
+		rc = err_set(err, "rope_freqs.weight: %u x %u of type %s, not 1 x %u of float32",
+			m->rows, m->cols, dtype_name(m->dtype), f->shape.rope_dim / 2);
+	else
+		rc = rope_init(&f->rope, &f->shape, (const void *)m->data, err);
+	ws->release(ws, u);
+	return rc;
+}
+
+struct forward *forward_new(const struct forward_config *c, struct err *err)
+{
+	struct forward *f;
+
+	if (check_config(c, err) != 0)
+		return NULL;
+	f = calloc(1, sizeof *f);
+	if (f == NULL) {
+		err_set(err, "no memory for a forward pass");
+		return NULL;
+	}
+	f->c = *c;
+	f->shape = *c->shape;
+	f->slice = *c->slice;
+	f->c.shape = &f->shape;
+	f->c.slice = &f->slice;
+	f->group = f->shape.heads / f->shape.kv_heads;
+	f->kv_width = f->slice.kv_heads * f->shape.head_dim;
+	f->q_width = f->kv_width * f->group;
+	f->attention = (struct attention){.heads = f->slice.kv_heads * f->group,
+		.kv_heads = f->slice.kv_heads,
+		.head_dim = f->shape.head_dim,
+		.context = c->context,
+		.scale = 1.0f / sqrtf((float)f->shape.head_dim),
+		.type = c->kv};
+	if (make_rope(f, err) != 0 || make_buffers(f, err) != 0 ||
+		kv_init(&f->kv, c->kv, f->shape.layers, c->slots, f->slice.kv_heads, c->context,
+			f->shape.head_dim, err) != 0) {
+		forward_free(f);
+		return NULL;
+	}
+	return f;
+}
+
+void forward_free(struct forward *f)
+{
+	if (f == NULL)
+		return;
+	kv_deinit(&f->kv);
+	rope_deinit(&f->rope);
+	act_deinit(&f->act);
+	free(f->block);
+	free(f);
+}

@@ -1,0 +1,270 @@
+/* The names that tokenizer.ggml.pre can have and the patterns they stand for. The patterns are
+ * those of the models' own tokenizer.json files, in the grouping by name that converters to GGUF
+ * use. Where a pattern there says (?i:...), both cases are written out, since case folding would
+ * let more characters in than the models saw. */
+#include "model/pretok.h"
+
+#define CONTRACTION "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+#define SPACES      "\\s+(?!\\S)|\\s+"
+#define GPT2        "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|" SPACES
+#define PUNCT_LINES " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+"
+#define WORD        "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
+#define UPPER       "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER       "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LEAD        "[^\\r\\n\\p{L}\\p{N}]?"
+#define CASED(suffix) \
+	LEAD UPPER "*" LOWER "+" suffix "|" LEAD UPPER "+" LOWER "*" suffix
+#define PUNCT_SLASH " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|" SPACES
+#define ASCII_PUNCT "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~]"
+#define DEEPSEEK_MAIN \
+	ASCII_PUNCT "[A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|" \
+	"\\s*[\\r\\n]+|" SPACES
+
+/* Script=Han, as ranges: \p{Han} of newer PCRE2 also has characters shared between scripts. */
+#define HAN_RANGES \
+	"\\x{2E80}-\\x{2E99}\\x{2E9B}-\\x{2EF3}\\x{2F00}-\\x{2FD5}\\x{3005}\\x{3007}" \
+	"\\x{3021}-\\x{3029}\\x{3038}-\\x{303B}\\x{3400}-\\x{4DBF}\\x{4E00}-\\x{9FFF}" \
+	"\\x{F900}-\\x{FA6D}\\x{FA70}-\\x{FAD9}\\x{16FE2}\\x{16FE3}\\x{16FF0}\\x{16FF1}" \
+	"\\x{20000}-\\x{2A6DF}\\x{2A700}-\\x{2B739}\\x{2B740}-\\x{2B81D}\\x{2B820}-\\x{2CEA1}" \
+	"\\x{2CEB0}-\\x{2EBE0}\\x{2EBF0}-\\x{2EE5D}\\x{2F800}-\\x{2FA1D}\\x{30000}-\\x{3134A}" \
+	"\\x{31350}-\\x{323AF}"
+#define KIMI_UPPER "(?:(?![" HAN_RANGES "])" UPPER ")"
+#define KIMI_LOWER "(?:(?![" HAN_RANGES "])" LOWER ")"
+
+static const char *const gpt2[] = {GPT2, NULL};
+static const char *const digit_gpt2[] = {"\\p{N}", GPT2, NULL};
+static const char *const llama3[] = {
+	CONTRACTION "|" WORD "|\\p{N}{1,3}|" PUNCT_LINES "|" SPACES, NULL};
+static const char *const qwen2[] = {
+	CONTRACTION "|" WORD "|\\p{N}|" PUNCT_LINES "|" SPACES, NULL};
+static const char *const qwen35[] = {
+	CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}"
+				"| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|" SPACES,
+	NULL};
+static const char *const jais2[] = {
+	CONTRACTION "|" WORD "|\\p{N}{1,3}|" PUNCT_LINES
+				"|\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|\\s{32}(?!\\S)"
+				"|\\s{16}(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|\\s{1,2}(?!\\S)|\\s{1}",
+	NULL};
+static const char *const deepseek_llm[] = {
+	"[\\r\\n]",
+	"\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅ"
+	"ὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼ\\x{1FBE}ῂ-ῄῆ-ῌῐ-\\x{1FD3}ῖ-\\x{1FDB}ῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\\x{2126}ℨ\\x{212A}-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳ"
+	"Ꙁ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+",
+	"\\s?[!-/:-~！-／：-～‘-‟\\x{3000}-。]+",
+	"(?<!\\s)\\s+$", /* the look-behind keeps a long run of spaces from costing its square */
+	"[一-龥\\x{800}-一\\x{AC00}-\\x{D7FF}]+",
+	"\\p{N}+",
+	NULL,
+};
+static const char *const deepseek_coder[] = {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+",
+	"[一-龥\\x{800}-一\\x{AC00}-\\x{D7FF}]+", "\\p{N}", NULL};
+static const char *const deepseek_v3[] = {
+	"\\p{N}{1,3}", "[一-龥\\x{3040}-ゟ゠-ヿ]+", DEEPSEEK_MAIN, NULL};
+static const char *const youtu[] = {
+	"[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-\\x{303F}︰-﹏]+|[ㄅ-ㄯ]+|[一-龥\\x{3040}-ゟ゠-ヿ]+",
+	CASED(CONTRACTION "?") "|\\p{N}|" PUNCT_SLASH, NULL};
+static const char *const falcon[] = {
+	"[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "[0-9][0-9][0-9]", NULL};
+static const char *const poro[] = {" ?[^(\\s|.,!?…。，、।۔،)]+", NULL};
+static const char *const viking[] = {" ?[^(\\s|.,!?…。，、।۔،)]+", "\\p{N}", NULL};
+static const char *const tekken[] = {CASED("") "|\\p{N}|" PUNCT_SLASH, NULL};
+static const char *const gpt4o[] = {
+	CASED(CONTRACTION "?") "|\\p{N}{1,3}|" PUNCT_SLASH, NULL};
+static const char *const tiny_aya[] = {
+	"\\p{N}+", CASED(CONTRACTION "?") "|\\p{N}{1,3}|" PUNCT_SLASH, NULL};
+static const char *const chameleon[] = {"<sentinel:[0-9]+>",
+	"IMGIMG[A-I]{1,4}Z", "[\\t\\n]|    |  ", "\\p{N}",
+	"[\\p{P}!-/:-@\\[-`{-~]", GPT2, NULL};
+static const char *const kimi[] = {
+	"[" HAN_RANGES "]+|" LEAD KIMI_UPPER "*" KIMI_LOWER "+" CONTRACTION "?|" LEAD KIMI_UPPER
+	"+" KIMI_LOWER "*" CONTRACTION "?|\\p{N}{1,3}|" PUNCT_LINES "|" SPACES,
+	NULL};
+static const char *const superbpe[] = {"\\p{N}+", NULL};
+static const char *const bailing[] = {
+	"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|" WORD
+	"|\\p{N}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|" SPACES,
+	NULL};
+static const char *const seed_coder[] = {
+	CONTRACTION "|" WORD
+				"|\\p{N}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|\\s*[\\r\\n]+|" SPACES,
+	NULL};
+static const char *const afmoe[] = {"\\p{N}+",
+	"[一-\\x{9FFF}㐀-䶿豈-\\x{FAFF}\\x{3040}-ゟ゠-ヿ\\x{FF65}-ﾟ⼀-\\x{2FDF}"
+	"\\x{E00}-\\x{E7F}\\x{E80}-\\x{EFF}\\x{1780}-\\x{17FF}\\x{1000}-\\x{109F}"
+	"\\x{AA60}-\\x{AA7F}\\x{A9E0}-\\x{A9FF}\\x{AC00}-\\x{D7AF}\\x{1100}-\\x{11FF}]+",
+	DEEPSEEK_MAIN, NULL};
+static const char *const laguna[] = {"[^\\n]+|[\\n]+",
+	CONTRACTION "|" WORD "|\\p{N}|" PUNCT_LINES "|" SPACES, NULL};
+static const char *const exaone_moe[] = {
+	CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*+(?: \\p{L}\\p{M}*+)*+)++|\\p{N}"
+				"| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|\\s*[\\r\\n]|" SPACES,
+	NULL};
+static const char *const minicpm5[] = {"\\p{N}{1,3}",
+	CONTRACTION "|" WORD "|\\p{N}+|" PUNCT_LINES "|" SPACES, NULL};
+static const char *const fallback[] = {
+	"[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]", NULL};
+static const char *const none[] = {NULL};
+
+#define LLAMA3_FLAGS (PRETOK_IGNORE_MERGES | PRETOK_BOS)
+
+static const struct pretok_rule rules[] = {
+	{"default", fallback, 0},
+	{"llama3", llama3, LLAMA3_FLAGS},
+	{"llama-v3", llama3, LLAMA3_FLAGS},
+	{"llama-bpe", llama3, LLAMA3_FLAGS},
+	{"falcon3", llama3, LLAMA3_FLAGS},
+	{"falcon-h1", llama3, LLAMA3_FLAGS},
+	{"pixtral", llama3, LLAMA3_FLAGS},
+	{"midm-2.0", llama3, LLAMA3_FLAGS},
+	{"lfm2", llama3, LLAMA3_FLAGS},
+	{"jina-v5-nano", llama3, LLAMA3_FLAGS},
+	{"dbrx", llama3, 0},
+	{"smaug-bpe", llama3, 0},
+	{"chatglm-bpe", llama3, PRETOK_NO_BOS},
+	{"glm4", llama3, PRETOK_NO_BOS},
+	{"jais-2", jais2, 0},
+	{"minicpm5", minicpm5, PRETOK_IGNORE_MERGES},
+	{"deepseek-llm", deepseek_llm, 0},
+	{"deepseek-coder", deepseek_coder, 0},
+	{"deepseek-v3", deepseek_v3, 0},
+	{"hunyuan-dense", deepseek_v3, 0},
+	{"joyai-llm", deepseek_v3, 0},
+	{"youtu", youtu, PRETOK_IGNORE_MERGES},
+	{"falcon", falcon, 0},
+	{"gpt-2", gpt2, 0},
+	{"gpt2", gpt2, 0},
+	{"mpt", gpt2, 0},
+	{"olmo", gpt2, 0},
+	{"jais", gpt2, 0},
+	{"phi-2", gpt2, 0},
+	{"jina-es", gpt2, 0},
+	{"jina-de", gpt2, 0},
+	{"jina-v1-en", gpt2, 0},
+	{"jina-v2-es", gpt2, 0},
+	{"jina-v2-de", gpt2, 0},
+	{"jina-v2-code", gpt2, 0},
+	{"roberta-bpe", gpt2, 0},
+	{"gigachat", gpt2, 0},
+	{"a.x-4.0", gpt2, 0},
+	{"mellum", gpt2, 0},
+	{"modern-bert", gpt2, 0},
+	{"exaone4", gpt2, 0},
+	{"trillion", gpt2, 0},
+	{"granite-docling", gpt2, 0},
+	{"starcoder", digit_gpt2, 0},
+	{"refact", digit_gpt2, 0},
+	{"command-r", digit_gpt2, 0},
+	{"smollm", digit_gpt2, 0},
+	{"codeshell", digit_gpt2, 0},
+	{"exaone", digit_gpt2, 0},
+	{"minerva-7b", digit_gpt2, 0},
+	{"mellum2", digit_gpt2, 0},
+	{"qwen2", qwen2, 0},
+	{"deepseek-r1-qwen", qwen2, 0},
+	{"kormo", qwen2, 0},
+	{"f2llmv2", qwen2, 0},
+	{"megrez", qwen2, 0},
+	{"stablelm2", qwen2, 0},
+	{"hunyuan", qwen2, 0},
+	{"solar-open", qwen2, 0},
+	{"grok-2", qwen2, 0},
+	{"qwen35", qwen35, 0},
+	{"laguna", laguna, 0},
+	{"poro-chat", poro, 0},
+	{"bloom", poro, 0},
+	{"gpt3-finnish", poro, 0},
+	{"viking", viking, 0},
+	{"tekken", tekken, PRETOK_IGNORE_MERGES | PRETOK_BOS},
+	{"gpt-4o", gpt4o, 0},
+	{"o200k", gpt4o, 0},
+	{"llama4", gpt4o, 0},
+	{"kanana2", gpt4o, 0},
+	{"talkie", gpt4o, 0},
+	{"minimax-m2", gpt4o, 0},
+	{"granite-embed-multi-97m", gpt4o, PRETOK_IGNORE_MERGES},
+	{"tiny_aya", tiny_aya, PRETOK_GROUP3},
+	{"cohere2moe", tiny_aya, PRETOK_GROUP3},
+	{"chameleon", chameleon, PRETOK_BOS},
+	{"kimi-k2", kimi, 0},
+	{"superbpe", superbpe, PRETOK_GROUP3},
+	{"bailingmoe", bailing, 0},
+	{"bailingmoe2", bailing, 0},
+	{"llada-moe", bailing, 0},
+	{"seed-coder", seed_coder, 0},
+	{"afmoe", afmoe, PRETOK_GROUP3},
+	{"exaone-moe", exaone_moe, 0},
+	{"gemma4", none, PRETOK_UNSUPPORTED},
+	{"granite-embed-multi-311m", none, PRETOK_UNSUPPORTED},
+	{"sarvam-moe", none, PRETOK_UNSUPPORTED},
+	{"whitespace", none, PRETOK_UNSUPPORTED},
+};
+
+#define N_RULES (sizeof(rules) / sizeof(rules[0]))
+
+size_t
+pretok_n_rules(void)
+{
+	return N_RULES;
+}
+
+const struct pretok_rule *
+pretok_rule_at(size_t i)
+{
+	return i < N_RULES ? &rules[i] : NULL;
+}
+
+const struct pretok_rule *
+pretok_find(const char *name, size_t len)
+{
+	for (size_t i = 0; i < N_RULES; i++)
+		if (strlen(rules[i].name) == len && memcmp(rules[i].name, name, len) == 0)
+			return &rules[i];
+	return NULL;
+}
+
+/* Edit distance; both texts are short. */
+static unsigned
+distance(const char *a, size_t na, const char *b, size_t nb)
+{
+	unsigned row[64];
+
+	for (size_t j = 0; j <= nb; j++)
+		row[j] = (unsigned)j;
+	for (size_t i = 1; i <= na; i++) {
+		unsigned diagonal = row[0];
+
+		row[0] = (unsigned)i;
+		for (size_t j = 1; j <= nb; j++) {
+			unsigned best = diagonal + (a[i - 1] != b[j - 1]);
+
+			diagonal = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[nb];
+}
+
+void
+pretok_near(const char *name, size_t len, struct buf *out)
+{
+	unsigned d[N_RULES];
+
+	if (len > 40)
+		len = 40;
+	for (size_t i = 0; i < N_RULES; i++)
+		d[i] = distance(name, len, rules[i].name, strlen(rules[i].name));
+	for (unsigned n = 0; n < 4; n++) {
+		size_t best = 0;
+
+		for (size_t i = 1; i < N_RULES; i++)
+			if (d[i] < d[best])
+				best = i;
+		buf_printf(out, "%s%s", n > 0 ? ", " : "", rules[best].name);
+		d[best] = UINT32_MAX;
+	}
+}

@@ -1,0 +1,68 @@
+#include "model/weights_fixed.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+struct unit *fixed_source_unit(struct fixed_source *fs, enum unit_kind kind, uint32_t layer)
+{
+	switch (kind) {
+	case UNIT_EMBED:
+		return fs->with_embed ? &fs->embed : NULL;
+	case UNIT_HEAD:
+		return &fs->head;
+	case UNIT_ATTN:
+		return layer < fs->layers ? &fs->attn[layer] : NULL;
+	case UNIT_FFN:
+		return layer < fs->layers ? &fs->ffn[layer] : NULL;
+	default:
+		return NULL;
+	}
+}
+
+static const struct unit *fixed_acquire(
+	struct weight_source *ws, enum unit_kind kind, uint32_t layer, struct err *err)
+{
+	const struct unit *u = fixed_source_unit((struct fixed_source *)ws, kind, layer);
+
+	if (u == NULL)
+		err_set(err, "these weights have no unit of kind %d for layer %" PRIu32, (int)kind,
+			layer);
+	return u;
+}
+
+static void fixed_release(struct weight_source *ws, const struct unit *u)
+{
+	(void)ws; /* the units stay */
+	(void)u;
+}
+
+static void fixed_free(struct weight_source *ws)
+{
+	struct fixed_source *fs = (struct fixed_source *)ws;
+
+	if (fs == NULL)
+		return;
+	free(fs->attn);
+	free(fs->ffn);
+	free(fs->widened);
+	free(fs);
+}
+
+struct fixed_source *fixed_source_new(uint32_t layers, bool with_embed, struct err *err)
+{
+	struct fixed_source *fs = calloc(1, sizeof *fs);
+
+	if (fs != NULL) {
+		fs->base = (struct weight_source){fixed_acquire, fixed_release, fixed_free};
+		fs->layers = layers;
+		fs->with_embed = with_embed;
+		fs->attn = calloc(layers, sizeof *fs->attn);
+		fs->ffn = calloc(layers, sizeof *fs->ffn);
+	}
+	if (fs == NULL || fs->attn == NULL || fs->ffn == NULL) {
+		fixed_free((struct weight_source *)fs);
+		err_set(err, "out of memory for the tables of %" PRIu32 " layers", layers);
+		return NULL;
+	}
+	return fs;
+}

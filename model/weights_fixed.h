@@ -1,0 +1,22 @@
+/* A weight source whose units are all there from the start: pointers into a mapped file. */
+#ifndef MODEL_WEIGHTS_FIXED_H
+#define MODEL_WEIGHTS_FIXED_H
+
+#include "model/weights.h"
+
+struct fixed_source {
+	struct weight_source base;
+	uint32_t layers;
+	bool with_embed;
+	struct unit embed, head;
+	struct unit *attn, *ffn; /* [layers] */
+	float *widened;          /* vectors that the file has in other types */
+};
+
+/* Units without tensors, to be filled in. */
+struct fixed_source *fixed_source_new(uint32_t layers, bool with_embed, struct err *err);
+
+/* The unit of a kind and layer. NULL: there is none. */
+struct unit *fixed_source_unit(struct fixed_source *fs, enum unit_kind kind, uint32_t layer);
+
+#endif

@@ -1,0 +1,17 @@
+/* What each fuzz_X.c defines. With libFuzzer its own main calls LLVMFuzzerTestOneInput; without it
+ * tests/fuzz/driver.c does. */
+#ifndef TESTS_FUZZ_FUZZ_H
+#define TESTS_FUZZ_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FUZZ_MAX (1u << 16) /* bytes of an input that the driver makes, at most */
+
+/* Feeds one input to the code under test. Returns 0; finds faults by crashing. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Makes the i-th good input, to be mutated: its size (at most max), 0 when there are no more. */
+size_t fuzz_seed(unsigned i, uint8_t *out, size_t max);
+
+#endif

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# The command as people and programs use it: exit codes, JSON, pipes without escapes, mistakes with a next step.
+. "$(dirname "$0")/lib.sh"
+
+expect() { # CODE PATTERN COMMAND...
+  local want=$1 pattern=$2 code=0 said
+  shift 2
+  said=$("$@" 2>&1 </dev/null) || code=$?
+  [ $code -eq "$want" ] || fail "$*: exit $code instead of $want: $said"
+  grep -qE -- "$pattern" <<<"$said" || fail "$*: '$said' has no '$pattern'"
+}
+none=$tmp/none
+expect 2 "shoal status" "$shoal" statis
+expect 0 "invite" "$shoal" --help
+expect 0 "^shoal [0-9]" "$shoal" --version
+expect 3 "start it" "$shoal" status --socket "$none"
+expect 3 '"exit":3' "$shoal" status --socket "$none" --json
+expect 2 "which model" "$shoal" run
+expect 4 "no file" "$shoal" run --socket "$none" /no/such.gguf hello
+expect 2 "not a number" "$shoal" generate -m x -p y --temp warm
+expect 1 "" "$shoal" show "$0"
+expect 78 "" "$shoald" --no-such-option
+expect 78 "line 2|:2" "$shoald" --config <(printf '[shoald]\nthraeds = 2\n') --check-config
+expect 78 "threads" "$shoald" --config <(printf '[shoald]\nthraeds = 2\n') --check-config
+
+[ -d "$shared" ] || exit 0
+model=$shared/models/stories260K.gguf
+for m in "$shared"/models/*.gguf; do
+  "$shoal" show "$m" --json | python3 -m json.tool >/dev/null || fail "show --json $m"
+done
+"$shoal" show "$model" | grep -q '4 KV heads' || fail "show"
+ids=$(printf 'Once upon a time' | "$shoal" tokenize -m "$model" --ids)
+[ "$ids" = "1 403 407 261 378" ] || fail "tokenize: $ids"
+"$shoal" bench -m "$model" -p 16 -n 8 -r 2 -o json | python3 -c '
+import json, sys
+r = json.load(sys.stdin)
+assert [(x["n_prompt"], x["n_gen"]) for x in r] == [(16, 0), (0, 8)] and all(x["avg_ts"] > 0 for x in r)' || fail "bench"
+python3 -c 'print("Once upon a time, there was a little girl named Lily. She loved to play outside. " * 30)' >"$tmp/story"
+"$shoal" perplexity -m "$model" -f "$tmp/story" -c 128 --json | python3 -c '
+import json, sys
+p = json.load(sys.stdin)
+assert 1 < p["perplexity"] < 20, p' || fail "perplexity"
+"$shoal" generate --local -m "$model" -p "Once" -n 5 --json --temp 0 | python3 -m json.tool >/dev/null || fail "generate --json"
+a=$("$shoal" generate --local -m "$model" -p "Once" -n 30 --seed 7)
+b=$("$shoal" generate --local -m "$model" -p "Once" -n 30 --seed 7)
+c=$("$shoal" generate --local -m "$model" -p "Once" -n 30 --seed 8)
+[ "$a" = "$b" ] || fail "the same seed gives another text"
+[ "$a" != "$c" ] || fail "another seed gives the same text"
+stopped=$("$shoal" generate --local -m "$model" -p "Once upon a time" -n 60 --temp 0 --stop "Lily")
+case $stopped in *Lily*) fail "the stop text is in the output" ;; esac
+
+start c
+start m1
+pair c m1
+on c load "$model" 2>&1 | grep -q $'\033' && fail "escapes in a pipe"
+for command in status show bench generate; do
+  case $command in
+  status) on c status ;;
+  show) "$shoal" show "$model" ;;
+  bench) on c bench -m stories260K -p 8 -n 4 -r 1 ;;
+  generate) on c generate -m stories260K -p Once -n 4 ;;
+  esac >"$tmp/out" 2>&1
+  grep -qE $'\033|\r' "$tmp/out" && fail "$command: escapes in a pipe"
+done
+on c status --json | python3 -m json.tool >/dev/null || fail "status --json"

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Nothing readable crosses the wire, and what is harmed on its way is refused with a log line while the swarm goes on.
+. "$(dirname "$0")/lib.sh"
+need_shared
+model=$shared/models/stories260K.gguf
+
+# The member reaches the coordinator through a proxy: the invite carries the proxy's address.
+proxy() { # MODE...
+  [ -n "${pids[proxy]-}" ] && stop proxy KILL
+  python3 "$srcdir/tests/swarm/proxy.py" "$proxy_port" "$(cat "$tmp/c/port")" "$tmp/wire" "$@" >"$tmp/proxy.out" &
+  pids[proxy]=$!
+  for _ in $(seq 100); do
+    grep -q ready "$tmp/proxy.out" && return 0
+    sleep 0.05
+  done
+  fail "the proxy did not start"
+}
+
+proxy_port=$(free_port)
+start c --advertise "127.0.0.1:$proxy_port" --kv f32
+proxy pass
+start m1
+pair c m1
+on c load --quiet "$model" >/dev/null
+prompt="Once upon a time"
+text=$(on c generate -m stories260K -p "$prompt" -n 60 --temp 0)
+[ ${#text} -gt 60 ] || fail "no text to look for"
+
+python3 - "$tmp/wire" "$model" "$prompt" "$text" <<'P' || fail "something readable crossed the wire"
+import sys
+wire = open(sys.argv[1], "rb").read()
+weights = open(sys.argv[2], "rb").read()
+assert len(wire) > 400000, "the capture is too short to hold the slices: %d bytes" % len(wire)
+for text in sys.argv[3:]:
+    for i in range(0, len(text) - 8, 4):
+        assert text[i:i + 8].encode() not in wire, text[i:i + 8]
+for word in (b"Once", b"stories", b"llama", b"shoal", b"blk."):
+    assert word not in wire, word
+hits = sum(weights[o:o + 12] in wire for o in range(len(weights) // 4, len(weights) - 12, 997))
+assert hits == 0, "%d pieces of weights in clear" % hits
+print("looked through %d bytes" % len(wire))
+P
+
+# Harmed connections: every link that the member opens while the file is there suffers.
+for harm in "flip 20" "flip 60" "flip 150" "replay 2" "cut 1"; do
+  proxy $harm
+  touch "$tmp/wire.arm"
+  before=$(grep -c '' "$tmp/c/log")
+  stop m1
+  start m1
+  for _ in $(seq 60); do
+    tail -n +$((before + 1)) "$tmp/c/log" | grep -qiE 'refus|turned away|closed|record|handshake' && break
+    sleep 0.1
+  done
+  tail -n +$((before + 1)) "$tmp/c/log" | grep -qiE 'refus|turned away|closed|record|handshake' || fail "$harm: no log line"
+  kill -0 "${pids[c]}" || fail "$harm: the coordinator is down"
+  rm "$tmp/wire.arm"
+  wait_serving c
+  [ "$(on c generate -m stories260K -p "$prompt" -n 60 --temp 0)" = "$text" ] || fail "$harm: another text afterwards"
+  echo "ok $harm"
+done
