@@ -157,12 +157,14 @@ void http_preflight(struct http_request *r);
 
 /* Checks a request's head: 0, or -1 with the answer in place. *fatal: the connection cannot be
  * trusted to be in step, close it. */
-int http_head_check(struct http_request *r, const char *path, bool *fatal);
+int http_head_check(
+	struct http_request *r, const char *method, const char *path, bool *fatal);
 
 enum MHD_Result http_handle(void *pump, struct MHD_Connection *c, const char *url,
 	const char *method, const char *version, const char *data, size_t *len, void **slot);
 void http_completed(void *pump, struct MHD_Connection *c, void **slot,
 	enum MHD_RequestTerminationCode why);
+void http_common_headers(struct http_request *r);
 void http_resume(struct http_request *r);
 void http_release(struct http_request *r); /* its job is over */
 void http_cut(struct http_request *r);     /* cancels the job, closes the connection */

@@ -76,6 +76,8 @@ struct link_detached {
 	struct buf unread;
 };
 /* Only when open and nothing is queued. The link itself is closed without on_close. */
+/* Closes one that is not attached after all. */
+void link_detached_discard(struct link_detached *d);
 int link_detach(struct link *l, struct link_detached *d, struct err *err);
 struct link *link_attach(uv_loop_t *loop, struct link_detached *d, const struct link_events *ev,
 	void *arg, struct err *err);

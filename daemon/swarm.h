@@ -24,6 +24,8 @@ struct swarm_events {
 	/* A control link is open and `about` has been exchanged, or is gone. */
 	void (*on_peer_up)(void *arg, struct swarm_peer *p);
 	void (*on_peer_down)(void *arg, struct swarm_peer *p, const char *why);
+	/* The list of members has changed: one was paired, removed, or left. */
+	void (*on_members)(void *arg);
 	/* A control message that is none of membership's own. -1 closes the link. */
 	int (*on_control)(
 		void *arg, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);

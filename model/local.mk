@@ -16,3 +16,36 @@ model_libmodel_a_SOURCES += \
 	model/weights.h \
 	model/weights_fixed.c model/weights_fixed.h \
 	model/weights_gguf.c
+
+# Text: tokenizers and chat templates.
+model_libmodel_a_SOURCES += \
+	model/chat.c model/chat.h \
+	model/detok.c \
+	model/pretok.c model/pretok.h \
+	model/pretok_table.c \
+	model/tokenizer.c model/tokenizer.h model/tokenizer_internal.h \
+	model/tokenizer_bpe.c \
+	model/tokenizer_merge.c \
+	model/tokenizer_special.c \
+	model/tokenizer_spm.c \
+	model/tokenizer_vocab.c \
+	model/utf8.h
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_tokenizer tests/unit/test_chat tests/fuzz/fuzz_tokenizer
+tests_unit_test_tokenizer_SOURCES = tests/unit/test_tokenizer.c \
+	tests/support/vocab_make.c tests/support/vocab_make.h
+tests_unit_test_tokenizer_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
+tests_unit_test_tokenizer_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_tokenizer_LDADD = model/libmodel.a kernels/libkernels.a base/libbase.a \
+	$(PCRE2_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
+tests_unit_test_chat_SOURCES = tests/unit/test_chat.c \
+	tests/support/vocab_make.c tests/support/vocab_make.h
+tests_unit_test_chat_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_chat_LDADD = $(tests_unit_test_tokenizer_LDADD)
+tests_fuzz_fuzz_tokenizer_SOURCES = tests/fuzz/fuzz_tokenizer.c tests/fuzz/driver.c \
+	tests/fuzz/fuzz.h tests/support/vocab_make.c tests/support/vocab_make.h
+tests_fuzz_fuzz_tokenizer_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_tokenizer_LDADD = model/libmodel.a kernels/libkernels.a base/libbase.a \
+	$(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread
+endif

@@ -1,1 +1,22 @@
-# What proto/ builds and what tests it.
+# proto/: bytes and trust. The generated code is a library of its own, with the compiler's own warnings only.
+noinst_LIBRARIES += proto/libproto.a
+proto_libproto_a_SOURCES = \
+	proto/control.c proto/control.h \
+	proto/frame.c proto/frame.h \
+	proto/hello.c proto/hello.h \
+	proto/invite.c proto/invite.h proto/name.c \
+	proto/noise.c proto/noise.h \
+	proto/record.c proto/record.h
+nodist_proto_libproto_a_SOURCES = proto/shoal.pb-c.c proto/shoal.pb-c.h
+proto_libproto_a_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(PROTOBUF_C_CFLAGS)
+PROTO_LIBS = proto/libproto.a base/libbase.a $(PROTOBUF_C_LIBS) $(SODIUM_LIBS)
+
+BUILT_SOURCES += proto/shoal.pb-c.h
+CLEANFILES += proto/shoal.pb-c.c proto/shoal.pb-c.h
+EXTRA_DIST += proto/shoal.proto
+
+proto/shoal.pb-c.c: $(srcdir)/proto/shoal.proto
+	$(AM_V_GEN)$(MKDIR_P) proto && $(PROTOC_C) -I$(srcdir) --c_out=. $(srcdir)/proto/shoal.proto
+proto/shoal.pb-c.h: proto/shoal.pb-c.c
+	@test -e $@ || { rm -f proto/shoal.pb-c.c; $(MAKE) $(AM_MAKEFLAGS) proto/shoal.pb-c.c; }
+proto/libproto_a-control.$(OBJEXT): proto/shoal.pb-c.h

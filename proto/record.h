@@ -1,13 +1,13 @@
 /* Sealed records: what a link carries after its handshake.
  *
  *   record: 4-byte little-endian word, then ciphertext with its tag
- *           bits 0-15 length of the ciphertext with tag (17..65519), bit 16 MORE: the message goes
+ *           bits 0-15 length of the ciphertext with tag (16..65519), bit 16 MORE: the message goes
  * on in the next record, bit 17 REKEY: the sender's key changes after this record; others 0 the
  * word is the additional data of the seal
  *
  * A message is one or more records. Both sides count nonces, so a record that is flipped, replayed,
  * left out or cut fails to open, and the link is closed. Handshake messages travel as a 4-byte
- * length (no flags) and the message in clear. Keys change after 2^16 records of 64 KiB (by volume)
+ * length (no flags) and the message in clear. A key changes after 4 GiB (by volume)
  * and when the caller says that they are old. */
 #ifndef PROTO_RECORD_H
 #define PROTO_RECORD_H
@@ -25,6 +25,7 @@ struct record_stream {
 	bool rekey_wanted;  /* set by the owner when the key is old */
 	size_t max_message; /* bytes of a received message, at most */
 	struct buf partial; /* the message that is coming in */
+	bool message_given; /* partial has been handed out: the next call clears it */
 };
 
 void record_init(struct record_stream *r, const struct noise_cipher *send,

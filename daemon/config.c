@@ -1,0 +1,424 @@
+/* One table drives the file, the options, --help and what config_print says. */
+#include <config.h>
+
+#include "daemon/config.h"
+
+#include "daemon/log.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_FILE "/etc/shoal/shoald.conf"
+#define MAX_LINE     190 /* libinih, as Debian builds it, cuts lines at 200 bytes without a word */
+
+enum kind { K_TEXT, K_NUMBER, K_CHOICE, K_SHARES };
+
+static const struct key {
+	const char *name;
+	enum kind kind;
+	size_t at, size; /* in struct config */
+	uint32_t min, max;
+	const char *choices; /* "f32 f16 q8" */
+	const char *help;
+} keys[] = {
+/* clang-format off */
+#define AT(field)   offsetof(struct config, field)
+#define SIZE(field) sizeof(((struct config *)0)->field)
+#define TEXT(field, help)             {#field, K_TEXT, AT(field), SIZE(field), 0, 0, NULL, help}
+#define NUMBER(field, min, max, help) {#field, K_NUMBER, AT(field), 4, min, max, NULL, help}
+#define CHOICE(field, choices, help)  {#field, K_CHOICE, AT(field), SIZE(field), 0, 0, choices, help}
+/* clang-format on */
+	TEXT(name, "what others see; without one, a name made from the key"),
+	TEXT(state_dir, "where keys, peers and shards are kept"),
+	TEXT(socket, "unix socket of the API, for the command"),
+	TEXT(http, "address of the HTTP API; off: none"),
+	TEXT(listen, "address for other peers"),
+	TEXT(advertise, "address that invites carry; without one it is found out"),
+	TEXT(model, "GGUF file that the coordinator serves from the start"),
+	{"shares", K_SHARES, 0, 0, 0, 0, NULL,
+		"sizes of the slices, as 3,1: the coordinator's, then members' as they joined"},
+	NUMBER(peers, 0, CONFIG_MAX_SHARES,
+		"devices that a plan waits for; 0: all that are paired"),
+	CHOICE(payload, "f32 f16 q8", "how sums travel"),
+	CHOICE(kv, "f32 f16", "how the KV cache is kept"),
+	NUMBER(context, 0, 1 << 20, "positions of a session; 0: the model's, at most 4096"),
+	NUMBER(parallel, 1, 256, "sessions computed at once"),
+	NUMBER(batch, 1, 1024, "rows of a step"),
+	NUMBER(queue, 0, 65536, "requests that may wait"),
+	NUMBER(threads, 0, 1024, "0: one per CPU"),
+	TEXT(cpu, "set of kernels; without one the best"),
+	CHOICE(log_level, "error warning info debug", "how much is said"),
+	TEXT(api_keys, "file of API keys, one a line"),
+};
+#define N_KEYS (sizeof keys / sizeof *keys)
+
+static void
+set_defaults(struct config *c)
+{
+	const char *state = getenv("XDG_STATE_HOME"), *run = getenv("XDG_RUNTIME_DIR"),
+		   *home = getenv("HOME");
+	bool root = geteuid() == 0;
+
+	*c = (struct config){.parallel = 4, .batch = 64, .queue = 64};
+	strcpy(c->http, "127.0.0.1:8642");
+	strcpy(c->listen, "[::]:8643");
+	strcpy(c->payload, "f32");
+	strcpy(c->kv, "f16");
+	strcpy(c->log_level, "info");
+	strcpy(c->state_dir, "/var/lib/shoal");
+	strcpy(c->socket, "/run/shoal/shoald.sock");
+	/* Under systemd the user is not root, but the folders are made for it. */
+	if (getenv("STATE_DIRECTORY") != NULL)
+		snprintf(c->state_dir, sizeof c->state_dir, "%s", getenv("STATE_DIRECTORY"));
+	else if (!root && state != NULL)
+		snprintf(c->state_dir, sizeof c->state_dir, "%s/shoal", state);
+	else if (!root && home != NULL)
+		snprintf(c->state_dir, sizeof c->state_dir, "%s/.local/state/shoal", home);
+	if (!root && getenv("RUNTIME_DIRECTORY") == NULL && run != NULL)
+		snprintf(c->socket, sizeof c->socket, "%s/shoal/shoald.sock", run);
+}
+
+/* --- values --- */
+
+static int
+parse_shares(struct config *c, const char *text, struct err *err)
+{
+	c->n_shares = 0;
+	while (*text != '\0') {
+		char *end;
+		float v = strtof(text, &end);
+
+		if (end == text || !(v > 0) || v > 1e6f || (*end != '\0' && *end != ','))
+			return err_set(err,
+				"shares: positive numbers are expected, as in 3,1; not '%s'", text);
+		if (c->n_shares == CONFIG_MAX_SHARES)
+			return err_set(err, "shares: at most %d", CONFIG_MAX_SHARES);
+		c->shares[c->n_shares++] = v;
+		text = *end == ',' ? end + 1 : end;
+	}
+	return 0;
+}
+
+static bool
+is_choice(const char *choices, const char *text)
+{
+	size_t len = strlen(text);
+
+	for (const char *at = choices; len > 0 && (at = strstr(at, text)) != NULL; at += len)
+		if ((at == choices || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+			return true;
+	return false;
+}
+
+static int
+set_key(struct config *c, const struct key *k, const char *text, struct err *err)
+{
+	char *field = (char *)c + k->at, *end;
+	unsigned long v;
+	uint32_t number;
+
+	switch (k->kind) {
+	case K_SHARES:
+		return parse_shares(c, text, err);
+	case K_CHOICE:
+		if (!is_choice(k->choices, text))
+			return err_set(err, "%s: '%s' is none of: %s", k->name, text, k->choices);
+		strcpy(field, text);
+		return 0;
+	case K_TEXT:
+		if (strlen(text) >= k->size)
+			return err_set(err, "%s: longer than %zu bytes", k->name, k->size - 1);
+		strcpy(field, text);
+		return 0;
+	case K_NUMBER:
+		errno = 0;
+		v = strtoul(text, &end, 10);
+		if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || v < k->min ||
+			v > k->max)
+			return err_set(err, "%s: '%s' is not a whole number from %u to %u", k->name,
+				text, k->min, k->max);
+		number = (uint32_t)v;
+		memcpy(field, &number, sizeof number);
+		return 0;
+	}
+	return -1;
+}
+
+/* Same letters at the same places, '-' and '_' alike. */
+static bool
+same_name(const char *a, const char *b)
+{
+	for (; *a != '\0' && *b != '\0'; a++, b++)
+		if (*a != *b && !((*a == '-' || *a == '_') && (*b == '-' || *b == '_')))
+			return false;
+	return *a == *b;
+}
+
+static const struct key *
+find_key(const char *name)
+{
+	for (size_t i = 0; i < N_KEYS; i++)
+		if (same_name(keys[i].name, name))
+			return &keys[i];
+	return NULL;
+}
+
+/* How many of the letters of one name the other lacks, both ways: good enough to find a typing error. */
+static const char *
+nearest_key(const char *name)
+{
+	const char *best = keys[0].name;
+	int least = 1000;
+
+	for (size_t i = 0; i < N_KEYS; i++) {
+		int count[128] = {0}, d = 0;
+
+		for (const char *p = name; *p != '\0'; p++)
+			count[*p & 127]++;
+		for (const char *p = keys[i].name; *p != '\0'; p++)
+			count[*p & 127]--;
+		for (int j = 0; j < 128; j++)
+			d += abs(count[j]);
+		if (d < least) {
+			least = d;
+			best = keys[i].name;
+		}
+	}
+	return best;
+}
+
+/* --- the file --- */
+
+struct reader {
+	struct config *c;
+	FILE *f;
+	const char *path;
+	int line;
+	struct err *err;
+	bool failed;
+};
+
+static char *
+read_line(char *out, int size, void *arg)
+{
+	struct reader *r = arg;
+	size_t len;
+
+	if (r->failed || fgets(out, size, r->f) == NULL)
+		return NULL;
+	r->line++;
+	len = strlen(out);
+	if (len > MAX_LINE && out[len - 1] != '\n') {
+		r->failed = true;
+		err_set(r->err, "%s:%d: the line is longer than %d bytes; use the option instead",
+			r->path, r->line, MAX_LINE);
+		return NULL;
+	}
+	/* An indented line would be taken for more of the one before. */
+	if (len > 0 && isspace((unsigned char)out[0])) {
+		size_t skip = strspn(out, " \t\r\n");
+
+		memmove(out, out + skip, len - skip + 1);
+	}
+	return out;
+}
+
+static int
+on_key(void *arg, const char *section, const char *name, const char *value)
+{
+	struct reader *r = arg;
+	const struct key *k = find_key(name);
+
+	if (r->failed)
+		return 0;
+	r->failed = true;
+	if (section[0] != '\0' && strcmp(section, "shoald") != 0) {
+		err_set(r->err, "%s:%d: there is no section [%s]; only [shoald]", r->path, r->line,
+			section);
+	} else if (k == NULL) {
+		err_set(r->err, "%s:%d: there is no key '%s'; the nearest is '%s'", r->path,
+			r->line, name, nearest_key(name));
+	} else if (set_key(r->c, k, value, r->err) != 0) {
+		err_prefix(r->err, "%s:%d: ", r->path, r->line);
+	} else {
+		r->failed = false;
+	}
+	return !r->failed;
+}
+
+static int
+read_file(struct config *c, const char *path, bool must, struct err *err)
+{
+	struct reader r = {.c = c, .path = path, .err = err};
+	int rc;
+
+	r.f = fopen(path, "re");
+	if (r.f == NULL) {
+		if (!must && errno == ENOENT)
+			return 0;
+		return err_errno(err, errno, "%s: cannot open", path);
+	}
+	rc = ini_parse_stream(read_line, &r, on_key, &r);
+	fclose(r.f);
+	if (r.failed)
+		return -1;
+	if (rc != 0)
+		return err_set(err, "%s:%d: is not 'key = value'", path, rc > 0 ? rc : r.line);
+	return 0;
+}
+
+/* --- options --- */
+
+static void
+print_help(const struct config *c)
+{
+	printf("usage: shoald [--config FILE] [--KEY VALUE]...\n\n"
+	       "  --config FILE        settings (" DEFAULT_FILE ")\n"
+	       "  --check-config       say whether the settings are right, and what they are\n"
+	       "  --version\n\n"
+	       "Every key of the file is an option too:\n");
+	for (size_t i = 0; i < N_KEYS; i++) {
+		char name[32];
+
+		snprintf(name, sizeof name, "%s", keys[i].name);
+		for (char *p = name; *p != '\0'; p++)
+			*p = *p == '_' ? '-' : *p;
+		printf("  --%-18s %s", name, keys[i].help);
+		if (keys[i].kind == K_CHOICE)
+			printf(" (%s)", keys[i].choices);
+		printf("\n");
+	}
+	printf("\nState is kept in %s. See shoald(8), shoald.conf(5).\n", c->state_dir);
+}
+
+/* "--key value" or "--key=value". The value, or NULL with err. *used: how many arguments. */
+static const char *
+option_value(char **argv, int left, int *used, char name[64], struct err *err)
+{
+	const char *arg = argv[0] + 2, *equals = strchr(arg, '=');
+	size_t len = equals != NULL ? (size_t)(equals - arg) : strlen(arg);
+
+	if (strncmp(argv[0], "--", 2) != 0 || len == 0 || len >= 64) {
+		err_set(err, "'%s' is no option; see shoald --help", argv[0]);
+		return NULL;
+	}
+	memcpy(name, arg, len);
+	name[len] = '\0';
+	*used = equals != NULL ? 1 : 2;
+	if (equals == NULL && left < 2) {
+		err_set(err, "--%s needs a value", name);
+		return NULL;
+	}
+	return equals != NULL ? equals + 1 : argv[1];
+}
+
+static int
+read_options(struct config *c, int argc, char **argv, struct err *err)
+{
+	int used;
+
+	for (int i = 1; i < argc; i += used) {
+		const struct key *k;
+		const char *value;
+		char name[64];
+
+		used = 1;
+		if (strcmp(argv[i], "--check-config") == 0)
+			continue;
+		value = option_value(argv + i, argc - i, &used, name, err);
+		if (value == NULL)
+			return -1;
+		if (strcmp(name, "config") == 0)
+			continue;
+		k = find_key(name);
+		if (k == NULL)
+			return err_set(err, "there is no option --%s; the nearest is --%s", name,
+				nearest_key(name));
+		if (set_key(c, k, value, err) != 0)
+			return err_prefix(err, "--");
+	}
+	return 0;
+}
+
+int
+config_load(struct config *c, int argc, char **argv, bool *check_only, struct err *err)
+{
+	const char *file = NULL;
+
+	set_defaults(c);
+	*check_only = false;
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			print_help(c);
+			return 1;
+		}
+		if (strcmp(argv[i], "--version") == 0) {
+			printf("%s\n", PACKAGE_STRING);
+			return 1;
+		}
+		if (strcmp(argv[i], "--check-config") == 0)
+			*check_only = true;
+		if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+			file = argv[++i];
+		else if (strncmp(argv[i], "--config=", 9) == 0)
+			file = argv[i] + 9;
+	}
+	if (read_file(c, file != NULL ? file : DEFAULT_FILE, file != NULL, err) != 0)
+		return -1;
+	return read_options(c, argc, argv, err);
+}
+
+void
+config_print(const struct config *c, FILE *out)
+{
+	fprintf(out, "[shoald]\n");
+	for (size_t i = 0; i < N_KEYS; i++) {
+		const char *field = (const char *)c + keys[i].at;
+		uint32_t number;
+
+		fprintf(out, "%s =", keys[i].name);
+		if (keys[i].kind == K_NUMBER) {
+			memcpy(&number, field, sizeof number);
+			fprintf(out, " %u", number);
+		} else if (keys[i].kind == K_SHARES) {
+			for (uint32_t k = 0; k < c->n_shares; k++)
+				fprintf(out, "%s%g", k == 0 ? " " : ",", (double)c->shares[k]);
+		} else if (field[0] != '\0') {
+			fprintf(out, " %s", field);
+		}
+		fputc('\n', out);
+	}
+}
+
+int
+config_address(const char *text, char *host, size_t host_size, uint16_t *port, struct err *err)
+{
+	const char *colon = strrchr(text, ':'), *begin = text, *end = colon;
+	char *rest;
+	unsigned long v;
+
+	if (colon == NULL)
+		return err_set(err, "'%s' is no address: host:port or [v6]:port", text);
+	if (text[0] == '[') {
+		begin = text + 1;
+		end = colon - 1;
+		if (end < begin || *end != ']')
+			return err_set(err, "'%s' is no address: [v6]:port", text);
+	} else if (memchr(text, ':', (size_t)(colon - text)) != NULL) {
+		return err_set(err, "'%s' is no address: write a v6 one as [v6]:port", text);
+	}
+	v = strtoul(colon + 1, &rest, 10);
+	if (colon[1] == '\0' || *rest != '\0' || v > 65535)
+		return err_set(err, "'%s': the port is no number up to 65535", text);
+	if (end == begin || (size_t)(end - begin) >= host_size)
+		return err_set(err, "'%s': the host is missing or too long", text);
+	memcpy(host, begin, (size_t)(end - begin));
+	host[end - begin] = '\0';
+	*port = (uint16_t)v;
+	return 0;
+}

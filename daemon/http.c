@@ -1,0 +1,162 @@
+#include "daemon/http.h"
+
+#include "daemon/http_internal.h"
+#include "daemon/log.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define TICK_MS     250
+#define CLOSE_TURNS 8 /* of MHD, for the last words of streams */
+
+static bool
+wants_tcp(const struct config *c)
+{
+	return c->http[0] != '\0' && strcmp(c->http, "off") != 0;
+}
+
+/* MHD counts idleness only: a byte now and then would keep an unfinished request open for ever. */
+static void
+check_deadlines(struct http *h, uint64_t now)
+{
+	for (struct http_conn *c = h->conns; c != NULL; c = c->next) {
+		if (c->deadline == 0 || now < c->deadline || c->fd < 0)
+			continue;
+		log_debug("http: a request took too long to arrive: cut");
+		c->deadline = 0;
+		shutdown(c->fd, SHUT_RDWR); /* MHD sees it and closes */
+	}
+}
+
+static void
+on_tick(uv_timer_t *t)
+{
+	struct http *h = t->data;
+	uint64_t now = uv_now(h->loop);
+
+	for (struct http_request *r = h->requests, *next; r != NULL; r = next) {
+		next = r->next;
+		sse_tick(r, now);
+	}
+	check_deadlines(h, now);
+	listen_tick(h, now);
+}
+
+static int
+open_unix(struct http *h, const char *path, struct err *err)
+{
+	int fd;
+
+	if (path[0] == '\0')
+		return 0;
+	h->local.unix_socket = true;
+	fd = listen_unix(h, path, err);
+	if (fd < 0)
+		return -1;
+	if (pump_open(&h->local, h, fd, err) == 0)
+		return 0;
+	close(fd);
+	return err_prefix(err, "%s: ", path);
+}
+
+static int
+open_all(struct http *h, const struct config *c, struct err *err)
+{
+	if (c->api_keys[0] != '\0' && http_keys_read(&h->keys, c->api_keys, err) != 0)
+		return err_prefix(err, "api_keys: ");
+	if (wants_tcp(c) &&
+		(listen_tcp(h, c->http, h->keys.n > 0, err) != 0 ||
+			pump_open(&h->tcp, h, -1, err) != 0))
+		return -1;
+	return open_unix(h, c->socket, err);
+}
+
+struct http *
+http_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct err *err)
+{
+	struct http *h = calloc(1, sizeof *h);
+
+	if (h == NULL || sodium_init() < 0) {
+		free(h);
+		err_set(err, "out of memory");
+		return NULL;
+	}
+	h->loop = loop;
+	h->serve = s;
+	for (int i = 0; i < HTTP_LINGER; i++)
+		h->linger[i].fd = -1;
+	if (open_all(h, c, err) == 0) {
+		uv_timer_init(loop, &h->tick);
+		h->tick.data = h;
+		uv_timer_start(&h->tick, on_tick, TICK_MS, TICK_MS);
+		return h;
+	}
+	/* Handles that were opened close with the next turns of the loop. */
+	listen_close(h);
+	pump_close(&h->tcp);
+	pump_close(&h->local);
+	while (uv_run(loop, UV_RUN_NOWAIT) != 0 && uv_loop_alive(loop) != 0)
+		continue;
+	http_free(h);
+	return NULL;
+}
+
+uint16_t
+http_port(const struct http *h)
+{
+	return h->port;
+}
+
+/* Each request that waits gets its error, each stream its error event. */
+static void
+end_requests(struct http *h)
+{
+	struct api_error e;
+
+	api_error_set(&e, 503, NULL, NULL, "the daemon is stopping");
+	for (struct http_request *r = h->requests, *next; r != NULL; r = next) {
+		void (*gone)(void *job) = r->gone;
+		void *job = r->job;
+
+		next = r->next;
+		http_release(r);
+		if (gone != NULL)
+			gone(job);
+		if (r->streaming)
+			sse_error(r, &e);
+		else if (r->suspended && r->response == NULL)
+			http_error(r, &e);
+	}
+}
+
+void
+http_close(struct http *h)
+{
+	if (h->closing)
+		return;
+	h->closing = true;
+	uv_close((uv_handle_t *)&h->tick, NULL);
+	listen_close(h);
+	end_requests(h);
+	for (int i = 0; i < CLOSE_TURNS; i++) {
+		pump_run(&h->tcp);
+		pump_run(&h->local);
+	}
+	/* MHD must not be stopped with suspended connections, whatever they wait for. */
+	for (struct http_request *r = h->requests; r != NULL; r = r->next)
+		http_cut(r);
+	pump_run(&h->tcp);
+	pump_run(&h->local);
+	pump_close(&h->tcp);
+	pump_close(&h->local);
+}
+
+void
+http_free(struct http *h)
+{
+	if (h == NULL)
+		return;
+	http_keys_free(&h->keys);
+	free(h);
+}

@@ -1,0 +1,402 @@
+/* Two files in the state directory: `identity` (the key, mode 0600, tied to this machine) and `swarm.json`
+ * (everything else). Both are written whole beside themselves and renamed. */
+#include "daemon/state.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_FILE (1u << 20)
+
+static void
+path_of(const struct state *s, const char *file, char out[4352])
+{
+	snprintf(out, 4352, "%s/%s", s->dir, file);
+}
+
+static char *
+to_hex(const uint8_t *data, size_t len, char *out)
+{
+	return sodium_bin2hex(out, 2 * len + 1, data, len);
+}
+
+static int
+from_hex(json_t *o, const char *key, uint8_t *out, size_t len)
+{
+	json_t *v = json_object_get(o, key);
+	size_t got = 0;
+
+	if (!json_is_string(v) || sodium_hex2bin(out, len, json_string_value(v),
+					  json_string_length(v), NULL, &got, NULL) != 0)
+		return -1;
+	return got == len ? 0 : -1;
+}
+
+static void
+get_text(json_t *o, const char *key, char *out, size_t size)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	snprintf(out, size, "%s", s != NULL ? s : "");
+}
+
+/* What tells this machine from a copy of its disk: the machine id, keyed so that the file does not give it away. */
+static void
+machine_mark(const uint8_t key[32], char out[65])
+{
+	uint8_t mark[32];
+	struct buf id;
+	struct err ignored;
+
+	buf_init(&id, 256);
+	if (file_read("/etc/machine-id", &id, &ignored) != 0)
+		buf_clear(&id);
+	crypto_generichash(mark, sizeof mark, id.data, id.len, key, 32);
+	to_hex(mark, sizeof mark, out);
+	buf_free(&id);
+}
+
+/* --- identity --- */
+
+static int
+save_identity(const struct state *s, struct err *err)
+{
+	char path[4352], hex[65], mark[65], *text;
+	json_t *o;
+	int rc;
+
+	machine_mark(s->public, mark);
+	o = json_pack(
+		"{s:s,s:s}", "secret", to_hex(s->secret, sizeof s->secret, hex), "machine", mark);
+	text = json_dumps(o, JSON_INDENT(1));
+	path_of(s, "identity", path);
+	rc = text != NULL ? file_write(path, text, strlen(text), 0600, err)
+			  : err_set(err, "out of memory");
+	if (text != NULL) {
+		sodium_memzero(text, strlen(text));
+		free(text);
+	}
+	sodium_memzero(hex, sizeof hex);
+	json_decref(o);
+	return rc;
+}
+
+static int
+load_json(const char *path, json_t **o, struct err *err)
+{
+	json_error_t where;
+	struct buf b;
+	int rc;
+
+	buf_init(&b, MAX_FILE);
+	rc = file_read(path, &b, err);
+	if (rc == 0) {
+		*o = json_loadb((const char *)b.data, b.len, JSON_REJECT_DUPLICATES, &where);
+		if (*o == NULL)
+			rc = err_set(err,
+				"%s is damaged at line %d (%s): bring back a copy of it, or move "
+				"it away and "
+				"pair this device anew",
+				path, where.line, where.text);
+	}
+	buf_free(&b);
+	return rc;
+}
+
+static int
+load_identity(struct state *s, const char *path, struct err *err)
+{
+	json_t *o = NULL;
+	struct stat st;
+	char mark[65], stored[65];
+	int rc = -1;
+
+	if (stat(path, &st) != 0)
+		return err_errno(err, errno, "%s: cannot look at", path);
+	if ((st.st_mode & 077) != 0)
+		return err_set(err, "%s: others can read the key (mode %04o): chmod 600 it", path,
+			(unsigned)st.st_mode & 07777);
+	if (load_json(path, &o, err) != 0)
+		return -1;
+	get_text(o, "machine", stored, sizeof stored);
+	if (from_hex(o, "secret", s->secret, sizeof s->secret) != 0) {
+		err_set(err, "%s is damaged: it holds no key", path);
+	} else {
+		crypto_scalarmult_base(s->public, s->secret);
+		machine_mark(s->public, mark);
+		if (strcmp(mark, stored) != 0)
+			err_set(err,
+				"%s was made on another machine: two devices with one identity "
+				"cannot be in a "
+				"swarm; remove %s to make this one a new peer",
+				path, s->dir);
+		else
+			rc = 0;
+	}
+	json_decref(o);
+	return rc;
+}
+
+static int
+open_identity(struct state *s, struct err *err)
+{
+	char path[4352];
+
+	path_of(s, "identity", path);
+	if (access(path, F_OK) == 0)
+		return load_identity(s, path, err);
+	randombytes_buf(s->secret, sizeof s->secret);
+	crypto_scalarmult_base(s->public, s->secret);
+	return save_identity(s, err);
+}
+
+/* --- swarm.json --- */
+
+static json_t *
+peer_json(const struct known_peer *p)
+{
+	char hex[65];
+
+	return json_pack("{s:s,s:s,s:s,s:I}", "key", to_hex(p->key, sizeof p->key, hex), "name",
+		p->name, "address", p->address, "joined", (json_int_t)p->joined);
+}
+
+static int
+peer_from_json(json_t *o, struct known_peer *p)
+{
+	if (from_hex(o, "key", p->key, sizeof p->key) != 0)
+		return -1;
+	get_text(o, "name", p->name, sizeof p->name);
+	get_text(o, "address", p->address, sizeof p->address);
+	p->joined = (uint64_t)json_integer_value(json_object_get(o, "joined"));
+	return 0;
+}
+
+int
+state_save(const struct state *s, struct err *err)
+{
+	json_t *peers = json_array(), *invites = json_array(), *o;
+	char path[4352], hex[65], *text;
+	int rc;
+
+	for (uint32_t i = 0; i < s->n_peers; i++)
+		json_array_append_new(peers, peer_json(&s->peers[i]));
+	for (uint32_t i = 0; i < s->n_invites; i++)
+		json_array_append_new(invites,
+			json_pack("{s:s,s:I}", "secret",
+				to_hex(s->invites[i].secret, sizeof s->invites[i].secret, hex),
+				"expires", (json_int_t)s->invites[i].expires));
+	o = json_pack("{s:o,s:o,s:s}", "peers", peers, "invites", invites, "model", s->model);
+	if (s->is_member)
+		json_object_set_new(o, "coordinator", peer_json(&s->coordinator));
+	text = json_dumps(o, JSON_INDENT(1));
+	path_of(s, "swarm.json", path);
+	rc = text != NULL ? file_write(path, text, strlen(text), 0600, err)
+			  : err_set(err, "out of memory");
+	free(text);
+	json_decref(o);
+	sodium_memzero(hex, sizeof hex);
+	return rc;
+}
+
+static int
+load_swarm(struct state *s, struct err *err)
+{
+	char path[4352];
+	json_t *o = NULL, *e;
+	size_t i;
+
+	path_of(s, "swarm.json", path);
+	if (access(path, F_OK) != 0)
+		return 0;
+	if (load_json(path, &o, err) != 0)
+		return -1;
+	json_array_foreach(json_object_get(o, "peers"), i, e)
+	{
+		if (s->n_peers == STATE_MAX_PEERS ||
+			peer_from_json(e, &s->peers[s->n_peers]) != 0) {
+			json_decref(o);
+			return err_set(err, "%s is damaged: peer %zu is not readable", path, i + 1);
+		}
+		s->n_peers++;
+	}
+	json_array_foreach(json_object_get(o, "invites"), i, e)
+	{
+		struct open_invite *v = &s->invites[s->n_invites];
+
+		if (s->n_invites == STATE_MAX_INVITES ||
+			from_hex(e, "secret", v->secret, sizeof v->secret) != 0)
+			continue;
+		v->expires = (uint64_t)json_integer_value(json_object_get(e, "expires"));
+		s->n_invites++;
+	}
+	e = json_object_get(o, "coordinator");
+	s->is_member = e != NULL && peer_from_json(e, &s->coordinator) == 0;
+	get_text(o, "model", s->model, sizeof s->model);
+	json_decref(o);
+	return 0;
+}
+
+/* --- opening --- */
+
+static int
+take_lock(struct state *s, struct err *err)
+{
+	char path[4352];
+
+	path_of(s, "lock", path);
+	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock_fd < 0)
+		return err_errno(err, errno, "%s: cannot open", path);
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+		close(s->lock_fd);
+		s->lock_fd = -1;
+		return err_set(err,
+			"%s is in use by another shoald: give this one a --state-dir of its own",
+			s->dir);
+	}
+	return 0;
+}
+
+int
+state_open(struct state *s, const char *dir, const char *name, struct err *err)
+{
+	*s = (struct state){.lock_fd = -1};
+	if (sodium_init() < 0)
+		return err_set(err, "libsodium does not start");
+	if (strlen(dir) >= sizeof s->dir || dir[0] == '\0')
+		return err_set(err, "the state directory's name is empty or too long");
+	strcpy(s->dir, dir);
+	if (file_mkdirs(dir, 0700, err) != 0 || take_lock(s, err) != 0)
+		return -1;
+	if (open_identity(s, err) != 0 || load_swarm(s, err) != 0) {
+		state_close(s);
+		return -1;
+	}
+	peer_name(s->public, s->name);
+	if (name != NULL && name[0] != '\0')
+		snprintf(s->name, sizeof s->name, "%s", name);
+	return 0;
+}
+
+void
+state_close(struct state *s)
+{
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	s->lock_fd = -1;
+	sodium_memzero(s->secret, sizeof s->secret);
+}
+
+/* --- peers and invites --- */
+
+struct known_peer *
+state_find_peer(struct state *s, const uint8_t key[32])
+{
+	for (uint32_t i = 0; i < s->n_peers; i++)
+		if (sodium_memcmp(s->peers[i].key, key, 32) == 0)
+			return &s->peers[i];
+	return NULL;
+}
+
+int
+state_add_peer(struct state *s, const struct known_peer *p, struct err *err)
+{
+	struct known_peer *old = state_find_peer(s, p->key);
+
+	if (old != NULL) {
+		uint64_t joined = old->joined;
+
+		*old = *p;
+		old->joined = joined;
+	} else if (s->n_peers == STATE_MAX_PEERS) {
+		return err_set(err, "the swarm has %d members already, which is the most",
+			STATE_MAX_PEERS);
+	} else {
+		s->peers[s->n_peers++] = *p;
+	}
+	return state_save(s, err);
+}
+
+int
+state_remove_peer(struct state *s, const uint8_t key[32], struct err *err)
+{
+	struct known_peer *p = state_find_peer(s, key);
+
+	if (p == NULL)
+		return err_set(err, "there is no such member");
+	s->n_peers--;
+	memmove(p, p + 1, (size_t)(&s->peers[s->n_peers] - p) * sizeof *p);
+	return state_save(s, err);
+}
+
+static void
+drop_invite(struct state *s, uint32_t i)
+{
+	s->invites[i] = s->invites[--s->n_invites];
+	sodium_memzero(&s->invites[s->n_invites], sizeof s->invites[0]);
+}
+
+int
+state_add_invite(struct state *s, const uint8_t secret[INVITE_SECRET], uint64_t expires,
+	uint64_t now, struct err *err)
+{
+	for (uint32_t i = s->n_invites; i-- > 0;)
+		if (s->invites[i].expires + 3600 < now)
+			drop_invite(s, i);
+	if (s->n_invites == STATE_MAX_INVITES)
+		return err_set(err,
+			"%d invites are open already: wait until one is used or too old",
+			STATE_MAX_INVITES);
+	memcpy(s->invites[s->n_invites].secret, secret, INVITE_SECRET);
+	s->invites[s->n_invites++].expires = expires;
+	return state_save(s, err);
+}
+
+static struct open_invite *
+invite_of(struct state *s, const uint8_t id[8])
+{
+	uint8_t own[8];
+
+	for (uint32_t i = 0; i < s->n_invites; i++) {
+		invite_id(s->invites[i].secret, own);
+		if (sodium_memcmp(own, id, sizeof own) == 0)
+			return &s->invites[i];
+	}
+	return NULL;
+}
+
+const struct open_invite *
+state_find_invite(struct state *s, const uint8_t id[8], uint64_t now, struct err *err)
+{
+	struct open_invite *v = invite_of(s, id);
+
+	if (v == NULL) {
+		err_set(err, "the code was used already, or is not ours");
+		return NULL;
+	}
+	if (v->expires < now) {
+		err_set(err, "the code expired %llu s ago", (unsigned long long)(now - v->expires));
+		return NULL;
+	}
+	return v;
+}
+
+int
+state_use_invite(struct state *s, const uint8_t id[8], struct err *err)
+{
+	struct open_invite *v = invite_of(s, id);
+
+	if (v == NULL)
+		return err_set(err, "the code was used already");
+	drop_invite(s, (uint32_t)(v - s->invites));
+	return state_save(s, err);
+}

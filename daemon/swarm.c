@@ -1,0 +1,504 @@
+#include <config.h>
+
+#include "daemon/swarm_internal.h"
+
+#include "daemon/log.h"
+#include "kernels/cpu.h"
+#include "kernels/kernels.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PING_MS   300
+#define SILENT_MS 1600 /* so that silence is noticed within 2 s */
+#define PAUSE_MIN 250
+#define PAUSE_MAX 10000
+
+/* --- peers --- */
+
+struct peer *
+swarm_find(struct swarm *s, const uint8_t key[32])
+{
+	for (uint32_t i = 0; i < s->n_peers; i++)
+		if (sodium_memcmp(s->peers[i]->known.key, key, 32) == 0)
+			return s->peers[i];
+	return NULL;
+}
+
+struct peer *
+swarm_new_peer(struct swarm *s, const struct known_peer *known)
+{
+	struct peer *p = s->n_peers < STATE_MAX_PEERS ? calloc(1, sizeof *p) : NULL;
+
+	if (p == NULL)
+		return NULL;
+	p->swarm = s;
+	p->known = *known;
+	p->pub.known = &p->known;
+	s->peers[s->n_peers] = p;
+	s->list[s->n_peers++] = &p->pub;
+	return p;
+}
+
+static void
+peer_gone(struct peer *p, const char *why)
+{
+	bool was_up = p->up;
+
+	p->up = false;
+	p->pub.control = NULL;
+	p->pub.rtt_ms = 0;
+	if (!was_up)
+		return;
+	log_info("peer %s: here -> away: %s", p->known.name, why[0] != '\0' ? why : "closed by us");
+	p->swarm->ev.on_peer_down(p->swarm->arg, &p->pub, why);
+}
+
+void
+swarm_forget_peer(struct swarm *s, struct peer *p, const char *why)
+{
+	uint32_t i = 0;
+
+	if (p->pub.control != NULL) {
+		link_set(p->pub.control, &(const struct link_events){0}, NULL);
+		link_close(p->pub.control, why);
+	}
+	peer_gone(p, why);
+	while (i < s->n_peers && s->peers[i] != p)
+		i++;
+	s->n_peers--;
+	for (; i < s->n_peers; i++) {
+		s->peers[i] = s->peers[i + 1];
+		s->list[i] = s->list[i + 1];
+	}
+	p->gone = true;
+	p->next_gone = s->gone;
+	s->gone = p;
+	if (!s->closing)
+		s->ev.on_members(s->arg);
+}
+
+int
+swarm_pack_send(struct link *l, Shoal__Envelope *e)
+{
+	struct buf b;
+	struct err err;
+	int rc;
+
+	buf_init(&b, 2u << 20);
+	rc = control_pack(e, &b, &err);
+	if (rc == 0)
+		rc = link_send(l, b.data, b.len, NULL, 0);
+	else
+		log_error("cannot send '%s': %s", control_name(e), err.msg);
+	buf_free(&b);
+	return rc;
+}
+
+int
+swarm_send(struct swarm_peer *p, Shoal__Envelope *e)
+{
+	return p->control != NULL ? swarm_pack_send(p->control, e) : -1;
+}
+
+/* --- control links --- */
+
+static int
+send_about(struct swarm *s, struct link *l)
+{
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
+	Shoal__About a = SHOAL__ABOUT__INIT;
+	struct kernels k;
+	uint32_t features = cpu_detect();
+	struct err ignored;
+
+	if (s->config->cpu[0] != '\0')
+		cpu_parse(s->config->cpu, &features, &ignored);
+	kernels_init(&k, features);
+	a.name = s->state->name;
+	a.software = (char *)(uintptr_t)PACKAGE_STRING;
+	a.cpu = (char *)(uintptr_t)cpu_model();
+	a.kernels = (char *)(uintptr_t)k.name;
+	a.threads = s->config->threads != 0 ? s->config->threads
+					    : (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+	a.memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	a.role = (char *)(uintptr_t)(s->state->is_member ? "member" : "coordinator");
+	e.body_case = SHOAL__ENVELOPE__BODY_ABOUT;
+	e.about = &a;
+	return swarm_pack_send(l, &e);
+}
+
+static int
+take_about(struct peer *p, const Shoal__About *a, struct err *err)
+{
+	struct swarm *s = p->swarm;
+	bool first = !p->up;
+
+	if (strcmp(a->role, s->state->is_member ? "coordinator" : "member") != 0)
+		return err_set(err, "%s says that it is a %s", p->known.name, a->role);
+	snprintf(p->pub.software, sizeof p->pub.software, "%s", a->software);
+	snprintf(p->pub.cpu, sizeof p->pub.cpu, "%s", a->cpu);
+	snprintf(p->pub.kernels, sizeof p->pub.kernels, "%s", a->kernels);
+	snprintf(p->pub.role, sizeof p->pub.role, "%s", a->role);
+	if (a->name[0] != '\0' && strcmp(a->name, p->known.name) != 0 && !s->state->is_member) {
+		snprintf(p->known.name, sizeof p->known.name, "%s", a->name);
+		state_add_peer(s->state, &p->known, err);
+	}
+	p->pub.threads = a->threads;
+	p->pub.memory = a->memory;
+	p->up = true;
+	s->dial_pause = PAUSE_MIN;
+	if (first) {
+		log_info("peer %s: away -> here: %s, kernels %s, %u threads", p->known.name,
+			p->pub.cpu, p->pub.kernels, p->pub.threads);
+		s->ev.on_peer_up(s->arg, &p->pub);
+	}
+	return 0;
+}
+
+static int
+send_ping(struct link *l, uint64_t token, bool pong)
+{
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
+	Shoal__Ping ping = SHOAL__PING__INIT;
+	Shoal__Pong answer = SHOAL__PONG__INIT;
+
+	ping.token = answer.token = token;
+	e.body_case = pong ? SHOAL__ENVELOPE__BODY_PONG : SHOAL__ENVELOPE__BODY_PING;
+	if (pong)
+		e.pong = &answer;
+	else
+		e.ping = &ping;
+	return swarm_pack_send(l, &e);
+}
+
+/* The other side takes its leave, or tells us that we are no member any more. */
+static int
+take_leave(struct peer *p, const char *why, struct err *err)
+{
+	struct swarm *s = p->swarm;
+
+	log_info("peer %s leaves for good: %s", p->known.name, why);
+	if (s->state->is_member) {
+		s->state->is_member = false;
+		state_save(s->state, err);
+		uv_timer_stop(&s->dial);
+	} else {
+		state_remove_peer(s->state, p->known.key, err);
+	}
+	swarm_forget_peer(s, p, "left the swarm");
+	return 0;
+}
+
+static int
+on_control(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *err)
+{
+	struct peer *p = arg;
+	struct swarm *s = p->swarm;
+	Shoal__Envelope *e = control_unpack(msg, len, err);
+	int rc = 0;
+
+	if (e == NULL)
+		return -1;
+	p->heard = uv_now(s->loop);
+	switch (e->body_case) {
+	case SHOAL__ENVELOPE__BODY_ABOUT:
+		rc = take_about(p, e->about, err);
+		break;
+	case SHOAL__ENVELOPE__BODY_PING:
+		send_ping(l, e->ping->token, true);
+		break;
+	case SHOAL__ENVELOPE__BODY_PONG:
+		if (e->pong->token == p->ping)
+			p->pub.rtt_ms = (double)(uv_hrtime() / 1000 - p->pinged_us) / 1000;
+		break;
+	case SHOAL__ENVELOPE__BODY_LEAVE:
+		rc = take_leave(p, e->leave->why, err);
+		break;
+	default:
+		if (!p->up)
+			rc = err_set(err, "'%s' came before 'about'", control_name(e));
+		else
+			rc = s->ev.on_control(s->arg, &p->pub, e, err);
+	}
+	control_free(e);
+	return rc;
+}
+
+static void
+on_control_open(struct link *l, void *arg)
+{
+	struct peer *p = arg;
+
+	if (p->gone) {
+		link_close(l, "it is no member any more");
+		return;
+	}
+	/* A peer that comes back before we noticed that it was gone: the new link counts. */
+	if (p->pub.control != NULL && p->pub.control != l) {
+		link_set(p->pub.control, &(const struct link_events){0}, NULL);
+		link_close(p->pub.control, "replaced by a new link");
+		peer_gone(p, "it connected anew");
+	}
+	p->pub.control = l;
+	p->heard = uv_now(p->swarm->loop);
+	send_about(p->swarm, l);
+}
+
+static void
+on_control_close(struct link *l, void *arg, const char *why)
+{
+	struct peer *p = arg;
+	struct swarm *s = p->swarm;
+
+	if (p->gone)
+		return;
+	if (p->pub.control == l)
+		peer_gone(p, why);
+	else if (s->state->is_member && !s->closing)
+		log_debug("%s: %s", link_address(l), why);
+	if (s->state->is_member && !s->closing && p->pub.control == NULL)
+		swarm_dial_soon(s, s->dial_pause);
+}
+
+static const struct link_events control_events = {on_control_open, on_control, on_control_close};
+
+/* --- a member dials its coordinator --- */
+
+static void
+on_dial(uv_timer_t *t)
+{
+	struct swarm *s = t->data;
+	struct peer *p = s->n_peers > 0 ? s->peers[0] : NULL;
+	char host[256];
+	uint16_t port;
+	struct err err;
+
+	if (p == NULL || p->pub.control != NULL || s->closing)
+		return;
+	/* The next try waits longer, and not just as long as that of every other member. */
+	s->dial_pause = s->dial_pause * 2 > PAUSE_MAX ? PAUSE_MAX : s->dial_pause * 2;
+	s->dial_pause += randombytes_uniform((uint32_t)s->dial_pause / 4 + 1);
+	if (config_address(p->known.address, host, sizeof host, &port, &err) != 0)
+		log_error("the coordinator's address: %s", err.msg);
+	else
+		link_dial(s->loop, &s->me, host, port, LINK_CONTROL, p->known.key, NULL, NULL,
+			SWARM_MESSAGE, &control_events, p);
+}
+
+void
+swarm_dial_soon(struct swarm *s, uint64_t ms)
+{
+	uv_timer_start(&s->dial, on_dial, ms, 0);
+}
+
+struct link *
+swarm_dial(struct swarm *s, enum link_purpose purpose, size_t max_message,
+	const struct link_events *ev, void *arg)
+{
+	struct peer *p = s->state->is_member && s->n_peers > 0 ? s->peers[0] : NULL;
+	char host[256];
+	uint16_t port;
+	struct err err;
+
+	if (p == NULL || config_address(p->known.address, host, sizeof host, &port, &err) != 0)
+		return NULL;
+	return link_dial(s->loop, &s->me, host, port, purpose, p->known.key, NULL, NULL,
+		max_message, ev, arg);
+}
+
+/* --- who may come in --- */
+
+static int
+admit(void *arg, struct link *l, const struct hello *h, uint8_t psk[32],
+	const struct link_events **ev, void **ev_arg, size_t *max_message, struct err *err)
+{
+	struct swarm *s = arg;
+	struct peer *p;
+
+	if (s->state->is_member)
+		return err_set(err, "this device is a member: only its coordinator takes links");
+	if (h->purpose == LINK_PAIR)
+		return pairing_admit(s, l, h, psk, ev, ev_arg, err);
+	p = swarm_find(s, h->who);
+	if (p == NULL)
+		return err_set(
+			err, "its key is not known here: it was never invited, or was removed");
+	if (h->purpose == LINK_CONTROL) {
+		*ev = &control_events;
+		*ev_arg = p;
+		*max_message = SWARM_MESSAGE;
+		return 0;
+	}
+	if (!p->up)
+		return err_set(err, "%s has no control link", p->known.name);
+	return s->ev.on_link(s->arg, &p->pub, l, ev, ev_arg, max_message, err);
+}
+
+/* --- heartbeats --- */
+
+static void
+on_tick(uv_timer_t *t)
+{
+	struct swarm *s = t->data;
+
+	for (uint32_t i = 0; i < s->n_peers; i++) {
+		struct peer *p = s->peers[i];
+
+		if (p->pub.control == NULL)
+			continue;
+		if (uv_now(s->loop) - p->heard > SILENT_MS) {
+			link_close(p->pub.control, "nothing heard of it for 1.6 s");
+			continue;
+		}
+		p->ping++;
+		p->pinged_us = uv_hrtime() / 1000;
+		send_ping(p->pub.control, p->ping, false);
+	}
+}
+
+/* --- life --- */
+
+struct swarm *
+swarm_new(uv_loop_t *loop, const struct config *c, struct state *st, const struct swarm_events *ev,
+	void *arg, struct err *err)
+{
+	struct swarm *s = calloc(1, sizeof *s);
+	struct link_gate gate = {admit, s};
+	char host[256] = "";
+	uint16_t port;
+
+	if (s == NULL) {
+		err_set(err, "out of memory");
+		return NULL;
+	}
+	s->loop = loop;
+	s->config = c;
+	s->state = st;
+	s->ev = *ev;
+	s->arg = arg;
+	s->me = (struct link_identity){st->secret, st->public};
+	s->dial_pause = PAUSE_MIN;
+	if (config_address(c->listen, host, sizeof host, &port, err) == 0)
+		s->listener = link_listen(loop, &s->me, host, port, &gate, err);
+	if (s->listener == NULL && strcmp(host, "::") == 0) /* a machine without IPv6 */
+		s->listener = link_listen(loop, &s->me, "0.0.0.0", port, &gate, err);
+	if (s->listener == NULL) {
+		free(s);
+		return NULL;
+	}
+	uv_timer_init(loop, &s->tick);
+	uv_timer_init(loop, &s->dial);
+	s->tick.data = s->dial.data = s;
+	uv_timer_start(&s->tick, on_tick, PING_MS, PING_MS);
+	if (st->is_member) {
+		swarm_new_peer(s, &st->coordinator);
+		swarm_dial_soon(s, 0);
+	} else {
+		for (uint32_t i = 0; i < st->n_peers; i++)
+			swarm_new_peer(s, &st->peers[i]);
+	}
+	return s;
+}
+
+void
+swarm_close(struct swarm *s)
+{
+	if (s->closing)
+		return;
+	s->closing = true;
+	link_listener_close(s->listener);
+	uv_close((uv_handle_t *)&s->tick, NULL);
+	uv_close((uv_handle_t *)&s->dial, NULL);
+	for (uint32_t i = 0; i < s->n_peers; i++)
+		if (s->peers[i]->pub.control != NULL)
+			link_close(s->peers[i]->pub.control, "this device ends");
+	for (struct newcomer *n = s->newcomers; n != NULL; n = n->next)
+		link_close(n->link, "this device ends");
+	if (s->join_link != NULL)
+		link_close(s->join_link, "this device ends");
+}
+
+void
+swarm_free(struct swarm *s)
+{
+	if (s == NULL)
+		return;
+	for (uint32_t i = 0; i < s->n_peers; i++)
+		free(s->peers[i]);
+	while (s->gone != NULL) {
+		struct peer *p = s->gone;
+
+		s->gone = p->next_gone;
+		free(p);
+	}
+	free(s);
+}
+
+bool
+swarm_is_member(const struct swarm *s)
+{
+	return s->state->is_member;
+}
+
+uint32_t
+swarm_peers(const struct swarm *s, struct swarm_peer *const **peers)
+{
+	*peers = s->list;
+	return s->n_peers;
+}
+
+uint16_t
+swarm_port(const struct swarm *s)
+{
+	return link_listener_port(s->listener);
+}
+
+/* --- leaving --- */
+
+static void
+say_leave(struct peer *p, const char *why)
+{
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
+	Shoal__Leave leave = SHOAL__LEAVE__INIT;
+
+	leave.why = (char *)(uintptr_t)why;
+	e.body_case = SHOAL__ENVELOPE__BODY_LEAVE;
+	e.leave = &leave;
+	swarm_send(&p->pub, &e);
+}
+
+int
+swarm_leave(struct swarm *s, struct err *err)
+{
+	if (!s->state->is_member)
+		return err_set(err, "this device is no member of a swarm; a coordinator removes a "
+				    "member by name");
+	if (s->n_peers > 0) {
+		say_leave(s->peers[0], "shoal leave");
+		swarm_forget_peer(s, s->peers[0], "left the swarm");
+	}
+	uv_timer_stop(&s->dial);
+	s->state->is_member = false;
+	return state_save(s->state, err);
+}
+
+int
+swarm_remove(struct swarm *s, const char *name, struct err *err)
+{
+	for (uint32_t i = 0; !s->state->is_member && i < s->n_peers; i++) {
+		struct peer *p = s->peers[i];
+
+		if (strcmp(p->known.name, name) != 0)
+			continue;
+		if (state_remove_peer(s->state, p->known.key, err) != 0)
+			return -1;
+		say_leave(p, "removed by the coordinator");
+		swarm_forget_peer(s, p, "removed from the swarm");
+		return 0;
+	}
+	return err_set(err, "there is no member '%s'; 'shoal status' lists them", name);
+}

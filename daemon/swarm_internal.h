@@ -1,0 +1,75 @@
+/* Inside of membership: swarm.c (peers, control links, heartbeats), pairing.c (invites and joining). */
+#ifndef DAEMON_SWARM_INTERNAL_H
+#define DAEMON_SWARM_INTERNAL_H
+
+#include "daemon/swarm.h"
+
+#define SWARM_MESSAGE (1u << 20)
+
+struct peer {
+	struct swarm_peer pub; /* first: what others hold points here */
+	struct swarm *swarm;
+	struct known_peer known;
+	bool up;   /* `about` has come */
+	bool gone; /* forgotten; kept until the end because links may still hold it */
+	struct peer *next_gone;
+	uint64_t heard;     /* loop time of the last message */
+	uint64_t pinged_us; /* when the ping that is under way was sent */
+	uint64_t ping;      /* its token */
+};
+
+/* A pairing under way on the coordinator's side, or a control link whose `about` has not come. */
+struct newcomer {
+	struct swarm *swarm;
+	struct newcomer *next;
+	struct link *link;
+	uint8_t invite_id[8];
+	uint8_t key[32];
+};
+
+struct wrong_code { /* who tried a wrong code, and how often */
+	char host[64];
+	unsigned times;
+	uint64_t last; /* loop time */
+};
+
+struct swarm {
+	uv_loop_t *loop;
+	const struct config *config;
+	struct state *state;
+	struct swarm_events ev;
+	void *arg;
+	struct link_identity me;
+	struct link_listener *listener;
+	uv_timer_t tick;     /* heartbeats */
+	uv_timer_t dial;     /* a member's next try */
+	uint64_t dial_pause; /* ms */
+	bool closing;
+	struct peer *peers[STATE_MAX_PEERS]; /* by rank */
+	struct swarm_peer *list[STATE_MAX_PEERS];
+	uint32_t n_peers;
+	struct newcomer *newcomers;
+	struct peer *gone;
+	struct wrong_code wrong[16];
+
+	/* a joining under way */
+	struct link *join_link;
+	struct invite join_invite;
+	void (*join_done)(void *arg, const char *trouble);
+	void *join_arg;
+	bool join_paired;
+};
+
+struct peer *swarm_new_peer(struct swarm *s, const struct known_peer *known);
+void swarm_forget_peer(struct swarm *s, struct peer *p, const char *why);
+struct peer *swarm_find(struct swarm *s, const uint8_t key[32]);
+void swarm_dial_soon(struct swarm *s, uint64_t ms);
+struct newcomer *swarm_add_newcomer(struct swarm *s, struct link *l);
+void swarm_drop_newcomer(struct newcomer *n);
+int swarm_pack_send(struct link *l, Shoal__Envelope *e);
+
+/* pairing.c */
+int pairing_admit(struct swarm *s, struct link *l, const struct hello *h, uint8_t psk[32],
+	const struct link_events **ev, void **ev_arg, struct err *err);
+
+#endif
