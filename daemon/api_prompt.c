@@ -82,7 +82,7 @@ take_content(json_t *m, size_t i, const char **content, size_t *len, struct api_
 int
 api_take_messages(struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e)
 {
-	size_t n = json_array_size(v), i, len;
+	size_t n = json_array_size(v), i, len = 0;
 	json_t *m;
 
 	if (n == 0)

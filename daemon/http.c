@@ -43,6 +43,24 @@ on_tick(uv_timer_t *t)
 	listen_tick(h, now);
 }
 
+static void
+on_handle_closed(uv_handle_t *handle)
+{
+	struct http *h = handle->data;
+
+	h->handles--;
+	if (h->orphan && h->handles == 0)
+		http_free(h);
+}
+
+void
+http_close_handle(struct http *h, uv_handle_t *handle)
+{
+	handle->data = h;
+	h->handles++;
+	uv_close(handle, on_handle_closed);
+}
+
 static int
 open_unix(struct http *h, const char *path, struct err *err)
 {
@@ -84,6 +102,7 @@ http_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct err *e
 	}
 	h->loop = loop;
 	h->serve = s;
+	h->head_ms = HTTP_HEAD_SECONDS * 1000;
 	for (int i = 0; i < HTTP_LINGER; i++)
 		h->linger[i].fd = -1;
 	if (open_all(h, c, err) == 0) {
@@ -92,13 +111,12 @@ http_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct err *e
 		uv_timer_start(&h->tick, on_tick, TICK_MS, TICK_MS);
 		return h;
 	}
-	/* Handles that were opened close with the next turns of the loop. */
 	listen_close(h);
 	pump_close(&h->tcp);
 	pump_close(&h->local);
-	while (uv_run(loop, UV_RUN_NOWAIT) != 0 && uv_loop_alive(loop) != 0)
-		continue;
-	http_free(h);
+	h->orphan = true;
+	if (h->handles == 0)
+		http_free(h);
 	return NULL;
 }
 
@@ -136,7 +154,7 @@ http_close(struct http *h)
 	if (h->closing)
 		return;
 	h->closing = true;
-	uv_close((uv_handle_t *)&h->tick, NULL);
+	http_close_handle(h, (uv_handle_t *)&h->tick);
 	listen_close(h);
 	end_requests(h);
 	for (int i = 0; i < CLOSE_TURNS; i++) {

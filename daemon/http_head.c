@@ -94,7 +94,7 @@ check_key(struct http_request *r, const struct head *d)
 	http_fail(r, 401, "invalid_api_key", NULL,
 		d->auth == NULL ? "this server needs an API key: send Authorization: Bearer KEY"
 				: "the API key is not one of this server's");
-	MHD_add_response_header(r->response, "WWW-Authenticate", "Bearer");
+	http_header(r, "WWW-Authenticate", "Bearer");
 	return -1;
 }
 

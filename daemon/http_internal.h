@@ -71,9 +71,12 @@ struct http {
 	struct http_request *requests;
 	uv_timer_t tick;
 	size_t body_bytes;
+	uint64_t head_ms; /* HTTP_HEAD_SECONDS */
 	struct http_keys keys;
 	bool loopback; /* every address it listens on is this machine's own */
 	bool closing;
+	bool orphan; /* http_new failed: freed with the last handle */
+	unsigned handles; /* being closed */
 	uint16_t port;
 	char socket[108];
 	dev_t socket_dev; /* the socket file that we made */
@@ -102,6 +105,7 @@ struct http_request {
 	char origin[256];
 	struct buf body;
 	size_t discarded;
+	bool arrived;       /* the whole body is here */
 	bool discard;       /* an answer is there already: the body is only read away */
 	bool suspended;
 	bool queued;        /* MHD has the response */
@@ -122,6 +126,7 @@ struct http_request {
 /* --- for the routes --- */
 
 /* Answers. body is taken. */
+void http_header(struct http_request *r, const char *name, const char *value); /* after it */
 void http_json(struct http_request *r, int status, json_t *body);
 void http_error(struct http_request *r, const struct api_error *e);
 void http_fail(struct http_request *r, int status, const char *code, const char *param,
@@ -168,6 +173,9 @@ void http_common_headers(struct http_request *r);
 void http_resume(struct http_request *r);
 void http_release(struct http_request *r); /* its job is over */
 void http_cut(struct http_request *r);     /* cancels the job, closes the connection */
+/* The same, but the job hears of it later: safe to call from within the job. */
+void http_abandon(struct http_request *r);
+void http_close_handle(struct http *h, uv_handle_t *handle);
 
 int pump_open(struct http_pump *p, struct http *h, int listen_fd, struct err *err);
 void pump_run(struct http_pump *p);

@@ -314,7 +314,7 @@ listen_close(struct http *h)
 	struct stat st;
 
 	for (unsigned i = 0; i < h->n_listeners; i++) {
-		uv_close((uv_handle_t *)&h->listeners[i].poll, NULL);
+		http_close_handle(h, (uv_handle_t *)&h->listeners[i].poll);
 		close(h->listeners[i].fd);
 	}
 	h->n_listeners = 0;

@@ -54,7 +54,7 @@ on_connection(void *arg, struct MHD_Connection *c, void **slot,
 		conn->http = p->http;
 		conn->mhd = c;
 		conn->fd = info != NULL ? (int)info->connect_fd : -1;
-		conn->deadline = uv_now(p->http->loop) + HTTP_HEAD_SECONDS * 1000;
+		conn->deadline = uv_now(p->http->loop) + p->http->head_ms;
 		conn->next = p->http->conns;
 		if (conn->next != NULL)
 			conn->next->prev = conn;
@@ -182,8 +182,8 @@ pump_close(struct http_pump *p)
 
 	if (mhd == NULL)
 		return;
-	uv_close((uv_handle_t *)&p->timer, NULL);
-	uv_close((uv_handle_t *)&p->poll, NULL);
+	http_close_handle(p->http, (uv_handle_t *)&p->timer);
+	http_close_handle(p->http, (uv_handle_t *)&p->poll);
 	p->mhd = NULL;
 	MHD_stop_daemon(mhd);
 }

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-static void
-add_header(struct http_request *r, const char *name, const char *value)
+void
+http_header(struct http_request *r, const char *name, const char *value)
 {
 	if (r->response != NULL)
 		MHD_add_response_header(r->response, name, value);
@@ -18,11 +18,11 @@ add_header(struct http_request *r, const char *name, const char *value)
 void
 http_common_headers(struct http_request *r)
 {
-	add_header(r, "x-request-id", r->id);
+	http_header(r, "x-request-id", r->id);
 	if (r->origin[0] != '\0') {
-		add_header(r, "Access-Control-Allow-Origin", r->origin);
-		add_header(r, "Access-Control-Expose-Headers", "x-request-id, retry-after");
-		add_header(r, "Vary", "Origin");
+		http_header(r, "Access-Control-Allow-Origin", r->origin);
+		http_header(r, "Access-Control-Expose-Headers", "x-request-id, retry-after");
+		http_header(r, "Vary", "Origin");
 	}
 }
 
@@ -35,7 +35,7 @@ answer(struct http_request *r, int status, struct MHD_Response *response)
 	r->status = status;
 	http_release(r);
 	if (response == NULL) {
-		http_cut(r);
+		http_abandon(r);
 		return;
 	}
 	http_common_headers(r);
@@ -64,7 +64,7 @@ http_error(struct http_request *r, const struct api_error *e)
 {
 	http_json(r, e->status, api_error_json(e));
 	if (e->status == 429 || e->status == 503)
-		add_header(r, "Retry-After", "2");
+		http_header(r, "Retry-After", "2");
 }
 
 void
@@ -93,10 +93,10 @@ http_preflight(struct http_request *r)
 		MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT));
 	if (r->origin[0] == '\0')
 		return;
-	add_header(r, "Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
-	add_header(r, "Access-Control-Allow-Headers",
+	http_header(r, "Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
+	http_header(r, "Access-Control-Allow-Headers",
 		headers != NULL ? headers : "authorization, content-type");
-	add_header(r, "Access-Control-Max-Age", "86400");
+	http_header(r, "Access-Control-Max-Age", "86400");
 }
 
 /* --- going on, and ending early --- */
@@ -120,6 +120,15 @@ http_cut(struct http_request *r)
 	r->gone = NULL;
 	if (gone != NULL)
 		gone(r->job);
+	http_resume(r);
+}
+
+void
+http_abandon(struct http_request *r)
+{
+	r->dead = true;
+	if (r->conn != NULL)
+		shutdown(r->conn->fd, SHUT_RDWR);
 	http_resume(r);
 }
 
@@ -197,7 +206,7 @@ request_new(struct http_pump *p, struct MHD_Connection *c)
 		r->next->prev = r;
 	r->http->requests = r;
 	/* A connection that was kept alive: what follows has its own time. */
-	conn->deadline = uv_now(r->http->loop) + HTTP_HEAD_SECONDS * 1000;
+	conn->deadline = uv_now(r->http->loop) + r->http->head_ms;
 	return r;
 }
 
@@ -244,13 +253,14 @@ http_completed(
 	if (r == NULL)
 		return;
 	*slot = NULL;
+	r->suspended = false;
 	if (r->gone != NULL)
 		http_cut(r);
 	if (r->route != NULL)
 		log_debug("%s: %s %d", r->id, r->route->path, r->status);
-	/* After it the client may be idle for a while, and must then send its next one. */
+	/* The client may now be idle for a while, and must then send its next one. */
 	r->conn->deadline =
-		uv_now(r->http->loop) + (HTTP_IDLE_SECONDS + HTTP_HEAD_SECONDS) * 1000;
+		uv_now(r->http->loop) + HTTP_IDLE_SECONDS * 1000 + r->http->head_ms;
 	if (r->response != NULL)
 		MHD_destroy_response(r->response);
 	request_free(r);
@@ -331,7 +341,8 @@ http_handle(void *pump, struct MHD_Connection *c, const char *url, const char *m
 		*len = 0;
 		return take_body(r, data, n);
 	}
-	if (r->conn->deadline != 0) { /* all of it is here, for the first time */
+	if (!r->arrived) {
+		r->arrived = true;
 		r->conn->deadline = 0;
 		if (!r->discard)
 			r->route->run(r);

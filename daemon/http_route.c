@@ -142,7 +142,7 @@ http_route(struct http_request *r, const char *method, const char *path)
 		}
 		http_fail(r, 405, "method_not_allowed", NULL, "%.128s takes %s, not %.16s", path,
 			allow, method);
-		MHD_add_response_header(r->response, "Allow", allow);
+		http_header(r, "Allow", allow);
 		return NULL;
 	}
 	no_route(r, path);

@@ -36,7 +36,7 @@ sse_begin(struct http_request *r)
 		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, on_read, r, NULL);
 	r->status = 200;
 	if (r->response == NULL) {
-		http_cut(r);
+		http_abandon(r);
 		return;
 	}
 	r->streaming = true;
@@ -55,7 +55,7 @@ flush(struct http_request *r)
 	r->last_out = uv_now(r->http->loop);
 	if (r->out.failed) {
 		log_info("%s: the client reads too slowly: cut", r->id);
-		http_cut(r);
+		http_abandon(r);
 		return;
 	}
 	http_resume(r);

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define STEP_ROW_BYTES 12
 #define SPIN_NS        80000u /* turning without sleep, while a core is free for it */
@@ -29,7 +28,7 @@ struct star {
 	struct star_peer *peers; /* hub: members by rank - 1; member: the hub */
 	uint32_t n_peers;
 	uint32_t step;
-	bool in_step;
+	bool in_step; /* hub: members may send */
 	bool wanting; /* the frame that is due is known: */
 	struct frame want;
 	uint8_t *head; /* frame header and step rows */
@@ -485,7 +484,6 @@ star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n, uint32_t
 		rows[i] = (struct step_row){get_le32(in), get_le32(in + 4), get_le32(in + 8)};
 	frame_unpack(FRAME_F32, in, *n, s->c.embd, x, 0);
 	s->step = p->frame.step;
-	s->in_step = true;
 	p->have = false;
 	return true;
 }
@@ -497,7 +495,6 @@ star_answer(struct star *s, const float *logits, uint32_t rows, struct err *err)
 	struct frame f = frame_of(s, FRAME_LOGITS, FRAME_F32, rows, vocab);
 	uint8_t head[FRAME_HEADER];
 
-	s->in_step = false;
 	if (rows > 0 && vocab > 0) {
 		frame_write(&f, head);
 		frame_pack(FRAME_F32, logits, rows, vocab, s->out);
@@ -561,14 +558,6 @@ alloc_buffers(struct star *s)
 	return 0;
 }
 
-static void
-drop_detached(struct link_detached *d)
-{
-	close(d->fd);
-	record_deinit(&d->records);
-	buf_free(&d->unread);
-}
-
 static int
 attach_links(struct star *s, struct link_detached *links, struct err *err)
 {
@@ -579,7 +568,7 @@ attach_links(struct star *s, struct link_detached *links, struct err *err)
 		struct star_peer *p = &s->peers[i];
 
 		if (result != 0) {
-			drop_detached(&links[i]);
+			link_detached_discard(&links[i]);
 			continue;
 		}
 		p->link = link_attach(s->loop, &links[i], &events, p, err);
@@ -606,7 +595,7 @@ star_new(uv_loop_t *loop, const struct star_config *c, struct err *err)
 	}
 	if (s == NULL || alloc_buffers(s) != 0) {
 		for (uint32_t i = 0; i < n; i++)
-			drop_detached(&c->links[i]);
+			link_detached_discard(&c->links[i]);
 		star_free(s);
 		err_set(err, "not enough memory for the group's buffers");
 		return NULL;
@@ -614,7 +603,7 @@ star_new(uv_loop_t *loop, const struct star_config *c, struct err *err)
 	uv_timer_init(loop, &s->timer);
 	if (attach_links(s, c->links, err) != 0) {
 		star_close(s);
-		uv_run(loop, UV_RUN_NOWAIT);
+		uv_run(loop, UV_RUN_DEFAULT);
 		star_free(s);
 		return NULL;
 	}

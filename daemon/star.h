@@ -32,6 +32,7 @@ struct star_config {
 
 struct star;
 
+/* The loop has no other handles yet. */
 struct star *star_new(uv_loop_t *loop, const struct star_config *c, struct err *err);
 /* Closes links and timer; the loop must be turned until nothing is left on it, then star_free. */
 void star_close(struct star *s);

@@ -81,8 +81,9 @@ put_token(struct render *r, const char *name)
 	uint32_t id = tokenizer_find(r->t, name);
 
 	if (id == TOKEN_NONE)
-		return err_set(r->err, "the model's chat template is of the family %s, but its vocabulary has "
-							   "no token %s; use plain completion with this model",
+		return err_set(r->err,
+			"the model's chat template is of the family %s, but its vocabulary has "
+			"no token %s; use plain completion with this model",
 			chat_family_name(r->family), name);
 	return put_id(r, id);
 }
@@ -148,8 +149,9 @@ check_roles(struct render *r)
 		const struct chat_message *m = &r->msgs[i];
 
 		if (!is_system(m) && !is_role(m, "user") && !is_role(m, "assistant"))
-			return err_set(r->err, "message %zu has the role \"%.40s\"; known are system, developer, "
-								   "user and assistant",
+			return err_set(r->err,
+				"message %zu has the role \"%.40s\"; known are system, developer, "
+				"user and assistant",
 				i + 1, m->role);
 	}
 	return 0;
@@ -167,8 +169,9 @@ check_turns(struct render *r, size_t *n_system)
 		const char *want = (i - first) % 2 == 0 ? "user" : "assistant";
 
 		if (!is_role(&r->msgs[i], want))
-			return err_set(r->err, "message %zu is from \"%.40s\", but with chat family %s user and "
-								   "assistant take turns after the system message: \"%s\" is next",
+			return err_set(r->err,
+				"message %zu is from \"%.40s\", but with chat family %s user and "
+				"assistant take turns after the system message: \"%s\" is next",
 				i + 1, r->msgs[i].role, chat_family_name(r->family), want);
 	}
 	if (first == r->n || (r->n - first) % 2 == 0)
@@ -287,8 +290,7 @@ render_mistral(struct render *r)
 	bool own_system = token && is_control(r->t, "[SYSTEM_PROMPT]");
 	size_t n_system;
 
-	if (check_turns(r, &n_system) != 0 ||
-		put_mark(r, tokenizer_bos(r->t), "a BOS token") != 0)
+	if (check_turns(r, &n_system) != 0 || put_mark(r, tokenizer_bos(r->t), "a BOS token") != 0)
 		return -1;
 	if (own_system && n_system > 0) {
 		if (put_token(r, "[SYSTEM_PROMPT]") != 0)
@@ -325,8 +327,7 @@ render_gemma(struct render *r)
 {
 	size_t n_system;
 
-	if (check_turns(r, &n_system) != 0 ||
-		put_mark(r, tokenizer_bos(r->t), "a BOS token") != 0)
+	if (check_turns(r, &n_system) != 0 || put_mark(r, tokenizer_bos(r->t), "a BOS token") != 0)
 		return -1;
 	for (size_t i = n_system; i <= r->n; i++) {
 		bool user = i < r->n && is_role(&r->msgs[i], "user");
@@ -359,9 +360,9 @@ render_phi3(struct render *r)
 		const struct chat_message *m = &r->msgs[i];
 		const char *text = m->content;
 
-		if (put_token(r, is_system(m) ? "<|system|>" :
-						 is_role(m, "user") ? "<|user|>" :
-											  "<|assistant|>") != 0)
+		if (put_token(r, is_system(m)         ? "<|system|>"
+				 : is_role(m, "user") ? "<|user|>"
+						      : "<|assistant|>") != 0)
 			return -1;
 		while (r->t->model == TOKENIZER_SPM && is_blank(*text))
 			text++;
@@ -387,8 +388,8 @@ int
 chat_tokens(enum chat_family f, const struct tokenizer *t, const struct chat_message *msgs,
 	size_t n, struct token_list *out, struct err *err)
 {
-	static int (*const families[])(struct render *) = {render_none, render_llama2, render_llama3,
-		render_chatml, render_mistral, render_gemma, render_phi3};
+	static int (*const families[])(struct render *) = {render_none, render_llama2,
+		render_llama3, render_chatml, render_mistral, render_gemma, render_phi3};
 	struct render r = {.family = f, .t = t, .msgs = msgs, .n = n, .out = out, .err = err};
 	size_t n_before = out->n;
 	int rc;

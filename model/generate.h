@@ -28,6 +28,7 @@ struct local {
 	struct forward *forward;
 	struct local_options opt;
 	float *x; /* [max_rows][embd] */
+	struct step_row *rows; /* [max_rows] */
 };
 
 int local_open(struct local *l, const char *path, const struct local_options *opt, struct err *err);

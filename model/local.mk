@@ -11,6 +11,9 @@ model_libmodel_a_SOURCES += \
 	model/name_index.c model/name_index.h \
 	model/shape.c model/shape.h model/shape_int.h \
 	model/shape_gguf.c \
+	model/shard.c model/shard.h \
+	model/shard_header.c \
+	model/shard_writer.c \
 	model/slice.c model/slice.h \
 	model/tensors.c model/tensors.h \
 	model/weights.h \
@@ -30,6 +33,17 @@ model_libmodel_a_SOURCES += \
 	model/tokenizer_spm.c \
 	model/tokenizer_vocab.c \
 	model/utf8.h
+
+# Computing: the forward pass, sampling, sessions.
+model_libmodel_a_SOURCES += \
+	model/collective.h \
+	model/forward.c model/forward.h model/forward_int.h \
+	model/forward_new.c \
+	model/generate.c model/generate.h \
+	model/kv.c model/kv.h \
+	model/rope.c model/rope.h \
+	model/sampler.c model/sampler.h \
+	model/session.c model/session.h
 
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_tokenizer tests/unit/test_chat tests/fuzz/fuzz_tokenizer

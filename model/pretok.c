@@ -38,12 +38,13 @@ compile(const struct pretok_rule *rule, const char *pattern, struct err *err)
 	PCRE2_UCHAR why[128];
 	int code;
 	pcre2_code *c = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
-		PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY | PCRE2_NO_UTF_CHECK, &code, &at, NULL);
+		PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY | PCRE2_NO_UTF_CHECK, &code, &at,
+		NULL);
 
 	if (c == NULL) {
 		pcre2_get_error_message(code, why, sizeof(why));
-		err_set(err, "the pre-splitting pattern of \"%s\" does not compile at %zu: %s", rule->name,
-			(size_t)at, (const char *)why);
+		err_set(err, "the pre-splitting pattern of \"%s\" does not compile at %zu: %s",
+			rule->name, (size_t)at, (const char *)why);
 		return NULL;
 	}
 	/* Without memory that is writable and executable this fails, and matching is only slower. */
@@ -119,7 +120,8 @@ match_once(const struct run *r, unsigned pass, const uint8_t *text, size_t len, 
 	int rc = pcre2_match(r->p->code[pass], text, len, at, options, m, r->p->limits);
 
 	if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-		rc = pcre2_match(r->p->code[pass], text, len, at, options | PCRE2_NO_JIT, m, r->p->limits);
+		rc = pcre2_match(
+			r->p->code[pass], text, len, at, options | PCRE2_NO_JIT, m, r->p->limits);
 	return rc;
 }
 

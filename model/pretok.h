@@ -13,10 +13,10 @@
 
 #define PRETOK_MAX_PASSES 6
 
-#define PRETOK_IGNORE_MERGES 1u /* a word that is a token is that token, whatever the merges say */
-#define PRETOK_BOS           2u /* BOS is added where the file does not say */
-#define PRETOK_NO_BOS        4u /* the family has no BOS, whatever the file says */
-#define PRETOK_GROUP3        8u /* matches of the first pass are cut into threes from the right */
+#define PRETOK_IGNORE_MERGES 1u  /* a word that is a token is that token, whatever the merges say */
+#define PRETOK_BOS           2u  /* BOS is added where the file does not say */
+#define PRETOK_NO_BOS        4u  /* the family has no BOS, whatever the file says */
+#define PRETOK_GROUP3        8u  /* matches of the first pass are cut into threes from the right */
 #define PRETOK_UNSUPPORTED   16u /* known by name only: not byte-level */
 
 struct pretok_rule {

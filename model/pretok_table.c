@@ -4,29 +4,29 @@
  * let more characters in than the models saw. */
 #include "model/pretok.h"
 
-#define CONTRACTION "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
-#define SPACES      "\\s+(?!\\S)|\\s+"
-#define GPT2        "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|" SPACES
-#define PUNCT_LINES " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+"
-#define WORD        "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
-#define UPPER       "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
-#define LOWER       "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
-#define LEAD        "[^\\r\\n\\p{L}\\p{N}]?"
-#define CASED(suffix) \
-	LEAD UPPER "*" LOWER "+" suffix "|" LEAD UPPER "+" LOWER "*" suffix
-#define PUNCT_SLASH " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|" SPACES
-#define ASCII_PUNCT "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~]"
-#define DEEPSEEK_MAIN \
-	ASCII_PUNCT "[A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|" \
-	"\\s*[\\r\\n]+|" SPACES
+#define CONTRACTION   "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+#define SPACES        "\\s+(?!\\S)|\\s+"
+#define GPT2          "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|" SPACES
+#define PUNCT_LINES   " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+"
+#define WORD          "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
+#define UPPER         "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER         "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LEAD          "[^\\r\\n\\p{L}\\p{N}]?"
+#define CASED(suffix) LEAD UPPER "*" LOWER "+" suffix "|" LEAD UPPER "+" LOWER "*" suffix
+#define PUNCT_SLASH   " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|" SPACES
+#define ASCII_PUNCT   "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~]"
+#define DEEPSEEK_MAIN                                                                              \
+	ASCII_PUNCT "[A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "                      \
+		    "?[\\p{P}\\p{S}]+[\\r\\n]*|"                                                   \
+		    "\\s*[\\r\\n]+|" SPACES
 
 /* Script=Han, as ranges: \p{Han} of newer PCRE2 also has characters shared between scripts. */
-#define HAN_RANGES \
-	"\\x{2E80}-\\x{2E99}\\x{2E9B}-\\x{2EF3}\\x{2F00}-\\x{2FD5}\\x{3005}\\x{3007}" \
-	"\\x{3021}-\\x{3029}\\x{3038}-\\x{303B}\\x{3400}-\\x{4DBF}\\x{4E00}-\\x{9FFF}" \
-	"\\x{F900}-\\x{FA6D}\\x{FA70}-\\x{FAD9}\\x{16FE2}\\x{16FE3}\\x{16FF0}\\x{16FF1}" \
-	"\\x{20000}-\\x{2A6DF}\\x{2A700}-\\x{2B739}\\x{2B740}-\\x{2B81D}\\x{2B820}-\\x{2CEA1}" \
-	"\\x{2CEB0}-\\x{2EBE0}\\x{2EBF0}-\\x{2EE5D}\\x{2F800}-\\x{2FA1D}\\x{30000}-\\x{3134A}" \
+#define HAN_RANGES                                                                                 \
+	"\\x{2E80}-\\x{2E99}\\x{2E9B}-\\x{2EF3}\\x{2F00}-\\x{2FD5}\\x{3005}\\x{3007}"              \
+	"\\x{3021}-\\x{3029}\\x{3038}-\\x{303B}\\x{3400}-\\x{4DBF}\\x{4E00}-\\x{9FFF}"             \
+	"\\x{F900}-\\x{FA6D}\\x{FA70}-\\x{FAD9}\\x{16FE2}\\x{16FE3}\\x{16FF0}\\x{16FF1}"           \
+	"\\x{20000}-\\x{2A6DF}\\x{2A700}-\\x{2B739}\\x{2B740}-\\x{2B81D}\\x{2B820}-\\x{2CEA1}"     \
+	"\\x{2CEB0}-\\x{2EBE0}\\x{2EBF0}-\\x{2EE5D}\\x{2F800}-\\x{2FA1D}\\x{30000}-\\x{3134A}"     \
 	"\\x{31350}-\\x{323AF}"
 #define KIMI_UPPER "(?:(?![" HAN_RANGES "])" UPPER ")"
 #define KIMI_LOWER "(?:(?![" HAN_RANGES "])" LOWER ")"
@@ -35,50 +35,66 @@ static const char *const gpt2[] = {GPT2, NULL};
 static const char *const digit_gpt2[] = {"\\p{N}", GPT2, NULL};
 static const char *const llama3[] = {
 	CONTRACTION "|" WORD "|\\p{N}{1,3}|" PUNCT_LINES "|" SPACES, NULL};
-static const char *const qwen2[] = {
-	CONTRACTION "|" WORD "|\\p{N}|" PUNCT_LINES "|" SPACES, NULL};
-static const char *const qwen35[] = {
-	CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}"
-				"| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|" SPACES,
+static const char *const qwen2[] = {CONTRACTION "|" WORD "|\\p{N}|" PUNCT_LINES "|" SPACES, NULL};
+static const char *const qwen35[] = {CONTRACTION
+	"|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}"
+	"| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|" SPACES,
 	NULL};
-static const char *const jais2[] = {
-	CONTRACTION "|" WORD "|\\p{N}{1,3}|" PUNCT_LINES
-				"|\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|\\s{32}(?!\\S)"
-				"|\\s{16}(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|\\s{1,2}(?!\\S)|\\s{1}",
+static const char *const jais2[] = {CONTRACTION
+	"|" WORD "|\\p{N}{1,3}|" PUNCT_LINES
+	"|\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|\\s{32}(?!\\S)"
+	"|\\s{16}(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|\\s{1,2}(?!\\S)|\\s{1}",
 	NULL};
 static const char *const deepseek_llm[] = {
 	"[\\r\\n]",
-	"\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅ"
-	"ὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼ\\x{1FBE}ῂ-ῄῆ-ῌῐ-\\x{1FD3}ῖ-\\x{1FDB}ῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\\x{2126}ℨ\\x{212A}-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳ"
-	"Ꙁ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+",
-	"\\s?[!-/:-~！-／：-～‘-‟\\x{3000}-。]+",
+	"\\s?[A-Za-z\\x{B5}\\x{C0}-\\x{D6}\\x{D8}-\\x{F6}\\x{F8}-\\x{1BA}\\x{1BC}-\\x{1BF}"
+	"\\x{1C4}-\\x{293}\\x{295}-\\x{2AF}\\x{370}-\\x{373}\\x{376}\\x{377}\\x{37B}-\\x{37D}"
+	"\\x{37F}\\x{386}\\x{388}-\\x{38A}\\x{38C}\\x{38E}-\\x{3A1}\\x{3A3}-\\x{3F5}"
+	"\\x{3F7}-\\x{481}\\x{48A}-\\x{52F}\\x{531}-\\x{556}\\x{10A0}-\\x{10C5}"
+	"\\x{13A0}-\\x{13F5}\\x{13F8}-\\x{13FD}\\x{1C90}-\\x{1CBA}\\x{1CBD}-\\x{1CBF}"
+	"\\x{1D00}-\\x{1D2B}\\x{1D6B}-\\x{1D77}\\x{1D79}-\\x{1D9A}\\x{1E00}-\\x{1F15}"
+	"\\x{1F18}-\\x{1F1D}\\x{1F20}-\\x{1F45}\\x{1F48}-\\x{1F4D}\\x{1F50}-\\x{1F57}"
+	"\\x{1F59}\\x{1F5B}\\x{1F5D}\\x{1F5F}-\\x{1F7D}\\x{1F80}-\\x{1FB4}\\x{1FB6}-\\x{1FBC}"
+	"\\x{1FBE}\\x{1FC2}-\\x{1FC4}\\x{1FC6}-\\x{1FCC}\\x{1FD0}-\\x{1FD3}"
+	"\\x{1FD6}-\\x{1FDB}\\x{1FE0}-\\x{1FEC}\\x{1FF2}-\\x{1FF4}\\x{1FF6}-\\x{1FFC}"
+	"\\x{2102}\\x{2107}\\x{210A}-\\x{2113}\\x{2115}\\x{2119}-\\x{211D}\\x{2124}\\x{2126}"
+	"\\x{2128}\\x{212A}-\\x{212D}\\x{212F}-\\x{2134}\\x{2139}\\x{213C}-\\x{213F}"
+	"\\x{2145}-\\x{2149}\\x{214E}\\x{2183}\\x{2184}\\x{2C00}-\\x{2C7B}\\x{2C7E}-\\x{2CE4}"
+	"\\x{2CEB}-\\x{2CEE}\\x{2CF2}\\x{2CF3}\\x{A640}-\\x{A66D}\\x{A680}-\\x{A69B}"
+	"\\x{A722}-\\x{A76F}\\x{A771}-\\x{A787}\\x{A78B}-\\x{A78E}\\x{AB70}-\\x{ABBF}"
+	"\\x{FB00}-\\x{FB06}\\x{FB13}-\\x{FB17}\\x{FF21}-\\x{FF3A}\\x{FF41}-\\x{FF5A}"
+	"\\x{10400}-\\x{1044F}\\x{104B0}-\\x{104D3}\\x{104D8}-\\x{104FB}\\x{10C80}-\\x{10CB2}"
+	"\\x{10CC0}-\\x{10CF2}\\x{118A0}-\\x{118DF}\\x{1E900}-\\x{1E943}]+",
+	"\\s?[!-/:-~\\x{FF01}-\\x{FF0F}\\x{FF1A}-\\x{FF5E}\\x{2018}-\\x{201F}\\x{3000}-\\x{3002}]+",
 	"(?<!\\s)\\s+$", /* the look-behind keeps a long run of spaces from costing its square */
-	"[一-龥\\x{800}-一\\x{AC00}-\\x{D7FF}]+",
+	"[\\x{4E00}-\\x{9FA5}\\x{800}-\\x{4E00}\\x{AC00}-\\x{D7FF}]+",
 	"\\p{N}+",
 	NULL,
 };
 static const char *const deepseek_coder[] = {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+",
-	"[一-龥\\x{800}-一\\x{AC00}-\\x{D7FF}]+", "\\p{N}", NULL};
-static const char *const deepseek_v3[] = {
-	"\\p{N}{1,3}", "[一-龥\\x{3040}-ゟ゠-ヿ]+", DEEPSEEK_MAIN, NULL};
+	"[\\x{4E00}-\\x{9FA5}\\x{800}-\\x{4E00}\\x{AC00}-\\x{D7FF}]+", "\\p{N}", NULL};
+static const char *const deepseek_v3[] = {"\\p{N}{1,3}",
+	"[\\x{4E00}-\\x{9FA5}\\x{3040}-\\x{309F}\\x{30A0}-\\x{30FF}]+", DEEPSEEK_MAIN, NULL};
 static const char *const youtu[] = {
-	"[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-\\x{303F}︰-﹏]+|[ㄅ-ㄯ]+|[一-龥\\x{3040}-ゟ゠-ヿ]+",
+	"[\\x{AC00}-\\x{D7A3}\\x{3131}-\\x{318E}]+|[\\x{FF01}\\x{2026}\\x{201C}\\x{201D}\\x{2018}"
+	"\\x{2019}\\x{2014}\\x{FF1A}\\x{FF1B}\\x{FF0C}\\x{3001}-\\x{303F}\\x{FE30}-\\x{FE4F}]+|["
+	"\\x{3105}-\\x{312F}]+|[\\x{4E00}-\\x{9FA5}\\x{3040}-\\x{309F}\\x{30A0}-\\x{30FF}]+",
 	CASED(CONTRACTION "?") "|\\p{N}|" PUNCT_SLASH, NULL};
-static const char *const falcon[] = {
-	"[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "[0-9][0-9][0-9]", NULL};
-static const char *const poro[] = {" ?[^(\\s|.,!?…。，、।۔،)]+", NULL};
-static const char *const viking[] = {" ?[^(\\s|.,!?…。，、।۔،)]+", "\\p{N}", NULL};
+static const char *const falcon[] = {"[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "[0-9][0-9][0-9]", NULL};
+static const char *const poro[] = {
+	" ?[^(\\s|.,!?\\x{2026}\\x{3002}\\x{FF0C}\\x{3001}\\x{964}\\x{6D4}\\x{60C})]+", NULL};
+static const char *const viking[] = {
+	" ?[^(\\s|.,!?\\x{2026}\\x{3002}\\x{FF0C}\\x{3001}\\x{964}\\x{6D4}\\x{60C})]+", "\\p{N}",
+	NULL};
 static const char *const tekken[] = {CASED("") "|\\p{N}|" PUNCT_SLASH, NULL};
-static const char *const gpt4o[] = {
-	CASED(CONTRACTION "?") "|\\p{N}{1,3}|" PUNCT_SLASH, NULL};
+static const char *const gpt4o[] = {CASED(CONTRACTION "?") "|\\p{N}{1,3}|" PUNCT_SLASH, NULL};
 static const char *const tiny_aya[] = {
 	"\\p{N}+", CASED(CONTRACTION "?") "|\\p{N}{1,3}|" PUNCT_SLASH, NULL};
-static const char *const chameleon[] = {"<sentinel:[0-9]+>",
-	"IMGIMG[A-I]{1,4}Z", "[\\t\\n]|    |  ", "\\p{N}",
-	"[\\p{P}!-/:-@\\[-`{-~]", GPT2, NULL};
-static const char *const kimi[] = {
-	"[" HAN_RANGES "]+|" LEAD KIMI_UPPER "*" KIMI_LOWER "+" CONTRACTION "?|" LEAD KIMI_UPPER
-	"+" KIMI_LOWER "*" CONTRACTION "?|\\p{N}{1,3}|" PUNCT_LINES "|" SPACES,
+static const char *const chameleon[] = {"<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z",
+	"[\\t\\n]|    |  ", "\\p{N}", "[\\p{P}!-/:-@\\[-`{-~]", GPT2, NULL};
+static const char *const kimi[] = {"[" HAN_RANGES "]+|" LEAD KIMI_UPPER "*" KIMI_LOWER
+				   "+" CONTRACTION "?|" LEAD KIMI_UPPER "+" KIMI_LOWER
+				   "*" CONTRACTION "?|\\p{N}{1,3}|" PUNCT_LINES "|" SPACES,
 	NULL};
 static const char *const superbpe[] = {"\\p{N}+", NULL};
 static const char *const bailing[] = {
@@ -86,22 +102,21 @@ static const char *const bailing[] = {
 	"|\\p{N}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|" SPACES,
 	NULL};
 static const char *const seed_coder[] = {
-	CONTRACTION "|" WORD
-				"|\\p{N}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|\\s*[\\r\\n]+|" SPACES,
-	NULL};
+	CONTRACTION "|" WORD "|\\p{N}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|\\s*[\\r\\n]+|" SPACES, NULL};
 static const char *const afmoe[] = {"\\p{N}+",
-	"[一-\\x{9FFF}㐀-䶿豈-\\x{FAFF}\\x{3040}-ゟ゠-ヿ\\x{FF65}-ﾟ⼀-\\x{2FDF}"
+	"[\\x{4E00}-\\x{9FFF}\\x{3400}-\\x{4DBF}\\x{F900}-\\x{FAFF}\\x{3040}-\\x{309F}\\x{30A0}-"
+	"\\x{30FF}\\x{FF65}-\\x{FF9F}\\x{2F00}-\\x{2FDF}"
 	"\\x{E00}-\\x{E7F}\\x{E80}-\\x{EFF}\\x{1780}-\\x{17FF}\\x{1000}-\\x{109F}"
 	"\\x{AA60}-\\x{AA7F}\\x{A9E0}-\\x{A9FF}\\x{AC00}-\\x{D7AF}\\x{1100}-\\x{11FF}]+",
 	DEEPSEEK_MAIN, NULL};
-static const char *const laguna[] = {"[^\\n]+|[\\n]+",
-	CONTRACTION "|" WORD "|\\p{N}|" PUNCT_LINES "|" SPACES, NULL};
-static const char *const exaone_moe[] = {
-	CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*+(?: \\p{L}\\p{M}*+)*+)++|\\p{N}"
-				"| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|\\s*[\\r\\n]|" SPACES,
+static const char *const laguna[] = {
+	"[^\\n]+|[\\n]+", CONTRACTION "|" WORD "|\\p{N}|" PUNCT_LINES "|" SPACES, NULL};
+static const char *const exaone_moe[] = {CONTRACTION
+	"|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*+(?: \\p{L}\\p{M}*+)*+)++|\\p{N}"
+	"| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|\\s*[\\r\\n]|" SPACES,
 	NULL};
-static const char *const minicpm5[] = {"\\p{N}{1,3}",
-	CONTRACTION "|" WORD "|\\p{N}+|" PUNCT_LINES "|" SPACES, NULL};
+static const char *const minicpm5[] = {
+	"\\p{N}{1,3}", CONTRACTION "|" WORD "|\\p{N}+|" PUNCT_LINES "|" SPACES, NULL};
 static const char *const fallback[] = {
 	"[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]", NULL};
 static const char *const none[] = {NULL};

@@ -42,10 +42,10 @@ struct shard_header {
 void shard_model_id(const struct gguf *g, uint8_t id[SHARD_HASH]);
 
 /* The header of the shard that holds sl of g, every extent hashed (reads all its weights; progress
- * may be NULL and is called with bytes done and in all). */
+ * may be NULL, is called with bytes done and in all, and ends it by returning nonzero). */
 int shard_header_from_gguf(const struct gguf *g, const struct model_shape *s,
 	const struct slice *sl, struct shard_header *h,
-	void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg, struct err *err);
+	int (*progress)(void *arg, uint64_t done, uint64_t total), void *arg, struct err *err);
 void shard_header_free(struct shard_header *h);
 
 /* As bytes (what goes over the wire and stands at the front of the file), and back: every bound
@@ -65,6 +65,7 @@ struct shard_writer *shard_writer_open(
 	const char *path, const struct shard_header *h, struct err *err);
 /* The first extent that is still missing; h->n_extents when none is. */
 uint32_t shard_writer_missing(const struct shard_writer *w);
+bool shard_writer_has(const struct shard_writer *w, uint32_t extent);
 /* Bytes of an extent in order; a wrong hash at its end is an error, and the extent is missing
  * again. */
 int shard_writer_put(struct shard_writer *w, uint32_t extent, uint64_t from, const void *data,

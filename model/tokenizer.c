@@ -34,15 +34,17 @@ model_load(struct tokenizer *t, const struct gguf *g, struct err *err)
 	struct gguf_str name;
 
 	if (!gguf_string(g, "tokenizer.ggml.model", &name))
-		return err_set(err, "tokenizer.ggml.model is missing: this file has no tokenizer; convert "
-							"the model again");
+		return err_set(err,
+			"tokenizer.ggml.model is missing: this file has no tokenizer; convert "
+			"the model again");
 	if (name.len == 5 && memcmp(name.s, "llama", 5) == 0)
 		t->model = TOKENIZER_SPM;
 	else if (name.len == 4 && memcmp(name.s, "gpt2", 4) == 0)
 		t->model = TOKENIZER_BPE;
 	else
-		return err_set(err, "tokenizer.ggml.model is \"%.*s\"; supported are \"llama\" "
-							"(SentencePiece) and \"gpt2\" (byte-level BPE)",
+		return err_set(err,
+			"tokenizer.ggml.model is \"%.*s\"; supported are \"llama\" "
+			"(SentencePiece) and \"gpt2\" (byte-level BPE)",
 			(int)(name.len < 80 ? name.len : 80), name.s);
 	return 0;
 }
@@ -53,7 +55,8 @@ load(struct tokenizer *t, const struct gguf *g, struct err *err)
 	struct gguf_str pre;
 	const struct pretok_rule *rule = NULL;
 
-	if (model_load(t, g, err) != 0 || vocab_load(t, g, err) != 0 || special_load(t, g, err) != 0)
+	if (model_load(t, g, err) != 0 || vocab_load(t, g, err) != 0 ||
+		special_load(t, g, err) != 0)
 		return -1;
 	if (t->model == TOKENIZER_SPM) {
 		t->add_bos = t->space_prefix = true;
@@ -151,7 +154,8 @@ tokenize(const struct tokenizer *t, const char *text, size_t len, unsigned flags
 	int rc = 0;
 
 	if (len > MAX_TEXT)
-		return err_set(err, "the text is %zu bytes long, more than the %u that can be tokenized", len,
+		return err_set(err,
+			"the text is %zu bytes long, more than the %u that can be tokenized", len,
 			MAX_TEXT);
 	if ((flags & TOKENIZE_BOS) != 0 && t->add_bos)
 		rc = token_list_add(out, t->bos);

@@ -6,10 +6,10 @@
 
 /* Tokens that end an answer, whatever the file's keys say. */
 static const char *const end_names[] = {"<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>",
-	"<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>",
-	"<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>", "<eos>",
-	"<turn|>", "<｜end▁of▁sentence｜>", "[e~[", "<|fim_pad|>", "<|fim_repo|>", "<|repo_name|>",
-	"<|file_sep|>"};
+	"<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>", "<|endoftext|>", "</s>",
+	"<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>",
+	"<eos>", "<turn|>", "<｜end▁of▁sentence｜>", "[e~[", "<|fim_pad|>", "<|fim_repo|>",
+	"<|repo_name|>", "<|file_sep|>"};
 
 /* Tokens that frame turns: control tokens even where a file calls them user-defined, so that the
  * text of a message cannot forge them. */
@@ -35,7 +35,8 @@ id_load(const struct tokenizer *t, const struct gguf *g, const char *key, uint32
 	if (!gguf_u32(g, key, &v) || v == UINT32_MAX)
 		return 0;
 	if (v >= t->n_tokens)
-		return err_set(err, "%s is %u, but the vocabulary has %u tokens", key, v, t->n_tokens);
+		return err_set(
+			err, "%s is %u, but the vocabulary has %u tokens", key, v, t->n_tokens);
 	*id = v;
 	return 0;
 }
@@ -53,9 +54,9 @@ static void
 ends_by_name(struct tokenizer *t)
 {
 	bool harmony = (tokenizer_find(t, "<|return|>") != TOKEN_NONE &&
-					   tokenizer_find(t, "<|call|>") != TOKEN_NONE) ||
-		(tokenizer_find(t, "<|flush|>") != TOKEN_NONE &&
-			tokenizer_find(t, "<|calls|>") != TOKEN_NONE);
+			       tokenizer_find(t, "<|call|>") != TOKEN_NONE) ||
+		       (tokenizer_find(t, "<|flush|>") != TOKEN_NONE &&
+			       tokenizer_find(t, "<|calls|>") != TOKEN_NONE);
 
 	for (size_t i = 0; i < N(end_names); i++) {
 		/* In these formats <|end|> ends a part of an answer, not the answer. */
@@ -121,7 +122,7 @@ static bool
 is_special(const struct token *k)
 {
 	return k->len > 0 &&
-		(k->type == TOKEN_CONTROL || k->type == TOKEN_USER || k->type == TOKEN_UNKNOWN);
+	       (k->type == TOKEN_CONTROL || k->type == TOKEN_USER || k->type == TOKEN_UNKNOWN);
 }
 
 int
@@ -186,7 +187,8 @@ special_match(const struct tokenizer *t, const uint8_t *text, size_t len, bool a
 		if (low < high) {
 			uint32_t id = t->special.ids[low];
 
-			if (t->tokens[id].len == depth + 1 && (any || t->tokens[id].type == TOKEN_USER))
+			if (t->tokens[id].len == depth + 1 &&
+				(any || t->tokens[id].type == TOKEN_USER))
 				best = id;
 		}
 	}

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define MAX_TOKENS (1u << 22)
+#define MAX_TOKENS   (1u << 22)
 #define MAX_SPELLING 16384u
 
 uint64_t
@@ -35,7 +35,7 @@ place(const struct tokenizer *t, const uint8_t *text, size_t len)
 	uint32_t id;
 
 	while ((id = t->by_text[i]) != TOKEN_NONE &&
-		   (t->tokens[id].len != len || memcmp(vocab_text(t, id), text, len) != 0))
+		(t->tokens[id].len != len || memcmp(vocab_text(t, id), text, len) != 0))
 		i = (i + 1) & t->by_text_mask;
 	return &t->by_text[i];
 }
@@ -74,8 +74,10 @@ spellings_load(struct tokenizer *t, const struct gguf_array *a, struct err *err)
 	for (; n < t->n_tokens && gguf_array_string(a, &p, &s); n++) {
 		if (s.len > MAX_SPELLING) {
 			buf_free(&texts);
-			return err_set(err, "tokenizer.ggml.tokens: token %u is %zu bytes long, more than the %u "
-								"that can be",
+			return err_set(err,
+				"tokenizer.ggml.tokens: token %u is %zu bytes long, more than the "
+				"%u "
+				"that can be",
 				n, s.len, MAX_SPELLING);
 		}
 		t->tokens[n] = (struct token){
@@ -106,7 +108,9 @@ types_load(struct tokenizer *t, const struct gguf *g, struct err *err)
 		int32_t type = gguf_array_i32(&a, i);
 
 		if (type < 0 || type > TOKEN_BYTE)
-			return err_set(err, "tokenizer.ggml.token_type: type %d of token %u is not one of 0 to 6",
+			return err_set(err,
+				"tokenizer.ggml.token_type: type %d of token %u is not one of 0 to "
+				"6",
 				type, i);
 		t->tokens[i].type = type == 0 ? TOKEN_NORMAL : (uint8_t)type;
 	}
@@ -119,8 +123,9 @@ scores_load(struct tokenizer *t, const struct gguf *g, struct err *err)
 	struct gguf_array a;
 
 	if (!gguf_array(g, "tokenizer.ggml.scores", &a) || a.type != GGUF_F32)
-		return err_set(err, "tokenizer.ggml.scores is missing (a list of floats): this file has no "
-							"whole tokenizer; convert the model again");
+		return err_set(err,
+			"tokenizer.ggml.scores is missing (a list of floats): this file has no "
+			"whole tokenizer; convert the model again");
 	if (a.n != t->n_tokens)
 		return err_set(err, "tokenizer.ggml.scores has %llu entries for %u tokens",
 			(unsigned long long)a.n, t->n_tokens);
@@ -152,7 +157,8 @@ index_build(struct tokenizer *t, struct err *err)
 		if (*at == TOKEN_NONE || t->tokens[*at].type == TOKEN_UNUSED)
 			*at = i;
 		else if (k->type != TOKEN_UNUSED)
-			return err_set(err, "tokenizer.ggml.tokens: tokens %u and %u are both \"%.*s\"", *at, i,
+			return err_set(err,
+				"tokenizer.ggml.tokens: tokens %u and %u are both \"%.*s\"", *at, i,
 				(int)(k->len < 80 ? k->len : 80), (const char *)vocab_text(t, i));
 	}
 	return 0;
@@ -164,13 +170,15 @@ vocab_load(struct tokenizer *t, const struct gguf *g, struct err *err)
 	struct gguf_array a;
 
 	if (!gguf_array(g, "tokenizer.ggml.tokens", &a) || a.type != GGUF_STRING)
-		return err_set(err, "tokenizer.ggml.tokens is missing (a list of texts): this file has no "
-							"tokenizer; convert the model again");
+		return err_set(err,
+			"tokenizer.ggml.tokens is missing (a list of texts): this file has no "
+			"tokenizer; convert the model again");
 	if (a.n == 0 || a.n > MAX_TOKENS)
 		return err_set(err, "tokenizer.ggml.tokens: %llu tokens; there must be 1 to %u",
 			(unsigned long long)a.n, MAX_TOKENS);
 	if (getrandom(&t->seed, sizeof(t->seed), GRND_NONBLOCK) != (ssize_t)sizeof(t->seed))
-		t->seed = (uint64_t)(uintptr_t)t * 0x9e3779b97f4a7c15u; /* so early after boot: good enough */
+		t->seed = (uint64_t)(uintptr_t)t *
+			  0x9e3779b97f4a7c15u; /* so early after boot: good enough */
 	t->n_tokens = (uint32_t)a.n;
 	t->tokens = calloc(t->n_tokens, sizeof(*t->tokens));
 	if (t->tokens == NULL)

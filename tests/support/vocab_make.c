@@ -125,7 +125,8 @@ vocab_bytes(struct vocab_make *v, const char *pre, const char *const *extra, con
 		if (c < 0x80)
 			snprintf(letters[b], 3, "%c", (char)c);
 		else
-			snprintf(letters[b], 3, "%c%c", (char)(0xc0 | c >> 6), (char)(0x80 | (c & 0x3f)));
+			snprintf(letters[b], 3, "%c%c", (char)(0xc0 | c >> 6),
+				(char)(0x80 | (c & 0x3f)));
 		tokens[b] = letters[b];
 		type[b] = 1;
 	}
@@ -142,8 +143,7 @@ vocab_bytes(struct vocab_make *v, const char *pre, const char *const *extra, con
 }
 
 void
-vocab_pieces(
-	struct vocab_make *v, const char *const *extra, const int32_t *types, size_t n_extra)
+vocab_pieces(struct vocab_make *v, const char *const *extra, const int32_t *types, size_t n_extra)
 {
 	const char *tokens[259 + MAX_EXTRA] = {"<unk>", "<s>", "</s>"};
 	char bytes[256][7];

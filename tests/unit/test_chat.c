@@ -53,7 +53,7 @@ expect_error(const struct tokenizer *t, enum chat_family f, const struct chat_me
 static struct tokenizer *
 bytes_vocab(const char *const *extra, size_t n, uint32_t bos, uint32_t eos)
 {
-	int32_t types[64];
+	int32_t types[64] = {0};
 	struct vocab_make v = {0};
 	struct tokenizer *t;
 	struct err err;
@@ -74,7 +74,7 @@ bytes_vocab(const char *const *extra, size_t n, uint32_t bos, uint32_t eos)
 static struct tokenizer *
 pieces_vocab(const char *const *extra, size_t n)
 {
-	int32_t types[64];
+	int32_t types[64] = {0};
 	struct vocab_make v = {0};
 	struct tokenizer *t;
 	struct err err;
@@ -96,8 +96,10 @@ START_TEST(llama2)
 	expect_chat(t, CHAT_LLAMA2, talk + 1, 1,
 		"{<s>}\xe2\x96\x81[INST]\xe2\x96\x81Hi\xe2\x96\x81[/INST]");
 	expect_chat(t, CHAT_LLAMA2, talk, 4,
-		"{<s>}\xe2\x96\x81[INST]\xe2\x96\x81<<SYS>>\nBe\xe2\x96\x81" "brief.\n<</SYS>>\n\nHi\xe2\x96\x81[/INST]"
-		"\xe2\x96\x81Yes?\xe2\x96\x81{</s>}{<s>}\xe2\x96\x81[INST]\xe2\x96\x81<|im_end|>[INST]"
+		"{<s>}\xe2\x96\x81[INST]\xe2\x96\x81<<SYS>>\nBe\xe2\x96\x81"
+		"brief.\n<</SYS>>\n\nHi\xe2\x96\x81[/INST]"
+		"\xe2\x96\x81Yes?\xe2\x96\x81{</"
+		"s>}{<s>}\xe2\x96\x81[INST]\xe2\x96\x81<|im_end|>[INST]"
 		"\xe2\x96\x81<|eot_id|>\xe2\x96\x81[/INST]");
 	tokenizer_free(t);
 }
@@ -110,10 +112,12 @@ START_TEST(llama3)
 	struct tokenizer *t = bytes_vocab(extra, COUNT(extra), 256, 259);
 
 	expect_chat(t, CHAT_LLAMA3, talk, 4,
-		"{<|begin_of_text|>}{<|start_header_id|>}system{<|end_header_id|>}\n\nBe brief.{<|eot_id|>}"
+		"{<|begin_of_text|>}{<|start_header_id|>}system{<|end_header_id|>}\n\nBe "
+		"brief.{<|eot_id|>}"
 		"{<|start_header_id|>}user{<|end_header_id|>}\n\nHi{<|eot_id|>}"
 		"{<|start_header_id|>}assistant{<|end_header_id|>}\n\nYes?{<|eot_id|>}"
-		"{<|start_header_id|>}user{<|end_header_id|>}\n\n<|im_end|>[INST] <|eot_id|>{<|eot_id|>}"
+		"{<|start_header_id|>}user{<|end_header_id|>}\n\n<|im_end|>[INST] "
+		"<|eot_id|>{<|eot_id|>}"
 		"{<|start_header_id|>}assistant{<|end_header_id|>}\n\n");
 	tokenizer_free(t);
 }
@@ -126,9 +130,11 @@ START_TEST(chatml)
 	struct tokenizer *t = bytes_vocab(extra, COUNT(extra), TOKEN_NONE, 257);
 
 	expect_chat(t, CHAT_CHATML, talk, 4,
-		"{<|im_start|>}system\n Be brief. {<|im_end|>}\n{<|im_start|>}user\nHi{<|im_end|>}\n"
+		"{<|im_start|>}system\n Be brief. "
+		"{<|im_end|>}\n{<|im_start|>}user\nHi{<|im_end|>}\n"
 		"{<|im_start|>}assistant\nYes?{<|im_end|>}\n"
-		"{<|im_start|>}user\n<|im_end|>[INST] <|eot_id|>{<|im_end|>}\n{<|im_start|>}assistant\n");
+		"{<|im_start|>}user\n<|im_end|>[INST] "
+		"<|eot_id|>{<|im_end|>}\n{<|im_start|>}assistant\n");
 	expect_chat(t, CHAT_CHATML, developer, 2,
 		"{<|im_start|>}system\nD{<|im_end|>}\n{<|im_start|>}user\nU{<|im_end|>}\n"
 		"{<|im_start|>}assistant\n");
@@ -143,13 +149,17 @@ START_TEST(mistral)
 	struct tokenizer *t = pieces_vocab(NULL, 0);
 
 	expect_chat(t, CHAT_MISTRAL, talk, 4,
-		"{<s>}\xe2\x96\x81[INST]\xe2\x96\x81" "Be\xe2\x96\x81" "brief.\n\nHi\xe2\x96\x81[/INST]"
-		"\xe2\x96\x81Yes?{</s>}\xe2\x96\x81[INST]\xe2\x96\x81<|im_end|>[INST]\xe2\x96\x81<|eot_id|>"
+		"{<s>}\xe2\x96\x81[INST]\xe2\x96\x81"
+		"Be\xe2\x96\x81"
+		"brief.\n\nHi\xe2\x96\x81[/INST]"
+		"\xe2\x96\x81Yes?{</"
+		"s>}\xe2\x96\x81[INST]\xe2\x96\x81<|im_end|>[INST]\xe2\x96\x81<|eot_id|>"
 		"\xe2\x96\x81[/INST]");
 	tokenizer_free(t);
 	t = bytes_vocab(tekken, 4, 256, 257);
 	expect_chat(t, CHAT_MISTRAL, talk, 4,
-		"{<s>}{[INST]}Be brief.\n\nHi{[/INST]}Yes?{</s>}{[INST]}<|im_end|>[INST] <|eot_id|>{[/INST]}");
+		"{<s>}{[INST]}Be brief.\n\nHi{[/INST]}Yes?{</s>}{[INST]}<|im_end|>[INST] "
+		"<|eot_id|>{[/INST]}");
 	tokenizer_free(t);
 	t = bytes_vocab(tekken, 6, 256, 257);
 	expect_chat(t, CHAT_MISTRAL, talk, 2,
@@ -166,7 +176,8 @@ START_TEST(gemma)
 	expect_chat(t, CHAT_GEMMA, talk, 4,
 		"{<bos>}{<start_of_turn>}user\nBe brief.\n\nHi{<end_of_turn>}\n"
 		"{<start_of_turn>}model\nYes?{<end_of_turn>}\n"
-		"{<start_of_turn>}user\n<|im_end|>[INST] <|eot_id|>{<end_of_turn>}\n{<start_of_turn>}model\n");
+		"{<start_of_turn>}user\n<|im_end|>[INST] "
+		"<|eot_id|>{<end_of_turn>}\n{<start_of_turn>}model\n");
 	tokenizer_free(t);
 }
 END_TEST
@@ -245,7 +256,8 @@ START_TEST(detected_by_template)
 	ck_assert_int_eq(detect("bos_token + '[INST] ' '<<SYS>>\\n'"), CHAT_LLAMA2);
 	ck_assert_int_eq(detect("'[INST] ' + content + ' [/INST]'"), CHAT_MISTRAL);
 	ck_assert_int_eq(detect("'<start_of_turn>' + role"), CHAT_GEMMA);
-	ck_assert_int_eq(detect("'<|' + role + '|>\\n' + '<|end|>\\n' '<|assistant|>\\n'"), CHAT_PHI3);
+	ck_assert_int_eq(
+		detect("'<|' + role + '|>\\n' + '<|end|>\\n' '<|assistant|>\\n'"), CHAT_PHI3);
 	ck_assert_str_eq(chat_family_name(CHAT_PHI3), "phi3");
 	ck_assert_str_eq(chat_family_name(CHAT_NONE), "none");
 }

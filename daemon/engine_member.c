@@ -1,0 +1,60 @@
+/* A member's engine thread: waits for a step, computes its slice, answers with its logits. */
+#include "daemon/engine_int.h"
+
+#include <stdio.h>
+
+static int
+member_step(struct engine *e, uint32_t n, uint32_t n_logits, struct err *err)
+{
+	const float *logits = NULL;
+
+	if (forward_step(e->forward, e->rows, n, e->x, &logits, err) == 0)
+		return star_answer(e->star, logits, n_logits, err);
+	if (!star_broken(e->star))
+		star_void(e->star);
+	return -1;
+}
+
+static void
+publish_stats(struct engine *e)
+{
+	struct star_stats s = star_stats(e->star);
+
+	uv_mutex_lock(&e->lock);
+	e->stats.steps++;
+	e->stats.reduce_seconds = s.reduce_seconds;
+	e->stats.sent_bytes = s.sent_bytes;
+	e->stats.received_bytes = s.received_bytes;
+	uv_mutex_unlock(&e->lock);
+}
+
+static void
+group_broken(struct engine *e)
+{
+	const char *who = star_broken_who(e->star);
+	char why[600];
+
+	snprintf(why, sizeof why, "%s%s%s", who, who[0] != '\0' ? " was lost: " : "",
+		star_broken_why(e->star));
+	if (!atomic_load(&e->broken))
+		star_close(e->star);
+	engine_post_broken(e, why);
+}
+
+void
+member_run(struct engine *e)
+{
+	uint32_t n, n_logits;
+	struct err err = {""};
+
+	while (!atomic_load(&e->stopping)) {
+		if (star_broken(e->star)) {
+			group_broken(e);
+			uv_run(&e->loop, UV_RUN_ONCE);
+		} else if (star_next(e->star, e->rows, e->x, &n, &n_logits)) {
+			if (member_step(e, n, n_logits, &err) != 0)
+				star_break(e->star, "", err.msg);
+			publish_stats(e);
+		}
+	}
+}

@@ -1,0 +1,182 @@
+#include "model/generate.h"
+
+#include "kernels/cpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define DEFAULT_CONTEXT 4096
+#define DEFAULT_ROWS    64
+
+static double
+seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool
+has_tokenizer(const struct gguf *g)
+{
+	struct gguf_str s;
+
+	return gguf_string(g, "tokenizer.ggml.model", &s);
+}
+
+static void
+fill_options(struct local *l, const struct local_options *opt)
+{
+	l->opt = *opt;
+	if (l->opt.context == 0)
+		l->opt.context =
+			l->shape.context < DEFAULT_CONTEXT ? l->shape.context : DEFAULT_CONTEXT;
+	if (l->opt.max_rows == 0)
+		l->opt.max_rows = DEFAULT_ROWS;
+	if (l->opt.slots == 0)
+		l->opt.slots = 1;
+}
+
+static int
+open_parts(struct local *l, const char *path, const struct local_options *opt, struct err *err)
+{
+	uint32_t features = cpu_detect();
+	struct forward_config c;
+
+	l->gguf = gguf_open(path, err);
+	if (l->gguf == NULL)
+		return -1; /* the message names the file */
+	if (shape_from_gguf(l->gguf, &l->shape, err) != 0)
+		return err_prefix(err, "%s: ", path);
+	fill_options(l, opt);
+	if (has_tokenizer(l->gguf)) {
+		l->tokenizer = tokenizer_new(l->gguf, err);
+		if (l->tokenizer == NULL)
+			return err_prefix(err, "%s: ", path);
+		if (tokenizer_size(l->tokenizer) > l->shape.vocab)
+			return err_set(err, "%s: the tokenizer has %u tokens, the embedding %u",
+				path, tokenizer_size(l->tokenizer), l->shape.vocab);
+	}
+	l->chat = chat_detect(l->gguf);
+	if (opt->cpu != NULL && cpu_parse(opt->cpu, &features, err) != 0)
+		return -1;
+	kernels_init(&l->kernels, features);
+	l->slice = slice_whole(&l->shape);
+	l->pool = pool_new(l->opt.threads, err);
+	if (l->pool == NULL)
+		return -1;
+	l->weights = weights_from_gguf(l->gguf, &l->shape, &l->slice, true, err);
+	if (l->weights == NULL)
+		return err_prefix(err, "%s: ", path);
+	c = (struct forward_config){.shape = &l->shape,
+		.slice = &l->slice,
+		.weights = l->weights,
+		.kernels = &l->kernels,
+		.pool = l->pool,
+		.max_rows = l->opt.max_rows,
+		.slots = l->opt.slots,
+		.context = l->opt.context,
+		.kv = l->opt.kv};
+	l->forward = forward_new(&c, err);
+	l->x = malloc((size_t)l->opt.max_rows * l->shape.embd * sizeof *l->x);
+	l->rows = calloc(l->opt.max_rows, sizeof *l->rows);
+	if (l->forward == NULL)
+		return -1;
+	return l->x != NULL && l->rows != NULL ? 0 : err_set(err, "out of memory");
+}
+
+int
+local_open(struct local *l, const char *path, const struct local_options *opt, struct err *err)
+{
+	*l = (struct local){0};
+	if (open_parts(l, path, opt, err) == 0)
+		return 0;
+	local_close(l);
+	return -1;
+}
+
+void
+local_close(struct local *l)
+{
+	if (l->forward != NULL)
+		forward_free(l->forward);
+	if (l->weights != NULL)
+		l->weights->free(l->weights);
+	pool_free(l->pool);
+	if (l->tokenizer != NULL)
+		tokenizer_free(l->tokenizer);
+	if (l->gguf != NULL)
+		gguf_close(l->gguf);
+	free(l->x);
+	free(l->rows);
+	*l = (struct local){0};
+}
+
+int
+local_eval(struct local *l, uint32_t slot, const uint32_t *ids, size_t n, uint32_t pos,
+	const float **logits, struct err *err)
+{
+	const float *out = NULL;
+
+	while (n > 0) {
+		uint32_t k = n < l->opt.max_rows ? (uint32_t)n : l->opt.max_rows;
+
+		for (uint32_t i = 0; i < k; i++)
+			l->rows[i] = (struct step_row){slot, pos + i, 0};
+		if (k == n && logits != NULL)
+			l->rows[k - 1].flags = STEP_LOGITS;
+		if (forward_embed(l->forward, ids, k, l->x, err) != 0 ||
+			forward_step(l->forward, l->rows, k, l->x, &out, err) != 0)
+			return -1;
+		ids += k;
+		pos += k;
+		n -= k;
+	}
+	if (logits != NULL)
+		*logits = out;
+	return 0;
+}
+
+int
+local_generate(struct local *l, struct session *s,
+	int (*emit)(void *arg, const char *text, size_t n), void *arg, struct local_stats *stats,
+	struct err *err)
+{
+	float *logits = malloc(l->shape.vocab * sizeof *logits);
+	enum session_end end = SESSION_RUNNING;
+	size_t done = 0, n;
+	const uint32_t *ids = session_ids(s, &n);
+	double start = seconds();
+	struct buf text;
+	int rc = 0;
+
+	if (logits == NULL)
+		return err_set(err, "out of memory");
+	buf_init(&text, 0);
+	while (rc == 0 && end == SESSION_RUNNING) {
+		const float *out;
+
+		rc = local_eval(l, 0, ids + done, n - done, (uint32_t)done, &out, err);
+		if (rc != 0)
+			break;
+		done = n;
+		if (done == session_n_prompt(s)) {
+			stats->prompt_seconds = seconds() - start;
+			start = seconds();
+		}
+		memcpy(logits, out, l->shape.vocab * sizeof *logits);
+		buf_clear(&text);
+		end = session_next(s, logits, &text);
+		ids = session_ids(s, &n);
+		if (text.len > 0 && emit(arg, (const char *)text.data, text.len) != 0)
+			break;
+	}
+	stats->new_seconds = seconds() - start;
+	stats->prompt_tokens = (uint32_t)session_n_prompt(s);
+	stats->new_tokens = (uint32_t)(n - session_n_prompt(s));
+	buf_free(&text);
+	free(logits);
+	return rc;
+}
