@@ -35,7 +35,8 @@ struct star {
 	uint8_t *out;  /* packed rows */
 	uint64_t spin_ns, reduce_ns, sent, received;
 	bool broken;
-	char who[PEER_NAME], why[480];
+	char who[PEER_NAME];
+	struct err why;
 };
 
 /* --- trouble ------------------------------------------------------------------------------------ */
@@ -47,7 +48,7 @@ star_break(struct star *s, const char *who, const char *why)
 		return;
 	s->broken = true;
 	snprintf(s->who, sizeof s->who, "%s", who);
-	snprintf(s->why, sizeof s->why, "%s", why);
+	err_set(&s->why, "%s", why);
 }
 
 bool
@@ -65,13 +66,13 @@ star_broken_who(const struct star *s)
 const char *
 star_broken_why(const struct star *s)
 {
-	return s->why;
+	return s->why.msg;
 }
 
 static int
 broken_err(const struct star *s, struct err *err)
 {
-	return err_set(err, "%s%s%s", s->who, s->who[0] != '\0' ? " was lost: " : "", s->why);
+	return err_set(err, "%s%s%s", s->who, s->who[0] != '\0' ? " was lost: " : "", s->why.msg);
 }
 
 /* --- what arrives ------------------------------------------------------------------------------- */

@@ -56,6 +56,8 @@ int swarm_leave(struct swarm *s, struct err *err);
 int swarm_remove(struct swarm *s, const char *name, struct err *err);
 
 int swarm_send(struct swarm_peer *p, Shoal__Envelope *e);
+/* The same on a link of another purpose (bulk). */
+int swarm_pack_send(struct link *l, Shoal__Envelope *e);
 /* A member dials another link (tensor, bulk) to its coordinator. */
 struct link *swarm_dial(struct swarm *s, enum link_purpose purpose, size_t max_message,
 	const struct link_events *ev, void *arg);

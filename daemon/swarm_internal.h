@@ -66,7 +66,6 @@ struct peer *swarm_find(struct swarm *s, const uint8_t key[32]);
 void swarm_dial_soon(struct swarm *s, uint64_t ms);
 struct newcomer *swarm_add_newcomer(struct swarm *s, struct link *l);
 void swarm_drop_newcomer(struct newcomer *n);
-int swarm_pack_send(struct link *l, Shoal__Envelope *e);
 
 /* pairing.c */
 int pairing_admit(struct swarm *s, struct link *l, const struct hello *h, uint8_t psk[32],

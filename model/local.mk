@@ -63,3 +63,14 @@ tests_fuzz_fuzz_tokenizer_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_fuzz_tokenizer_LDADD = model/libmodel.a kernels/libkernels.a base/libbase.a \
 	$(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread
 endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_reference
+tests_unit_test_reference_SOURCES = tests/unit/test_reference.c \
+	tests/support/shared_dir.c tests/support/shared_dir.h \
+	tests/support/thread_collective.c tests/support/thread_collective.h
+tests_unit_test_reference_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
+tests_unit_test_reference_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_reference_LDADD = model/libmodel.a kernels/libkernels.a base/libbase.a \
+	$(JANSSON_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
+endif

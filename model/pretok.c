@@ -12,6 +12,8 @@
 #define MATCH_LIMIT 20000000u
 #define HEAP_LIMIT  65536u /* KiB */
 #define WINDOW      2048u  /* bytes */
+#define CAREFUL     (256u << 10)
+#define WIDE_WINDOW (64u << 10)
 
 struct pretok {
 	pcre2_code *code[PRETOK_MAX_PASSES];
@@ -22,6 +24,7 @@ struct pretok {
 
 struct pretok_scratch {
 	pcre2_match_data *match[PRETOK_MAX_PASSES];
+	const uint8_t *careful[PRETOK_MAX_PASSES]; /* up to here only windows are searched */
 };
 
 struct run {
@@ -125,33 +128,41 @@ match_once(const struct run *r, unsigned pass, const uint8_t *text, size_t len, 
 	return rc;
 }
 
-/* The first match at or behind `at`: [*begin, *end). Without one both are len. */
+/* len, cut so that at most `window` bytes lie behind at, and no character is divided. */
+static size_t
+cut(const uint8_t *text, size_t len, size_t at, size_t window)
+{
+	if (len - at <= window)
+		return len;
+	len = at + window;
+	while ((text[len] & 0xc0) == 0x80)
+		len--;
+	return len;
+}
+
+/* The first match at or behind `at`: [*begin, *end). Without one both are the end of what was
+ * searched. */
 static void
 find_match(const struct run *r, unsigned pass, const uint8_t *text, size_t len, size_t at,
 	size_t *begin, size_t *end)
 {
 	const PCRE2_SIZE *where = pcre2_get_ovector_pointer(r->s->match[pass]);
-	int rc = match_once(r, pass, text, len, at);
+	const uint8_t **careful = &r->s->careful[pass];
+	int rc = PCRE2_ERROR_MATCHLIMIT;
 
-	*begin = *end = len;
-	if (rc == PCRE2_ERROR_NOMATCH)
-		return;
-	if (rc < 0) { /* a limit */
-		size_t window = len - at;
-
-		if (window > WINDOW) {
-			window = WINDOW;
-			while ((text[at + window] & 0xc0) == 0x80)
-				window--;
-		}
-		len = at + window;
+	if ((r->p->flags & PRETOK_WIDE_WINDOW) != 0)
+		len = cut(text, len, at, WIDE_WINDOW);
+	if (text + at >= *careful)
 		rc = match_once(r, pass, text, len, at);
-		*begin = *end = len;
-		if (rc < 0)
-			return;
+	if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
+		/* Giving up takes long: the text that follows is not tried whole again for a while. */
+		if (text + at >= *careful)
+			*careful = text + cut(text, len, at, CAREFUL);
+		len = cut(text, len, at, WINDOW);
+		rc = match_once(r, pass, text, len, at);
 	}
-	*begin = where[0];
-	*end = where[1];
+	*begin = rc < 0 ? len : where[0];
+	*end = rc < 0 ? len : where[1];
 }
 
 static int split(const struct run *r, unsigned pass, const uint8_t *text, size_t len);
@@ -211,6 +222,8 @@ pretok_split(const struct pretok *p, struct pretok_scratch *s, const uint8_t *te
 	const struct run r = {p, s, word, arg};
 	size_t at = 0;
 
+	for (unsigned i = 0; i < PRETOK_MAX_PASSES; i++)
+		s->careful[i] = text;
 	while (at < len) {
 		size_t begin = at;
 		int rc, n;

@@ -17,6 +17,7 @@
 #define PRETOK_BOS           2u  /* BOS is added where the file does not say */
 #define PRETOK_NO_BOS        4u  /* the family has no BOS, whatever the file says */
 #define PRETOK_GROUP3        8u  /* matches of the first pass are cut into threes from the right */
+#define PRETOK_WIDE_WINDOW   32u /* searched 64 KiB at a time: the pattern could cost its square */
 #define PRETOK_UNSUPPORTED   16u /* known by name only: not byte-level */
 
 struct pretok_rule {

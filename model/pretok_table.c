@@ -138,7 +138,7 @@ static const struct pretok_rule rules[] = {
 	{"smaug-bpe", llama3, 0},
 	{"chatglm-bpe", llama3, PRETOK_NO_BOS},
 	{"glm4", llama3, PRETOK_NO_BOS},
-	{"jais-2", jais2, 0},
+	{"jais-2", jais2, PRETOK_WIDE_WINDOW},
 	{"minicpm5", minicpm5, PRETOK_IGNORE_MERGES},
 	{"deepseek-llm", deepseek_llm, 0},
 	{"deepseek-coder", deepseek_coder, 0},

@@ -119,7 +119,7 @@ place_extents(struct shard_header *h)
 
 static int
 hash_extents(struct shard_header *h, const struct gguf *g,
-	void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg, struct err *err)
+	int (*progress)(void *arg, uint64_t done, uint64_t total), void *arg, struct err *err)
 {
 	uint8_t *chunk = malloc(HASH_CHUNK);
 	uint64_t done = 0, total = 0;
@@ -142,8 +142,8 @@ hash_extents(struct shard_header *h, const struct gguf *g,
 			crypto_generichash_update(&st, chunk, n);
 			from += n;
 			done += n;
-			if (progress != NULL)
-				progress(arg, done, total);
+			if (rc == 0 && progress != NULL && progress(arg, done, total) != 0)
+				rc = err_set(err, "hashing the slices was given up");
 		}
 		crypto_generichash_final(&st, e->hash, SHARD_HASH);
 	}
@@ -153,7 +153,7 @@ hash_extents(struct shard_header *h, const struct gguf *g,
 
 int
 shard_header_from_gguf(const struct gguf *g, const struct model_shape *s, const struct slice *sl,
-	struct shard_header *h, void (*progress)(void *arg, uint64_t done, uint64_t total),
+	struct shard_header *h, int (*progress)(void *arg, uint64_t done, uint64_t total),
 	void *arg, struct err *err)
 {
 	*h = (struct shard_header){.layout = SHARD_LAYOUT_GGUF, .shape = *s, .slice = *sl};

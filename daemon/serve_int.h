@@ -1,0 +1,213 @@
+/* What the files of serve share. All of it belongs to the main thread, but for what a job on
+ * libuv's thread pool holds (serve_hash.c, serve_member.c). */
+#ifndef DAEMON_SERVE_INT_H
+#define DAEMON_SERVE_INT_H
+
+#include "daemon/serve.h"
+#include "model/shard.h"
+
+#define SERVE_PIECE     (256u << 10) /* bytes of an extent in one message */
+#define SERVE_IN_FLIGHT 4            /* pieces that a member has asked for at once */
+
+/* --- model file (serve_file.c): open once, shared by plan, engine and jobs -------------------- */
+
+struct model_file {
+	unsigned refs;
+	char path[4096];
+	char id[256];
+	struct gguf *gguf;
+	struct model_shape shape;
+	struct tokenizer *tokenizer;
+	enum chat_family chat;
+	uint8_t model_id[SHARD_HASH];
+	uint64_t stamp; /* when the file was changed last, ns: hashes of another one do not count */
+	uint64_t bytes, opened;
+};
+
+struct model_file *model_file_open(const char *path, struct err *err);
+struct model_file *model_file_ref(struct model_file *f);
+void model_file_unref(struct model_file *f);
+/* Bytes of the weights that a slice takes. */
+uint64_t weights_bytes(struct weight_source *ws, const struct model_shape *s, bool with_embed);
+
+/* --- headers (serve_hash.c) --------------------------------------------------------------------- */
+
+struct member_header {
+	struct shard_header h;
+	struct buf bytes; /* h as it travels and stands in the shard */
+	uint8_t hash[SHARD_HASH];
+};
+void member_header_free(struct member_header *m);
+
+struct plan;
+struct hash_job; /* on the thread pool */
+/* Makes the headers of ranks 1.. of the plan; ends in plan_hashed. NULL: it cannot begin. */
+struct hash_job *hash_job_start(struct plan *p, struct err *err);
+void hash_job_abandon(struct hash_job *j); /* ends soon, and says nothing any more */
+unsigned hash_job_percent(const struct hash_job *j);
+void shard_hash(const void *data, size_t len, uint8_t out[SHARD_HASH]);
+
+/* --- plan (serve_plan.c, coordinator) ----------------------------------------------------------- */
+
+enum plan_state { PLAN_HASHING, PLAN_PREPARING, PLAN_LINKING, PLAN_SERVING };
+
+struct plan_member {
+	struct swarm_peer *peer; /* NULL for rank 0, which is this device */
+	struct member_header header;
+	uint64_t weights; /* bytes of its slices */
+	uint64_t done, total, fetched;
+	bool ready;
+	struct link *tensor; /* open, waiting for the others' */
+};
+
+struct plan {
+	struct serve *serve;
+	uint64_t epoch;
+	enum plan_state state;
+	struct model_file *file;
+	uint32_t n, context;
+	struct slice slices[SLICE_MAX_PEERS];
+	struct plan_member members[SLICE_MAX_PEERS]; /* by rank */
+	struct hash_job *hashing;
+	uint64_t since; /* loop time of the last change of state */
+};
+
+/* Looks at what is there and what should be, and does what comes next. */
+void plan_advance(struct serve *s);
+void plan_drop(struct serve *s, const char *why);
+void plan_fail(struct serve *s, const char *why); /* drops it and tries again after a pause */
+void plan_hashed(struct plan *p, int result, struct member_header *headers, const struct err *err);
+struct plan_member *plan_member(struct serve *s, const struct swarm_peer *p); /* NULL: not in it */
+int plan_control(
+	struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);
+/* In words: who is waited for. Empty: nobody. */
+void plan_missing(struct serve *s, char *out, size_t size);
+
+/* --- links to members (serve_links.c, coordinator) ---------------------------------------------- */
+
+struct member_link { /* a bulk or tensor link, from its first byte on */
+	struct serve *serve;
+	struct swarm_peer *peer;
+	struct link *link;
+	struct member_link *next;
+};
+
+int member_link_admit(struct serve *s, struct swarm_peer *p, struct link *l,
+	const struct link_events **ev, void **ev_arg, size_t *max_message, struct err *err);
+void member_links_close(struct serve *s, const char *why);
+/* All members' tensor links are open: hands them to an engine. */
+void plan_start_engine(struct plan *p);
+void plan_tensor_open(struct plan *p, struct plan_member *m, struct link *l);
+/* The link leaves serve (it is being detached). */
+void member_link_forget(struct serve *s, struct link *l);
+
+/* --- following (serve_member.c, serve_fetch.c, member) ------------------------------------------ */
+
+struct open_shard { /* shared by the plan that is followed and the engine */
+	unsigned refs;
+	struct shard *shard;
+	uint8_t hash[SHARD_HASH]; /* of its header */
+};
+void open_shard_unref(struct open_shard *o);
+
+enum follow_state {
+	FOLLOW_OPENING,  /* looking whether the shard is on disk, on the thread pool */
+	FOLLOW_FETCHING, /* over the bulk link */
+	FOLLOW_SEALING,  /* syncing, on the thread pool */
+	FOLLOW_READY,
+	FOLLOW_LINKING,
+	FOLLOW_COMPUTING
+};
+
+struct shard_job;
+
+struct follow {
+	struct serve *serve;
+	enum follow_state state;
+	uint64_t epoch;
+	uint8_t model_id[SHARD_HASH], header_hash[SHARD_HASH];
+	char model_name[256];
+	uint32_t rank, peers, context, slots, max_rows;
+	enum kv_type kv;
+	enum frame_format payload;
+	uint64_t header_bytes;
+	char path[4096 + 64]; /* of the shard */
+	struct open_shard *shard;
+	struct link *tensor;
+	struct shard_job *job; /* on the thread pool */
+
+	/* fetching */
+	struct link *bulk;
+	unsigned tries;
+	struct shard_header header;
+	bool have_header;
+	struct shard_writer *writer;
+	uint32_t extent;            /* that is being fetched */
+	uint64_t asked, got;        /* bytes of it */
+	uint64_t done, total, kept; /* bytes of all extents */
+	uint64_t reported;          /* loop time of the last progress */
+};
+
+int follow_control(
+	struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);
+void follow_drop(struct serve *s, const char *why);
+void follow_trouble(struct follow *f, const char *what); /* tells the coordinator and drops f */
+void follow_ready(struct follow *f);
+
+void fetch_start(struct follow *f); /* ends in follow_ready or follow_trouble */
+void fetch_stop(struct follow *f);
+
+/* What a shard needs that takes long, on the thread pool; the end comes back to the follow. */
+enum shard_task { SHARD_OPEN, SHARD_RESUME, SHARD_SEAL };
+int shard_job_start(struct follow *f, enum shard_task task);
+void shard_job_abandon(struct shard_job *j);
+/* How a job's end is heard. */
+void follow_opened(struct follow *f, struct shard *shard);
+void fetch_resumed(struct follow *f, struct shard_writer *w, const struct err *err);
+
+/* --- the whole ---------------------------------------------------------------------------------- */
+
+struct serve {
+	uv_loop_t *loop;
+	const struct config *config;
+	struct state *state;
+	struct swarm *swarm;
+	struct kernels kernels;
+	uv_timer_t tick;
+	bool closing, closed;
+	uint64_t close_by; /* loop time when running streams are cut off */
+	void (*close_done)(void *arg);
+	void *close_arg;
+
+	struct engine *engine; /* NULL: none, or being stopped */
+	unsigned ending;       /* engines that are being stopped */
+	uint32_t engine_slots; /* of the engine */
+	struct engine_stats past; /* figures of engines that are gone */
+	struct served_model served;
+
+	/* coordinator */
+	struct model_file *file; /* to be served; NULL: none */
+	struct plan *plan;
+	struct member_link *links;
+	char trouble[512]; /* why the last try did not work; "": it did */
+	uint64_t retry_at, pause;
+
+	/* member */
+	struct follow *follow;
+	struct open_shard *shard; /* the last one that was computed with, for a quick return */
+};
+
+/* Whether there are running or waiting requests. */
+bool serve_busy(struct serve *s);
+/* Makes the engine; takes c's weights, links and a reference to what they need. */
+int serve_start_engine(struct serve *s, struct engine_config *c, struct model_file *file,
+	struct open_shard *shard, struct err *err);
+void serve_stop_engine(struct serve *s, const char *why);
+enum kv_type serve_kv(const struct config *c);
+enum frame_format serve_payload(const struct config *c);
+/* State in words, and whether that is "serving". */
+bool serve_words(struct serve *s, char *out, size_t size);
+/* Cuts a text to what a control message may hold, at a character's end. */
+void control_text(const char *text, char out[257]);
+
+#endif

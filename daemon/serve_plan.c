@@ -1,0 +1,498 @@
+/* The coordinator's plan: hashing -> preparing -> linking -> serving. Whatever goes wrong drops the
+ * plan; plan_advance makes the next one (with a new epoch) as soon as it can work. */
+#include "base/file.h"
+#include "daemon/log.h"
+#include "daemon/serve_int.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PAUSE_MIN     250 /* ms until a plan that failed is tried again; doubles */
+#define PAUSE_MAX     10000
+#define LINKING_LIMIT 10000 /* ms in which members open their tensor links */
+#define SETTLED       10000 /* ms of serving after which a failure counts as the first one again */
+
+/* --- who takes part ----------------------------------------------------------------------------- */
+
+/* Fills the members that a plan should have now, in rank order from 1. Returns their number. */
+static uint32_t
+wanted(struct serve *s, struct swarm_peer *out[SLICE_MAX_PEERS])
+{
+	struct swarm_peer *const *all;
+	uint32_t n_all = swarm_peers(s->swarm, &all), n = 0;
+	uint32_t most = s->config->peers > 0 ? s->config->peers - 1 : n_all;
+
+	/* With a number in the configuration those that are here come first. */
+	for (uint32_t i = 0; i < n_all && n < most; i++)
+		if (s->config->peers == 0 || all[i]->control != NULL)
+			out[n++] = all[i];
+	return n;
+}
+
+void
+plan_missing(struct serve *s, char *out, size_t size)
+{
+	struct swarm_peer *want[SLICE_MAX_PEERS];
+	uint32_t n = wanted(s, want), away = 0;
+	size_t len = 0;
+
+	out[0] = '\0';
+	if (s->config->peers > n + 1) {
+		snprintf(out, size, "%u more of the %u devices that 'peers' asks for",
+			s->config->peers - n - 1, s->config->peers);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		if (want[i]->control != NULL)
+			continue;
+		if (len + 40 < size)
+			len += (size_t)snprintf(out + len, size - len, "%s%s", away > 0 ? ", " : "",
+				want[i]->known->name);
+		away++;
+	}
+}
+
+/* Whether the plan has just the members that it should have, all of them here. */
+static bool
+is_current(struct serve *s)
+{
+	struct swarm_peer *want[SLICE_MAX_PEERS];
+	struct plan *p = s->plan;
+
+	if (p->file != s->file || wanted(s, want) + 1 != p->n)
+		return false;
+	for (uint32_t i = 1; i < p->n; i++)
+		if (p->members[i].peer != want[i - 1])
+			return false;
+	return true;
+}
+
+static bool
+is_whole(const struct serve *s)
+{
+	for (uint32_t i = 1; i < s->plan->n; i++)
+		if (s->plan->members[i].peer->control == NULL)
+			return false;
+	return s->plan->file == s->file;
+}
+
+struct plan_member *
+plan_member(struct serve *s, const struct swarm_peer *peer)
+{
+	for (uint32_t i = 1; s->plan != NULL && i < s->plan->n; i++)
+		if (s->plan->members[i].peer == peer)
+			return &s->plan->members[i];
+	return NULL;
+}
+
+/* --- states ------------------------------------------------------------------------------------- */
+
+static const char *const state_names[] = {"hashing", "preparing", "linking", "serving"};
+
+static void
+set_state(struct plan *p, enum plan_state state)
+{
+	log_info("plan %llu: %s -> %s", (unsigned long long)p->epoch, state_names[p->state],
+		state_names[state]);
+	p->state = state;
+	p->since = uv_now(p->serve->loop);
+}
+
+static void
+send_release(struct plan *p, struct plan_member *m, const char *why)
+{
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
+	Shoal__Release release = SHOAL__RELEASE__INIT;
+	char text[257];
+
+	control_text(why, text);
+	release.epoch = p->epoch;
+	release.why = text;
+	e.body_case = SHOAL__ENVELOPE__BODY_RELEASE;
+	e.release = &release;
+	swarm_send(m->peer, &e);
+}
+
+void
+plan_drop(struct serve *s, const char *why)
+{
+	struct plan *p = s->plan;
+
+	if (p == NULL)
+		return;
+	log_info("plan %llu: %s -> dropped: %s", (unsigned long long)p->epoch,
+		state_names[p->state], why);
+	s->plan = NULL;
+	serve_stop_engine(s, why);
+	if (p->hashing != NULL)
+		hash_job_abandon(p->hashing);
+	for (uint32_t i = 1; i < p->n; i++) {
+		send_release(p, &p->members[i], why);
+		member_header_free(&p->members[i].header);
+	}
+	member_links_close(s, "the plan has ended");
+	model_file_unref(p->file);
+	free(p);
+}
+
+void
+plan_fail(struct serve *s, const char *why)
+{
+	uint64_t now = uv_now(s->loop);
+	struct plan *p = s->plan;
+
+	if (p != NULL && p->state == PLAN_SERVING && now - p->since > SETTLED)
+		s->pause = 0;
+	s->pause = s->pause == 0 ? PAUSE_MIN : s->pause * 2 > PAUSE_MAX ? PAUSE_MAX : s->pause * 2;
+	s->retry_at = now + s->pause;
+	snprintf(s->trouble, sizeof s->trouble, "%s", why);
+	log_warning("%s", why);
+	plan_drop(s, why);
+}
+
+/* --- beginning ---------------------------------------------------------------------------------- */
+
+/* The next epoch: one more than any before it, also before a restart. */
+static int
+next_epoch(struct serve *s, uint64_t *epoch, struct err *err)
+{
+	char path[sizeof s->state->dir + 16], text[32];
+	struct buf old;
+
+	snprintf(path, sizeof path, "%s/epoch", s->state->dir);
+	buf_init(&old, 32);
+	*epoch = 0;
+	if (file_read(path, &old, NULL) == 0 && buf_u8(&old, 0) == 0)
+		*epoch = strtoull((const char *)old.data, NULL, 10);
+	buf_free(&old);
+	snprintf(text, sizeof text, "%llu\n", (unsigned long long)++*epoch);
+	return file_write(path, text, strlen(text), 0600, err);
+}
+
+static uint32_t
+context_of(const struct serve *s, const struct model_file *f)
+{
+	uint32_t most = f->shape.context < 4096 ? f->shape.context : 4096;
+
+	if (s->config->context == 0)
+		return most;
+	return s->config->context < f->shape.context ? s->config->context : f->shape.context;
+}
+
+/* The configured share of a device: by the order in which members joined. */
+static float
+share_of(struct serve *s, const struct swarm_peer *peer)
+{
+	struct swarm_peer *const *all;
+	uint32_t n = swarm_peers(s->swarm, &all), place = 0;
+
+	for (uint32_t i = 0; peer != NULL && i < n; i++)
+		if (all[i] == peer)
+			place = i + 1;
+	return place < s->config->n_shares ? s->config->shares[place] : 1;
+}
+
+static int
+cut(struct plan *p, struct err *err)
+{
+	float shares[SLICE_MAX_PEERS];
+
+	for (uint32_t i = 0; i < p->n; i++)
+		shares[i] = share_of(p->serve, p->members[i].peer);
+	return slice_cut(&p->file->shape, shares, p->n, p->slices, err);
+}
+
+static struct plan *
+plan_new(struct serve *s, struct err *err)
+{
+	struct plan *p = calloc(1, sizeof *p);
+	struct swarm_peer *want[SLICE_MAX_PEERS];
+
+	if (p == NULL) {
+		err_set(err, "not enough memory for a plan");
+		return NULL;
+	}
+	p->serve = s;
+	p->n = wanted(s, want) + 1;
+	for (uint32_t i = 1; i < p->n; i++)
+		p->members[i].peer = want[i - 1];
+	p->file = model_file_ref(s->file);
+	p->context = context_of(s, s->file);
+	p->since = uv_now(s->loop);
+	if (cut(p, err) == 0 && next_epoch(s, &p->epoch, err) == 0)
+		return p;
+	model_file_unref(p->file);
+	free(p);
+	return NULL;
+}
+
+static void
+begin(struct serve *s)
+{
+	struct err err = {""};
+
+	s->plan = plan_new(s, &err);
+	if (s->plan == NULL) {
+		plan_fail(s, err.msg);
+		return;
+	}
+	log_info("plan %llu: %s over %u device%s", (unsigned long long)s->plan->epoch, s->file->id,
+		s->plan->n, s->plan->n > 1 ? "s" : "");
+	if (s->plan->n == 1) {
+		plan_start_engine(s->plan);
+		return;
+	}
+	s->plan->hashing = hash_job_start(s->plan, &err);
+	if (s->plan->hashing == NULL)
+		plan_fail(s, err.msg);
+}
+
+/* --- preparing ---------------------------------------------------------------------------------- */
+
+static void
+send_prepare(struct plan *p, uint32_t rank)
+{
+	struct plan_member *m = &p->members[rank];
+	const struct config *c = p->serve->config;
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
+	Shoal__Prepare prepare = SHOAL__PREPARE__INIT;
+	char name[257];
+
+	control_text(p->file->id, name);
+	prepare.epoch = p->epoch;
+	prepare.model_id = (ProtobufCBinaryData){SHARD_HASH, p->file->model_id};
+	prepare.model_name = name;
+	prepare.rank = rank;
+	prepare.peers = p->n;
+	prepare.context = p->context;
+	prepare.slots = c->parallel;
+	prepare.max_rows = c->batch;
+	prepare.kv_type = serve_kv(c);
+	prepare.payload = serve_payload(c);
+	prepare.header_bytes = m->header.bytes.len;
+	prepare.header_hash = (ProtobufCBinaryData){SHARD_HASH, m->header.hash};
+	e.body_case = SHOAL__ENVELOPE__BODY_PREPARE;
+	e.prepare = &prepare;
+	swarm_send(m->peer, &e);
+}
+
+void
+plan_hashed(struct plan *p, int result, struct member_header *headers, const struct err *err)
+{
+	p->hashing = NULL;
+	if (result != 0) {
+		plan_fail(p->serve, err->msg);
+		return;
+	}
+	set_state(p, PLAN_PREPARING);
+	for (uint32_t i = 1; i < p->n; i++) {
+		struct plan_member *m = &p->members[i];
+
+		m->header = headers[i];
+		headers[i] = (struct member_header){0};
+		for (uint32_t k = 0; k < m->header.h.n_extents; k++)
+			m->weights += m->header.h.extents[k].bytes;
+		m->total = m->weights;
+		send_prepare(p, i);
+	}
+}
+
+static void
+send_begin(struct plan *p)
+{
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
+	Shoal__Begin begin_msg = SHOAL__BEGIN__INIT;
+
+	begin_msg.epoch = p->epoch;
+	e.body_case = SHOAL__ENVELOPE__BODY_BEGIN;
+	e.begin = &begin_msg;
+	set_state(p, PLAN_LINKING);
+	for (uint32_t i = 1; i < p->n; i++)
+		swarm_send(p->members[i].peer, &e);
+}
+
+static void
+take_ready(struct plan *p, struct plan_member *m, const Shoal__Ready *r)
+{
+	if (m->ready || p->state != PLAN_PREPARING)
+		return;
+	m->ready = true;
+	m->fetched = r->fetched;
+	m->done = m->total;
+	log_info("plan %llu: %s is ready, %llu bytes fetched", (unsigned long long)p->epoch,
+		m->peer->known->name, (unsigned long long)r->fetched);
+	for (uint32_t i = 1; i < p->n; i++)
+		if (!p->members[i].ready)
+			return;
+	send_begin(p);
+}
+
+int
+plan_control(struct serve *s, struct swarm_peer *peer, const Shoal__Envelope *e, struct err *err)
+{
+	struct plan_member *m = plan_member(s, peer);
+	uint64_t epoch = s->plan != NULL ? s->plan->epoch : 0;
+	char why[600];
+
+	switch (e->body_case) {
+	case SHOAL__ENVELOPE__BODY_READY:
+		if (m != NULL && e->ready->epoch == epoch)
+			take_ready(s->plan, m, e->ready);
+		return 0;
+	case SHOAL__ENVELOPE__BODY_PROGRESS:
+		if (m != NULL && e->progress->epoch == epoch && !m->ready) {
+			m->done = e->progress->done;
+			m->total = e->progress->total;
+		}
+		return 0;
+	case SHOAL__ENVELOPE__BODY_TROUBLE:
+		snprintf(why, sizeof why, "%s: %s", peer->known->name, e->trouble->what);
+		if (m != NULL && e->trouble->epoch == epoch)
+			plan_fail(s, why);
+		return 0;
+	default:
+		return err_set(err, "a member does not send '%s'", control_name(e));
+	}
+}
+
+/* --- linking ------------------------------------------------------------------------------------ */
+
+void
+plan_tensor_open(struct plan *p, struct plan_member *m, struct link *l)
+{
+	m->tensor = l;
+	for (uint32_t i = 1; i < p->n; i++)
+		if (p->members[i].tensor == NULL)
+			return;
+	plan_start_engine(p);
+}
+
+static void
+on_broken(void *arg, const char *why)
+{
+	plan_fail(arg, why);
+}
+
+static int
+detach_links(struct plan *p, struct link_detached *out, struct err *err)
+{
+	for (uint32_t i = 1; i < p->n; i++) {
+		struct link *l = p->members[i].tensor;
+
+		if (link_detach(l, &out[i - 1], err) != 0) {
+			while (--i > 0)
+				link_detached_discard(&out[i - 1]);
+			return -1;
+		}
+		p->members[i].tensor = NULL;
+		member_link_forget(p->serve, l);
+	}
+	return 0;
+}
+
+static void
+collect_names(const struct plan *p, char names[][PEER_NAME])
+{
+	snprintf(names[0], PEER_NAME, "%s", p->serve->state->name);
+	for (uint32_t i = 1; i < p->n; i++)
+		snprintf(names[i], PEER_NAME, "%s", p->members[i].peer->known->name);
+}
+
+static int
+start_engine(struct plan *p, struct err *err)
+{
+	struct serve *s = p->serve;
+	struct link_detached links[SLICE_MAX_PEERS];
+	char names[SLICE_MAX_PEERS][PEER_NAME];
+	struct engine_config c = {
+		.epoch = p->epoch,
+		.shape = &p->file->shape,
+		.slices = p->slices,
+		.peers = p->n,
+		.tokenizer = p->file->tokenizer,
+		.context = p->context,
+		.queue = s->config->queue,
+		.slots = s->config->parallel,
+		.max_rows = s->config->batch,
+		.kv = serve_kv(s->config),
+		.payload = serve_payload(s->config),
+		.links = links,
+		.names = names,
+		.on_broken = on_broken,
+		.arg = s,
+	};
+
+	collect_names(p, names);
+	c.weights = weights_from_gguf(p->file->gguf, &p->file->shape, &p->slices[0], true, err);
+	if (c.weights == NULL)
+		return -1;
+	p->members[0].weights = weights_bytes(c.weights, &p->file->shape, true);
+	if (detach_links(p, links, err) != 0) {
+		c.weights->free(c.weights);
+		return -1;
+	}
+	return serve_start_engine(s, &c, p->file, NULL, err);
+}
+
+void
+plan_start_engine(struct plan *p)
+{
+	struct serve *s = p->serve;
+	struct err err = {""};
+
+	if (start_engine(p, &err) != 0) {
+		plan_fail(s, err.msg);
+		return;
+	}
+	s->served = (struct served_model){
+		.id = p->file->id,
+		.tokenizer = p->file->tokenizer,
+		.chat = p->file->chat,
+		.shape = p->file->shape,
+		.context = p->context,
+		.engine = s->engine,
+		.created = p->file->opened,
+	};
+	s->trouble[0] = '\0';
+	set_state(p, PLAN_SERVING);
+}
+
+/* --- what comes next ---------------------------------------------------------------------------- */
+
+static void
+check_linking(struct serve *s)
+{
+	struct plan *p = s->plan;
+	char why[128];
+
+	if (p->state != PLAN_LINKING || uv_now(s->loop) - p->since < LINKING_LIMIT)
+		return;
+	for (uint32_t i = 1; i < p->n; i++)
+		if (p->members[i].tensor == NULL) {
+			snprintf(why, sizeof why, "%s did not open its tensor link within %d s",
+				p->members[i].peer->known->name, LINKING_LIMIT / 1000);
+			plan_fail(s, why);
+			return;
+		}
+}
+
+void
+plan_advance(struct serve *s)
+{
+	char missing[256];
+
+	if (s->plan != NULL) {
+		if (!is_whole(s))
+			plan_drop(s, "a member is away or another model is wanted");
+		else if (!is_current(s) && !serve_busy(s))
+			plan_drop(s, "other devices shall take part");
+		else
+			check_linking(s);
+	}
+	if (s->plan != NULL || s->file == NULL || s->ending > 0 || uv_now(s->loop) < s->retry_at)
+		return;
+	plan_missing(s, missing, sizeof missing);
+	if (missing[0] == '\0')
+		begin(s);
+}

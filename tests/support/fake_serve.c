@@ -1,0 +1,414 @@
+#include "tests/support/fake_serve.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct serve {
+	uv_loop_t *loop;
+	struct served_model model;
+};
+
+struct tokenizer {
+	int unused;
+};
+
+struct session {
+	struct session_params p;
+	uint32_t n_prompt;
+};
+
+struct request {
+	uv_timer_t timer;
+	struct session *session;
+	struct request_events ev;
+	void *arg;
+	struct fake_script script;
+	unsigned next;
+	uint32_t tokens;
+};
+
+struct joining {
+	uv_timer_t timer;
+	void (*done)(void *arg, const char *trouble);
+	void *arg;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct fake_script script;
+static struct fake_seen seen;
+static struct tokenizer tokenizer;
+static uv_loop_t *the_loop;
+static struct known_peer boss = {.name = "amber-otter-3f2a"};
+static struct swarm_peer boss_peer = {.known = &boss};
+static struct swarm_peer *const peers[] = {&boss_peer};
+static bool member;
+
+void
+fake_set(const struct fake_script *s)
+{
+	pthread_mutex_lock(&lock);
+	script = *s;
+	pthread_mutex_unlock(&lock);
+}
+
+static struct fake_script
+current(void)
+{
+	struct fake_script s;
+
+	pthread_mutex_lock(&lock);
+	s = script;
+	pthread_mutex_unlock(&lock);
+	return s;
+}
+
+void
+fake_get(struct fake_seen *s)
+{
+	pthread_mutex_lock(&lock);
+	*s = seen;
+	pthread_mutex_unlock(&lock);
+}
+
+void
+fake_reset(void)
+{
+	pthread_mutex_lock(&lock);
+	script = (struct fake_script){.pieces = {"Hello", " world"}, .end = SESSION_STOP};
+	seen = (struct fake_seen){0};
+	pthread_mutex_unlock(&lock);
+}
+
+/* --- serve --- */
+
+struct serve *
+fake_serve_new(uv_loop_t *loop)
+{
+	struct serve *s = calloc(1, sizeof *s);
+
+	s->loop = the_loop = loop;
+	s->model = (struct served_model){.id = FAKE_MODEL, .tokenizer = &tokenizer,
+		.chat = CHAT_CHATML, .context = FAKE_CONTEXT, .created = 1700000000,
+		.engine = (struct engine *)s};
+	s->model.shape.vocab = 256;
+	s->model.shape.context = 4096;
+	s->model.shape.embd = 64;
+	return s;
+}
+
+void
+fake_serve_free(struct serve *s)
+{
+	free(s);
+}
+
+const struct served_model *
+serve_model(struct serve *s, struct err *why)
+{
+	if (!current().absent)
+		return &s->model;
+	err_set(why, "no model is loaded: say 'shoal load FILE'");
+	return NULL;
+}
+
+struct swarm *
+serve_swarm(struct serve *s)
+{
+	return (struct swarm *)s;
+}
+
+json_t *
+serve_status(struct serve *s)
+{
+	(void)s;
+	return json_pack("{s:s,s:b}", "name", "test", "serving", 1);
+}
+
+int
+serve_load(struct serve *s, const char *path, struct err *err)
+{
+	(void)s;
+	if (strstr(path, "damaged") != NULL)
+		return err_set(err, "%s: is no GGUF file", path);
+	pthread_mutex_lock(&lock);
+	snprintf(seen.loaded, sizeof seen.loaded, "%s", path);
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+/* --- engine --- */
+
+static void
+freed(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+static void
+request_end(struct request *r)
+{
+	pthread_mutex_lock(&lock);
+	seen.running--;
+	pthread_mutex_unlock(&lock);
+	session_free(r->session);
+	uv_close((uv_handle_t *)&r->timer, freed);
+}
+
+static void
+finish(struct request *r)
+{
+	static const uint32_t ids[] = {7, 8, 9, 10, 11, 12, 13, 14};
+	struct usage u = {.prompt_tokens = r->session->n_prompt, .new_tokens = r->tokens,
+		.prompt_seconds = 0.5, .new_seconds = 0.25, .tokens = ids};
+
+	pthread_mutex_lock(&lock);
+	seen.ended++;
+	pthread_mutex_unlock(&lock);
+	if (r->script.fail_status != 0)
+		r->ev.on_error(r->arg, r->script.fail_status, r->script.fail);
+	else
+		r->ev.on_end(r->arg, r->script.end, &u);
+	request_end(r);
+}
+
+static void
+on_step(uv_timer_t *t)
+{
+	struct request *r = t->data;
+	const char *piece = r->next < 8 ? r->script.pieces[r->next] : NULL;
+
+	if (piece == NULL && r->script.endless) {
+		r->next = 0;
+		piece = r->script.pieces[0];
+	}
+	if (piece == NULL) {
+		finish(r);
+		return;
+	}
+	r->next++;
+	r->tokens++;
+	uv_timer_start(t, on_step, r->script.gap_ms, 0);
+	r->ev.on_text(r->arg, piece, strlen(piece));
+}
+
+struct request *
+engine_submit(struct engine *e, struct session *s, const struct request_events *ev, void *arg,
+	int *status, struct err *err)
+{
+	struct request *r;
+	struct fake_script now = current();
+
+	(void)e;
+	if (now.refuse != 0) {
+		*status = now.refuse;
+		session_free(s);
+		err_set(err, "the queue is full: 64 requests wait");
+		return NULL;
+	}
+	r = calloc(1, sizeof *r);
+	r->script = now;
+	r->session = s;
+	r->ev = *ev;
+	r->arg = arg;
+	uv_timer_init(the_loop, &r->timer);
+	r->timer.data = r;
+	uv_timer_start(&r->timer, on_step, now.first_ms, 0);
+	pthread_mutex_lock(&lock);
+	seen.submitted++;
+	seen.running++;
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
+void
+engine_cancel(struct engine *e, struct request *r)
+{
+	(void)e;
+	pthread_mutex_lock(&lock);
+	seen.cancelled++;
+	pthread_mutex_unlock(&lock);
+	request_end(r);
+}
+
+/* --- swarm --- */
+
+int
+swarm_invite(struct swarm *s, uint32_t seconds, char code[INVITE_TEXT], struct err *err)
+{
+	(void)s, (void)err;
+	pthread_mutex_lock(&lock);
+	seen.invite_seconds = seconds;
+	pthread_mutex_unlock(&lock);
+	strcpy(code, "ABCD-EFGH");
+	return 0;
+}
+
+static void
+on_joined(uv_timer_t *t)
+{
+	struct joining *j = t->data;
+	const char *trouble = current().join_trouble;
+
+	member = trouble == NULL;
+	j->done(j->arg, trouble);
+	uv_close((uv_handle_t *)t, freed);
+}
+
+int
+swarm_join(struct swarm *s, const char *code, void (*done)(void *arg, const char *trouble),
+	void *arg, struct err *err)
+{
+	struct joining *j;
+
+	(void)s;
+	if (strcmp(code, "mistyped") == 0)
+		return err_set(err, "the code is mistyped");
+	j = calloc(1, sizeof *j);
+	j->done = done;
+	j->arg = arg;
+	j->timer.data = j;
+	uv_timer_init(the_loop, &j->timer);
+	uv_timer_start(&j->timer, on_joined, 100, 0);
+	return 0;
+}
+
+int
+swarm_leave(struct swarm *s, struct err *err)
+{
+	(void)s, (void)err;
+	pthread_mutex_lock(&lock);
+	seen.left++;
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+int
+swarm_remove(struct swarm *s, const char *name, struct err *err)
+{
+	(void)s, (void)err;
+	pthread_mutex_lock(&lock);
+	snprintf(seen.removed, sizeof seen.removed, "%s", name);
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+bool
+swarm_is_member(const struct swarm *s)
+{
+	(void)s;
+	return member;
+}
+
+uint32_t
+swarm_peers(const struct swarm *s, struct swarm_peer *const **out)
+{
+	(void)s;
+	*out = peers;
+	return 1;
+}
+
+/* --- model --- */
+
+int
+token_list_add(struct token_list *l, uint32_t id)
+{
+	if (l->n == l->cap) {
+		l->cap = l->cap * 2 + 64;
+		l->ids = realloc(l->ids, l->cap * sizeof *l->ids);
+	}
+	l->ids[l->n++] = id;
+	return 0;
+}
+
+void
+token_list_free(struct token_list *l)
+{
+	free(l->ids);
+	*l = (struct token_list){0};
+}
+
+int
+tokenize(const struct tokenizer *t, const char *text, size_t len, unsigned flags,
+	struct token_list *out, struct err *err)
+{
+	(void)t, (void)flags, (void)err;
+	for (size_t i = 0; i < len; i++)
+		token_list_add(out, (uint8_t)text[i]);
+	return 0;
+}
+
+uint32_t
+tokenizer_size(const struct tokenizer *t)
+{
+	(void)t;
+	return 256;
+}
+
+void
+detok_init(struct detok *d, const struct tokenizer *t, bool special)
+{
+	*d = (struct detok){.t = t, .special = special};
+}
+
+int
+detok_push(struct detok *d, uint32_t id, struct buf *out)
+{
+	(void)d;
+	return buf_u8(out, (uint8_t)id);
+}
+
+int
+detok_finish(struct detok *d, struct buf *out)
+{
+	(void)d, (void)out;
+	return 0;
+}
+
+int
+chat_tokens(enum chat_family f, const struct tokenizer *t, const struct chat_message *msgs,
+	size_t n, struct token_list *out, struct err *err)
+{
+	(void)f;
+	for (size_t i = 0; i < n; i++) {
+		tokenize(t, msgs[i].role, 1, 0, out, err);
+		tokenize(t, ":", 1, 0, out, err);
+		tokenize(t, msgs[i].content, strlen(msgs[i].content), 0, out, err);
+		tokenize(t, "\n", 1, 0, out, err);
+	}
+	return 0;
+}
+
+struct session *
+session_new(const struct tokenizer *t, const struct session_params *p, const uint32_t *prompt,
+	size_t n_prompt, struct err *err)
+{
+	struct session *s = calloc(1, sizeof *s);
+	size_t i;
+
+	(void)t, (void)err;
+	s->n_prompt = (uint32_t)n_prompt;
+	pthread_mutex_lock(&lock);
+	seen.sampler = p->sampler;
+	seen.max_tokens = p->max_tokens;
+	seen.ignore_end = p->ignore_end;
+	seen.n_stops = p->n_stops;
+	for (i = 0; i < p->n_stops && i < 4; i++)
+		snprintf(seen.stops[i], sizeof seen.stops[i], "%s", p->stops[i]);
+	for (i = 0; i < n_prompt && i + 1 < sizeof seen.prompt; i++)
+		seen.prompt[i] = (char)prompt[i];
+	seen.prompt[i] = '\0';
+	pthread_mutex_unlock(&lock);
+	return s;
+}
+
+void
+session_free(struct session *s)
+{
+	free(s);
+}
+
+const char *
+session_end_name(enum session_end e)
+{
+	return e == SESSION_STOP ? "stop" : "length";
+}

@@ -1,0 +1,44 @@
+/* What the HTTP API sits on, for its tests: daemon/serve.h, daemon/engine.h and the functions of
+ * model/ and swarm.h that the routes call, with a scripted model in place of a real one. A token is
+ * a byte of the prompt. The script may be set, and what was seen be read, from another thread. */
+#ifndef TESTS_SUPPORT_FAKE_SERVE_H
+#define TESTS_SUPPORT_FAKE_SERVE_H
+
+#include "daemon/serve.h"
+
+#define FAKE_MODEL   "fake-1b"
+#define FAKE_CONTEXT 256
+
+struct fake_script {
+	const char *pieces[8]; /* emitted in turn, ends with NULL */
+	unsigned first_ms;     /* until the first: the prompt */
+	unsigned gap_ms;       /* between them */
+	bool endless;          /* after the last comes the first again */
+	enum session_end end;
+	int fail_status; /* not 0: fails after the pieces, with fail */
+	const char *fail;
+	int refuse; /* not 0: engine_submit gives this status */
+	bool absent; /* no model */
+	const char *join_trouble;
+};
+
+struct fake_seen {
+	unsigned submitted, cancelled, ended, running;
+	struct sampler_params sampler;
+	uint32_t max_tokens;
+	bool ignore_end;
+	char stops[4][32];
+	uint32_t n_stops;
+	char prompt[512];
+	char loaded[256], removed[64];
+	unsigned left;
+	uint32_t invite_seconds;
+};
+
+struct serve *fake_serve_new(uv_loop_t *loop);
+void fake_serve_free(struct serve *s);
+void fake_set(const struct fake_script *script);
+void fake_get(struct fake_seen *seen);
+void fake_reset(void); /* script and memory */
+
+#endif

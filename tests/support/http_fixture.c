@@ -1,0 +1,149 @@
+#include <config.h>
+
+#include "tests/support/http_fixture.h"
+
+#include "daemon/http_internal.h"
+
+#include <check.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+uint16_t fixture_port;
+char fixture_socket[100], fixture_dir[64];
+
+static uv_loop_t loop;
+static uv_async_t wake;
+static pthread_t thread;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static enum { NOTHING, CLOSE_HTTP, STOP } wanted;
+static unsigned wanted_head_ms;
+static struct serve *serve;
+static struct http *http;
+
+static void
+on_wake(uv_async_t *a)
+{
+	pthread_mutex_lock(&lock);
+	if (wanted_head_ms != 0)
+		http->head_ms = wanted_head_ms;
+	wanted_head_ms = 0;
+	if (wanted != NOTHING)
+		http_close(http);
+	if (wanted == STOP)
+		uv_close((uv_handle_t *)a, NULL);
+	wanted = NOTHING;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+static void *
+run(void *arg)
+{
+	(void)arg;
+	uv_run(&loop, UV_RUN_DEFAULT);
+	return NULL;
+}
+
+static void
+wake_up(int what, unsigned head_ms)
+{
+	pthread_mutex_lock(&lock);
+	wanted = what;
+	wanted_head_ms = head_ms;
+	uv_async_send(&wake);
+	while (wanted != NOTHING || wanted_head_ms != 0)
+		pthread_cond_wait(&changed, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+void
+fixture_start_with(const char *address, const char *api_keys)
+{
+	struct config c = {0};
+	struct err err = {""};
+
+	strcpy(fixture_dir, "/tmp/shoal-http-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(fixture_dir));
+	snprintf(fixture_socket, sizeof fixture_socket, "%s/sock", fixture_dir);
+	snprintf(c.http, sizeof c.http, "%s", address);
+	snprintf(c.socket, sizeof c.socket, "%s", fixture_socket);
+	snprintf(c.api_keys, sizeof c.api_keys, "%s", api_keys);
+	fake_reset();
+	uv_loop_init(&loop);
+	uv_async_init(&loop, &wake, on_wake);
+	serve = fake_serve_new(&loop);
+	http = http_new(&loop, &c, serve, &err);
+	ck_assert_msg(http != NULL, "%s", err.msg);
+	fixture_port = http_port(http);
+	pthread_create(&thread, NULL, run, NULL);
+}
+
+void
+fixture_start(void)
+{
+	fixture_start_with("127.0.0.1:0", "");
+}
+
+void
+fixture_head_ms(unsigned ms)
+{
+	wake_up(NOTHING, ms);
+}
+
+void
+fixture_close_http(void)
+{
+	wake_up(CLOSE_HTTP, 0);
+}
+
+void
+fixture_stop(void)
+{
+	wake_up(STOP, 0);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(uv_loop_close(&loop), 0); /* every handle was closed */
+	http_free(http);
+	fake_serve_free(serve);
+	ck_assert_int_ne(access(fixture_socket, F_OK), 0);
+	ck_assert_int_eq(rmdir(fixture_dir), 0);
+}
+
+void
+ask(const char *method, const char *path, const char *headers, const char *body, struct answer *a)
+{
+	int fd = client_tcp(fixture_port);
+
+	ck_assert_int_ge(fd, 0);
+	client_ask(fd, method, path, headers, body, a);
+	close(fd);
+}
+
+void
+post(const char *path, const char *body, struct answer *a)
+{
+	ask("POST", path, "", body, a);
+}
+
+void
+get(const char *path, struct answer *a)
+{
+	ask("GET", path, "", NULL, a);
+}
+
+int
+wait_cancelled(unsigned n)
+{
+	struct timespec pause = {.tv_nsec = 5000000};
+	struct fake_seen seen;
+
+	for (int ms = 0; ms < 2000; ms += 5) {
+		fake_get(&seen);
+		if (seen.cancelled >= n && seen.running == 0)
+			return ms;
+		nanosleep(&pause, NULL);
+	}
+	return -1;
+}

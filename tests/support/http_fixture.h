@@ -1,0 +1,27 @@
+/* A server on a thread of its own, over the fake model, for tests that talk to it by sockets. */
+#ifndef TESTS_SUPPORT_HTTP_FIXTURE_H
+#define TESTS_SUPPORT_HTTP_FIXTURE_H
+
+#include "daemon/http.h"
+#include "tests/support/fake_serve.h"
+#include "tests/support/http_client.h"
+
+extern uint16_t fixture_port;
+extern char fixture_socket[100], fixture_dir[64];
+
+void fixture_start(void);
+void fixture_start_with(const char *http, const char *api_keys);
+void fixture_head_ms(unsigned ms); /* another deadline for what arrives */
+void fixture_close_http(void);     /* http_close, in the loop; returns when it is done */
+void fixture_stop(void);
+
+/* One request by TCP. */
+void ask(const char *method, const char *path, const char *headers, const char *body,
+	struct answer *a);
+void post(const char *path, const char *body, struct answer *a);
+void get(const char *path, struct answer *a);
+/* Waits until the fake has seen n cancelled requests and none runs; the milliseconds it took, or
+ * -1 after two seconds. */
+int wait_cancelled(unsigned n);
+
+#endif
