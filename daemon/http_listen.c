@@ -1,7 +1,5 @@
 /* Listening sockets: TCP ones of our own, so that several addresses share one MHD daemon and what
  * is beyond the limit gets an answer; the unix socket with its mode and its stale file. */
-#include <config.h>
-
 #include "daemon/http_internal.h"
 
 #include "base/file.h"

@@ -139,30 +139,36 @@ struct follow {
 	/* fetching */
 	struct link *bulk;
 	unsigned tries;
-	struct shard_header header;
-	bool have_header;
-	struct shard_writer *writer;
-	uint32_t extent;            /* that is being fetched */
-	uint64_t asked, got;        /* bytes of it */
-	uint64_t done, total, kept; /* bytes of all extents */
-	uint64_t reported;          /* loop time of the last progress */
+	struct shard_header *header;      /* NULL: not there yet */
+	struct shard_writer *writer;      /* NULL: not there yet, or with the job */
+	uint32_t ask_extent, in_flight;   /* what is asked for next; pieces under way */
+	uint64_t ask_from;
+	uint64_t fetched, kept, total;    /* bytes */
+	uint64_t reported;                /* loop time of the last progress */
 };
 
 int follow_control(
 	struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);
 void follow_drop(struct serve *s, const char *why);
+void follow_tick(struct serve *s);
 void follow_trouble(struct follow *f, const char *what); /* tells the coordinator and drops f */
 void follow_ready(struct follow *f);
 
 void fetch_start(struct follow *f); /* ends in follow_ready or follow_trouble */
 void fetch_stop(struct follow *f);
 
-/* What a shard needs that takes long, on the thread pool; the end comes back to the follow. */
-enum shard_task { SHARD_OPEN, SHARD_RESUME, SHARD_SEAL };
+void fetch_tick(struct follow *f);
+
+/* What a shard needs that takes long, on the thread pool (serve_shard.c). */
+enum shard_task {
+	SHARD_OPEN,   /* is it on disk, whole and undamaged? ends in follow_opened */
+	SHARD_RESUME, /* which extents are there already? ends in fetch_resumed */
+	SHARD_SEAL    /* to disk, and opened; ends in follow_opened */
+};
 int shard_job_start(struct follow *f, enum shard_task task);
-void shard_job_abandon(struct shard_job *j);
-/* How a job's end is heard. */
-void follow_opened(struct follow *f, struct shard *shard);
+void shard_job_abandon(struct follow *f);
+void follow_opened(struct follow *f, enum shard_task task, struct shard *shard,
+	const struct err *err);
 void fetch_resumed(struct follow *f, struct shard_writer *w, const struct err *err);
 
 /* --- the whole ---------------------------------------------------------------------------------- */
@@ -181,7 +187,7 @@ struct serve {
 
 	struct engine *engine; /* NULL: none, or being stopped */
 	unsigned ending;       /* engines that are being stopped */
-	uint32_t engine_slots; /* of the engine */
+	struct engine_hold *hold; /* the engine's */
 	struct engine_stats past; /* figures of engines that are gone */
 	struct served_model served;
 
@@ -203,6 +209,9 @@ bool serve_busy(struct serve *s);
 int serve_start_engine(struct serve *s, struct engine_config *c, struct model_file *file,
 	struct open_shard *shard, struct err *err);
 void serve_stop_engine(struct serve *s, const char *why);
+/* Of all engines so far. */
+void serve_figures(struct serve *s, struct engine_stats *sum);
+uint32_t serve_threads(const struct serve *s);
 enum kv_type serve_kv(const struct config *c);
 enum frame_format serve_payload(const struct config *c);
 /* State in words, and whether that is "serving". */

@@ -45,7 +45,7 @@ act_deinit(struct act *a)
 bool
 dtype_quantised(uint32_t dtype)
 {
-	return dtype == DTYPE_Q8_0 || dtype == DTYPE_Q4_0;
+	return dtype == DTYPE_Q8_0 || dtype == DTYPE_Q4_0 || dtype == DTYPE_Q6_K;
 }
 
 struct quantize_arg {

@@ -10,9 +10,10 @@
 #include "kernels/float_body.h"
 
 enum {
-	ROWS = 8,	   /* rows at a time: a lane each */
-	COLS = 4,	   /* columns at a time */
-	CHUNK_BLOCKS = 32, /* of a row laid out at a time: 9 KB of scratch, in the first-level cache */
+	ROWS = 8, /* rows at a time: a lane each */
+	COLS = 4, /* columns at a time */
+	CHUNK_BLOCKS =
+		32, /* of a row laid out at a time: 9 KB of scratch, in the first-level cache */
 	CHUNK_COLS = 64,   /* columns that share one laying out */
 	GROUPS = BLOCK / 4 /* registers that hold one block of eight rows */
 };
@@ -90,8 +91,8 @@ quantize(struct act *a, uint32_t r0, uint32_t r1)
 		float rest[BLOCK] = {0};
 
 		for (uint32_t b = 0; b < whole; b++, at++)
-			a->sum[at] = quantize_block(
-				x + (size_t)b * BLOCK, a->q + at * BLOCK, a->d + at);
+			a->sum[at] =
+				quantize_block(x + (size_t)b * BLOCK, a->q + at * BLOCK, a->d + at);
 		if (whole == blocks)
 			continue;
 		memcpy(rest, x + (size_t)whole * BLOCK, a->cols % BLOCK * sizeof(*rest));
@@ -123,9 +124,8 @@ INLINE __m256
 row_scales(const uint8_t *const row[ROWS], size_t at)
 {
 	return _mm256_cvtph_ps(_mm_setr_epi16((short)u16_at(row[0] + at),
-		(short)u16_at(row[1] + at), (short)u16_at(row[2] + at),
-		(short)u16_at(row[3] + at), (short)u16_at(row[4] + at),
-		(short)u16_at(row[5] + at), (short)u16_at(row[6] + at),
+		(short)u16_at(row[1] + at), (short)u16_at(row[2] + at), (short)u16_at(row[3] + at),
+		(short)u16_at(row[4] + at), (short)u16_at(row[5] + at), (short)u16_at(row[6] + at),
 		(short)u16_at(row[7] + at)));
 }
 
@@ -138,8 +138,7 @@ block_bytes(enum dtype type, const uint8_t *block)
 	if (type == DTYPE_Q8_0)
 		return _mm256_loadu_si256((const __m256i *)(const void *)(block + 2));
 	x = _mm_loadu_si128((const __m128i *)(const void *)(block + 2));
-	return _mm256_and_si256(
-		_mm256_set_m128i(_mm_srli_epi16(x, 4), x), _mm256_set1_epi8(15));
+	return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(x, 4), x), _mm256_set1_epi8(15));
 }
 
 INLINE size_t
@@ -152,8 +151,8 @@ block_bytes_of(enum dtype type)
 INLINE __m256
 add_block(__m256 f, __m256 w_scale, float x_scale, __m256i sum)
 {
-	return _mm256_fmadd_ps(_mm256_mul_ps(w_scale, _mm256_set1_ps(x_scale)),
-		_mm256_cvtepi32_ps(sum), f);
+	return _mm256_fmadd_ps(
+		_mm256_mul_ps(w_scale, _mm256_set1_ps(x_scale)), _mm256_cvtepi32_ps(sum), f);
 }
 
 static void
@@ -199,15 +198,15 @@ transpose_add16(const __m256i v[ROWS])
 	for (int i = 0; i < 2; i++)
 		b[i] = _mm256_add_epi16(_mm256_unpacklo_epi32(a[2 * i], a[2 * i + 1]),
 			_mm256_unpackhi_epi32(a[2 * i], a[2 * i + 1]));
-	c = _mm256_add_epi16(
-		_mm256_unpacklo_epi64(b[0], b[1]), _mm256_unpackhi_epi64(b[0], b[1]));
+	c = _mm256_add_epi16(_mm256_unpacklo_epi64(b[0], b[1]), _mm256_unpackhi_epi64(b[0], b[1]));
 	return _mm256_add_epi32(_mm256_cvtepi16_epi32(_mm256_castsi256_si128(c)),
 		_mm256_cvtepi16_epi32(_mm256_extracti128_si256(c, 1)));
 }
 
 /* Integer sums of eight rows' blocks at byte `at`, times 32 activations. */
 INLINE __m256i
-block_sums(enum dtype type, const uint8_t *const row[ROWS], size_t at, const int8_t *q, int32_t qsum)
+block_sums(
+	enum dtype type, const uint8_t *const row[ROWS], size_t at, const int8_t *q, int32_t qsum)
 {
 	const __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)q);
 	__m256i v[ROWS];
@@ -218,8 +217,8 @@ block_sums(enum dtype type, const uint8_t *const row[ROWS], size_t at, const int
 		if (type == DTYPE_Q4_0) /* at most 2 * 15 * 127 a lane: eight fit an int16 */
 			v[j] = _mm256_maddubs_epi16(w, x);
 		else
-			v[j] = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w),
-							 _mm256_sign_epi8(x, w)),
+			v[j] = _mm256_madd_epi16(
+				_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)),
 				_mm256_set1_epi16(1));
 	}
 	if (type == DTYPE_Q4_0)
@@ -328,9 +327,9 @@ sums_q8_0(const __m256i w[GROUPS], const int8_t *const q[COLS], uint32_t cols, _
 		for (uint32_t c = 0; c < cols; c++) {
 			__m256i x = _mm256_sign_epi8(four_activations(q[c] + 4 * g), w[g]);
 
-			s[c] = _mm256_add_epi32(s[c],
-				_mm256_madd_epi16(
-					_mm256_maddubs_epi16(size, x), _mm256_set1_epi16(1)));
+			s[c] = _mm256_add_epi32(
+				s[c], _mm256_madd_epi16(
+					      _mm256_maddubs_epi16(size, x), _mm256_set1_epi16(1)));
 		}
 	}
 }
@@ -425,6 +424,10 @@ matmul_q4_0(const struct matrix *w, uint32_t r0, uint32_t r1, const struct act *
 	quant_matmul(DTYPE_Q4_0, w, r0, r1, x, out, out_stride);
 }
 
+/* avx2_q6_k.c */
+void avx2_matmul_q6_k(const struct matrix *w, uint32_t r0, uint32_t r1, const struct act *x,
+	float *out, size_t out_stride);
+
 const struct kernels kernels_avx2 = {
 	.name = "avx2",
 	.features = CPU_AVX2,
@@ -433,6 +436,7 @@ const struct kernels kernels_avx2 = {
 		[DTYPE_F16] = matmul_f16,
 		[DTYPE_BF16] = matmul_bf16,
 		[DTYPE_Q8_0] = matmul_q8_0,
-		[DTYPE_Q4_0] = matmul_q4_0},
+		[DTYPE_Q4_0] = matmul_q4_0,
+		[DTYPE_Q6_K] = avx2_matmul_q6_k},
 	FLOAT_KERNELS,
 };

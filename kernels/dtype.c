@@ -1,6 +1,7 @@
 #include "kernels/dtype.h"
 
 #include "kernels/block.h"
+#include "kernels/q6_k.h"
 
 #include <string.h>
 
@@ -58,7 +59,7 @@ bool
 dtype_computed(uint32_t id)
 {
 	return id == DTYPE_F32 || id == DTYPE_F16 || id == DTYPE_BF16 || id == DTYPE_Q8_0 ||
-		id == DTYPE_Q4_0;
+	       id == DTYPE_Q4_0 || id == DTYPE_Q6_K;
 }
 
 size_t
@@ -106,6 +107,22 @@ dequantize_q4_0(const uint8_t *src, float *dst, size_t n)
 	}
 }
 
+static void
+dequantize_q6_k(const uint8_t *src, float *dst, size_t n)
+{
+	for (; n >= Q6_K_BLOCK; n -= Q6_K_BLOCK, src += Q6_K_BYTES) {
+		float d = f16_to_f32(get_u16(src + Q6_K_D));
+
+		for (uint32_t b = 0; b < Q6_K_BLOCK / BLOCK; b++, dst += BLOCK) {
+			int8_t w[BLOCK];
+
+			q6_k_weights(src, b, w);
+			for (uint32_t i = 0; i < BLOCK; i++)
+				dst[i] = d * (float)q6_k_scale(src, b, i / 16) * (float)w[i];
+		}
+	}
+}
+
 void
 dequantize(uint32_t id, const void *src, float *dst, size_t n)
 {
@@ -128,6 +145,9 @@ dequantize(uint32_t id, const void *src, float *dst, size_t n)
 		break;
 	case DTYPE_Q4_0:
 		dequantize_q4_0(p, dst, n);
+		break;
+	case DTYPE_Q6_K:
+		dequantize_q6_k(p, dst, n);
 		break;
 	default:
 		break;

@@ -14,12 +14,12 @@
 #define EXP_MAGIC   0x1.8p+23f /* added, it leaves the rounded integer in the low bits */
 #define EXP_LN2_HI  0x1.62e4p-1f
 #define EXP_LN2_LO  0x1.7f7d1cp-20f
-#define EXP_C7	    0x1.a01a02p-13f
-#define EXP_C6	    0x1.6c16c2p-10f
-#define EXP_C5	    0x1.111112p-7f
-#define EXP_C4	    0x1.555556p-5f
-#define EXP_C3	    0x1.555556p-3f
-#define EXP_C2	    0.5f
+#define EXP_C7      0x1.a01a02p-13f
+#define EXP_C6      0x1.6c16c2p-10f
+#define EXP_C5      0x1.111112p-7f
+#define EXP_C4      0x1.555556p-5f
+#define EXP_C3      0x1.555556p-3f
+#define EXP_C2      0.5f
 
 static inline float
 exp_one(float x)

@@ -251,9 +251,8 @@ score_keys(const float *q, const float *k, uint32_t dim, uint32_t keys, float sc
 			acc[p] = v8_fma(in, v8_load(k + (size_t)p * dim + i), acc[p]);
 	}
 	for (uint32_t p = 0; p < keys; p++)
-		score[p] = scale *
-			finish_dot(acc[p], DTYPE_F32, (const uint8_t *)(k + (size_t)p * dim), q, i,
-				dim);
+		score[p] = scale * finish_dot(acc[p], DTYPE_F32,
+					   (const uint8_t *)(k + (size_t)p * dim), q, i, dim);
 }
 
 /* score becomes weight, e^(score - max); returns by how much older weights shrink. The scores
@@ -282,8 +281,8 @@ softmax_step(struct softmax *soft, float *score, uint32_t tile)
 
 /* `regs` (a constant) registers of output: out = out * shrink + sum of weight * v. */
 INLINE void
-gather(const float *weight, const float *v, uint32_t dim, uint32_t tile, uint32_t regs, float shrink,
-	float *out)
+gather(const float *weight, const float *v, uint32_t dim, uint32_t tile, uint32_t regs,
+	float shrink, float *out)
 {
 	v8 acc[ATTEND_OUT];
 
@@ -300,8 +299,8 @@ gather(const float *weight, const float *v, uint32_t dim, uint32_t tile, uint32_
 }
 
 static void
-gather_all(const float *weight, const float *v, uint32_t dim, uint32_t tile, float shrink,
-	float *out)
+gather_all(
+	const float *weight, const float *v, uint32_t dim, uint32_t tile, float shrink, float *out)
 {
 	uint32_t i = 0;
 

@@ -9,13 +9,14 @@ kernels_libkernels_a_SOURCES = \
 	kernels/matmul.c \
 	kernels/plain.c \
 	kernels/pool.c kernels/pool.h \
+	kernels/q6_k.h \
 	kernels/sets.c kernels/sets.h
 kernels_libkernels_a_LIBADD =
 kernels_libkernels_a_DEPENDENCIES = $(kernels_libkernels_a_LIBADD)
 
 if HAVE_AVX2
 noinst_LIBRARIES += kernels/libkernels_avx2.a
-kernels_libkernels_avx2_a_SOURCES = kernels/avx2.c kernels/float_body.h kernels/vec_avx2.h
+kernels_libkernels_avx2_a_SOURCES = kernels/avx2.c kernels/avx2_q6_k.c kernels/float_body.h kernels/vec_avx2.h
 kernels_libkernels_avx2_a_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx2_a_OBJECTS)
 endif

@@ -2,7 +2,7 @@
 
 enum {
 	TILE_BYTES = 32 * 1024, /* of weights handed out at a time */
-	TILE_ROWS = 16,	        /* tiles are multiples of it: the widest set's rows at once */
+	TILE_ROWS = 16,         /* tiles are multiples of it: the widest set's rows at once */
 	TILES_PER_THREAD = 4,
 	MAX_JOBS = 8 /* in one turn of the pool; more go in further turns */
 };

@@ -1,6 +1,7 @@
 /* The meaning of right: every other set gives these bits. Written to be read, not to be fast. */
 #include "kernels/block.h"
 #include "kernels/exp.h"
+#include "kernels/q6_k.h"
 #include "kernels/sets.h"
 
 #include <math.h>
@@ -47,8 +48,9 @@ plain_quantize(struct act *a, uint32_t r0, uint32_t r1)
 		for (uint32_t b = 0; b < blocks; b++) {
 			uint32_t left = a->cols - b * BLOCK;
 
-			a->sum[at + b] = quantize_block(x + (size_t)b * BLOCK,
-				left < BLOCK ? left : BLOCK, a->q + (at + b) * BLOCK, a->d + at + b);
+			a->sum[at + b] =
+				quantize_block(x + (size_t)b * BLOCK, left < BLOCK ? left : BLOCK,
+					a->q + (at + b) * BLOCK, a->d + at + b);
 		}
 	}
 }
@@ -94,6 +96,32 @@ dot_q4_0(const uint8_t *w, const struct act *x, uint32_t c, uint32_t n)
 		for (int i = 0; i < BLOCK / 2; i++)
 			sum += q[i] * (w[2 + i] & 15) + q[i + BLOCK / 2] * (w[2 + i] >> 4);
 		f = fmaf(scale_at(w) * x->d[at], (float)sum, f);
+	}
+	return f;
+}
+
+/* Two sums of 16 in each block of 32, each under its own scale. */
+static float
+dot_q6_k(const uint8_t *w, const struct act *x, uint32_t c, uint32_t n)
+{
+	uint32_t blocks = n / BLOCK;
+	size_t at = (size_t)c * blocks;
+	float f = 0.0f;
+
+	for (uint32_t b = 0; b < blocks; b++, at++) {
+		const uint8_t *block = w + (size_t)(b / 8) * Q6_K_BYTES;
+		const int8_t *q = x->q + at * BLOCK;
+		int8_t v[BLOCK];
+
+		q6_k_weights(block, b % 8, v);
+		for (uint32_t h = 0; h < 2; h++) {
+			float scale = scale_at(block + Q6_K_D) * (float)q6_k_scale(block, b % 8, h);
+			int32_t sum = 0;
+
+			for (int i = 0; i < BLOCK / 2; i++)
+				sum += q[16 * h + i] * v[16 * h + i];
+			f = fmaf(scale * x->d[at], (float)sum, f);
+		}
 	}
 	return f;
 }
@@ -161,6 +189,7 @@ PLAIN_MATMUL(f16)
 PLAIN_MATMUL(bf16)
 PLAIN_MATMUL(q8_0)
 PLAIN_MATMUL(q4_0)
+PLAIN_MATMUL(q6_k)
 
 static void
 plain_rmsnorm(float *out, const float *x, const float *w, uint32_t n, float eps)
@@ -295,7 +324,8 @@ const struct kernels kernels_plain = {
 		[DTYPE_F16] = plain_matmul_f16,
 		[DTYPE_BF16] = plain_matmul_bf16,
 		[DTYPE_Q8_0] = plain_matmul_q8_0,
-		[DTYPE_Q4_0] = plain_matmul_q4_0},
+		[DTYPE_Q4_0] = plain_matmul_q4_0,
+		[DTYPE_Q6_K] = plain_matmul_q6_k},
 	.rmsnorm = plain_rmsnorm,
 	.add = plain_add,
 	.silu_mul = plain_silu_mul,

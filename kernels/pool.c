@@ -29,7 +29,7 @@ struct pool {
 	_Atomic uint32_t n;
 	_Alignas(64) _Atomic uint32_t done;
 	_Alignas(64) _Atomic uint32_t asleep; /* workers that wait for `work` */
-	_Atomic bool caller_asleep;	      /* waits for `idle` */
+	_Atomic bool caller_asleep;           /* waits for `idle` */
 	_Atomic bool stop;
 	pthread_mutex_t lock;
 	pthread_cond_t work, idle;

@@ -80,10 +80,10 @@ open_parts(struct local *l, const char *path, const struct local_options *opt, s
 		.context = l->opt.context,
 		.kv = l->opt.kv};
 	l->forward = forward_new(&c, err);
+	if (l->forward == NULL)
+		return err_prefix(err, "%s: ", path);
 	l->x = malloc((size_t)l->opt.max_rows * l->shape.embd * sizeof *l->x);
 	l->rows = calloc(l->opt.max_rows, sizeof *l->rows);
-	if (l->forward == NULL)
-		return -1;
 	return l->x != NULL && l->rows != NULL ? 0 : err_set(err, "out of memory");
 }
 
@@ -170,6 +170,8 @@ local_generate(struct local *l, struct session *s,
 		buf_clear(&text);
 		end = session_next(s, logits, &text);
 		ids = session_ids(s, &n);
+		if (text.failed)
+			rc = err_set(err, "out of memory for the text");
 		if (text.len > 0 && emit(arg, (const char *)text.data, text.len) != 0)
 			break;
 	}

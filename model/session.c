@@ -1,35 +1,166 @@
-/* Text leaves a session late when it could be the begin of a stop text: `held` is what has been decoded and not yet
- * shown. */
+/* Stop texts are followed byte by byte, each by its own automaton (Knuth, Morris and Pratt), so that
+ * what a stop text costs does not grow with what is held back. Text that could be the beginning of
+ * one is held until it is decided. */
 #include "model/session.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+#define MAX_STOP 4096 /* bytes of a stop text */
+
+struct stop {
+	uint8_t *text;
+	uint32_t *back; /* [len] how much of the beginning still matches when byte i does not */
+	uint32_t len;
+	uint32_t matched; /* bytes of it that end what has been read */
+};
 
 struct session {
 	const struct tokenizer *t;
 	struct sampler *sampler;
 	struct detok detok;
 	uint32_t *ids;
-	size_t n, n_prompt, cap;
+	size_t n, n_prompt;
 	uint32_t max_tokens, context;
 	bool ignore_end;
-	char *stops[SESSION_MAX_STOPS];
+	struct stop stops[SESSION_MAX_STOPS];
 	uint32_t n_stops;
-	struct buf held;
+	struct buf fresh; /* text of one token */
+	struct buf held;  /* text that may be the beginning of a stop */
+	enum session_end end;
 };
 
-static int
-copy_stops(struct session *s, const struct session_params *p, struct err *err)
+/* --- stop texts -------------------------------------------------------------------------------- */
+
+static void
+stop_prepare(struct stop *s)
 {
+	uint32_t k = 0;
+
+	s->back[0] = 0;
+	for (uint32_t i = 1; i < s->len; i++) {
+		while (k > 0 && s->text[i] != s->text[k])
+			k = s->back[k - 1];
+		if (s->text[i] == s->text[k])
+			k++;
+		s->back[i] = k;
+	}
+}
+
+/* Reads a byte; true when the stop text is complete. */
+static bool
+stop_read(struct stop *s, uint8_t c)
+{
+	while (s->matched > 0 && s->text[s->matched] != c)
+		s->matched = s->back[s->matched - 1];
+	if (s->text[s->matched] == c)
+		s->matched++;
+	return s->matched == s->len;
+}
+
+static int
+stop_add(struct session *s, const char *text, struct err *err)
+{
+	struct stop *stop = &s->stops[s->n_stops];
+	size_t len = strlen(text);
+
+	if (len == 0)
+		return err_set(err, "stop text %u is empty: leave it out", s->n_stops + 1);
+	if (len > MAX_STOP)
+		return err_set(err, "stop text %u has %zu bytes: at most %d are possible",
+			s->n_stops + 1, len, MAX_STOP);
+	if (((uint8_t)text[0] & 0xc0) == 0x80)
+		return err_set(err, "stop text %u begins inside a character", s->n_stops + 1);
+	s->n_stops++;
+	stop->len = (uint32_t)len;
+	stop->text = malloc(len);
+	stop->back = calloc(len, sizeof *stop->back);
+	if (stop->text == NULL || stop->back == NULL)
+		return err_set(err, "out of memory");
+	memcpy(stop->text, text, len);
+	stop_prepare(stop);
+	return 0;
+}
+
+/* Reads what is fresh and appends to `text` what is decided. True when a stop text is complete:
+ * what came before it has been said, the rest is dropped. */
+static bool
+read_fresh(struct session *s, struct buf *text)
+{
+	size_t before = s->held.len;
+	uint32_t open = 0;
+
+	buf_append(&s->held, s->fresh.data, s->fresh.len);
+	buf_clear(&s->fresh);
+	for (size_t i = before; i < s->held.len; i++) {
+		uint32_t whole = 0;
+
+		for (uint32_t k = 0; k < s->n_stops; k++)
+			if (stop_read(&s->stops[k], s->held.data[i]) && s->stops[k].len > whole)
+				whole = s->stops[k].len;
+		if (whole > 0) {
+			buf_append(text, s->held.data, i + 1 - whole);
+			buf_clear(&s->held);
+			return true;
+		}
+	}
+	for (uint32_t k = 0; k < s->n_stops; k++)
+		if (s->stops[k].matched > open)
+			open = s->stops[k].matched;
+	buf_append(text, s->held.data, s->held.len - open);
+	buf_consume(&s->held, s->held.len - open);
+	return false;
+}
+
+/* --- life -------------------------------------------------------------------------------------- */
+
+static int
+check_prompt(const struct tokenizer *t, const struct session_params *p, const uint32_t *prompt,
+	size_t n, struct err *err)
+{
+	if (n == 0)
+		return err_set(err, "the prompt has no tokens");
+	if (n >= p->context)
+		return err_set(err,
+			"the prompt has %zu tokens, and the context of %u has no room for an "
+			"answer to it",
+			n, p->context);
+	for (size_t i = 0; i < n; i++)
+		if (prompt[i] >= tokenizer_size(t))
+			return err_set(err, "token %zu of the prompt is %u; the vocabulary has %u",
+				i, prompt[i], tokenizer_size(t));
+	if (p->max_tokens == 0)
+		return err_set(err, "0 new tokens are wanted: at least 1 is needed");
 	if (p->n_stops > SESSION_MAX_STOPS)
-		return err_set(err, "at most %d stop texts", SESSION_MAX_STOPS);
-	for (uint32_t i = 0; i < p->n_stops; i++) {
-		if (p->stops[i][0] == '\0')
-			continue;
-		s->stops[s->n_stops] = strdup(p->stops[i]);
-		if (s->stops[s->n_stops] == NULL)
-			return err_set(err, "out of memory");
-		s->n_stops++;
+		return err_set(err, "%u stop texts: at most %d are possible", p->n_stops,
+			SESSION_MAX_STOPS);
+	return 0;
+}
+
+/* The ids that there can be: the prompt, and new ones as far as asked for and as there is room. */
+static size_t
+most_ids(const struct session_params *p, size_t n_prompt)
+{
+	size_t room = p->context - n_prompt;
+
+	return n_prompt + (p->max_tokens < room ? p->max_tokens : room);
+}
+
+static int
+fill(struct session *s, const struct session_params *p, const uint32_t *prompt, size_t n_prompt,
+	struct err *err)
+{
+	s->sampler = sampler_new(&p->sampler, tokenizer_size(s->t), err);
+	if (s->sampler == NULL)
+		return -1;
+	s->ids = calloc(most_ids(p, n_prompt), sizeof *s->ids);
+	if (s->ids == NULL)
+		return err_set(err, "out of memory for %zu tokens", most_ids(p, n_prompt));
+	for (uint32_t i = 0; i < p->n_stops; i++)
+		if (stop_add(s, p->stops[i], err) != 0)
+			return -1;
+	for (size_t i = 0; i < n_prompt; i++) {
+		s->ids[i] = prompt[i];
+		sampler_accept(s->sampler, prompt[i]);
 	}
 	return 0;
 }
@@ -40,49 +171,24 @@ session_new(const struct tokenizer *t, const struct session_params *p, const uin
 {
 	struct session *s;
 
-	if (n_prompt == 0) {
-		err_set(err, "the prompt has no tokens");
+	if (check_prompt(t, p, prompt, n_prompt, err) != 0)
 		return NULL;
-	}
-	if (n_prompt >= p->context) {
-		err_set(err,
-			"the prompt has %zu tokens, and the context of %u has no room for an "
-			"answer to it",
-			n_prompt, p->context);
-		return NULL;
-	}
-	for (size_t i = 0; i < n_prompt; i++) {
-		if (prompt[i] >= tokenizer_size(t)) {
-			err_set(err, "token %u of the prompt is %u; the vocabulary has %u",
-				(unsigned)i, prompt[i], tokenizer_size(t));
-			return NULL;
-		}
-	}
 	s = calloc(1, sizeof *s);
 	if (s == NULL) {
 		err_set(err, "out of memory");
 		return NULL;
 	}
 	s->t = t;
+	s->n = s->n_prompt = n_prompt;
 	s->max_tokens = p->max_tokens;
 	s->context = p->context;
 	s->ignore_end = p->ignore_end;
-	s->cap = p->context;
-	s->ids = malloc(s->cap * sizeof *s->ids);
-	s->sampler = sampler_new(&p->sampler, tokenizer_size(t), err);
-	buf_init(&s->held, 0);
 	detok_init(&s->detok, t, p->special);
 	s->detok.started = true; /* what follows a prompt keeps its leading blank */
-	if (s->sampler == NULL || copy_stops(s, p, err) != 0 || s->ids == NULL) {
-		if (s->ids == NULL)
-			err_set(err, "out of memory for %u positions", p->context);
+	if (fill(s, p, prompt, n_prompt, err) != 0) {
 		session_free(s);
 		return NULL;
 	}
-	memcpy(s->ids, prompt, n_prompt * sizeof *prompt);
-	s->n = s->n_prompt = n_prompt;
-	for (size_t i = 0; i < n_prompt; i++)
-		sampler_accept(s->sampler, prompt[i]);
 	return s;
 }
 
@@ -92,8 +198,11 @@ session_free(struct session *s)
 	if (s == NULL)
 		return;
 	sampler_free(s->sampler);
-	for (uint32_t i = 0; i < s->n_stops; i++)
-		free(s->stops[i]);
+	for (uint32_t i = 0; i < s->n_stops; i++) {
+		free(s->stops[i].text);
+		free(s->stops[i].back);
+	}
+	buf_free(&s->fresh);
 	buf_free(&s->held);
 	free(s->ids);
 	free(s);
@@ -118,83 +227,50 @@ session_last(const struct session *s)
 	return s->ids[s->n - 1];
 }
 
-/* Where the first stop text begins in what is held; held.len when none does. */
-static size_t
-find_stop(const struct session *s)
+/* --- the next token ---------------------------------------------------------------------------- */
+
+/* A character that was cut off is said as such, and what was held back is no stop text any more. */
+static enum session_end
+finish(struct session *s, enum session_end end, struct buf *text)
 {
-	size_t first = s->held.len;
-
-	for (uint32_t i = 0; i < s->n_stops; i++) {
-		const uint8_t *at = s->held.len > 0 ? memmem(s->held.data, s->held.len, s->stops[i],
-							      strlen(s->stops[i]))
-						    : NULL;
-
-		if (at != NULL && (size_t)(at - s->held.data) < first)
-			first = (size_t)(at - s->held.data);
-	}
-	return first;
-}
-
-/* How many of the last bytes held may yet become a stop text. */
-static size_t
-undecided(const struct session *s)
-{
-	size_t most = 0;
-
-	for (uint32_t i = 0; i < s->n_stops; i++) {
-		size_t len = strlen(s->stops[i]) - 1;
-
-		if (len > s->held.len)
-			len = s->held.len;
-		while (len > most &&
-			memcmp(s->held.data + s->held.len - len, s->stops[i], len) != 0)
-			len--;
-		if (len > most)
-			most = len;
-	}
-	return most;
-}
-
-static void
-show(struct session *s, size_t n, struct buf *text)
-{
-	buf_append(text, s->held.data, n);
-	buf_consume(&s->held, n);
+	detok_finish(&s->detok, &s->fresh);
+	if (read_fresh(s, text))
+		return SESSION_STOP;
+	buf_append(text, s->held.data, s->held.len);
+	buf_clear(&s->held);
+	return end;
 }
 
 static enum session_end
-end_with(struct session *s, enum session_end end, struct buf *text)
+take(struct session *s, uint32_t id, struct buf *text)
 {
-	size_t stop;
-
-	detok_finish(&s->detok, &s->held);
-	stop = find_stop(s);
-	show(s, stop, text);
-	return end;
+	if (!s->ignore_end && tokenizer_is_end(s->t, id))
+		return finish(s, SESSION_STOP, text);
+	detok_push(&s->detok, id, &s->fresh);
+	if (read_fresh(s, text))
+		return SESSION_STOP;
+	if (s->n - s->n_prompt >= s->max_tokens)
+		return finish(s, SESSION_LENGTH, text);
+	if (s->n >= s->context)
+		return finish(s, SESSION_CONTEXT, text);
+	return SESSION_RUNNING;
 }
 
 enum session_end
 session_next(struct session *s, float *logits, struct buf *text)
 {
-	uint32_t id = sampler_pick(s->sampler, logits);
-	size_t stop;
+	uint32_t id;
 
+	if (s->end != SESSION_RUNNING)
+		return s->end;
+	id = sampler_pick(s->sampler, logits);
 	sampler_accept(s->sampler, id);
 	s->ids[s->n++] = id;
-	if (!s->ignore_end && tokenizer_is_end(s->t, id))
-		return end_with(s, SESSION_STOP, text);
-	detok_push(&s->detok, id, &s->held);
-	stop = find_stop(s);
-	if (stop < s->held.len) {
-		show(s, stop, text);
-		return SESSION_STOP;
-	}
-	if (s->n - s->n_prompt >= s->max_tokens)
-		return end_with(s, SESSION_LENGTH, text);
-	if (s->n >= s->context)
-		return end_with(s, SESSION_CONTEXT, text);
-	show(s, s->held.len - undecided(s), text);
-	return SESSION_RUNNING;
+	s->end = take(s, id, text);
+	/* Text that found no memory here is missing in the middle of an answer: say so to whom
+	 * reads it. */
+	text->failed |= s->fresh.failed || s->held.failed;
+	return s->end;
 }
 
 const char *

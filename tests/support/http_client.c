@@ -1,5 +1,3 @@
-#include <config.h>
-
 #include "tests/support/http_client.h"
 
 #include <netinet/in.h>

@@ -1,5 +1,3 @@
-#include <config.h>
-
 #include "tests/support/http_fixture.h"
 
 #include "daemon/http_internal.h"

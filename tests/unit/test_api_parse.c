@@ -181,7 +181,7 @@ static const struct bad_body {
 	{API_CHAT, "", "empty"},
 	{API_CHAT, "{", "not valid JSON"},
 	{API_CHAT, "[]", "object"},
-	{API_CHAT, "7", "object"},
+	{API_CHAT, "7", "not valid JSON"},
 	{API_CHAT, "{}", "messages is missing"},
 	{API_CHAT, "{\"messages\":[]}", "at least one"},
 	{API_CHAT, "{\"messages\":\"Hi\"}", "list"},

@@ -404,7 +404,7 @@ START_TEST(float32_logits_are_the_references)
 	close(fd);
 	snprintf(tool, sizeof tool, "%s", shared_file("tools/synth-gguf.py"));
 	snprintf(command, sizeof command,
-		"%s '%s' --shape nano --seed 1 --type f32 --vocab '%s' --out '%s' >/dev/null",
+		"%s '%s' --shape nano --seed 1 --type f32 --vocab '%s' --out '%s' >/dev/null 2>&1",
 		python, tool, shared_file("models/stories260K.gguf"), out);
 	ck_assert_msg(system(command) == 0, "failed: %s", command);
 	expect_logits("llama-nano-f32", out, KV_F32, 0.0005, 0.0005, true);

@@ -1,0 +1,368 @@
+/* The whole of serving: hears the swarm, owns the engine, and opens and ends things in order. What
+ * a coordinator does is in serve_plan.c and serve_links.c, what a member does in serve_member.c. */
+#include "daemon/serve.h"
+
+#include "daemon/log.h"
+#include "daemon/serve_int.h"
+#include "kernels/cpu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TICK_MS  250
+#define GRACE_MS 3000 /* for running streams when the daemon ends */
+
+/* --- small things ------------------------------------------------------------------------------- */
+
+enum kv_type
+serve_kv(const struct config *c)
+{
+	return strcmp(c->kv, "f16") == 0 ? KV_F16 : KV_F32;
+}
+
+enum frame_format
+serve_payload(const struct config *c)
+{
+	if (strcmp(c->payload, "f16") == 0)
+		return FRAME_F16;
+	return strcmp(c->payload, "q8") == 0 ? FRAME_Q8 : FRAME_F32;
+}
+
+uint32_t
+serve_threads(const struct serve *s)
+{
+	return s->config->threads != 0 ? s->config->threads : uv_available_parallelism();
+}
+
+void
+control_text(const char *text, char out[257])
+{
+	size_t len = strlen(text);
+
+	if (len > 256) {
+		len = 256;
+		while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+			len--;
+	}
+	memcpy(out, text, len);
+	out[len] = '\0';
+}
+
+bool
+serve_busy(struct serve *s)
+{
+	struct engine_stats st;
+
+	if (s->engine == NULL)
+		return false;
+	engine_stats(s->engine, &st);
+	return st.running + st.waiting > 0;
+}
+
+/* --- engine ------------------------------------------------------------------------------------- */
+
+struct engine_hold { /* what an engine needs until it has ended */
+	struct serve *serve;
+	struct model_file *file;
+	struct open_shard *shard;
+};
+
+static void advance(struct serve *s);
+
+static void
+on_engine_done(void *arg)
+{
+	struct engine_hold *h = arg;
+	struct serve *s = h->serve;
+
+	model_file_unref(h->file);
+	open_shard_unref(h->shard);
+	free(h);
+	s->ending--;
+	advance(s);
+}
+
+int
+serve_start_engine(struct serve *s, struct engine_config *c, struct model_file *file,
+	struct open_shard *shard, struct err *err)
+{
+	struct engine_hold *h = malloc(sizeof *h);
+
+	if (h != NULL) {
+		c->threads = s->config->threads;
+		c->kernels = &s->kernels;
+		s->engine = engine_new(s->loop, c, err);
+	} else {
+		err_set(err, "not enough memory for an engine");
+		c->weights->free(c->weights);
+		for (uint32_t i = 0; c->peers > 1 && i < (c->rank == 0 ? c->peers - 1 : 1); i++)
+			link_detached_discard(&c->links[i]);
+	}
+	if (s->engine == NULL) {
+		free(h);
+		return -1;
+	}
+	*h = (struct engine_hold){s, file, shard};
+	if (file != NULL)
+		model_file_ref(file);
+	if (shard != NULL)
+		shard->refs++;
+	s->hold = h;
+	return 0;
+}
+
+static void
+add_figures(struct engine_stats *sum, const struct engine_stats *st)
+{
+	sum->running += st->running;
+	sum->waiting += st->waiting;
+	sum->steps += st->steps;
+	sum->prompt_tokens += st->prompt_tokens;
+	sum->new_tokens += st->new_tokens;
+	sum->prompt_seconds += st->prompt_seconds;
+	sum->new_seconds += st->new_seconds;
+	sum->reduce_seconds += st->reduce_seconds;
+	sum->sent_bytes += st->sent_bytes;
+	sum->received_bytes += st->received_bytes;
+}
+
+void
+serve_figures(struct serve *s, struct engine_stats *sum)
+{
+	struct engine_stats st;
+
+	*sum = s->past;
+	if (s->engine == NULL)
+		return;
+	engine_stats(s->engine, &st);
+	add_figures(sum, &st);
+}
+
+void
+serve_stop_engine(struct serve *s, const char *why)
+{
+	struct engine *e = s->engine;
+
+	if (e == NULL)
+		return;
+	serve_figures(s, &s->past);
+	s->past.running = s->past.waiting = 0;
+	s->engine = NULL;
+	s->served = (struct served_model){0};
+	s->ending++;
+	engine_stop(e, why, on_engine_done, s->hold);
+	s->hold = NULL;
+}
+
+/* --- what comes next ---------------------------------------------------------------------------- */
+
+static void
+finish_closing(struct serve *s)
+{
+	if (serve_busy(s) && uv_now(s->loop) < s->close_by)
+		return;
+	plan_drop(s, "shoald is being stopped");
+	follow_drop(s, "shoald is being stopped");
+	if (s->ending > 0 || s->closed)
+		return;
+	s->closed = true;
+	uv_close((uv_handle_t *)&s->tick, NULL);
+	swarm_close(s->swarm);
+	s->close_done(s->close_arg);
+}
+
+static void
+advance(struct serve *s)
+{
+	if (s->closing) {
+		finish_closing(s);
+		return;
+	}
+	if (!swarm_is_member(s->swarm)) {
+		follow_drop(s, "this device is no member any more");
+		plan_advance(s);
+		return;
+	}
+	if (s->file != NULL) {
+		log_info("this device is a member now: what it served alone ends");
+		plan_drop(s, "this device has joined another's swarm");
+		model_file_unref(s->file);
+		s->file = NULL;
+	}
+	follow_tick(s);
+}
+
+static void
+on_tick(uv_timer_t *t)
+{
+	advance(t->data);
+}
+
+/* --- swarm -------------------------------------------------------------------------------------- */
+
+static void
+on_peer_up(void *arg, struct swarm_peer *p)
+{
+	(void)p;
+	advance(arg);
+}
+
+static void
+on_peer_down(void *arg, struct swarm_peer *p, const char *why)
+{
+	struct serve *s = arg;
+	char text[512];
+
+	snprintf(text, sizeof text, "%s was lost: %s", p->known->name,
+		why[0] != '\0' ? why : "its link was closed");
+	if (swarm_is_member(s->swarm))
+		follow_drop(s, text);
+	else if (plan_member(s, p) != NULL)
+		plan_drop(s, text);
+	advance(s);
+}
+
+static void
+on_members(void *arg)
+{
+	advance(arg);
+}
+
+static int
+on_control(void *arg, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err)
+{
+	struct serve *s = arg;
+
+	if (s->closing)
+		return 0;
+	return swarm_is_member(s->swarm) ? follow_control(s, p, e, err)
+					 : plan_control(s, p, e, err);
+}
+
+static int
+on_link(void *arg, struct swarm_peer *p, struct link *l, const struct link_events **ev,
+	void **ev_arg, size_t *max_message, struct err *err)
+{
+	struct serve *s = arg;
+
+	if (s->closing)
+		return err_set(err, "this device is ending");
+	return member_link_admit(s, p, l, ev, ev_arg, max_message, err);
+}
+
+/* --- for others --------------------------------------------------------------------------------- */
+
+static int
+choose_kernels(struct serve *s, struct err *err)
+{
+	uint32_t features = cpu_detect();
+
+	if (s->config->cpu[0] != '\0' && cpu_parse(s->config->cpu, &features, err) != 0)
+		return err_prefix(err, "cpu: ");
+	kernels_init(&s->kernels, features);
+	return 0;
+}
+
+struct serve *
+serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err *err)
+{
+	static const struct swarm_events events = {
+		.on_peer_up = on_peer_up,
+		.on_peer_down = on_peer_down,
+		.on_members = on_members,
+		.on_control = on_control,
+		.on_link = on_link,
+	};
+	struct serve *s = calloc(1, sizeof *s);
+
+	if (s == NULL) {
+		err_set(err, "not enough memory to start");
+		return NULL;
+	}
+	s->loop = loop;
+	s->config = c;
+	s->state = st;
+	if (choose_kernels(s, err) == 0)
+		s->swarm = swarm_new(loop, c, st, &events, s, err);
+	if (s->swarm == NULL) {
+		free(s);
+		return NULL;
+	}
+	uv_timer_init(loop, &s->tick);
+	s->tick.data = s;
+	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
+	return s;
+}
+
+struct swarm *
+serve_swarm(struct serve *s)
+{
+	return s->swarm;
+}
+
+int
+serve_load(struct serve *s, const char *path, struct err *err)
+{
+	struct model_file *f;
+
+	if (s->closing)
+		return err_set(err, "shoald is being stopped");
+	if (swarm_is_member(s->swarm))
+		return err_set(err, "this device is a member: its coordinator chooses the model");
+	f = model_file_open(path, err);
+	if (f == NULL) {
+		if (s->file == NULL)
+			snprintf(s->trouble, sizeof s->trouble, "%s", err->msg);
+		return -1;
+	}
+	log_info("loading %s: %s, %llu bytes, context %u", f->id, arch_name(f->shape.arch),
+		(unsigned long long)f->bytes, f->shape.context);
+	plan_drop(s, "another model is being loaded");
+	model_file_unref(s->file);
+	s->file = f;
+	s->trouble[0] = '\0';
+	s->retry_at = 0;
+	if (strcmp(s->state->model, f->path) != 0) {
+		snprintf(s->state->model, sizeof s->state->model, "%s", f->path);
+		if (state_save(s->state, err) != 0)
+			log_warning("%s (the model will not be loaded by itself next time)",
+				err->msg);
+	}
+	advance(s);
+	return 0;
+}
+
+const struct served_model *
+serve_model(struct serve *s, struct err *why)
+{
+	char words[512];
+
+	if (!s->closing && s->served.engine != NULL)
+		return &s->served;
+	serve_words(s, words, sizeof words);
+	err_set(why, "%s", words);
+	return NULL;
+}
+
+void
+serve_close(struct serve *s, void (*done)(void *arg), void *arg)
+{
+	if (s->closing)
+		return;
+	s->closing = true;
+	s->close_by = uv_now(s->loop) + GRACE_MS;
+	s->close_done = done;
+	s->close_arg = arg;
+	uv_timer_start(&s->tick, on_tick, 0, 20);
+}
+
+void
+serve_free(struct serve *s)
+{
+	if (s == NULL)
+		return;
+	swarm_free(s->swarm);
+	model_file_unref(s->file);
+	open_shard_unref(s->shard);
+	free(s);
+}

@@ -1,0 +1,343 @@
+/* A member follows its coordinator: gets its shard ready, says so, opens the tensor link when told,
+ * and computes until the plan is released or breaks. */
+#include "base/file.h"
+#include "daemon/log.h"
+#include "daemon/serve_int.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAX_HEADER  (1u << 20)
+#define MAX_CONTEXT (1u << 20)
+#define MAX_SLOTS   256
+#define MAX_ROWS    1024
+
+static struct swarm_peer *
+coordinator(struct serve *s)
+{
+	struct swarm_peer *const *peers;
+
+	return swarm_peers(s->swarm, &peers) > 0 ? peers[0] : NULL;
+}
+
+void
+open_shard_unref(struct open_shard *o)
+{
+	if (o == NULL || --o->refs > 0)
+		return;
+	shard_close(o->shard);
+	free(o);
+}
+
+/* --- states ------------------------------------------------------------------------------------- */
+
+static const char *const state_names[] = {
+	"opening", "fetching", "sealing", "ready", "linking", "computing"};
+
+static void
+set_state(struct follow *f, enum follow_state state)
+{
+	log_info("plan %llu: %s -> %s", (unsigned long long)f->epoch, state_names[f->state],
+		state_names[state]);
+	f->state = state;
+}
+
+void
+follow_drop(struct serve *s, const char *why)
+{
+	static const struct link_events nothing;
+	struct follow *f = s->follow;
+
+	if (f == NULL)
+		return;
+	log_info("plan %llu: %s -> dropped: %s", (unsigned long long)f->epoch,
+		state_names[f->state], why);
+	s->follow = NULL;
+	serve_stop_engine(s, why);
+	fetch_stop(f);
+	if (f->tensor != NULL) {
+		link_set(f->tensor, &nothing, NULL);
+		link_close(f->tensor, why);
+	}
+	if (f->job != NULL)
+		shard_job_abandon(f);
+	shard_writer_free(f->writer);
+	if (f->header != NULL)
+		shard_header_free(f->header);
+	free(f->header);
+	open_shard_unref(f->shard);
+	free(f);
+}
+
+void
+follow_trouble(struct follow *f, const char *what)
+{
+	struct serve *s = f->serve;
+	struct swarm_peer *c = coordinator(s);
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
+	Shoal__Trouble trouble = SHOAL__TROUBLE__INIT;
+	char text[257];
+
+	log_warning("%s", what);
+	control_text(what, text);
+	trouble.epoch = f->epoch;
+	trouble.what = text;
+	e.body_case = SHOAL__ENVELOPE__BODY_TROUBLE;
+	e.trouble = &trouble;
+	if (c != NULL)
+		swarm_send(c, &e);
+	follow_drop(s, text);
+}
+
+/* --- getting ready ------------------------------------------------------------------------------ */
+
+void
+follow_ready(struct follow *f)
+{
+	struct swarm_peer *c = coordinator(f->serve);
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
+	Shoal__Ready ready = SHOAL__READY__INIT;
+
+	set_state(f, FOLLOW_READY);
+	ready.epoch = f->epoch;
+	ready.fetched = f->fetched;
+	ready.kept = f->kept;
+	e.body_case = SHOAL__ENVELOPE__BODY_READY;
+	e.ready = &ready;
+	if (c != NULL)
+		swarm_send(c, &e);
+}
+
+/* The shard becomes the one that this device keeps open. */
+static int
+keep_shard(struct follow *f, struct shard *shard)
+{
+	struct serve *s = f->serve;
+	struct open_shard *o = calloc(1, sizeof *o);
+
+	if (o == NULL) {
+		shard_close(shard);
+		return -1;
+	}
+	*o = (struct open_shard){.refs = 2, .shard = shard};
+	memcpy(o->hash, f->header_hash, sizeof o->hash);
+	f->shard = o;
+	open_shard_unref(s->shard);
+	s->shard = o;
+	return 0;
+}
+
+void
+follow_opened(struct follow *f, enum shard_task task, struct shard *shard, const struct err *err)
+{
+	if (shard == NULL && task == SHARD_OPEN)
+		fetch_start(f);
+	else if (shard == NULL)
+		follow_trouble(f, err->msg);
+	else if (keep_shard(f, shard) != 0)
+		follow_trouble(f, "not enough memory to open a shard");
+	else
+		follow_ready(f);
+}
+
+static int
+check_prepare(const Shoal__Prepare *p, struct err *err)
+{
+	if (p->model_id.len != SHARD_HASH || p->header_hash.len != SHARD_HASH ||
+		p->header_bytes == 0 || p->header_bytes > MAX_HEADER)
+		return err_set(err, "a plan without a usable model id and header came");
+	if (p->peers < 2 || p->peers > SLICE_MAX_PEERS || p->rank == 0 || p->rank >= p->peers)
+		return err_set(err, "a plan with rank %u of %u came", p->rank, p->peers);
+	if (p->context == 0 || p->context > MAX_CONTEXT || p->slots == 0 || p->slots > MAX_SLOTS ||
+		p->max_rows == 0 || p->max_rows > MAX_ROWS || p->kv_type > KV_F16 ||
+		p->payload > FRAME_Q8)
+		return err_set(err,
+			"a plan with context %u, %u sessions, %u rows, KV type %u, payload %u came",
+			p->context, p->slots, p->max_rows, p->kv_type, p->payload);
+	return 0;
+}
+
+static struct follow *
+follow_new(struct serve *s, const Shoal__Prepare *p)
+{
+	struct follow *f = calloc(1, sizeof *f);
+	char hex[2 * SHARD_HASH + 1];
+
+	if (f == NULL)
+		return NULL;
+	f->serve = s;
+	f->epoch = p->epoch;
+	memcpy(f->model_id, p->model_id.data, SHARD_HASH);
+	memcpy(f->header_hash, p->header_hash.data, SHARD_HASH);
+	snprintf(f->model_name, sizeof f->model_name, "%s", p->model_name);
+	f->rank = p->rank;
+	f->peers = p->peers;
+	f->context = p->context;
+	f->slots = p->slots;
+	f->max_rows = p->max_rows;
+	f->kv = (enum kv_type)p->kv_type;
+	f->payload = (enum frame_format)p->payload;
+	f->header_bytes = p->header_bytes;
+	sodium_bin2hex(hex, sizeof hex, f->header_hash, SHARD_HASH);
+	snprintf(f->path, sizeof f->path, "%s/shards/%.16s.shard", s->state->dir, hex);
+	return f;
+}
+
+static int
+take_prepare(struct serve *s, const Shoal__Prepare *p, struct err *err)
+{
+	char dir[sizeof s->state->dir + 16];
+	struct err trouble;
+	struct follow *f;
+
+	if (check_prepare(p, err) != 0)
+		return -1;
+	follow_drop(s, "the coordinator has another plan");
+	f = follow_new(s, p);
+	if (f == NULL)
+		return err_set(err, "not enough memory for a plan");
+	s->follow = f;
+	log_info("plan %llu: rank %u of %u for '%s'", (unsigned long long)f->epoch, f->rank,
+		f->peers, f->model_name);
+	snprintf(dir, sizeof dir, "%s/shards", s->state->dir);
+	if (file_mkdirs(dir, 0700, &trouble) != 0) {
+		follow_trouble(f, trouble.msg);
+	} else if (s->shard != NULL &&
+		   memcmp(s->shard->hash, f->header_hash, sizeof f->header_hash) == 0) {
+		f->shard = s->shard; /* computed with a moment ago */
+		f->shard->refs++;
+		follow_ready(f);
+	} else if (shard_job_start(f, SHARD_OPEN) != 0) {
+		follow_trouble(f, "the thread pool takes no job");
+	}
+	return 0;
+}
+
+/* --- computing ---------------------------------------------------------------------------------- */
+
+static void
+on_broken(void *arg, const char *why)
+{
+	struct serve *s = arg;
+
+	if (s->follow != NULL)
+		follow_trouble(s->follow, why);
+}
+
+static int
+start_engine(struct follow *f, struct link *l, struct err *err)
+{
+	const struct shard_header *h = shard_header(f->shard->shard);
+	struct slice slices[SLICE_MAX_PEERS] = {0}; /* only our own matters here */
+	char names[SLICE_MAX_PEERS][PEER_NAME] = {""};
+	struct swarm_peer *c = coordinator(f->serve);
+	struct link_detached detached;
+	struct engine_config ec = {
+		.epoch = f->epoch,
+		.shape = &h->shape,
+		.slices = slices,
+		.rank = f->rank,
+		.peers = f->peers,
+		.context = f->context,
+		.slots = f->slots,
+		.max_rows = f->max_rows,
+		.kv = f->kv,
+		.payload = f->payload,
+		.links = &detached,
+		.names = names,
+		.on_broken = on_broken,
+		.arg = f->serve,
+	};
+
+	slices[f->rank] = h->slice;
+	snprintf(names[0], PEER_NAME, "%s", c != NULL ? c->known->name : "the coordinator");
+	snprintf(names[f->rank], PEER_NAME, "%s", f->serve->state->name);
+	ec.weights = weights_from_shard(f->shard->shard, err);
+	if (ec.weights == NULL)
+		return -1;
+	if (link_detach(l, &detached, err) != 0) {
+		ec.weights->free(ec.weights);
+		return -1;
+	}
+	f->tensor = NULL;
+	return serve_start_engine(f->serve, &ec, NULL, f->shard, err);
+}
+
+static void
+on_tensor_open(struct link *l, void *arg)
+{
+	struct follow *f = arg;
+	struct err err = {""};
+
+	if (start_engine(f, l, &err) != 0)
+		follow_trouble(f, err.msg);
+	else
+		set_state(f, FOLLOW_COMPUTING);
+}
+
+static int
+on_early_frame(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *err)
+{
+	(void)l, (void)arg, (void)msg;
+	return err_set(err, "%zu bytes came before the engine was there", len);
+}
+
+static void
+on_tensor_close(struct link *l, void *arg, const char *why)
+{
+	struct follow *f = arg;
+	char text[512];
+
+	(void)l;
+	f->tensor = NULL;
+	snprintf(text, sizeof text, "the tensor link could not be opened: %s", why);
+	follow_trouble(f, text);
+}
+
+static void
+take_begin(struct follow *f)
+{
+	static const struct link_events events = {on_tensor_open, on_early_frame, on_tensor_close};
+	const struct shard_header *h = shard_header(f->shard->shard);
+	uint32_t logits = f->slots < f->max_rows ? f->slots : f->max_rows;
+
+	set_state(f, FOLLOW_LINKING);
+	f->tensor = swarm_dial(f->serve->swarm, LINK_TENSOR,
+		star_max_message(f->max_rows, logits, h->shape.embd, h->slice.vocab), &events, f);
+	if (f->tensor == NULL)
+		follow_trouble(f, "the coordinator's address is not usable");
+}
+
+/* --- what the coordinator says ------------------------------------------------------------------ */
+
+int
+follow_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err)
+{
+	struct follow *f = s->follow;
+
+	switch (e->body_case) {
+	case SHOAL__ENVELOPE__BODY_PREPARE:
+		return take_prepare(s, e->prepare, err);
+	case SHOAL__ENVELOPE__BODY_BEGIN:
+		if (f != NULL && f->epoch == e->begin->epoch && f->state == FOLLOW_READY)
+			take_begin(f);
+		return 0;
+	case SHOAL__ENVELOPE__BODY_RELEASE:
+		if (f != NULL && f->epoch <= e->release->epoch)
+			follow_drop(s, e->release->why);
+		return 0;
+	case SHOAL__ENVELOPE__BODY_TROUBLE:
+		log_warning("%s: %s", p->known->name, e->trouble->what);
+		return 0;
+	default:
+		return err_set(err, "a coordinator does not send '%s'", control_name(e));
+	}
+}
+
+void
+follow_tick(struct serve *s)
+{
+	if (s->follow != NULL && s->follow->state == FOLLOW_FETCHING)
+		fetch_tick(s->follow);
+}

@@ -1,0 +1,272 @@
+/* What `shoal status` shows. */
+#include <config.h>
+
+#include "daemon/serve_int.h"
+#include "kernels/cpu.h"
+
+#include <stdio.h>
+
+/* --- in words ----------------------------------------------------------------------------------- */
+
+static void
+preparing_words(const struct plan *p, char *out, size_t size)
+{
+	size_t len = (size_t)snprintf(out, size, "preparing:");
+
+	for (uint32_t i = 1; i < p->n && len + 100 < size; i++) {
+		const struct plan_member *m = &p->members[i];
+
+		if (!m->ready)
+			len += (size_t)snprintf(out + len, size - len,
+				"%s %s has %.1f of %.1f MB of its slice",
+				out[len - 1] == ':' ? "" : ",", m->peer->known->name,
+				(double)m->done / 1e6, (double)m->total / 1e6);
+	}
+}
+
+static bool
+plan_words(const struct plan *p, char *out, size_t size)
+{
+	switch (p->state) {
+	case PLAN_HASHING:
+		snprintf(out, size, "reading the model for its slices (%u %%)",
+			p->hashing != NULL ? hash_job_percent(p->hashing) : 100);
+		return false;
+	case PLAN_PREPARING:
+		preparing_words(p, out, size);
+		return false;
+	case PLAN_LINKING:
+		snprintf(out, size, "linking the members");
+		return false;
+	case PLAN_SERVING:
+		break;
+	}
+	snprintf(out, size, "serving");
+	return true;
+}
+
+static void
+member_words(const struct serve *s, char *out, size_t size)
+{
+	const struct follow *f = s->follow;
+	struct swarm_peer *const *peers;
+	uint32_t n = swarm_peers(s->swarm, &peers);
+
+	if (n > 0 && peers[0]->control == NULL)
+		snprintf(out, size, "waiting for the coordinator, %s", peers[0]->known->name);
+	else if (f == NULL)
+		snprintf(out, size, "member: waiting for a plan");
+	else if (f->state == FOLLOW_COMPUTING)
+		snprintf(out, size, "member: computing a slice of %s", f->model_name);
+	else if (f->state == FOLLOW_FETCHING)
+		snprintf(out, size, "member: fetching a slice of %s (%.1f of %.1f MB)",
+			f->model_name, (double)(f->kept + f->fetched) / 1e6,
+			(double)f->total / 1e6);
+	else
+		snprintf(out, size, "member: getting ready for %s", f->model_name);
+}
+
+bool
+serve_words(struct serve *s, char *out, size_t size)
+{
+	char missing[256];
+
+	if (s->closing) {
+		snprintf(out, size, "shoald is being stopped");
+		return false;
+	}
+	if (swarm_is_member(s->swarm)) {
+		member_words(s, out, size);
+		return false;
+	}
+	if (s->plan != NULL)
+		return plan_words(s->plan, out, size);
+	if (s->file == NULL) {
+		snprintf(out, size, "no model is loaded: %s",
+			s->trouble[0] != '\0' ? s->trouble
+					      : "load one with 'shoal run MODEL.gguf', or "
+						"set 'model' in shoald.conf");
+		return false;
+	}
+	plan_missing(s, missing, sizeof missing);
+	if (missing[0] != '\0')
+		snprintf(out, size, "waiting for %s", missing);
+	else if (s->trouble[0] != '\0')
+		snprintf(out, size, "trying again soon: %s", s->trouble);
+	else
+		snprintf(out, size, "making a plan");
+	return false;
+}
+
+/* --- JSON --------------------------------------------------------------------------------------- */
+
+static json_t *
+range(uint32_t first, uint32_t n)
+{
+	return json_pack("[I,I]", (json_int_t)first, (json_int_t)n);
+}
+
+static void
+add_slice(json_t *o, const struct slice *sl)
+{
+	json_object_set_new(o, "heads", range(sl->kv_head0, sl->kv_heads));
+	json_object_set_new(o, "ffn", range(sl->ffn0, sl->ffn));
+	json_object_set_new(o, "vocab", range(sl->vocab0, sl->vocab));
+}
+
+static json_t *
+self_json(struct serve *s, uint32_t rank)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "name", json_string(s->state->name));
+	json_object_set_new(o, "rank", json_integer(rank));
+	json_object_set_new(o, "address", json_string(s->config->listen));
+	json_object_set_new(o, "connected", json_true());
+	json_object_set_new(o, "self", json_true());
+	json_object_set_new(o, "cpu", json_string(cpu_model()));
+	json_object_set_new(o, "kernels", json_string(s->kernels.name));
+	json_object_set_new(o, "threads", json_integer(serve_threads(s)));
+	json_object_set_new(o, "rtt_ms", json_real(0));
+	return o;
+}
+
+static json_t *
+peer_json(const struct swarm_peer *p, uint32_t rank)
+{
+	const char *address = p->control != NULL ? link_address(p->control) : p->known->address;
+	json_t *o = json_object();
+
+	json_object_set_new(o, "name", json_string(p->known->name));
+	json_object_set_new(o, "rank", json_integer(rank));
+	json_object_set_new(o, "address", json_string(address));
+	json_object_set_new(o, "connected", json_boolean(p->control != NULL));
+	json_object_set_new(o, "self", json_false());
+	json_object_set_new(o, "cpu", json_string(p->cpu));
+	json_object_set_new(o, "kernels", json_string(p->kernels));
+	json_object_set_new(o, "threads", json_integer(p->threads));
+	json_object_set_new(o, "rtt_ms", json_real(p->rtt_ms));
+	return o;
+}
+
+static void
+add_bytes(json_t *o, uint64_t weights, uint64_t fetched, uint64_t total)
+{
+	json_object_set_new(o, "weights_bytes", json_integer((json_int_t)weights));
+	json_object_set_new(o, "fetched", json_integer((json_int_t)fetched));
+	json_object_set_new(o, "total", json_integer((json_int_t)total));
+}
+
+static json_t *
+swarm_json(struct serve *s)
+{
+	json_t *list = json_array(), *o = self_json(s, 0);
+	const struct plan *p = s->plan;
+	struct swarm_peer *const *peers;
+	uint32_t n = swarm_peers(s->swarm, &peers);
+
+	if (p != NULL) {
+		add_slice(o, &p->slices[0]);
+		add_bytes(o, p->members[0].weights, 0, 0);
+	}
+	json_array_append_new(list, o);
+	for (uint32_t i = 0; i < n; i++) {
+		struct plan_member *m = plan_member(s, peers[i]);
+
+		o = peer_json(peers[i], m != NULL ? (uint32_t)(m - p->members) : i + 1);
+		if (m != NULL) {
+			add_slice(o, &p->slices[m - p->members]);
+			add_bytes(o, m->weights, m->ready ? m->fetched : m->done, m->total);
+		}
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *
+member_json(struct serve *s)
+{
+	const struct follow *f = s->follow;
+	json_t *list = json_array(), *o;
+	struct swarm_peer *const *peers;
+
+	if (swarm_peers(s->swarm, &peers) > 0)
+		json_array_append_new(list, peer_json(peers[0], 0));
+	o = self_json(s, f != NULL ? f->rank : 1);
+	if (f != NULL && f->shard != NULL) {
+		const struct shard_header *h = shard_header(f->shard->shard);
+
+		add_slice(o, &h->slice);
+		add_bytes(o, h->file_bytes, f->fetched, f->total);
+	}
+	json_array_append_new(list, o);
+	return list;
+}
+
+static json_t *
+model_json(const struct serve *s)
+{
+	const struct model_file *f = s->file;
+	uint32_t context = s->served.engine != NULL ? s->served.context : 0;
+	json_t *o;
+
+	if (f == NULL)
+		return json_null();
+	o = json_object();
+	json_object_set_new(o, "id", json_string(f->id));
+	json_object_set_new(o, "path", json_string(f->path));
+	json_object_set_new(o, "arch", json_string(arch_name(f->shape.arch)));
+	json_object_set_new(o, "params", json_integer((json_int_t)shape_params(&f->shape)));
+	json_object_set_new(o, "bytes", json_integer((json_int_t)f->bytes));
+	json_object_set_new(o, "context", json_integer(context != 0 ? context : f->shape.context));
+	json_object_set_new(o, "vocab", json_integer(f->shape.vocab));
+	return o;
+}
+
+static json_t *
+figures_json(const struct engine_stats *st)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "prompt_tokens", json_integer((json_int_t)st->prompt_tokens));
+	json_object_set_new(o, "new_tokens", json_integer((json_int_t)st->new_tokens));
+	json_object_set_new(o, "prompt_per_second",
+		json_real(st->prompt_seconds > 0 ? (double)st->prompt_tokens / st->prompt_seconds
+						 : 0));
+	json_object_set_new(o, "new_per_second",
+		json_real(st->new_seconds > 0 ? (double)st->new_tokens / st->new_seconds : 0));
+	json_object_set_new(o, "reduce_seconds", json_real(st->reduce_seconds));
+	json_object_set_new(o, "sent_bytes", json_integer((json_int_t)st->sent_bytes));
+	json_object_set_new(o, "received_bytes", json_integer((json_int_t)st->received_bytes));
+	return o;
+}
+
+json_t *
+serve_status(struct serve *s)
+{
+	bool member = swarm_is_member(s->swarm);
+	json_t *o = json_object(), *requests = json_object();
+	struct engine_stats st;
+	uint64_t epoch = member ? (s->follow != NULL ? s->follow->epoch : 0)
+				: (s->plan != NULL ? s->plan->epoch : 0);
+	char words[512];
+	bool serving = serve_words(s, words, sizeof words);
+
+	serve_figures(s, &st);
+	json_object_set_new(o, "name", json_string(s->state->name));
+	json_object_set_new(o, "software", json_string(PACKAGE_STRING));
+	json_object_set_new(o, "role", json_string(member ? "member" : "coordinator"));
+	json_object_set_new(o, "state", json_string(words));
+	json_object_set_new(o, "serving", json_boolean(serving));
+	json_object_set_new(o, "model", model_json(s));
+	json_object_set_new(o, "epoch", json_integer((json_int_t)epoch));
+	json_object_set_new(o, "payload", json_string(s->config->payload));
+	json_object_set_new(o, "kernels", json_string(s->kernels.name));
+	json_object_set_new(o, "threads", json_integer(serve_threads(s)));
+	json_object_set_new(o, "peers", member ? member_json(s) : swarm_json(s));
+	json_object_set_new(requests, "running", json_integer(st.running));
+	json_object_set_new(requests, "waiting", json_integer(st.waiting));
+	json_object_set_new(o, "requests", requests);
+	json_object_set_new(o, "figures", figures_json(&st));
+	return o;
+}

@@ -1,0 +1,178 @@
+#include "sched/batch.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAX_SESSIONS 16
+
+/* Who works: sessions as "ids/done", and what the next step holds: "session:from+n", "!" where the
+ * logits are wanted. */
+struct sim {
+	struct batch_session s[MAX_SESSIONS];
+	uint32_t n, turn;
+	char trace[1024];
+};
+
+static uint32_t
+sim_step(struct sim *sim, uint32_t room)
+{
+	struct batch_part parts[MAX_SESSIONS];
+	uint32_t n = batch_next(sim->s, sim->n, room, &sim->turn, parts), rows = 0;
+	size_t used = 0;
+
+	sim->trace[0] = '\0';
+	for (uint32_t i = 0; i < n; i++) {
+		struct batch_session *s = &sim->s[parts[i].session];
+
+		used += (size_t)snprintf(sim->trace + used, sizeof sim->trace - used,
+			"%s%u:%u+%u%s", i > 0 ? " " : "", parts[i].session, parts[i].from,
+			parts[i].n, parts[i].logits ? "!" : "");
+		ck_assert_uint_gt(parts[i].n, 0);
+		ck_assert_uint_eq(parts[i].from, s->n_done);
+		s->n_done += parts[i].n;
+		ck_assert_uint_le(s->n_done, s->n_ids);
+		ck_assert_uint_eq(parts[i].logits, s->n_done == s->n_ids);
+		for (uint32_t k = 0; k < i; k++)
+			ck_assert_uint_ne(parts[k].session, parts[i].session);
+		rows += parts[i].n;
+	}
+	ck_assert_uint_le(rows, room);
+	return rows;
+}
+
+START_TEST(nobody_has_work)
+{
+	struct sim sim = {{{5, 5}, {9, 9}}, .n = 2};
+
+	ck_assert_uint_eq(sim_step(&sim, 64), 0);
+	sim.n = 0;
+	ck_assert_uint_eq(sim_step(&sim, 64), 0);
+	ck_assert_uint_eq(sim_step(&sim, 0), 0);
+}
+END_TEST
+
+START_TEST(a_prompt_alone_goes_in_chunks)
+{
+	struct sim sim = {{{10, 0}}, .n = 1};
+
+	sim_step(&sim, 4);
+	ck_assert_str_eq(sim.trace, "0:0+4");
+	sim_step(&sim, 4);
+	ck_assert_str_eq(sim.trace, "0:4+4");
+	sim_step(&sim, 4);
+	ck_assert_str_eq(sim.trace, "0:8+2!");
+	ck_assert_uint_eq(sim_step(&sim, 4), 0);
+}
+END_TEST
+
+START_TEST(who_decodes_gets_a_row_and_prompts_the_rest)
+{
+	struct sim sim = {{{8, 7}, {100, 0}, {31, 30}}, .n = 3};
+
+	sim_step(&sim, 16);
+	ck_assert_str_eq(sim.trace, "0:7+1! 1:0+14 2:30+1!");
+}
+END_TEST
+
+START_TEST(prompts_take_turns_with_the_room)
+{
+	struct sim sim = {{{100, 0}, {100, 0}, {100, 0}}, .n = 3};
+
+	sim_step(&sim, 12);
+	ck_assert_str_eq(sim.trace, "0:0+10 1:0+1 2:0+1");
+	sim_step(&sim, 12);
+	ck_assert_str_eq(sim.trace, "1:1+10 2:1+1 0:10+1");
+	sim_step(&sim, 12);
+	ck_assert_str_eq(sim.trace, "2:2+10 0:11+1 1:11+1");
+}
+END_TEST
+
+START_TEST(a_short_prompt_leaves_room_to_the_next)
+{
+	struct sim sim = {{{3, 0}, {100, 0}}, .n = 2};
+
+	sim_step(&sim, 16);
+	ck_assert_str_eq(sim.trace, "0:0+3! 1:0+13");
+}
+END_TEST
+
+START_TEST(too_many_for_one_step_are_served_in_turn)
+{
+	struct sim sim = {{{2, 1}, {2, 1}, {2, 1}, {50, 0}, {2, 1}}, .n = 5};
+
+	sim_step(&sim, 2);
+	ck_assert_str_eq(sim.trace, "0:1+1! 1:1+1!");
+	sim.s[0].n_ids = sim.s[1].n_ids = 3;
+	sim_step(&sim, 2);
+	ck_assert_str_eq(sim.trace, "2:1+1! 3:0+1");
+	sim_step(&sim, 2);
+	ck_assert_str_eq(sim.trace, "4:1+1! 0:2+1!");
+}
+END_TEST
+
+START_TEST(a_turn_from_elsewhere_is_brought_into_range)
+{
+	struct sim sim = {{{2, 1}, {2, 1}}, .n = 2, .turn = 7};
+
+	sim_step(&sim, 1);
+	ck_assert_str_eq(sim.trace, "1:1+1!");
+	ck_assert_uint_lt(sim.turn, 2);
+}
+END_TEST
+
+/* Whoever has work is served within one circle, whatever comes and goes, and no room is left while
+ * there is work. */
+START_TEST(nobody_starves)
+{
+	uint32_t waited[MAX_SESSIONS] = {0};
+	struct sim sim = {.n = MAX_SESSIONS};
+	uint64_t rng = (uint64_t)_i + 1;
+
+	for (int step = 0; step < 2000; step++) {
+		uint32_t before[MAX_SESSIONS], room, work = 0, rows;
+
+		for (uint32_t i = 0; i < sim.n; i++) {
+			rng = rng * 6364136223846793005u + 1442695040888963407u;
+			if (sim.s[i].n_ids == sim.s[i].n_done && rng >> 62 != 0)
+				sim.s[i].n_ids += (rng >> 40) % 8 == 0 ? 200 : 1;
+			before[i] = sim.s[i].n_done;
+			work += sim.s[i].n_ids - sim.s[i].n_done;
+		}
+		room = 1 + (uint32_t)_i;
+		rows = sim_step(&sim, room);
+		ck_assert_uint_eq(rows, work < room ? work : room);
+		for (uint32_t i = 0; i < sim.n; i++) {
+			if (sim.s[i].n_done > before[i] || sim.s[i].n_ids == before[i])
+				waited[i] = 0;
+			else
+				waited[i]++;
+			ck_assert_uint_le(waited[i], MAX_SESSIONS);
+		}
+	}
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("batch");
+	TCase *tc = tcase_create("batch");
+	SRunner *r;
+	int failed;
+
+	tcase_add_test(tc, nobody_has_work);
+	tcase_add_test(tc, a_prompt_alone_goes_in_chunks);
+	tcase_add_test(tc, who_decodes_gets_a_row_and_prompts_the_rest);
+	tcase_add_test(tc, prompts_take_turns_with_the_room);
+	tcase_add_test(tc, a_short_prompt_leaves_room_to_the_next);
+	tcase_add_test(tc, too_many_for_one_step_are_served_in_turn);
+	tcase_add_test(tc, a_turn_from_elsewhere_is_brought_into_range);
+	tcase_add_loop_test(tc, nobody_starves, 0, 40);
+	suite_add_tcase(s, tc);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
