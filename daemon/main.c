@@ -192,7 +192,8 @@ main(int argc, char **argv)
 	load_model();
 
 	uv_timer_init(&d.loop, &d.timer);
-	uv_timer_start(&d.timer, on_say, 0, SAY_EVERY_MS);
+	if (getenv("NOTIFY_SOCKET") != NULL)
+		uv_timer_start(&d.timer, on_say, 0, SAY_EVERY_MS);
 	log_info("%s is %s: peers on port %u, HTTP on port %u", PACKAGE_STRING, d.state.name,
 		swarm_port(serve_swarm(d.serve)), http_port(d.http));
 	say("READY=1");

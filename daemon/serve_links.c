@@ -2,6 +2,7 @@
  * wait here until all are open and go to the engine. */
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
+#include "daemon/star.h"
 
 #include <stdio.h>
 #include <stdlib.h>

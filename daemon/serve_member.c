@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
+#include "daemon/star.h"
 
 #include <sodium.h>
 #include <stdio.h>

@@ -13,7 +13,8 @@ struct arena {
 	_Alignas(max_align_t) uint8_t data[];
 };
 
-static void *arena_alloc(void *arg, size_t size)
+static void *
+arena_alloc(void *arg, size_t size)
 {
 	struct arena *a = arg;
 	size_t need = (size + 15) & ~(size_t)15;
@@ -25,12 +26,14 @@ static void *arena_alloc(void *arg, size_t size)
 	return p;
 }
 
-static void arena_free(void *arg, void *p)
+static void
+arena_free(void *arg, void *p)
 {
 	(void)arg, (void)p;
 }
 
-static bool is_utf8(const char *s)
+static bool
+is_utf8(const char *s)
 {
 	const uint8_t *p = (const uint8_t *)s;
 
@@ -59,7 +62,8 @@ static bool is_utf8(const char *s)
 }
 
 /* Looks at every string and byte field of a message and of those in it. */
-static int check_fields(const ProtobufCMessage *m, unsigned depth, struct err *err)
+static int
+check_fields(const ProtobufCMessage *m, unsigned depth, struct err *err)
 {
 	const ProtobufCMessageDescriptor *d = m->descriptor;
 
@@ -93,7 +97,8 @@ static int check_fields(const ProtobufCMessage *m, unsigned depth, struct err *e
 	return 0;
 }
 
-int control_pack(Shoal__Envelope *e, struct buf *out, struct err *err)
+int
+control_pack(Shoal__Envelope *e, struct buf *out, struct err *err)
 {
 	size_t size;
 
@@ -109,7 +114,8 @@ int control_pack(Shoal__Envelope *e, struct buf *out, struct err *err)
 	return 0;
 }
 
-Shoal__Envelope *control_unpack(const void *msg, size_t len, struct err *err)
+Shoal__Envelope *
+control_unpack(const void *msg, size_t len, struct err *err)
 {
 	ProtobufCAllocator allocator = {arena_alloc, arena_free, NULL};
 	Shoal__Envelope *e;
@@ -147,13 +153,15 @@ Shoal__Envelope *control_unpack(const void *msg, size_t len, struct err *err)
 	return NULL;
 }
 
-void control_free(Shoal__Envelope *e)
+void
+control_free(Shoal__Envelope *e)
 {
 	if (e != NULL)
 		free((uint8_t *)e - offsetof(struct arena, data));
 }
 
-const char *control_name(const Shoal__Envelope *e)
+const char *
+control_name(const Shoal__Envelope *e)
 {
 	for (unsigned i = 0; i < e->base.descriptor->n_fields; i++)
 		if (e->base.descriptor->fields[i].id == (uint32_t)e->body_case)

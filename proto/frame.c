@@ -6,7 +6,8 @@
 #define Q8_BLOCK 32
 #define Q8_BYTES (4 + Q8_BLOCK)
 
-void frame_write(const struct frame *f, uint8_t out[FRAME_HEADER])
+void
+frame_write(const struct frame *f, uint8_t out[FRAME_HEADER])
 {
 	memset(out, 0, FRAME_HEADER);
 	put_le64(out, f->epoch);
@@ -20,7 +21,8 @@ void frame_write(const struct frame *f, uint8_t out[FRAME_HEADER])
 	put_le32(out + 24, f->extra);
 }
 
-size_t frame_payload(enum frame_format f, uint32_t rows, uint32_t width)
+size_t
+frame_payload(enum frame_format f, uint32_t rows, uint32_t width)
 {
 	size_t blocks = ((size_t)width + Q8_BLOCK - 1) / Q8_BLOCK;
 
@@ -35,7 +37,8 @@ size_t frame_payload(enum frame_format f, uint32_t rows, uint32_t width)
 	return 0;
 }
 
-int frame_read(const void *msg, size_t len, uint32_t max_rows, uint32_t max_width, struct frame *f,
+int
+frame_read(const void *msg, size_t len, uint32_t max_rows, uint32_t max_width, struct frame *f,
 	const uint8_t **payload, struct err *err)
 {
 	struct rd r = rd_init(msg, len);
@@ -69,7 +72,8 @@ int frame_read(const void *msg, size_t len, uint32_t max_rows, uint32_t max_widt
 
 /* --- float16, by bits, so that every machine packs the same --- */
 
-static uint16_t half_pack(float x)
+static uint16_t
+half_pack(float x)
 {
 	uint32_t u, sign, exp, man, half, rest;
 
@@ -96,7 +100,8 @@ static uint16_t half_pack(float x)
 	return (uint16_t)(sign | (half >= 0x7c00 || exp > 142 ? 0x7c00 : half));
 }
 
-static float half_unpack(uint16_t h)
+static float
+half_unpack(uint16_t h)
 {
 	uint32_t sign = (uint32_t)(h & 0x8000) << 16, exp = h >> 10 & 31, man = h & 0x3ff, u;
 	float x;
@@ -116,7 +121,8 @@ static float half_unpack(uint16_t h)
 
 /* --- rows --- */
 
-static void put_float(uint8_t *out, float x)
+static void
+put_float(uint8_t *out, float x)
 {
 	uint32_t u;
 
@@ -124,7 +130,8 @@ static void put_float(uint8_t *out, float x)
 	put_le32(out, u);
 }
 
-static float get_float(const uint8_t *in)
+static float
+get_float(const uint8_t *in)
 {
 	uint32_t u = get_le32(in);
 	float x;
@@ -133,7 +140,8 @@ static float get_float(const uint8_t *in)
 	return x;
 }
 
-static void pack_q8_block(const float *x, uint32_t n, uint8_t *out)
+static void
+pack_q8_block(const float *x, uint32_t n, uint8_t *out)
 {
 	float max = 0, d, inverse;
 
@@ -150,7 +158,8 @@ static void pack_q8_block(const float *x, uint32_t n, uint8_t *out)
 	}
 }
 
-void frame_pack(enum frame_format f, const float *x, uint32_t rows, uint32_t width, uint8_t *out)
+void
+frame_pack(enum frame_format f, const float *x, uint32_t rows, uint32_t width, uint8_t *out)
 {
 	size_t n = (size_t)rows * width;
 
@@ -177,12 +186,14 @@ void frame_pack(enum frame_format f, const float *x, uint32_t rows, uint32_t wid
 	}
 }
 
-static inline void put_value(float *x, float v, int add)
+static inline void
+put_value(float *x, float v, int add)
 {
 	*x = add ? *x + v : v;
 }
 
-void frame_unpack(
+void
+frame_unpack(
 	enum frame_format f, const uint8_t *in, uint32_t rows, uint32_t width, float *x, int add)
 {
 	size_t n = (size_t)rows * width;

@@ -4,7 +4,8 @@
 
 static const char magic[4] = {'S', 'H', 'O', 'L'};
 
-void hello_write(const struct hello *h, uint8_t out[HELLO_BYTES])
+void
+hello_write(const struct hello *h, uint8_t out[HELLO_BYTES])
 {
 	memset(out, 0, HELLO_BYTES);
 	memcpy(out, magic, sizeof magic);
@@ -13,7 +14,8 @@ void hello_write(const struct hello *h, uint8_t out[HELLO_BYTES])
 	memcpy(out + 8, h->who, sizeof h->who);
 }
 
-int hello_read(const uint8_t in[HELLO_BYTES], struct hello *h, struct err *err)
+int
+hello_read(const uint8_t in[HELLO_BYTES], struct hello *h, struct err *err)
 {
 	if (memcmp(in, magic, sizeof magic) != 0)
 		return err_set(err, "what came is not Shoal's protocol");

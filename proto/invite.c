@@ -16,7 +16,8 @@ enum { KIND_IPV4 = 1, KIND_IPV6 = 2, KIND_NAME = 3 };
 
 static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-static void check_of(const uint8_t *data, size_t len, uint8_t check[CHECK])
+static void
+check_of(const uint8_t *data, size_t len, uint8_t check[CHECK])
 {
 	uint8_t hash[16];
 
@@ -24,7 +25,8 @@ static void check_of(const uint8_t *data, size_t len, uint8_t check[CHECK])
 	memcpy(check, hash, CHECK);
 }
 
-static int put_address(const struct invite *i, struct buf *b, struct err *err)
+static int
+put_address(const struct invite *i, struct buf *b, struct err *err)
 {
 	uint8_t address[16];
 	size_t len = strlen(i->host);
@@ -48,7 +50,8 @@ static int put_address(const struct invite *i, struct buf *b, struct err *err)
 }
 
 /* Base32, five bits a letter, in groups of five. */
-static void put_text(const uint8_t *data, size_t len, char *out)
+static void
+put_text(const uint8_t *data, size_t len, char *out)
 {
 	uint32_t acc = 0;
 	unsigned bits = 0, letters = 0;
@@ -72,7 +75,8 @@ static void put_text(const uint8_t *data, size_t len, char *out)
 	*out = '\0';
 }
 
-int invite_format(const struct invite *i, char out[INVITE_TEXT], struct err *err)
+int
+invite_format(const struct invite *i, char out[INVITE_TEXT], struct err *err)
 {
 	uint8_t check[CHECK];
 	struct buf b;
@@ -94,7 +98,8 @@ int invite_format(const struct invite *i, char out[INVITE_TEXT], struct err *err
 }
 
 /* A letter's value; look-alikes count as what they look like. -1: no letter of a code. */
-static int letter_value(char c)
+static int
+letter_value(char c)
 {
 	const char *at;
 
@@ -107,7 +112,8 @@ static int letter_value(char c)
 	return at != NULL ? (int)(at - alphabet) : -1;
 }
 
-static int get_bytes(const char *text, uint8_t out[MAX_BYTES], size_t *len, struct err *err)
+static int
+get_bytes(const char *text, uint8_t out[MAX_BYTES], size_t *len, struct err *err)
 {
 	uint32_t acc = 0;
 	unsigned bits = 0;
@@ -134,7 +140,8 @@ static int get_bytes(const char *text, uint8_t out[MAX_BYTES], size_t *len, stru
 	return 0;
 }
 
-static int get_address(struct rd *r, struct invite *i)
+static int
+get_address(struct rd *r, struct invite *i)
 {
 	char text[INET6_ADDRSTRLEN];
 	const void *address;
@@ -161,7 +168,8 @@ static int get_address(struct rd *r, struct invite *i)
 	return r->failed || i->port == 0 ? -1 : 0;
 }
 
-int invite_parse(const char *text, struct invite *i, struct err *err)
+int
+invite_parse(const char *text, struct invite *i, struct err *err)
 {
 	uint8_t data[MAX_BYTES], check[CHECK];
 	const uint8_t *key, *secret;
@@ -196,7 +204,8 @@ out:
 	return rc;
 }
 
-void invite_id(const uint8_t secret[INVITE_SECRET], uint8_t id[8])
+void
+invite_id(const uint8_t secret[INVITE_SECRET], uint8_t id[8])
 {
 	uint8_t hash[32];
 
@@ -206,7 +215,8 @@ void invite_id(const uint8_t secret[INVITE_SECRET], uint8_t id[8])
 	sodium_memzero(hash, sizeof hash);
 }
 
-void invite_psk(const uint8_t secret[INVITE_SECRET], uint8_t psk[32])
+void
+invite_psk(const uint8_t secret[INVITE_SECRET], uint8_t psk[32])
 {
 	crypto_generichash(psk, 32, secret, INVITE_SECRET, (const uint8_t *)"shoal invite psk", 16);
 }

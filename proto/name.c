@@ -13,7 +13,8 @@ static const char *const fish[32] = {"barb", "bass", "bream", "carp", "char", "c
 	"perch", "pike", "pilchard", "plaice", "ray", "roach", "rudd", "salmon", "shad", "smelt",
 	"sole", "sprat", "tench", "trout"};
 
-void peer_name(const uint8_t pub[32], char out[PEER_NAME])
+void
+peer_name(const uint8_t pub[32], char out[PEER_NAME])
 {
 	uint8_t hash[32];
 

@@ -27,20 +27,23 @@ static const struct pattern {
 
 /* --- CipherState (section 5.1) --- */
 
-static void cipher_nonce(uint64_t n, uint8_t nonce[12])
+static void
+cipher_nonce(uint64_t n, uint8_t nonce[12])
 {
 	memset(nonce, 0, 4);
 	put_le64(nonce + 4, n);
 }
 
-static void cipher_init(struct noise_cipher *c, const uint8_t key[NOISE_KEY])
+static void
+cipher_init(struct noise_cipher *c, const uint8_t key[NOISE_KEY])
 {
 	memcpy(c->key, key, NOISE_KEY);
 	c->nonce = 0;
 	c->has_key = true;
 }
 
-int cipher_seal(struct noise_cipher *c, const void *ad, size_t ad_len, const void *in, size_t len,
+int
+cipher_seal(struct noise_cipher *c, const void *ad, size_t ad_len, const void *in, size_t len,
 	uint8_t *out)
 {
 	uint8_t nonce[12];
@@ -52,7 +55,8 @@ int cipher_seal(struct noise_cipher *c, const void *ad, size_t ad_len, const voi
 		out, NULL, in, len, ad, ad_len, NULL, nonce, c->key);
 }
 
-int cipher_open(struct noise_cipher *c, const void *ad, size_t ad_len, const void *in, size_t len,
+int
+cipher_open(struct noise_cipher *c, const void *ad, size_t ad_len, const void *in, size_t len,
 	uint8_t *out)
 {
 	uint8_t nonce[12];
@@ -67,7 +71,8 @@ int cipher_open(struct noise_cipher *c, const void *ad, size_t ad_len, const voi
 	return 0;
 }
 
-void cipher_rekey(struct noise_cipher *c)
+void
+cipher_rekey(struct noise_cipher *c)
 {
 	uint8_t zeros[NOISE_KEY] = {0}, out[NOISE_KEY + NOISE_TAG], nonce[12];
 
@@ -81,8 +86,8 @@ void cipher_rekey(struct noise_cipher *c)
 /* --- SymmetricState (section 5.2) --- */
 
 /* HKDF with up to three outputs (section 4.3). */
-static void hkdf(const uint8_t ck[32], const void *ikm, size_t len, uint8_t *out1, uint8_t *out2,
-	uint8_t *out3)
+static void
+hkdf(const uint8_t ck[32], const void *ikm, size_t len, uint8_t *out1, uint8_t *out2, uint8_t *out3)
 {
 	crypto_auth_hmacsha256_state st;
 	uint8_t temp[32], in[33];
@@ -105,7 +110,8 @@ static void hkdf(const uint8_t ck[32], const void *ikm, size_t len, uint8_t *out
 	sodium_memzero(&st, sizeof st);
 }
 
-static void mix_hash(struct noise *n, const void *data, size_t len)
+static void
+mix_hash(struct noise *n, const void *data, size_t len)
 {
 	crypto_hash_sha256_state st;
 
@@ -115,7 +121,8 @@ static void mix_hash(struct noise *n, const void *data, size_t len)
 	crypto_hash_sha256_final(&st, n->h);
 }
 
-static void mix_key(struct noise *n, const void *ikm, size_t len)
+static void
+mix_key(struct noise *n, const void *ikm, size_t len)
 {
 	uint8_t ck[32], key[32];
 
@@ -126,7 +133,8 @@ static void mix_key(struct noise *n, const void *ikm, size_t len)
 	sodium_memzero(key, sizeof key);
 }
 
-static void mix_key_and_hash(struct noise *n, const void *ikm, size_t len)
+static void
+mix_key_and_hash(struct noise *n, const void *ikm, size_t len)
 {
 	uint8_t ck[32], hash[32], key[32];
 
@@ -140,7 +148,8 @@ static void mix_key_and_hash(struct noise *n, const void *ikm, size_t len)
 }
 
 /* Appends in, sealed once there is a key, to *out. */
-static int encrypt_and_hash(struct noise *n, const void *in, size_t len, uint8_t **out)
+static int
+encrypt_and_hash(struct noise *n, const void *in, size_t len, uint8_t **out)
 {
 	size_t out_len = len + (n->cipher.has_key ? NOISE_TAG : 0);
 
@@ -156,7 +165,8 @@ static int encrypt_and_hash(struct noise *n, const void *in, size_t len, uint8_t
 }
 
 /* Takes the sealed form of len bytes off the front of the message. */
-static int decrypt_and_hash(struct noise *n, struct rd *r, size_t len, uint8_t *out)
+static int
+decrypt_and_hash(struct noise *n, struct rd *r, size_t len, uint8_t *out)
 {
 	size_t in_len = len + (n->cipher.has_key ? NOISE_TAG : 0);
 	const uint8_t *in = rd_bytes(r, in_len);
@@ -175,12 +185,14 @@ static int decrypt_and_hash(struct noise *n, struct rd *r, size_t len, uint8_t *
 
 /* --- HandshakeState (section 5.3) --- */
 
-void noise_public(uint8_t pub[NOISE_KEY], const uint8_t secret[NOISE_KEY])
+void
+noise_public(uint8_t pub[NOISE_KEY], const uint8_t secret[NOISE_KEY])
 {
 	crypto_scalarmult_base(pub, secret);
 }
 
-void noise_init(struct noise *n, enum noise_pattern p, bool initiator, const void *prologue,
+void
+noise_init(struct noise *n, enum noise_pattern p, bool initiator, const void *prologue,
 	size_t prologue_len, const uint8_t secret[NOISE_KEY], const uint8_t *rs, const uint8_t *psk)
 {
 	const char *name = patterns[p].name;
@@ -207,34 +219,40 @@ void noise_init(struct noise *n, enum noise_pattern p, bool initiator, const voi
 	}
 }
 
-void noise_set_psk(struct noise *n, const uint8_t psk[NOISE_KEY])
+void
+noise_set_psk(struct noise *n, const uint8_t psk[NOISE_KEY])
 {
 	memcpy(n->psk, psk, NOISE_KEY);
 }
 
-void noise_set_ephemeral(struct noise *n, const uint8_t secret[NOISE_KEY])
+void
+noise_set_ephemeral(struct noise *n, const uint8_t secret[NOISE_KEY])
 {
 	memcpy(n->e_secret, secret, NOISE_KEY);
 	noise_public(n->e_public, secret);
 	n->have_e = true;
 }
 
-bool noise_done(const struct noise *n)
+bool
+noise_done(const struct noise *n)
 {
 	return n->next == patterns[n->pattern].n_messages;
 }
 
-bool noise_my_turn(const struct noise *n)
+bool
+noise_my_turn(const struct noise *n)
 {
 	return !noise_done(n) && (n->next % 2 == 0) == n->initiator;
 }
 
-const uint8_t *noise_remote(const struct noise *n)
+const uint8_t *
+noise_remote(const struct noise *n)
 {
 	return n->have_rs ? n->rs : NULL;
 }
 
-size_t noise_overhead(const struct noise *n)
+size_t
+noise_overhead(const struct noise *n)
 {
 	const enum token *t;
 	bool key = n->cipher.has_key;
@@ -254,7 +272,8 @@ size_t noise_overhead(const struct noise *n)
 }
 
 /* The tokens that both sides handle alike: es and se name the initiator's key first. */
-static int mix_dh(struct noise *n, enum token t)
+static int
+mix_dh(struct noise *n, enum token t)
 {
 	bool own_s = t == T_SS || (t == T_SE && n->initiator) || (t == T_ES && !n->initiator);
 	bool their_s = t == T_SS || (t == T_ES && n->initiator) || (t == T_SE && !n->initiator);
@@ -273,14 +292,16 @@ static int mix_dh(struct noise *n, enum token t)
 	return rc;
 }
 
-static void mix_ephemeral(struct noise *n, const uint8_t key[NOISE_KEY])
+static void
+mix_ephemeral(struct noise *n, const uint8_t key[NOISE_KEY])
 {
 	mix_hash(n, key, NOISE_KEY);
 	if (patterns[n->pattern].psk)
 		mix_key(n, key, NOISE_KEY);
 }
 
-static int write_token(struct noise *n, enum token t, uint8_t **out)
+static int
+write_token(struct noise *n, enum token t, uint8_t **out)
 {
 	if (t == T_E) {
 		uint8_t secret[NOISE_KEY];
@@ -300,7 +321,8 @@ static int write_token(struct noise *n, enum token t, uint8_t **out)
 	return mix_dh(n, t);
 }
 
-static int read_token(struct noise *n, enum token t, struct rd *r)
+static int
+read_token(struct noise *n, enum token t, struct rd *r)
 {
 	const uint8_t *key;
 
@@ -320,7 +342,8 @@ static int read_token(struct noise *n, enum token t, struct rd *r)
 	return mix_dh(n, t);
 }
 
-int noise_write(struct noise *n, const void *payload, size_t len, uint8_t *out, size_t size,
+int
+noise_write(struct noise *n, const void *payload, size_t len, uint8_t *out, size_t size,
 	size_t *out_len, struct err *err)
 {
 	const enum token *t;
@@ -343,7 +366,8 @@ fail:
 	return err_set(err, "handshake: the other side's key is not usable");
 }
 
-int noise_read(struct noise *n, const void *msg, size_t len, uint8_t *payload, size_t size,
+int
+noise_read(struct noise *n, const void *msg, size_t len, uint8_t *payload, size_t size,
 	size_t *payload_len, struct err *err)
 {
 	struct rd r = rd_init(msg, len);
@@ -370,8 +394,8 @@ fail:
 	return err_set(err, "handshake: the other side has not the key or code that is expected");
 }
 
-void noise_split(
-	struct noise *n, struct noise_cipher *send, struct noise_cipher *recv, uint8_t hash[32])
+void
+noise_split(struct noise *n, struct noise_cipher *send, struct noise_cipher *recv, uint8_t hash[32])
 {
 	uint8_t k1[32], k2[32];
 

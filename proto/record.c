@@ -8,14 +8,16 @@
 /* A key changes at the latest after this many bytes under it. */
 #define REKEY_BYTES (UINT64_C(1) << 32)
 
-void record_init(struct record_stream *r, const struct noise_cipher *send,
+void
+record_init(struct record_stream *r, const struct noise_cipher *send,
 	const struct noise_cipher *recv, size_t max_message)
 {
 	*r = (struct record_stream){.send = *send, .recv = *recv, .max_message = max_message};
 	buf_init(&r->partial, max_message);
 }
 
-void record_deinit(struct record_stream *r)
+void
+record_deinit(struct record_stream *r)
 {
 	if (r->partial.data != NULL)
 		sodium_memzero(r->partial.data, r->partial.cap);
@@ -25,8 +27,8 @@ void record_deinit(struct record_stream *r)
 }
 
 /* The next n bytes of a message of two pieces. */
-static void take_pieces(
-	const uint8_t **head, size_t *head_len, const uint8_t **body, uint8_t *out, size_t n)
+static void
+take_pieces(const uint8_t **head, size_t *head_len, const uint8_t **body, uint8_t *out, size_t n)
 {
 	size_t from_head = n < *head_len ? n : *head_len;
 
@@ -41,7 +43,8 @@ static void take_pieces(
 	}
 }
 
-static int seal_one(struct record_stream *r, uint8_t *record, size_t len, bool more)
+static int
+seal_one(struct record_stream *r, uint8_t *record, size_t len, bool more)
 {
 	bool rekey = r->rekey_wanted || r->sent_since_rekey >= REKEY_BYTES;
 	uint32_t word =
@@ -60,7 +63,8 @@ static int seal_one(struct record_stream *r, uint8_t *record, size_t len, bool m
 	return 0;
 }
 
-int record_seal(struct record_stream *r, const void *head, size_t head_len, const void *body,
+int
+record_seal(struct record_stream *r, const void *head, size_t head_len, const void *body,
 	size_t body_len, struct buf *out, struct err *err)
 {
 	const uint8_t *h = head, *b = body;
@@ -84,15 +88,15 @@ int record_seal(struct record_stream *r, const void *head, size_t head_len, cons
 }
 
 /* Opens one record into the message that is coming in. */
-static int open_one(struct record_stream *r, uint32_t word, const uint8_t *data, struct err *err)
+static int
+open_one(struct record_stream *r, uint32_t word, const uint8_t *data, struct err *err)
 {
 	size_t len = word & 0xffff;
 
 	if (r->partial.len + (len - NOISE_TAG) > r->max_message)
 		return err_set(err, "a message is longer than the %zu bytes that this link allows",
 			r->max_message);
-	if (buf_reserve(&r->partial, len - NOISE_TAG + 1) != 0 &&
-		buf_reserve(&r->partial, len - NOISE_TAG) != 0)
+	if (buf_reserve(&r->partial, len - NOISE_TAG) != 0)
 		return err_set(err, "out of memory for a message");
 	if (cipher_open(&r->recv, data, 4, data + 4, len, r->partial.data + r->partial.len) != 0)
 		return err_set(err, "a record was changed, left out or repeated on its way");
@@ -102,7 +106,8 @@ static int open_one(struct record_stream *r, uint32_t word, const uint8_t *data,
 	return 0;
 }
 
-int record_open(struct record_stream *r, const uint8_t *data, size_t data_len, size_t *used,
+int
+record_open(struct record_stream *r, const uint8_t *data, size_t data_len, size_t *used,
 	const uint8_t **msg, size_t *len, struct err *err)
 {
 	static const uint8_t nothing[1];

@@ -66,13 +66,14 @@ more(int fd, struct buf *b)
 	if (n <= 0)
 		return false;
 	b->len += (size_t)n;
-	b->data[b->len] = '\0';
 	return true;
 }
 
 static const char *
-find(const struct buf *b, size_t from, const char *what)
+find(struct buf *b, size_t from, const char *what)
 {
+	if (buf_reserve(b, 1) == 0)
+		b->data[b->len] = '\0';
 	return b->len > from ? strstr((const char *)b->data + from, what) : NULL;
 }
 
@@ -147,8 +148,6 @@ client_read(int fd, struct buf *rest, struct answer *a)
 		sscanf(a->head, "HTTP/1.%*c %d", &a->status);
 		take_body(fd, rest, &pos, &body, a);
 		buf_consume(rest, pos);
-		if (rest->data != NULL && rest->len < rest->cap)
-			rest->data[rest->len] = '\0';
 	}
 	a->len = body.len;
 	buf_u8(&body, 0);

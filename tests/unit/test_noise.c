@@ -1,0 +1,241 @@
+/* The published Noise vectors: two written here, all others from ../shared/reference where that is at hand. */
+#include "proto/noise.h"
+
+#include <check.h>
+#include <jansson.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_TEXT 1024
+
+struct message {
+	const char *payload, *ciphertext;
+};
+
+struct vector {
+	enum noise_pattern pattern;
+	const char *prologue, *psk;
+	const char *init_static, *init_ephemeral, *init_remote;
+	const char *resp_static, *resp_ephemeral, *resp_remote;
+	const char *hash;
+	struct message messages[8];
+	size_t n;
+};
+
+static size_t
+hex(const char *text, uint8_t *out)
+{
+	size_t len = 0;
+
+	if (text == NULL)
+		return 0;
+	ck_assert_int_eq(sodium_hex2bin(out, MAX_TEXT, text, strlen(text), NULL, &len, NULL), 0);
+	return len;
+}
+
+static void
+begin(struct noise *n, const struct vector *v, bool initiator)
+{
+	uint8_t prologue[MAX_TEXT], secret[MAX_TEXT], ephemeral[MAX_TEXT], remote[MAX_TEXT],
+		psk[MAX_TEXT];
+	size_t len = hex(v->prologue, prologue);
+	const char *rs = initiator ? v->init_remote : v->resp_remote;
+
+	hex(initiator ? v->init_static : v->resp_static, secret);
+	hex(initiator ? v->init_ephemeral : v->resp_ephemeral, ephemeral);
+	hex(rs, remote);
+	hex(v->psk, psk);
+	noise_init(n, v->pattern, initiator, prologue, len, secret, rs != NULL ? remote : NULL,
+		v->psk != NULL ? psk : NULL);
+	noise_set_ephemeral(n, ephemeral);
+}
+
+static void
+play(const struct vector *v)
+{
+	struct noise a, b, *from, *to;
+	struct noise_cipher send[2], recv[2];
+	uint8_t payload[MAX_TEXT], want[MAX_TEXT], got[MAX_TEXT], back[MAX_TEXT], hash[32];
+	size_t i, len, want_len, got_len, back_len;
+	struct err err;
+
+	begin(&a, v, true);
+	begin(&b, v, false);
+	for (i = 0; i < v->n && !noise_done(&a); i++) {
+		from = i % 2 == 0 ? &a : &b;
+		to = i % 2 == 0 ? &b : &a;
+		len = hex(v->messages[i].payload, payload);
+		want_len = hex(v->messages[i].ciphertext, want);
+		ck_assert_uint_eq(noise_overhead(from), want_len - len);
+		ck_assert_msg(noise_write(from, payload, len, got, sizeof got, &got_len, &err) == 0,
+			"%s", err.msg);
+		ck_assert_uint_eq(got_len, want_len);
+		ck_assert_mem_eq(got, want, want_len);
+		ck_assert_msg(noise_read(to, got, got_len, back, sizeof back, &back_len, &err) == 0,
+			"%s", err.msg);
+		ck_assert_uint_eq(back_len, len);
+		ck_assert(len == 0 || memcmp(back, payload, len) == 0);
+	}
+	ck_assert(noise_done(&a) && noise_done(&b));
+	noise_split(&a, &send[0], &recv[0], hash);
+	hex(v->hash, want);
+	ck_assert_mem_eq(hash, want, 32);
+	noise_split(&b, &send[1], &recv[1], hash);
+	ck_assert_mem_eq(hash, want, 32);
+	ck_assert_uint_lt(i, v->n);
+	for (; i < v->n; i++) {
+		len = hex(v->messages[i].payload, payload);
+		want_len = hex(v->messages[i].ciphertext, want);
+		ck_assert_int_eq(cipher_seal(&send[i % 2], NULL, 0, payload, len, got), 0);
+		ck_assert_uint_eq(want_len, len + NOISE_TAG);
+		ck_assert_mem_eq(got, want, want_len);
+		ck_assert_int_eq(cipher_open(&recv[1 - i % 2], NULL, 0, got, want_len, back), 0);
+		ck_assert(len == 0 || memcmp(back, payload, len) == 0);
+	}
+}
+
+/* From the cacophony set, as published with mcginty/snow. */
+static const struct vector written[] = {
+#include "tests/unit/noise_vectors.inc"
+};
+
+START_TEST(written_vectors)
+{
+	for (size_t i = 0; i < sizeof written / sizeof *written; i++)
+		play(&written[i]);
+}
+END_TEST
+
+static const char *
+text_of(json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+
+START_TEST(shared_vectors)
+{
+	const char *src = getenv("SHOAL_SRCDIR");
+	char path[4096];
+	json_t *all, *list, *o, *m;
+	size_t i, k;
+	unsigned played = 0;
+
+	snprintf(path, sizeof path, "%s/../shared/reference/noise-vectors.json",
+		src != NULL ? src : ".");
+	if (access(path, R_OK) != 0) {
+		printf("SKIP shared_vectors: ../shared is not there\n");
+		return;
+	}
+	all = json_load_file(path, 0, NULL);
+	ck_assert_ptr_nonnull(all);
+	list = json_object_get(all, "vectors");
+	json_array_foreach(list, i, o)
+	{
+		const char *name = text_of(o, "protocol_name");
+		bool kk = strcmp(name, "Noise_KK_25519_ChaChaPoly_SHA256") == 0;
+		struct vector v = {.pattern = kk ? NOISE_KK : NOISE_XX_PSK3};
+
+		if (!kk && strcmp(name, "Noise_XXpsk3_25519_ChaChaPoly_SHA256") != 0)
+			continue;
+		v.prologue = text_of(o, "init_prologue");
+		v.psk = json_string_value(json_array_get(json_object_get(o, "init_psks"), 0));
+		v.init_static = text_of(o, "init_static");
+		v.init_ephemeral = text_of(o, "init_ephemeral");
+		v.init_remote = text_of(o, "init_remote_static");
+		v.resp_static = text_of(o, "resp_static");
+		v.resp_ephemeral = text_of(o, "resp_ephemeral");
+		v.resp_remote = text_of(o, "resp_remote_static");
+		v.hash = text_of(o, "handshake_hash");
+		json_array_foreach(json_object_get(o, "messages"), k, m)
+		{
+			ck_assert_uint_lt(v.n, 8);
+			v.messages[v.n++] =
+				(struct message){text_of(m, "payload"), text_of(m, "ciphertext")};
+		}
+		play(&v);
+		played++;
+	}
+	ck_assert_uint_ge(played, 2);
+	json_decref(all);
+}
+END_TEST
+
+/* Every flipped bit of every handshake message, and every wrong key, fails the handshake. */
+START_TEST(changed_messages_fail)
+{
+	for (size_t at = 0; at < 48; at += 5) {
+		struct noise a, b;
+		uint8_t msg[MAX_TEXT], out[MAX_TEXT];
+		size_t len, out_len;
+		struct err err;
+
+		begin(&a, &written[0], true);
+		begin(&b, &written[0], false);
+		ck_assert_int_eq(noise_write(&a, "x", 1, msg, sizeof msg, &len, &err), 0);
+		msg[at % len] ^= 1;
+		ck_assert_int_eq(noise_read(&b, msg, len, out, sizeof out, &out_len, &err), -1);
+	}
+}
+END_TEST
+
+START_TEST(keys_of_small_order_are_refused)
+{
+	struct noise a, b;
+	uint8_t msg[MAX_TEXT], out[MAX_TEXT];
+	size_t len, out_len;
+	struct err err;
+
+	begin(&a, &written[0], true);
+	begin(&b, &written[0], false);
+	ck_assert_int_eq(noise_write(&a, NULL, 0, msg, sizeof msg, &len, &err), 0);
+	memset(msg, 0, NOISE_KEY);
+	ck_assert_int_eq(noise_read(&b, msg, len, out, sizeof out, &out_len, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.msg, "key"));
+}
+END_TEST
+
+START_TEST(rekeying_keeps_both_sides_together)
+{
+	struct noise_cipher a = {.has_key = true}, b;
+	uint8_t sealed[64], out[64];
+
+	randombytes_buf(a.key, sizeof a.key);
+	b = a;
+	for (int i = 0; i < 5; i++) {
+		ck_assert_int_eq(cipher_seal(&a, "ad", 2, "hello", 5, sealed), 0);
+		ck_assert_int_eq(cipher_open(&b, "ad", 2, sealed, 5 + NOISE_TAG, out), 0);
+		ck_assert_int_eq(
+			cipher_open(&b, "ad", 2, sealed, 5 + NOISE_TAG, out), -1); /* a replay */
+		cipher_rekey(&a);
+		cipher_rekey(&b);
+	}
+	a.nonce = UINT64_MAX;
+	ck_assert_int_eq(cipher_seal(&a, NULL, 0, "x", 1, sealed), -1);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("noise");
+	TCase *t = tcase_create("noise");
+	SRunner *r;
+	int failed;
+
+	if (sodium_init() < 0)
+		return 1;
+	tcase_add_test(t, written_vectors);
+	tcase_add_test(t, shared_vectors);
+	tcase_add_test(t, changed_messages_fail);
+	tcase_add_test(t, keys_of_small_order_are_refused);
+	tcase_add_test(t, rekeying_keeps_both_sides_together);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}

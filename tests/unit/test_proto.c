@@ -1,0 +1,300 @@
+/* Hellos, invite codes, tensor frames, control messages. */
+#include "proto/control.h"
+#include "proto/frame.h"
+#include "proto/hello.h"
+#include "proto/invite.h"
+
+#include <check.h>
+#include <ctype.h>
+#include <math.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct err err;
+
+/* --- hello --- */
+
+START_TEST(hellos)
+{
+	struct hello h = {HELLO_VERSION, LINK_TENSOR, {1, 2, 3}}, back;
+	uint8_t wire[HELLO_BYTES];
+
+	hello_write(&h, wire);
+	ck_assert_int_eq(hello_read(wire, &back, &err), 0);
+	ck_assert_int_eq(back.purpose, LINK_TENSOR);
+	ck_assert_mem_eq(back.who, h.who, 32);
+	wire[4] = 9;
+	ck_assert_int_eq(hello_read(wire, &back, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.msg, "version 9"));
+	wire[4] = HELLO_VERSION;
+	wire[5] = 77;
+	ck_assert_int_eq(hello_read(wire, &back, &err), -1);
+	wire[0] = 'G';
+	ck_assert_int_eq(hello_read(wire, &back, &err), -1);
+}
+END_TEST
+
+/* --- invites --- */
+
+START_TEST(codes_come_back)
+{
+	static const char *const hosts[] = {"192.168.1.7", "fe80::1", "pi-kitchen.local"};
+
+	for (size_t i = 0; i < 3; i++) {
+		struct invite v = {.port = 8643}, back;
+		char text[INVITE_TEXT], plain[INVITE_TEXT];
+		size_t n = 0;
+
+		snprintf(v.host, sizeof v.host, "%s", hosts[i]);
+		randombytes_buf(v.swarm_key, 32);
+		randombytes_buf(v.secret, INVITE_SECRET);
+		ck_assert_int_eq(invite_format(&v, text, &err), 0);
+		ck_assert_msg(invite_parse(text, &back, &err) == 0, "%s", err.msg);
+		ck_assert_str_eq(back.host, v.host);
+		ck_assert_int_eq(back.port, 8643);
+		ck_assert_mem_eq(back.swarm_key, v.swarm_key, 32);
+		ck_assert_mem_eq(back.secret, v.secret, INVITE_SECRET);
+		/* As people type: small letters, no hyphens, look-alikes. */
+		for (const char *p = text; *p != '\0'; p++)
+			if (*p != '-')
+				plain[n++] = *p == '0'   ? 'o'
+					     : *p == '1' ? 'l'
+							 : (char)tolower((unsigned char)*p);
+		plain[n] = '\0';
+		ck_assert_msg(invite_parse(plain, &back, &err) == 0, "%s", err.msg);
+		/* Any single letter wrong is told to be mistyped. */
+		for (size_t at = 0; at < n; at++) {
+			char was = plain[at];
+
+			plain[at] = was == 'z' ? 'x' : 'z';
+			ck_assert_int_eq(invite_parse(plain, &back, &err), -1);
+			ck_assert_ptr_nonnull(strstr(err.msg, "mistyped"));
+			plain[at] = was;
+		}
+		plain[n / 2] = '\0';
+		ck_assert_int_eq(invite_parse(plain, &back, &err), -1);
+	}
+}
+END_TEST
+
+START_TEST(codes_that_are_none)
+{
+	static const char *const bad[] = {
+		"", "-", "!!!!", "hello", "00000-00000-00000-00000-00000"};
+	struct invite i;
+
+	for (size_t k = 0; k < sizeof bad / sizeof *bad; k++)
+		ck_assert_int_eq(invite_parse(bad[k], &i, &err), -1);
+}
+END_TEST
+
+START_TEST(names_come_from_keys)
+{
+	uint8_t key[32] = {1};
+	char a[PEER_NAME], b[PEER_NAME];
+
+	peer_name(key, a);
+	peer_name(key, b);
+	ck_assert_str_eq(a, b);
+	key[0] = 2;
+	peer_name(key, b);
+	ck_assert_str_ne(a, b);
+}
+END_TEST
+
+/* --- frames --- */
+
+static float
+spread(unsigned i)
+{
+	return (float)((double)(i * 2654435761u % 20011) / 1000 - 10) * (i % 7 == 0 ? 1e-3f : 1.0f);
+}
+
+START_TEST(rows_come_back)
+{
+	static const double close[] = {0, 1.0 / 1024, 1.0 / 127};
+	enum { ROWS = 3, WIDTH = 77 };
+	float x[ROWS * WIDTH], y[ROWS * WIDTH];
+
+	for (unsigned i = 0; i < ROWS * WIDTH; i++)
+		x[i] = spread(i);
+	for (int f = FRAME_F32; f <= FRAME_Q8; f++) {
+		size_t bytes = frame_payload((enum frame_format)f, ROWS, WIDTH);
+		uint8_t *wire = malloc(bytes);
+
+		frame_pack((enum frame_format)f, x, ROWS, WIDTH, wire);
+		frame_unpack((enum frame_format)f, wire, ROWS, WIDTH, y, 0);
+		for (unsigned i = 0; i < ROWS * WIDTH; i++)
+			ck_assert_msg(
+				fabs((double)(x[i] - y[i])) <=
+					close[f] * (f == FRAME_Q8 ? 10.0 : fabs((double)x[i])),
+				"format %d, value %u: %g instead of %g", f, i, (double)y[i],
+				(double)x[i]);
+		frame_unpack((enum frame_format)f, wire, ROWS, WIDTH, y, 1);
+		ck_assert(fabsf(y[5] - 2 * x[5]) <= 0.2f);
+		free(wire);
+	}
+}
+END_TEST
+
+START_TEST(halves_are_exact)
+{
+	static const struct {
+		float x;
+		uint16_t h;
+	} known[] = {{0.0f, 0}, {-0.0f, 0x8000}, {1.0f, 0x3c00}, {-2.0f, 0xc000},
+		{65504.0f, 0x7bff}, {65520.0f, 0x7c00}, {65519.0f, 0x7bff}, {1e9f, 0x7c00},
+		{0x1p-14f, 0x0400}, {0x1p-24f, 0x0001}, {0x1p-25f, 0x0000}, {0x1.8p-25f, 0x0001},
+		{1.0f + 0x1p-11f, 0x3c00}, {1.0f + 0x3p-11f, 0x3c02}};
+	uint8_t wire[2];
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		frame_pack(FRAME_F16, &known[i].x, 1, 1, wire);
+		ck_assert_msg((wire[0] | wire[1] << 8) == known[i].h,
+			"%a: %02x%02x instead of %04x", (double)known[i].x, wire[1], wire[0],
+			known[i].h);
+	}
+	for (unsigned h = 0; h < 0x7c00; h++) { /* every finite half comes back */
+		float x;
+		uint8_t in[2] = {(uint8_t)h, (uint8_t)(h >> 8)};
+
+		frame_unpack(FRAME_F16, in, 1, 1, &x, 0);
+		frame_pack(FRAME_F16, &x, 1, 1, wire);
+		ck_assert_mem_eq(in, wire, 2);
+	}
+}
+END_TEST
+
+START_TEST(frames_are_checked)
+{
+	struct frame f = {.epoch = 7,
+		.step = 3,
+		.layer = 2,
+		.kind = FRAME_PART,
+		.format = FRAME_F32,
+		.rows = 2,
+		.width = 4};
+	uint8_t wire[FRAME_HEADER + 32] = {0};
+	const uint8_t *payload;
+	struct frame back;
+
+	frame_write(&f, wire);
+	ck_assert_int_eq(frame_read(wire, sizeof wire, 2, 4, &back, &payload, &err), 0);
+	ck_assert_uint_eq(back.epoch, 7);
+	ck_assert_uint_eq(back.layer, 2);
+	ck_assert_ptr_eq(payload, wire + FRAME_HEADER);
+	ck_assert_int_eq(frame_read(wire, sizeof wire, 1, 4, &back, &payload, &err), -1);
+	ck_assert_int_eq(frame_read(wire, sizeof wire, 2, 3, &back, &payload, &err), -1);
+	for (size_t len = 0; len < sizeof wire; len++)
+		ck_assert_int_eq(frame_read(wire, len, 2, 4, &back, &payload, &err), -1);
+	f.kind = 9;
+	frame_write(&f, wire);
+	ck_assert_int_eq(frame_read(wire, sizeof wire, 2, 4, &back, &payload, &err), -1);
+	f.kind = FRAME_STEP; /* has step rows as well */
+	frame_write(&f, wire);
+	ck_assert_int_eq(frame_read(wire, sizeof wire, 2, 4, &back, &payload, &err), -1);
+}
+END_TEST
+
+/* --- control messages --- */
+
+static void
+pack_prepare(struct buf *b, const char *name)
+{
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
+	Shoal__Prepare p = SHOAL__PREPARE__INIT;
+
+	p.epoch = 5;
+	p.model_name = (char *)(uintptr_t)name;
+	p.header_hash.data = (uint8_t *)(uintptr_t) "hash";
+	p.header_hash.len = 4;
+	e.body_case = SHOAL__ENVELOPE__BODY_PREPARE;
+	e.prepare = &p;
+	ck_assert_msg(control_pack(&e, b, &err) == 0, "%s", err.msg);
+}
+
+START_TEST(control_messages_come_back)
+{
+	Shoal__Envelope *e;
+	struct buf b;
+
+	buf_init(&b, 0);
+	pack_prepare(&b, "stories \303\274");
+	e = control_unpack(b.data, b.len, &err);
+	ck_assert_msg(e != NULL, "%s", err.msg);
+	ck_assert_str_eq(control_name(e), "prepare");
+	ck_assert_uint_eq(e->prepare->epoch, 5);
+	ck_assert_str_eq(e->prepare->model_name, "stories \303\274");
+	ck_assert_uint_eq(e->prepare->header_hash.len, 4);
+	control_free(e);
+	/* No beginning and no change of it may do harm. */
+	for (size_t len = 0; len < b.len; len++) {
+		uint8_t *copy = malloc(len + 1);
+
+		memcpy(copy, b.data, len);
+		control_free(control_unpack(copy, len, &err));
+		free(copy);
+	}
+	for (size_t bit = 0; bit < b.len * 8; bit++) {
+		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		control_free(control_unpack(b.data, b.len, &err));
+		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	buf_free(&b);
+}
+END_TEST
+
+START_TEST(control_messages_are_bounded)
+{
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
+	Shoal__Trouble t = SHOAL__TROUBLE__INIT;
+	char long_text[400];
+	struct buf b;
+
+	buf_init(&b, 0);
+	memset(long_text, 'a', sizeof long_text);
+	long_text[sizeof long_text - 1] = '\0';
+	t.what = long_text;
+	e.body_case = SHOAL__ENVELOPE__BODY_TROUBLE;
+	e.trouble = &t;
+	ck_assert_int_eq(control_pack(&e, &b, &err), -1);
+	t.what = (char *)(uintptr_t) "\xff\xfe";
+	ck_assert_int_eq(control_pack(&e, &b, &err), -1);
+	ck_assert_ptr_null(control_unpack("", 0, &err));
+	/* Another version is told so. */
+	pack_prepare(&b, "x");
+	ck_assert_uint_eq(b.data[0], 8); /* field 1, a number */
+	b.data[1] = 99;
+	ck_assert_ptr_null(control_unpack(b.data, b.len, &err));
+	ck_assert_ptr_nonnull(strstr(err.msg, "version 99"));
+	buf_free(&b);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("proto");
+	TCase *t = tcase_create("proto");
+	SRunner *r;
+	int failed;
+
+	if (sodium_init() < 0)
+		return 1;
+	tcase_add_test(t, hellos);
+	tcase_add_test(t, codes_come_back);
+	tcase_add_test(t, codes_that_are_none);
+	tcase_add_test(t, names_come_from_keys);
+	tcase_add_test(t, rows_come_back);
+	tcase_add_test(t, halves_are_exact);
+	tcase_add_test(t, frames_are_checked);
+	tcase_add_test(t, control_messages_come_back);
+	tcase_add_test(t, control_messages_are_bounded);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}
