@@ -19,8 +19,7 @@ choice(const char *key, json_t *value, const char *reason)
 static json_t *
 begin_choice(void)
 {
-	return choice(
-		"delta", json_pack("{s:s,s:s}", "role", "assistant", "content", ""), NULL);
+	return choice("delta", json_pack("{s:s,s:s}", "role", "assistant", "content", ""), NULL);
 }
 
 static json_t *
@@ -33,8 +32,8 @@ chunk_choice(json_t *text, const char *reason)
 static json_t *
 whole_choice(json_t *text, const char *reason)
 {
-	json_t *message = json_pack(
-		"{s:s,s:o,s:n}", "role", "assistant", "content", text, "refusal");
+	json_t *message =
+		json_pack("{s:s,s:o,s:n}", "role", "assistant", "content", text, "refusal");
 
 	return choice("message", message, reason);
 }

@@ -8,8 +8,7 @@ prompt(const struct api_request *r, const struct served_model *m, struct token_l
 	uint32_t vocab = tokenizer_size(m->tokenizer);
 
 	if (r->prompt != NULL)
-		return tokenize(
-			m->tokenizer, r->prompt, r->text_bytes, TOKENIZE_BOS, out, err);
+		return tokenize(m->tokenizer, r->prompt, r->text_bytes, TOKENIZE_BOS, out, err);
 	for (size_t i = 0; i < r->n_ids; i++) {
 		if (r->ids[i] >= vocab)
 			return err_set(err, "prompt[%zu] is %u, and the model has %u tokens", i,

@@ -32,8 +32,8 @@ clean(char *s)
 }
 
 int
-api_error_set(struct api_error *e, int status, const char *code, const char *param,
-	const char *fmt, ...)
+api_error_set(
+	struct api_error *e, int status, const char *code, const char *param, const char *fmt, ...)
 {
 	va_list ap;
 

@@ -199,9 +199,7 @@ TAKE(take_stop)
 	if (json_array_size(v) > SESSION_MAX_STOPS)
 		return api_error_set(e, 400, "invalid_value", f->name,
 			"stop may hold at most %d texts", SESSION_MAX_STOPS);
-	json_array_foreach (v, i, s)
-		if (add_stop(r, f, s, e) != 0)
-			return -1;
+	json_array_foreach(v, i, s) if (add_stop(r, f, s, e) != 0) return -1;
 	return 0;
 }
 
@@ -254,7 +252,7 @@ TAKE(take_modalities)
 TAKE(take_unless_set)
 {
 	bool zero = json_is_number(v) && json_number_value(v) == 0 &&
-		!(r->kind == API_COMPLETION && strcmp(f->name, "logprobs") == 0);
+		    !(r->kind == API_COMPLETION && strcmp(f->name, "logprobs") == 0);
 
 	if (json_is_false(v) || zero || (json_is_string(v) && json_string_length(v) == 0) ||
 		(json_is_array(v) && json_array_size(v) == 0) ||

@@ -8,8 +8,8 @@ struct api_field {
 	const char *name;
 	unsigned kinds; /* bits 1 << enum api_kind */
 	/* Reads a value that is not null into r. NULL: accepted without effect. */
-	int (*take)(struct api_request *r, const struct api_field *f, json_t *v,
-		struct api_error *e);
+	int (*take)(
+		struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e);
 	double min, max; /* of numbers */
 };
 

@@ -103,8 +103,7 @@ static void
 send_text(struct generation *g)
 {
 	if (g->text.len > 0)
-		sse_event(g->http,
-			object(g, true, g->format->chunk_choice(take_text(g), NULL)));
+		sse_event(g->http, object(g, true, g->format->chunk_choice(take_text(g), NULL)));
 }
 
 static void
@@ -160,9 +159,9 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 
 	http_release(g->http);
 	utf8_finish(&g->hold, &g->text);
-	log_info("%s: %u prompt tokens at %.1f/s, %u new at %.1f/s, waited %.2f s, %s",
-		g->http->id, u->prompt_tokens, ratio(u->prompt_tokens, u->prompt_seconds),
-		u->new_tokens, ratio(u->new_tokens, u->new_seconds), u->queue_seconds, reason);
+	log_info("%s: %u prompt tokens at %.1f/s, %u new at %.1f/s, waited %.2f s, %s", g->http->id,
+		u->prompt_tokens, ratio(u->prompt_tokens, u->prompt_seconds), u->new_tokens,
+		ratio(u->new_tokens, u->new_seconds), u->queue_seconds, reason);
 	if (g->stream)
 		end_stream(g, reason, u);
 	else

@@ -9,7 +9,7 @@ struct generation;
 
 struct api_format {
 	enum api_kind kind;
-	const char *id_prefix; /* "chatcmpl-" */
+	const char *id_prefix;     /* "chatcmpl-" */
 	const char *whole, *chunk; /* the `object` of an answer and of a piece of a stream */
 	/* The prompt's token ids. */
 	int (*prompt)(const struct api_request *r, const struct served_model *m,

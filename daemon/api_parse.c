@@ -76,7 +76,8 @@ take_fields(struct api_request *r, struct api_error *e)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach (r->root, name, value) {
+	json_object_foreach(r->root, name, value)
+	{
 		const struct api_field *f = api_field_find(r->kind, name);
 
 		if (f == NULL)

@@ -53,8 +53,8 @@ struct api_request {
 };
 
 /* Reads a body. 0, or -1 with e filled; api_request_free in both cases. */
-int api_parse(
-	enum api_kind kind, const void *body, size_t len, struct api_request *r, struct api_error *e);
+int api_parse(enum api_kind kind, const void *body, size_t len, struct api_request *r,
+	struct api_error *e);
 void api_request_free(struct api_request *r);
 
 /* A JSON object of the control routes ("" is an empty one), with the same bounds. New reference, or

@@ -37,7 +37,8 @@ join_parts(json_t *m, json_t *parts, size_t i, struct api_error *e)
 	size_t k;
 
 	buf_init(&text, 0);
-	json_array_foreach (parts, k, part) {
+	json_array_foreach(parts, k, part)
+	{
 		const char *type = json_string_value(json_object_get(part, "type"));
 		json_t *t = json_object_get(part, "text");
 
@@ -90,7 +91,8 @@ api_take_messages(struct api_request *r, const struct api_field *f, json_t *v, s
 	r->messages = calloc(n, sizeof *r->messages);
 	if (r->messages == NULL)
 		return api_error_set(e, 500, NULL, NULL, "out of memory");
-	json_array_foreach (v, i, m) {
+	json_array_foreach(v, i, m)
+	{
 		struct chat_message *out = &r->messages[i];
 
 		if (!json_is_object(m))
@@ -113,7 +115,8 @@ take_ids(struct api_request *r, const struct api_field *f, json_t *v, struct api
 	r->ids = calloc(n, sizeof *r->ids);
 	if (r->ids == NULL)
 		return api_error_set(e, 500, NULL, NULL, "out of memory");
-	json_array_foreach (v, i, id) {
+	json_array_foreach(v, i, id)
+	{
 		json_int_t k = json_integer_value(id);
 
 		if (!json_is_integer(id) || k < 0 || k >= UINT32_MAX)

@@ -49,8 +49,7 @@ invite(struct http_request *r, json_t *o)
 	else if (swarm_invite(serve_swarm(r->http->serve), (uint32_t)seconds, code, &err) != 0)
 		http_fail(r, 409, NULL, NULL, "%s", err.msg);
 	else
-		http_json(r, 200,
-			json_pack("{s:s,s:I}", "code", code, "expires_in", seconds));
+		http_json(r, 200, json_pack("{s:s,s:I}", "code", code, "expires_in", seconds));
 }
 
 void
@@ -154,8 +153,8 @@ leave(struct http_request *r, json_t *o)
 		return;
 	}
 	if (name != NULL && !swarm_is_member(s) && !knows(s, name)) {
-		http_fail(r, 404, "peer_not_found", "name", "no peer of this swarm is called '%.64s'",
-			name);
+		http_fail(r, 404, "peer_not_found", "name",
+			"no peer of this swarm is called '%.64s'", name);
 		return;
 	}
 	rc = name != NULL ? swarm_remove(s, name, &err) : swarm_leave(s, &err);

@@ -83,9 +83,8 @@ open_all(struct http *h, const struct config *c, struct err *err)
 {
 	if (c->api_keys[0] != '\0' && http_keys_read(&h->keys, c->api_keys, err) != 0)
 		return err_prefix(err, "api_keys: ");
-	if (wants_tcp(c) &&
-		(listen_tcp(h, c->http, h->keys.n > 0, err) != 0 ||
-			pump_open(&h->tcp, h, -1, err) != 0))
+	if (wants_tcp(c) && (listen_tcp(h, c->http, h->keys.n > 0, err) != 0 ||
+				    pump_open(&h->tcp, h, -1, err) != 0))
 		return -1;
 	return open_unix(h, c->socket, err);
 }

@@ -56,7 +56,8 @@ http_keys_read(struct http_keys *k, const char *path, struct err *err)
 	*k = (struct http_keys){0};
 	buf_init(&text, 1 << 20);
 	if (stat(path, &st) == 0 && (st.st_mode & 0007) != 0)
-		log_warning("%s: everybody on this machine can read the API keys: chmod o= it", path);
+		log_warning(
+			"%s: everybody on this machine can read the API keys: chmod o= it", path);
 	rc = file_read(path, &text, err);
 	if (rc == 0) {
 		rc = add_lines(k, (const char *)text.data, text.len, err);
@@ -89,8 +90,8 @@ http_keys_accept(const struct http_keys *k, const char *authorization)
 	authorization += 7;
 	while (*authorization == ' ')
 		authorization++;
-	crypto_generichash(hash, 32, (const unsigned char *)authorization, strlen(authorization),
-		NULL, 0);
+	crypto_generichash(
+		hash, 32, (const unsigned char *)authorization, strlen(authorization), NULL, 0);
 	for (size_t i = 0; i < k->n; i++)
 		found |= sodium_memcmp(hash, k->hashes[i], 32) == 0;
 	return found != 0;
@@ -166,7 +167,7 @@ http_host_local(const char *host)
 		if (ends_with(name, suffixes[i]))
 			return true;
 	return gethostname(own, sizeof own - 1) == 0 && own[0] != '\0' &&
-		strcasecmp(name, own) == 0;
+	       strcasecmp(name, own) == 0;
 }
 
 bool

@@ -11,7 +11,8 @@
 #define HTTP_MAX_KEYS 1024
 
 struct http_keys {
-	uint8_t (*hashes)[32]; /* of the keys: all of one length, so that comparing takes one time */
+	uint8_t (
+		*hashes)[32]; /* of the keys: all of one length, so that comparing takes one time */
 	size_t n;
 };
 

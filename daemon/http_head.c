@@ -45,13 +45,12 @@ check_framing(struct http_request *r, const struct head *d)
 	if (d->n_length > 1 || d->n_host > 1 || d->n_auth > 1 || d->n_encoding > 1 ||
 		d->n_origin > 1)
 		http_fail(r, 400, NULL, NULL, "a header that may occur once occurs twice");
-	else if (d->n_encoding > 0 &&
-		(d->n_length > 0 || d->encoding == NULL || strcasecmp(d->encoding, "chunked") != 0))
+	else if (d->n_encoding > 0 && (d->n_length > 0 || d->encoding == NULL ||
+					      strcasecmp(d->encoding, "chunked") != 0))
 		http_fail(r, 400, NULL, NULL,
 			"Transfer-Encoding can only be chunked, and without a Content-Length");
-	else if (d->n_length > 0 &&
-		(d->length == NULL || d->length[0] == '\0' ||
-			strspn(d->length, "0123456789") != strlen(d->length)))
+	else if (d->n_length > 0 && (d->length == NULL || d->length[0] == '\0' ||
+					    strspn(d->length, "0123456789") != strlen(d->length)))
 		http_fail(r, 400, NULL, NULL, "Content-Length is not a number");
 	else if (d->length != NULL && strtoull(d->length, NULL, 10) > HTTP_MAX_BODY)
 		http_fail(r, 413, "body_too_large", NULL,

@@ -19,7 +19,7 @@
 #define HTTP_MAX_BODIES      (128u << 20) /* being received, of all requests together */
 #define HTTP_MAX_CONNECTIONS 512
 #define HTTP_MAX_LISTENERS   8
-#define HTTP_HEAD_SECONDS    30 /* until headers and body are here... */
+#define HTTP_HEAD_SECONDS    30          /* until headers and body are here... */
 #define HTTP_BODY_RATE       (64u << 10) /* ...plus a second for each so many bytes of a body */
 #define HTTP_IDLE_SECONDS    75
 #define HTTP_LINGER          32 /* connections turned away that may still read why */
@@ -75,7 +75,7 @@ struct http {
 	struct http_keys keys;
 	bool loopback; /* every address it listens on is this machine's own */
 	bool closing;
-	bool orphan; /* http_new failed: freed with the last handle */
+	bool orphan;      /* http_new failed: freed with the last handle */
 	unsigned handles; /* being closed */
 	uint16_t port;
 	char socket[108];
@@ -105,12 +105,12 @@ struct http_request {
 	char origin[256];
 	struct buf body;
 	size_t discarded;
-	bool arrived;       /* the whole body is here */
-	bool discard;       /* an answer is there already: the body is only read away */
+	bool arrived; /* the whole body is here */
+	bool discard; /* an answer is there already: the body is only read away */
 	bool suspended;
-	bool queued;        /* MHD has the response */
-	bool dead;          /* the client is gone, or too slow: cut it */
-	bool watched;       /* poll is a live handle */
+	bool queued;  /* MHD has the response */
+	bool dead;    /* the client is gone, or too slow: cut it */
+	bool watched; /* poll is a live handle */
 	uv_poll_t poll;
 	struct MHD_Response *response;
 	int status;
@@ -136,8 +136,8 @@ void http_wait(struct http_request *r, void (*gone)(void *job), void *job);
 
 /* sse.c: a stream of events. Each function after sse_begin may be called whenever it is alive. */
 void sse_begin(struct http_request *r);
-void sse_event(struct http_request *r, json_t *event); /* event is taken */
-void sse_done(struct http_request *r);                 /* [DONE], and the end */
+void sse_event(struct http_request *r, json_t *event);             /* event is taken */
+void sse_done(struct http_request *r);                             /* [DONE], and the end */
 void sse_error(struct http_request *r, const struct api_error *e); /* an error, and the end */
 void sse_tick(struct http_request *r, uint64_t now);
 
@@ -162,13 +162,12 @@ void http_preflight(struct http_request *r);
 
 /* Checks a request's head: 0, or -1 with the answer in place. *fatal: the connection cannot be
  * trusted to be in step, close it. */
-int http_head_check(
-	struct http_request *r, const char *method, const char *path, bool *fatal);
+int http_head_check(struct http_request *r, const char *method, const char *path, bool *fatal);
 
 enum MHD_Result http_handle(void *pump, struct MHD_Connection *c, const char *url,
 	const char *method, const char *version, const char *data, size_t *len, void **slot);
-void http_completed(void *pump, struct MHD_Connection *c, void **slot,
-	enum MHD_RequestTerminationCode why);
+void http_completed(
+	void *pump, struct MHD_Connection *c, void **slot, enum MHD_RequestTerminationCode why);
 void http_common_headers(struct http_request *r);
 void http_resume(struct http_request *r);
 void http_release(struct http_request *r); /* its job is over */

@@ -17,9 +17,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG       256
+#define BACKLOG        256
 #define ACCEPT_AT_ONCE 64
-#define LOST_MS       30000 /* unacknowledged bytes: the client's network is gone */
+#define LOST_MS        30000 /* unacknowledged bytes: the client's network is gone */
 
 static const char full_body[] =
 	"{\"error\":{\"message\":\"too many connections: try again in a moment\","
@@ -92,7 +92,7 @@ on_accept(uv_poll_t *poll, int status, int events)
 		if (fd >= 0) {
 			take(h, fd, (struct sockaddr *)&from, len);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-			errno == ENOBUFS) {
+			   errno == ENOBUFS) {
 			log_warning("http: cannot accept now: %s", strerror(errno));
 			uv_poll_stop(poll);
 			h->accept_paused = true;
@@ -283,8 +283,8 @@ listen_unix(struct http *h, const char *path, struct err *err)
 	int fd;
 
 	if (strlen(path) >= sizeof at.sun_path)
-		return err_set(err, "socket = %s is longer than %zu bytes", path,
-			sizeof at.sun_path - 1);
+		return err_set(
+			err, "socket = %s is longer than %zu bytes", path, sizeof at.sun_path - 1);
 	strcpy(at.sun_path, path);
 	if (make_folder(path, err) != 0 || clear_stale(&at, err) != 0)
 		return -1;

@@ -10,8 +10,7 @@
 
 #define MAX_TURNS 16 /* of MHD in one go, so that the rest of the loop gets its turn */
 
-static void
-on_log(void *arg, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 2, 0))) on_log(void *arg, const char *fmt, va_list ap)
 {
 	char line[512];
 
@@ -38,8 +37,8 @@ keep_escapes(void *arg, struct MHD_Connection *c, char *s)
 }
 
 static void
-on_connection(void *arg, struct MHD_Connection *c, void **slot,
-	enum MHD_ConnectionNotificationCode what)
+on_connection(
+	void *arg, struct MHD_Connection *c, void **slot, enum MHD_ConnectionNotificationCode what)
 {
 	struct http_pump *p = arg;
 	const union MHD_ConnectionInfo *info;

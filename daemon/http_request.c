@@ -50,8 +50,8 @@ http_json(struct http_request *r, int status, json_t *body)
 
 	json_decref(body);
 	if (text != NULL)
-		response = MHD_create_response_from_buffer(
-			strlen(text), text, MHD_RESPMEM_MUST_FREE);
+		response =
+			MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
 	if (response == NULL)
 		free(text);
 	else
@@ -259,8 +259,7 @@ http_completed(
 	if (r->route != NULL)
 		log_debug("%s: %s %d", r->id, r->route->path, r->status);
 	/* The client may now be idle for a while, and must then send its next one. */
-	r->conn->deadline =
-		uv_now(r->http->loop) + HTTP_IDLE_SECONDS * 1000 + r->http->head_ms;
+	r->conn->deadline = uv_now(r->http->loop) + HTTP_IDLE_SECONDS * 1000 + r->http->head_ms;
 	if (r->response != NULL)
 		MHD_destroy_response(r->response);
 	request_free(r);

@@ -21,6 +21,27 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/engine_member.c \
 	daemon/star.c daemon/star.h
 
+# The HTTP API.
+daemon_libdaemon_a_SOURCES += \
+	daemon/api_chat.c \
+	daemon/api_completions.c \
+	daemon/api_error.c \
+	daemon/api_fields.c daemon/api_fields.h \
+	daemon/api_generate.c daemon/api_generate.h \
+	daemon/api_models.c \
+	daemon/api_parse.c daemon/api_parse.h \
+	daemon/api_prompt.c \
+	daemon/api_shoal.c \
+	daemon/http.c daemon/http.h daemon/http_internal.h \
+	daemon/http_access.c daemon/http_access.h \
+	daemon/http_head.c \
+	daemon/http_listen.c \
+	daemon/http_loop.c \
+	daemon/http_request.c \
+	daemon/http_route.c \
+	daemon/sse.c \
+	daemon/utf8_hold.c daemon/utf8_hold.h
+
 # What is served: the model, its plan over the swarm, slices over bulk links.
 daemon_libdaemon_a_SOURCES += \
 	daemon/serve.c daemon/serve.h daemon/serve_int.h \
@@ -44,3 +65,32 @@ DAEMON_LIBS = daemon/libdaemon.a sched/libsched.a model/libmodel.a $(KERNEL_LIBS
 
 # The generated header comes first, also when one target alone is made.
 $(daemon_libdaemon_a_OBJECTS) $(daemon_shoald_OBJECTS): | proto/shoal.pb-c.h
+
+if HAVE_CHECK
+# The API over a scripted model: nothing of model/, and none of the swarm's own code.
+HTTP_TEST_SUPPORT = tests/support/fake_serve.c tests/support/fake_serve.h \
+	tests/support/http_client.c tests/support/http_client.h \
+	tests/support/http_fixture.c tests/support/http_fixture.h
+HTTP_TEST_LIBS = daemon/libdaemon.a base/libbase.a $(UV_LIBS) $(MHD_LIBS) $(JANSSON_LIBS) \
+	$(SODIUM_LIBS) $(INIH_LIBS) $(CHECK_LIBS) -lm -lpthread
+check_PROGRAMS += tests/unit/test_http tests/unit/test_http_access tests/unit/test_api \
+	tests/unit/test_api_parse tests/fuzz/fuzz_http
+tests_unit_test_http_SOURCES = tests/unit/test_http.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_http_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_http_LDADD = $(HTTP_TEST_LIBS)
+tests_unit_test_http_access_SOURCES = tests/unit/test_http_access.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_http_access_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_http_access_LDADD = $(HTTP_TEST_LIBS)
+tests_unit_test_api_SOURCES = tests/unit/test_api.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_api_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_api_LDADD = $(HTTP_TEST_LIBS)
+tests_unit_test_api_parse_SOURCES = tests/unit/test_api_parse.c
+tests_unit_test_api_parse_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_api_parse_LDADD = daemon/libdaemon.a base/libbase.a $(JANSSON_LIBS) \
+	$(CHECK_LIBS) -lm -lpthread
+tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz_http.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_http_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_fuzz_fuzz_http_LDADD = daemon/libdaemon.a base/libbase.a $(JANSSON_LIBS)
+$(tests_unit_test_http_OBJECTS) $(tests_unit_test_http_access_OBJECTS) \
+	$(tests_unit_test_api_OBJECTS): | proto/shoal.pb-c.h
+endif

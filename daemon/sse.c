@@ -32,8 +32,7 @@ on_read(void *arg, uint64_t pos, char *out, size_t max)
 void
 sse_begin(struct http_request *r)
 {
-	r->response =
-		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, on_read, r, NULL);
+	r->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, on_read, r, NULL);
 	r->status = 200;
 	if (r->response == NULL) {
 		http_abandon(r);

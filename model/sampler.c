@@ -274,8 +274,8 @@ arg_max(const float *logits, uint32_t n)
 	float value = usable(logits[0]);
 
 	for (uint32_t i = 1; i < n; i++)
-		if (logits[i] > value) {
-			value = logits[i];
+		if (logits[i] > value && usable(logits[i]) > value) {
+			value = usable(logits[i]);
 			best = i;
 		}
 	return best;

@@ -7,10 +7,12 @@
 
 static const char *const seeds[] = {
 	"{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"stream\":true,\"stop\":[\"a\"]}",
-	"{\"messages\":[{\"role\":\"system\",\"content\":[{\"type\":\"text\",\"text\":\"\\u20ac\"}]},"
+	"{\"messages\":[{\"role\":\"system\",\"content\":[{\"type\":\"text\",\"text\":\"\\u20ac\"}]"
+	"},"
 	"{\"role\":\"assistant\",\"content\":null}],\"temperature\":0.5,\"max_tokens\":5}",
 	"{\"prompt\":[[1,2,3]],\"echo\":true,\"seed\":-1,\"top_k\":-1,\"repeat_last_n\":-1}",
-	"{\"prompt\":\"Once\",\"logit_bias\":{},\"n\":1,\"stream_options\":{\"include_usage\":true}}",
+	"{\"prompt\":\"Once\",\"logit_bias\":{},\"n\":1,\"stream_options\":{\"include_usage\":true}"
+	"}",
 	"{\"code\":\"ABCD\",\"seconds\":600,\"name\":\"x\",\"tools\":[{\"type\":\"function\"}]}",
 };
 

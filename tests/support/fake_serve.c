@@ -87,8 +87,11 @@ fake_serve_new(uv_loop_t *loop)
 	struct serve *s = calloc(1, sizeof *s);
 
 	s->loop = the_loop = loop;
-	s->model = (struct served_model){.id = FAKE_MODEL, .tokenizer = &tokenizer,
-		.chat = CHAT_CHATML, .context = FAKE_CONTEXT, .created = 1700000000,
+	s->model = (struct served_model){.id = FAKE_MODEL,
+		.tokenizer = &tokenizer,
+		.chat = CHAT_CHATML,
+		.context = FAKE_CONTEXT,
+		.created = 1700000000,
 		.engine = (struct engine *)s};
 	s->model.shape.vocab = 256;
 	s->model.shape.context = 4096;
@@ -158,8 +161,11 @@ static void
 finish(struct request *r)
 {
 	static const uint32_t ids[] = {7, 8, 9, 10, 11, 12, 13, 14};
-	struct usage u = {.prompt_tokens = r->session->n_prompt, .new_tokens = r->tokens,
-		.prompt_seconds = 0.5, .new_seconds = 0.25, .tokens = ids};
+	struct usage u = {.prompt_tokens = r->session->n_prompt,
+		.new_tokens = r->tokens,
+		.prompt_seconds = 0.5,
+		.new_seconds = 0.25,
+		.tokens = ids};
 
 	pthread_mutex_lock(&lock);
 	seen.ended++;

@@ -17,7 +17,7 @@ struct fake_script {
 	enum session_end end;
 	int fail_status; /* not 0: fails after the pieces, with fail */
 	const char *fail;
-	int refuse; /* not 0: engine_submit gives this status */
+	int refuse;  /* not 0: engine_submit gives this status */
 	bool absent; /* no model */
 	const char *join_trouble;
 };

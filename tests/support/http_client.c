@@ -191,8 +191,7 @@ client_ask(int fd, const char *method, const char *path, const char *headers, co
 const char *
 answer_error(const struct answer *a, const char *key)
 {
-	const char *s =
-		json_string_value(json_object_get(json_object_get(a->json, "error"), key));
+	const char *s = json_string_value(json_object_get(json_object_get(a->json, "error"), key));
 
 	return s != NULL ? s : "";
 }

@@ -8,10 +8,10 @@
 #include <jansson.h>
 
 struct answer {
-	int status; /* 0: the connection ended before an answer */
+	int status;        /* 0: the connection ended before an answer */
 	char *head, *body; /* terminated; chunks are joined */
 	size_t len;
-	bool whole; /* it ended as it said it would */
+	bool whole;   /* it ended as it said it would */
 	json_t *json; /* of the body, or NULL */
 };
 
@@ -24,8 +24,8 @@ void answer_free(struct answer *a);
 
 /* One request on a connection of its own. headers: "" or lines that end with \r\n. body NULL:
  * none. */
-void client_ask(int fd, const char *method, const char *path, const char *headers,
-	const char *body, struct answer *a);
+void client_ask(int fd, const char *method, const char *path, const char *headers, const char *body,
+	struct answer *a);
 const char *answer_error(const struct answer *a, const char *key); /* of error, or "" */
 
 #endif

@@ -70,8 +70,8 @@ START_TEST(chat_whole)
 	ck_assert_str_eq(text_of(choice(a.json), "message", "role"), "assistant");
 	ck_assert_str_eq(
 		json_string_value(json_object_get(choice(a.json), "finish_reason")), "stop");
-	ck_assert_int_eq(json_integer_value(json_object_get(
-				 json_object_get(a.json, "usage"), "total_tokens")),
+	ck_assert_int_eq(json_integer_value(
+				 json_object_get(json_object_get(a.json, "usage"), "total_tokens")),
 		5 + 2);
 	ck_assert_int_eq(json_integer_value(json_object_get(
 				 json_object_get(a.json, "timings"), "predicted_n")),
@@ -131,8 +131,8 @@ START_TEST(usage_comes_only_when_asked)
 	o = event(&a, 4, &done);
 	ck_assert_uint_eq(json_array_size(json_object_get(o, "choices")), 0);
 	ck_assert(json_is_array(json_object_get(o, "choices")));
-	ck_assert_int_eq(json_integer_value(json_object_get(
-				 json_object_get(o, "usage"), "completion_tokens")),
+	ck_assert_int_eq(json_integer_value(
+				 json_object_get(json_object_get(o, "usage"), "completion_tokens")),
 		2);
 	json_decref(o);
 	ck_assert_ptr_null(event(&a, 5, &done));
@@ -221,8 +221,8 @@ END_TEST
 
 START_TEST(a_failed_stream_ends_with_an_error_event)
 {
-	struct fake_script s = {.pieces = {"Hello", NULL}, .fail_status = 503,
-		.fail = "peer amber-otter was lost"};
+	struct fake_script s = {
+		.pieces = {"Hello", NULL}, .fail_status = 503, .fail = "peer amber-otter was lost"};
 	bool done;
 	json_t *o;
 

@@ -53,13 +53,16 @@ END_TEST
 
 START_TEST(every_field_arrives)
 {
-	ck_assert_int_eq(
-		with(API_COMPLETION,
-			"\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},"
-			"\"stop\":[\"a\",\"\",\"b\"],\"seed\":-5,\"temperature\":0.5,\"top_p\":0.25,"
-			"\"max_completion_tokens\":7,\"presence_penalty\":-1,\"frequency_penalty\":2,"
-			"\"n\":1,\"best_of\":1,\"top_k\":40,\"min_p\":0.125,\"repetition_penalty\":1.5,"
-			"\"repeat_last_n\":-1,\"return_tokens\":true,\"echo\":true,\"ignore_eos\":true"),
+	ck_assert_int_eq(with(API_COMPLETION, "\"model\":\"m\",\"stream\":true,\"stream_options\":{"
+					      "\"include_usage\":true},"
+					      "\"stop\":[\"a\",\"\",\"b\"],\"seed\":-5,"
+					      "\"temperature\":0.5,\"top_p\":0.25,"
+					      "\"max_completion_tokens\":7,\"presence_penalty\":-1,"
+					      "\"frequency_penalty\":2,"
+					      "\"n\":1,\"best_of\":1,\"top_k\":40,\"min_p\":0.125,"
+					      "\"repetition_penalty\":1.5,"
+					      "\"repeat_last_n\":-1,\"return_tokens\":true,"
+					      "\"echo\":true,\"ignore_eos\":true"),
 		0);
 	ck_assert_str_eq(r.model, "m");
 	ck_assert(r.stream && r.include_usage && r.echo && r.return_tokens && r.ignore_end);
@@ -105,7 +108,8 @@ static const struct refused {
 	{API_CHAT, "stop", "7"},
 	{API_CHAT, "stop", "[1]"},
 	{API_CHAT, "stop",
-		"[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"a\",\"b\",\"c\",\"d\",\"e\","
+		"[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"a\",\"b\",\"c\",\"d\","
+		"\"e\","
 		"\"f\",\"g\",\"h\"]"},
 	{API_CHAT, "n", "2"},
 	{API_CHAT, "n", "0"},
@@ -146,10 +150,12 @@ START_TEST(what_asks_for_nothing_passes)
 {
 	ck_assert_int_eq(
 		with(API_CHAT,
-			"\"tools\":[],\"tool_choice\":\"auto\",\"logprobs\":false,\"logit_bias\":{},"
+			"\"tools\":[],\"tool_choice\":\"auto\",\"logprobs\":false,\"logit_bias\":{}"
+			","
 			"\"top_logprobs\":0,\"response_format\":{\"type\":\"text\"},\"n\":1,"
 			"\"modalities\":[\"text\"],\"user\":\"u\",\"metadata\":{\"a\":\"b\"},"
-			"\"store\":true,\"service_tier\":\"auto\",\"temperature\":null,\"stop\":null,"
+			"\"store\":true,\"service_tier\":\"auto\",\"temperature\":null,\"stop\":"
+			"null,"
 			"\"max_tokens\":null,\"seed\":null,\"tools2\":1,\"other\":{}"),
 		0);
 	ck_assert_str_eq(r.unknown, "tools2, other");
@@ -163,7 +169,8 @@ START_TEST(messages_of_every_kind)
 		parse(API_CHAT,
 			"{\"messages\":[{\"role\":\"developer\",\"content\":\"be kind\"},"
 			"{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
-			"{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":null},"
+			"{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":"
+			"null},"
 			"{\"role\":\"user\",\"content\":[]}]}"),
 		0);
 	ck_assert_uint_eq(r.n_messages, 4);
@@ -190,11 +197,9 @@ static const struct bad_body {
 	{API_CHAT, "{\"messages\":[{\"role\":\"king\",\"content\":\"Hi\"}]}", "messages[0].role"},
 	{API_CHAT, "{\"messages\":[{\"role\":\"tool\",\"content\":\"Hi\"}]}", "tools"},
 	{API_CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":5}]}", "messages[0].content"},
-	{API_CHAT,
-		"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}",
+	{API_CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}",
 		"image_url"},
-	{API_CHAT,
-		"{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{}]}]}",
+	{API_CHAT, "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{}]}]}",
 		"tool calls"},
 	{API_CHAT, "{\"messages\":[],\"messages\":[]}", "not valid JSON"},
 	{API_CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":\"\\u0000\"}]}",
@@ -272,8 +277,7 @@ START_TEST(errors_are_json_whatever_they_quote)
 
 	api_error_set(&e, 404, NULL, "model", "a\xc3 \xff\x01 %s", "z");
 	o = api_error_json(&e);
-	ck_assert_str_eq(
-		json_string_value(json_object_get(json_object_get(o, "error"), "message")),
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(o, "error"), "message")),
 		"a? ?? z");
 	ck_assert(json_is_null(json_object_get(json_object_get(o, "error"), "code")));
 	json_decref(o);
@@ -291,8 +295,7 @@ main(void)
 	tcase_add_checked_fixture(t, NULL, cleanup);
 	tcase_add_test(t, defaults_are_openais);
 	tcase_add_test(t, every_field_arrives);
-	tcase_add_loop_test(
-		t, refuses_and_names_the_field, 0, sizeof refused / sizeof *refused);
+	tcase_add_loop_test(t, refuses_and_names_the_field, 0, sizeof refused / sizeof *refused);
 	tcase_add_test(t, what_asks_for_nothing_passes);
 	tcase_add_test(t, messages_of_every_kind);
 	tcase_add_loop_test(t, bad_bodies_get_a_reason, 0, sizeof bad_bodies / sizeof *bad_bodies);

@@ -1,0 +1,419 @@
+#include "model/session.h"
+#include "tests/support/vocab_make.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A vocabulary whose first 256 ids are the bytes. */
+enum { END = 256, WORD, NEWLINES, VOCAB };
+static const char *const extra[] = {"<|end|>", "Hello", "ĊĊ"};
+static const int32_t types[] = {3, 1, 1};
+
+static struct tokenizer *tokenizer;
+
+static void
+setup(void)
+{
+	struct vocab_make v = {0};
+	struct err err;
+
+	vocab_bytes(&v, "gpt-2", extra, types, 3, NULL, 0);
+	vocab_u32(&v, "tokenizer.ggml.eos_token_id", END);
+	tokenizer = vocab_tokenizer(&v, &err);
+	ck_assert_msg(tokenizer != NULL, "%s", err.msg);
+	vocab_make_free(&v);
+}
+
+static void
+teardown(void)
+{
+	tokenizer_free(tokenizer);
+}
+
+static struct session_params
+params(const char *const *stops, uint32_t n_stops)
+{
+	return (struct session_params){.sampler = {.top_p = 1.0f, .repeat_penalty = 1.0f},
+		.max_tokens = UINT32_MAX,
+		.context = 1000,
+		.stops = stops,
+		.n_stops = n_stops};
+}
+
+static struct session *
+start(const struct session_params *p)
+{
+	static const uint32_t prompt[] = {'a', 'b', 'c'};
+	struct err err;
+	struct session *s = session_new(tokenizer, p, prompt, 3, &err);
+
+	ck_assert_msg(s != NULL, "%s", err.msg);
+	return s;
+}
+
+/* Makes the session take a token; appends what it says. */
+static enum session_end
+say(struct session *s, uint32_t id, struct buf *text)
+{
+	float logits[VOCAB] = {0};
+	size_t before, after;
+	enum session_end end;
+
+	session_ids(s, &before);
+	logits[id] = 1.0f;
+	end = session_next(s, logits, text);
+	session_ids(s, &after);
+	ck_assert_uint_eq(after, before + 1);
+	ck_assert_uint_eq(session_last(s), id);
+	return end;
+}
+
+static void
+expect_text(const struct buf *text, const char *want)
+{
+	ck_assert_msg(text->len == strlen(want) && memcmp(text->data, want, text->len) == 0,
+		"\"%.*s\", not \"%s\"", (int)text->len, text->len > 0 ? (char *)text->data : "", want);
+}
+
+/* Says the bytes of `in` one by one; `seen` is what has been shown after each, with a bar between,
+ * and `last` how it stood at the end. */
+static void
+expect_flow(const char *const *stops, uint32_t n_stops, const char *in, const char *seen,
+	enum session_end last)
+{
+	struct session_params p = params(stops, n_stops);
+	struct session *s = start(&p);
+	struct buf flow = {0};
+	enum session_end end = SESSION_RUNNING;
+
+	for (const char *c = in; *c != '\0'; c++) {
+		ck_assert_int_eq(end, SESSION_RUNNING);
+		if (c != in)
+			buf_str(&flow, "|");
+		end = say(s, (uint8_t)*c, &flow);
+	}
+	ck_assert_int_eq(end, last);
+	expect_text(&flow, seen);
+	buf_free(&flow);
+	session_free(s);
+}
+
+/* --- stop texts --------------------------------------------------------------------------------- */
+
+START_TEST(without_stops_all_is_shown_at_once)
+{
+	expect_flow(NULL, 0, "abc", "a|b|c", SESSION_RUNNING);
+}
+END_TEST
+
+START_TEST(a_stop_text_ends_and_is_not_shown)
+{
+	const char *stop[] = {"xyz"};
+
+	expect_flow(stop, 1, "abxyz", "a|b|||", SESSION_STOP);
+	expect_flow(stop, 1, "abxyq", "a|b|||xyq", SESSION_RUNNING);
+	expect_flow(stop, 1, "xyxyz", "||xy||", SESSION_STOP);
+}
+END_TEST
+
+START_TEST(a_stop_text_may_begin_within_itself)
+{
+	const char *aab[] = {"aab"}, *abab[] = {"abab"};
+
+	expect_flow(aab, 1, "aaab", "||a|", SESSION_STOP);
+	expect_flow(abab, 1, "abcabab", "||abc||||", SESSION_STOP);
+	expect_flow(abab, 1, "abaabab", "|||aba" "|" "|" "|", SESSION_STOP);
+}
+END_TEST
+
+START_TEST(the_first_of_several_stop_texts_ends)
+{
+	const char *both[] = {"abc", "b"}, *nested[] = {"lo", "Hello"};
+
+	expect_flow(both, 2, "xab", "x||a", SESSION_STOP);
+	/* Both are complete at the same byte: the longer one began earlier. */
+	expect_flow(nested, 2, "Hello", "||||", SESSION_STOP);
+}
+END_TEST
+
+START_TEST(stop_texts_lie_across_and_within_tokens)
+{
+	const char *stop[] = {"lo w"}, *inside[] = {"ell"};
+	struct session_params p = params(stop, 1);
+	struct session *s = start(&p);
+	struct buf text = {0};
+
+	ck_assert_int_eq(say(s, WORD, &text), SESSION_RUNNING);
+	expect_text(&text, "Hel");
+	ck_assert_int_eq(say(s, ' ', &text), SESSION_RUNNING);
+	ck_assert_int_eq(say(s, 'w', &text), SESSION_STOP);
+	expect_text(&text, "Hel");
+	session_free(s);
+	p = params(inside, 1);
+	s = start(&p);
+	buf_clear(&text);
+	ck_assert_int_eq(say(s, WORD, &text), SESSION_STOP);
+	expect_text(&text, "H");
+	session_free(s);
+	buf_free(&text);
+}
+END_TEST
+
+/* Random texts over two letters, which make many near misses, against a search in the whole. */
+START_TEST(no_text_holds_a_stop_and_none_is_lost)
+{
+	uint32_t rng = (uint32_t)_i * 2654435761u + 1;
+
+	for (int round = 0; round < 40; round++) {
+		char stops[3][8], in[65] = {0};
+		const char *list[3] = {stops[0], stops[1], stops[2]}, *cut = NULL;
+		struct session_params p = params(list, 3);
+		struct session *s;
+		struct buf text = {0};
+		enum session_end end = SESSION_RUNNING;
+		size_t said = 0, want = 64;
+
+		for (size_t i = 0; i < 3; i++) {
+			size_t len = 2 + (rng = rng * 1664525u + 1013904223u) % 977 % 6;
+
+			for (size_t k = 0; k < len; k++)
+				stops[i][k] = "ab"[(rng = rng * 1664525u + 1013904223u) >> 31];
+			stops[i][len] = '\0';
+		}
+		for (size_t k = 0; k < 64; k++)
+			in[k] = "ab"[(rng = rng * 1664525u + 1013904223u) >> 31];
+		/* The first byte at which one is complete; then the longest one. */
+		for (size_t k = 1; k <= 64 && cut == NULL; k++)
+			for (size_t i = 0; i < 3; i++) {
+				size_t len = strlen(stops[i]);
+
+				if (len <= k && memcmp(in + k - len, stops[i], len) == 0 &&
+					(cut == NULL || in + k - len < cut))
+					cut = in + k - len;
+			}
+		if (cut != NULL)
+			want = (size_t)(cut - in);
+		p.max_tokens = 64;
+		s = start(&p);
+		while (end == SESSION_RUNNING)
+			end = say(s, (uint8_t)in[said++], &text);
+		ck_assert_int_eq(end, cut != NULL ? SESSION_STOP : SESSION_LENGTH);
+		in[want] = '\0';
+		expect_text(&text, in);
+		buf_free(&text);
+		session_free(s);
+	}
+}
+END_TEST
+
+START_TEST(stop_texts_that_cannot_be_are_refused)
+{
+	static char longest[5000];
+	const char *empty[] = {"ok", ""}, *inside[] = {"\x80"}, *large[] = {longest};
+	const char *many[SESSION_MAX_STOPS + 1];
+	const uint32_t prompt[] = {'a'};
+	struct session_params p;
+	struct err err;
+
+	p = params(empty, 2);
+	ck_assert_ptr_null(session_new(tokenizer, &p, prompt, 1, &err));
+	ck_assert_ptr_nonnull(strstr(err.msg, "stop text 2 is empty"));
+	p = params(inside, 1);
+	ck_assert_ptr_null(session_new(tokenizer, &p, prompt, 1, &err));
+	memset(longest, 'x', sizeof longest - 1);
+	p = params(large, 1);
+	ck_assert_ptr_null(session_new(tokenizer, &p, prompt, 1, &err));
+	ck_assert_ptr_nonnull(strstr(err.msg, "4999 bytes"));
+	for (size_t i = 0; i <= SESSION_MAX_STOPS; i++)
+		many[i] = "x";
+	p = params(many, SESSION_MAX_STOPS + 1);
+	ck_assert_ptr_null(session_new(tokenizer, &p, prompt, 1, &err));
+	ck_assert_ptr_nonnull(strstr(err.msg, "17 stop texts"));
+}
+END_TEST
+
+/* --- ends --------------------------------------------------------------------------------------- */
+
+START_TEST(an_end_token_ends_and_shows_what_was_held)
+{
+	const char *stop[] = {"xyz"};
+	struct session_params p = params(stop, 1);
+	struct session *s = start(&p);
+	struct buf text = {0};
+	float logits[VOCAB] = {0};
+	size_t n;
+
+	say(s, 'x', &text);
+	say(s, 'y', &text);
+	expect_text(&text, "");
+	ck_assert_int_eq(say(s, END, &text), SESSION_STOP);
+	expect_text(&text, "xy");
+	/* Over is over. */
+	ck_assert_int_eq(session_next(s, logits, &text), SESSION_STOP);
+	session_ids(s, &n);
+	ck_assert_uint_eq(n, 6);
+	ck_assert_uint_eq(session_n_prompt(s), 3);
+	expect_text(&text, "xy");
+	buf_free(&text);
+	session_free(s);
+}
+END_TEST
+
+START_TEST(end_tokens_can_be_ignored)
+{
+	struct session_params p = params(NULL, 0);
+	struct session *s;
+	struct buf text = {0};
+
+	p.ignore_end = true;
+	p.special = true;
+	s = start(&p);
+	ck_assert_int_eq(say(s, END, &text), SESSION_RUNNING);
+	ck_assert_int_eq(say(s, '!', &text), SESSION_RUNNING);
+	expect_text(&text, "<|end|>!");
+	buf_free(&text);
+	session_free(s);
+}
+END_TEST
+
+START_TEST(the_number_of_tokens_is_kept)
+{
+	const char *stop[] = {"bz"};
+	struct session_params p = params(stop, 1);
+	struct session *s;
+	struct buf text = {0};
+
+	p.max_tokens = 2;
+	s = start(&p);
+	ck_assert_int_eq(say(s, 'a', &text), SESSION_RUNNING);
+	ck_assert_int_eq(say(s, 'b', &text), SESSION_LENGTH);
+	expect_text(&text, "ab");
+	ck_assert_str_eq(session_end_name(SESSION_LENGTH), "length");
+	session_free(s);
+	/* What ends in the last token ends by it. */
+	buf_clear(&text);
+	s = start(&p);
+	say(s, 'b', &text);
+	ck_assert_int_eq(say(s, 'z', &text), SESSION_STOP);
+	expect_text(&text, "");
+	session_free(s);
+	buf_free(&text);
+}
+END_TEST
+
+START_TEST(the_context_is_an_end)
+{
+	struct session_params p = params(NULL, 0);
+	struct session *s;
+	struct buf text = {0};
+	const uint32_t prompt[] = {'a', 'b', 'c', 'd', 'e'};
+	struct err err;
+
+	p.context = 5;
+	s = start(&p);
+	ck_assert_int_eq(say(s, 'd', &text), SESSION_RUNNING);
+	ck_assert_int_eq(say(s, 'e', &text), SESSION_CONTEXT);
+	ck_assert_str_eq(session_end_name(SESSION_CONTEXT), "length");
+	session_free(s);
+	buf_free(&text);
+	ck_assert_ptr_null(session_new(tokenizer, &p, prompt, 5, &err));
+	ck_assert_msg(strstr(err.msg, "5 tokens") != NULL, "%s", err.msg);
+}
+END_TEST
+
+START_TEST(prompts_that_cannot_be_are_refused)
+{
+	struct session_params p = params(NULL, 0);
+	const uint32_t bad[] = {1, VOCAB};
+	struct err err;
+
+	ck_assert_ptr_null(session_new(tokenizer, &p, bad, 0, &err));
+	ck_assert_ptr_nonnull(strstr(err.msg, "no tokens"));
+	ck_assert_ptr_null(session_new(tokenizer, &p, bad, 2, &err));
+	ck_assert_ptr_nonnull(strstr(err.msg, "token 1 of the prompt is 259"));
+	p.max_tokens = 0;
+	ck_assert_ptr_null(session_new(tokenizer, &p, bad, 1, &err));
+	p.max_tokens = 1;
+	p.sampler.top_p = NAN;
+	ck_assert_ptr_null(session_new(tokenizer, &p, bad, 1, &err));
+	ck_assert_ptr_nonnull(strstr(err.msg, "top_p"));
+}
+END_TEST
+
+/* --- characters --------------------------------------------------------------------------------- */
+
+START_TEST(characters_are_whole)
+{
+	struct session_params p = params(NULL, 0);
+	struct session *s;
+	struct buf text = {0};
+
+	p.max_tokens = 5;
+	s = start(&p);
+	say(s, 0xc3, &text);
+	expect_text(&text, "");
+	say(s, 0xa4, &text);
+	expect_text(&text, "ä");
+	say(s, 0xe2, &text);
+	say(s, 0x82, &text);
+	expect_text(&text, "ä");
+	/* Cut off by the number of tokens. */
+	ck_assert_int_eq(say(s, 0xe2, &text), SESSION_LENGTH);
+	ck_assert_uint_ge(text.len, 5);
+	ck_assert_int_eq(memcmp(text.data + text.len - 3, "\xef\xbf\xbd", 3), 0);
+	buf_free(&text);
+	session_free(s);
+}
+END_TEST
+
+START_TEST(penalties_see_the_prompt)
+{
+	struct session_params p = params(NULL, 0);
+	float logits[VOCAB] = {0};
+	struct buf text = {0};
+	struct session *s;
+
+	p.sampler.frequency_penalty = 1.0f;
+	p.sampler.penalty_last = 64;
+	s = start(&p);
+	logits['a'] = 1.5f;
+	logits['q'] = 1.0f;
+	session_next(s, logits, &text);
+	expect_text(&text, "q");
+	buf_free(&text);
+	session_free(s);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("session");
+	TCase *tc = tcase_create("session");
+	SRunner *r;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, without_stops_all_is_shown_at_once);
+	tcase_add_test(tc, a_stop_text_ends_and_is_not_shown);
+	tcase_add_test(tc, a_stop_text_may_begin_within_itself);
+	tcase_add_test(tc, the_first_of_several_stop_texts_ends);
+	tcase_add_test(tc, stop_texts_lie_across_and_within_tokens);
+	tcase_add_loop_test(tc, no_text_holds_a_stop_and_none_is_lost, 0, 20);
+	tcase_add_test(tc, stop_texts_that_cannot_be_are_refused);
+	tcase_add_test(tc, an_end_token_ends_and_shows_what_was_held);
+	tcase_add_test(tc, end_tokens_can_be_ignored);
+	tcase_add_test(tc, the_number_of_tokens_is_kept);
+	tcase_add_test(tc, the_context_is_an_end);
+	tcase_add_test(tc, prompts_that_cannot_be_are_refused);
+	tcase_add_test(tc, characters_are_whole);
+	tcase_add_test(tc, penalties_see_the_prompt);
+	suite_add_tcase(s, tc);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
