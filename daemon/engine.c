@@ -322,10 +322,10 @@ alloc_buffers(struct engine *e)
 	if (c->rank == 0)
 		e->logits = malloc(logits * sizeof *e->logits);
 	return e->slots != NULL && e->x != NULL && e->tokens != NULL && e->rows != NULL &&
-			e->sessions != NULL && e->parts != NULL && e->slot_of != NULL &&
-			(c->rank != 0 || e->logits != NULL)
-		? 0
-		: -1;
+			       e->sessions != NULL && e->parts != NULL && e->slot_of != NULL &&
+			       (c->rank != 0 || e->logits != NULL)
+		       ? 0
+		       : -1;
 }
 
 static struct star *

@@ -61,7 +61,7 @@ struct engine {
 	struct request_list posted;
 	struct engine_stats stats;
 	bool broken_news, thread_done, asleep; /* asleep: wake is closed */
-	char why[512]; /* why it stops or is broken */
+	char why[512];                         /* why it stops or is broken */
 
 	/* engine thread */
 	uv_loop_t loop;

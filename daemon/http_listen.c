@@ -176,13 +176,16 @@ listen_one(struct http *h, const char *address, const struct addrinfo *ai, struc
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only);
 	set_port(ai->ai_addr, h->port);
 	if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
-		err_errno(err, errno, "http = %s: cannot listen there", address);
+		rc = errno;
+		err_errno(err, rc, "http = %s: cannot listen there", address);
 		close(fd);
+		errno = rc;
 		return -1;
 	}
 	rc = uv_poll_init(h->loop, &l->poll, fd);
 	if (rc != 0) {
 		close(fd);
+		errno = -rc;
 		return err_set(err, "http = %s: %s", address, uv_strerror(rc));
 	}
 	l->http = h;
@@ -209,9 +212,9 @@ listen_all(struct http *h, const char *address, const struct addrinfo *list, boo
 			"with a key a line, or listen on 127.0.0.1",
 			address);
 	for (ai = list; ai != NULL && h->n_listeners < HTTP_MAX_LISTENERS; ai = ai->ai_next) {
-		/* "localhost" on a machine without IPv6: one address is enough. */
-		if (listen_one(h, address, ai, err) != 0 &&
-			(h->n_listeners == 0 && ai->ai_next == NULL))
+		/* "localhost" on a machine without IPv6: the other address is enough. */
+		if (listen_one(h, address, ai, err) != 0 && errno != EADDRNOTAVAIL &&
+			errno != EAFNOSUPPORT)
 			return -1;
 	}
 	return h->n_listeners > 0 ? 0 : -1;

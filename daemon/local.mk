@@ -94,3 +94,14 @@ tests_fuzz_fuzz_http_LDADD = daemon/libdaemon.a base/libbase.a $(JANSSON_LIBS)
 $(tests_unit_test_http_OBJECTS) $(tests_unit_test_http_access_OBJECTS) \
 	$(tests_unit_test_api_OBJECTS): | proto/shoal.pb-c.h
 endif
+
+if HAVE_CHECK
+# Engines alone and in groups, linked over loopback.
+check_PROGRAMS += tests/unit/test_engine
+tests_unit_test_engine_SOURCES = tests/unit/test_engine.c \
+	tests/support/shared_dir.c tests/support/shared_dir.h
+tests_unit_test_engine_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
+tests_unit_test_engine_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_engine_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+$(tests_unit_test_engine_OBJECTS): | proto/shoal.pb-c.h
+endif

@@ -18,8 +18,8 @@
 #include <systemd/sd-daemon.h>
 #endif
 
-#define END_LIMIT_MS   2000 /* from the last answer to the end of the process */
-#define SAY_EVERY_MS   1000 /* how often systemd hears the state when it has changed */
+#define END_LIMIT_MS 2000 /* from the last answer to the end of the process */
+#define SAY_EVERY_MS 1000 /* how often systemd hears the state when it has changed */
 
 static struct {
 	struct config config;

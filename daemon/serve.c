@@ -325,8 +325,8 @@ serve_load(struct serve *s, const char *path, struct err *err)
 	if (strcmp(s->state->model, f->path) != 0) {
 		snprintf(s->state->model, sizeof s->state->model, "%s", f->path);
 		if (state_save(s->state, err) != 0)
-			log_warning("%s (the model will not be loaded by itself next time)",
-				err->msg);
+			log_warning(
+				"%s (the model will not be loaded by itself next time)", err->msg);
 	}
 	advance(s);
 	return 0;

@@ -102,12 +102,12 @@ make_header(struct hash_job *j, const char *path, const struct slice *sl, struct
 {
 	struct err ignored;
 
-	if (shard_header_from_gguf(j->file->gguf, &j->file->shape, sl, &m->h, on_progress, j,
-		    &j->err) != 0)
+	if (shard_header_from_gguf(
+		    j->file->gguf, &j->file->shape, sl, &m->h, on_progress, j, &j->err) != 0)
 		return -1;
 	if (shard_header_write(&m->h, &m->bytes) != 0)
-		return err_set(&j->err, "the header of a slice is longer than %u bytes",
-			MAX_HEADER);
+		return err_set(
+			&j->err, "the header of a slice is longer than %u bytes", MAX_HEADER);
 	if (file_write(path, m->bytes.data, m->bytes.len, 0600, &ignored) != 0)
 		log_warning("%s (the model will be hashed again next time)", ignored.msg);
 	return 0;

@@ -78,8 +78,7 @@ void plan_drop(struct serve *s, const char *why);
 void plan_fail(struct serve *s, const char *why); /* drops it and tries again after a pause */
 void plan_hashed(struct plan *p, int result, struct member_header *headers, const struct err *err);
 struct plan_member *plan_member(struct serve *s, const struct swarm_peer *p); /* NULL: not in it */
-int plan_control(
-	struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);
+int plan_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);
 /* In words: who is waited for. Empty: nobody. */
 void plan_missing(struct serve *s, char *out, size_t size);
 
@@ -139,12 +138,12 @@ struct follow {
 	/* fetching */
 	struct link *bulk;
 	unsigned tries;
-	struct shard_header *header;      /* NULL: not there yet */
-	struct shard_writer *writer;      /* NULL: not there yet, or with the job */
-	uint32_t ask_extent, in_flight;   /* what is asked for next; pieces under way */
+	struct shard_header *header;    /* NULL: not there yet */
+	struct shard_writer *writer;    /* NULL: not there yet, or with the job */
+	uint32_t ask_extent, in_flight; /* what is asked for next; pieces under way */
 	uint64_t ask_from;
-	uint64_t fetched, kept, total;    /* bytes */
-	uint64_t reported;                /* loop time of the last progress */
+	uint64_t fetched, kept, total; /* bytes */
+	uint64_t reported;             /* loop time of the last progress */
 };
 
 int follow_control(
@@ -167,8 +166,8 @@ enum shard_task {
 };
 int shard_job_start(struct follow *f, enum shard_task task);
 void shard_job_abandon(struct follow *f);
-void follow_opened(struct follow *f, enum shard_task task, struct shard *shard,
-	const struct err *err);
+void follow_opened(
+	struct follow *f, enum shard_task task, struct shard *shard, const struct err *err);
 void fetch_resumed(struct follow *f, struct shard_writer *w, const struct err *err);
 
 /* --- the whole ---------------------------------------------------------------------------------- */
@@ -185,8 +184,8 @@ struct serve {
 	void (*close_done)(void *arg);
 	void *close_arg;
 
-	struct engine *engine; /* NULL: none, or being stopped */
-	unsigned ending;       /* engines that are being stopped */
+	struct engine *engine;    /* NULL: none, or being stopped */
+	unsigned ending;          /* engines that are being stopped */
 	struct engine_hold *hold; /* the engine's */
 	struct engine_stats past; /* figures of engines that are gone */
 	struct served_model served;

@@ -40,8 +40,8 @@ on_close(struct link *l, void *arg, const char *why)
 /* --- bulk --------------------------------------------------------------------------------------- */
 
 static int
-send_data(struct link *l, uint64_t epoch, uint32_t extent, uint64_t from, uint8_t *bytes, size_t len,
-	struct err *err)
+send_data(struct link *l, uint64_t epoch, uint32_t extent, uint64_t from, uint8_t *bytes,
+	size_t len, struct err *err)
 {
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__Data data = SHOAL__DATA__INIT;
@@ -93,14 +93,14 @@ on_bulk(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *e
 		result = err_set(err, "it fetches while nothing is being prepared");
 	else if (e->body_case == SHOAL__ENVELOPE__BODY_FETCH_HEADER &&
 		 e->fetch_header->epoch == s->plan->epoch)
-		result = send_data(l, s->plan->epoch, 0, 0, m->header.bytes.data,
-			m->header.bytes.len, err);
+		result = send_data(
+			l, s->plan->epoch, 0, 0, m->header.bytes.data, m->header.bytes.len, err);
 	else if (e->body_case == SHOAL__ENVELOPE__BODY_FETCH_EXTENT &&
 		 e->fetch_extent->epoch == s->plan->epoch)
 		result = send_piece(s, l, m, e->fetch_extent, err);
 	else
-		result = err_set(err, "it sent '%s' for another plan or on the wrong link",
-			control_name(e));
+		result = err_set(
+			err, "it sent '%s' for another plan or on the wrong link", control_name(e));
 	control_free(e);
 	return result;
 }
@@ -135,8 +135,8 @@ static const struct link_events tensor_events = {on_tensor_open, on_early_frame,
 static size_t
 tensor_message(const struct plan *p, const struct serve *s)
 {
-	uint32_t logits = s->config->parallel < s->config->batch ? s->config->parallel
-								 : s->config->batch;
+	uint32_t logits =
+		s->config->parallel < s->config->batch ? s->config->parallel : s->config->batch;
 
 	return star_max_message(
 		s->config->batch, logits, p->file->shape.embd, p->file->shape.vocab);
@@ -154,8 +154,7 @@ member_link_admit(struct serve *s, struct swarm_peer *p, struct link *l,
 		n++;
 	if (ml == NULL || n >= MAX_LINKS || plan_member(s, p) == NULL) {
 		free(ml);
-		return err_set(err, "%s is not in the plan, or has too many links",
-			p->known->name);
+		return err_set(err, "%s is not in the plan, or has too many links", p->known->name);
 	}
 	*ml = (struct member_link){.serve = s, .peer = p, .link = l, .next = s->links};
 	s->links = ml;

@@ -84,7 +84,7 @@ serve_words(struct serve *s, char *out, size_t size)
 	if (s->file == NULL) {
 		snprintf(out, size, "no model is loaded: %s",
 			s->trouble[0] != '\0' ? s->trouble
-					      : "load one with 'shoal run MODEL.gguf', or "
+					      : "load one with 'shoal load MODEL.gguf', or "
 						"set 'model' in shoald.conf");
 		return false;
 	}

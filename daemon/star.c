@@ -145,13 +145,15 @@ check_step_rows(const struct star *s, const struct frame *f, const uint8_t *rows
 		uint32_t flags = get_le32(rows + 8);
 
 		if (slot >= s->c.slots || pos >= s->c.context || (flags & ~STEP_LOGITS) != 0)
-			return err_set(err, "row %u of its step (slot %u, position %u, flags %u) is out of range", i,
-				slot, pos, flags);
+			return err_set(err,
+				"row %u of its step (slot %u, position %u, flags %u) is out of "
+				"range",
+				i, slot, pos, flags);
 		logits += flags & STEP_LOGITS;
 	}
 	if (logits != f->extra || logits > s->c.max_logits)
-		return err_set(err, "its step wants %u rows of logits and marks %u", f->extra,
-			logits);
+		return err_set(
+			err, "its step wants %u rows of logits and marks %u", f->extra, logits);
 	return 0;
 }
 

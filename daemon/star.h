@@ -25,9 +25,9 @@ struct star_config {
 	uint32_t max_rows;   /* in a step */
 	uint32_t max_logits; /* rows of a step that want logits */
 	uint32_t slots, context;
-	enum frame_format format;     /* of partial sums and sums */
-	char (*names)[PEER_NAME];     /* by rank; copied */
-	struct link_detached *links;  /* hub: by rank - 1; member: one. Taken, also on failure */
+	enum frame_format format;    /* of partial sums and sums */
+	char (*names)[PEER_NAME];    /* by rank; copied */
+	struct link_detached *links; /* hub: by rank - 1; member: one. Taken, also on failure */
 };
 
 struct star;
@@ -57,8 +57,7 @@ int star_gather(struct star *s, const float *own, uint32_t rows, float *out, str
 
 /* Member: waits a moment without sleeping, then once until something happens; true when a step has
  * come: rows[*n], x[*n][embd], and how many rows want logits. */
-bool star_next(
-	struct star *s, struct step_row *rows, float *x, uint32_t *n, uint32_t *logits);
+bool star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n, uint32_t *logits);
 /* Member: ends the step with its part of the logits. rows may be 0. */
 int star_answer(struct star *s, const float *logits, uint32_t rows, struct err *err);
 /* Member: tells the hub that it cannot go on. */

@@ -11,8 +11,7 @@ static const char *const seeds[] = {
 	"},"
 	"{\"role\":\"assistant\",\"content\":null}],\"temperature\":0.5,\"max_tokens\":5}",
 	"{\"prompt\":[[1,2,3]],\"echo\":true,\"seed\":-1,\"top_k\":-1,\"repeat_last_n\":-1}",
-	"{\"prompt\":\"Once\",\"logit_bias\":{},\"n\":1,\"stream_options\":{\"include_usage\":true}"
-	"}",
+	"{\"prompt\":\"Once\",\"logit_bias\":{},\"n\":1,\"stream_options\":{}}",
 	"{\"code\":\"ABCD\",\"seconds\":600,\"name\":\"x\",\"tools\":[{\"type\":\"function\"}]}",
 };
 

@@ -124,7 +124,7 @@ START_TEST(a_stop_text_may_begin_within_itself)
 
 	expect_flow(aab, 1, "aaab", "||a|", SESSION_STOP);
 	expect_flow(abab, 1, "abcabab", "||abc||||", SESSION_STOP);
-	expect_flow(abab, 1, "abaabab", "|||aba" "|" "|" "|", SESSION_STOP);
+	expect_flow(abab, 1, "abaabab", "|||aba|||", SESSION_STOP);
 }
 END_TEST
 
