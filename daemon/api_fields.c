@@ -131,7 +131,7 @@ TAKE(take_repeat)
 
 TAKE(take_top_k)
 {
-	int64_t k;
+	int64_t k = 0;
 
 	if (whole(f, v, &k, e) != 0)
 		return -1;
@@ -141,7 +141,7 @@ TAKE(take_top_k)
 
 TAKE(take_repeat_last)
 {
-	int64_t n;
+	int64_t n = 0;
 
 	if (whole(f, v, &n, e) != 0)
 		return -1;
@@ -161,7 +161,7 @@ TAKE(take_seed)
 /* max_tokens and max_completion_tokens are one setting with two names. */
 TAKE(take_max_tokens)
 {
-	int64_t n;
+	int64_t n = 0;
 	uint32_t max;
 
 	if (whole(f, v, &n, e) != 0)

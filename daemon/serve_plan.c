@@ -146,7 +146,7 @@ plan_fail(struct serve *s, const char *why)
 		s->pause = 0;
 	s->pause = s->pause == 0 ? PAUSE_MIN : s->pause * 2 > PAUSE_MAX ? PAUSE_MAX : s->pause * 2;
 	s->retry_at = now + s->pause;
-	snprintf(s->trouble, sizeof s->trouble, "%s", why);
+	snprintf(s->trouble, sizeof s->trouble, "%.500s", why);
 	log_warning("%s", why);
 	plan_drop(s, why);
 }

@@ -31,6 +31,7 @@ struct star {
 	bool in_step; /* hub: members may send */
 	bool wanting; /* the frame that is due is known: */
 	struct frame want;
+	float *sum;    /* member: where the sum goes */
 	uint8_t *head; /* frame header and step rows */
 	uint8_t *out;  /* packed rows */
 	uint64_t spin_ns, reduce_ns, sent, received;
@@ -170,12 +171,16 @@ member_message(struct star *s, struct star_peer *p, const struct frame *f, const
 				s->step);
 		if (check_step_rows(s, f, payload, err) != 0)
 			return -1;
-	} else if (!s->wanting || f->step != s->step) {
-		return err_set(err, "it sent a sum of step %u that nobody waits for", f->step);
-	} else if (check_due(s, p, f, err) != 0) {
-		return -1;
+		return keep(p, f, payload, len, err);
 	}
-	return keep(p, f, payload, len, err);
+	if (!s->wanting || f->step != s->step)
+		return err_set(err, "it sent a sum of step %u that nobody waits for", f->step);
+	if (check_due(s, p, f, err) != 0)
+		return -1;
+	/* Used at once: the next step may come right behind the last sum of this one. */
+	frame_unpack((enum frame_format)f->format, payload, f->rows, f->width, s->sum, 0);
+	s->wanting = false;
+	return 0;
 }
 
 static int
@@ -299,6 +304,12 @@ is_unsent(const struct star_peer *p)
 }
 
 static bool
+owes_sum(const struct star_peer *p)
+{
+	return p->star->wanting;
+}
+
+static bool
 owes_logits(const struct star_peer *p)
 {
 	return !p->have && p->star->slices[p->rank].vocab > 0;
@@ -390,11 +401,10 @@ member_allreduce(struct star *s, const struct frame *label, float *rows, struct 
 	frame_pack(format, rows, f.rows, f.width, s->out);
 	send_to(&s->peers[0], head, sizeof head, s->out, bytes);
 	f.kind = FRAME_SUM;
-	if (collect(s, &f, is_unheard, err) != 0)
-		return -1;
-	frame_unpack(format, s->peers[0].data, f.rows, f.width, rows, 0);
-	s->peers[0].have = false;
-	return 0;
+	s->want = f;
+	s->wanting = true;
+	s->sum = rows;
+	return wait_for(s, owes_sum, err);
 }
 
 static int

@@ -65,7 +65,20 @@ tests_fuzz_fuzz_tokenizer_LDADD = model/libmodel.a kernels/libkernels.a base/lib
 endif
 
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_reference
+check_PROGRAMS += tests/unit/test_forward tests/unit/test_reference tests/unit/test_sampler \
+	tests/unit/test_session
+tests_unit_test_forward_SOURCES = tests/unit/test_forward.c \
+	tests/support/thread_collective.c tests/support/thread_collective.h \
+	tests/support/tiny_model.c tests/support/tiny_model.h
+tests_unit_test_forward_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_forward_LDADD = $(tests_unit_test_tokenizer_LDADD)
+tests_unit_test_sampler_SOURCES = tests/unit/test_sampler.c
+tests_unit_test_sampler_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_sampler_LDADD = $(tests_unit_test_tokenizer_LDADD)
+tests_unit_test_session_SOURCES = tests/unit/test_session.c \
+	tests/support/vocab_make.c tests/support/vocab_make.h
+tests_unit_test_session_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_session_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_reference_SOURCES = tests/unit/test_reference.c \
 	tests/support/shared_dir.c tests/support/shared_dir.h \
 	tests/support/thread_collective.c tests/support/thread_collective.h
