@@ -20,3 +20,12 @@ kernels_libkernels_avx2_a_SOURCES = kernels/avx2.c kernels/avx2_q6_k.c kernels/f
 kernels_libkernels_avx2_a_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx2_a_OBJECTS)
 endif
+
+# Needs no library but libm, so that it is built for every architecture.
+check_PROGRAMS += tests/kernels/checkkern
+tests_kernels_checkkern_SOURCES = tests/kernels/checkkern.c
+tests_kernels_checkkern_LDADD = kernels/libkernels.a base/libbase.a -lm -lpthread
+
+bench-kernels: tests/kernels/checkkern
+	tests/kernels/checkkern --bench
+.PHONY: bench-kernels
