@@ -173,11 +173,14 @@ next_epoch(struct serve *s, uint64_t *epoch, struct err *err)
 static uint32_t
 context_of(const struct serve *s, const struct model_file *f)
 {
-	uint32_t most = f->shape.context < 4096 ? f->shape.context : 4096;
+	uint32_t context = s->config->context;
 
-	if (s->config->context == 0)
-		return most;
-	return s->config->context < f->shape.context ? s->config->context : f->shape.context;
+	if (context == 0)
+		return f->shape.context < 4096 ? f->shape.context : 4096;
+	if (context > f->shape.context)
+		log_warning("context: %u is more than the %u that %s was trained for", context,
+			f->shape.context, f->id);
+	return context;
 }
 
 /* The configured share of a device: by the order in which members joined. */
