@@ -99,6 +99,11 @@ void engine_post_error(struct engine *e, struct request *r, int status, const ch
 void engine_post_gone(struct engine *e, struct request *r);
 void engine_post_broken(struct engine *e, const char *why);
 
+/* The main thread's side: hears what was posted (uv_async_t callback), closes, wakes the other. */
+void engine_heard(uv_async_t *a);
+void engine_heard_closed(uv_handle_t *h);
+void engine_wake(struct engine *e); /* the lock is held */
+
 void request_list_init(struct request_list *l);
 void request_list_add(struct request_list *l, struct request *r);
 struct request *request_list_take(struct request_list *l); /* NULL: empty */

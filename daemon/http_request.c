@@ -45,7 +45,7 @@ answer(struct http_request *r, int status, struct MHD_Response *response)
 void
 http_json(struct http_request *r, int status, json_t *body)
 {
-	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+	char *text = body != NULL ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
 	struct MHD_Response *response = NULL;
 
 	json_decref(body);

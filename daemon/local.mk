@@ -18,8 +18,11 @@ daemon_libdaemon_a_SOURCES += \
 daemon_libdaemon_a_SOURCES += \
 	daemon/engine.c daemon/engine.h daemon/engine_int.h \
 	daemon/engine_hub.c \
+	daemon/engine_mail.c \
 	daemon/engine_member.c \
-	daemon/star.c daemon/star.h
+	daemon/star.c daemon/star.h daemon/star_int.h \
+	daemon/star_new.c \
+	daemon/star_receive.c
 
 # The HTTP API.
 daemon_libdaemon_a_SOURCES += \
@@ -97,11 +100,16 @@ endif
 
 if HAVE_CHECK
 # Engines alone and in groups, linked over loopback.
-check_PROGRAMS += tests/unit/test_engine
-tests_unit_test_engine_SOURCES = tests/unit/test_engine.c \
+ENGINE_TEST_SUPPORT = tests/support/engine_group.c tests/support/engine_group.h \
 	tests/support/shared_dir.c tests/support/shared_dir.h
+check_PROGRAMS += tests/unit/test_engine tests/unit/test_star
+tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(ENGINE_TEST_SUPPORT)
 tests_unit_test_engine_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
 tests_unit_test_engine_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_engine_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
-$(tests_unit_test_engine_OBJECTS): | proto/shoal.pb-c.h
+tests_unit_test_star_SOURCES = tests/unit/test_star.c $(ENGINE_TEST_SUPPORT)
+tests_unit_test_star_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
+tests_unit_test_star_CFLAGS = $(tests_unit_test_engine_CFLAGS)
+tests_unit_test_star_LDADD = $(tests_unit_test_engine_LDADD)
+$(tests_unit_test_engine_OBJECTS) $(tests_unit_test_star_OBJECTS): | proto/shoal.pb-c.h
 endif

@@ -35,8 +35,7 @@ static struct {
 
 /* --- systemd ------------------------------------------------------------------------------------ */
 
-static void
-say(const char *fmt, ...)
+static void __attribute__((format(printf, 1, 2))) say(const char *fmt, ...)
 {
 #ifdef HAVE_SYSTEMD
 	char text[600];
@@ -152,6 +151,7 @@ static int
 start_signals(struct err *err)
 {
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow: the write says so */
 	uv_signal_init(&d.loop, &d.term);
 	uv_signal_init(&d.loop, &d.interrupt);
 	if (uv_signal_start(&d.term, on_signal, SIGTERM) != 0 ||

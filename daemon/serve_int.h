@@ -75,6 +75,7 @@ struct plan {
 /* Looks at what is there and what should be, and does what comes next. */
 void plan_advance(struct serve *s);
 void plan_drop(struct serve *s, const char *why);
+void plan_set_state(struct plan *p, enum plan_state state);
 void plan_fail(struct serve *s, const char *why); /* drops it and tries again after a pause */
 void plan_hashed(struct plan *p, int result, struct member_header *headers, const struct err *err);
 struct plan_member *plan_member(struct serve *s, const struct swarm_peer *p); /* NULL: not in it */
@@ -96,9 +97,6 @@ int member_link_admit(struct serve *s, struct swarm_peer *p, struct link *l,
 void member_links_close(struct serve *s, const char *why);
 /* All members' tensor links are open: hands them to an engine. */
 void plan_start_engine(struct plan *p);
-void plan_tensor_open(struct plan *p, struct plan_member *m, struct link *l);
-/* The link leaves serve (it is being detached). */
-void member_link_forget(struct serve *s, struct link *l);
 
 /* --- following (serve_member.c, serve_fetch.c, member) ------------------------------------------ */
 

@@ -1,5 +1,5 @@
 /* Links that members open to the coordinator: over bulk links they fetch their slices; tensor links
- * wait here until all are open and go to the engine. */
+ * wait here until all are open, and then go to the engine. */
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
 #include "daemon/star.h"
@@ -18,6 +18,18 @@ unlink_member_link(struct member_link *ml)
 		at = &(*at)->next;
 	*at = ml->next;
 	free(ml);
+}
+
+/* The link leaves serve: it is being detached. */
+static void
+forget_link(struct serve *s, struct link *l)
+{
+	struct member_link *ml = s->links;
+
+	while (ml != NULL && ml->link != l)
+		ml = ml->next;
+	if (ml != NULL)
+		unlink_member_link(ml);
 }
 
 static void
@@ -105,7 +117,109 @@ on_bulk(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *e
 	return result;
 }
 
+/* --- all are open ------------------------------------------------------------------------------------ */
+
+static void
+on_broken(void *arg, const char *why)
+{
+	plan_fail(arg, why);
+}
+
+static int
+detach_links(struct plan *p, struct link_detached *out, struct err *err)
+{
+	for (uint32_t i = 1; i < p->n; i++) {
+		struct link *l = p->members[i].tensor;
+
+		if (link_detach(l, &out[i - 1], err) != 0) {
+			while (--i > 0)
+				link_detached_discard(&out[i - 1]);
+			return -1;
+		}
+		p->members[i].tensor = NULL;
+		forget_link(p->serve, l);
+	}
+	return 0;
+}
+
+static void
+collect_names(const struct plan *p, char names[][PEER_NAME])
+{
+	snprintf(names[0], PEER_NAME, "%s", p->serve->state->name);
+	for (uint32_t i = 1; i < p->n; i++)
+		snprintf(names[i], PEER_NAME, "%s", p->members[i].peer->known->name);
+}
+
+static int
+start_engine(struct plan *p, struct err *err)
+{
+	struct serve *s = p->serve;
+	struct link_detached links[SLICE_MAX_PEERS];
+	char names[SLICE_MAX_PEERS][PEER_NAME];
+	struct engine_config c = {
+		.epoch = p->epoch,
+		.shape = &p->file->shape,
+		.slices = p->slices,
+		.peers = p->n,
+		.tokenizer = p->file->tokenizer,
+		.context = p->context,
+		.queue = s->config->queue,
+		.slots = s->config->parallel,
+		.max_rows = s->config->batch,
+		.kv = serve_kv(s->config),
+		.payload = serve_payload(s->config),
+		.links = links,
+		.names = names,
+		.on_broken = on_broken,
+		.arg = s,
+	};
+
+	collect_names(p, names);
+	c.weights = weights_from_gguf(p->file->gguf, &p->file->shape, &p->slices[0], true, err);
+	if (c.weights == NULL)
+		return -1;
+	p->members[0].weights = weights_bytes(c.weights, &p->file->shape, true);
+	if (detach_links(p, links, err) != 0) {
+		c.weights->free(c.weights);
+		return -1;
+	}
+	return serve_start_engine(s, &c, p->file, NULL, err);
+}
+
+void
+plan_start_engine(struct plan *p)
+{
+	struct serve *s = p->serve;
+	struct err err = {""};
+
+	if (start_engine(p, &err) != 0) {
+		plan_fail(s, err.msg);
+		return;
+	}
+	s->served = (struct served_model){
+		.id = p->file->id,
+		.tokenizer = p->file->tokenizer,
+		.chat = p->file->chat,
+		.shape = p->file->shape,
+		.context = p->context,
+		.engine = s->engine,
+		.created = p->file->opened,
+	};
+	s->trouble[0] = '\0';
+	plan_set_state(p, PLAN_SERVING);
+}
+
 /* --- tensor ------------------------------------------------------------------------------------- */
+
+static void
+take_tensor(struct plan *p, struct plan_member *m, struct link *l)
+{
+	m->tensor = l;
+	for (uint32_t i = 1; i < p->n; i++)
+		if (p->members[i].tensor == NULL)
+			return;
+	plan_start_engine(p);
+}
 
 static void
 on_tensor_open(struct link *l, void *arg)
@@ -117,7 +231,7 @@ on_tensor_open(struct link *l, void *arg)
 	if (m == NULL || s->plan->state != PLAN_LINKING || m->tensor != NULL)
 		link_close(l, "no tensor link is awaited");
 	else
-		plan_tensor_open(s->plan, m, l);
+		take_tensor(s->plan, m, l);
 }
 
 static int
@@ -162,17 +276,6 @@ member_link_admit(struct serve *s, struct swarm_peer *p, struct link *l,
 	*ev_arg = ml;
 	*max_message = tensor ? tensor_message(s->plan, s) : CONTROL_MAX_MESSAGE;
 	return 0;
-}
-
-void
-member_link_forget(struct serve *s, struct link *l)
-{
-	struct member_link *ml = s->links;
-
-	while (ml != NULL && ml->link != l)
-		ml = ml->next;
-	if (ml != NULL)
-		unlink_member_link(ml);
 }
 
 void

@@ -90,8 +90,8 @@ plan_member(struct serve *s, const struct swarm_peer *peer)
 
 static const char *const state_names[] = {"hashing", "preparing", "linking", "serving"};
 
-static void
-set_state(struct plan *p, enum plan_state state)
+void
+plan_set_state(struct plan *p, enum plan_state state)
 {
 	log_info("plan %llu: %s -> %s", (unsigned long long)p->epoch, state_names[p->state],
 		state_names[state]);
@@ -288,7 +288,7 @@ plan_hashed(struct plan *p, int result, struct member_header *headers, const str
 		plan_fail(p->serve, err->msg);
 		return;
 	}
-	set_state(p, PLAN_PREPARING);
+	plan_set_state(p, PLAN_PREPARING);
 	for (uint32_t i = 1; i < p->n; i++) {
 		struct plan_member *m = &p->members[i];
 
@@ -310,7 +310,7 @@ send_begin(struct plan *p)
 	begin_msg.epoch = p->epoch;
 	e.body_case = SHOAL__ENVELOPE__BODY_BEGIN;
 	e.begin = &begin_msg;
-	set_state(p, PLAN_LINKING);
+	plan_set_state(p, PLAN_LINKING);
 	for (uint32_t i = 1; i < p->n; i++)
 		swarm_send(p->members[i].peer, &e);
 }
@@ -357,108 +357,6 @@ plan_control(struct serve *s, struct swarm_peer *peer, const Shoal__Envelope *e,
 	default:
 		return err_set(err, "a member does not send '%s'", control_name(e));
 	}
-}
-
-/* --- linking ------------------------------------------------------------------------------------ */
-
-void
-plan_tensor_open(struct plan *p, struct plan_member *m, struct link *l)
-{
-	m->tensor = l;
-	for (uint32_t i = 1; i < p->n; i++)
-		if (p->members[i].tensor == NULL)
-			return;
-	plan_start_engine(p);
-}
-
-static void
-on_broken(void *arg, const char *why)
-{
-	plan_fail(arg, why);
-}
-
-static int
-detach_links(struct plan *p, struct link_detached *out, struct err *err)
-{
-	for (uint32_t i = 1; i < p->n; i++) {
-		struct link *l = p->members[i].tensor;
-
-		if (link_detach(l, &out[i - 1], err) != 0) {
-			while (--i > 0)
-				link_detached_discard(&out[i - 1]);
-			return -1;
-		}
-		p->members[i].tensor = NULL;
-		member_link_forget(p->serve, l);
-	}
-	return 0;
-}
-
-static void
-collect_names(const struct plan *p, char names[][PEER_NAME])
-{
-	snprintf(names[0], PEER_NAME, "%s", p->serve->state->name);
-	for (uint32_t i = 1; i < p->n; i++)
-		snprintf(names[i], PEER_NAME, "%s", p->members[i].peer->known->name);
-}
-
-static int
-start_engine(struct plan *p, struct err *err)
-{
-	struct serve *s = p->serve;
-	struct link_detached links[SLICE_MAX_PEERS];
-	char names[SLICE_MAX_PEERS][PEER_NAME];
-	struct engine_config c = {
-		.epoch = p->epoch,
-		.shape = &p->file->shape,
-		.slices = p->slices,
-		.peers = p->n,
-		.tokenizer = p->file->tokenizer,
-		.context = p->context,
-		.queue = s->config->queue,
-		.slots = s->config->parallel,
-		.max_rows = s->config->batch,
-		.kv = serve_kv(s->config),
-		.payload = serve_payload(s->config),
-		.links = links,
-		.names = names,
-		.on_broken = on_broken,
-		.arg = s,
-	};
-
-	collect_names(p, names);
-	c.weights = weights_from_gguf(p->file->gguf, &p->file->shape, &p->slices[0], true, err);
-	if (c.weights == NULL)
-		return -1;
-	p->members[0].weights = weights_bytes(c.weights, &p->file->shape, true);
-	if (detach_links(p, links, err) != 0) {
-		c.weights->free(c.weights);
-		return -1;
-	}
-	return serve_start_engine(s, &c, p->file, NULL, err);
-}
-
-void
-plan_start_engine(struct plan *p)
-{
-	struct serve *s = p->serve;
-	struct err err = {""};
-
-	if (start_engine(p, &err) != 0) {
-		plan_fail(s, err.msg);
-		return;
-	}
-	s->served = (struct served_model){
-		.id = p->file->id,
-		.tokenizer = p->file->tokenizer,
-		.chat = p->file->chat,
-		.shape = p->file->shape,
-		.context = p->context,
-		.engine = s->engine,
-		.created = p->file->opened,
-	};
-	s->trouble[0] = '\0';
-	set_state(p, PLAN_SERVING);
 }
 
 /* --- what comes next ---------------------------------------------------------------------------- */

@@ -72,7 +72,8 @@ append(struct http_request *r, json_t *event)
 	size_t before = r->out.len;
 
 	buf_str(&r->out, "data: ");
-	if (event == NULL || json_dump_callback(event, dump, &r->out, JSON_COMPACT) != 0)
+	if (event == NULL || json_dump_callback(event, dump, &r->out,
+				     JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0)
 		r->out.failed = true;
 	buf_str(&r->out, "\n\n");
 	if (r->out.failed)

@@ -1,44 +1,10 @@
 #include "daemon/star.h"
 
+#include "daemon/star_int.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 
-#define STEP_ROW_BYTES 12
-#define SPIN_NS        80000u /* turning without sleep, while a core is free for it */
-#define SPIN_SCARCE_NS 20000u
 #define MEMBER_WAIT_MS (2 * STAR_ANSWER_MS) /* the hub waits for the others first */
-
-struct star_peer {
-	struct star *star;
-	struct link *link; /* NULL: gone */
-	uint32_t rank;
-	bool have; /* frame and data hold a message that has not been used */
-	struct frame frame;
-	uint8_t *data;
-	size_t room;
-};
-
-struct star {
-	struct collective collective; /* first: the forward pass knows only this */
-	uv_loop_t *loop;
-	uv_timer_t timer;
-	struct star_config c;
-	struct slice *slices;
-	char (*names)[PEER_NAME];
-	struct star_peer *peers; /* hub: members by rank - 1; member: the hub */
-	uint32_t n_peers;
-	uint32_t step;
-	bool in_step; /* hub: members may send */
-	bool wanting; /* the frame that is due is known: */
-	struct frame want;
-	float *sum;    /* member: where the sum goes */
-	uint8_t *head; /* frame header and step rows */
-	uint8_t *out;  /* packed rows */
-	uint64_t spin_ns, reduce_ns, sent, received;
-	bool broken;
-	char who[PEER_NAME];
-	struct err why;
-};
 
 /* --- trouble ------------------------------------------------------------------------------------ */
 
@@ -74,157 +40,6 @@ static int
 broken_err(const struct star *s, struct err *err)
 {
 	return err_set(err, "%s%s%s", s->who, s->who[0] != '\0' ? " was lost: " : "", s->why.msg);
-}
-
-/* --- what arrives ------------------------------------------------------------------------------- */
-
-static const char *
-kind_name(unsigned kind)
-{
-	static const char *const names[] = {"no", "STEP", "PART", "SUM", "LOGITS", "VOID"};
-
-	return kind < sizeof names / sizeof names[0] ? names[kind] : "unknown";
-}
-
-/* Whether the frame is the one that is due. `extra` of sums is the phase. */
-static int
-check_due(const struct star *s, const struct star_peer *p, const struct frame *f, struct err *err)
-{
-	const struct frame *w = &s->want;
-	uint32_t width = w->kind == FRAME_LOGITS ? s->slices[p->rank].vocab : w->width;
-
-	if (f->kind == w->kind && f->layer == w->layer && f->extra == w->extra &&
-		f->rows == w->rows && f->width == width && f->format == w->format)
-		return 0;
-	return err_set(err,
-		"it sent a %s frame (layer %u.%u, %u x %u, format %u) where %s (layer %u.%u, %u x "
-		"%u, format %u) was due",
-		kind_name(f->kind), f->layer, f->extra, f->rows, f->width, f->format,
-		kind_name(w->kind), w->layer, w->extra, w->rows, width, w->format);
-}
-
-static int
-keep(struct star_peer *p, const struct frame *f, const uint8_t *payload, size_t len,
-	struct err *err)
-{
-	if (p->have)
-		return err_set(err, "it sent a %s frame before its turn", kind_name(f->kind));
-	if (len > p->room)
-		return err_set(err, "it sent a %s frame of %zu bytes", kind_name(f->kind), len);
-	memcpy(p->data, payload, len);
-	p->frame = *f;
-	p->have = true;
-	return 0;
-}
-
-/* A member may be one frame ahead of the hub, which then is still busy with another one. */
-static int
-hub_message(struct star *s, struct star_peer *p, const struct frame *f, const uint8_t *payload,
-	size_t len, struct err *err)
-{
-	if (f->kind != FRAME_PART && f->kind != FRAME_LOGITS)
-		return err_set(
-			err, "it sent a %s frame, which only a hub sends", kind_name(f->kind));
-	if (!s->in_step || f->step != s->step)
-		return err_set(err, "it sent a %s frame of step %u, which is not running",
-			kind_name(f->kind), f->step);
-	if (s->wanting && check_due(s, p, f, err) != 0)
-		return -1;
-	return keep(p, f, payload, len, err);
-}
-
-static int
-check_step_rows(const struct star *s, const struct frame *f, const uint8_t *rows, struct err *err)
-{
-	uint32_t logits = 0;
-
-	if (f->rows == 0 || f->width != s->c.embd || f->format != FRAME_F32)
-		return err_set(err, "its step has %u rows of %u in format %u", f->rows, f->width,
-			f->format);
-	for (uint32_t i = 0; i < f->rows; i++, rows += STEP_ROW_BYTES) {
-		uint32_t slot = get_le32(rows), pos = get_le32(rows + 4);
-		uint32_t flags = get_le32(rows + 8);
-
-		if (slot >= s->c.slots || pos >= s->c.context || (flags & ~STEP_LOGITS) != 0)
-			return err_set(err,
-				"row %u of its step (slot %u, position %u, flags %u) is out of "
-				"range",
-				i, slot, pos, flags);
-		logits += flags & STEP_LOGITS;
-	}
-	if (logits != f->extra || logits > s->c.max_logits)
-		return err_set(
-			err, "its step wants %u rows of logits and marks %u", f->extra, logits);
-	return 0;
-}
-
-static int
-member_message(struct star *s, struct star_peer *p, const struct frame *f, const uint8_t *payload,
-	size_t len, struct err *err)
-{
-	if (f->kind != FRAME_STEP && f->kind != FRAME_SUM)
-		return err_set(
-			err, "it sent a %s frame, which only a member sends", kind_name(f->kind));
-	if (f->kind == FRAME_STEP) {
-		if (s->wanting || f->step != s->step + 1)
-			return err_set(err, "it began step %u while step %u was running", f->step,
-				s->step);
-		if (check_step_rows(s, f, payload, err) != 0)
-			return -1;
-		return keep(p, f, payload, len, err);
-	}
-	if (!s->wanting || f->step != s->step)
-		return err_set(err, "it sent a sum of step %u that nobody waits for", f->step);
-	if (check_due(s, p, f, err) != 0)
-		return -1;
-	/* Used at once: the next step may come right behind the last sum of this one. */
-	frame_unpack((enum frame_format)f->format, payload, f->rows, f->width, s->sum, 0);
-	s->wanting = false;
-	return 0;
-}
-
-static int
-on_message(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *err)
-{
-	struct star_peer *p = arg;
-	struct star *s = p->star;
-	uint32_t max_width = s->c.embd > s->c.vocab ? s->c.embd : s->c.vocab;
-	const uint8_t *payload;
-	struct frame f;
-
-	(void)l;
-	s->received += len;
-	if (s->broken)
-		return 0;
-	if (frame_read(msg, len, s->c.max_rows, max_width, &f, &payload, err) != 0)
-		goto bad;
-	if (f.epoch != s->c.epoch) {
-		err_set(err, "it sent a frame of epoch %llu, but the plan's is %llu",
-			(unsigned long long)f.epoch, (unsigned long long)s->c.epoch);
-		goto bad;
-	}
-	if (f.kind == FRAME_VOID) {
-		err_set(err, "it gave the step up; its log says why");
-		goto bad;
-	}
-	len -= FRAME_HEADER;
-	if (s->c.rank == 0 ? hub_message(s, p, &f, payload, len, err) != 0
-			   : member_message(s, p, &f, payload, len, err) != 0)
-		goto bad;
-	return 0;
-bad:
-	star_break(s, s->names[p->rank], err->msg);
-	return -1;
-}
-
-static void
-on_close(struct link *l, void *arg, const char *why)
-{
-	struct star_peer *p = arg;
-
-	(void)l;
-	p->link = NULL;
-	star_break(p->star, p->star->names[p->rank], why[0] != '\0' ? why : "the link was closed");
 }
 
 /* --- waiting ------------------------------------------------------------------------------------ */
@@ -354,7 +169,7 @@ collect(struct star *s, const struct frame *due, bool (*late)(const struct star_
 	for (uint32_t i = 0; i < s->n_peers; i++) {
 		struct star_peer *p = &s->peers[i];
 
-		if (p->have && check_due(s, p, &p->frame, err) != 0)
+		if (p->have && star_check_due(s, p, &p->frame, err) != 0)
 			star_break(s, s->names[p->rank], err->msg);
 	}
 	result = wait_for(s, late, err);
@@ -407,7 +222,7 @@ member_allreduce(struct star *s, const struct frame *label, float *rows, struct 
 	return wait_for(s, owes_sum, err);
 }
 
-static int
+int
 star_allreduce(struct collective *c, float *rows, uint32_t n, uint32_t width, uint32_t layer,
 	uint32_t phase, struct err *err)
 {
@@ -526,138 +341,4 @@ star_void(struct star *s)
 	frame_write(&f, head);
 	if (!s->broken)
 		send_to(&s->peers[0], head, sizeof head, NULL, 0);
-}
-
-/* --- life --------------------------------------------------------------------------------------- */
-
-size_t
-star_max_message(uint32_t max_rows, uint32_t max_logits, uint32_t embd, uint32_t vocab)
-{
-	size_t step = (size_t)max_rows * (STEP_ROW_BYTES + (size_t)embd * sizeof(float));
-	size_t sums = frame_payload(FRAME_Q8, max_rows, embd); /* wider than float32 when narrow */
-	size_t logits = (size_t)max_logits * vocab * sizeof(float);
-
-	step = step > sums ? step : sums;
-	return FRAME_HEADER + (step > logits ? step : logits);
-}
-
-static int
-alloc_buffers(struct star *s)
-{
-	const struct star_config *c = &s->c;
-	size_t room = star_max_message(c->max_rows, c->max_logits, c->embd, c->vocab);
-
-	s->head = malloc(FRAME_HEADER + (size_t)c->max_rows * STEP_ROW_BYTES);
-	s->out = malloc(room);
-	s->slices = malloc(c->peers * sizeof *s->slices);
-	s->names = malloc(c->peers * sizeof *s->names);
-	s->peers = calloc(s->n_peers, sizeof *s->peers);
-	if (s->head == NULL || s->out == NULL || s->slices == NULL || s->names == NULL ||
-		s->peers == NULL)
-		return -1;
-	memcpy(s->slices, c->slices, c->peers * sizeof *s->slices);
-	memcpy(s->names, c->names, c->peers * sizeof *s->names);
-	for (uint32_t i = 0; i < s->n_peers; i++) {
-		uint32_t rank = c->rank == 0 ? i + 1 : 0;
-		uint32_t vocab = c->rank == 0 ? s->slices[rank].vocab : 0;
-		struct star_peer *p = &s->peers[i];
-
-		*p = (struct star_peer){.star = s, .rank = rank};
-		p->room = star_max_message(c->max_rows, c->max_logits, c->embd, vocab);
-		p->data = malloc(p->room);
-		if (p->data == NULL)
-			return -1;
-	}
-	return 0;
-}
-
-static int
-attach_links(struct star *s, struct link_detached *links, struct err *err)
-{
-	static const struct link_events events = {.on_message = on_message, .on_close = on_close};
-	int result = 0;
-
-	for (uint32_t i = 0; i < s->n_peers; i++) {
-		struct star_peer *p = &s->peers[i];
-
-		if (result != 0) {
-			link_detached_discard(&links[i]);
-			continue;
-		}
-		p->link = link_attach(s->loop, &links[i], &events, p, err);
-		if (p->link == NULL) {
-			err_prefix(err, "%s: ", s->names[p->rank]);
-			result = -1;
-		}
-	}
-	return result;
-}
-
-struct star *
-star_new(uv_loop_t *loop, const struct star_config *c, struct err *err)
-{
-	struct star *s = calloc(1, sizeof *s);
-	uint32_t n = c->rank == 0 ? c->peers - 1 : 1;
-
-	if (s != NULL) {
-		s->collective.allreduce = star_allreduce;
-		s->loop = loop;
-		s->c = *c;
-		s->n_peers = n;
-		s->spin_ns = uv_available_parallelism() > 2 ? SPIN_NS : SPIN_SCARCE_NS;
-	}
-	if (s == NULL || alloc_buffers(s) != 0) {
-		for (uint32_t i = 0; i < n; i++)
-			link_detached_discard(&c->links[i]);
-		star_free(s);
-		err_set(err, "not enough memory for the group's buffers");
-		return NULL;
-	}
-	uv_timer_init(loop, &s->timer);
-	if (attach_links(s, c->links, err) != 0) {
-		star_close(s);
-		uv_run(loop, UV_RUN_DEFAULT);
-		star_free(s);
-		return NULL;
-	}
-	return s;
-}
-
-void
-star_close(struct star *s)
-{
-	for (uint32_t i = 0; i < s->n_peers; i++)
-		if (s->peers[i].link != NULL)
-			link_close(s->peers[i].link, "");
-	if (!uv_is_closing((uv_handle_t *)&s->timer))
-		uv_close((uv_handle_t *)&s->timer, NULL);
-}
-
-void
-star_free(struct star *s)
-{
-	if (s == NULL)
-		return;
-	for (uint32_t i = 0; s->peers != NULL && i < s->n_peers; i++)
-		free(s->peers[i].data);
-	free(s->peers);
-	free(s->head);
-	free(s->out);
-	free(s->slices);
-	free(s->names);
-	free(s);
-}
-
-struct collective *
-star_collective(struct star *s)
-{
-	return &s->collective;
-}
-
-struct star_stats
-star_stats(const struct star *s)
-{
-	return (struct star_stats){.reduce_seconds = (double)s->reduce_ns / 1e9,
-		.sent_bytes = s->sent,
-		.received_bytes = s->received};
 }

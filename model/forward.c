@@ -6,12 +6,11 @@
 
 #define SILU_CHUNK 2048 /* columns in one item of work */
 
-/* --- rows --------------------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------------------ */
 
 /* A single item is not worth waking threads for. */
-static void run(struct forward *f, void (*fn)(void *arg, uint32_t item, unsigned thread), void *arg,
-	uint32_t n)
+static void
+run(struct forward *f, void (*fn)(void *arg, uint32_t item, unsigned thread), void *arg, uint32_t n)
 {
 	if (n == 1)
 		fn(arg, 0, 0);
@@ -25,7 +24,8 @@ struct norm_rows {
 	const uint32_t *which; /* rows of x, or NULL: all of them */
 };
 
-static void norm_row(void *arg, uint32_t row, unsigned thread)
+static void
+norm_row(void *arg, uint32_t row, unsigned thread)
 {
 	const struct norm_rows *j = arg;
 	const struct forward *f = j->f;
@@ -37,7 +37,8 @@ static void norm_row(void *arg, uint32_t row, unsigned thread)
 }
 
 /* Norms n rows of x into f->norm, ready for the matrices that read them. */
-static void norm_rows(struct forward *f, enum tensor_role weight, const uint32_t *which, uint32_t n,
+static void
+norm_rows(struct forward *f, enum tensor_role weight, const uint32_t *which, uint32_t n,
 	bool quantised)
 {
 	struct norm_rows j = {f, (const void *)f->unit->t[weight].data, which};
@@ -46,7 +47,8 @@ static void norm_rows(struct forward *f, enum tensor_role weight, const uint32_t
 	act_prepare(f->c.kernels, f->c.pool, &f->act, f->norm, n, f->shape.embd, quantised);
 }
 
-static void add_row(void *arg, uint32_t row, unsigned thread)
+static void
+add_row(void *arg, uint32_t row, unsigned thread)
 {
 	const struct forward *f = arg;
 	size_t at = (size_t)row * f->shape.embd;
@@ -56,7 +58,8 @@ static void add_row(void *arg, uint32_t row, unsigned thread)
 }
 
 /* Sums f->partial over the group and adds it to x. */
-static int reduce_and_add(struct forward *f, uint32_t phase, struct err *err)
+static int
+reduce_and_add(struct forward *f, uint32_t phase, struct err *err)
 {
 	struct collective *col = f->c.collective;
 
@@ -67,20 +70,22 @@ static int reduce_and_add(struct forward *f, uint32_t phase, struct err *err)
 	return 0;
 }
 
-static void no_partial(struct forward *f)
+static void
+no_partial(struct forward *f)
 {
 	memset(f->partial, 0, (size_t)f->n * f->shape.embd * sizeof(float));
 }
 
-/* --- weights -----------------------------------------------------------------------------------
- */
+/* --- weights --------------------------------------------------------------------------------- */
 
-static bool quantised(const struct forward *f, enum tensor_role r)
+static bool
+quantised(const struct forward *f, enum tensor_role r)
 {
 	return dtype_quantised(f->unit->t[r].dtype);
 }
 
-static int check_matrix(
+static int
+check_matrix(
 	const struct forward *f, enum tensor_role r, uint32_t rows, uint32_t cols, struct err *err)
 {
 	const struct matrix *m = &f->unit->t[r];
@@ -99,7 +104,8 @@ static int check_matrix(
 	return 0;
 }
 
-static int check_vector(const struct forward *f, enum tensor_role r, uint32_t cols, struct err *err)
+static int
+check_vector(const struct forward *f, enum tensor_role r, uint32_t cols, struct err *err)
 {
 	if (check_matrix(f, r, 1, cols, err) != 0)
 		return -1;
@@ -109,7 +115,8 @@ static int check_vector(const struct forward *f, enum tensor_role r, uint32_t co
 	return 0;
 }
 
-static int check_attention(const struct forward *f, struct err *err)
+static int
+check_attention(const struct forward *f, struct err *err)
 {
 	uint32_t embd = f->shape.embd, head_dim = f->shape.head_dim;
 
@@ -129,7 +136,8 @@ static int check_attention(const struct forward *f, struct err *err)
 	return 0;
 }
 
-static int check_ffn(const struct forward *f, struct err *err)
+static int
+check_ffn(const struct forward *f, struct err *err)
 {
 	uint32_t embd = f->shape.embd, ffn = f->slice.ffn;
 
@@ -141,7 +149,8 @@ static int check_ffn(const struct forward *f, struct err *err)
 		       : 0;
 }
 
-static int check_head(const struct forward *f, struct err *err)
+static int
+check_head(const struct forward *f, struct err *err)
 {
 	return check_vector(f, TENSOR_OUT_NORM, f->shape.embd, err) != 0 ||
 			       check_matrix(f, TENSOR_OUT, f->slice.vocab, f->shape.embd, err) != 0
@@ -149,14 +158,16 @@ static int check_head(const struct forward *f, struct err *err)
 		       : 0;
 }
 
-static void release(struct forward *f)
+static void
+release(struct forward *f)
 {
 	f->c.weights->release(f->c.weights, f->unit);
 	f->unit = NULL;
 }
 
 /* Sizes are looked at whenever a unit is taken: it may have come from another machine. */
-static int acquire(struct forward *f, enum unit_kind kind,
+static int
+acquire(struct forward *f, enum unit_kind kind,
 	int (*check)(const struct forward *f, struct err *err), struct err *err)
 {
 	f->unit = f->c.weights->acquire(f->c.weights, kind, f->layer, err);
@@ -168,10 +179,10 @@ static int acquire(struct forward *f, enum unit_kind kind,
 	return kind == UNIT_HEAD ? -1 : err_prefix(err, "layer %u: ", f->layer);
 }
 
-/* --- attention ---------------------------------------------------------------------------------
- */
+/* --- attention ------------------------------------------------------------------------------- */
 
-static void rope_of_row(void *arg, uint32_t row, unsigned thread)
+static void
+rope_of_row(void *arg, uint32_t row, unsigned thread)
 {
 	const struct forward *f = arg;
 	size_t at = (size_t)row * f->rope.half;
@@ -180,13 +191,15 @@ static void rope_of_row(void *arg, uint32_t row, unsigned thread)
 	rope_row(&f->rope, f->rows[row].pos, f->cos + at, f->sin + at);
 }
 
-static const float *vector(const struct forward *f, enum tensor_role r)
+static const float *
+vector(const struct forward *f, enum tensor_role r)
 {
 	return (const void *)f->unit->t[r].data;
 }
 
 /* One head vector, after its bias: norm (qwen3), then rotation. */
-static void finish_vector(const struct forward *f, float *x, uint32_t row, enum tensor_role norm)
+static void
+finish_vector(const struct forward *f, float *x, uint32_t row, enum tensor_role norm)
 {
 	const struct kernels *k = f->c.kernels;
 	size_t at = (size_t)row * f->rope.half;
@@ -197,7 +210,8 @@ static void finish_vector(const struct forward *f, float *x, uint32_t row, enum 
 }
 
 /* Item: a row and a KV head with its query heads. K and V go to the cache. */
-static void finish_head(void *arg, uint32_t item, unsigned thread)
+static void
+finish_head(void *arg, uint32_t item, unsigned thread)
 {
 	const struct forward *f = arg;
 	const struct kernels *k = f->c.kernels;
@@ -221,7 +235,8 @@ static void finish_head(void *arg, uint32_t item, unsigned thread)
 	k->kv_store(f->kv.type, (uint8_t *)kv_v(&f->kv, f->layer, slot) + at, value, dim);
 }
 
-static void attend_head(void *arg, uint32_t item, unsigned thread)
+static void
+attend_head(void *arg, uint32_t item, unsigned thread)
 {
 	const struct forward *f = arg;
 	uint32_t row = item / f->slice.kv_heads, h = item % f->slice.kv_heads;
@@ -233,7 +248,8 @@ static void attend_head(void *arg, uint32_t item, unsigned thread)
 		kv_v(&f->kv, f->layer, slot), f->rows[row].pos + 1, h, h + 1, f->attended + at);
 }
 
-static void finish_and_attend_head(void *arg, uint32_t item, unsigned thread)
+static void
+finish_and_attend_head(void *arg, uint32_t item, unsigned thread)
 {
 	finish_head(arg, item, thread);
 	attend_head(arg, item, thread);
@@ -241,7 +257,8 @@ static void finish_and_attend_head(void *arg, uint32_t item, unsigned thread)
 
 /* Rows of one slot see each other's keys, so those must all be stored first; rows of different
  * slots need not wait. */
-static void attend(struct forward *f)
+static void
+attend(struct forward *f)
 {
 	uint32_t items = f->n * f->slice.kv_heads;
 
@@ -253,7 +270,8 @@ static void attend(struct forward *f)
 	}
 }
 
-static int attention(struct forward *f, struct err *err)
+static int
+attention(struct forward *f, struct err *err)
 {
 	const struct kernels *k = f->c.kernels;
 	const struct matrix *t;
@@ -279,15 +297,16 @@ static int attention(struct forward *f, struct err *err)
 	return 0;
 }
 
-/* --- feed-forward ------------------------------------------------------------------------------
- */
+/* --- feed-forward ---------------------------------------------------------------------------- */
 
-static uint32_t silu_chunks(const struct forward *f)
+static uint32_t
+silu_chunks(const struct forward *f)
 {
 	return (f->slice.ffn + SILU_CHUNK - 1) / SILU_CHUNK;
 }
 
-static void silu_part(void *arg, uint32_t item, unsigned thread)
+static void
+silu_part(void *arg, uint32_t item, unsigned thread)
 {
 	const struct forward *f = arg;
 	uint32_t chunks = silu_chunks(f), from = item % chunks * SILU_CHUNK;
@@ -298,7 +317,8 @@ static void silu_part(void *arg, uint32_t item, unsigned thread)
 	f->c.kernels->silu_mul(f->gate + at, f->up + at, n);
 }
 
-static int feed_forward(struct forward *f, struct err *err)
+static int
+feed_forward(struct forward *f, struct err *err)
 {
 	const struct kernels *k = f->c.kernels;
 	const struct matrix *t;
@@ -325,11 +345,11 @@ static int feed_forward(struct forward *f, struct err *err)
 	return 0;
 }
 
-/* --- ends --------------------------------------------------------------------------------------
- */
+/* --- ends ------------------------------------------------------------------------------------ */
 
 /* Only for rows whose logits are wanted, gathered. */
-static int output(struct forward *f, struct err *err)
+static int
+output(struct forward *f, struct err *err)
 {
 	if (f->n_wanted == 0 || f->slice.vocab == 0)
 		return 0;
@@ -343,8 +363,8 @@ static int output(struct forward *f, struct err *err)
 	return 0;
 }
 
-int forward_embed(
-	struct forward *f, const uint32_t *tokens, uint32_t n, float *out, struct err *err)
+int
+forward_embed(struct forward *f, const uint32_t *tokens, uint32_t n, float *out, struct err *err)
 {
 	struct weight_source *ws = f->c.weights;
 	uint32_t embd = f->shape.embd, vocab = f->shape.vocab;
@@ -370,10 +390,10 @@ int forward_embed(
 	return rc;
 }
 
-/* --- the step ----------------------------------------------------------------------------------
- */
+/* --- the step -------------------------------------------------------------------------------- */
 
-static int check_row(struct forward *f, uint32_t i, const struct step_row *r, struct err *err)
+static int
+check_row(struct forward *f, uint32_t i, const struct step_row *r, struct err *err)
 {
 	uint32_t held = f->filled[r->slot], next = f->next[r->slot];
 
@@ -393,7 +413,8 @@ static int check_row(struct forward *f, uint32_t i, const struct step_row *r, st
 }
 
 /* Rows may come from the wire. Also finds what the step needs to know about them. */
-static int check_rows(struct forward *f, const struct step_row *rows, uint32_t n, struct err *err)
+static int
+check_rows(struct forward *f, const struct step_row *rows, uint32_t n, struct err *err)
 {
 	if (n == 0 || n > f->c.max_rows)
 		return err_set(
@@ -417,7 +438,8 @@ static int check_rows(struct forward *f, const struct step_row *rows, uint32_t n
 	return 0;
 }
 
-static int layers(struct forward *f, struct err *err)
+static int
+layers(struct forward *f, struct err *err)
 {
 	if (f->rope.half > 0)
 		run(f, rope_of_row, f, f->n);
@@ -429,7 +451,8 @@ static int layers(struct forward *f, struct err *err)
 	return output(f, err);
 }
 
-int forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *x,
+int
+forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *x,
 	const float **logits, struct err *err)
 {
 	if (check_rows(f, rows, n, err) != 0)

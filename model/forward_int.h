@@ -22,7 +22,7 @@ struct forward {
 	uint32_t *next;   /* [slots] while rows are checked: the position that must follow */
 
 	/* Rows of activations; everything lies in one block. */
-	void *block;
+	uint8_t *block;
 	struct act act;
 	float *cos, *sin; /* [max_rows][rope.half] */
 	float *norm;      /* [max_rows][embd] */

@@ -5,7 +5,8 @@
 
 #define BLOCK_ALIGN 64
 
-static uint32_t max_cols(const struct model_shape *s, const struct slice *sl)
+static uint32_t
+max_cols(const struct model_shape *s, const struct slice *sl)
 {
 	uint32_t cols = s->embd;
 	uint32_t q_width = sl->kv_heads * (s->heads / s->kv_heads) * s->head_dim;
@@ -16,7 +17,8 @@ static uint32_t max_cols(const struct model_shape *s, const struct slice *sl)
 }
 
 /* One range of a slice: [first, first + n) of what the model has. */
-static int check_range(const char *what, uint32_t first, uint32_t n, uint32_t all, struct err *err)
+static int
+check_range(const char *what, uint32_t first, uint32_t n, uint32_t all, struct err *err)
 {
 	if (first > all || n > all - first)
 		return err_set(err, "slice: %s [%u, %u + %u) of a model with %u", what, first,
@@ -24,7 +26,8 @@ static int check_range(const char *what, uint32_t first, uint32_t n, uint32_t al
 	return 0;
 }
 
-static int check_shape(const struct model_shape *s, struct err *err)
+static int
+check_shape(const struct model_shape *s, struct err *err)
 {
 	if (s->layers == 0 || s->embd == 0 || s->ffn == 0 || s->heads == 0 || s->kv_heads == 0 ||
 		s->head_dim == 0 || s->vocab == 0)
@@ -44,7 +47,8 @@ static int check_shape(const struct model_shape *s, struct err *err)
 	return 0;
 }
 
-static int check_config(const struct forward_config *c, struct err *err)
+static int
+check_config(const struct forward_config *c, struct err *err)
 {
 	const struct slice *sl = c->slice;
 
@@ -75,7 +79,8 @@ struct layout {
 	bool overflow;
 };
 
-static void *take(struct layout *l, size_t rows, size_t cols, size_t element)
+static void *
+take(struct layout *l, size_t rows, size_t cols, size_t element)
 {
 	size_t bytes, at = l->used;
 
@@ -88,7 +93,8 @@ static void *take(struct layout *l, size_t rows, size_t cols, size_t element)
 	return l->base == NULL || l->overflow ? NULL : l->base + at;
 }
 
-static void lay_out(struct forward *f, struct layout *l, const struct forward_config *c)
+static void
+lay_out(struct forward *f, struct layout *l, const struct forward_config *c)
 {
 	const struct model_shape *s = c->shape;
 	const struct slice *sl = c->slice;
@@ -111,20 +117,23 @@ static void lay_out(struct forward *f, struct layout *l, const struct forward_co
 	f->next = take(l, c->slots, 1, sizeof(uint32_t));
 }
 
-static size_t add_sat(size_t a, size_t b)
+static size_t
+add_sat(size_t a, size_t b)
 {
 	size_t r;
 
 	return __builtin_add_overflow(a, b, &r) ? SIZE_MAX : r;
 }
 
-static size_t cache_bytes(const struct forward_config *c)
+static size_t
+cache_bytes(const struct forward_config *c)
 {
 	return kv_bytes(c->kv, c->shape->layers, c->slots, c->slice->kv_heads, c->context,
 		c->shape->head_dim);
 }
 
-size_t forward_bytes(const struct forward_config *c)
+size_t
+forward_bytes(const struct forward_config *c)
 {
 	struct forward f;
 	struct layout l = {0};
@@ -138,24 +147,26 @@ size_t forward_bytes(const struct forward_config *c)
 	return add_sat(l.used, cache_bytes(c));
 }
 
-static int make_buffers(struct forward *f, struct err *err)
+static int
+make_buffers(struct forward *f, struct err *err)
 {
 	struct layout l = {0};
 
 	lay_out(f, &l, &f->c);
 	if (!l.overflow && l.used < PTRDIFF_MAX - BLOCK_ALIGN)
-		f->block = aligned_alloc(BLOCK_ALIGN, l.used);
+		f->block = calloc(l.used + BLOCK_ALIGN, 1);
 	if (f->block == NULL)
 		return err_set(err, "no memory for steps of %u rows (%zu MiB): use fewer rows",
 			f->c.max_rows, l.used >> 20);
-	memset(f->block, 0, l.used);
-	l = (struct layout){.base = f->block};
+	l = (struct layout){
+		.base = f->block + (BLOCK_ALIGN - (uintptr_t)f->block % BLOCK_ALIGN) % BLOCK_ALIGN};
 	lay_out(f, &l, &f->c);
 	return act_init(&f->act, f->c.max_rows, max_cols(&f->shape, &f->slice), err);
 }
 
 /* The file's frequency factors come with the first layer's attention; heads need them. */
-static int make_rope(struct forward *f, struct err *err)
+static int
+make_rope(struct forward *f, struct err *err)
 {
 	struct weight_source *ws = f->c.weights;
 	const struct unit *u;
@@ -178,7 +189,8 @@ static int make_rope(struct forward *f, struct err *err)
 	return rc;
 }
 
-struct forward *forward_new(const struct forward_config *c, struct err *err)
+struct forward *
+forward_new(const struct forward_config *c, struct err *err)
 {
 	struct forward *f;
 
@@ -203,16 +215,18 @@ struct forward *forward_new(const struct forward_config *c, struct err *err)
 		.context = c->context,
 		.scale = 1.0f / sqrtf((float)f->shape.head_dim),
 		.type = c->kv};
-	if (make_rope(f, err) != 0 || make_buffers(f, err) != 0 ||
+	if (make_rope(f, err) != 0 ||
 		kv_init(&f->kv, c->kv, f->shape.layers, c->slots, f->slice.kv_heads, c->context,
-			f->shape.head_dim, err) != 0) {
+			f->shape.head_dim, err) != 0 ||
+		make_buffers(f, err) != 0) {
 		forward_free(f);
 		return NULL;
 	}
 	return f;
 }
 
-void forward_free(struct forward *f)
+void
+forward_free(struct forward *f)
 {
 	if (f == NULL)
 		return;

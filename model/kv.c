@@ -4,25 +4,29 @@
 
 #define KV_ALIGN 64
 
-static size_t element_bytes(enum kv_type type)
+static size_t
+element_bytes(enum kv_type type)
 {
 	return type == KV_F16 ? 2 : 4;
 }
 
-static size_t mul_sat(size_t a, size_t b)
+static size_t
+mul_sat(size_t a, size_t b)
 {
 	size_t r;
 
 	return __builtin_mul_overflow(a, b, &r) ? SIZE_MAX : r;
 }
 
-static size_t half_bytes(enum kv_type type, uint32_t kv_heads, uint32_t context, uint32_t head_dim)
+static size_t
+half_bytes(enum kv_type type, uint32_t kv_heads, uint32_t context, uint32_t head_dim)
 {
 	return mul_sat(mul_sat(mul_sat(kv_heads, context), head_dim), element_bytes(type));
 }
 
-size_t kv_bytes(enum kv_type type, uint32_t layers, uint32_t slots, uint32_t kv_heads,
-	uint32_t context, uint32_t head_dim)
+size_t
+kv_bytes(enum kv_type type, uint32_t layers, uint32_t slots, uint32_t kv_heads, uint32_t context,
+	uint32_t head_dim)
 {
 	size_t n = mul_sat(half_bytes(type, kv_heads, context, head_dim), 2);
 
@@ -32,8 +36,9 @@ size_t kv_bytes(enum kv_type type, uint32_t layers, uint32_t slots, uint32_t kv_
 	return n > SIZE_MAX - KV_ALIGN ? SIZE_MAX : n + KV_ALIGN;
 }
 
-int kv_init(struct kv_cache *kv, enum kv_type type, uint32_t layers, uint32_t slots,
-	uint32_t kv_heads, uint32_t context, uint32_t head_dim, struct err *err)
+int
+kv_init(struct kv_cache *kv, enum kv_type type, uint32_t layers, uint32_t slots, uint32_t kv_heads,
+	uint32_t context, uint32_t head_dim, struct err *err)
 {
 	size_t bytes = kv_bytes(type, layers, slots, kv_heads, context, head_dim);
 
@@ -57,23 +62,27 @@ int kv_init(struct kv_cache *kv, enum kv_type type, uint32_t layers, uint32_t sl
 	return 0;
 }
 
-void kv_deinit(struct kv_cache *kv)
+void
+kv_deinit(struct kv_cache *kv)
 {
 	free(kv->raw);
 	*kv = (struct kv_cache){0};
 }
 
-void *kv_k(const struct kv_cache *kv, uint32_t layer, uint32_t slot)
+void *
+kv_k(const struct kv_cache *kv, uint32_t layer, uint32_t slot)
 {
 	return kv->data + ((size_t)layer * kv->slots + slot) * 2 * kv->half;
 }
 
-void *kv_v(const struct kv_cache *kv, uint32_t layer, uint32_t slot)
+void *
+kv_v(const struct kv_cache *kv, uint32_t layer, uint32_t slot)
 {
 	return kv->data + (((size_t)layer * kv->slots + slot) * 2 + 1) * kv->half;
 }
 
-size_t kv_offset(const struct kv_cache *kv, uint32_t head, uint32_t pos)
+size_t
+kv_offset(const struct kv_cache *kv, uint32_t head, uint32_t pos)
 {
 	return ((size_t)head * kv->context + pos) * kv->head_dim * element_bytes(kv->type);
 }

@@ -5,7 +5,8 @@
 
 #define TWO_PI 6.283185307179586
 
-static int rope_check(const struct model_shape *s, struct err *err)
+static int
+rope_check(const struct model_shape *s, struct err *err)
 {
 	bool scaled = s->rope_scaling != ROPE_NONE;
 
@@ -33,7 +34,8 @@ static int rope_check(const struct model_shape *s, struct err *err)
 }
 
 /* Llama 3: long waves are stretched by the factor, short ones are kept, those between are mixed. */
-static double llama3_freq(const struct model_shape *s, double freq)
+static double
+llama3_freq(const struct model_shape *s, double freq)
 {
 	double turns = s->rope_orig_context * freq / TWO_PI; /* in the original context */
 	double low = s->rope_low_freq, high = s->rope_high_freq, mix;
@@ -47,7 +49,8 @@ static double llama3_freq(const struct model_shape *s, double freq)
 }
 
 /* YaRN: the (fractional) pair that turns `turns` times in the original context. */
-static double yarn_pair(const struct model_shape *s, double turns)
+static double
+yarn_pair(const struct model_shape *s, double turns)
 {
 	return s->rope_dim * log(s->rope_orig_context / (turns * TWO_PI)) /
 	       (2.0 * log(s->rope_base));
@@ -55,7 +58,8 @@ static double yarn_pair(const struct model_shape *s, double turns)
 
 /* YaRN as its authors' code has it: pairs faster than beta_fast keep their frequency, those slower
  * than beta_slow are interpolated, with a ramp over the pairs between. */
-static double yarn_freq(const struct model_shape *s, double freq, uint32_t pair)
+static double
+yarn_freq(const struct model_shape *s, double freq, uint32_t pair)
 {
 	double first = fmax(0.0, floor(yarn_pair(s, s->yarn_beta_fast)));
 	double last = fmin(s->rope_dim - 1.0, ceil(yarn_pair(s, s->yarn_beta_slow)));
@@ -65,7 +69,8 @@ static double yarn_freq(const struct model_shape *s, double freq, uint32_t pair)
 	return freq * (keep + (1.0 - keep) / s->rope_factor);
 }
 
-static double scaled_freq(const struct model_shape *s, double freq, uint32_t pair, bool factors)
+static double
+scaled_freq(const struct model_shape *s, double freq, uint32_t pair, bool factors)
 {
 	switch (s->rope_scaling) {
 	case ROPE_LINEAR:
@@ -80,7 +85,8 @@ static double scaled_freq(const struct model_shape *s, double freq, uint32_t pai
 	return freq;
 }
 
-int rope_init(struct rope *r, const struct model_shape *s, const float *factors, struct err *err)
+int
+rope_init(struct rope *r, const struct model_shape *s, const float *factors, struct err *err)
 {
 	*r = (struct rope){.half = s->rope_dim / 2, .mscale = 1.0};
 	if (rope_check(s, err) != 0)
@@ -106,13 +112,15 @@ int rope_init(struct rope *r, const struct model_shape *s, const float *factors,
 	return 0;
 }
 
-void rope_deinit(struct rope *r)
+void
+rope_deinit(struct rope *r)
 {
 	free(r->freq);
 	*r = (struct rope){0};
 }
 
-void rope_row(const struct rope *r, uint32_t pos, float *cos_out, float *sin_out)
+void
+rope_row(const struct rope *r, uint32_t pos, float *cos_out, float *sin_out)
 {
 	for (uint32_t i = 0; i < r->half; i++) {
 		double angle = pos * r->freq[i];

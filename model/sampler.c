@@ -46,8 +46,8 @@ check_range(const char *name, float v, float low, float high, struct err *err)
 {
 	if (v >= low && v <= high)
 		return 0;
-	return err_set(err, "%s is %g: must be from %g to %g", name, (double)v, (double)low,
-		(double)high);
+	return err_set(
+		err, "%s is %g: must be from %g to %g", name, (double)v, (double)low, (double)high);
 }
 
 int

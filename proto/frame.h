@@ -6,9 +6,9 @@
  *
  * STEP (hub to member): `rows` step rows of 12 bytes (slot, pos, flags), then rows x width
  * embeddings; `extra` is the number of rows that want logits. PART (member to hub) and SUM (hub to
- * member): rows x width. LOGITS (member to hub): rows x width (its vocabulary slice). VOID (either
- * way): the step is given up. Formats of rows: float32; float16; 8-bit blocks of 32 (float32 scale,
- * 32 int8), widths padded to 32. */
+ * member): rows x width; `layer` and, in `extra`, the phase say which sum. LOGITS (member to hub):
+ * rows x width (its vocabulary slice). VOID (either way): the step is given up. Formats of rows:
+ * float32; float16; 8-bit blocks of 32 (float32 scale, 32 int8), widths padded to 32. */
 #ifndef PROTO_FRAME_H
 #define PROTO_FRAME_H
 

@@ -137,6 +137,9 @@ get_bytes(const char *text, uint8_t out[MAX_BYTES], size_t *len, struct err *err
 		bits -= 8;
 		out[(*len)++] = (uint8_t)(acc >> bits);
 	}
+	/* The last letter is filled up with zeros. */
+	if (bits >= 5 || (acc & ((1u << bits) - 1)) != 0)
+		return err_set(err, "the invite code was mistyped: its last letter does not fit");
 	return 0;
 }
 

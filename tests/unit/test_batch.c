@@ -161,6 +161,7 @@ main(void)
 	SRunner *r;
 	int failed;
 
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, nobody_has_work);
 	tcase_add_test(tc, a_prompt_alone_goes_in_chunks);
 	tcase_add_test(tc, who_decodes_gets_a_row_and_prompts_the_rest);

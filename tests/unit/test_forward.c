@@ -639,6 +639,7 @@ main(void)
 	SRunner *r;
 	int failed;
 
+	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, logits_are_those_of_the_plain_way, 0, 2 * N_MODELS);
 	tcase_add_loop_test(tc, slices_add_up, 0, 6);

@@ -135,6 +135,89 @@ START_TEST(stories_greedy_is_the_references)
 }
 END_TEST
 
+/* --- generation in one process ------------------------------------------------------------------ */
+
+struct heard {
+	struct buf text;
+	uint32_t pieces, at_most;
+};
+
+static int
+hear(void *arg, const char *text, size_t n)
+{
+	struct heard *h = arg;
+
+	ck_assert_int_eq(buf_append(&h->text, text, n), 0);
+	return ++h->pieces == h->at_most;
+}
+
+START_TEST(a_session_says_the_references_text)
+{
+	json_t *j = load_json("stories260K-greedy.json");
+	json_t *c = json_array_get(json_object_get(j, "cases"), 0);
+	uint32_t prompt[MAX_IDS], want[MAX_IDS];
+	uint32_t n = load_ids(json_object_get(c, "prompt"), prompt);
+	uint32_t n_want = load_ids(json_object_get(c, "greedy"), want);
+	struct session_params p = {.sampler = {.top_p = 1.0f, .repeat_penalty = 1.0f},
+		.max_tokens = n_want,
+		.context = MAX_IDS};
+	struct heard heard = {.at_most = UINT32_MAX};
+	struct local_stats stats;
+	struct session *s;
+	struct local l;
+	struct err err;
+	size_t n_ids;
+
+	open_model(&l, "stories260K", &(struct local_options){.threads = 2, .max_rows = 3});
+	s = session_new(l.tokenizer, &p, prompt, n, &err);
+	ck_assert_msg(s != NULL, "%s", err.msg);
+	ck_assert_msg(local_generate(&l, s, hear, &heard, &stats, &err) == 0, "%s", err.msg);
+	ck_assert_mem_eq(session_ids(s, &n_ids) + n, want, n_want * sizeof *want);
+	ck_assert_uint_eq(n_ids, n + n_want);
+	ck_assert_uint_eq(stats.prompt_tokens, n);
+	ck_assert_uint_eq(stats.new_tokens, n_want);
+	ck_assert(stats.prompt_seconds > 0.0 && stats.new_seconds > 0.0);
+	ck_assert_uint_gt(heard.text.len, 50);
+	ck_assert_int_eq(memcmp(heard.text.data, ", there was a", 13), 0);
+	session_free(s);
+	/* Who hears it can end it. */
+	heard.pieces = 0;
+	heard.at_most = 5;
+	s = session_new(l.tokenizer, &p, prompt, n, &err);
+	ck_assert_int_eq(local_generate(&l, s, hear, &heard, &stats, &err), 0);
+	ck_assert_uint_eq(heard.pieces, 5);
+	ck_assert_uint_lt(stats.new_tokens, 10);
+	session_free(s);
+	local_close(&l);
+	buf_free(&heard.text);
+	json_decref(j);
+}
+END_TEST
+
+START_TEST(what_cannot_be_opened_is_said_with_its_name)
+{
+	struct local_options opt = {.threads = 1};
+	const char *path = shared_file("models/stories260K.gguf");
+	struct local l;
+	struct err err = {""};
+
+	ck_assert_int_eq(local_open(&l, "/nowhere/at-all.gguf", &opt, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.msg, "/nowhere/at-all.gguf"));
+	opt.cpu = "abacus";
+	ck_assert_int_eq(local_open(&l, path, &opt, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.msg, "abacus"));
+	opt.cpu = NULL;
+	opt.slots = opt.context = UINT32_MAX;
+	ck_assert_int_eq(local_open(&l, path, &opt, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.msg, "stories260K.gguf: no memory"));
+	/* A vocabulary is no model. */
+	opt = (struct local_options){.threads = 1};
+	path = shared_file("vocabs/gpt-2.gguf");
+	ck_assert_int_eq(local_open(&l, path, &opt, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.msg, "gpt-2.gguf: "));
+}
+END_TEST
+
 /* --- the same in slices ------------------------------------------------------------------------- */
 
 struct peer {
@@ -516,6 +599,8 @@ main(void)
 	}
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, stories_greedy_is_the_references);
+	tcase_add_test(tc, a_session_says_the_references_text);
+	tcase_add_test(tc, what_cannot_be_opened_is_said_with_its_name);
 	tcase_add_loop_test(
 		tc, stories_greedy_is_the_same_in_slices, 0, (int)(sizeof cuts / sizeof *cuts));
 	tcase_add_loop_test(

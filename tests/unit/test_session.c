@@ -73,8 +73,10 @@ say(struct session *s, uint32_t id, struct buf *text)
 static void
 expect_text(const struct buf *text, const char *want)
 {
-	ck_assert_msg(text->len == strlen(want) && memcmp(text->data, want, text->len) == 0,
-		"\"%.*s\", not \"%s\"", (int)text->len, text->len > 0 ? (char *)text->data : "", want);
+	const char *got = text->len > 0 ? (const char *)text->data : "";
+
+	ck_assert_msg(text->len == strlen(want) && memcmp(got, want, text->len) == 0,
+		"\"%.*s\", not \"%s\"", (int)text->len, got, want);
 }
 
 /* Says the bytes of `in` one by one; `seen` is what has been shown after each, with a bar between,
@@ -395,6 +397,7 @@ main(void)
 	SRunner *r;
 	int failed;
 
+	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, without_stops_all_is_shown_at_once);
 	tcase_add_test(tc, a_stop_text_ends_and_is_not_shown);

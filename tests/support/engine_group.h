@@ -1,0 +1,78 @@
+/* What the tests of the engine and of the star share: the model and its reference, links over
+ * loopback, engines on their threads, requests. */
+#ifndef TESTS_SUPPORT_ENGINE_GROUP_H
+#define TESTS_SUPPORT_ENGINE_GROUP_H
+
+#include "daemon/engine.h"
+
+#define MAX_PEERS 4
+#define MAX_IDS   128
+#define N_CASES   4
+#define EPOCH     7
+
+struct test_model {
+	struct gguf *gguf;
+	struct model_shape shape;
+	struct tokenizer *tokenizer;
+	struct kernels kernels;
+	struct {
+		uint32_t prompt[MAX_IDS], greedy[MAX_IDS];
+		size_t n_prompt, n_greedy;
+	} cases[N_CASES];
+};
+extern struct test_model m;
+
+void load(void);
+void unload(void);
+/* What a test program does first: 0, or the status to exit with. */
+int engine_tests_begin(const char *name);
+
+/* Turns the loop until *flag is at least n. */
+void wait_for(uv_loop_t *loop, const unsigned *flag, unsigned n, const char *what);
+
+struct pair { /* the two ends of a link, open */
+	struct link *near, *far;
+	unsigned open;
+};
+
+/* Events of a link on which a test plays a peer. */
+int on_unexpected(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *err);
+void on_lost(struct link *l, void *arg, const char *why);
+
+struct group {
+	uv_loop_t loop;
+	uint32_t n;
+	struct engine *engines[MAX_PEERS];
+	struct pair pairs[MAX_PEERS];
+	unsigned broken[MAX_PEERS]; /* times that on_broken was called */
+	char why[512];              /* the hub's */
+	unsigned stopped, to_stop;
+	struct engine_config config; /* of all, to be changed before group_start */
+	struct slice slices[MAX_PEERS];
+	char names[MAX_PEERS][PEER_NAME];
+};
+extern struct group g;
+
+void group_init(uint32_t n, const float *shares);
+void start_engine(uint32_t rank);
+void stop_engine(uint32_t rank);
+void group_start(void);
+void group_end(void);
+
+struct job {
+	struct request *request;
+	unsigned texts, ended, failed;
+	enum session_end end;
+	uint32_t ids[MAX_IDS];
+	struct usage usage;
+	int status;
+	char what[512];
+	bool cancel_at_text;
+};
+
+/* Returns 0 or the status. */
+int submit(struct job *j, unsigned number, uint32_t max_tokens);
+void run_all_cases(struct job jobs[N_CASES]);
+void check_greedy(const struct job *j, unsigned number);
+
+#endif

@@ -1,0 +1,150 @@
+/* The star's distrust: peers that send each other frames which are not due. */
+#include "tests/support/engine_group.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+/* A member that answers a step with what it should not. */
+struct liar {
+	struct frame answer;
+	unsigned asked;
+};
+
+static int
+on_step(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *err)
+{
+	struct liar *liar = arg;
+	uint8_t head[FRAME_HEADER], body[64 * 64 * 4] = {0};
+	const uint8_t *payload;
+	struct frame f;
+
+	ck_assert_msg(frame_read(msg, len, 64, 512, &f, &payload, err) == 0, "%s", err->msg);
+	ck_assert_int_eq(f.kind, FRAME_STEP);
+	liar->asked++;
+	liar->answer.step += f.step;
+	liar->answer.rows += f.rows;
+	frame_write(&liar->answer, head);
+	link_send(l, head, sizeof head, body,
+		frame_payload(FRAME_F32, liar->answer.rows, liar->answer.width));
+	return 0;
+}
+
+static void
+check_liar(struct frame answer, const char *word)
+{
+	static const struct link_events liar_events = {.on_message = on_step, .on_close = on_lost};
+	struct liar liar = {.answer = answer};
+	struct job j;
+
+	group_init(2, NULL);
+	link_set(g.pairs[1].far, &liar_events, &liar);
+	start_engine(0);
+	ck_assert_int_eq(submit(&j, 0, 10), 0);
+	wait_for(&g.loop, &j.failed, 1, "the error");
+	ck_assert_uint_eq(liar.asked, 1);
+	ck_assert_int_eq(j.status, 502);
+	ck_assert_msg(strstr(j.what, "member-1") != NULL && strstr(j.what, word) != NULL,
+		"'%s' does not say '%s'", j.what, word);
+	group_end();
+}
+
+START_TEST(wrong_frames_break_the_group)
+{
+	const struct frame good = {
+		.epoch = EPOCH, .kind = FRAME_PART, .format = FRAME_F32, .width = m.shape.embd};
+	struct frame f;
+
+	f = good, f.epoch++;
+	check_liar(f, "epoch");
+	f = good, f.step = 1; /* of the next step */
+	check_liar(f, "step");
+	f = good, f.layer = 1;
+	check_liar(f, "layer 1.0");
+	f = good, f.extra = 1; /* the phase */
+	check_liar(f, "layer 0.1");
+	f = good, f.kind = FRAME_LOGITS;
+	check_liar(f, "LOGITS");
+	f = good, f.kind = FRAME_STEP;
+	check_liar(f, "bytes");
+	f = good, f.kind = FRAME_SUM;
+	check_liar(f, "only a hub sends");
+	f = good, f.rows = 1;
+	check_liar(f, "was due");
+	f = good, f.width--;
+	check_liar(f, "was due");
+	f = good, f.kind = FRAME_VOID, f.width = 0;
+	check_liar(f, "gave the step up");
+}
+END_TEST
+
+/* A hub that sends a member what it should not: the member's engine breaks and says so. */
+static void
+check_lying_hub(const struct frame *f, const void *rows, size_t rows_len)
+{
+	static const struct link_events hub_events = {
+		.on_message = on_unexpected, .on_close = on_lost};
+	uint8_t *msg = calloc(1, 65536);
+	size_t len = FRAME_HEADER + rows_len + frame_payload(FRAME_F32, f->rows, f->width);
+
+	ck_assert_ptr_nonnull(msg);
+	group_init(2, NULL);
+	link_set(g.pairs[1].near, &hub_events, NULL);
+	start_engine(1);
+	frame_write(f, msg);
+	memcpy(msg + FRAME_HEADER, rows, rows_len);
+	link_send(g.pairs[1].near, msg, len, NULL, 0);
+	wait_for(&g.loop, &g.broken[1], 1, "the member to refuse");
+	free(msg);
+	group_end();
+}
+
+START_TEST(a_member_refuses_wrong_steps)
+{
+	const struct frame good = {.epoch = EPOCH,
+		.step = 1,
+		.kind = FRAME_STEP,
+		.rows = 1,
+		.width = m.shape.embd,
+		.extra = 1};
+	uint8_t row[12] = {0, 0, 0, 0, 0, 0, 0, 0, STEP_LOGITS};
+	struct frame f;
+
+	f = good, f.step = 2;
+	check_lying_hub(&f, row, 12);
+	f = good, f.extra = 0;
+	check_lying_hub(&f, row, 12);
+	row[0] = N_CASES; /* no such slot */
+	check_lying_hub(&good, row, 12);
+	row[0] = 0, row[5] = 2; /* position 512 of 512 */
+	check_lying_hub(&good, row, 12);
+	row[5] = 0, row[4] = 5; /* a position that nothing leads to */
+	check_lying_hub(&good, row, 12);
+	row[4] = 0, row[8] = 3; /* an unknown flag */
+	check_lying_hub(&good, row, 12);
+	f = good, f.rows = 0, f.extra = 0;
+	check_lying_hub(&f, row, 0);
+	f = good, f.kind = FRAME_SUM;
+	check_lying_hub(&f, row, 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("star");
+	SRunner *r = srunner_create(s);
+	int failed = engine_tests_begin("star");
+	TCase *wrong = tcase_create("wrong frames");
+
+	if (failed != 0)
+		return failed;
+	tcase_add_checked_fixture(wrong, load, unload);
+	tcase_set_timeout(wrong, 120);
+	tcase_add_test(wrong, wrong_frames_break_the_group);
+	tcase_add_test(wrong, a_member_refuses_wrong_steps);
+	suite_add_tcase(s, wrong);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
