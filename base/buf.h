@@ -37,18 +37,21 @@ struct rd {
 	bool failed;
 };
 
-static inline struct rd rd_init(const void *data, size_t len)
+static inline struct rd
+rd_init(const void *data, size_t len)
 {
 	return (struct rd){data, len, 0, false};
 }
 
-static inline size_t rd_left(const struct rd *r)
+static inline size_t
+rd_left(const struct rd *r)
 {
 	return r->failed ? 0 : r->len - r->pos;
 }
 
 /* n bytes in place, or NULL when fewer are left. */
-static inline const void *rd_bytes(struct rd *r, size_t n)
+static inline const void *
+rd_bytes(struct rd *r, size_t n)
 {
 	const void *p = r->data + r->pos;
 
@@ -65,24 +68,28 @@ uint16_t rd_u16(struct rd *r);
 uint32_t rd_u32(struct rd *r);
 uint64_t rd_u64(struct rd *r);
 
-static inline void put_le32(uint8_t *p, uint32_t v)
+static inline void
+put_le32(uint8_t *p, uint32_t v)
 {
 	for (int i = 0; i < 4; i++)
 		p[i] = (uint8_t)(v >> (8 * i));
 }
 
-static inline uint32_t get_le32(const uint8_t *p)
+static inline uint32_t
+get_le32(const uint8_t *p)
 {
 	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static inline void put_le64(uint8_t *p, uint64_t v)
+static inline void
+put_le64(uint8_t *p, uint64_t v)
 {
 	for (int i = 0; i < 8; i++)
 		p[i] = (uint8_t)(v >> (8 * i));
 }
 
-static inline uint64_t get_le64(const uint8_t *p)
+static inline uint64_t
+get_le64(const uint8_t *p)
 {
 	return (uint64_t)get_le32(p) | (uint64_t)get_le32(p + 4) << 32;
 }

@@ -16,7 +16,8 @@ struct answerer {
 };
 
 /* The name by which the API knows a model file: without folder and ".gguf". */
-static void model_id(const char *path, char id[256])
+static void
+model_id(const char *path, char id[256])
 {
 	const char *slash = strrchr(path, '/');
 	size_t len;
@@ -28,7 +29,8 @@ static void model_id(const char *path, char id[256])
 }
 
 /* Whether the daemon that answers on the socket serves this model. */
-static bool daemon_serves(const struct ctl *ctl, const char *model, char served[256])
+static bool
+daemon_serves(const struct ctl *ctl, const char *model, char served[256])
 {
 	json_t *status, *m;
 	const char *id, *path;
@@ -51,8 +53,8 @@ static bool daemon_serves(const struct ctl *ctl, const char *model, char served[
 	return same;
 }
 
-struct answerer *answerer_open(
-	const struct ctl *ctl, const struct answer_options *o, int *code, struct err *err)
+struct answerer *
+answerer_open(const struct ctl *ctl, const struct answer_options *o, int *code, struct err *err)
 {
 	struct answerer *a = calloc(1, sizeof *a);
 	char served[256] = "";
@@ -90,19 +92,22 @@ struct answerer *answerer_open(
 	return a;
 }
 
-void answerer_close(struct answerer *a)
+void
+answerer_close(struct answerer *a)
 {
 	if (a != NULL && !a->daemon)
 		local_close(&a->local);
 	free(a);
 }
 
-bool answerer_is_daemon(const struct answerer *a)
+bool
+answerer_is_daemon(const struct answerer *a)
 {
 	return a->daemon;
 }
 
-const char *answerer_model(const struct answerer *a)
+const char *
+answerer_model(const struct answerer *a)
 {
 	return a->id;
 }
@@ -114,7 +119,8 @@ struct output {
 	json_t *last; /* the last event, which holds timings and tokens */
 };
 
-static int emit(void *arg, const char *text, size_t len)
+static int
+emit(void *arg, const char *text, size_t len)
 {
 	struct output *o = arg;
 
@@ -127,8 +133,8 @@ static int emit(void *arg, const char *text, size_t len)
 	return interrupted();
 }
 
-static void say_timings(
-	const struct answerer *a, double prompt_n, double prompt_s, double new_n, double new_s)
+static void
+say_timings(const struct answerer *a, double prompt_n, double prompt_s, double new_n, double new_s)
 {
 	if (!a->o->timings || a->ctl->quiet)
 		return;
@@ -139,7 +145,8 @@ static void say_timings(
 		new_s > 0 ? new_n / new_s : 0);
 }
 
-static void print_ids(FILE *out, const uint32_t *ids, size_t n)
+static void
+print_ids(FILE *out, const uint32_t *ids, size_t n)
 {
 	for (size_t i = 0; out != NULL && i < n; i++)
 		fprintf(out, "%s%u", i > 0 ? " " : "", ids[i]);
@@ -149,8 +156,9 @@ static void print_ids(FILE *out, const uint32_t *ids, size_t n)
 
 /* --- in this process --- */
 
-static int prompt_ids(struct answerer *a, const char *prompt, json_t *conversation,
-	struct token_list *ids, struct err *err)
+static int
+prompt_ids(struct answerer *a, const char *prompt, json_t *conversation, struct token_list *ids,
+	struct err *err)
 {
 	size_t n = json_array_size(conversation);
 	struct chat_message *msgs;
@@ -172,8 +180,9 @@ static int prompt_ids(struct answerer *a, const char *prompt, json_t *conversati
 	return rc;
 }
 
-static int answer_here(struct answerer *a, const char *prompt, json_t *conversation,
-	struct output *out, struct err *err)
+static int
+answer_here(struct answerer *a, const char *prompt, json_t *conversation, struct output *out,
+	struct err *err)
 {
 	struct session_params p = {.sampler = a->o->sampler,
 		.max_tokens = a->o->max_tokens,
@@ -207,7 +216,8 @@ static int answer_here(struct answerer *a, const char *prompt, json_t *conversat
 
 /* --- by the daemon --- */
 
-static json_t *request_body(const struct answerer *a, const char *prompt, json_t *conversation)
+static json_t *
+request_body(const struct answerer *a, const char *prompt, json_t *conversation)
 {
 	const struct answer_options *o = a->o;
 	json_t *b = json_pack("{s:s,s:b,s:{s:b}}", "model", a->id, "stream", 1, "stream_options",
@@ -240,7 +250,8 @@ static json_t *request_body(const struct answerer *a, const char *prompt, json_t
 	return b;
 }
 
-static int on_event(void *arg, json_t *e)
+static int
+on_event(void *arg, json_t *e)
 {
 	struct output *o = arg;
 	json_t *choice = json_array_get(json_object_get(e, "choices"), 0);
@@ -256,13 +267,15 @@ static int on_event(void *arg, json_t *e)
 				    : 0;
 }
 
-static double timing(json_t *e, const char *key)
+static double
+timing(json_t *e, const char *key)
 {
 	return json_number_value(json_object_get(json_object_get(e, "timings"), key));
 }
 
-static int answer_daemon(struct answerer *a, const char *prompt, json_t *conversation,
-	struct output *out, struct err *err)
+static int
+answer_daemon(struct answerer *a, const char *prompt, json_t *conversation, struct output *out,
+	struct err *err)
 {
 	json_t *body = request_body(a, prompt, conversation);
 	int status = api_stream(a->ctl,
@@ -284,8 +297,9 @@ static int answer_daemon(struct answerer *a, const char *prompt, json_t *convers
 	return EXIT_DONE;
 }
 
-int answer(struct answerer *a, const char *prompt, json_t *conversation, FILE *out,
-	struct buf *reply, struct err *err)
+int
+answer(struct answerer *a, const char *prompt, json_t *conversation, FILE *out, struct buf *reply,
+	struct err *err)
 {
 	struct output o = {.a = a, .out = out, .reply = reply};
 	int code = a->daemon ? answer_daemon(a, prompt, conversation, &o, err)

@@ -18,7 +18,8 @@ const char answer_help[] =
 	"  --local            compute in this process, even when a daemon serves the model;\n"
 	"                     then: --threads N --context N --cpu SET --kv f32|f16\n";
 
-void answer_defaults(struct answer_options *o)
+void
+answer_defaults(struct answer_options *o)
 {
 	struct timespec t;
 
@@ -29,7 +30,8 @@ void answer_defaults(struct answer_options *o)
 		((uint64_t)t.tv_nsec << 20 ^ (uint64_t)t.tv_sec ^ (uint64_t)getpid() << 40) >> 1;
 }
 
-static int option_u32(const char *name, const char *value, uint64_t min, uint64_t max, uint32_t *v,
+static int
+option_u32(const char *name, const char *value, uint64_t min, uint64_t max, uint32_t *v,
 	struct err *err)
 {
 	uint64_t n;
@@ -40,13 +42,14 @@ static int option_u32(const char *name, const char *value, uint64_t min, uint64_
 	return 1;
 }
 
-static int option_real(
-	const char *name, const char *value, double min, double max, float *v, struct err *err)
+static int
+option_real(const char *name, const char *value, double min, double max, float *v, struct err *err)
 {
 	return opt_float(name, value, min, max, v, err) != 0 ? -1 : 1;
 }
 
-static int sampler_option(struct sampler_params *s, int opt, const char *value, struct err *err)
+static int
+sampler_option(struct sampler_params *s, int opt, const char *value, struct err *err)
 {
 	switch (opt) {
 	case OPT_TEMP:
@@ -72,7 +75,8 @@ static int sampler_option(struct sampler_params *s, int opt, const char *value, 
 	}
 }
 
-static int local_option(struct local_options *l, int opt, const char *value, struct err *err)
+static int
+local_option(struct local_options *l, int opt, const char *value, struct err *err)
 {
 	uint32_t threads, features;
 
@@ -97,7 +101,8 @@ static int local_option(struct local_options *l, int opt, const char *value, str
 	}
 }
 
-int answer_option(struct answer_options *o, int opt, const char *value, struct err *err)
+int
+answer_option(struct answer_options *o, int opt, const char *value, struct err *err)
 {
 	int taken = sampler_option(&o->sampler, opt, value, err);
 

@@ -18,7 +18,8 @@ struct transfer {
 	struct err *err;
 };
 
-static void error_of(json_t *answer, struct err *err)
+static void
+error_of(json_t *answer, struct err *err)
 {
 	const char *text =
 		json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
@@ -27,7 +28,8 @@ static void error_of(json_t *answer, struct err *err)
 }
 
 /* One event's data. */
-static void take_event(struct transfer *t, const char *data, size_t len)
+static void
+take_event(struct transfer *t, const char *data, size_t len)
 {
 	json_t *e;
 
@@ -45,7 +47,8 @@ static void take_event(struct transfer *t, const char *data, size_t len)
 	json_decref(e);
 }
 
-static void take_lines(struct transfer *t)
+static void
+take_lines(struct transfer *t)
 {
 	size_t used = 0;
 
@@ -63,7 +66,8 @@ static void take_lines(struct transfer *t)
 	buf_consume(&t->body, used);
 }
 
-static size_t on_data(char *data, size_t size, size_t n, void *arg)
+static size_t
+on_data(char *data, size_t size, size_t n, void *arg)
 {
 	struct transfer *t = arg;
 	long status = 0;
@@ -76,14 +80,16 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 	return t->ended || t->failed ? 0 : size * n;
 }
 
-static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+static int
+on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
 	(void)arg, (void)a, (void)b, (void)c, (void)d;
 	return interrupted();
 }
 
-static int transfer_run(const struct ctl *ctl, const char *path, const char *body,
-	struct transfer *t, struct err *err)
+static int
+transfer_run(const struct ctl *ctl, const char *path, const char *body, struct transfer *t,
+	struct err *err)
 {
 	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
 	char url[512];
@@ -118,7 +124,8 @@ static int transfer_run(const struct ctl *ctl, const char *path, const char *bod
 		ctl->socket);
 }
 
-static int transfer_json(const struct ctl *ctl, const char *path, json_t *body, struct transfer *t,
+static int
+transfer_json(const struct ctl *ctl, const char *path, json_t *body, struct transfer *t,
 	json_t **answer, struct err *err)
 {
 	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -142,8 +149,8 @@ static int transfer_json(const struct ctl *ctl, const char *path, json_t *body, 
 	return status;
 }
 
-int api_call(
-	const struct ctl *ctl, const char *path, json_t *body, json_t **answer, struct err *err)
+int
+api_call(const struct ctl *ctl, const char *path, json_t *body, json_t **answer, struct err *err)
 {
 	struct transfer t = {0};
 
@@ -151,7 +158,8 @@ int api_call(
 	return transfer_json(ctl, path, body, &t, answer, err);
 }
 
-int api_stream(const struct ctl *ctl, const char *path, json_t *body,
+int
+api_stream(const struct ctl *ctl, const char *path, json_t *body,
 	int (*event)(void *arg, json_t *e), void *arg, struct err *err)
 {
 	struct transfer t = {.event = event, .arg = arg};
@@ -164,7 +172,8 @@ int api_stream(const struct ctl *ctl, const char *path, json_t *body,
 	return status;
 }
 
-int api_exit(int status)
+int
+api_exit(int status)
 {
 	if (status < 0)
 		return interrupted() ? EXIT_INTERRUPTED : EXIT_NO_DAEMON;

@@ -39,8 +39,8 @@ struct subject { /* what is measured */
 };
 
 /* "512" or "128,512". */
-static int parse_list(
-	const char *name, const char *text, uint32_t *list, unsigned *n, struct err *err)
+static int
+parse_list(const char *name, const char *text, uint32_t *list, unsigned *n, struct err *err)
 {
 	char item[16];
 	uint64_t v;
@@ -63,7 +63,8 @@ static int parse_list(
 	return 0;
 }
 
-static void summarise(struct result *r)
+static void
+summarise(struct result *r)
 {
 	double sum = 0, squares = 0;
 
@@ -76,7 +77,8 @@ static void summarise(struct result *r)
 }
 
 /* Token ids that any vocabulary has; the same in every run. */
-static void some_ids(uint32_t *ids, uint32_t n, uint32_t vocab)
+static void
+some_ids(uint32_t *ids, uint32_t n, uint32_t vocab)
 {
 	uint32_t x = 12345;
 
@@ -86,7 +88,8 @@ static void some_ids(uint32_t *ids, uint32_t n, uint32_t vocab)
 	}
 }
 
-static int run_here(struct local *l, struct result *r, struct err *err)
+static int
+run_here(struct local *l, struct result *r, struct err *err)
 {
 	uint32_t n = r->n_prompt > 0 ? r->n_prompt : r->n_gen;
 	uint32_t *ids = calloc(n, sizeof *ids);
@@ -109,8 +112,8 @@ static int run_here(struct local *l, struct result *r, struct err *err)
 	return rc;
 }
 
-static int run_daemon(
-	const struct bench *b, const char *id, uint32_t vocab, struct result *r, struct err *err)
+static int
+run_daemon(const struct bench *b, const char *id, uint32_t vocab, struct result *r, struct err *err)
 {
 	uint32_t n = r->n_prompt > 0 ? r->n_prompt : 1;
 	uint32_t *ids = calloc(n, sizeof *ids);
@@ -137,8 +140,9 @@ static int run_daemon(
 	return status == 200 ? 0 : -1;
 }
 
-static int run_test(const struct bench *b, struct local *l, const char *id, uint32_t vocab,
-	struct result *r, struct progress *bar, uint64_t *done, uint64_t all, struct err *err)
+static int
+run_test(const struct bench *b, struct local *l, const char *id, uint32_t vocab, struct result *r,
+	struct progress *bar, uint64_t *done, uint64_t all, struct err *err)
 {
 	char note[32];
 	int rc = 0;
@@ -155,7 +159,8 @@ static int run_test(const struct bench *b, struct local *l, const char *id, uint
 	return rc;
 }
 
-static void print_json(const struct subject *s, const struct result *r, unsigned n)
+static void
+print_json(const struct subject *s, const struct result *r, unsigned n)
 {
 	json_t *all = json_array();
 
@@ -177,7 +182,8 @@ static void print_json(const struct subject *s, const struct result *r, unsigned
 	json_decref(all);
 }
 
-static void print_csv(const struct subject *s, const struct result *r, unsigned n)
+static void
+print_csv(const struct subject *s, const struct result *r, unsigned n)
 {
 	printf("model_type,model_size,model_n_params,n_threads,n_peers,kernels,n_prompt,n_gen,avg_"
 	       "ts,stddev_ts\n");
@@ -187,7 +193,8 @@ static void print_csv(const struct subject *s, const struct result *r, unsigned 
 			s->peers, s->kernels, r[i].n_prompt, r[i].n_gen, r[i].mean, r[i].deviation);
 }
 
-static void print_table(const struct subject *s, const struct result *r, unsigned n)
+static void
+print_table(const struct subject *s, const struct result *r, unsigned n)
 {
 	static const char *const headings[] = {
 		"<model", "size", "params", "<kernels", "threads", "peers", "test", "t/s", NULL};
@@ -208,8 +215,8 @@ static void print_table(const struct subject *s, const struct result *r, unsigne
 	table_free(t);
 }
 
-static int bench_all(
-	struct bench *b, struct local *l, const char *id, uint32_t vocab, const struct subject *s)
+static int
+bench_all(struct bench *b, struct local *l, const char *id, uint32_t vocab, const struct subject *s)
 {
 	struct result r[2 * MAX_TESTS] = {0};
 	unsigned n = 0;
@@ -240,7 +247,8 @@ static int bench_all(
 	return EXIT_DONE;
 }
 
-static int bench_here(struct bench *b)
+static int
+bench_here(struct bench *b)
 {
 	uint32_t longest = 16;
 	struct subject s = {.peers = 1, .cpu = cpu_model()};
@@ -267,7 +275,8 @@ static int bench_here(struct bench *b)
 	return code;
 }
 
-static int bench_daemon(struct bench *b, json_t *status)
+static int
+bench_daemon(struct bench *b, json_t *status)
 {
 	json_t *m = json_object_get(status, "model"), *peers = json_object_get(status, "peers"), *p;
 	const char *id = json_string_value(json_object_get(m, "id"));
@@ -285,7 +294,8 @@ static int bench_daemon(struct bench *b, json_t *status)
 		b, NULL, id, (uint32_t)json_integer_value(json_object_get(m, "vocab")), &s);
 }
 
-static bool bench_option(struct bench *b, int opt, int *code)
+static bool
+bench_option(struct bench *b, int opt, int *code)
 {
 	struct err err;
 	uint64_t v;
@@ -329,7 +339,8 @@ static bool bench_option(struct bench *b, int opt, int *code)
 	return rc == 0;
 }
 
-int cmd_bench(struct ctl *ctl, int argc, char *argv[])
+int
+cmd_bench(struct ctl *ctl, int argc, char *argv[])
 {
 	static const struct option table[] = {{"model", required_argument, NULL, 'm'},
 		{"n-prompt", required_argument, NULL, 'p'}, {"n-gen", required_argument, NULL, 'n'},

@@ -10,7 +10,8 @@
 #include <math.h>
 #include <string.h>
 
-static double token_loss(const float *logits, uint32_t vocab, uint32_t token)
+static double
+token_loss(const float *logits, uint32_t vocab, uint32_t token)
 {
 	double max = (double)logits[0], sum = 0;
 
@@ -22,7 +23,8 @@ static double token_loss(const float *logits, uint32_t vocab, uint32_t token)
 }
 
 /* Adds the losses of the second half of one chunk. */
-static int measure_chunk(struct local *l, uint32_t *ids, uint32_t n, double *loss, double *squares,
+static int
+measure_chunk(struct local *l, uint32_t *ids, uint32_t n, double *loss, double *squares,
 	uint64_t *count, struct err *err)
 {
 	uint32_t keep = ids[0], bos = tokenizer_bos(l->tokenizer), first = n / 2;
@@ -46,7 +48,8 @@ static int measure_chunk(struct local *l, uint32_t *ids, uint32_t n, double *los
 	return rc;
 }
 
-static int measure(struct ctl *ctl, struct local *l, struct token_list *ids, uint32_t context,
+static int
+measure(struct ctl *ctl, struct local *l, struct token_list *ids, uint32_t context,
 	uint32_t max_chunks)
 {
 	uint32_t chunks = (uint32_t)(ids->n / context);
@@ -92,7 +95,8 @@ static int measure(struct ctl *ctl, struct local *l, struct token_list *ids, uin
 	return EXIT_DONE;
 }
 
-int cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
+int
+cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 {
 	static const struct option table[] = {{"model", required_argument, NULL, 'm'},
 		{"file", required_argument, NULL, 'f'}, {"ctx-size", required_argument, NULL, 'c'},

@@ -9,7 +9,8 @@
 #define MAX_INPUT (64u << 20)
 
 /* All of standard input, when it is not a terminal. */
-static int read_input(struct buf *b, struct err *err)
+static int
+read_input(struct buf *b, struct err *err)
 {
 	char chunk[16384];
 	ssize_t n;
@@ -23,9 +24,9 @@ static int read_input(struct buf *b, struct err *err)
 }
 
 /* Parses the options of run and generate. Returns false when the command is over. */
-static bool parse(struct ctl *ctl, int argc, char *argv[], const struct option *table,
-	const char *help, struct answer_options *o, const char **system, const char **prompt,
-	int *code)
+static bool
+parse(struct ctl *ctl, int argc, char *argv[], const struct option *table, const char *help,
+	struct answer_options *o, const char **system, const char **prompt, int *code)
 {
 	struct err err;
 	bool done;
@@ -50,12 +51,14 @@ static bool parse(struct ctl *ctl, int argc, char *argv[], const struct option *
 	return true;
 }
 
-static json_t *message(const char *role, const char *content)
+static json_t *
+message(const char *role, const char *content)
 {
 	return json_pack("{s:s,s:s}", "role", role, "content", content);
 }
 
-static int finish(const struct ctl *ctl, int code, const struct err *err, const struct answerer *a,
+static int
+finish(const struct ctl *ctl, int code, const struct err *err, const struct answerer *a,
 	struct buf *reply)
 {
 	if (code != EXIT_DONE)
@@ -73,7 +76,8 @@ static int finish(const struct ctl *ctl, int code, const struct err *err, const 
 
 /* Reads lines from the terminal and answers each, with what was said before, until the end of
  * input. */
-static int chat(struct ctl *ctl, struct answerer *a, json_t *conversation)
+static int
+chat(struct ctl *ctl, struct answerer *a, json_t *conversation)
 {
 	struct buf reply;
 	struct err err;
@@ -117,7 +121,8 @@ static int chat(struct ctl *ctl, struct answerer *a, json_t *conversation)
 	return EXIT_DONE;
 }
 
-int cmd_run(struct ctl *ctl, int argc, char *argv[])
+int
+cmd_run(struct ctl *ctl, int argc, char *argv[])
 {
 	static const struct option table[] = {
 		ANSWER_OPTIONS, {"system", required_argument, NULL, 's'}, COMMON_OPTIONS};
@@ -179,7 +184,8 @@ int cmd_run(struct ctl *ctl, int argc, char *argv[])
 	return code;
 }
 
-int cmd_generate(struct ctl *ctl, int argc, char *argv[])
+int
+cmd_generate(struct ctl *ctl, int argc, char *argv[])
 {
 	static const struct option table[] = {ANSWER_OPTIONS,
 		{"model", required_argument, NULL, 'm'}, {"prompt", required_argument, NULL, 'p'},

@@ -15,14 +15,16 @@ struct type_sum {
 	uint64_t tensors, bytes;
 };
 
-static int type_order(const void *a, const void *b)
+static int
+type_order(const void *a, const void *b)
 {
 	const struct type_sum *x = a, *y = b;
 
 	return x->bytes < y->bytes ? 1 : x->bytes > y->bytes ? -1 : 0;
 }
 
-static unsigned sum_types(const struct gguf *g, struct type_sum sums[64])
+static unsigned
+sum_types(const struct gguf *g, struct type_sum sums[64])
 {
 	unsigned n = 0, k;
 
@@ -42,14 +44,16 @@ static unsigned sum_types(const struct gguf *g, struct type_sum sums[64])
 	return n;
 }
 
-static const char *scaling_name(const struct model_shape *s)
+static const char *
+scaling_name(const struct model_shape *s)
 {
 	static const char *const names[] = {"none", "linear", "llama3", "yarn"};
 
 	return names[s->rope_scaling];
 }
 
-static void print_text(const struct gguf *g, const struct model_shape *s, const struct err *why,
+static void
+print_text(const struct gguf *g, const struct model_shape *s, const struct err *why,
 	const struct tokenizer *t)
 {
 	struct type_sum sums[64];
@@ -90,7 +94,8 @@ static void print_text(const struct gguf *g, const struct model_shape *s, const 
 			show_bytes(sums[i].bytes, a));
 }
 
-static void print_keys(const struct gguf *g)
+static void
+print_keys(const struct gguf *g)
 {
 	char value[160];
 
@@ -103,7 +108,8 @@ static void print_keys(const struct gguf *g)
 	}
 }
 
-static void print_tensors(const struct gguf *g)
+static void
+print_tensors(const struct gguf *g)
 {
 	static const char *const headings[] = {"<tensor", "<type", "<shape", "size", NULL};
 	struct table *t = table_new(headings);
@@ -125,7 +131,8 @@ static void print_tensors(const struct gguf *g)
 	table_free(t);
 }
 
-static void print_json(const struct gguf *g, const struct model_shape *s, const struct err *why,
+static void
+print_json(const struct gguf *g, const struct model_shape *s, const struct err *why,
 	const struct tokenizer *t)
 {
 	struct type_sum sums[64];
@@ -158,7 +165,8 @@ static void print_json(const struct gguf *g, const struct model_shape *s, const 
 	json_decref(j);
 }
 
-static int show_shard(const struct ctl *ctl, const char *path)
+static int
+show_shard(const struct ctl *ctl, const char *path)
 {
 	static const char *const headings[] = {
 		"<tensor", "layer", "<type", "<shape", "offset", "size", NULL};
@@ -208,7 +216,8 @@ static int show_shard(const struct ctl *ctl, const char *path)
 	return EXIT_DONE;
 }
 
-static bool is_shard(const char *path)
+static bool
+is_shard(const char *path)
 {
 	char magic[8] = "";
 	FILE *f = fopen(path, "rb");
@@ -219,7 +228,8 @@ static bool is_shard(const char *path)
 	return yes;
 }
 
-int cmd_show(struct ctl *ctl, int argc, char *argv[])
+int
+cmd_show(struct ctl *ctl, int argc, char *argv[])
 {
 	static const struct option table[] = {{"keys", no_argument, NULL, 'k'},
 		{"tensors", no_argument, NULL, 't'}, COMMON_OPTIONS};

@@ -7,20 +7,23 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *str(json_t *o, const char *key)
+static const char *
+str(json_t *o, const char *key)
 {
 	const char *s = json_string_value(json_object_get(o, key));
 
 	return s != NULL ? s : "";
 }
 
-static double num(json_t *o, const char *key)
+static double
+num(json_t *o, const char *key)
 {
 	return json_number_value(json_object_get(o, key));
 }
 
 /* "0-1 of heads": first and last, or "-" for none. */
-static void range_cell(struct table *t, json_t *peer, const char *key)
+static void
+range_cell(struct table *t, json_t *peer, const char *key)
 {
 	json_t *r = json_object_get(peer, key);
 	long first = (long)json_integer_value(json_array_get(r, 0));
@@ -32,7 +35,8 @@ static void range_cell(struct table *t, json_t *peer, const char *key)
 		table_cell(t, "%ld-%ld", first, first + n - 1);
 }
 
-static void peer_state(struct table *t, json_t *p)
+static void
+peer_state(struct table *t, json_t *p)
 {
 	double total = num(p, "total"), fetched = num(p, "fetched");
 
@@ -48,7 +52,8 @@ static void peer_state(struct table *t, json_t *p)
 		table_cell(t, "here");
 }
 
-static void print_peers(json_t *peers)
+static void
+print_peers(json_t *peers)
 {
 	static const char *const headings[] = {"<peer", "<state", "<kernels", "threads", "KV heads",
 		"columns", "vocabulary", "weights", NULL};
@@ -72,7 +77,8 @@ static void print_peers(json_t *peers)
 	table_free(t);
 }
 
-static void print_status(json_t *s)
+static void
+print_status(json_t *s)
 {
 	json_t *m = json_object_get(s, "model"), *f = json_object_get(s, "figures");
 	json_t *r = json_object_get(s, "requests");
@@ -101,7 +107,8 @@ static void print_status(json_t *s)
 }
 
 /* Options without a command's own. Returns false when the command is over. */
-static bool parse(struct ctl *ctl, int argc, char *argv[], const char *help, int *code)
+static bool
+parse(struct ctl *ctl, int argc, char *argv[], const char *help, int *code)
 {
 	static const struct option table[] = {COMMON_OPTIONS};
 	bool done;
@@ -113,7 +120,8 @@ static bool parse(struct ctl *ctl, int argc, char *argv[], const char *help, int
 	return true;
 }
 
-static int print_answer(const struct ctl *ctl, json_t *answer)
+static int
+print_answer(const struct ctl *ctl, json_t *answer)
 {
 	if (ctl->json) {
 		json_dumpf(answer, stdout, JSON_INDENT(2));
@@ -122,7 +130,8 @@ static int print_answer(const struct ctl *ctl, json_t *answer)
 	return EXIT_DONE;
 }
 
-int cmd_status(struct ctl *ctl, int argc, char *argv[])
+int
+cmd_status(struct ctl *ctl, int argc, char *argv[])
 {
 	json_t *s;
 	struct err err;
@@ -142,7 +151,8 @@ int cmd_status(struct ctl *ctl, int argc, char *argv[])
 	return code;
 }
 
-int cmd_load(struct ctl *ctl, int argc, char *argv[])
+int
+cmd_load(struct ctl *ctl, int argc, char *argv[])
 {
 	static const struct timespec pause = {0, 200 * 1000 * 1000};
 	json_t *answer, *body;
@@ -196,7 +206,8 @@ int cmd_load(struct ctl *ctl, int argc, char *argv[])
 	return interrupted() ? EXIT_INTERRUPTED : EXIT_DONE;
 }
 
-static size_t count_peers(const struct ctl *ctl, char last[64])
+static size_t
+count_peers(const struct ctl *ctl, char last[64])
 {
 	struct err ignored;
 	json_t *s;
@@ -213,7 +224,8 @@ static size_t count_peers(const struct ctl *ctl, char last[64])
 }
 
 /* Waits until one more peer is there, the code is too old, or Ctrl-C. */
-static void await_peer(const struct ctl *ctl, double seconds)
+static void
+await_peer(const struct ctl *ctl, double seconds)
 {
 	static const struct timespec pause = {0, 500 * 1000 * 1000};
 	double until = now_seconds() + seconds;
@@ -230,7 +242,8 @@ static void await_peer(const struct ctl *ctl, double seconds)
 	}
 }
 
-int cmd_invite(struct ctl *ctl, int argc, char *argv[])
+int
+cmd_invite(struct ctl *ctl, int argc, char *argv[])
 {
 	static const struct option table[] = {{"for", required_argument, NULL, 'f'},
 		{"no-wait", no_argument, NULL, 'n'}, COMMON_OPTIONS};
@@ -272,7 +285,8 @@ int cmd_invite(struct ctl *ctl, int argc, char *argv[])
 	return EXIT_DONE;
 }
 
-int cmd_join(struct ctl *ctl, int argc, char *argv[])
+int
+cmd_join(struct ctl *ctl, int argc, char *argv[])
 {
 	json_t *answer, *body;
 	char line[1024];
@@ -306,7 +320,8 @@ int cmd_join(struct ctl *ctl, int argc, char *argv[])
 	return EXIT_DONE;
 }
 
-int cmd_leave(struct ctl *ctl, int argc, char *argv[])
+int
+cmd_leave(struct ctl *ctl, int argc, char *argv[])
 {
 	json_t *answer, *body = json_object();
 	struct err err;

@@ -7,7 +7,8 @@
 
 #define MAX_INPUT (256u << 20)
 
-static int read_all(struct buf *b, struct err *err)
+static int
+read_all(struct buf *b, struct err *err)
 {
 	char chunk[16384];
 	ssize_t n;
@@ -19,7 +20,8 @@ static int read_all(struct buf *b, struct err *err)
 }
 
 /* A token's text on one line: line ends and other control bytes as \xNN. */
-static void print_piece(const struct tokenizer *t, uint32_t id)
+static void
+print_piece(const struct tokenizer *t, uint32_t id)
 {
 	struct buf piece;
 
@@ -36,8 +38,8 @@ static void print_piece(const struct tokenizer *t, uint32_t id)
 	buf_free(&piece);
 }
 
-static void print_tokens(
-	const struct ctl *ctl, const struct tokenizer *t, const struct token_list *l, bool ids)
+static void
+print_tokens(const struct ctl *ctl, const struct tokenizer *t, const struct token_list *l, bool ids)
 {
 	json_t *a = json_array();
 
@@ -60,7 +62,8 @@ static void print_tokens(
 	json_decref(a);
 }
 
-int cmd_tokenize(struct ctl *ctl, int argc, char *argv[])
+int
+cmd_tokenize(struct ctl *ctl, int argc, char *argv[])
 {
 	static const struct option table[] = {{"model", required_argument, NULL, 'm'},
 		{"ids", no_argument, NULL, 'i'}, {"no-bos", no_argument, NULL, 'b'},

@@ -30,24 +30,28 @@ const struct command commands[] = {
 
 static volatile sig_atomic_t got_interrupt;
 
-bool interrupted(void)
+bool
+interrupted(void)
 {
 	return got_interrupt != 0;
 }
 
-void interrupted_clear(void)
+void
+interrupted_clear(void)
 {
 	got_interrupt = 0;
 }
 
-static void on_interrupt(int sig)
+static void
+on_interrupt(int sig)
 {
 	(void)sig;
 	if (got_interrupt++ != 0)
 		_exit(EXIT_INTERRUPTED);
 }
 
-static void print_help(FILE *out)
+static void
+print_help(FILE *out)
 {
 	fprintf(out, "usage: shoal COMMAND [OPTIONS] [ARGUMENTS]\n\n");
 	for (const struct command *c = commands; c->name != NULL; c++)
@@ -61,7 +65,8 @@ static void print_help(FILE *out)
 		     "The manual: man shoal\n");
 }
 
-bool ctl_option(struct ctl *ctl, int opt, const char *help, bool *done, int *code)
+bool
+ctl_option(struct ctl *ctl, int opt, const char *help, bool *done, int *code)
 {
 	*done = false;
 	*code = EXIT_DONE;
@@ -105,7 +110,8 @@ bool ctl_option(struct ctl *ctl, int opt, const char *help, bool *done, int *cod
 	}
 }
 
-int ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
+int
+ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
 {
 	struct err e;
 	va_list ap;
@@ -127,7 +133,8 @@ int ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
 	return code;
 }
 
-void ctl_note(const struct ctl *ctl, const char *fmt, ...)
+void
+ctl_note(const struct ctl *ctl, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -139,7 +146,8 @@ void ctl_note(const struct ctl *ctl, const char *fmt, ...)
 	fputc('\n', stderr);
 }
 
-int opt_uint(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *v,
+int
+opt_uint(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *v,
 	struct err *err)
 {
 	char *end;
@@ -154,7 +162,8 @@ int opt_uint(const char *name, const char *text, uint64_t min, uint64_t max, uin
 	return 0;
 }
 
-int opt_float(const char *name, const char *text, double min, double max, float *v, struct err *err)
+int
+opt_float(const char *name, const char *text, double min, double max, float *v, struct err *err)
 {
 	char *end;
 	double d;
@@ -168,7 +177,8 @@ int opt_float(const char *name, const char *text, double min, double max, float 
 }
 
 /* Changes needed to turn one word into another; for suggesting what was meant. */
-static unsigned edit_distance(const char *a, const char *b)
+static unsigned
+edit_distance(const char *a, const char *b)
 {
 	unsigned row[32];
 	size_t nb = strlen(b);
@@ -195,7 +205,8 @@ static unsigned edit_distance(const char *a, const char *b)
 	return row[nb];
 }
 
-static int unknown_command(const char *word)
+static int
+unknown_command(const char *word)
 {
 	const char *nearest = NULL;
 	unsigned best = 4;
@@ -219,7 +230,8 @@ static int unknown_command(const char *word)
 
 /* The socket where the daemon of this user listens: the system's, or the one of a daemon run
  * without root. */
-static void default_socket(struct ctl *ctl)
+static void
+default_socket(struct ctl *ctl)
 {
 	const char *host = getenv("SHOAL_HOST");
 	const char *run = getenv("XDG_RUNTIME_DIR");
@@ -237,7 +249,8 @@ static void default_socket(struct ctl *ctl)
 		strcpy(ctl->socket, system);
 }
 
-int main(int argc, char *argv[])
+int
+main(int argc, char *argv[])
 {
 	struct sigaction sa = {.sa_handler = on_interrupt};
 	struct ctl ctl = {0};

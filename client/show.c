@@ -17,7 +17,8 @@ struct table {
 };
 
 /* Columns a text takes: characters, not bytes. */
-static unsigned text_width(const char *s)
+static unsigned
+text_width(const char *s)
 {
 	unsigned n = 0;
 
@@ -26,7 +27,8 @@ static unsigned text_width(const char *s)
 	return n;
 }
 
-static void table_add(struct table *t, char *text)
+static void
+table_add(struct table *t, char *text)
 {
 	unsigned column = (unsigned)(t->n % t->n_columns);
 
@@ -48,7 +50,8 @@ static void table_add(struct table *t, char *text)
 	t->cells[t->n++] = text;
 }
 
-struct table *table_new(const char *const *headings)
+struct table *
+table_new(const char *const *headings)
 {
 	struct table *t = calloc(1, sizeof *t);
 
@@ -63,7 +66,8 @@ struct table *table_new(const char *const *headings)
 	return t;
 }
 
-void table_cell(struct table *t, const char *fmt, ...)
+void
+table_cell(struct table *t, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -76,7 +80,8 @@ void table_cell(struct table *t, const char *fmt, ...)
 	table_add(t, strdup(text));
 }
 
-static void table_text(const struct table *t, size_t i, bool last, FILE *out)
+static void
+table_text(const struct table *t, size_t i, bool last, FILE *out)
 {
 	unsigned column = (unsigned)(i % t->n_columns);
 	int pad = (int)(t->width[column] - text_width(t->cells[i]));
@@ -87,7 +92,8 @@ static void table_text(const struct table *t, size_t i, bool last, FILE *out)
 		fprintf(out, "%s%*s", t->cells[i], last ? 0 : pad, "");
 }
 
-void table_print(const struct table *t, FILE *out)
+void
+table_print(const struct table *t, FILE *out)
 {
 	for (size_t i = 0; t != NULL && i < t->n; i++) {
 		bool last = (i + 1) % t->n_columns == 0;
@@ -100,7 +106,8 @@ void table_print(const struct table *t, FILE *out)
 	}
 }
 
-void table_print_markdown(const struct table *t, FILE *out)
+void
+table_print_markdown(const struct table *t, FILE *out)
 {
 	for (size_t i = 0; t != NULL && i < t->n; i++) {
 		fputs("| ", out);
@@ -118,7 +125,8 @@ void table_print_markdown(const struct table *t, FILE *out)
 	}
 }
 
-void table_free(struct table *t)
+void
+table_free(struct table *t)
 {
 	for (size_t i = 0; t != NULL && i < t->n; i++)
 		free(t->cells[i]);
@@ -127,7 +135,8 @@ void table_free(struct table *t)
 	free(t);
 }
 
-static const char *show_scaled(double v, const char *const *units, char out[24])
+static const char *
+show_scaled(double v, const char *const *units, char out[24])
 {
 	while (v >= 999.5 && units[1] != NULL) {
 		v /= 1000;
@@ -141,48 +150,56 @@ static const char *show_scaled(double v, const char *const *units, char out[24])
 	return out;
 }
 
-const char *show_bytes(uint64_t bytes, char out[24])
+const char *
+show_bytes(uint64_t bytes, char out[24])
 {
 	static const char *const units[] = {" B", " kB", " MB", " GB", " TB", NULL};
 
 	return show_scaled((double)bytes, units, out);
 }
 
-const char *show_count(uint64_t count, char out[24])
+const char *
+show_count(uint64_t count, char out[24])
 {
 	static const char *const units[] = {"", " K", " M", " B", " T", NULL};
 
 	return show_scaled((double)count, units, out);
 }
 
-static bool takes_escapes(int fd)
+static bool
+takes_escapes(int fd)
 {
 	const char *term = getenv("TERM");
 
 	return isatty(fd) && term != NULL && strcmp(term, "dumb") != 0;
 }
 
-static const char *colour(const char *escape)
+static const char *
+colour(const char *escape)
 {
 	return takes_escapes(STDOUT_FILENO) && getenv("NO_COLOR") == NULL ? escape : "";
 }
 
-const char *colour_bold(void)
+const char *
+colour_bold(void)
 {
 	return colour("\033[1m");
 }
 
-const char *colour_dim(void)
+const char *
+colour_dim(void)
 {
 	return colour("\033[2m");
 }
 
-const char *colour_off(void)
+const char *
+colour_off(void)
 {
 	return colour("\033[0m");
 }
 
-double now_seconds(void)
+double
+now_seconds(void)
 {
 	struct timespec t;
 
@@ -190,14 +207,16 @@ double now_seconds(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void progress_begin(struct progress *p, const struct ctl *ctl, const char *what)
+void
+progress_begin(struct progress *p, const struct ctl *ctl, const char *what)
 {
 	*p = (struct progress){.ctl = ctl, .what = what};
 	p->started = now_seconds();
 	p->terminal = takes_escapes(STDERR_FILENO);
 }
 
-static void progress_bar(struct progress *p, double part, double left, const char *note)
+static void
+progress_bar(struct progress *p, double part, double left, const char *note)
 {
 	char bar[31], line[256];
 	int n;
@@ -212,7 +231,8 @@ static void progress_bar(struct progress *p, double part, double left, const cha
 	fflush(stderr);
 }
 
-void progress_set(struct progress *p, uint64_t done, uint64_t total, const char *note)
+void
+progress_set(struct progress *p, uint64_t done, uint64_t total, const char *note)
 {
 	double now = now_seconds(), part = total == 0 ? 1 : (double)done / (double)total;
 	double left = part > 0 ? (now - p->started) / part * (1 - part) : 0;
@@ -232,7 +252,8 @@ void progress_set(struct progress *p, uint64_t done, uint64_t total, const char 
 	}
 }
 
-void progress_end(struct progress *p)
+void
+progress_end(struct progress *p)
 {
 	if (p->terminal && p->any)
 		fputs("\r\033[K", stderr);

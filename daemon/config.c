@@ -32,7 +32,7 @@ static const struct key {
 #define TEXT(field, help)             {#field, K_TEXT, AT(field), SIZE(field), 0, 0, NULL, help}
 #define NUMBER(field, min, max, help) {#field, K_NUMBER, AT(field), 4, min, max, NULL, help}
 #define CHOICE(field, choices, help)  {#field, K_CHOICE, AT(field), SIZE(field), 0, 0, choices, help}
-/* clang-format on */
+	/* clang-format on */
 	TEXT(name, "what others see; without one, a name made from the key"),
 	TEXT(state_dir, "where keys, peers and shards are kept"),
 	TEXT(socket, "unix socket of the API, for the command"),

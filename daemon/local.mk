@@ -113,3 +113,10 @@ tests_unit_test_star_CFLAGS = $(tests_unit_test_engine_CFLAGS)
 tests_unit_test_star_LDADD = $(tests_unit_test_engine_LDADD)
 $(tests_unit_test_engine_OBJECTS) $(tests_unit_test_star_OBJECTS): | proto/shoal.pb-c.h
 endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_link
+tests_unit_test_link_SOURCES = tests/unit/test_link.c
+tests_unit_test_link_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_link_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+endif

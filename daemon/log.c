@@ -42,7 +42,7 @@ log_open(enum log_level level)
 	journal = stderr_is_journal();
 }
 
-static void
+static void __attribute__((format(printf, 2, 0)))
 log_line(enum log_level level, const char *fmt, va_list ap)
 {
 	char line[1024];

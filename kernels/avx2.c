@@ -15,6 +15,8 @@ enum {
 	CHUNK_BLOCKS =
 		32, /* of a row laid out at a time: 9 KB of scratch, in the first-level cache */
 	CHUNK_COLS = 64,   /* columns that share one laying out */
+	FETCH_AHEAD = 768, /* bytes */
+	FETCH_EVERY = 2,   /* blocks: not more than a line of the cache */
 	GROUPS = BLOCK / 4 /* registers that hold one block of eight rows */
 };
 
@@ -56,6 +58,7 @@ quantize_block(const float *x, int8_t *q, float *d)
 	float scale, inverse;
 	int32_t top;
 
+	UNROLL
 	for (int i = 0; i < 4; i++) {
 		v[i] = _mm256_loadu_si256((const __m256i *)(const void *)(x + 8 * i));
 		max = _mm256_max_epi32(max, _mm256_and_si256(v[i], positive));
@@ -70,6 +73,7 @@ quantize_block(const float *x, int8_t *q, float *d)
 		memset(q, 0, BLOCK);
 		return 0;
 	}
+	UNROLL
 	for (int i = 0; i < 4; i++) {
 		v[i] = _mm256_cvtps_epi32(
 			_mm256_mul_ps(_mm256_castsi256_ps(v[i]), _mm256_set1_ps(inverse)));
@@ -176,9 +180,11 @@ transpose_add32(const __m256i v[ROWS])
 {
 	__m256i a[4], b[2];
 
+	UNROLL
 	for (int i = 0; i < 4; i++)
 		a[i] = _mm256_add_epi32(_mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]),
 			_mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]));
+	UNROLL
 	for (int i = 0; i < 2; i++)
 		b[i] = _mm256_add_epi32(_mm256_unpacklo_epi64(a[2 * i], a[2 * i + 1]),
 			_mm256_unpackhi_epi64(a[2 * i], a[2 * i + 1]));
@@ -186,44 +192,66 @@ transpose_add32(const __m256i v[ROWS])
 		_mm256_permute2x128_si256(b[0], b[1], 0x31));
 }
 
-/* The same over sixteen int16 a row, of which eight must fit an int16. */
 INLINE __m256i
-transpose_add16(const __m256i v[ROWS])
-{
-	__m256i a[4], b[2], c;
-
-	for (int i = 0; i < 4; i++)
-		a[i] = _mm256_add_epi16(_mm256_unpacklo_epi16(v[2 * i], v[2 * i + 1]),
-			_mm256_unpackhi_epi16(v[2 * i], v[2 * i + 1]));
-	for (int i = 0; i < 2; i++)
-		b[i] = _mm256_add_epi16(_mm256_unpacklo_epi32(a[2 * i], a[2 * i + 1]),
-			_mm256_unpackhi_epi32(a[2 * i], a[2 * i + 1]));
-	c = _mm256_add_epi16(_mm256_unpacklo_epi64(b[0], b[1]), _mm256_unpackhi_epi64(b[0], b[1]));
-	return _mm256_add_epi32(_mm256_cvtepi16_epi32(_mm256_castsi256_si128(c)),
-		_mm256_cvtepi16_epi32(_mm256_extracti128_si256(c, 1)));
-}
-
-/* Integer sums of eight rows' blocks at byte `at`, times 32 activations. */
-INLINE __m256i
-block_sums(
-	enum dtype type, const uint8_t *const row[ROWS], size_t at, const int8_t *q, int32_t qsum)
+q8_0_sums(const uint8_t *const row[ROWS], size_t at, const int8_t *q)
 {
 	const __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)q);
 	__m256i v[ROWS];
 
+	UNROLL
 	for (int j = 0; j < ROWS; j++) {
-		__m256i w = block_bytes(type, row[j] + at);
+		__m256i w = block_bytes(DTYPE_Q8_0, row[j] + at);
 
-		if (type == DTYPE_Q4_0) /* at most 2 * 15 * 127 a lane: eight fit an int16 */
-			v[j] = _mm256_maddubs_epi16(w, x);
-		else
-			v[j] = _mm256_madd_epi16(
-				_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)),
-				_mm256_set1_epi16(1));
+		v[j] = _mm256_madd_epi16(
+			_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)),
+			_mm256_set1_epi16(1));
 	}
-	if (type == DTYPE_Q4_0)
-		return _mm256_sub_epi32(transpose_add16(v), _mm256_set1_epi32(8 * qsum));
 	return transpose_add32(v);
+}
+
+INLINE __m256i
+twice(const int8_t *q)
+{
+	return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)q));
+}
+
+/* Rows j and j + 4 share a register, half each. A lane holds four products of at most 15 * 127, and
+ * still fits an int16 when four lanes have been added. */
+INLINE __m256i
+q4_0_sums(const uint8_t *const row[ROWS], size_t at, const int8_t *q, int32_t qsum)
+{
+	const __m256i x0 = twice(q), x1 = twice(q + BLOCK / 2), nibble = _mm256_set1_epi8(15);
+	__m256i v[ROWS / 2], a[2];
+
+	UNROLL
+	for (int j = 0; j < ROWS / 2; j++) {
+		__m256i w = _mm256_inserti128_si256(
+			_mm256_castsi128_si256(
+				_mm_loadu_si128((const __m128i *)(const void *)(row[j] + at + 2))),
+			_mm_loadu_si128((const __m128i *)(const void *)(row[j + 4] + at + 2)), 1);
+		__m256i w1 = _mm256_and_si256(_mm256_srli_epi16(w, 4), nibble);
+
+		v[j] = _mm256_add_epi16(_mm256_maddubs_epi16(_mm256_and_si256(w, nibble), x0),
+			_mm256_maddubs_epi16(w1, x1));
+	}
+	UNROLL
+	for (int i = 0; i < 2; i++)
+		a[i] = _mm256_add_epi16(_mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]),
+			_mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]));
+	a[0] = _mm256_add_epi16(
+		_mm256_unpacklo_epi64(a[0], a[1]), _mm256_unpackhi_epi64(a[0], a[1]));
+	return _mm256_sub_epi32(
+		_mm256_madd_epi16(a[0], _mm256_set1_epi16(1)), _mm256_set1_epi32(8 * qsum));
+}
+
+/* Asks for the rows' bytes some blocks ahead: processors' own prefetching ends with the page, and
+ * eight rows at once are more streams than some follow. */
+INLINE void
+fetch_ahead(const uint8_t *const row[ROWS], size_t at)
+{
+	UNROLL
+	for (int j = 0; j < ROWS; j++)
+		_mm_prefetch((const char *)row[j] + at + FETCH_AHEAD, _MM_HINT_T0);
 }
 
 INLINE void
@@ -239,9 +267,15 @@ one_column(enum dtype type, const struct matrix *w, uint32_t r0, uint32_t r1, co
 		size_t at = 0;
 
 		row_pointers(w, r, rows, row);
-		for (uint32_t b = 0; b < blocks; b++, at += block_bytes_of(type))
+		for (uint32_t b = 0; b < blocks; b++, at += block_bytes_of(type)) {
+			const int8_t *q = x->q + (size_t)b * BLOCK;
+
+			if (b % FETCH_EVERY == 0)
+				fetch_ahead(row, at);
 			f = add_block(f, row_scales(row, at), x->d[b],
-				block_sums(type, row, at, x->q + (size_t)b * BLOCK, x->sum[b]));
+				type == DTYPE_Q4_0 ? q4_0_sums(row, at, q, x->sum[b])
+						   : q8_0_sums(row, at, q));
+		}
 		store_rows(out + r, f, rows);
 	}
 }
@@ -260,16 +294,19 @@ transpose(const __m256i v[ROWS], __m256i out[GROUPS])
 {
 	__m256i a[8], b[8];
 
+	UNROLL
 	for (int i = 0; i < 4; i++) {
 		a[2 * i] = _mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
 		a[2 * i + 1] = _mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
 	}
+	UNROLL
 	for (int i = 0; i < 2; i++) {
 		b[4 * i] = _mm256_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
 		b[4 * i + 1] = _mm256_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
 		b[4 * i + 2] = _mm256_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
 		b[4 * i + 3] = _mm256_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
 	}
+	UNROLL
 	for (int i = 0; i < 4; i++) {
 		out[i] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x20);
 		out[i + 4] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x31);
@@ -284,6 +321,7 @@ lay_out(enum dtype type, const uint8_t *const row[ROWS], uint32_t b0, uint32_t b
 		size_t at = (size_t)(b0 + b) * block_bytes_of(type);
 		__m256i v[ROWS];
 
+		UNROLL
 		for (int j = 0; j < ROWS; j++)
 			v[j] = block_bytes(type, row[j] + at);
 		transpose(v, to->w[b]);
@@ -304,13 +342,16 @@ four_activations(const int8_t *q)
 INLINE void
 sums_q4_0(const __m256i w[GROUPS], const int8_t *const q[COLS], uint32_t cols, __m256i s[COLS])
 {
+	UNROLL
 	for (uint32_t c = 0; c < cols; c++)
 		s[c] = _mm256_setzero_si256();
-#pragma GCC unroll 8
+	UNROLL
 	for (int g = 0; g < GROUPS; g++)
-		for (uint32_t c = 0; c < cols; c++)
-			s[c] = _mm256_add_epi16(
-				s[c], _mm256_maddubs_epi16(w[g], four_activations(q[c] + 4 * g)));
+		UNROLL
+	for (uint32_t c = 0; c < cols; c++)
+		s[c] = _mm256_add_epi16(
+			s[c], _mm256_maddubs_epi16(w[g], four_activations(q[c] + 4 * g)));
+	UNROLL
 	for (uint32_t c = 0; c < cols; c++)
 		s[c] = _mm256_madd_epi16(s[c], _mm256_set1_epi16(1));
 }
@@ -318,12 +359,14 @@ sums_q4_0(const __m256i w[GROUPS], const int8_t *const q[COLS], uint32_t cols, _
 INLINE void
 sums_q8_0(const __m256i w[GROUPS], const int8_t *const q[COLS], uint32_t cols, __m256i s[COLS])
 {
+	UNROLL
 	for (uint32_t c = 0; c < cols; c++)
 		s[c] = _mm256_setzero_si256();
-#pragma GCC unroll 8
+	UNROLL
 	for (int g = 0; g < GROUPS; g++) {
 		__m256i size = _mm256_abs_epi8(w[g]);
 
+		UNROLL
 		for (uint32_t c = 0; c < cols; c++) {
 			__m256i x = _mm256_sign_epi8(four_activations(q[c] + 4 * g), w[g]);
 
@@ -342,6 +385,7 @@ multiply(enum dtype type, const struct laid_out *w, uint32_t b0, uint32_t blocks
 	const uint32_t per_row = block_count(x->cols);
 	__m256 acc[COLS];
 
+	UNROLL
 	for (uint32_t c = 0; c < cols; c++)
 		acc[c] = f[c];
 	for (uint32_t b = 0; b < blocks; b++) {
@@ -349,18 +393,21 @@ multiply(enum dtype type, const struct laid_out *w, uint32_t b0, uint32_t blocks
 		const int8_t *q[COLS];
 		__m256i s[COLS];
 
+		UNROLL
 		for (uint32_t c = 0; c < cols; c++)
 			q[c] = x->q + (at + (size_t)c * per_row) * BLOCK;
 		if (type == DTYPE_Q4_0)
 			sums_q4_0(w->w[b], q, cols, s);
 		else
 			sums_q8_0(w->w[b], q, cols, s);
+		UNROLL
 		for (uint32_t c = 0; c < cols; c++, at += per_row) {
 			if (type == DTYPE_Q4_0)
 				s[c] = _mm256_sub_epi32(s[c], _mm256_set1_epi32(8 * x->sum[at]));
 			acc[c] = add_block(acc[c], w->scale[b], x->d[at], s[c]);
 		}
 	}
+	UNROLL
 	for (uint32_t c = 0; c < cols; c++)
 		f[c] = acc[c];
 }

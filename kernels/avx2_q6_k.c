@@ -40,11 +40,13 @@ load(const uint8_t *const row[ROWS], size_t at, uint32_t b, __m256 d, struct row
 {
 	int32_t s[2][ROWS];
 
+	UNROLL
 	for (int j = 0; j < ROWS; j++) {
 		to->w[j] = weights(row[j] + at, b);
 		s[0][j] = q6_k_scale(row[j] + at, b, 0);
 		s[1][j] = q6_k_scale(row[j] + at, b, 1);
 	}
+	UNROLL
 	for (int h = 0; h < 2; h++)
 		to->scale[h] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_loadu_si256(
 							(const __m256i *)(const void *)s[h])));
@@ -58,6 +60,7 @@ sums(const struct rows_block *rb, const int8_t *q, __m256i out[2])
 		      ones = _mm256_set1_epi16(1);
 	__m256i v[ROWS], a, b;
 
+	UNROLL
 	for (int j = 0; j < ROWS; j++)
 		v[j] = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(rb->w[j]),
 						 _mm256_sign_epi8(x, rb->w[j])),
@@ -73,6 +76,7 @@ scales_of_scales(const uint8_t *const row[ROWS], size_t at)
 {
 	uint16_t h[ROWS];
 
+	UNROLL
 	for (int j = 0; j < ROWS; j++)
 		memcpy(&h[j], row[j] + at + Q6_K_D, sizeof(h[j]));
 	return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)h));
@@ -100,6 +104,7 @@ tile(const uint8_t *const row[ROWS], uint32_t blocks, const struct act *x, uint3
 				__m256i s[2];
 
 				sums(&rb, x->q + xb * BLOCK, s);
+				UNROLL
 				for (int h = 0; h < 2; h++)
 					f[k] = _mm256_fmadd_ps(_mm256_mul_ps(rb.scale[h], xd),
 						_mm256_cvtepi32_ps(s[h]), f[k]);

@@ -1,5 +1,10 @@
 #include "kernels/cpu.h"
 
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+#include <stdbool.h>
+
 #include "kernels/sets.h"
 
 #include <pthread.h>
@@ -16,6 +21,17 @@
 #define ARM64_HWCAP_ASIMDDP (1ul << 20)
 #define ARM64_HWCAP2_I8MM   (1ul << 13)
 
+#if defined(__x86_64__) || defined(__i386__)
+/* clang 14's __builtin_cpu_supports() has no word for it. */
+static bool
+has_f16c(void)
+{
+	unsigned a, b, c = 0, d;
+
+	return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
+
 uint32_t
 cpu_detect(void)
 {
@@ -23,8 +39,7 @@ cpu_detect(void)
 
 #if defined(__x86_64__) || defined(__i386__)
 	__builtin_cpu_init();
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-		__builtin_cpu_supports("f16c"))
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())
 		features |= CPU_AVX2;
 	if ((features & CPU_AVX2) && __builtin_cpu_supports("avx512f") &&
 		__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&

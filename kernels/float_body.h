@@ -60,27 +60,33 @@ float_tile(enum dtype type, const struct matrix *w, uint32_t r, uint32_t rows, c
 	v8 acc[FLOAT_ROWS][FLOAT_COLS];
 	uint32_t i = 0;
 
+	UNROLL
 	for (uint32_t j = 0; j < FLOAT_ROWS; j++) {
 		row[j] = w->data + (r + (j < rows ? j : rows - 1)) * w->stride;
+		UNROLL
 		for (uint32_t c = 0; c < cols; c++)
 			acc[j][c] = v8_set1(0.0f);
 	}
 	for (; i + LANES <= n; i += LANES) {
 		v8 in[FLOAT_COLS];
 
+		UNROLL
 		for (uint32_t c = 0; c < cols; c++)
 			in[c] = v8_load(x + (size_t)c * n + i);
+		UNROLL
 		for (uint32_t j = 0; j < FLOAT_ROWS; j++) {
 			v8 weight = weight8(type, row[j], i);
 
+			UNROLL
 			for (uint32_t c = 0; c < cols; c++)
 				acc[j][c] = v8_fma(weight, in[c], acc[j][c]);
 		}
 	}
 	for (uint32_t j = 0; j < rows; j++)
-		for (uint32_t c = 0; c < cols; c++)
-			out[c * out_stride + r + j] =
-				finish_dot(acc[j][c], type, row[j], x + (size_t)c * n, i, n);
+		UNROLL
+	for (uint32_t c = 0; c < cols; c++)
+		out[c * out_stride + r + j] =
+			finish_dot(acc[j][c], type, row[j], x + (size_t)c * n, i, n);
 }
 
 INLINE void
@@ -242,14 +248,17 @@ score_keys(const float *q, const float *k, uint32_t dim, uint32_t keys, float sc
 	v8 acc[ATTEND_KEYS];
 	uint32_t i = 0;
 
+	UNROLL
 	for (uint32_t p = 0; p < keys; p++)
 		acc[p] = v8_set1(0.0f);
 	for (; i + LANES <= dim; i += LANES) {
 		v8 in = v8_load(q + i);
 
+		UNROLL
 		for (uint32_t p = 0; p < keys; p++)
 			acc[p] = v8_fma(in, v8_load(k + (size_t)p * dim + i), acc[p]);
 	}
+	UNROLL
 	for (uint32_t p = 0; p < keys; p++)
 		score[p] = scale * finish_dot(acc[p], DTYPE_F32,
 					   (const uint8_t *)(k + (size_t)p * dim), q, i, dim);
@@ -286,14 +295,17 @@ gather(const float *weight, const float *v, uint32_t dim, uint32_t tile, uint32_
 {
 	v8 acc[ATTEND_OUT];
 
+	UNROLL
 	for (uint32_t j = 0; j < regs; j++)
 		acc[j] = v8_mul(v8_load(out + j * LANES), v8_set1(shrink));
 	for (uint32_t p = 0; p < tile; p++) {
 		v8 w = v8_set1(weight[p]);
 
+		UNROLL
 		for (uint32_t j = 0; j < regs; j++)
 			acc[j] = v8_fma(w, v8_load(v + (size_t)p * dim + j * LANES), acc[j]);
 	}
+	UNROLL
 	for (uint32_t j = 0; j < regs; j++)
 		v8_store(out + j * LANES, acc[j]);
 }

@@ -1,2 +1,2 @@
-# What man/ builds and what tests it.
-dist_man_MANS += man/shoald.8
+# man/: the manual.
+dist_man_MANS += man/shoal.1 man/shoald.8

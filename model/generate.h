@@ -27,7 +27,7 @@ struct local {
 	struct weight_source *weights;
 	struct forward *forward;
 	struct local_options opt;
-	float *x; /* [max_rows][embd] */
+	float *x;              /* [max_rows][embd] */
 	struct step_row *rows; /* [max_rows] */
 };
 

@@ -13,7 +13,8 @@
 #define MIN_ALIGNMENT 8
 #define MAX_ALIGNMENT 65536
 
-size_t gguf_type_bytes(uint32_t type)
+size_t
+gguf_type_bytes(uint32_t type)
 {
 	static const uint8_t bytes[GGUF_TYPES] = {[GGUF_U8] = 1,
 		[GGUF_I8] = 1,
@@ -31,7 +32,8 @@ size_t gguf_type_bytes(uint32_t type)
 }
 
 /* Well-formed UTF-8 without control characters. */
-static bool name_valid(const uint8_t *s, size_t len)
+static bool
+name_valid(const uint8_t *s, size_t len)
 {
 	size_t more;
 
@@ -54,7 +56,8 @@ static bool name_valid(const uint8_t *s, size_t len)
 }
 
 /* A string's bytes; false when the file ends in it. */
-static bool parse_string(struct rd *r, struct gguf_str *s)
+static bool
+parse_string(struct rd *r, struct gguf_str *s)
 {
 	uint64_t len = rd_u64(r);
 
@@ -67,8 +70,9 @@ static bool parse_string(struct rd *r, struct gguf_str *s)
 	return !r->failed;
 }
 
-int gguf_parse_name(struct rd *r, const char *what, uint64_t index, size_t max,
-	struct gguf_str *name, struct err *err)
+int
+gguf_parse_name(struct rd *r, const char *what, uint64_t index, size_t max, struct gguf_str *name,
+	struct err *err)
 {
 	size_t at = r->pos;
 
@@ -87,7 +91,8 @@ int gguf_parse_name(struct rd *r, const char *what, uint64_t index, size_t max,
 
 /* Steps over n elements. The depth is bounded, and every element takes bytes of the file, so time
  * is too. */
-static int skip_elements(struct rd *r, uint32_t type, uint64_t n, unsigned depth)
+static int
+skip_elements(struct rd *r, uint32_t type, uint64_t n, unsigned depth)
 {
 	size_t size = gguf_type_bytes(type);
 	struct gguf_str s;
@@ -116,7 +121,8 @@ static int skip_elements(struct rd *r, uint32_t type, uint64_t n, unsigned depth
 	return 0;
 }
 
-static int parse_value(struct rd *r, struct gguf_kv *kv, struct err *err)
+static int
+parse_value(struct rd *r, struct gguf_kv *kv, struct err *err)
 {
 	size_t at = r->pos;
 	uint32_t type = rd_u32(r), elem = 0;
@@ -145,12 +151,14 @@ static int parse_value(struct rd *r, struct gguf_kv *kv, struct err *err)
 	return 0;
 }
 
-struct gguf_str gguf_key_at(const void *arg, uint32_t i)
+struct gguf_str
+gguf_key_at(const void *arg, uint32_t i)
 {
 	return ((const struct gguf *)arg)->kv[i].key;
 }
 
-static int parse_metadata(struct gguf *g, struct rd *r, uint64_t n, struct err *err)
+static int
+parse_metadata(struct gguf *g, struct rd *r, uint64_t n, struct err *err)
 {
 	size_t at;
 
@@ -175,7 +183,8 @@ static int parse_metadata(struct gguf *g, struct rd *r, uint64_t n, struct err *
 	return 0;
 }
 
-static int find_alignment(struct gguf *g, struct err *err)
+static int
+find_alignment(struct gguf *g, struct err *err)
 {
 	static const char key[] = "general.alignment";
 	int64_t v;
@@ -192,7 +201,8 @@ static int find_alignment(struct gguf *g, struct err *err)
 	return 0;
 }
 
-static int check_magic(struct rd *r, struct err *err)
+static int
+check_magic(struct rd *r, struct err *err)
 {
 	static const char old[][5] = {"lmgg", "fmgg", "tjgg", "algg"};
 	const char *magic = rd_bytes(r, 4);
@@ -210,8 +220,8 @@ static int check_magic(struct rd *r, struct err *err)
 	return 0;
 }
 
-static int parse_header(
-	struct gguf *g, struct rd *r, uint64_t *n_tensors, uint64_t *n_kv, struct err *err)
+static int
+parse_header(struct gguf *g, struct rd *r, uint64_t *n_tensors, uint64_t *n_kv, struct err *err)
 {
 	if (check_magic(r, err) != 0)
 		return -1;
@@ -232,7 +242,8 @@ static int parse_header(
 	return 0;
 }
 
-static int parse(struct gguf *g, struct err *err)
+static int
+parse(struct gguf *g, struct err *err)
 {
 	struct rd r = rd_init(g->data, g->len);
 	uint64_t n_tensors = 0, n_kv = 0;
@@ -249,7 +260,8 @@ static int parse(struct gguf *g, struct err *err)
 	return gguf_parse_tensors(g, &r, err);
 }
 
-struct gguf *gguf_parse(const void *data, size_t len, struct err *err)
+struct gguf *
+gguf_parse(const void *data, size_t len, struct err *err)
 {
 	struct gguf *g = calloc(1, sizeof *g);
 
@@ -266,7 +278,8 @@ struct gguf *gguf_parse(const void *data, size_t len, struct err *err)
 	return g;
 }
 
-struct gguf *gguf_open(const char *path, struct err *err)
+struct gguf *
+gguf_open(const char *path, struct err *err)
 {
 	struct mapped map;
 	struct gguf *g;
@@ -283,7 +296,8 @@ struct gguf *gguf_open(const char *path, struct err *err)
 	return g;
 }
 
-void gguf_close(struct gguf *g)
+void
+gguf_close(struct gguf *g)
 {
 	if (g == NULL)
 		return;

@@ -8,15 +8,16 @@
 #define MAX_NAME         255
 #define MIN_TENSOR_BYTES 33 /* length, one byte of name, number of dims, a dim, type, offset */
 
-static struct gguf_str tensor_name_at(const void *arg, uint32_t i)
+static struct gguf_str
+tensor_name_at(const void *arg, uint32_t i)
 {
 	return ((const struct gguf *)arg)->tensors[i].name;
 }
 
 /* The dimensions, as long as their product is no more than one weight per bit of the file: no type
  * packs tighter, and below that nothing overflows. */
-static int parse_dims(
-	const struct gguf *g, struct rd *r, struct gguf_tensor *t, size_t at, struct err *err)
+static int
+parse_dims(const struct gguf *g, struct rd *r, struct gguf_tensor *t, size_t at, struct err *err)
 {
 	uint64_t count = 1;
 
@@ -42,7 +43,8 @@ static int parse_dims(
 }
 
 /* Type and size. */
-static int size_tensor(struct gguf_tensor *t, size_t at, struct err *err)
+static int
+size_tensor(struct gguf_tensor *t, size_t at, struct err *err)
 {
 	const struct dtype_info *info = dtype_info(t->dtype);
 	uint64_t bytes;
@@ -65,8 +67,8 @@ static int size_tensor(struct gguf_tensor *t, size_t at, struct err *err)
 	return 0;
 }
 
-static int parse_tensor(
-	const struct gguf *g, struct rd *r, uint32_t i, uint64_t *offset, struct err *err)
+static int
+parse_tensor(const struct gguf *g, struct rd *r, uint32_t i, uint64_t *offset, struct err *err)
 {
 	struct gguf_tensor *t = &g->tensors[i];
 	size_t at = r->pos;
@@ -90,7 +92,8 @@ static int parse_tensor(
 }
 
 /* offsets: from where data begins. */
-static int place_tensors(struct gguf *g, const uint64_t *offsets, struct err *err)
+static int
+place_tensors(struct gguf *g, const uint64_t *offsets, struct err *err)
 {
 	uint64_t room = g->head_len < g->len ? g->len - g->head_len : 0;
 
@@ -107,7 +110,8 @@ static int place_tensors(struct gguf *g, const uint64_t *offsets, struct err *er
 	return 0;
 }
 
-static int by_place(const void *a, const void *b)
+static int
+by_place(const void *a, const void *b)
 {
 	const struct gguf_tensor *x = *(const struct gguf_tensor *const *)a;
 	const struct gguf_tensor *y = *(const struct gguf_tensor *const *)b;
@@ -116,7 +120,8 @@ static int by_place(const void *a, const void *b)
 }
 
 /* Tensors that share bytes would let a small file stand for a model of any size. */
-static int check_overlap(const struct gguf *g, struct err *err)
+static int
+check_overlap(const struct gguf *g, struct err *err)
 {
 	const struct gguf_tensor **order = malloc((size_t)g->n_tensors * sizeof *order + 1);
 	int rc = 0;
@@ -135,7 +140,8 @@ static int check_overlap(const struct gguf *g, struct err *err)
 	return rc;
 }
 
-static int parse_table(struct gguf *g, struct rd *r, uint64_t *offsets, struct err *err)
+static int
+parse_table(struct gguf *g, struct rd *r, uint64_t *offsets, struct err *err)
 {
 	for (uint32_t i = 0; i < g->n_tensors; i++) {
 		if (parse_tensor(g, r, i, &offsets[i], err) != 0)
@@ -152,7 +158,8 @@ static int parse_table(struct gguf *g, struct rd *r, uint64_t *offsets, struct e
 	return check_overlap(g, err);
 }
 
-int gguf_parse_tensors(struct gguf *g, struct rd *r, struct err *err)
+int
+gguf_parse_tensors(struct gguf *g, struct rd *r, struct err *err)
 {
 	uint64_t *offsets;
 	int rc;
@@ -172,17 +179,20 @@ int gguf_parse_tensors(struct gguf *g, struct rd *r, struct err *err)
 	return rc;
 }
 
-size_t gguf_n_tensors(const struct gguf *g)
+size_t
+gguf_n_tensors(const struct gguf *g)
 {
 	return g->n_tensors;
 }
 
-const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i)
+const struct gguf_tensor *
+gguf_tensor_at(const struct gguf *g, size_t i)
 {
 	return &g->tensors[i];
 }
 
-const struct gguf_tensor *gguf_tensor(const struct gguf *g, const char *name)
+const struct gguf_tensor *
+gguf_tensor(const struct gguf *g, const char *name)
 {
 	uint32_t i = name_index_find(&g->names, name, strlen(name), tensor_name_at, g);
 

@@ -7,29 +7,34 @@
 static const char *const type_words[GGUF_TYPES] = {"u8", "i8", "u16", "i16", "u32", "i32", "f32",
 	"bools", "strings", "arrays", "u64", "i64", "f64"};
 
-uint32_t gguf_version(const struct gguf *g)
+uint32_t
+gguf_version(const struct gguf *g)
 {
 	return g->version;
 }
 
-uint64_t gguf_file_bytes(const struct gguf *g)
+uint64_t
+gguf_file_bytes(const struct gguf *g)
 {
 	return g->len;
 }
 
-size_t gguf_n_keys(const struct gguf *g)
+size_t
+gguf_n_keys(const struct gguf *g)
 {
 	return g->n_kv;
 }
 
-struct gguf_str gguf_key(const struct gguf *g, size_t i, enum gguf_type *type)
+struct gguf_str
+gguf_key(const struct gguf *g, size_t i, enum gguf_type *type)
 {
 	if (type != NULL)
 		*type = g->kv[i].type;
 	return g->kv[i].key;
 }
 
-static const struct gguf_kv *find(const struct gguf *g, const char *key)
+static const struct gguf_kv *
+find(const struct gguf *g, const char *key)
 {
 	uint32_t i = name_index_find(&g->keys, key, strlen(key), gguf_key_at, g);
 
@@ -37,7 +42,8 @@ static const struct gguf_kv *find(const struct gguf *g, const char *key)
 }
 
 /* An integer of any width; false for other types and for what int64 cannot hold. */
-static bool read_int(enum gguf_type type, const uint8_t *p, int64_t *v)
+static bool
+read_int(enum gguf_type type, const uint8_t *p, int64_t *v)
 {
 	uint64_t u;
 
@@ -74,7 +80,8 @@ static bool read_int(enum gguf_type type, const uint8_t *p, int64_t *v)
 	}
 }
 
-static float read_f32(const uint8_t *p)
+static float
+read_f32(const uint8_t *p)
 {
 	uint32_t bits = get_le32(p);
 	float f;
@@ -83,7 +90,8 @@ static float read_f32(const uint8_t *p)
 	return f;
 }
 
-static double read_f64(const uint8_t *p)
+static double
+read_f64(const uint8_t *p)
 {
 	uint64_t bits = get_le64(p);
 	double d;
@@ -92,14 +100,16 @@ static double read_f64(const uint8_t *p)
 	return d;
 }
 
-bool gguf_i64(const struct gguf *g, const char *key, int64_t *v)
+bool
+gguf_i64(const struct gguf *g, const char *key, int64_t *v)
 {
 	const struct gguf_kv *kv = find(g, key);
 
 	return kv != NULL && read_int(kv->type, kv->value, v);
 }
 
-bool gguf_u32(const struct gguf *g, const char *key, uint32_t *v)
+bool
+gguf_u32(const struct gguf *g, const char *key, uint32_t *v)
 {
 	int64_t i;
 
@@ -109,7 +119,8 @@ bool gguf_u32(const struct gguf *g, const char *key, uint32_t *v)
 	return true;
 }
 
-bool gguf_f32(const struct gguf *g, const char *key, float *v)
+bool
+gguf_f32(const struct gguf *g, const char *key, float *v)
 {
 	const struct gguf_kv *kv = find(g, key);
 	int64_t i;
@@ -127,7 +138,8 @@ bool gguf_f32(const struct gguf *g, const char *key, float *v)
 	return true;
 }
 
-bool gguf_bool(const struct gguf *g, const char *key, bool *v)
+bool
+gguf_bool(const struct gguf *g, const char *key, bool *v)
 {
 	const struct gguf_kv *kv = find(g, key);
 
@@ -137,12 +149,14 @@ bool gguf_bool(const struct gguf *g, const char *key, bool *v)
 	return true;
 }
 
-static struct gguf_str string_at(const uint8_t *p)
+static struct gguf_str
+string_at(const uint8_t *p)
 {
 	return (struct gguf_str){(const char *)p + 8, (size_t)get_le64(p)};
 }
 
-bool gguf_string(const struct gguf *g, const char *key, struct gguf_str *v)
+bool
+gguf_string(const struct gguf *g, const char *key, struct gguf_str *v)
 {
 	const struct gguf_kv *kv = find(g, key);
 
@@ -152,7 +166,8 @@ bool gguf_string(const struct gguf *g, const char *key, struct gguf_str *v)
 	return true;
 }
 
-bool gguf_array(const struct gguf *g, const char *key, struct gguf_array *a)
+bool
+gguf_array(const struct gguf *g, const char *key, struct gguf_array *a)
 {
 	const struct gguf_kv *kv = find(g, key);
 
@@ -162,7 +177,8 @@ bool gguf_array(const struct gguf *g, const char *key, struct gguf_array *a)
 	return true;
 }
 
-bool gguf_array_string(const struct gguf_array *a, const uint8_t **p, struct gguf_str *s)
+bool
+gguf_array_string(const struct gguf_array *a, const uint8_t **p, struct gguf_str *s)
 {
 	const uint8_t *at = *p == NULL ? a->data : *p;
 
@@ -173,12 +189,14 @@ bool gguf_array_string(const struct gguf_array *a, const uint8_t **p, struct ggu
 	return true;
 }
 
-float gguf_array_f32(const struct gguf_array *a, uint64_t i)
+float
+gguf_array_f32(const struct gguf_array *a, uint64_t i)
 {
 	return a->type == GGUF_F32 && i < a->n ? read_f32(a->data + i * 4) : 0.0f;
 }
 
-int32_t gguf_array_i32(const struct gguf_array *a, uint64_t i)
+int32_t
+gguf_array_i32(const struct gguf_array *a, uint64_t i)
 {
 	int64_t v;
 
@@ -189,7 +207,8 @@ int32_t gguf_array_i32(const struct gguf_array *a, uint64_t i)
 }
 
 /* Quoted; what is longer than fits is cut at a whole character and ends in "...". */
-static void string_text(struct gguf_str s, char *out, size_t size)
+static void
+string_text(struct gguf_str s, char *out, size_t size)
 {
 	size_t n = s.len, room = size > 6 ? size - 6 : 0;
 
@@ -204,7 +223,8 @@ static void string_text(struct gguf_str s, char *out, size_t size)
 			*c = ' ';
 }
 
-void gguf_value_text(const struct gguf *g, size_t i, char *out, size_t size)
+void
+gguf_value_text(const struct gguf *g, size_t i, char *out, size_t size)
 {
 	const struct gguf_kv *kv = &g->kv[i];
 	int64_t v;

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-int name_index_init(struct name_index *x, size_t n)
+int
+name_index_init(struct name_index *x, size_t n)
 {
 	size_t slots = 8;
 
@@ -23,13 +24,15 @@ int name_index_init(struct name_index *x, size_t n)
 	return 0;
 }
 
-void name_index_deinit(struct name_index *x)
+void
+name_index_deinit(struct name_index *x)
 {
 	free(x->slots);
 	*x = (struct name_index){0};
 }
 
-static uint64_t mix(uint64_t h)
+static uint64_t
+mix(uint64_t h)
 {
 	h ^= h >> 32;
 	h *= 0xd6e8feb86659fd93u;
@@ -38,7 +41,8 @@ static uint64_t mix(uint64_t h)
 	return h ^ h >> 32;
 }
 
-static uint64_t hash(uint64_t seed, const char *s, size_t len)
+static uint64_t
+hash(uint64_t seed, const char *s, size_t len)
 {
 	uint64_t h = mix(seed ^ len);
 	uint64_t word;
@@ -54,8 +58,8 @@ static uint64_t hash(uint64_t seed, const char *s, size_t len)
 }
 
 /* The slot where the name is, or the empty one where it belongs. */
-static uint32_t *slot_of(
-	const struct name_index *x, const char *s, size_t len, name_at at, const void *arg)
+static uint32_t *
+slot_of(const struct name_index *x, const char *s, size_t len, name_at at, const void *arg)
 {
 	size_t i = (size_t)hash(x->seed, s, len) & x->mask;
 	struct gguf_str have;
@@ -69,13 +73,14 @@ static uint32_t *slot_of(
 	}
 }
 
-uint32_t name_index_find(
-	const struct name_index *x, const char *s, size_t len, name_at at, const void *arg)
+uint32_t
+name_index_find(const struct name_index *x, const char *s, size_t len, name_at at, const void *arg)
 {
 	return *slot_of(x, s, len, at, arg);
 }
 
-uint32_t name_index_add(struct name_index *x, uint32_t i, name_at at, const void *arg)
+uint32_t
+name_index_add(struct name_index *x, uint32_t i, name_at at, const void *arg)
 {
 	struct gguf_str name = at(arg, i);
 	uint32_t *slot = slot_of(x, name.s, name.len, at, arg);

@@ -7,14 +7,16 @@
 #include <math.h>
 #include <stdio.h>
 
-const char *arch_name(enum model_arch a)
+const char *
+arch_name(enum model_arch a)
 {
 	static const char *const names[] = {"llama", "qwen2", "qwen3"};
 
 	return (unsigned)a < sizeof names / sizeof names[0] ? names[a] : "?";
 }
 
-static int check_sizes(const struct model_shape *s, struct err *err)
+static int
+check_sizes(const struct model_shape *s, struct err *err)
 {
 	const struct {
 		const char *what;
@@ -50,12 +52,14 @@ static int check_sizes(const struct model_shape *s, struct err *err)
 	return 0;
 }
 
-static bool within(float v, float min, float max)
+static bool
+within(float v, float min, float max)
 {
 	return isfinite(v) && v >= min && v <= max;
 }
 
-static int check_rope(const struct model_shape *s, struct err *err)
+static int
+check_rope(const struct model_shape *s, struct err *err)
 {
 	if (!within(s->rope_base, 1.0f, 1e12f))
 		return err_set(err, "the rope base is %g, which is not from 1 to 1e12",
@@ -85,7 +89,8 @@ static int check_rope(const struct model_shape *s, struct err *err)
 	return 0;
 }
 
-int shape_check(const struct model_shape *s, struct err *err)
+int
+shape_check(const struct model_shape *s, struct err *err)
 {
 	if (check_sizes(s, err) != 0)
 		return -1;
@@ -95,7 +100,8 @@ int shape_check(const struct model_shape *s, struct err *err)
 	return check_rope(s, err);
 }
 
-static void put_f32(struct buf *b, float f)
+static void
+put_f32(struct buf *b, float f)
 {
 	uint32_t bits;
 
@@ -103,7 +109,8 @@ static void put_f32(struct buf *b, float f)
 	buf_u32(b, bits);
 }
 
-static float get_f32(struct rd *r)
+static float
+get_f32(struct rd *r)
 {
 	uint32_t bits = rd_u32(r);
 	float f;
@@ -129,7 +136,8 @@ static float get_f32(struct rd *r)
 
 enum flag { FLAG_TIED = 1, FLAG_QK_NORM = 2, FLAG_QKV_BIAS = 4, FLAG_INTERLEAVED = 8 };
 
-void shape_write(const struct model_shape *s, struct buf *b)
+void
+shape_write(const struct model_shape *s, struct buf *b)
 {
 	const uint32_t *const numbers[] = NUMBERS(s);
 	const float *const floats[] = FLOATS(s);
@@ -146,7 +154,8 @@ void shape_write(const struct model_shape *s, struct buf *b)
 	buf_append(b, s->name, sizeof s->name);
 }
 
-int shape_read(struct rd *r, struct model_shape *s, struct err *err)
+int
+shape_read(struct rd *r, struct model_shape *s, struct err *err)
 {
 	*s = (struct model_shape){0};
 
@@ -175,7 +184,8 @@ int shape_read(struct rd *r, struct model_shape *s, struct err *err)
 	return shape_check(s, err);
 }
 
-static uint64_t unit_params(const struct model_shape *s, enum unit_kind kind)
+static uint64_t
+unit_params(const struct model_shape *s, enum unit_kind kind)
 {
 	uint64_t sum = 0;
 	uint32_t rows, cols;
@@ -189,7 +199,8 @@ static uint64_t unit_params(const struct model_shape *s, enum unit_kind kind)
 	return sum;
 }
 
-uint64_t shape_params(const struct model_shape *s)
+uint64_t
+shape_params(const struct model_shape *s)
 {
 	return unit_params(s, UNIT_EMBED) + unit_params(s, UNIT_HEAD) +
 	       s->layers * (unit_params(s, UNIT_ATTN) + unit_params(s, UNIT_FFN));

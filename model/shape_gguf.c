@@ -27,37 +27,43 @@ struct keys {
 	char key[96];
 };
 
-static const char *key_of(struct keys *k, const char *name)
+static const char *
+key_of(struct keys *k, const char *name)
 {
 	snprintf(k->key, sizeof k->key, "%s.%s", k->arch, name);
 	return k->key;
 }
 
-static int need_u32(struct keys *k, const char *name, uint32_t *v, struct err *err)
+static int
+need_u32(struct keys *k, const char *name, uint32_t *v, struct err *err)
 {
 	if (gguf_u32(k->g, key_of(k, name), v))
 		return 0;
 	return err_set(err, "key '%s' is missing or is not one positive number", k->key);
 }
 
-static void take_u32(struct keys *k, const char *name, uint32_t *v, uint32_t otherwise)
+static void
+take_u32(struct keys *k, const char *name, uint32_t *v, uint32_t otherwise)
 {
 	if (!gguf_u32(k->g, key_of(k, name), v))
 		*v = otherwise;
 }
 
-static void take_f32(struct keys *k, const char *name, float *v, float otherwise)
+static void
+take_f32(struct keys *k, const char *name, float *v, float otherwise)
 {
 	if (!gguf_f32(k->g, key_of(k, name), v))
 		*v = otherwise;
 }
 
-static bool str_is(struct gguf_str s, const char *word)
+static bool
+str_is(struct gguf_str s, const char *word)
 {
 	return s.len == strlen(word) && memcmp(s.s, word, s.len) == 0;
 }
 
-static const struct arch_info *find_arch(const struct gguf *g, struct err *err)
+static const struct arch_info *
+find_arch(const struct gguf *g, struct err *err)
 {
 	struct gguf_str name;
 
@@ -74,7 +80,8 @@ static const struct arch_info *find_arch(const struct gguf *g, struct err *err)
 }
 
 /* For people only: cut to whole characters, without control characters. */
-static void take_name(const struct gguf *g, char *out, size_t size)
+static void
+take_name(const struct gguf *g, char *out, size_t size)
 {
 	struct gguf_str name;
 	size_t n;
@@ -91,7 +98,8 @@ static void take_name(const struct gguf *g, char *out, size_t size)
 			*c = '?';
 }
 
-static int take_sizes(struct keys *k, struct model_shape *s, struct err *err)
+static int
+take_sizes(struct keys *k, struct model_shape *s, struct err *err)
 {
 	uint32_t experts, value_dim;
 
@@ -119,7 +127,8 @@ static int take_sizes(struct keys *k, struct model_shape *s, struct err *err)
 	return 0;
 }
 
-static int take_scaling(struct keys *k, struct model_shape *s, struct err *err)
+static int
+take_scaling(struct keys *k, struct model_shape *s, struct err *err)
 {
 	struct gguf_str type;
 	bool named = gguf_string(k->g, key_of(k, "rope.scaling.type"), &type);
@@ -144,7 +153,8 @@ static int take_scaling(struct keys *k, struct model_shape *s, struct err *err)
 	return 0;
 }
 
-static int take_rope(struct keys *k, struct model_shape *s, struct err *err)
+static int
+take_rope(struct keys *k, struct model_shape *s, struct err *err)
 {
 	take_u32(k, "rope.dimension_count", &s->rope_dim, s->head_dim);
 	take_f32(k, "rope.freq_base", &s->rope_base, 10000.0f);
@@ -163,7 +173,8 @@ static int take_rope(struct keys *k, struct model_shape *s, struct err *err)
 }
 
 /* What only the tensors say. */
-static int take_from_tensors(
+static int
+take_from_tensors(
 	const struct gguf *g, const struct arch_info *a, struct model_shape *s, struct err *err)
 {
 	const struct gguf_tensor *embd = gguf_tensor(g, "token_embd.weight");
@@ -180,8 +191,9 @@ static int take_from_tensors(
 	return 0;
 }
 
-static int check_tensor(const struct gguf_tensor *t, const struct model_shape *s,
-	enum tensor_role r, struct err *err)
+static int
+check_tensor(const struct gguf_tensor *t, const struct model_shape *s, enum tensor_role r,
+	struct err *err)
 {
 	uint32_t rows, cols;
 	bool fits;
@@ -203,8 +215,9 @@ static int check_tensor(const struct gguf_tensor *t, const struct model_shape *s
 }
 
 /* The tensors of one unit; *used counts those that the file has. */
-static int check_unit(const struct gguf *g, struct model_shape *s, enum unit_kind kind,
-	uint32_t layer, size_t *used, struct err *err)
+static int
+check_unit(const struct gguf *g, struct model_shape *s, enum unit_kind kind, uint32_t layer,
+	size_t *used, struct err *err)
 {
 	const struct gguf_tensor *t;
 	char name[TENSOR_NAME_MAX];
@@ -230,7 +243,8 @@ static int check_unit(const struct gguf *g, struct model_shape *s, enum unit_kin
 }
 
 /* Whether the model has a tensor of this name. */
-static bool is_used(const struct model_shape *s, struct gguf_str have)
+static bool
+is_used(const struct model_shape *s, struct gguf_str have)
 {
 	char name[TENSOR_NAME_MAX], text[TENSOR_NAME_MAX];
 	unsigned long layer = 0;
@@ -253,7 +267,8 @@ static bool is_used(const struct model_shape *s, struct gguf_str have)
 }
 
 /* Tables that old converters wrote out and that follow from the keys. */
-static bool is_idle(struct gguf_str name)
+static bool
+is_idle(struct gguf_str name)
 {
 	static const char tail[] = ".attn_rot_embd.weight",
 			  tail2[] = ".attention.rotary_emb.inv_freq";
@@ -265,7 +280,8 @@ static bool is_idle(struct gguf_str name)
 }
 
 /* A tensor that would be passed over means that the numbers would be wrong. */
-static int refuse_unused(const struct gguf *g, const struct model_shape *s, struct err *err)
+static int
+refuse_unused(const struct gguf *g, const struct model_shape *s, struct err *err)
 {
 	for (size_t i = 0; i < gguf_n_tensors(g); i++) {
 		struct gguf_str name = gguf_tensor_at(g, i)->name;
@@ -279,7 +295,8 @@ static int refuse_unused(const struct gguf *g, const struct model_shape *s, stru
 	return 0;
 }
 
-static int check_tensors(const struct gguf *g, struct model_shape *s, struct err *err)
+static int
+check_tensors(const struct gguf *g, struct model_shape *s, struct err *err)
 {
 	size_t used = 0;
 
@@ -293,7 +310,8 @@ static int check_tensors(const struct gguf *g, struct model_shape *s, struct err
 	return used == gguf_n_tensors(g) ? 0 : refuse_unused(g, s, err);
 }
 
-int shape_from_gguf(const struct gguf *g, struct model_shape *s, struct err *err)
+int
+shape_from_gguf(const struct gguf *g, struct model_shape *s, struct err *err)
 {
 	const struct arch_info *a = find_arch(g, err);
 	struct keys k = {.g = g};

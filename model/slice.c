@@ -3,13 +3,15 @@
 #include <inttypes.h>
 #include <math.h>
 
-struct slice slice_whole(const struct model_shape *s)
+struct slice
+slice_whole(const struct model_shape *s)
 {
 	return (struct slice){
 		.peers = 1, .kv_heads = s->kv_heads, .ffn = s->ffn, .vocab = s->vocab};
 }
 
-static uint32_t gcd(uint32_t a, uint32_t b)
+static uint32_t
+gcd(uint32_t a, uint32_t b)
 {
 	while (b != 0) {
 		uint32_t rest = a % b;
@@ -20,7 +22,8 @@ static uint32_t gcd(uint32_t a, uint32_t b)
 	return a;
 }
 
-uint32_t slice_kv_unit(const struct model_shape *s)
+uint32_t
+slice_kv_unit(const struct model_shape *s)
 {
 	uint32_t cols = s->heads / s->kv_heads * s->head_dim; /* of wo, per KV head */
 	uint32_t unit = s->col_block / gcd(s->col_block, cols);
@@ -30,7 +33,8 @@ uint32_t slice_kv_unit(const struct model_shape *s)
 
 /* Divides `total` units by shares, largest remainder first and of equal ones the lower rank, and
  * calls each peer's part. Only double arithmetic in a fixed order: every machine divides alike. */
-static void divide(uint32_t total, const double *shares, double sum, uint32_t n, uint32_t *parts)
+static void
+divide(uint32_t total, const double *shares, double sum, uint32_t n, uint32_t *parts)
 {
 	double rest[SLICE_MAX_PEERS];
 	uint32_t left = total;
@@ -55,8 +59,9 @@ static void divide(uint32_t total, const double *shares, double sum, uint32_t n,
 }
 
 /* Cuts a dimension of `size` at multiples of `unit`; what is over goes with the last unit. */
-static void cut(uint32_t size, uint32_t unit, const double *shares, double sum, uint32_t n,
-	uint32_t *first, uint32_t *lengths)
+static void
+cut(uint32_t size, uint32_t unit, const double *shares, double sum, uint32_t n, uint32_t *first,
+	uint32_t *lengths)
 {
 	uint32_t at = 0, end;
 
@@ -69,7 +74,8 @@ static void cut(uint32_t size, uint32_t unit, const double *shares, double sum, 
 	}
 }
 
-static int take_shares(const float *shares, uint32_t n, double *out, double *sum, struct err *err)
+static int
+take_shares(const float *shares, uint32_t n, double *out, double *sum, struct err *err)
 {
 	*sum = 0.0;
 	for (uint32_t i = 0; i < n; i++) {
@@ -82,7 +88,8 @@ static int take_shares(const float *shares, uint32_t n, double *out, double *sum
 	return 0;
 }
 
-int slice_cut(const struct model_shape *s, const float *shares, uint32_t n, struct slice *out,
+int
+slice_cut(const struct model_shape *s, const float *shares, uint32_t n, struct slice *out,
 	struct err *err)
 {
 	uint32_t first[SLICE_MAX_PEERS], length[SLICE_MAX_PEERS];
@@ -113,7 +120,8 @@ int slice_cut(const struct model_shape *s, const float *shares, uint32_t n, stru
 	return 0;
 }
 
-void slice_write(const struct slice *sl, struct buf *b)
+void
+slice_write(const struct slice *sl, struct buf *b)
 {
 	buf_u32(b, sl->rank);
 	buf_u32(b, sl->peers);
@@ -126,7 +134,8 @@ void slice_write(const struct slice *sl, struct buf *b)
 }
 
 /* Within the dimension and cut where it may be cut. */
-static bool part_ok(uint32_t first, uint32_t length, uint32_t size, uint32_t unit)
+static bool
+part_ok(uint32_t first, uint32_t length, uint32_t size, uint32_t unit)
 {
 	if (first > size || length > size - first)
 		return false;
@@ -134,7 +143,8 @@ static bool part_ok(uint32_t first, uint32_t length, uint32_t size, uint32_t uni
 	       ((first + length) % unit == 0 || first + length == size);
 }
 
-int slice_read(struct rd *r, const struct model_shape *s, struct slice *sl, struct err *err)
+int
+slice_read(struct rd *r, const struct model_shape *s, struct slice *sl, struct err *err)
 {
 	sl->rank = rd_u32(r);
 	sl->peers = rd_u32(r);

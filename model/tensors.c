@@ -47,12 +47,14 @@ static const struct spec {
 		.when = PERHAPS},
 };
 
-const char *tensor_role_name(enum tensor_role r)
+const char *
+tensor_role_name(enum tensor_role r)
 {
 	return (unsigned)r < TENSOR_ROLES ? specs[r].word : "?";
 }
 
-const enum tensor_role *unit_roles(enum unit_kind kind)
+const enum tensor_role *
+unit_roles(enum unit_kind kind)
 {
 	static const enum tensor_role none[] = {TENSOR_ROLES};
 	static const enum tensor_role embed[] = {TENSOR_EMBED, TENSOR_ROLES};
@@ -77,12 +79,14 @@ const enum tensor_role *unit_roles(enum unit_kind kind)
 	}
 }
 
-bool tensor_is_vector(enum tensor_role r)
+bool
+tensor_is_vector(enum tensor_role r)
 {
 	return specs[r].vector;
 }
 
-bool tensor_expected(const struct model_shape *s, enum tensor_role r)
+bool
+tensor_expected(const struct model_shape *s, enum tensor_role r)
 {
 	switch (specs[r].when) {
 	case QKV_BIAS:
@@ -96,12 +100,14 @@ bool tensor_expected(const struct model_shape *s, enum tensor_role r)
 	}
 }
 
-bool tensor_in_layer(enum tensor_role r, uint32_t layer)
+bool
+tensor_in_layer(enum tensor_role r, uint32_t layer)
 {
 	return r != TENSOR_ROPE_FREQS || layer == 0;
 }
 
-void tensor_name(enum tensor_role r, uint32_t layer, char name[static TENSOR_NAME_MAX])
+void
+tensor_name(enum tensor_role r, uint32_t layer, char name[static TENSOR_NAME_MAX])
 {
 	const char *rest = strstr(specs[r].name, "%u");
 
@@ -111,7 +117,8 @@ void tensor_name(enum tensor_role r, uint32_t layer, char name[static TENSOR_NAM
 		snprintf(name, TENSOR_NAME_MAX, "blk.%" PRIu32 "%s", layer, rest + 2);
 }
 
-static uint32_t dim_of(const struct model_shape *s, enum dim d)
+static uint32_t
+dim_of(const struct model_shape *s, enum dim d)
 {
 	switch (d) {
 	case DIM_EMBD:
@@ -133,14 +140,16 @@ static uint32_t dim_of(const struct model_shape *s, enum dim d)
 	}
 }
 
-void tensor_dims(const struct model_shape *s, enum tensor_role r, uint32_t *rows, uint32_t *cols)
+void
+tensor_dims(const struct model_shape *s, enum tensor_role r, uint32_t *rows, uint32_t *cols)
 {
 	*rows = dim_of(s, specs[r].rows);
 	*cols = dim_of(s, specs[r].cols);
 }
 
 /* Where a slice's part of a dimension begins and how long it is. */
-static void cut_dim(const struct model_shape *s, const struct slice *sl, enum dim d, uint32_t *from,
+static void
+cut_dim(const struct model_shape *s, const struct slice *sl, enum dim d, uint32_t *from,
 	uint32_t *n)
 {
 	uint32_t group = s->heads / s->kv_heads;
@@ -167,8 +176,8 @@ static void cut_dim(const struct model_shape *s, const struct slice *sl, enum di
 	}
 }
 
-struct tensor_cut tensor_cut(
-	const struct model_shape *s, const struct slice *sl, enum tensor_role r)
+struct tensor_cut
+tensor_cut(const struct model_shape *s, const struct slice *sl, enum tensor_role r)
 {
 	struct tensor_cut c = {0};
 
@@ -180,8 +189,8 @@ struct tensor_cut tensor_cut(
 	return c;
 }
 
-const struct gguf_tensor *tensor_find(
-	const struct gguf *g, const struct model_shape *s, enum tensor_role r, uint32_t layer)
+const struct gguf_tensor *
+tensor_find(const struct gguf *g, const struct model_shape *s, enum tensor_role r, uint32_t layer)
 {
 	char name[TENSOR_NAME_MAX];
 
@@ -193,7 +202,8 @@ const struct gguf_tensor *tensor_find(
 	return gguf_tensor(g, name);
 }
 
-struct matrix tensor_view(const struct gguf *g, const struct model_shape *s, const struct slice *sl,
+struct matrix
+tensor_view(const struct gguf *g, const struct model_shape *s, const struct slice *sl,
 	enum tensor_role r, uint32_t layer)
 {
 	const struct gguf_tensor *t = tensor_find(g, s, r, layer);

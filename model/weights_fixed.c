@@ -3,7 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-struct unit *fixed_source_unit(struct fixed_source *fs, enum unit_kind kind, uint32_t layer)
+struct unit *
+fixed_source_unit(struct fixed_source *fs, enum unit_kind kind, uint32_t layer)
 {
 	switch (kind) {
 	case UNIT_EMBED:
@@ -19,8 +20,8 @@ struct unit *fixed_source_unit(struct fixed_source *fs, enum unit_kind kind, uin
 	}
 }
 
-static const struct unit *fixed_acquire(
-	struct weight_source *ws, enum unit_kind kind, uint32_t layer, struct err *err)
+static const struct unit *
+fixed_acquire(struct weight_source *ws, enum unit_kind kind, uint32_t layer, struct err *err)
 {
 	const struct unit *u = fixed_source_unit((struct fixed_source *)ws, kind, layer);
 
@@ -30,13 +31,15 @@ static const struct unit *fixed_acquire(
 	return u;
 }
 
-static void fixed_release(struct weight_source *ws, const struct unit *u)
+static void
+fixed_release(struct weight_source *ws, const struct unit *u)
 {
 	(void)ws; /* the units stay */
 	(void)u;
 }
 
-static void fixed_free(struct weight_source *ws)
+static void
+fixed_free(struct weight_source *ws)
 {
 	struct fixed_source *fs = (struct fixed_source *)ws;
 
@@ -48,7 +51,8 @@ static void fixed_free(struct weight_source *ws)
 	free(fs);
 }
 
-struct fixed_source *fixed_source_new(uint32_t layers, bool with_embed, struct err *err)
+struct fixed_source *
+fixed_source_new(uint32_t layers, bool with_embed, struct err *err)
 {
 	struct fixed_source *fs = calloc(1, sizeof *fs);
 

@@ -13,7 +13,8 @@ struct fill {
 };
 
 /* Puts a vector that is not float32 into `room` as float32. */
-static void widen(struct fill *f, struct matrix *m)
+static void
+widen(struct fill *f, struct matrix *m)
 {
 	float *to = f->room + f->floats;
 
@@ -26,7 +27,8 @@ static void widen(struct fill *f, struct matrix *m)
 	f->floats += m->cols;
 }
 
-static void fill_unit(struct fill *f, struct unit *u, enum unit_kind kind, uint32_t layer)
+static void
+fill_unit(struct fill *f, struct unit *u, enum unit_kind kind, uint32_t layer)
 {
 	for (const enum tensor_role *r = unit_roles(kind); *r != TENSOR_ROLES; r++) {
 		struct matrix m = tensor_view(f->g, f->s, f->sl, *r, layer);
@@ -37,7 +39,8 @@ static void fill_unit(struct fill *f, struct unit *u, enum unit_kind kind, uint3
 	}
 }
 
-static void fill_all(struct fill *f, struct fixed_source *fs)
+static void
+fill_all(struct fill *f, struct fixed_source *fs)
 {
 	f->floats = 0;
 	if (fs->with_embed)
@@ -49,8 +52,9 @@ static void fill_all(struct fill *f, struct fixed_source *fs)
 	fill_unit(f, &fs->head, UNIT_HEAD, 0);
 }
 
-struct weight_source *weights_from_gguf(const struct gguf *g, const struct model_shape *s,
-	const struct slice *sl, bool with_embed, struct err *err)
+struct weight_source *
+weights_from_gguf(const struct gguf *g, const struct model_shape *s, const struct slice *sl,
+	bool with_embed, struct err *err)
 {
 	struct fixed_source *fs = fixed_source_new(s->layers, with_embed, err);
 	struct fill f = {.g = g, .s = s, .sl = sl};

@@ -25,7 +25,8 @@ struct input {
 static struct input inputs[MAX_INPUTS];
 static unsigned n_inputs;
 
-static uint64_t next(uint64_t *state) /* splitmix64 */
+static uint64_t
+next(uint64_t *state) /* splitmix64 */
 {
 	uint64_t z = *state += 0x9e3779b97f4a7c15u;
 
@@ -34,12 +35,14 @@ static uint64_t next(uint64_t *state) /* splitmix64 */
 	return z ^ (z >> 31);
 }
 
-static size_t below(uint64_t *state, size_t n)
+static size_t
+below(uint64_t *state, size_t n)
 {
 	return n == 0 ? 0 : (size_t)(next(state) % n);
 }
 
-static void *must(void *p)
+static void *
+must(void *p)
 {
 	if (p == NULL) {
 		fprintf(stderr, "fuzz: out of memory\n");
@@ -49,7 +52,8 @@ static void *must(void *p)
 }
 
 /* In a block of exactly its size, so that a read past the end is seen. */
-static void run_one(const uint8_t *data, size_t size)
+static void
+run_one(const uint8_t *data, size_t size)
 {
 	uint8_t *copy = must(malloc(size > 0 ? size : 1));
 
@@ -59,7 +63,8 @@ static void run_one(const uint8_t *data, size_t size)
 	free(copy);
 }
 
-static void add_input(const uint8_t *data, size_t size)
+static void
+add_input(const uint8_t *data, size_t size)
 {
 	if (n_inputs == MAX_INPUTS)
 		return;
@@ -69,7 +74,8 @@ static void add_input(const uint8_t *data, size_t size)
 	inputs[n_inputs++].size = size;
 }
 
-static int add_path(const char *path)
+static int
+add_path(const char *path)
 {
 	struct buf b, sub;
 	struct dirent *e;
@@ -102,7 +108,8 @@ static int add_path(const char *path)
 }
 
 /* Numbers that sizes and counts break at. */
-static uint64_t nasty(uint64_t *state)
+static uint64_t
+nasty(uint64_t *state)
 {
 	static const uint64_t v[] = {0, 1, 2, 7, 8, 31, 32, 127, 128, 255, 256, 0x7fff, 0x8000,
 		0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 1ull << 61,
@@ -112,7 +119,8 @@ static uint64_t nasty(uint64_t *state)
 	return below(state, 4) == 0 ? x + next(state) % 17 - 8 : x;
 }
 
-static size_t insert_bytes(uint64_t *state, uint8_t *d, size_t size)
+static size_t
+insert_bytes(uint64_t *state, uint8_t *d, size_t size)
 {
 	size_t at = below(state, size + 1), n = 1 + below(state, 64);
 
@@ -125,7 +133,8 @@ static size_t insert_bytes(uint64_t *state, uint8_t *d, size_t size)
 }
 
 /* Takes a piece of another input into this one. */
-static void splice(uint64_t *state, uint8_t *d, size_t size)
+static void
+splice(uint64_t *state, uint8_t *d, size_t size)
 {
 	const struct input *in = &inputs[below(state, n_inputs)];
 	size_t from = below(state, in->size), at = below(state, size);
@@ -139,7 +148,8 @@ static void splice(uint64_t *state, uint8_t *d, size_t size)
 		memcpy(d + at, in->data + from, n);
 }
 
-static size_t mutate_once(uint64_t *state, uint8_t *d, size_t size)
+static size_t
+mutate_once(uint64_t *state, uint8_t *d, size_t size)
 {
 	uint8_t word[8];
 	size_t at = below(state, size), n;
@@ -175,7 +185,8 @@ static size_t mutate_once(uint64_t *state, uint8_t *d, size_t size)
 	}
 }
 
-static void run_mutation(uint64_t seed, uint64_t i)
+static void
+run_mutation(uint64_t seed, uint64_t i)
 {
 	static uint8_t d[FUZZ_MAX];
 	uint64_t state = seed ^ (i * 0xd1342543de82ef95u);
@@ -190,7 +201,8 @@ static void run_mutation(uint64_t seed, uint64_t i)
 	run_one(d, size);
 }
 
-int main(int argc, char *argv[])
+int
+main(int argc, char *argv[])
 {
 	static uint8_t seed_buf[FUZZ_MAX];
 	uint64_t count = 5000, seed = 1, only = UINT64_MAX;
