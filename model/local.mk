@@ -87,3 +87,11 @@ tests_unit_test_reference_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS
 tests_unit_test_reference_LDADD = model/libmodel.a kernels/libkernels.a base/libbase.a \
 	$(JANSSON_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_files
+tests_unit_test_files_SOURCES = tests/unit/test_files.c
+tests_unit_test_files_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
+tests_unit_test_files_LDADD = model/libmodel.a kernels/libkernels.a base/libbase.a \
+	$(PCRE2_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
+endif
