@@ -121,66 +121,96 @@ chat(struct ctl *ctl, struct answerer *a, json_t *conversation)
 	return EXIT_DONE;
 }
 
+/* One prompt, one answer. prompt ends with a NUL. */
+static int
+answer_once(struct ctl *ctl, struct answerer *a, const struct answer_options *o, const char *prompt,
+	json_t *conversation)
+{
+	FILE *out = ctl->json && !o->ids ? NULL : stdout;
+	struct buf reply;
+	struct err err;
+	int code;
+
+	if (conversation != NULL &&
+		json_array_append_new(conversation, message("user", prompt)) != 0)
+		return ctl_fail(ctl, EXIT_USAGE, "the prompt is not UTF-8 text");
+	buf_init(&reply, MAX_INPUT);
+	code = answer(a, conversation != NULL ? NULL : prompt, conversation, out, &reply, &err);
+	if (code == EXIT_DONE && out != NULL && !o->ids)
+		putchar('\n');
+	if (code != EXIT_DONE || !o->ids)
+		code = finish(ctl, code, &err, a, &reply);
+	buf_free(&reply);
+	return code;
+}
+
+/* Opens the model and answers: prompt is raw text, or a user's message with `chats`; without a prompt, a conversation. */
+static int
+run_model(struct ctl *ctl, const struct answer_options *o, const char *system, const char *prompt,
+	bool chats)
+{
+	json_t *conversation = chats ? json_array() : NULL;
+	struct answerer *a;
+	struct err err;
+	int code;
+
+	a = answerer_open(ctl, o, &code, &err);
+	if (a == NULL) {
+		json_decref(conversation);
+		return ctl_fail(ctl, code, "%s", err.msg);
+	}
+	if (system != NULL)
+		json_array_append_new(conversation, message("system", system));
+	if (prompt[0] == '\0' && chats && isatty(STDIN_FILENO))
+		code = chat(ctl, a, conversation);
+	else
+		code = answer_once(ctl, a, o, prompt, conversation);
+	json_decref(conversation);
+	answerer_close(a);
+	return code;
+}
+
+/* The words of a prompt, then standard input when it is no terminal; without line ends behind. */
+static int
+gather_prompt(int n, char *words[], struct buf *prompt, struct err *err)
+{
+	for (int i = 0; i < n; i++)
+		buf_printf(prompt, "%s%s", i > 0 ? " " : "", words[i]);
+	if (prompt->len > 0 && !isatty(STDIN_FILENO))
+		buf_str(prompt, "\n");
+	if (read_input(prompt, err) != 0)
+		return -1;
+	while (prompt->len > 0 && prompt->data[prompt->len - 1] == '\n')
+		prompt->len--;
+	return buf_u8(prompt, 0);
+}
+
 int
 cmd_run(struct ctl *ctl, int argc, char *argv[])
 {
 	static const struct option table[] = {
 		ANSWER_OPTIONS, {"system", required_argument, NULL, 's'}, COMMON_OPTIONS};
-	static const char help[] = "  -s, --system TEXT  a system message\n";
 	const char *system = NULL, *unused = NULL;
 	struct answer_options o;
-	struct buf prompt, reply;
-	struct answerer *a;
+	struct buf prompt;
 	struct err err;
-	char text[4096];
+	char help[4096];
 	int code;
 
 	answer_defaults(&o);
-	snprintf(text, sizeof text, "%s%s", help, answer_help);
-	if (!parse(ctl, argc, argv, table, text, &o, &system, &unused, &code))
+	snprintf(help, sizeof help, "  -s, --system TEXT  a system message\n%s", answer_help);
+	if (!parse(ctl, argc, argv, table, help, &o, &system, &unused, &code))
 		return code;
 	if (o.model == NULL && optind < argc)
 		o.model = argv[optind++];
 	if (o.model == NULL)
 		return ctl_fail(ctl, EXIT_USAGE, "which model? 'shoal run MODEL [PROMPT]'");
 	buf_init(&prompt, MAX_INPUT);
-	buf_init(&reply, MAX_INPUT);
-	for (; optind < argc; optind++)
-		buf_printf(&prompt, "%s%s", prompt.len > 0 ? " " : "", argv[optind]);
-	if (prompt.len > 0 && !isatty(STDIN_FILENO))
-		buf_str(&prompt, "\n");
-	if (read_input(&prompt, &err) != 0)
-		return ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
-	while (prompt.len > 0 && prompt.data[prompt.len - 1] == '\n')
-		prompt.len--;
-	a = answerer_open(ctl, &o, &code, &err);
-	if (a == NULL)
-		return ctl_fail(ctl, code, "%s", err.msg);
-
-	json_t *conversation = json_array();
-
-	if (system != NULL)
-		json_array_append_new(conversation, message("system", system));
-	if (prompt.len == 0 && isatty(STDIN_FILENO)) {
-		code = chat(ctl, a, conversation);
-	} else {
-		buf_u8(&prompt, 0);
-		if (json_array_append_new(conversation, message("user", (char *)prompt.data)) != 0)
-			code = ctl_fail(ctl, EXIT_USAGE, "the prompt is not UTF-8 text");
-		else {
-			code = answer(
-				a, NULL, conversation, ctl->json ? NULL : stdout, &reply, &err);
-			if (code == EXIT_DONE && !ctl->json && !o.ids)
-				putchar('\n');
-			buf_u8(&reply, 0);
-			reply.len--;
-			code = finish(ctl, code, &err, a, &reply);
-		}
-	}
-	json_decref(conversation);
-	answerer_close(a);
+	if (gather_prompt(argc - optind, argv + optind, &prompt, &err) != 0)
+		code = ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
+	else
+		code = run_model(ctl, &o, system, (char *)prompt.data, true);
 	buf_free(&prompt);
-	buf_free(&reply);
 	return code;
 }
 
@@ -190,44 +220,30 @@ cmd_generate(struct ctl *ctl, int argc, char *argv[])
 	static const struct option table[] = {ANSWER_OPTIONS,
 		{"model", required_argument, NULL, 'm'}, {"prompt", required_argument, NULL, 'p'},
 		{"ids", no_argument, NULL, OPT_IDS}, COMMON_OPTIONS};
-	static const char help[] =
-		"  -m, --model MODEL  a file, or a model that the daemon serves\n"
-		"  -p, --prompt TEXT  the text to continue (or on standard input)\n"
-		"  --ids              token ids instead of text\n";
 	const char *unused = NULL, *text = NULL;
 	struct answer_options o;
-	struct buf prompt, reply;
-	struct answerer *a;
+	struct buf input;
 	struct err err;
-	char usage[4096];
+	char help[4096];
 	int code;
 
 	answer_defaults(&o);
-	snprintf(usage, sizeof usage, "%s%s", help, answer_help);
-	if (!parse(ctl, argc, argv, table, usage, &o, &unused, &text, &code))
+	snprintf(help, sizeof help,
+		"  -m, --model MODEL  a file, or a model that the daemon serves\n"
+		"  -p, --prompt TEXT  the text to continue (or on standard input)\n"
+		"  --ids              token ids instead of text\n%s",
+		answer_help);
+	if (!parse(ctl, argc, argv, table, help, &o, &unused, &text, &code))
 		return code;
 	if (o.model == NULL || optind < argc)
 		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL and -p TEXT, see --help");
-	buf_init(&prompt, MAX_INPUT);
-	buf_init(&reply, MAX_INPUT);
-	if (text != NULL)
-		buf_str(&prompt, text);
-	else if (read_input(&prompt, &err) != 0)
-		return ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
-	buf_u8(&prompt, 0);
-	a = answerer_open(ctl, &o, &code, &err);
-	if (a == NULL)
-		return ctl_fail(ctl, code, "%s", err.msg);
-	code = answer(
-		a, (char *)prompt.data, NULL, ctl->json && !o.ids ? NULL : stdout, &reply, &err);
-	if (code == EXIT_DONE && !ctl->json && !o.ids)
-		putchar('\n');
-	buf_u8(&reply, 0);
-	reply.len--;
-	if (code != EXIT_DONE || !o.ids)
-		code = finish(ctl, code, &err, a, &reply);
-	answerer_close(a);
-	buf_free(&prompt);
-	buf_free(&reply);
+	buf_init(&input, MAX_INPUT);
+	if (text == NULL && read_input(&input, &err) != 0) {
+		code = ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
+	} else {
+		buf_u8(&input, 0);
+		code = run_model(ctl, &o, NULL, text != NULL ? text : (char *)input.data, false);
+	}
+	buf_free(&input);
 	return code;
 }
