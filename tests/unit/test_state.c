@@ -162,8 +162,8 @@ END_TEST
 static int
 load(struct config *c, const char *text, const char *option, const char *value)
 {
-	char *argv[] = {(char *)(uintptr_t) "shoald", (char *)(uintptr_t) "--config", in_dir("conf"), (char *)(uintptr_t)option,
-		(char *)(uintptr_t)value, NULL};
+	char *argv[] = {(char *)(uintptr_t) "shoald", (char *)(uintptr_t) "--config",
+		in_dir("conf"), (char *)(uintptr_t)option, (char *)(uintptr_t)value, NULL};
 	bool check_only;
 
 	write_file(in_dir("conf"), text);
