@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* One allocation: quants (a line more than needed, for wide reads), scales, sums. */
+/* One allocation: quants (a line more than needed, for wide reads), scales, sums, sums of halves. */
 static size_t
 blocks_of(uint32_t max_rows, uint32_t max_cols)
 {
@@ -14,7 +14,7 @@ size_t
 act_bytes(uint32_t max_rows, uint32_t max_cols)
 {
 	size_t blocks = blocks_of(max_rows, max_cols);
-	size_t bytes = blocks * (BLOCK + sizeof(float) + sizeof(int32_t)) + 64;
+	size_t bytes = blocks * (BLOCK + sizeof(float) + 2 * sizeof(int32_t)) + 64;
 
 	return (bytes + 63) & ~(size_t)63;
 }
@@ -32,6 +32,7 @@ act_init(struct act *a, uint32_t max_rows, uint32_t max_cols, struct err *err)
 	a->q = (int8_t *)base;
 	a->d = (float *)(void *)(base + blocks * BLOCK);
 	a->sum = (int32_t *)(void *)(base + blocks * (BLOCK + sizeof(float)));
+	a->half = a->sum + blocks;
 	return 0;
 }
 

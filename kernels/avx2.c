@@ -51,7 +51,7 @@ join_sum(__m256i v)
 
 /* 32 floats; see quantize_block() in plain.c for what it means. */
 static int32_t
-quantize_block(const float *x, int8_t *q, float *d)
+quantize_block(const float *x, int8_t *q, float *d, int32_t *half)
 {
 	const __m256i positive = _mm256_set1_epi32(0x7fffffff);
 	__m256i max = _mm256_setzero_si256(), sum = _mm256_setzero_si256(), v[4];
@@ -71,6 +71,7 @@ quantize_block(const float *x, int8_t *q, float *d)
 	if (top >= 0x7f800000 || isinf(inverse)) {
 		*d = top >= 0x7f800000 ? scale : 0.0f;
 		memset(q, 0, BLOCK);
+		*half = 0;
 		return 0;
 	}
 	UNROLL
@@ -79,6 +80,7 @@ quantize_block(const float *x, int8_t *q, float *d)
 			_mm256_mul_ps(_mm256_castsi256_ps(v[i]), _mm256_set1_ps(inverse)));
 		sum = _mm256_add_epi32(sum, v[i]);
 	}
+	*half = join_sum(_mm256_add_epi32(v[0], v[1]));
 	*d = scale;
 	_mm256_storeu_si256((__m256i *)(void *)q, to_bytes(v));
 	return join_sum(sum);
@@ -95,12 +97,12 @@ quantize(struct act *a, uint32_t r0, uint32_t r1)
 		float rest[BLOCK] = {0};
 
 		for (uint32_t b = 0; b < whole; b++, at++)
-			a->sum[at] =
-				quantize_block(x + (size_t)b * BLOCK, a->q + at * BLOCK, a->d + at);
+			a->sum[at] = quantize_block(
+				x + (size_t)b * BLOCK, a->q + at * BLOCK, a->d + at, a->half + at);
 		if (whole == blocks)
 			continue;
 		memcpy(rest, x + (size_t)whole * BLOCK, a->cols % BLOCK * sizeof(*rest));
-		a->sum[at] = quantize_block(rest, a->q + at * BLOCK, a->d + at);
+		a->sum[at] = quantize_block(rest, a->q + at * BLOCK, a->d + at, a->half + at);
 	}
 }
 
@@ -479,7 +481,7 @@ const struct kernels kernels_avx2 = {
 	.name = "avx2",
 	.features = CPU_AVX2,
 	.quantize = quantize,
-	.matmul = {[DTYPE_F32] = matmul_f32,
+	.matmul_rows = {[DTYPE_F32] = matmul_f32,
 		[DTYPE_F16] = matmul_f16,
 		[DTYPE_BF16] = matmul_bf16,
 		[DTYPE_Q8_0] = matmul_q8_0,

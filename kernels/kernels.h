@@ -3,28 +3,36 @@
  *
  * Arithmetic. Activations that meet quantised weights are quantised once per norm output to int8 in
  * blocks of 32 with a float32 scale d = max|x| / 127 (round half to even of x * (1/d), d kept in
- * float32) and the int32 sum of each block. A quantised dot product is, over the blocks in order,
- *     f = fma(d_w * d_a, (float)integer_sum, f)
- * with the integer sum exact and d_w * d_a rounded once. Float formats (F32, F16, BF16) accumulate
- * in 8 lanes, lane j taking the k with k % 8 == j in order by fma, joined as
- * ((0+4)+(2+6)) + ((1+5)+(3+7)). Nothing else may contract or reassociate. exp is our own
- * polynomial in a fixed order of fma (kernels/exp.h), so softmax and silu obey the same rule. */
+ * float32) and the int32 sums of each block. A quantised dot product starts at 0 and is, for each 32
+ * weights in order (scales and mins as codes.h gives them),
+ *     f = fma(scale * d, (float)sum of w * q, f)                        one scale for the 32, or
+ *     f = fma(scale[h] * d, (float)sum of w * q in half h, f), h = 0, 1  a scale for each 16
+ * and then, where the type has mins,
+ *     f = fma(min * d, (float)sum of q, f), or the same for both halves in order (Q2_K)
+ * with integer sums exact and each product in parentheses rounded once. Float formats (F32, F16,
+ * BF16): f = fma(w, x, f) over k in order. Other sums over a row (norms, scores) accumulate in 8
+ * lanes, lane j taking the k with k % 8 == j in order by fma, joined as ((0+4)+(2+6)) +
+ * ((1+5)+(3+7)). Nothing else may contract or reassociate. exp is our own polynomial in a fixed
+ * order of fma (kernels/exp.h), so softmax and silu obey the same rule. */
 #ifndef KERNELS_KERNELS_H
 #define KERNELS_KERNELS_H
 
 #include "kernels/dtype.h"
 #include "kernels/pool.h"
+#include "kernels/tiles.h"
 
 #include <stdbool.h>
 
-/* A matrix of weights: row r is dtype_row_bytes(dtype, cols) bytes at data + r * stride. A column
- * slice is a view with a larger stride. Not owned. */
+/* A matrix of weights. In rows: row r is dtype_row_bytes(dtype, cols) bytes at data + r * stride; a
+ * column slice is a view with a larger stride. In tiles (tiles.h): rows 16g to 16g + 15 are
+ * tile_group_bytes(dtype, cols) bytes at data + g * stride, 64-byte aligned. Not owned. */
 struct matrix {
 	uint32_t dtype;
 	uint32_t rows;
 	uint32_t cols;
 	size_t stride;
 	const uint8_t *data; /* NULL: there is no such tensor */
+	enum layout layout;
 };
 
 /* Rows of activations, ready to be multiplied: the floats, and (when quantised) the int8 form. */
@@ -34,6 +42,7 @@ struct act {
 	int8_t *q;      /* [rows][cols padded to 32, zeros] */
 	float *d;       /* [rows][blocks] scale of each block of 32 */
 	int32_t *sum;   /* [rows][blocks] sum of the q of each block */
+	int32_t *half;  /* [rows][blocks] sum of the first 16 of them */
 	uint32_t max_rows, max_cols;
 };
 
@@ -60,13 +69,16 @@ struct kernels {
 	uint32_t features;
 
 	/* Quantises rows [r0, r1) of a->f (a->rows, a->cols and a->f are set) into a->q, a->d,
-	 * a->sum. */
+	 * a->sum, a->half. */
 	void (*quantize)(struct act *a, uint32_t r0, uint32_t r1);
 
 	/* out[c * out_stride + r] = row r of w times row c of x, for r in [r0, r1) and c in
-	 * [0, x->rows). NULL for types that are not computed. Quantised types read x->q, others
-	 * x->f. */
+	 * [0, x->rows). w is in tiles, r0 a multiple of TILE_ROWS, and r1 one too or w->rows. NULL
+	 * for types that are not computed. Quantised types read x->q, others x->f. */
 	void (*matmul[DTYPE_COUNT])(const struct matrix *w, uint32_t r0, uint32_t r1,
+		const struct act *x, float *out, size_t out_stride);
+	/* The same for matrices in rows, any r0 and r1: right, but seldom fast. */
+	void (*matmul_rows[DTYPE_COUNT])(const struct matrix *w, uint32_t r0, uint32_t r1,
 		const struct act *x, float *out, size_t out_stride);
 
 	/* out[i] = x[i] / sqrt(mean(x^2) + eps) * w[i]; out may be x. */

@@ -7,10 +7,13 @@ kernels_libkernels_a_SOURCES = \
 	kernels/cpu.c kernels/cpu.h \
 	kernels/dtype.c kernels/dtype.h \
 	kernels/matmul.c \
-	kernels/plain.c \
+	kernels/plain.c kernels/plain.h \
+	kernels/plain_attend.c \
+	kernels/plain_rows.c \
 	kernels/pool.c kernels/pool.h \
 	kernels/q6_k.h \
-	kernels/sets.c kernels/sets.h
+	kernels/sets.c kernels/sets.h \
+	kernels/tiles.h kernels/codes.h
 kernels_libkernels_a_LIBADD =
 kernels_libkernels_a_DEPENDENCIES = $(kernels_libkernels_a_LIBADD)
 

@@ -1,5 +1,5 @@
-/* Inside of the forward pass, shared by forward.c (the way of a step) and forward_new.c (what is
- * checked and allocated before the first one). */
+/* Inside of the forward pass, shared by forward.c (the way of a step), its phases, and
+ * forward_new.c (what is checked and allocated before the first one). */
 #ifndef MODEL_FORWARD_INT_H
 #define MODEL_FORWARD_INT_H
 
@@ -42,5 +42,36 @@ struct forward {
 	uint32_t layer;
 	const struct unit *unit;
 };
+
+/* --- rows (forward_unit.c) --- */
+
+/* Items of work over the pool; a single one is not worth waking threads for. */
+void forward_run(struct forward *f, void (*fn)(void *arg, uint32_t item, unsigned thread),
+	void *arg, uint32_t n);
+/* Norms n rows of x (those in `which`, or NULL: all) into f->norm, ready for the matrices that read
+ * them. */
+void forward_norm_rows(struct forward *f, enum tensor_role weight, const uint32_t *which,
+	uint32_t n, bool quantised);
+/* Sums f->partial over the group and adds it to x. */
+int forward_reduce(struct forward *f, uint32_t phase, struct err *err);
+/* This peer has no part in the layer's sum. */
+void forward_no_partial(struct forward *f);
+
+/* --- units (forward_unit.c) --- */
+
+/* Takes the layer's unit as f->unit when `check` finds it as the shape says. */
+int forward_acquire(struct forward *f, enum unit_kind kind,
+	int (*check)(const struct forward *f, struct err *err), struct err *err);
+void forward_release(struct forward *f);
+int forward_check_matrix(
+	const struct forward *f, enum tensor_role r, uint32_t rows, uint32_t cols, struct err *err);
+int forward_check_vector(
+	const struct forward *f, enum tensor_role r, uint32_t cols, struct err *err);
+bool forward_quantised(const struct forward *f, enum tensor_role r);
+
+/* --- phases: leave the peer's part of the sum in f->partial --- */
+
+int forward_attention(struct forward *f, struct err *err); /* forward_attn.c */
+int forward_ffn(struct forward *f, struct err *err);       /* forward_ffn.c */
 
 #endif

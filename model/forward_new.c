@@ -73,48 +73,48 @@ check_config(const struct forward_config *c, struct err *err)
 }
 
 /* Hands out parts of a block, or with base NULL only adds up what they would take. */
-struct layout {
+struct arena {
 	uint8_t *base;
 	size_t used;
 	bool overflow;
 };
 
 static void *
-take(struct layout *l, size_t rows, size_t cols, size_t element)
+take(struct arena *a, size_t rows, size_t cols, size_t element)
 {
-	size_t bytes, at = l->used;
+	size_t bytes, at = a->used;
 
 	if (__builtin_mul_overflow(rows, cols, &bytes) ||
 		__builtin_mul_overflow(bytes, element, &bytes) ||
-		__builtin_add_overflow(at, bytes, &l->used) ||
-		__builtin_add_overflow(l->used, BLOCK_ALIGN - 1, &l->used))
-		l->overflow = true;
-	l->used -= l->used % BLOCK_ALIGN;
-	return l->base == NULL || l->overflow ? NULL : l->base + at;
+		__builtin_add_overflow(at, bytes, &a->used) ||
+		__builtin_add_overflow(a->used, BLOCK_ALIGN - 1, &a->used))
+		a->overflow = true;
+	a->used -= a->used % BLOCK_ALIGN;
+	return a->base == NULL || a->overflow ? NULL : a->base + at;
 }
 
 static void
-lay_out(struct forward *f, struct layout *l, const struct forward_config *c)
+lay_out(struct forward *f, struct arena *a, const struct forward_config *c)
 {
 	const struct model_shape *s = c->shape;
 	const struct slice *sl = c->slice;
 	size_t n = c->max_rows, kv_width = (size_t)sl->kv_heads * s->head_dim;
 	size_t q_width = kv_width * (s->heads / s->kv_heads);
 
-	f->cos = take(l, n, s->rope_dim / 2, sizeof(float));
-	f->sin = take(l, n, s->rope_dim / 2, sizeof(float));
-	f->norm = take(l, n, s->embd, sizeof(float));
-	f->q = take(l, n, q_width, sizeof(float));
-	f->k = take(l, n, kv_width, sizeof(float));
-	f->v = take(l, n, kv_width, sizeof(float));
-	f->attended = take(l, n, q_width, sizeof(float));
-	f->gate = take(l, n, sl->ffn, sizeof(float));
-	f->up = take(l, n, sl->ffn, sizeof(float));
-	f->partial = take(l, n, s->embd, sizeof(float));
-	f->logits = take(l, n, sl->vocab, sizeof(float));
-	f->wanted = take(l, n, 1, sizeof(uint32_t));
-	f->filled = take(l, c->slots, 1, sizeof(uint32_t));
-	f->next = take(l, c->slots, 1, sizeof(uint32_t));
+	f->cos = take(a, n, s->rope_dim / 2, sizeof(float));
+	f->sin = take(a, n, s->rope_dim / 2, sizeof(float));
+	f->norm = take(a, n, s->embd, sizeof(float));
+	f->q = take(a, n, q_width, sizeof(float));
+	f->k = take(a, n, kv_width, sizeof(float));
+	f->v = take(a, n, kv_width, sizeof(float));
+	f->attended = take(a, n, q_width, sizeof(float));
+	f->gate = take(a, n, sl->ffn, sizeof(float));
+	f->up = take(a, n, sl->ffn, sizeof(float));
+	f->partial = take(a, n, s->embd, sizeof(float));
+	f->logits = take(a, n, sl->vocab, sizeof(float));
+	f->wanted = take(a, n, 1, sizeof(uint32_t));
+	f->filled = take(a, c->slots, 1, sizeof(uint32_t));
+	f->next = take(a, c->slots, 1, sizeof(uint32_t));
 }
 
 static size_t
@@ -136,31 +136,31 @@ size_t
 forward_bytes(const struct forward_config *c)
 {
 	struct forward f;
-	struct layout l = {0};
+	struct arena a = {0};
 
-	lay_out(&f, &l, c);
-	if (l.overflow)
+	lay_out(&f, &a, c);
+	if (a.overflow)
 		return SIZE_MAX;
-	l.used = add_sat(l.used, BLOCK_ALIGN + sizeof f);
-	l.used = add_sat(l.used, c->shape->rope_dim / 2 * sizeof(double));
-	l.used = add_sat(l.used, act_bytes(c->max_rows, max_cols(c->shape, c->slice)));
-	return add_sat(l.used, cache_bytes(c));
+	a.used = add_sat(a.used, BLOCK_ALIGN + sizeof f);
+	a.used = add_sat(a.used, c->shape->rope_dim / 2 * sizeof(double));
+	a.used = add_sat(a.used, act_bytes(c->max_rows, max_cols(c->shape, c->slice)));
+	return add_sat(a.used, cache_bytes(c));
 }
 
 static int
 make_buffers(struct forward *f, struct err *err)
 {
-	struct layout l = {0};
+	struct arena a = {0};
 
-	lay_out(f, &l, &f->c);
-	if (!l.overflow && l.used < PTRDIFF_MAX - BLOCK_ALIGN)
-		f->block = calloc(l.used + BLOCK_ALIGN, 1);
+	lay_out(f, &a, &f->c);
+	if (!a.overflow && a.used < PTRDIFF_MAX - BLOCK_ALIGN)
+		f->block = calloc(a.used + BLOCK_ALIGN, 1);
 	if (f->block == NULL)
 		return err_set(err, "no memory for steps of %u rows (%zu MiB): use fewer rows",
-			f->c.max_rows, l.used >> 20);
-	l = (struct layout){
+			f->c.max_rows, a.used >> 20);
+	a = (struct arena){
 		.base = f->block + (BLOCK_ALIGN - (uintptr_t)f->block % BLOCK_ALIGN) % BLOCK_ALIGN};
-	lay_out(f, &l, &f->c);
+	lay_out(f, &a, &f->c);
 	return act_init(&f->act, f->c.max_rows, max_cols(&f->shape, &f->slice), err);
 }
 

@@ -38,7 +38,10 @@ model_libmodel_a_SOURCES += \
 model_libmodel_a_SOURCES += \
 	model/collective.h \
 	model/forward.c model/forward.h model/forward_int.h \
+	model/forward_attn.c \
+	model/forward_ffn.c \
 	model/forward_new.c \
+	model/forward_unit.c \
 	model/generate.c model/generate.h \
 	model/kv.c model/kv.h \
 	model/rope.c model/rope.h \

@@ -166,13 +166,13 @@ check_matmul(const struct kernels *k, uint32_t dtype)
 		act.cols = cols;
 		act.f = (const float *)(const void *)f.data;
 		kernels_plain.quantize(&act, 0, n);
-		kernels_plain.matmul[dtype](&m, 0, rows, &act, want, rows);
+		kernels_plain.matmul_rows[dtype](&m, 0, rows, &act, want, rows);
 		/* In two tiles, as the pool hands them out. */
 		uint32_t middle = rows > 16 ? 16 : rows;
 
-		k->matmul[dtype](&m, 0, middle, &act, got, rows);
+		k->matmul_rows[dtype](&m, 0, middle, &act, got, rows);
 		if (middle < rows)
-			k->matmul[dtype](&m, middle, rows, &act, got, rows);
+			k->matmul_rows[dtype](&m, middle, rows, &act, got, rows);
 		for (size_t i = 0; i < (size_t)rows * n && result == NULL; i++) {
 			if (float_to_bits(want[i]) != float_to_bits(got[i]) &&
 				!(want[i] != want[i] && got[i] != got[i])) {
@@ -213,7 +213,8 @@ check_quantize(const struct kernels *k)
 		k->quantize(&b, 0, n);
 		same = memcmp(a.q, b.q, (size_t)n * blocks * BLOCK) == 0 &&
 		       memcmp(a.d, b.d, (size_t)n * blocks * sizeof *a.d) == 0 &&
-		       memcmp(a.sum, b.sum, (size_t)n * blocks * sizeof *a.sum) == 0;
+		       memcmp(a.sum, b.sum, (size_t)n * blocks * sizeof *a.sum) == 0 &&
+		       memcmp(a.half, b.half, (size_t)n * blocks * sizeof *a.half) == 0;
 		act_deinit(&a);
 		act_deinit(&b);
 		edge_free(&f);
@@ -332,10 +333,11 @@ check_set(const struct kernels *k)
 
 	report(k->name, "quantize", check_quantize(k));
 	for (uint32_t t = 0; t < DTYPE_COUNT; t++) {
-		if (kernels_plain.matmul[t] == NULL)
+		if (kernels_plain.matmul_rows[t] == NULL)
 			continue;
 		snprintf(name, sizeof name, "matmul %s", dtype_name(t));
-		report(k->name, name, k->matmul[t] == NULL ? "is missing" : check_matmul(k, t));
+		report(k->name, name,
+			k->matmul_rows[t] == NULL ? "is missing" : check_matmul(k, t));
 	}
 	for (int i = RMSNORM; i <= ROPE_INTERLEAVED; i++)
 		report(k->name, names[i], check_vector(k, (enum vector_kernel)i));
@@ -372,7 +374,7 @@ check_meaning(void)
 			act.cols = cols;
 			act.f = x;
 			kernels_plain.quantize(&act, 0, 1);
-			kernels_plain.matmul[t](&m, 0, 1, &act, &got, 1);
+			kernels_plain.matmul_rows[t](&m, 0, 1, &act, &got, 1);
 			if (fabsf(got - 127.0f * want[i]) > 1e-5f * fabsf(got))
 				trouble = "its product is not what it decodes to";
 		}
@@ -403,7 +405,7 @@ time_matmul(const struct kernels *k, const struct matrix *m, struct act *act, fl
 		double start = now();
 
 		for (uint32_t r = 0; r < m->rows; r += 64)
-			k->matmul[m->dtype](m, r, r + 64, act, out, m->rows);
+			k->matmul_rows[m->dtype](m, r, r + 64, act, out, m->rows);
 		if (now() - start < best)
 			best = now() - start;
 	}
@@ -424,7 +426,7 @@ bench_set(const struct kernels *k)
 	for (size_t i = 0; i < (size_t)COLS * COLUMNS; i++)
 		x[i] = rnd_float(1.0f);
 	for (uint32_t t = 0; t < DTYPE_COUNT; t++) {
-		size_t row = k->matmul[t] != NULL ? dtype_row_bytes(t, COLS) : 0;
+		size_t row = k->matmul_rows[t] != NULL ? dtype_row_bytes(t, COLS) : 0;
 		struct matrix m = {t, 16384, COLS, row, NULL};
 		uint8_t *w = row > 0 ? malloc(row * m.rows) : NULL;
 		double decode, prefill;
