@@ -43,12 +43,6 @@ act_deinit(struct act *a)
 	*a = (struct act){0};
 }
 
-bool
-dtype_quantised(uint32_t dtype)
-{
-	return dtype == DTYPE_Q8_0 || dtype == DTYPE_Q4_0 || dtype == DTYPE_Q6_K;
-}
-
 struct quantize_arg {
 	const struct kernels *k;
 	struct act *a;

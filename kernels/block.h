@@ -6,8 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 
-/* In front of a loop whose bound is a constant once all is inlined: what it indexes then lives in
+/* INLINE: for functions that make one of many kernels when their arguments are constants. UNROLL: in front of a loop whose bound is a constant once all is inlined: what it indexes then lives in
  * registers, also under -O2. */
+#define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 
 enum {

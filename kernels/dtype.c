@@ -1,7 +1,7 @@
 #include "kernels/dtype.h"
 
 #include "kernels/block.h"
-#include "kernels/q6_k.h"
+#include "kernels/codes.h"
 
 #include <string.h>
 
@@ -55,11 +55,41 @@ dtype_name(uint32_t id)
 	return info != NULL ? info->name : "?";
 }
 
+static bool
+is_float(uint32_t id)
+{
+	return id == DTYPE_F32 || id == DTYPE_F16 || id == DTYPE_BF16;
+}
+
+bool
+dtype_quantised(uint32_t id)
+{
+	switch (id) {
+	case DTYPE_Q4_0:
+	case DTYPE_Q4_1:
+	case DTYPE_Q5_0:
+	case DTYPE_Q5_1:
+	case DTYPE_Q8_0:
+	case DTYPE_Q2_K:
+	case DTYPE_Q3_K:
+	case DTYPE_Q4_K:
+	case DTYPE_Q5_K:
+	case DTYPE_Q6_K:
+	case DTYPE_IQ4_NL:
+	case DTYPE_IQ4_XS:
+	case DTYPE_TQ1_0:
+	case DTYPE_TQ2_0:
+	case DTYPE_MXFP4:
+		return true;
+	default:
+		return false;
+	}
+}
+
 bool
 dtype_computed(uint32_t id)
 {
-	return id == DTYPE_F32 || id == DTYPE_F16 || id == DTYPE_BF16 || id == DTYPE_Q8_0 ||
-	       id == DTYPE_Q4_0 || id == DTYPE_Q6_K;
+	return is_float(id) || dtype_quantised(id);
 }
 
 size_t
@@ -84,41 +114,20 @@ get_u16(const uint8_t *p)
 }
 
 static void
-dequantize_q8_0(const uint8_t *src, float *dst, size_t n)
+dequantize_blocks(uint32_t id, const uint8_t *src, float *dst, size_t n)
 {
-	for (; n >= BLOCK; n -= BLOCK, src += Q8_0_BYTES, dst += BLOCK) {
-		float d = f16_to_f32(get_u16(src));
+	const struct dtype_info *info = &infos[id];
 
-		for (int i = 0; i < BLOCK; i++)
-			dst[i] = d * (float)(int8_t)src[2 + i];
-	}
-}
+	for (; n >= info->block; n -= info->block, src += info->bytes) {
+		struct codes c;
 
-static void
-dequantize_q4_0(const uint8_t *src, float *dst, size_t n)
-{
-	for (; n >= BLOCK; n -= BLOCK, src += Q4_0_BYTES, dst += BLOCK) {
-		float d = f16_to_f32(get_u16(src));
+		codes_read(id, src, &c);
+		for (uint32_t run = 0; run < info->block / 32; run++, dst += 32) {
+			struct weights32 w;
 
-		for (int i = 0; i < BLOCK / 2; i++) {
-			dst[i] = d * (float)((src[2 + i] & 15) - 8);
-			dst[i + BLOCK / 2] = d * (float)((src[2 + i] >> 4) - 8);
-		}
-	}
-}
-
-static void
-dequantize_q6_k(const uint8_t *src, float *dst, size_t n)
-{
-	for (; n >= Q6_K_BLOCK; n -= Q6_K_BLOCK, src += Q6_K_BYTES) {
-		float d = f16_to_f32(get_u16(src + Q6_K_D));
-
-		for (uint32_t b = 0; b < Q6_K_BLOCK / BLOCK; b++, dst += BLOCK) {
-			int8_t w[BLOCK];
-
-			q6_k_weights(src, b, w);
-			for (uint32_t i = 0; i < BLOCK; i++)
-				dst[i] = d * (float)q6_k_scale(src, b, i / 16) * (float)w[i];
+			codes_weights(id, &c, run, &w);
+			for (uint32_t k = 0; k < 32; k++)
+				dst[k] = w.scale[k / 16] * (float)w.w[k] + w.min[k / 16];
 		}
 	}
 }
@@ -140,16 +149,9 @@ dequantize(uint32_t id, const void *src, float *dst, size_t n)
 		for (size_t i = 0; i < n; i++)
 			dst[i] = bf16_to_f32(get_u16(p + 2 * i));
 		break;
-	case DTYPE_Q8_0:
-		dequantize_q8_0(p, dst, n);
-		break;
-	case DTYPE_Q4_0:
-		dequantize_q4_0(p, dst, n);
-		break;
-	case DTYPE_Q6_K:
-		dequantize_q6_k(p, dst, n);
-		break;
 	default:
+		if (dtype_quantised(id))
+			dequantize_blocks(id, p, dst, n);
 		break;
 	}
 }

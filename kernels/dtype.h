@@ -43,6 +43,9 @@ const char *dtype_name(uint32_t id); /* "?" when unassigned */
 /* Whether there are kernels for it. */
 bool dtype_computed(uint32_t id);
 
+/* Whether kernels multiply it with int8 activations; the others with floats. */
+bool dtype_quantised(uint32_t id);
+
 /* Bytes of a row of n weights; 0 when n is no multiple of the block or the type is unknown. */
 size_t dtype_row_bytes(uint32_t id, size_t n);
 

@@ -2,134 +2,22 @@
  * that every set has its own copy, compiled for its instruction set. The arithmetic is plain.c's. */
 #include "kernels/sets.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
-/* --- matrices of F32, F16, BF16 ------------------------------------------------------------------ */
-
-enum {
-	FLOAT_ROWS = 4, /* rows and columns of one tile of sums: what fits the registers */
-	FLOAT_COLS = 3
-};
-
-INLINE v8
-weight8(enum dtype type, const uint8_t *row, uint32_t i)
-{
-	if (type == DTYPE_F16)
-		return v8_load_f16(row + 2 * (size_t)i);
-	if (type == DTYPE_BF16)
-		return v8_load_bf16(row + 2 * (size_t)i);
-	return v8_load((const float *)(const void *)(row + 4 * (size_t)i));
-}
-
-INLINE float
-weight1(enum dtype type, const uint8_t *row, uint32_t i)
-{
-	uint16_t h;
-	float f;
-
-	if (type == DTYPE_F32) {
-		memcpy(&f, row + 4 * (size_t)i, sizeof(f));
-		return f;
-	}
-	memcpy(&h, row + 2 * (size_t)i, sizeof(h));
-	return type == DTYPE_F16 ? half_to_float(h) : bits_to_float((uint32_t)h << 16);
-}
+/* --- rows of floats ------------------------------------------------------------------------------ */
 
 /* The lanes' sum, after the last n % 8 products have been added to theirs. */
 INLINE float
-finish_dot(v8 acc, enum dtype type, const uint8_t *w, const float *x, uint32_t i, uint32_t n)
+finish_dot(v8 acc, const float *y, const float *x, uint32_t i, uint32_t n)
 {
 	float lanes[LANES];
 
 	if (i < n) {
 		v8_store(lanes, acc);
 		for (uint32_t j = 0; i < n; i++, j++)
-			lanes[j] = fmaf(weight1(type, w, i), x[i], lanes[j]);
+			lanes[j] = fmaf(y[i], x[i], lanes[j]);
 		acc = v8_load(lanes);
 	}
 	return v8_join(acc);
 }
-
-/* FLOAT_ROWS rows (the last ones may repeat; `rows` are stored) times `cols` columns. */
-INLINE void
-float_tile(enum dtype type, const struct matrix *w, uint32_t r, uint32_t rows, const float *x,
-	uint32_t cols, float *out, size_t out_stride)
-{
-	const uint32_t n = w->cols;
-	const uint8_t *row[FLOAT_ROWS];
-	v8 acc[FLOAT_ROWS][FLOAT_COLS];
-	uint32_t i = 0;
-
-	UNROLL
-	for (uint32_t j = 0; j < FLOAT_ROWS; j++) {
-		row[j] = w->data + (r + (j < rows ? j : rows - 1)) * w->stride;
-		UNROLL
-		for (uint32_t c = 0; c < cols; c++)
-			acc[j][c] = v8_set1(0.0f);
-	}
-	for (; i + LANES <= n; i += LANES) {
-		v8 in[FLOAT_COLS];
-
-		UNROLL
-		for (uint32_t c = 0; c < cols; c++)
-			in[c] = v8_load(x + (size_t)c * n + i);
-		UNROLL
-		for (uint32_t j = 0; j < FLOAT_ROWS; j++) {
-			v8 weight = weight8(type, row[j], i);
-
-			UNROLL
-			for (uint32_t c = 0; c < cols; c++)
-				acc[j][c] = v8_fma(weight, in[c], acc[j][c]);
-		}
-	}
-	for (uint32_t j = 0; j < rows; j++)
-		UNROLL
-	for (uint32_t c = 0; c < cols; c++)
-		out[c * out_stride + r + j] =
-			finish_dot(acc[j][c], type, row[j], x + (size_t)c * n, i, n);
-}
-
-INLINE void
-float_matmul(enum dtype type, const struct matrix *w, uint32_t r0, uint32_t r1, const struct act *x,
-	float *out, size_t out_stride)
-{
-	for (uint32_t r = r0; r < r1; r += FLOAT_ROWS) {
-		uint32_t rows = r1 - r < FLOAT_ROWS ? r1 - r : FLOAT_ROWS, c = 0;
-
-		for (; c + FLOAT_COLS <= x->rows; c += FLOAT_COLS)
-			float_tile(type, w, r, rows, x->f + (size_t)c * w->cols, FLOAT_COLS,
-				out + c * out_stride, out_stride);
-		if (x->rows - c == 2)
-			float_tile(type, w, r, rows, x->f + (size_t)c * w->cols, 2,
-				out + c * out_stride, out_stride);
-		else if (x->rows - c == 1)
-			float_tile(type, w, r, rows, x->f + (size_t)c * w->cols, 1,
-				out + c * out_stride, out_stride);
-	}
-}
-
-static void
-matmul_f32(const struct matrix *w, uint32_t r0, uint32_t r1, const struct act *x, float *out,
-	size_t out_stride)
-{
-	float_matmul(DTYPE_F32, w, r0, r1, x, out, out_stride);
-}
-
-static void
-matmul_f16(const struct matrix *w, uint32_t r0, uint32_t r1, const struct act *x, float *out,
-	size_t out_stride)
-{
-	float_matmul(DTYPE_F16, w, r0, r1, x, out, out_stride);
-}
-
-static void
-matmul_bf16(const struct matrix *w, uint32_t r0, uint32_t r1, const struct act *x, float *out,
-	size_t out_stride)
-{
-	float_matmul(DTYPE_BF16, w, r0, r1, x, out, out_stride);
-}
-
-/* --- rows of floats ------------------------------------------------------------------------------ */
 
 static void
 rmsnorm(float *out, const float *x, const float *w, uint32_t n, float eps)
@@ -140,7 +28,7 @@ rmsnorm(float *out, const float *x, const float *w, uint32_t n, float eps)
 
 	for (; i + LANES <= n; i += LANES)
 		acc = v8_fma(v8_load(x + i), v8_load(x + i), acc);
-	scale = finish_dot(acc, DTYPE_F32, (const uint8_t *)x, x, i, n);
+	scale = finish_dot(acc, x, x, i, n);
 	scale = 1.0f / sqrtf(scale / (float)n + eps);
 	for (i = 0; i + LANES <= n; i += LANES)
 		v8_store(out + i, v8_mul(v8_mul(v8_load(x + i), v8_set1(scale)), v8_load(w + i)));
@@ -260,8 +148,7 @@ score_keys(const float *q, const float *k, uint32_t dim, uint32_t keys, float sc
 	}
 	UNROLL
 	for (uint32_t p = 0; p < keys; p++)
-		score[p] = scale * finish_dot(acc[p], DTYPE_F32,
-					   (const uint8_t *)(k + (size_t)p * dim), q, i, dim);
+		score[p] = scale * finish_dot(acc[p], k + (size_t)p * dim, q, i, dim);
 }
 
 /* score becomes weight, e^(score - max); returns by how much older weights shrink. The scores

@@ -77,9 +77,6 @@ struct kernels {
 	 * for types that are not computed. Quantised types read x->q, others x->f. */
 	void (*matmul[DTYPE_COUNT])(const struct matrix *w, uint32_t r0, uint32_t r1,
 		const struct act *x, float *out, size_t out_stride);
-	/* The same for matrices in rows, any r0 and r1: right, but seldom fast. */
-	void (*matmul_rows[DTYPE_COUNT])(const struct matrix *w, uint32_t r0, uint32_t r1,
-		const struct act *x, float *out, size_t out_stride);
 
 	/* out[i] = x[i] / sqrt(mean(x^2) + eps) * w[i]; out may be x. */
 	void (*rmsnorm)(float *out, const float *x, const float *w, uint32_t n, float eps);
@@ -108,7 +105,6 @@ const char *const *kernels_names(void);
  * act_prepare sets a->f/rows/cols and quantises when `quantised`. */
 void act_prepare(const struct kernels *k, struct pool *p, struct act *a, const float *f,
 	uint32_t rows, uint32_t cols, bool quantised);
-bool dtype_quantised(uint32_t dtype); /* reads the int8 form of the activations */
 
 /* Several matrices with the same input in one phase (Q, K and V; gate and up). */
 struct matmul_job {
@@ -116,6 +112,7 @@ struct matmul_job {
 	float *out;
 	size_t out_stride; /* floats from one activation row's result to the next */
 };
+/* Matrices in tiles go to k, those in rows to plain C: right, and slow. */
 void matmul_run(const struct kernels *k, struct pool *p, const struct matmul_job *jobs,
 	uint32_t n_jobs, const struct act *x);
 

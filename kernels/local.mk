@@ -4,6 +4,7 @@ noinst_LIBRARIES += kernels/libkernels.a
 kernels_libkernels_a_SOURCES = \
 	kernels/act.c kernels/kernels.h \
 	kernels/block.h kernels/exp.h \
+	kernels/codes.c kernels/codes.h \
 	kernels/cpu.c kernels/cpu.h \
 	kernels/dtype.c kernels/dtype.h \
 	kernels/matmul.c \
@@ -11,17 +12,31 @@ kernels_libkernels_a_SOURCES = \
 	kernels/plain_attend.c \
 	kernels/plain_rows.c \
 	kernels/pool.c kernels/pool.h \
-	kernels/q6_k.h \
 	kernels/sets.c kernels/sets.h \
-	kernels/tiles.h kernels/codes.h
+	kernels/tiles.c kernels/tiles.h
 kernels_libkernels_a_LIBADD =
 kernels_libkernels_a_DEPENDENCIES = $(kernels_libkernels_a_LIBADD)
 
+X86_TILES = kernels/tile_formats.h kernels/tile_matmul.h kernels/quantize_avx2.h \
+	kernels/float_body.h kernels/vec_avx2.h
 if HAVE_AVX2
 noinst_LIBRARIES += kernels/libkernels_avx2.a
-kernels_libkernels_avx2_a_SOURCES = kernels/avx2.c kernels/avx2_q6_k.c kernels/float_body.h kernels/vec_avx2.h
+kernels_libkernels_avx2_a_SOURCES = kernels/avx2.c kernels/tile_avx2.h $(X86_TILES)
 kernels_libkernels_avx2_a_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx2_a_OBJECTS)
+endif
+if HAVE_AVXVNNI
+noinst_LIBRARIES += kernels/libkernels_avxvnni.a
+kernels_libkernels_avxvnni_a_SOURCES = kernels/avxvnni.c kernels/tile_avx2.h $(X86_TILES)
+kernels_libkernels_avxvnni_a_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c -mavxvnni
+kernels_libkernels_a_LIBADD += $(kernels_libkernels_avxvnni_a_OBJECTS)
+endif
+if HAVE_AVX512
+noinst_LIBRARIES += kernels/libkernels_avx512.a
+kernels_libkernels_avx512_a_SOURCES = kernels/avx512.c kernels/tile_avx512.h $(X86_TILES)
+kernels_libkernels_avx512_a_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
+	-mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
+kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx512_a_OBJECTS)
 endif
 
 # Needs no library but libm, so that it is built for every architecture.

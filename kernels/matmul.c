@@ -1,4 +1,4 @@
-#include "kernels/kernels.h"
+#include "kernels/plain.h"
 
 enum {
 	ITEM_BYTES = 32 * 1024, /* of weights handed out at a time, in row groups */
@@ -30,8 +30,7 @@ run_item(void *arg, uint32_t item, unsigned thread)
 	if (job->w->layout == LAYOUT_TILES)
 		run->k->matmul[job->w->dtype](job->w, r0, r1, run->x, job->out, job->out_stride);
 	else
-		run->k->matmul_rows[job->w->dtype](
-			job->w, r0, r1, run->x, job->out, job->out_stride);
+		plain_matmul(job->w, r0, r1, run->x, job->out, job->out_stride);
 }
 
 /* As many rows as fill ITEM_BYTES, fewer where that leaves threads without work. */

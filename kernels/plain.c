@@ -1,7 +1,7 @@
 /* The meaning of right: every other set gives these bits. Written to be read, not to be fast. */
 #include "kernels/plain.h"
 #include "kernels/block.h"
-#include "kernels/q6_k.h"
+#include "kernels/codes.h"
 #include "kernels/sets.h"
 
 #include <math.h>
@@ -57,145 +57,92 @@ plain_quantize(struct act *a, uint32_t r0, uint32_t r1)
 	}
 }
 
+/* --- dot products ------------------------------------------------------------------------------ */
+
+/* One more block of weights; at: its first run's place in the activations' arrays. */
 static float
-scale_at(const uint8_t *block)
+add_block(uint32_t dtype, const uint8_t *block, const struct act *x, size_t at, float f)
 {
-	uint16_t h;
+	struct codes c;
 
-	memcpy(&h, block, sizeof(h));
-	return f16_to_f32(h);
-}
-
-static float
-dot_q8_0(const uint8_t *w, const struct act *x, uint32_t c, uint32_t n)
-{
-	uint32_t blocks = n / BLOCK;
-	size_t at = (size_t)c * blocks;
-	float f = 0.0f;
-
-	for (uint32_t b = 0; b < blocks; b++, at++, w += Q8_0_BYTES) {
+	codes_read(dtype, block, &c);
+	for (uint32_t run = 0; run < dtype_info(dtype)->block / BLOCK; run++, at++) {
 		const int8_t *q = x->q + at * BLOCK;
-		int32_t sum = 0;
+		int32_t half[2] = {0}, rest = x->sum[at] - x->half[at];
+		struct weights32 w;
 
-		for (int i = 0; i < BLOCK; i++)
-			sum += q[i] * (int8_t)w[2 + i];
-		f = fmaf(scale_at(w) * x->d[at], (float)sum, f);
-	}
-	return f;
-}
-
-static float
-dot_q4_0(const uint8_t *w, const struct act *x, uint32_t c, uint32_t n)
-{
-	uint32_t blocks = n / BLOCK;
-	size_t at = (size_t)c * blocks;
-	float f = 0.0f;
-
-	for (uint32_t b = 0; b < blocks; b++, at++, w += Q4_0_BYTES) {
-		const int8_t *q = x->q + at * BLOCK;
-		int32_t sum = -8 * x->sum[at];
-
-		for (int i = 0; i < BLOCK / 2; i++)
-			sum += q[i] * (w[2 + i] & 15) + q[i + BLOCK / 2] * (w[2 + i] >> 4);
-		f = fmaf(scale_at(w) * x->d[at], (float)sum, f);
-	}
-	return f;
-}
-
-/* Two sums of 16 in each block of 32, each under its own scale. */
-static float
-dot_q6_k(const uint8_t *w, const struct act *x, uint32_t c, uint32_t n)
-{
-	uint32_t blocks = n / BLOCK;
-	size_t at = (size_t)c * blocks;
-	float f = 0.0f;
-
-	for (uint32_t b = 0; b < blocks; b++, at++) {
-		const uint8_t *block = w + (size_t)(b / 8) * Q6_K_BYTES;
-		const int8_t *q = x->q + at * BLOCK;
-		int8_t v[BLOCK];
-
-		q6_k_weights(block, b % 8, v);
-		for (uint32_t h = 0; h < 2; h++) {
-			float scale = scale_at(block + Q6_K_D) * (float)q6_k_scale(block, b % 8, h);
-			int32_t sum = 0;
-
-			for (int i = 0; i < BLOCK / 2; i++)
-				sum += q[16 * h + i] * v[16 * h + i];
-			f = fmaf(scale * x->d[at], (float)sum, f);
+		codes_weights(dtype, &c, run, &w);
+		for (uint32_t k = 0; k < BLOCK; k++)
+			half[k / 16] += w.w[k] * q[k];
+		if (dtype_halves(dtype)) {
+			f = fmaf(w.scale[0] * x->d[at], (float)half[0], f);
+			f = fmaf(w.scale[1] * x->d[at], (float)half[1], f);
+		} else {
+			f = fmaf(w.scale[0] * x->d[at], (float)(half[0] + half[1]), f);
+		}
+		if (dtype_mins(dtype) && dtype_halves(dtype)) {
+			f = fmaf(w.min[0] * x->d[at], (float)x->half[at], f);
+			f = fmaf(w.min[1] * x->d[at], (float)rest, f);
+		} else if (dtype_mins(dtype)) {
+			f = fmaf(w.min[0] * x->d[at], (float)x->sum[at], f);
 		}
 	}
 	return f;
 }
 
 static float
-dot_f32(const uint8_t *w, const struct act *x, uint32_t c, uint32_t n)
+add_float(uint32_t dtype, const uint8_t *weight, float x, float f)
 {
-	const float *f = x->f + (size_t)c * n;
-	float s[LANES] = {0}, value;
+	float w;
 
-	for (uint32_t i = 0; i < n; i++) {
-		memcpy(&value, w + sizeof(value) * i, sizeof(value));
-		s[i % LANES] = fmaf(value, f[i], s[i % LANES]);
-	}
-	return join(s);
+	dequantize(dtype, weight, &w, 1);
+	return fmaf(w, x, f);
+}
+
+/* Block b of a row, where it lies, or brought out of a tile into `room`. */
+static const uint8_t *
+block_of(const struct matrix *w, uint32_t r, uint32_t b, uint8_t *room)
+{
+	if (w->layout == LAYOUT_ROWS)
+		return w->data + r * w->stride + (size_t)b * dtype_info(w->dtype)->bytes;
+	tile_block(w->dtype, w->cols, w->data + r / TILE_ROWS * w->stride, r % TILE_ROWS, b, room);
+	return room;
 }
 
 static float
-dot_f16(const uint8_t *w, const struct act *x, uint32_t c, uint32_t n)
+dot(const struct matrix *w, uint32_t r, const struct act *x, uint32_t c)
 {
-	const float *f = x->f + (size_t)c * n;
-	float s[LANES] = {0};
-	uint16_t h;
+	const struct dtype_info *info = dtype_info(w->dtype);
+	size_t at = (size_t)c * block_count(w->cols);
+	const float *in = x->f + (size_t)c * w->cols;
+	uint8_t room[256];
+	float f = 0.0f;
 
-	for (uint32_t i = 0; i < n; i++) {
-		memcpy(&h, w + sizeof(h) * i, sizeof(h));
-		s[i % LANES] = fmaf(f16_to_f32(h), f[i], s[i % LANES]);
+	for (uint32_t b = 0; b < w->cols / info->block; b++) {
+		const uint8_t *block = block_of(w, r, b, room);
+
+		if (dtype_quantised(w->dtype))
+			f = add_block(w->dtype, block, x, at + b * (info->block / BLOCK), f);
+		else
+			f = add_float(w->dtype, block, in[b], f);
 	}
-	return join(s);
+	return f;
 }
 
-static float
-dot_bf16(const uint8_t *w, const struct act *x, uint32_t c, uint32_t n)
+void
+plain_matmul(const struct matrix *w, uint32_t r0, uint32_t r1, const struct act *x, float *out,
+	size_t out_stride)
 {
-	const float *f = x->f + (size_t)c * n;
-	float s[LANES] = {0};
-	uint16_t h;
-
-	for (uint32_t i = 0; i < n; i++) {
-		memcpy(&h, w + sizeof(h) * i, sizeof(h));
-		s[i % LANES] = fmaf(bf16_to_f32(h), f[i], s[i % LANES]);
-	}
-	return join(s);
+	for (uint32_t r = r0; r < r1; r++)
+		for (uint32_t c = 0; c < x->rows; c++)
+			out[c * out_stride + r] = dot(w, r, x, c);
 }
-
-#define PLAIN_MATMUL(type)                                                                         \
-	static void plain_matmul_##type(const struct matrix *w, uint32_t r0, uint32_t r1,          \
-		const struct act *x, float *out, size_t out_stride)                                \
-	{                                                                                          \
-		for (uint32_t r = r0; r < r1; r++)                                                 \
-			for (uint32_t c = 0; c < x->rows; c++)                                     \
-				out[c * out_stride + r] =                                          \
-					dot_##type(w->data + r * w->stride, x, c, w->cols);        \
-	}
-
-PLAIN_MATMUL(f32)
-PLAIN_MATMUL(f16)
-PLAIN_MATMUL(bf16)
-PLAIN_MATMUL(q8_0)
-PLAIN_MATMUL(q4_0)
-PLAIN_MATMUL(q6_k)
 
 const struct kernels kernels_plain = {
 	.name = "plain",
 	.features = 0,
 	.quantize = plain_quantize,
-	.matmul_rows = {[DTYPE_F32] = plain_matmul_f32,
-		[DTYPE_F16] = plain_matmul_f16,
-		[DTYPE_BF16] = plain_matmul_bf16,
-		[DTYPE_Q8_0] = plain_matmul_q8_0,
-		[DTYPE_Q4_0] = plain_matmul_q4_0,
-		[DTYPE_Q6_K] = plain_matmul_q6_k},
+	.matmul = PLAIN_MATMULS,
 	.rmsnorm = plain_rmsnorm,
 	.add = plain_add,
 	.silu_mul = plain_silu_mul,

@@ -6,6 +6,22 @@
 #include "kernels/block.h"
 #include "kernels/kernels.h"
 
+/* Every type, rows and tiles. */
+void plain_matmul(const struct matrix *w, uint32_t r0, uint32_t r1, const struct act *x, float *out,
+	size_t out_stride);
+#define PLAIN_MATMULS                                                                              \
+	{                                                                                          \
+		[DTYPE_F32] = plain_matmul, [DTYPE_F16] = plain_matmul,                            \
+		[DTYPE_BF16] = plain_matmul, [DTYPE_Q4_0] = plain_matmul,                          \
+		[DTYPE_Q4_1] = plain_matmul, [DTYPE_Q5_0] = plain_matmul,                          \
+		[DTYPE_Q5_1] = plain_matmul, [DTYPE_Q8_0] = plain_matmul,                          \
+		[DTYPE_Q2_K] = plain_matmul, [DTYPE_Q3_K] = plain_matmul,                          \
+		[DTYPE_Q4_K] = plain_matmul, [DTYPE_Q5_K] = plain_matmul,                          \
+		[DTYPE_Q6_K] = plain_matmul, [DTYPE_IQ4_NL] = plain_matmul,                        \
+		[DTYPE_IQ4_XS] = plain_matmul, [DTYPE_TQ1_0] = plain_matmul,                       \
+		[DTYPE_TQ2_0] = plain_matmul, [DTYPE_MXFP4] = plain_matmul,                        \
+	}
+
 void plain_rmsnorm(float *out, const float *x, const float *w, uint32_t n, float eps);
 void plain_add(float *x, const float *y, uint32_t n);
 void plain_silu_mul(float *gate, const float *up, uint32_t n);

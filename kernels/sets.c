@@ -10,6 +10,9 @@ static const struct kernels *const sets[] = {
 #ifdef HAVE_AVX512
 	&kernels_avx512,
 #endif
+#ifdef HAVE_AVXVNNI
+	&kernels_avxvnni,
+#endif
 #ifdef HAVE_AVX2
 	&kernels_avx2,
 #endif

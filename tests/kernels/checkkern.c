@@ -2,9 +2,11 @@
  * extreme scales, subnormals; inputs end where their memory ends, outputs have guards around them. With --bench the
  * same program says how fast each is.
  *
- *   checkkern [--seed N] [--bench] */
+ *   checkkern [--seed N] [--bench [--set NAME] [--type NAME]] */
 #include "kernels/block.h"
+#include "kernels/codes.h"
 #include "kernels/cpu.h"
+#include "kernels/plain.h"
 #include "kernels/sets.h"
 
 #include <math.h>
@@ -17,7 +19,7 @@
 
 #define GUARD 64 /* floats on both sides of an output */
 
-static uint64_t state;
+static uint64_t state; /* of rnd() */
 static unsigned passed, failed;
 
 static uint32_t
@@ -125,15 +127,24 @@ fill_weights(uint32_t dtype, uint8_t *data, size_t bytes)
 	for (size_t i = 0; i < bytes; i++)
 		data[i] = (uint8_t)rnd();
 	for (size_t at = 0; at + info->bytes <= bytes; at += info->bytes) {
-		uint16_t half = f32_to_f16(rnd_float(rnd() % 20 == 0 ? 1e-6f : 0.1f));
-		float value = rnd_float(1.0f);
+		float scale = rnd() % 20 == 0 ? 1e-6f : 0.1f, value = rnd_float(1.0f);
+		uint16_t half = f32_to_f16(value);
+		struct codes c;
 
-		if (dtype == DTYPE_F32)
+		if (dtype == DTYPE_F32) {
 			memcpy(data + at, &value, 4);
-		else if (dtype == DTYPE_BF16)
+		} else if (dtype == DTYPE_BF16) {
 			data[at + 1] = (uint8_t)((data[at + 1] & 0x80) | 0x3e);
-		else
-			memcpy(data + at + (dtype == DTYPE_Q6_K ? info->bytes - 2 : 0), &half, 2);
+		} else if (dtype == DTYPE_F16) {
+			memcpy(data + at, &half, 2);
+		} else {
+			codes_read(dtype, data + at, &c);
+			c.d = dtype == DTYPE_MXFP4
+				      ? (uint16_t)(rnd() % 20 == 0 ? rnd() % 4 : between(110, 130))
+				      : f32_to_f16(rnd_float(scale));
+			c.m = f32_to_f16(rnd_float(scale));
+			codes_write(dtype, &c, data + at);
+		}
 	}
 }
 
@@ -147,13 +158,16 @@ check_matmul(const struct kernels *k, uint32_t dtype)
 
 	for (int turn = 0; turn < 24 && result == NULL; turn++) {
 		uint32_t block = dtype_info(dtype)->block;
-		uint32_t rows = between(1, 67), n = turn < 8 ? 1 : between(1, 19);
+		uint32_t rows = between(1, 67), n = turn < 8 ? 1 : between(1, 40);
 		uint32_t cols =
 			block == 1 ? between(1, 300) : block * between(1, block == 256 ? 5 : 40);
 		size_t row_bytes = dtype_row_bytes(dtype, cols);
 		struct edge w = edge_new(row_bytes * rows),
 			    f = edge_new((size_t)n * cols * sizeof(float));
-		struct matrix m = {dtype, rows, cols, row_bytes, w.data};
+		struct matrix m = {dtype, rows, cols, row_bytes, w.data, LAYOUT_ROWS};
+		size_t group = tile_group_bytes(dtype, cols);
+		struct edge tiles = edge_new(tile_matrix_bytes(dtype, rows, cols));
+		struct matrix mt = {dtype, rows, cols, group, tiles.data, LAYOUT_TILES};
 		float *want = guarded_new((size_t)rows * n), *got = guarded_new((size_t)rows * n);
 		struct act act = {0};
 		struct err err;
@@ -166,13 +180,17 @@ check_matmul(const struct kernels *k, uint32_t dtype)
 		act.cols = cols;
 		act.f = (const float *)(const void *)f.data;
 		kernels_plain.quantize(&act, 0, n);
-		kernels_plain.matmul_rows[dtype](&m, 0, rows, &act, want, rows);
+		for (uint32_t r = 0; r < rows; r += TILE_ROWS)
+			tile_pack(dtype, cols, w.data + r * row_bytes, row_bytes,
+				rows - r < TILE_ROWS ? rows - r : TILE_ROWS,
+				tiles.data + r / TILE_ROWS * group);
+		plain_matmul(&m, 0, rows, &act, want, rows);
 		/* In two tiles, as the pool hands them out. */
 		uint32_t middle = rows > 16 ? 16 : rows;
 
-		k->matmul_rows[dtype](&m, 0, middle, &act, got, rows);
+		k->matmul[dtype](&mt, 0, middle, &act, got, rows);
 		if (middle < rows)
-			k->matmul_rows[dtype](&m, middle, rows, &act, got, rows);
+			k->matmul[dtype](&mt, middle, rows, &act, got, rows);
 		for (size_t i = 0; i < (size_t)rows * n && result == NULL; i++) {
 			if (float_to_bits(want[i]) != float_to_bits(got[i]) &&
 				!(want[i] != want[i] && got[i] != got[i])) {
@@ -188,6 +206,7 @@ check_matmul(const struct kernels *k, uint32_t dtype)
 		free(want - GUARD);
 		free(got - GUARD);
 		edge_free(&w);
+		edge_free(&tiles);
 		edge_free(&f);
 	}
 	return result;
@@ -333,11 +352,10 @@ check_set(const struct kernels *k)
 
 	report(k->name, "quantize", check_quantize(k));
 	for (uint32_t t = 0; t < DTYPE_COUNT; t++) {
-		if (kernels_plain.matmul_rows[t] == NULL)
+		if (kernels_plain.matmul[t] == NULL)
 			continue;
 		snprintf(name, sizeof name, "matmul %s", dtype_name(t));
-		report(k->name, name,
-			k->matmul_rows[t] == NULL ? "is missing" : check_matmul(k, t));
+		report(k->name, name, k->matmul[t] == NULL ? "is missing" : check_matmul(k, t));
 	}
 	for (int i = RMSNORM; i <= ROPE_INTERLEAVED; i++)
 		report(k->name, names[i], check_vector(k, (enum vector_kernel)i));
@@ -374,7 +392,7 @@ check_meaning(void)
 			act.cols = cols;
 			act.f = x;
 			kernels_plain.quantize(&act, 0, 1);
-			kernels_plain.matmul_rows[t](&m, 0, 1, &act, &got, 1);
+			kernels_plain.matmul[t](&m, 0, 1, &act, &got, 1);
 			if (fabsf(got - 127.0f * want[i]) > 1e-5f * fabsf(got))
 				trouble = "its product is not what it decodes to";
 		}
@@ -395,61 +413,130 @@ now(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Best of several turns, in seconds. 4096 columns, rows that fit no cache when n is 1. */
+/* Best of several turns, in seconds. */
 static double
 time_matmul(const struct kernels *k, const struct matrix *m, struct act *act, float *out)
 {
 	double best = 1e9;
 
-	for (int turn = 0; turn < 5; turn++) {
+	for (int turn = 0; turn < 7; turn++) {
 		double start = now();
 
 		for (uint32_t r = 0; r < m->rows; r += 64)
-			k->matmul_rows[m->dtype](m, r, r + 64, act, out, m->rows);
+			k->matmul[m->dtype](m, r, r + 64, act, out, m->rows);
 		if (now() - start < best)
 			best = now() - start;
 	}
 	return best;
 }
 
-static void
-bench_set(const struct kernels *k)
+/* What one thread reads from memory that no cache holds, in bytes a second. */
+static double
+read_bandwidth(const uint8_t *data, size_t bytes)
 {
-	enum { COLS = 4096, COLUMNS = 64 };
-	float *x = malloc(sizeof(float) * COLS * COLUMNS),
-	      *out = malloc(sizeof(float) * 32768 * COLUMNS);
+	const uint64_t *p = (const uint64_t *)(const void *)data;
+	double best = 1e9;
+	volatile uint64_t sink;
+
+	for (int turn = 0; turn < 5; turn++) {
+		double start = now();
+		uint64_t sum[8] = {0};
+
+		for (size_t i = 0; i + 8 <= bytes / 8; i += 8)
+			for (int j = 0; j < 8; j++)
+				sum[j] |= p[i + (size_t)j];
+		sink = sum[0] | sum[1] | sum[2] | sum[3] | sum[4] | sum[5] | sum[6] | sum[7];
+		(void)sink;
+		if (now() - start < best)
+			best = now() - start;
+	}
+	return (double)bytes / best;
+}
+
+/* Fills a matrix in tiles with the first row group, again and again. */
+static void
+fill_tiles(const struct matrix *m, uint8_t *data)
+{
+	size_t row = dtype_row_bytes(m->dtype, m->cols);
+	uint8_t *rows = malloc(row * TILE_ROWS);
+
+	if (rows == NULL)
+		exit(2);
+	fill_weights(m->dtype, rows, row * TILE_ROWS);
+	tile_pack(m->dtype, m->cols, rows, row, TILE_ROWS, data);
+	for (uint32_t g = 1; g < m->rows / TILE_ROWS; g++)
+		memcpy(data + g * m->stride, data, m->stride);
+	free(rows);
+}
+
+/* Decode: a matrix that no cache holds. Prefill: 256 rows. Both of 4096 columns. */
+static void
+bench_type(const struct kernels *k, uint32_t type, float *x, float *out, double roof)
+{
+	enum { COLS = 4096, MOST = 512, BYTES = 192 << 20 };
+	static const uint32_t counts[] = {2, 4, 8, 16, 64, 512};
+	size_t group = tile_group_bytes(type, COLS);
+	struct matrix m = {
+		type, (uint32_t)(BYTES / group / 4 * 64), COLS, group, NULL, LAYOUT_TILES};
+	uint8_t *data = aligned_alloc(64, group * m.rows / TILE_ROWS);
 	struct act act;
 	struct err err;
+	double speed;
 
-	if (x == NULL || out == NULL || act_init(&act, COLUMNS, COLS, &err) != 0)
+	if (data == NULL || act_init(&act, MOST, COLS, &err) != 0)
 		exit(2);
-	for (size_t i = 0; i < (size_t)COLS * COLUMNS; i++)
-		x[i] = rnd_float(1.0f);
-	for (uint32_t t = 0; t < DTYPE_COUNT; t++) {
-		size_t row = k->matmul_rows[t] != NULL ? dtype_row_bytes(t, COLS) : 0;
-		struct matrix m = {t, 16384, COLS, row, NULL};
-		uint8_t *w = row > 0 ? malloc(row * m.rows) : NULL;
-		double decode, prefill;
-
-		if (w == NULL)
-			continue;
-		fill_weights(t, w, row * m.rows);
-		m.data = w;
-		act.cols = COLS;
-		act.f = x;
-		act.rows = 1;
-		k->quantize(&act, 0, 1);
-		decode = time_matmul(k, &m, &act, out);
-		act.rows = COLUMNS;
-		k->quantize(&act, 0, COLUMNS);
-		m.rows = 256;
-		prefill = time_matmul(k, &m, &act, out);
-		printf("%-8s %-6s decode %7.2f GB/s   prefill of %d %8.2f GMAC/s\n", k->name,
-			dtype_name(t), (double)row * 16384 / decode / 1e9, COLUMNS,
-			256.0 * COLS * COLUMNS / prefill / 1e9);
-		free(w);
+	fill_tiles(&m, data);
+	m.data = data;
+	act.cols = COLS;
+	act.f = x;
+	act.rows = 1;
+	k->quantize(&act, 0, 1);
+	speed = (double)group * m.rows / TILE_ROWS / time_matmul(k, &m, &act, out);
+	printf("%-8s %-7s %7.2f %5.2f", k->name, dtype_name(type), speed / 1e9, speed / roof);
+	m.rows = 256;
+	printf(" %7.2f ", (double)group * m.rows / TILE_ROWS / time_matmul(k, &m, &act, out) / 1e9);
+	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+		act.rows = counts[i];
+		k->quantize(&act, 0, act.rows);
+		printf(" %7.1f", 256.0 * COLS * counts[i] / time_matmul(k, &m, &act, out) / 1e9);
+		fflush(stdout);
 	}
+	printf("\n");
 	act_deinit(&act);
+	free(data);
+}
+
+static void
+bench(const char *only_set, const char *only_type)
+{
+	const char *const *names = kernels_names();
+	size_t n = (size_t)4096 * 512, big = (size_t)256 << 20;
+	float *x = malloc(n * sizeof *x), *out = malloc(((size_t)8 << 20) * sizeof *out);
+	uint8_t *memory = malloc(big);
+	double roof;
+
+	if (x == NULL || out == NULL || memory == NULL)
+		exit(2);
+	for (size_t i = 0; i < n; i++)
+		x[i] = rnd_float(1.0f);
+	memset(memory, 1, big);
+	roof = read_bandwidth(memory, big);
+	printf("read bandwidth, one thread: %.2f GB/s\n\n", roof / 1e9);
+	printf("set      type    from memory  in cache   GMAC/s with rows of activations:\n");
+	printf("                  GB/s share      GB/s         2       4       8      16      64"
+	       "     512\n");
+	for (size_t i = 0; names[i] != NULL; i++) {
+		const struct kernels *k = kernel_set_find(names[i]);
+
+		if (strcmp(k->name, "plain") == 0 ||
+			(only_set != NULL && strcmp(only_set, k->name) != 0))
+			continue;
+		for (uint32_t t = 0; t < DTYPE_COUNT; t++)
+			if (k->matmul[t] != NULL &&
+				(only_type == NULL || strcmp(only_type, dtype_name(t)) == 0))
+				bench_type(k, t, x, out, roof);
+	}
+	free(memory);
 	free(x);
 	free(out);
 }
@@ -458,28 +545,33 @@ int
 main(int argc, char **argv)
 {
 	const char *const *names = kernels_names();
-	bool bench = false;
+	const char *set = NULL, *type = NULL;
+	bool speed = false;
 
 	state = (uint64_t)time(NULL);
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--bench") == 0)
-			bench = true;
+			speed = true;
+		else if (strcmp(argv[i], "--set") == 0 && i + 1 < argc)
+			set = argv[++i];
+		else if (strcmp(argv[i], "--type") == 0 && i + 1 < argc)
+			type = argv[++i];
 		else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
 			state = strtoull(argv[++i], NULL, 10);
 		else
-			return fprintf(stderr, "usage: checkkern [--seed N] [--bench]\n"), 2;
+			return fprintf(stderr, "usage: checkkern [--seed N] [--bench [--set NAME] "
+					       "[--type NAME]]\n"),
+			       2;
 	}
 	printf("seed %llu, %s\n", (unsigned long long)state, cpu_model());
 	state = state * 6364136223846793005u + 1442695040888963407u;
-	for (size_t i = 0; names[i] != NULL && bench; i++)
-		if (strcmp(names[i], "plain") != 0)
-			bench_set(kernel_set_find(names[i]));
-	if (bench)
+	if (speed) {
+		bench(set, type);
 		return 0;
+	}
 	check_meaning();
 	for (size_t i = 0; names[i] != NULL; i++)
-		if (strcmp(names[i], "plain") != 0)
-			check_set(kernel_set_find(names[i]));
+		check_set(kernel_set_find(names[i]));
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed != 0;
 }

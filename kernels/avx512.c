@@ -1,0 +1,18 @@
+/* The set for AVX512 with VNNI: matrices in 512-bit registers; what works on rows of floats is as the
+ * AVX2 set has it, compiled for this one. */
+#include "kernels/tile_avx512.h"
+
+#include "kernels/exp.h"
+#include "kernels/quantize_avx2.h"
+#include "kernels/tile_matmul.h"
+#include "kernels/vec_avx2.h"
+
+#include "kernels/float_body.h"
+
+const struct kernels kernels_avx512 = {
+	.name = "avx512",
+	.features = CPU_AVX2 | CPU_AVX512_VNNI,
+	.quantize = quantize,
+	.matmul = TILE_MATMULS,
+	FLOAT_KERNELS,
+};

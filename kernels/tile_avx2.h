@@ -1,0 +1,281 @@
+/* What tile_formats.h and tile_matmul.h are written in, in 256-bit registers: 8 rows a lane each.
+ * Products of bytes by vpdpbusd where TILE_VNNI says so, else by vpmaddubsw: as many as fit are added
+ * up in 16 bits before they are widened. */
+#ifndef KERNELS_TILE_AVX2_H
+#define KERNELS_TILE_AVX2_H
+
+#include "kernels/block.h"
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifndef TILE_VNNI
+#define TILE_VNNI 0
+#endif
+
+/* Without vpdpbusd, codes of 8 bits stay signed: products of unsigned ones would not fit 16 bits. */
+#define WIDE_UNSIGNED TILE_VNNI
+
+enum {
+	ROW_LANES = 8,
+	DIRECT_COLS = 2, /* columns at once that meet packed weights: two strips each */
+	GEMM_COLS = TILE_VNNI ? 6 : 4, /* columns at once that meet expanded ones */
+	FLOAT_COLS = 4
+};
+
+typedef __m256i vbytes;
+typedef __m256i vints;
+typedef __m256 vfloats;
+
+INLINE void
+fetch(const uint8_t *p)
+{
+	_mm_prefetch((const char *)p, _MM_HINT_T0);
+}
+
+/* --- bytes --- */
+
+INLINE vbytes
+bytes_load(const uint8_t *p)
+{
+	return _mm256_load_si256((const __m256i *)(const void *)p);
+}
+
+INLINE void
+bytes_store(uint8_t *p, vbytes v)
+{
+	_mm256_store_si256((__m256i *)(void *)p, v);
+}
+
+INLINE vbytes
+bytes_and(vbytes v, uint8_t mask)
+{
+	return _mm256_and_si256(v, _mm256_set1_epi8((char)mask));
+}
+
+INLINE vbytes
+bytes_or(vbytes a, vbytes b)
+{
+	return _mm256_or_si256(a, b);
+}
+
+INLINE vbytes
+bytes_xor(vbytes v, uint8_t mask)
+{
+	return mask == 0 ? v : _mm256_xor_si256(v, _mm256_set1_epi8((char)mask));
+}
+
+INLINE vbytes
+bytes_add(vbytes a, vbytes b)
+{
+	return _mm256_add_epi8(a, b);
+}
+
+/* Each byte's bits from `from` on moved to bit `to`, those of `mask` kept. */
+INLINE vbytes
+bytes_move(vbytes v, int from, int to, uint8_t mask)
+{
+	if (from > to)
+		v = _mm256_srli_epi16(v, from - to);
+	else if (to > from)
+		v = _mm256_slli_epi16(v, to - from);
+	return bytes_and(v, mask);
+}
+
+/* 1 where v > limit (unsigned), else 0. */
+INLINE vbytes
+bytes_above(vbytes v, uint8_t limit)
+{
+	vbytes over = _mm256_set1_epi8((char)(limit + 1));
+
+	return bytes_and(_mm256_cmpeq_epi8(_mm256_max_epu8(v, over), v), 1);
+}
+
+INLINE vbytes
+bytes_lookup(vbytes index, const uint8_t table[16])
+{
+	return _mm256_shuffle_epi8(
+		_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)table)),
+		index);
+}
+
+/* --- lanes --- */
+
+INLINE vints
+ints_u8(const uint8_t *p)
+{
+	return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+}
+
+INLINE vints
+ints_i8(const uint8_t *p)
+{
+	return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+}
+
+INLINE vints
+ints_set1(int32_t v)
+{
+	return _mm256_set1_epi32(v);
+}
+
+INLINE vints
+ints_and(vints v, int32_t mask)
+{
+	return _mm256_and_si256(v, _mm256_set1_epi32(mask));
+}
+
+INLINE vints
+ints_or(vints a, vints b)
+{
+	return _mm256_or_si256(a, b);
+}
+
+INLINE vints
+ints_add(vints a, vints b)
+{
+	return _mm256_add_epi32(a, b);
+}
+
+INLINE vints
+ints_sub(vints a, vints b)
+{
+	return _mm256_sub_epi32(a, b);
+}
+
+INLINE vints
+ints_shl(vints v, int n)
+{
+	return _mm256_slli_epi32(v, n);
+}
+
+INLINE vints
+ints_shr(vints v, int n)
+{
+	return _mm256_srli_epi32(v, n);
+}
+
+/* Per lane: v < limit ? below : otherwise. */
+INLINE vints
+ints_select_below(vints v, int32_t limit, vints below, vints otherwise)
+{
+	return _mm256_blendv_epi8(
+		otherwise, below, _mm256_cmpgt_epi32(_mm256_set1_epi32(limit), v));
+}
+
+INLINE vfloats
+ints_to_floats(vints v)
+{
+	return _mm256_cvtepi32_ps(v);
+}
+
+INLINE vfloats
+ints_as_floats(vints v)
+{
+	return _mm256_castsi256_ps(v);
+}
+
+INLINE vfloats
+floats_load(const float *p)
+{
+	return _mm256_loadu_ps(p);
+}
+
+INLINE void
+floats_store(float *p, vfloats v)
+{
+	_mm256_storeu_ps(p, v);
+}
+
+INLINE vfloats
+floats_f16(const uint8_t *p)
+{
+	return _mm256_cvtph_ps(_mm_load_si128((const __m128i *)(const void *)p));
+}
+
+INLINE vfloats
+floats_bf16(const uint8_t *p)
+{
+	return _mm256_castsi256_ps(_mm256_slli_epi32(
+		_mm256_cvtepu16_epi32(_mm_load_si128((const __m128i *)(const void *)p)), 16));
+}
+
+INLINE vfloats
+floats_set1(float f)
+{
+	return _mm256_set1_ps(f);
+}
+
+INLINE vfloats
+floats_mul(vfloats a, vfloats b)
+{
+	return _mm256_mul_ps(a, b);
+}
+
+/* a * b + c */
+INLINE vfloats
+floats_fma(vfloats a, vfloats b, vfloats c)
+{
+	return _mm256_fmadd_ps(a, b, c);
+}
+
+/* --- products --- */
+
+#if TILE_VNNI
+
+/* start + the products of `groups` groups of weights with 4 * groups activations. Weights are
+ * unsigned and at most `most`. */
+INLINE vints
+dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
+{
+	(void)most;
+	UNROLL for (int g = 0; g < groups; g++)
+	{
+		int32_t four;
+
+		memcpy(&four, q + 4 * g, sizeof(four));
+		start = TILE_DPBUSD(start, w[g], _mm256_set1_epi32(four));
+	}
+	return start;
+}
+
+#else
+
+/* start + the products of `groups` groups of weights with 4 * groups activations. Weights are
+ * unsigned and at most `most`; with most = 255 they are signed. */
+INLINE vints
+dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
+{
+	/* Groups whose products, two to a lane, add up within 16 bits. */
+	const int room = most == 255 ? 1 : most > 31 ? 2 : most > 15 ? 4 : 8;
+	const int fit = room < groups ? room : groups;
+	const __m256i ones = _mm256_set1_epi16(1);
+
+	UNROLL for (int g = 0; g < groups; g += fit)
+	{
+		__m256i pairs = _mm256_setzero_si256();
+
+		UNROLL
+		for (int i = g; i < g + fit; i++) {
+			int32_t four;
+			__m256i x, products;
+
+			memcpy(&four, q + 4 * i, sizeof(four));
+			x = _mm256_set1_epi32(four);
+			if (most == 255)
+				products = _mm256_maddubs_epi16(
+					_mm256_abs_epi8(w[i]), _mm256_sign_epi8(x, w[i]));
+			else
+				products = _mm256_maddubs_epi16(w[i], x);
+			pairs = i == g ? products : _mm256_add_epi16(pairs, products);
+		}
+		start = _mm256_add_epi32(start, _mm256_madd_epi16(pairs, ones));
+	}
+	return start;
+}
+
+#endif
+
+#endif

@@ -1,0 +1,234 @@
+/* What tile_formats.h and tile_matmul.h are written in, in 512-bit registers: 16 rows a lane each,
+ * products of four bytes by vpdpbusd. */
+#ifndef KERNELS_TILE_AVX512_H
+#define KERNELS_TILE_AVX512_H
+
+#include "kernels/block.h"
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+enum {
+	ROW_LANES = 16,
+	DIRECT_COLS = 4, /* columns at once that meet packed weights */
+	GEMM_COLS = 12,  /* columns at once that meet expanded ones */
+	FLOAT_COLS = 12
+};
+
+typedef __m512i vbytes;
+typedef __m512i vints;
+typedef __m512 vfloats;
+
+INLINE void
+fetch(const uint8_t *p)
+{
+	_mm_prefetch((const char *)p, _MM_HINT_T0);
+}
+
+/* --- bytes --- */
+
+INLINE vbytes
+bytes_load(const uint8_t *p)
+{
+	return _mm512_load_si512((const void *)p);
+}
+
+INLINE void
+bytes_store(uint8_t *p, vbytes v)
+{
+	_mm512_store_si512((void *)p, v);
+}
+
+INLINE vbytes
+bytes_and(vbytes v, uint8_t mask)
+{
+	return _mm512_and_si512(v, _mm512_set1_epi8((char)mask));
+}
+
+INLINE vbytes
+bytes_or(vbytes a, vbytes b)
+{
+	return _mm512_or_si512(a, b);
+}
+
+INLINE vbytes
+bytes_xor(vbytes v, uint8_t mask)
+{
+	return _mm512_xor_si512(v, _mm512_set1_epi8((char)mask));
+}
+
+INLINE vbytes
+bytes_add(vbytes a, vbytes b)
+{
+	return _mm512_add_epi8(a, b);
+}
+
+/* Each byte's bits from `from` on moved to bit `to`, those of `mask` kept. */
+INLINE vbytes
+bytes_move(vbytes v, int from, int to, uint8_t mask)
+{
+	if (from > to)
+		v = _mm512_srli_epi16(v, (unsigned)(from - to));
+	else if (to > from)
+		v = _mm512_slli_epi16(v, (unsigned)(to - from));
+	return bytes_and(v, mask);
+}
+
+/* 1 where v > limit (unsigned), else 0. */
+INLINE vbytes
+bytes_above(vbytes v, uint8_t limit)
+{
+	return _mm512_maskz_set1_epi8(_mm512_cmpgt_epu8_mask(v, _mm512_set1_epi8((char)limit)), 1);
+}
+
+INLINE vbytes
+bytes_lookup(vbytes index, const uint8_t table[16])
+{
+	return _mm512_shuffle_epi8(
+		_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)table)),
+		index);
+}
+
+/* --- lanes --- */
+
+INLINE vints
+ints_u8(const uint8_t *p)
+{
+	return _mm512_cvtepu8_epi32(_mm_load_si128((const __m128i *)(const void *)p));
+}
+
+INLINE vints
+ints_i8(const uint8_t *p)
+{
+	return _mm512_cvtepi8_epi32(_mm_load_si128((const __m128i *)(const void *)p));
+}
+
+INLINE vints
+ints_set1(int32_t v)
+{
+	return _mm512_set1_epi32(v);
+}
+
+INLINE vints
+ints_and(vints v, int32_t mask)
+{
+	return _mm512_and_si512(v, _mm512_set1_epi32(mask));
+}
+
+INLINE vints
+ints_or(vints a, vints b)
+{
+	return _mm512_or_si512(a, b);
+}
+
+INLINE vints
+ints_add(vints a, vints b)
+{
+	return _mm512_add_epi32(a, b);
+}
+
+INLINE vints
+ints_sub(vints a, vints b)
+{
+	return _mm512_sub_epi32(a, b);
+}
+
+INLINE vints
+ints_shl(vints v, int n)
+{
+	return _mm512_slli_epi32(v, (unsigned)n);
+}
+
+INLINE vints
+ints_shr(vints v, int n)
+{
+	return _mm512_srli_epi32(v, (unsigned)n);
+}
+
+/* Per lane: v < limit ? below : else_. */
+INLINE vints
+ints_select_below(vints v, int32_t limit, vints below, vints otherwise)
+{
+	return _mm512_mask_mov_epi32(
+		otherwise, _mm512_cmplt_epi32_mask(v, _mm512_set1_epi32(limit)), below);
+}
+
+INLINE vfloats
+ints_to_floats(vints v)
+{
+	return _mm512_cvtepi32_ps(v);
+}
+
+INLINE vfloats
+ints_as_floats(vints v)
+{
+	return _mm512_castsi512_ps(v);
+}
+
+INLINE vfloats
+floats_load(const float *p)
+{
+	return _mm512_loadu_ps(p);
+}
+
+INLINE void
+floats_store(float *p, vfloats v)
+{
+	_mm512_storeu_ps(p, v);
+}
+
+INLINE vfloats
+floats_f16(const uint8_t *p)
+{
+	return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(const void *)p));
+}
+
+INLINE vfloats
+floats_bf16(const uint8_t *p)
+{
+	return _mm512_castsi512_ps(_mm512_slli_epi32(
+		_mm512_cvtepu16_epi32(_mm256_load_si256((const __m256i *)(const void *)p)), 16));
+}
+
+INLINE vfloats
+floats_set1(float f)
+{
+	return _mm512_set1_ps(f);
+}
+
+INLINE vfloats
+floats_mul(vfloats a, vfloats b)
+{
+	return _mm512_mul_ps(a, b);
+}
+
+/* a * b + c */
+INLINE vfloats
+floats_fma(vfloats a, vfloats b, vfloats c)
+{
+	return _mm512_fmadd_ps(a, b, c);
+}
+
+/* --- products --- */
+
+/* start + the products of `groups` groups of weights with 4 * groups activations. Weights are
+ * unsigned and at most `most`. */
+INLINE vints
+dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
+{
+	(void)most;
+	UNROLL for (int g = 0; g < groups; g++)
+	{
+		int32_t four;
+
+		memcpy(&four, q + 4 * g, sizeof(four));
+		start = _mm512_dpbusd_epi32(start, w[g], _mm512_set1_epi32(four));
+	}
+	return start;
+}
+
+#define WIDE_UNSIGNED 1 /* codes of 8 bits become unsigned, by an offset of 128 */
+
+#endif

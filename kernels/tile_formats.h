@@ -1,0 +1,436 @@
+/* From a tile to the numbers that the arithmetic rule works on, in registers: the 32 weights of a run
+ * for ROW_LANES rows, their scales and mins. Included by a set's file after its vec_*.h; tiles.h says where
+ * the bits lie. Codes stay unsigned where the set multiplies unsigned by signed bytes; format_offset() then
+ * says what must be taken from them, by way of the activations' sum. */
+#ifndef KERNELS_TILE_FORMATS_H
+#define KERNELS_TILE_FORMATS_H
+
+#include "kernels/block.h"
+#include "kernels/dtype.h"
+#include "kernels/tiles.h"
+
+enum {
+	GROUPS = 8, /* groups of four weights in a run of 32 */
+	STRIPS = TILE_ROWS / ROW_LANES
+};
+
+struct run {
+	vbytes w[GROUPS];
+	vfloats scale[2], min[2];
+};
+
+/* --- what is fixed for a type --- */
+
+INLINE uint32_t
+format_runs(enum dtype t) /* in a block */
+{
+	switch (t) {
+	case DTYPE_Q2_K:
+	case DTYPE_Q3_K:
+	case DTYPE_Q4_K:
+	case DTYPE_Q5_K:
+	case DTYPE_Q6_K:
+	case DTYPE_IQ4_XS:
+	case DTYPE_TQ1_0:
+	case DTYPE_TQ2_0:
+		return 8;
+	default:
+		return 1;
+	}
+}
+
+INLINE uint32_t
+format_head(enum dtype t) /* bytes */
+{
+	switch (t) {
+	case DTYPE_MXFP4:
+		return 16;
+	case DTYPE_Q4_1:
+	case DTYPE_Q5_1:
+	case DTYPE_Q2_K:
+	case DTYPE_Q4_K:
+	case DTYPE_Q5_K:
+	case DTYPE_IQ4_XS:
+		return 64;
+	default:
+		return 32;
+	}
+}
+
+/* Bytes of a body in front of the weights of its first run, and of each run's weights. */
+INLINE uint32_t
+format_front(enum dtype t)
+{
+	switch (t) {
+	case DTYPE_Q2_K:
+	case DTYPE_Q6_K:
+		return 256;
+	case DTYPE_Q3_K:
+	case DTYPE_Q4_K:
+	case DTYPE_Q5_K:
+		return 192;
+	case DTYPE_IQ4_XS:
+		return 64;
+	default:
+		return 0;
+	}
+}
+
+INLINE uint32_t
+format_step(enum dtype t)
+{
+	switch (t) {
+	case DTYPE_Q8_0:
+		return 512;
+	case DTYPE_Q6_K:
+		return 256 + 128;
+	case DTYPE_Q5_0:
+	case DTYPE_Q5_1:
+	case DTYPE_Q5_K:
+		return 256 + 64;
+	case DTYPE_Q3_K:
+		return 128 + 64;
+	case DTYPE_Q2_K:
+	case DTYPE_TQ2_0:
+		return 128;
+	case DTYPE_TQ1_0:
+		return 104; /* 832 in all, not in equal parts */
+	default:
+		return 256;
+	}
+}
+
+INLINE uint32_t
+format_body(enum dtype t)
+{
+	return format_front(t) + format_runs(t) * format_step(t);
+}
+
+INLINE bool
+format_halves(enum dtype t)
+{
+	return t == DTYPE_Q2_K || t == DTYPE_Q3_K || t == DTYPE_Q6_K;
+}
+
+INLINE bool
+format_mins(enum dtype t)
+{
+	return t == DTYPE_Q4_1 || t == DTYPE_Q5_1 || t == DTYPE_Q2_K || t == DTYPE_Q4_K ||
+	       t == DTYPE_Q5_K;
+}
+
+/* Codes need all eight bits. */
+INLINE bool
+format_wide(enum dtype t)
+{
+	return t == DTYPE_Q8_0 || t == DTYPE_IQ4_NL || t == DTYPE_IQ4_XS;
+}
+
+/* What the codes in struct run are above the weights, as a power of two; -1: nothing. */
+INLINE int
+format_offset(enum dtype t)
+{
+	switch (t) {
+	case DTYPE_Q8_0:
+	case DTYPE_IQ4_NL:
+	case DTYPE_IQ4_XS:
+		return WIDE_UNSIGNED ? 7 : -1;
+	case DTYPE_Q6_K:
+		return 5;
+	case DTYPE_Q5_0:
+	case DTYPE_MXFP4:
+		return 4;
+	case DTYPE_Q4_0:
+		return 3;
+	case DTYPE_Q3_K:
+		return 2;
+	case DTYPE_TQ1_0:
+	case DTYPE_TQ2_0:
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+/* The largest code in struct run. */
+INLINE int
+format_most(enum dtype t)
+{
+	switch (t) {
+	case DTYPE_Q8_0:
+	case DTYPE_IQ4_NL:
+	case DTYPE_IQ4_XS:
+		return 255;
+	case DTYPE_Q6_K:
+		return 63;
+	case DTYPE_Q5_0:
+	case DTYPE_Q5_1:
+	case DTYPE_Q5_K:
+		return 31;
+	case DTYPE_MXFP4:
+		return 28;
+	case DTYPE_Q3_K:
+		return 7;
+	case DTYPE_Q2_K:
+	case DTYPE_TQ1_0:
+	case DTYPE_TQ2_0:
+		return 3;
+	default:
+		return 15;
+	}
+}
+
+/* --- weights --- */
+
+/* The lower bits of codes: a run's N part. */
+INLINE void
+take_nibbles(vbytes w[GROUPS], const uint8_t *p)
+{
+	UNROLL
+	for (int g = 0; g < GROUPS / 2; g++) {
+		vbytes v = bytes_load(p + 64 * g);
+
+		w[g] = bytes_and(v, 15);
+		w[g + GROUPS / 2] = bytes_move(v, 4, 0, 15);
+	}
+}
+
+/* Two bits of each code, put at bit `at`: a run's P part. */
+INLINE void
+take_pairs(vbytes pairs[GROUPS], const uint8_t *p, int at)
+{
+	UNROLL
+	for (int g = 0; g < GROUPS; g++)
+		pairs[g] =
+			bytes_move(bytes_load(p + g / 4 * 64), 2 * (g % 4), at, (uint8_t)(3 << at));
+}
+
+INLINE void
+add_pairs(vbytes w[GROUPS], const uint8_t *p, int at)
+{
+	vbytes pairs[GROUPS];
+
+	take_pairs(pairs, p, at);
+	UNROLL
+	for (int g = 0; g < GROUPS; g++)
+		w[g] = bytes_or(w[g], pairs[g]);
+}
+
+/* One bit of each code, put at bit `at`: a run's S part. */
+INLINE void
+add_singles(vbytes w[GROUPS], const uint8_t *p, int at)
+{
+	vbytes v = bytes_load(p);
+
+	UNROLL
+	for (int g = 0; g < GROUPS; g++)
+		w[g] = bytes_or(w[g], bytes_move(v, g, at, (uint8_t)(1 << at)));
+}
+
+INLINE void
+look_up(vbytes w[GROUPS], const uint8_t table[16])
+{
+	UNROLL
+	for (int g = 0; g < GROUPS; g++)
+		w[g] = bytes_lookup(w[g], table);
+}
+
+/* Digit n (0 to 4) of numbers of five ternary digits, which TQ1_0 holds as fractions of 256: times
+ * 3^n the digit is what overflows out of the next multiplication by 3. */
+INLINE vbytes
+ternary_digit(vbytes v, int n)
+{
+	UNROLL
+	for (int i = 0; i < n; i++)
+		v = bytes_add(v, bytes_add(v, v));
+	return bytes_add(bytes_above(v, 85), bytes_above(v, 170));
+}
+
+/* Run `run` of a block of TQ1_0: 32 bytes have its weights 0 to 159, a digit each for 32 of them; 16
+ * bytes the next 80; 4 bytes the last 16. */
+INLINE void
+take_ternary(vbytes w[GROUPS], const uint8_t *body, uint32_t run)
+{
+	UNROLL
+	for (int g = 0; g < GROUPS; g++) {
+		int byte_group = g, digit = (int)run;
+
+		if (run >= 5) {
+			digit = 2 * ((int)run - 5) + g / 4;
+			byte_group = 8 + g % 4;
+		}
+		if (digit == 5) {
+			byte_group = 12;
+			digit = g % 4;
+		}
+		w[g] = ternary_digit(bytes_load(body + 64 * byte_group), digit);
+	}
+}
+
+/* --- scales --- */
+
+/* Six bits of a scale or min: four of them and two. */
+INLINE vints
+six_bits(vints lower, vints upper, int from_lower, int from_upper)
+{
+	return ints_or(ints_and(ints_shr(lower, from_lower), 15),
+		ints_shl(ints_and(ints_shr(upper, from_upper), 3), 4));
+}
+
+/* Q4_K and Q5_K. */
+INLINE void
+take_k_scales(struct run *r, const uint8_t *head, const uint8_t *body, uint32_t run)
+{
+	vints lower = ints_u8(body + 16 * run);
+	vints upper = ints_u8(body + 128 + 16 * (run / 2));
+	int at = run % 2 * 4;
+
+	r->scale[0] = floats_mul(floats_f16(head), ints_to_floats(six_bits(lower, upper, 0, at)));
+	r->min[0] = floats_mul(floats_mul(floats_f16(head + 32), floats_set1(-1.0f)),
+		ints_to_floats(six_bits(lower, upper, 4, at + 2)));
+}
+
+INLINE void
+take_q3_scales(struct run *r, const uint8_t *head, const uint8_t *body, uint32_t run)
+{
+	vints lower = ints_u8(body + 16 * run);
+	vints upper = ints_u8(body + 128 + 16 * (run / 2));
+
+	UNROLL
+	for (int h = 0; h < 2; h++)
+		r->scale[h] = floats_mul(floats_f16(head),
+			ints_to_floats(
+				ints_sub(six_bits(lower, upper, 4 * h, 2 * ((int)run % 2 * 2 + h)),
+					ints_set1(32))));
+}
+
+INLINE void
+take_q2_scales(struct run *r, const uint8_t *head, const uint8_t *body, uint32_t run)
+{
+	UNROLL
+	for (int h = 0; h < 2; h++) {
+		vints v = ints_u8(body + 16 * (2 * run + (uint32_t)h));
+
+		r->scale[h] = floats_mul(floats_f16(head), ints_to_floats(ints_and(v, 15)));
+		r->min[h] = floats_mul(floats_mul(floats_f16(head + 32), floats_set1(-1.0f)),
+			ints_to_floats(ints_shr(v, 4)));
+	}
+}
+
+/* 2^(e - 128): half of what the exponent says, because the table's values are doubled. */
+INLINE vfloats
+exponent_scale(vints e)
+{
+	/* 2^-128 and 2^-127 are subnormal: a bit of the mantissa instead of an exponent. */
+	vints normal = ints_shl(ints_sub(e, ints_set1(1)), 23);
+
+	return ints_as_floats(
+		ints_select_below(e, 2, ints_shl(ints_add(e, ints_set1(1)), 21), normal));
+}
+
+/* --- runs --- */
+
+#if WIDE_UNSIGNED
+#define WIDE(v) ((uint8_t)((v) + 128))
+#else
+#define WIDE(v) ((uint8_t)(v))
+#endif
+
+static const uint8_t iq4_table[16] = {WIDE(-127), WIDE(-104), WIDE(-83), WIDE(-65), WIDE(-49),
+	WIDE(-35), WIDE(-22), WIDE(-10), WIDE(1), WIDE(13), WIDE(25), WIDE(38), WIDE(53), WIDE(69),
+	WIDE(89), WIDE(113)};
+static const uint8_t mxfp4_table[16] = {
+	16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4};
+
+/* Run `run` (a constant where the loop over a block's runs is unrolled) of a block; head and body point
+ * at the strip: `strip` times 4 * ROW_LANES bytes and so on are added here. */
+INLINE void
+take_run(enum dtype t, struct run *r, const uint8_t *head, const uint8_t *body, uint32_t run,
+	uint32_t strip)
+{
+	const uint8_t *w = body + format_front(t) + run * format_step(t) + strip * 4 * ROW_LANES;
+	const uint8_t *plane = body + strip * ROW_LANES;
+	const uint8_t *d = head + strip * 2 * ROW_LANES;
+
+	switch (t) {
+	case DTYPE_Q8_0:
+		UNROLL
+		for (int g = 0; g < GROUPS; g++)
+			r->w[g] = bytes_xor(bytes_load(w + 64 * g), WIDE(0));
+		break;
+	case DTYPE_TQ1_0:
+		take_ternary(r->w, body + strip * 4 * ROW_LANES, run);
+		break;
+	case DTYPE_TQ2_0:
+		take_pairs(r->w, w, 0);
+		break;
+	case DTYPE_Q2_K:
+		take_pairs(r->w, w, 0);
+		break;
+	case DTYPE_Q3_K:
+		take_pairs(r->w, w, 0);
+		add_singles(r->w, w + 128, 2);
+		break;
+	case DTYPE_Q6_K:
+		take_nibbles(r->w, w);
+		add_pairs(r->w, w + 256, 4);
+		break;
+	case DTYPE_Q5_0:
+	case DTYPE_Q5_1:
+	case DTYPE_Q5_K:
+		take_nibbles(r->w, w);
+		add_singles(r->w, w + 256, 4);
+		break;
+	case DTYPE_IQ4_NL:
+	case DTYPE_IQ4_XS:
+		take_nibbles(r->w, w);
+		look_up(r->w, iq4_table);
+		break;
+	case DTYPE_MXFP4:
+		take_nibbles(r->w, w);
+		look_up(r->w, mxfp4_table);
+		break;
+	default:
+		take_nibbles(r->w, w);
+		break;
+	}
+	switch (t) {
+	case DTYPE_Q4_K:
+	case DTYPE_Q5_K:
+		take_k_scales(r, d, plane, run);
+		break;
+	case DTYPE_Q2_K:
+		take_q2_scales(r, d, plane, run);
+		break;
+	case DTYPE_Q3_K:
+		take_q3_scales(r, d, plane, run);
+		break;
+	case DTYPE_Q6_K:
+		UNROLL
+		for (uint32_t h = 0; h < 2; h++)
+			r->scale[h] = floats_mul(
+				floats_f16(d), ints_to_floats(ints_i8(plane + 16 * (2 * run + h))));
+		break;
+	case DTYPE_IQ4_XS:
+		r->scale[0] = floats_mul(floats_f16(d),
+			ints_to_floats(ints_sub(
+				six_bits(ints_u8(plane + 16 * (run / 2)),
+					ints_u8(head + 32 + 16 * (run / 4) + strip * ROW_LANES),
+					run % 2 * 4, run % 4 * 2),
+				ints_set1(32))));
+		break;
+	case DTYPE_MXFP4:
+		r->scale[0] = exponent_scale(ints_u8(head + strip * ROW_LANES));
+		break;
+	case DTYPE_Q4_1:
+	case DTYPE_Q5_1:
+		r->min[0] = floats_f16(d + 32);
+		r->scale[0] = floats_f16(d);
+		break;
+	default:
+		r->scale[0] = floats_f16(d);
+		break;
+	}
+}
+
+#endif
