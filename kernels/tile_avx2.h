@@ -30,9 +30,15 @@ typedef __m256i vints;
 typedef __m256 vfloats;
 
 INLINE void
-fetch(const uint8_t *p)
+fetch_near(const uint8_t *p)
 {
 	_mm_prefetch((const char *)p, _MM_HINT_T0);
+}
+
+INLINE void
+fetch_far(const uint8_t *p)
+{
+	_mm_prefetch((const char *)p, _MM_HINT_T1);
 }
 
 /* --- bytes --- */

@@ -13,7 +13,7 @@
 enum {
 	ROW_LANES = 16,
 	DIRECT_COLS = 4, /* columns at once that meet packed weights */
-	GEMM_COLS = 12,  /* columns at once that meet expanded ones */
+	GEMM_COLS = 6,   /* columns at once that meet expanded ones */
 	FLOAT_COLS = 12
 };
 
@@ -22,9 +22,15 @@ typedef __m512i vints;
 typedef __m512 vfloats;
 
 INLINE void
-fetch(const uint8_t *p)
+fetch_near(const uint8_t *p)
 {
 	_mm_prefetch((const char *)p, _MM_HINT_T0);
+}
+
+INLINE void
+fetch_far(const uint8_t *p)
+{
+	_mm_prefetch((const char *)p, _MM_HINT_T1);
 }
 
 /* --- bytes --- */
