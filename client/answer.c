@@ -1,6 +1,7 @@
 #include "client/answer.h"
 
 #include "client/api.h"
+#include "client/local.h"
 #include "client/show.h"
 
 #include <stdlib.h>
@@ -85,7 +86,8 @@ answerer_open(const struct ctl *ctl, const struct answer_options *o, int *code, 
 		free(a);
 		return NULL;
 	}
-	if (local_open(&a->local, o->model, &o->here, err) != 0) {
+	*code = ctl_open_model(ctl, o->model, &o->here, o->no_shard, &a->local, err);
+	if (*code != EXIT_DONE) {
 		free(a);
 		return NULL;
 	}

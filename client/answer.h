@@ -18,6 +18,7 @@ struct answer_options {
 	bool ids;     /* token ids instead of text */
 	bool timings; /* say speeds on stderr at the end */
 	bool ignore_end;
+	bool no_shard;             /* the model is prepared in memory at each start */
 	struct local_options here; /* for a model in this process */
 };
 
@@ -38,6 +39,7 @@ enum {
 	OPT_CPU,
 	OPT_KV,
 	OPT_LOCAL,
+	OPT_NO_SHARD,
 	OPT_IDS,
 	OPT_IGNORE_END,
 	OPT_TIMINGS,
@@ -58,6 +60,7 @@ enum {
 		{"context", required_argument, NULL, OPT_CONTEXT},                                 \
 		{"cpu", required_argument, NULL, OPT_CPU},                                         \
 		{"kv", required_argument, NULL, OPT_KV}, {"local", no_argument, NULL, OPT_LOCAL},  \
+		{"no-shard", no_argument, NULL, OPT_NO_SHARD},                                     \
 		{"ignore-end", no_argument, NULL, OPT_IGNORE_END},                                 \
 	{                                                                                          \
 		"timings", no_argument, NULL, OPT_TIMINGS                                          \

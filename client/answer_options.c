@@ -16,7 +16,8 @@ const char answer_help[] =
 	"  --ignore-end       go on past the model's end token\n"
 	"  --timings          say speeds at the end\n"
 	"  --local            compute in this process, even when a daemon serves the model;\n"
-	"                     then: --threads N --context N --cpu SET --kv f32|f16\n";
+	"                     then: --threads N --context N --cpu SET --kv f32|f16,\n"
+	"                     --no-shard (keep no prepared copy on disk)\n";
 
 void
 answer_defaults(struct answer_options *o)
@@ -124,6 +125,9 @@ answer_option(struct answer_options *o, int opt, const char *value, struct err *
 		return 1;
 	case OPT_LOCAL:
 		o->local = true;
+		return 1;
+	case OPT_NO_SHARD:
+		o->no_shard = true;
 		return 1;
 	case OPT_IDS:
 		o->ids = true;

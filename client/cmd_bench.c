@@ -1,5 +1,6 @@
 /* shoal bench: prompt and generation speed, in llama-bench's table and field names. */
 #include "client/api.h"
+#include "client/local.h"
 #include "client/show.h"
 #include "kernels/cpu.h"
 #include "model/generate.h"
@@ -19,6 +20,7 @@ struct bench {
 	unsigned n_prompts, n_gens;
 	uint32_t runs;
 	bool here; /* in this process even when the daemon serves the model */
+	bool no_shard;
 	struct local_options opt;
 	const char *format; /* md, json, csv */
 };
@@ -262,8 +264,9 @@ bench_here(struct bench *b)
 		longest = b->gens[i] > longest ? b->gens[i] : longest;
 	if (b->opt.context == 0)
 		b->opt.context = longest;
-	if (local_open(&l, b->model, &b->opt, &err) != 0)
-		return ctl_fail(b->ctl, EXIT_FAILED, "%s", err.msg);
+	code = ctl_open_model(b->ctl, b->model, &b->opt, b->no_shard, &l, &err);
+	if (code != EXIT_DONE)
+		return ctl_fail(b->ctl, code, "%s", err.msg);
 	snprintf(s.name, sizeof s.name, "%s %s", arch_name(l.shape.arch),
 		l.shape.name[0] != '\0' ? l.shape.name : b->model);
 	s.bytes = gguf_file_bytes(l.gguf);
@@ -327,6 +330,9 @@ bench_option(struct bench *b, int opt, int *code)
 	case 'l':
 		b->here = true;
 		break;
+	case 'S':
+		b->no_shard = true;
+		break;
 	case 'o':
 		b->format = optarg;
 		if (strcmp(optarg, "md") != 0 && strcmp(optarg, "json") != 0 &&
@@ -347,7 +353,7 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 		{"repetitions", required_argument, NULL, 'r'},
 		{"threads", required_argument, NULL, 't'}, {"output", required_argument, NULL, 'o'},
 		{"cpu", required_argument, NULL, 'c'}, {"local", no_argument, NULL, 'l'},
-		COMMON_OPTIONS};
+		{"no-shard", no_argument, NULL, 'S'}, COMMON_OPTIONS};
 	static const char help[] =
 		"  -m, --model MODEL        a file, or the model that the daemon serves\n"
 		"  -p, --n-prompt N[,N...]  prompt lengths (512; 0: none)\n"
@@ -356,7 +362,8 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 		"  -t, --threads N          (one per CPU)\n"
 		"  -o, --output FORMAT      md, json, csv\n"
 		"  --cpu SET                kernels to use\n"
-		"  --local                  in this process, even when a daemon serves it\n";
+		"  --local                  in this process, even when a daemon serves it\n"
+		"  --no-shard               keep no prepared copy of the model on disk\n";
 	struct bench b = {.ctl = ctl,
 		.prompts = {512},
 		.gens = {128},

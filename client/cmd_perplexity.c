@@ -2,7 +2,7 @@
  * of the context, each begun with BOS where the model has one, only the second half of each
  * counted. */
 #include "base/file.h"
-#include "client/client.h"
+#include "client/local.h"
 #include "client/show.h"
 #include "model/generate.h"
 
@@ -101,12 +101,13 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 	static const struct option table[] = {{"model", required_argument, NULL, 'm'},
 		{"file", required_argument, NULL, 'f'}, {"ctx-size", required_argument, NULL, 'c'},
 		{"chunks", required_argument, NULL, 'k'}, {"threads", required_argument, NULL, 't'},
-		COMMON_OPTIONS};
+		{"no-shard", no_argument, NULL, 'S'}, COMMON_OPTIONS};
 	static const char help[] = "  -m, --model MODEL  a model file\n"
 				   "  -f, --file FILE    the text\n"
 				   "  -c, --ctx-size N   tokens of a chunk (512)\n"
 				   "  --chunks N         chunks at most (all)\n"
-				   "  -t, --threads N    (one per CPU)\n";
+				   "  -t, --threads N    (one per CPU)\n"
+				   "  --no-shard         keep no prepared copy on disk\n";
 	const char *model = NULL, *file = NULL;
 	struct local_options o = {.kv = KV_F16};
 	uint64_t context = 512, chunks = 0, threads = 0;
@@ -114,7 +115,7 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 	struct local l;
 	struct buf text;
 	struct err err;
-	bool done;
+	bool done, no_shard = false;
 	int opt, code, rc = 0;
 
 	while ((opt = getopt_long(argc, argv, "m:f:c:t:", table, NULL)) != -1) {
@@ -129,6 +130,8 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 			rc = opt_uint("-c", optarg, 4, 1 << 20, &context, &err);
 		} else if (opt == 'k') {
 			rc = opt_uint("--chunks", optarg, 1, 1 << 30, &chunks, &err);
+		} else if (opt == 'S') {
+			no_shard = true;
 		} else if (opt == 't') {
 			rc = opt_uint("-t", optarg, 1, 1024, &threads, &err);
 		}
@@ -142,9 +145,10 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 	buf_init(&text, 256u << 20);
 	if (file_read(file, &text, &err) != 0)
 		return ctl_fail(ctl, EXIT_NOT_FOUND, "%s", err.msg);
-	if (local_open(&l, model, &o, &err) != 0) {
+	code = ctl_open_model(ctl, model, &o, no_shard, &l, &err);
+	if (code != EXIT_DONE) {
 		buf_free(&text);
-		return ctl_fail(ctl, EXIT_FAILED, "%s", err.msg);
+		return ctl_fail(ctl, code, "%s", err.msg);
 	}
 	if (l.tokenizer == NULL)
 		code = ctl_fail(ctl, EXIT_FAILED, "%s has no tokenizer", model);

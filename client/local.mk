@@ -11,6 +11,7 @@ client_shoal_SOURCES = \
 	client/cmd_show.c \
 	client/cmd_swarm.c \
 	client/cmd_tokenize.c \
+	client/local.c client/local.h \
 	client/main.c \
 	client/show.c client/show.h
 client_shoal_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS)

@@ -53,6 +53,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_hash.c \
 	daemon/serve_links.c \
 	daemon/serve_member.c \
+	daemon/serve_own.c \
 	daemon/serve_plan.c \
 	daemon/serve_shard.c \
 	daemon/serve_status.c

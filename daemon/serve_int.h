@@ -40,12 +40,21 @@ struct member_header {
 void member_header_free(struct member_header *m);
 
 struct plan;
+struct open_shard;
 struct hash_job; /* on the thread pool */
 /* Makes the headers of ranks 1.. of the plan; ends in plan_hashed. NULL: it cannot begin. */
 struct hash_job *hash_job_start(struct plan *p, struct err *err);
 void hash_job_abandon(struct hash_job *j); /* ends soon, and says nothing any more */
 unsigned hash_job_percent(const struct hash_job *j);
 void shard_hash(const void *data, size_t len, uint8_t out[SHARD_HASH]);
+
+/* --- this device's own slice (serve_own.c, coordinator) ----------------------------------------- */
+
+struct own_job; /* on the thread pool */
+/* Gets rank 0's weights ready; ends in plan_prepared. NULL: it cannot begin. */
+struct own_job *own_job_start(struct plan *p, struct err *err);
+void own_job_abandon(struct own_job *j); /* ends soon, and says nothing any more */
+unsigned own_job_percent(const struct own_job *j);
 
 /* --- plan (serve_plan.c, coordinator) ----------------------------------------------------------- */
 
@@ -69,7 +78,10 @@ struct plan {
 	struct slice slices[SLICE_MAX_PEERS];
 	struct plan_member members[SLICE_MAX_PEERS]; /* by rank */
 	struct hash_job *hashing;
-	uint64_t since; /* loop time of the last change of state */
+	struct own_job *preparing;
+	struct weight_source *weights; /* rank 0's, until the engine takes them; NULL: not there */
+	struct open_shard *shard;      /* that they lie in; NULL: in memory */
+	uint64_t since;                /* loop time of the last change of state */
 };
 
 /* Looks at what is there and what should be, and does what comes next. */
@@ -78,6 +90,8 @@ void plan_drop(struct serve *s, const char *why);
 void plan_set_state(struct plan *p, enum plan_state state);
 void plan_fail(struct serve *s, const char *why); /* drops it and tries again after a pause */
 void plan_hashed(struct plan *p, int result, struct member_header *headers, const struct err *err);
+/* p->weights are there, or NULL with the reason. */
+void plan_prepared(struct plan *p, const struct err *err);
 struct plan_member *plan_member(struct serve *s, const struct swarm_peer *p); /* NULL: not in it */
 int plan_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);
 /* In words: who is waited for. Empty: nobody. */
@@ -195,9 +209,10 @@ struct serve {
 	char trouble[512]; /* why the last try did not work; "": it did */
 	uint64_t retry_at, pause;
 
+	struct open_shard *shard; /* the last one that was computed with, for a quick return */
+
 	/* member */
 	struct follow *follow;
-	struct open_shard *shard; /* the last one that was computed with, for a quick return */
 };
 
 /* Whether there are running or waiting requests. */

@@ -175,15 +175,12 @@ start_engine(struct plan *p, struct err *err)
 	};
 
 	collect_names(p, names);
-	c.weights = weights_from_gguf(p->file->gguf, &p->file->shape, &p->slices[0], true, err);
-	if (c.weights == NULL)
+	p->members[0].weights = weights_bytes(p->weights, &p->file->shape, true);
+	if (detach_links(p, links, err) != 0)
 		return -1;
-	p->members[0].weights = weights_bytes(c.weights, &p->file->shape, true);
-	if (detach_links(p, links, err) != 0) {
-		c.weights->free(c.weights);
-		return -1;
-	}
-	return serve_start_engine(s, &c, p->file, NULL, err);
+	c.weights = p->weights;
+	p->weights = NULL;
+	return serve_start_engine(s, &c, p->file, p->shard, err);
 }
 
 void

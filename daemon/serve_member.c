@@ -254,7 +254,7 @@ start_engine(struct follow *f, struct link *l, struct err *err)
 	slices[f->rank] = h->slice;
 	snprintf(names[0], PEER_NAME, "%s", c != NULL ? c->known->name : "the coordinator");
 	snprintf(names[f->rank], PEER_NAME, "%s", f->serve->state->name);
-	ec.weights = weights_from_shard(f->shard->shard, err);
+	ec.weights = weights_from_shard(f->shard->shard, NULL, err);
 	if (ec.weights == NULL)
 		return -1;
 	if (link_detach(l, &detached, err) != 0) {

@@ -127,6 +127,11 @@ plan_drop(struct serve *s, const char *why)
 	serve_stop_engine(s, why);
 	if (p->hashing != NULL)
 		hash_job_abandon(p->hashing);
+	if (p->preparing != NULL)
+		own_job_abandon(p->preparing);
+	if (p->weights != NULL)
+		p->weights->free(p->weights);
+	open_shard_unref(p->shard);
 	for (uint32_t i = 1; i < p->n; i++) {
 		send_release(p, &p->members[i], why);
 		member_header_free(&p->members[i].header);
@@ -230,6 +235,18 @@ plan_new(struct serve *s, struct err *err)
 	return NULL;
 }
 
+/* This device's own slice, while members fetch theirs. */
+static void
+prepare(struct plan *p)
+{
+	struct err err = {""};
+
+	plan_set_state(p, PLAN_PREPARING);
+	p->preparing = own_job_start(p, &err);
+	if (p->preparing == NULL)
+		plan_fail(p->serve, err.msg);
+}
+
 static void
 begin(struct serve *s)
 {
@@ -243,7 +260,7 @@ begin(struct serve *s)
 	log_info("plan %llu: %s over %u device%s", (unsigned long long)s->plan->epoch, s->file->id,
 		s->plan->n, s->plan->n > 1 ? "s" : "");
 	if (s->plan->n == 1) {
-		plan_start_engine(s->plan);
+		prepare(s->plan);
 		return;
 	}
 	s->plan->hashing = hash_job_start(s->plan, &err);
@@ -288,7 +305,6 @@ plan_hashed(struct plan *p, int result, struct member_header *headers, const str
 		plan_fail(p->serve, err->msg);
 		return;
 	}
-	plan_set_state(p, PLAN_PREPARING);
 	for (uint32_t i = 1; i < p->n; i++) {
 		struct plan_member *m = &p->members[i];
 
@@ -299,6 +315,7 @@ plan_hashed(struct plan *p, int result, struct member_header *headers, const str
 		m->total = m->weights;
 		send_prepare(p, i);
 	}
+	prepare(p); /* may end p */
 }
 
 static void
@@ -315,6 +332,30 @@ send_begin(struct plan *p)
 		swarm_send(p->members[i].peer, &e);
 }
 
+/* Goes on when everybody is ready, this device too. */
+static void
+check_ready(struct plan *p)
+{
+	if (p->state != PLAN_PREPARING || p->weights == NULL)
+		return;
+	for (uint32_t i = 1; i < p->n; i++)
+		if (!p->members[i].ready)
+			return;
+	if (p->n == 1)
+		plan_start_engine(p);
+	else
+		send_begin(p);
+}
+
+void
+plan_prepared(struct plan *p, const struct err *err)
+{
+	if (p->weights == NULL)
+		plan_fail(p->serve, err->msg);
+	else
+		check_ready(p);
+}
+
 static void
 take_ready(struct plan *p, struct plan_member *m, const Shoal__Ready *r)
 {
@@ -325,10 +366,7 @@ take_ready(struct plan *p, struct plan_member *m, const Shoal__Ready *r)
 	m->done = m->total;
 	log_info("plan %llu: %s is ready, %llu bytes fetched", (unsigned long long)p->epoch,
 		m->peer->known->name, (unsigned long long)r->fetched);
-	for (uint32_t i = 1; i < p->n; i++)
-		if (!p->members[i].ready)
-			return;
-	send_begin(p);
+	check_ready(p);
 }
 
 int

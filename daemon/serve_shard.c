@@ -1,14 +1,11 @@
 /* A member's shard on disk: what takes long (hashing, syncing) runs on the thread pool. */
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
+#include "model/shard_store.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#define KEEP_OTHERS 3 /* shards of other plans that stay on disk, the newest ones */
 
 struct shard_job {
 	uv_work_t req;
@@ -47,56 +44,11 @@ open_whole(struct shard_job *j)
 	}
 }
 
-struct old_shard {
-	char name[64];
-	int64_t changed;
-};
-
-static int
-newest_first(const void *a, const void *b)
-{
-	const struct old_shard *x = a, *y = b;
-
-	return (x->changed < y->changed) - (x->changed > y->changed);
-}
-
-/* Removes all but the newest shards of other plans, whole or not, from the folder. */
-static void
-prune(const char *path)
-{
-	const char *base = strrchr(path, '/') + 1;
-	size_t len = strlen(base);
-	struct old_shard old[256];
-	char folder[4096];
-	struct dirent *d;
-	unsigned n = 0;
-	DIR *dir;
-
-	snprintf(folder, sizeof folder, "%.*s", (int)(base - path), path);
-	dir = opendir(folder);
-	while (dir != NULL && n < 256 && (d = readdir(dir)) != NULL) {
-		struct stat st;
-
-		if (strstr(d->d_name, ".shard") == NULL || strncmp(d->d_name, base, len) == 0 ||
-			strlen(d->d_name) >= sizeof old[n].name ||
-			fstatat(dirfd(dir), d->d_name, &st, 0) != 0)
-			continue;
-		strcpy(old[n].name, d->d_name);
-		old[n++].changed = (int64_t)st.st_mtime;
-	}
-	qsort(old, n, sizeof *old, newest_first);
-	for (unsigned i = KEEP_OTHERS; i < n; i++) {
-		log_info("removing %s%s, a slice of a plan of long ago", folder, old[i].name);
-		unlinkat(dirfd(dir), old[i].name, 0);
-	}
-	if (dir != NULL)
-		closedir(dir);
-}
-
 static void
 work(uv_work_t *req)
 {
 	struct shard_job *j = req->data;
+	unsigned gone;
 
 	switch (j->task) {
 	case SHARD_OPEN:
@@ -108,7 +60,10 @@ work(uv_work_t *req)
 	case SHARD_SEAL:
 		if (shard_writer_finish(j->writer, &j->err) == 0)
 			j->shard = shard_open(j->path, false, &j->err);
-		prune(j->path);
+		gone = shard_store_prune(j->path, SHARD_KEEP);
+		if (gone > 0)
+			log_info("removed %u shard%s of plans of long ago", gone,
+				gone > 1 ? "s" : "");
 		break;
 	}
 }

@@ -13,6 +13,9 @@ preparing_words(const struct plan *p, char *out, size_t size)
 {
 	size_t len = (size_t)snprintf(out, size, "preparing:");
 
+	if (p->preparing != NULL)
+		len += (size_t)snprintf(out + len, size - len,
+			" this device has %u %% of its slice", own_job_percent(p->preparing));
 	for (uint32_t i = 1; i < p->n && len + 100 < size; i++) {
 		const struct plan_member *m = &p->members[i];
 

@@ -1,17 +1,26 @@
 #include "kernels/plain.h"
 
+/* Work is handed out in address order, in row groups. Large items first: at the end of each its core has
+ * asked memory for weights that another core will read. Small ones last, so that uneven or busy cores
+ * finish together. */
 enum {
-	ITEM_BYTES = 32 * 1024, /* of weights handed out at a time, in row groups */
-	ITEMS_PER_THREAD = 4,
-	MAX_JOBS = 8 /* in one turn of the pool; more go in further turns */
+	LARGE_BYTES = 256 * 1024, /* of weights in a large item, at most */
+	LARGE_PER_THREAD = 6,     /* large items a thread would have if all were, at least */
+	SMALL_SHARE = 6,          /* one part in so many of all weights goes out in small items */
+	MAX_JOBS = 8              /* in one turn of the pool; more go in further turns */
+};
+
+/* How a job's row groups become items: `large` of `groups` each, then one group each. */
+struct part {
+	uint32_t groups, large;
+	uint32_t end; /* items of the jobs up to this one */
 };
 
 struct run {
 	const struct kernels *k;
 	const struct matmul_job *jobs;
 	const struct act *x;
-	uint32_t item_rows[MAX_JOBS];
-	uint32_t end[MAX_JOBS]; /* items of the jobs up to this one */
+	struct part parts[MAX_JOBS];
 };
 
 static void
@@ -19,30 +28,76 @@ run_item(void *arg, uint32_t item, unsigned thread)
 {
 	const struct run *run = arg;
 	const struct matmul_job *job;
-	uint32_t j = 0, r0, r1;
+	const struct part *part;
+	uint32_t j = 0, from, n, r0, r1;
 
 	(void)thread;
-	while (item >= run->end[j])
+	while (item >= run->parts[j].end)
 		j++;
 	job = &run->jobs[j];
-	r0 = (item - (j > 0 ? run->end[j - 1] : 0)) * run->item_rows[j];
-	r1 = job->w->rows - r0 < run->item_rows[j] ? job->w->rows : r0 + run->item_rows[j];
+	part = &run->parts[j];
+	item -= j > 0 ? run->parts[j - 1].end : 0;
+	from = item < part->large ? item * part->groups
+				  : part->large * part->groups + (item - part->large);
+	n = item < part->large ? part->groups : 1;
+	r0 = from * TILE_ROWS;
+	r1 = job->w->rows - r0 < n * TILE_ROWS ? job->w->rows : r0 + n * TILE_ROWS;
 	if (job->w->layout == LAYOUT_TILES)
 		run->k->matmul[job->w->dtype](job->w, r0, r1, run->x, job->out, job->out_stride);
 	else
 		plain_matmul(job->w, r0, r1, run->x, job->out, job->out_stride);
 }
 
-/* As many rows as fill ITEM_BYTES, fewer where that leaves threads without work. */
 static uint32_t
-item_rows(const struct matrix *w, unsigned threads)
+groups_of(const struct matrix *w)
 {
-	size_t row = dtype_row_bytes(w->dtype, w->cols);
-	size_t rows = row > 0 ? ITEM_BYTES / row : ITEM_BYTES;
-	size_t share = w->rows / (threads * ITEMS_PER_THREAD);
+	return w->rows / TILE_ROWS + (w->rows % TILE_ROWS != 0);
+}
 
-	rows = rows < share ? rows : share;
-	return (uint32_t)(rows < TILE_ROWS ? TILE_ROWS : rows - rows % TILE_ROWS);
+static size_t
+group_bytes(const struct matrix *w)
+{
+	size_t bytes = TILE_ROWS * dtype_row_bytes(w->dtype, w->cols);
+
+	return bytes > 0 ? bytes : 1;
+}
+
+static uint32_t
+min_u32(uint32_t a, size_t b)
+{
+	return b < a ? (uint32_t)b : a;
+}
+
+/* Cuts the jobs into items; returns their number. */
+static uint32_t
+cut(struct run *run, uint32_t n, unsigned threads)
+{
+	size_t total = 0, large_bytes, small_bytes;
+	uint32_t items = 0;
+
+	for (uint32_t j = 0; j < n; j++)
+		total += groups_of(run->jobs[j].w) * group_bytes(run->jobs[j].w);
+	large_bytes = total / (threads * LARGE_PER_THREAD);
+	large_bytes = large_bytes < LARGE_BYTES ? large_bytes : LARGE_BYTES;
+	small_bytes = threads > 1 ? total / SMALL_SHARE : 0;
+	for (uint32_t j = n; j-- > 0;) {
+		const struct matrix *w = run->jobs[j].w;
+		struct part *part = &run->parts[j];
+		size_t bytes = group_bytes(w);
+		uint32_t groups = groups_of(w), small = min_u32(groups, small_bytes / bytes);
+
+		part->groups = min_u32(groups, large_bytes / bytes);
+		part->groups += part->groups == 0;
+		part->large = (groups - small) / part->groups;
+		small = groups - part->large * part->groups;
+		small_bytes -= small * bytes < small_bytes ? small * bytes : small_bytes;
+		part->end = part->large + small;
+	}
+	for (uint32_t j = 0; j < n; j++) {
+		items += run->parts[j].end;
+		run->parts[j].end = items;
+	}
+	return items;
 }
 
 void
@@ -51,16 +106,9 @@ matmul_run(const struct kernels *k, struct pool *p, const struct matmul_job *job
 {
 	while (n_jobs > 0) {
 		struct run run = {.k = k, .jobs = jobs, .x = x};
-		uint32_t n = n_jobs < MAX_JOBS ? n_jobs : MAX_JOBS, items = 0;
+		uint32_t n = n_jobs < MAX_JOBS ? n_jobs : MAX_JOBS;
 
-		for (uint32_t j = 0; j < n; j++) {
-			const struct matrix *w = jobs[j].w;
-
-			run.item_rows[j] = item_rows(w, pool_threads(p));
-			items += w->rows / run.item_rows[j] + (w->rows % run.item_rows[j] != 0);
-			run.end[j] = items;
-		}
-		pool_run(p, run_item, &run, items);
+		pool_run(p, run_item, &run, cut(&run, n, pool_threads(p)));
 		jobs += n;
 		n_jobs -= n;
 	}

@@ -1,7 +1,9 @@
 #include "model/generate.h"
 
 #include "kernels/cpu.h"
+#include "model/shard_store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -39,6 +41,58 @@ fill_options(struct local *l, const struct local_options *opt)
 		l->opt.slots = 1;
 }
 
+struct watch { /* the caller's progress, and whether it ended the work */
+	const struct local_options *opt;
+	bool ended;
+};
+
+static int
+watch_progress(void *arg, uint64_t done, uint64_t total)
+{
+	struct watch *w = arg;
+
+	if (w->opt->progress != NULL && w->opt->progress(w->opt->arg, done, total) != 0)
+		w->ended = true;
+	return w->ended;
+}
+
+/* The shard of the whole model; without one the reason is said. */
+static void
+open_shard(struct local *l, const char *path, struct watch *watch, struct err *err)
+{
+	struct shard_want want = {l->gguf, path, &l->shape, &l->slice};
+	char text[640];
+
+	l->shard = shard_store_get(l->opt.shards, &want, false, watch_progress, watch, err);
+	if (l->shard != NULL || watch->ended || l->opt.note == NULL)
+		return;
+	snprintf(text, sizeof text, "no shard is kept, the model is prepared in memory: %s",
+		err->msg);
+	l->opt.note(l->opt.arg, text);
+}
+
+static int
+open_weights(struct local *l, const char *path, struct err *err)
+{
+	struct watch watch = {.opt = &l->opt};
+
+	/* Plain C reads rows as fast as tiles. */
+	if (strcmp(l->kernels.name, "plain") == 0) {
+		l->weights = weights_from_gguf(l->gguf, &l->shape, &l->slice, true, err);
+		return l->weights != NULL ? 0 : -1;
+	}
+	if (l->opt.shards != NULL)
+		open_shard(l, path, &watch, err);
+	if (watch.ended)
+		return -1;
+	if (l->shard != NULL)
+		l->weights = weights_from_shard(l->shard, l->gguf, err);
+	else
+		l->weights = weights_tiled_from_gguf(
+			l->gguf, &l->shape, &l->slice, true, watch_progress, &watch, err);
+	return l->weights != NULL ? 0 : -1;
+}
+
 static int
 open_parts(struct local *l, const char *path, const struct local_options *opt, struct err *err)
 {
@@ -67,8 +121,7 @@ open_parts(struct local *l, const char *path, const struct local_options *opt, s
 	l->pool = pool_new(l->opt.threads, err);
 	if (l->pool == NULL)
 		return -1;
-	l->weights = weights_from_gguf(l->gguf, &l->shape, &l->slice, true, err);
-	if (l->weights == NULL)
+	if (open_weights(l, path, err) != 0)
 		return err_prefix(err, "%s: ", path);
 	c = (struct forward_config){.shape = &l->shape,
 		.slice = &l->slice,
@@ -104,6 +157,7 @@ local_close(struct local *l)
 		forward_free(l->forward);
 	if (l->weights != NULL)
 		l->weights->free(l->weights);
+	shard_close(l->shard);
 	pool_free(l->pool);
 	if (l->tokenizer != NULL)
 		tokenizer_free(l->tokenizer);

@@ -6,6 +6,7 @@
 #include "model/chat.h"
 #include "model/forward.h"
 #include "model/session.h"
+#include "model/shard.h"
 
 struct local_options {
 	unsigned threads;  /* 0: one per CPU */
@@ -14,6 +15,12 @@ struct local_options {
 	uint32_t slots;    /* 0: 1 */
 	enum kv_type kv;
 	const char *cpu; /* NULL: the best set */
+	/* The folder where shards are kept (shard_store.h); NULL: the weights are brought into
+	 * tiles in memory, as also where no shard can be written. */
+	const char *shards;
+	shard_progress *progress;                  /* of that; may be NULL */
+	void (*note)(void *arg, const char *text); /* why there is no shard; may be NULL */
+	void *arg;                                 /* of both */
 };
 
 struct local {
@@ -24,6 +31,7 @@ struct local {
 	enum chat_family chat;
 	struct kernels kernels;
 	struct pool *pool;
+	struct shard *shard; /* NULL: the weights are in memory, or in the GGUF's rows */
 	struct weight_source *weights;
 	struct forward *forward;
 	struct local_options opt;

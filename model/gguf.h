@@ -82,5 +82,7 @@ const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);
 const struct gguf_tensor *gguf_tensor(
 	const struct gguf *g, const char *name); /* NULL: none; hashed */
 uint64_t gguf_file_bytes(const struct gguf *g);
+/* These bytes are not needed soon: a mapped file's pages leave this process's memory. */
+void gguf_forget(const struct gguf *g, const uint8_t *data, uint64_t bytes);
 
 #endif

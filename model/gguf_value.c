@@ -1,8 +1,12 @@
 /* Reading the values of a GGUF file's keys. */
+#include "config.h"
+
 #include "model/gguf_int.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static const char *const type_words[GGUF_TYPES] = {"u8", "i8", "u16", "i16", "u32", "i32", "f32",
 	"bools", "strings", "arrays", "u64", "i64", "f64"};
@@ -17,6 +21,17 @@ uint64_t
 gguf_file_bytes(const struct gguf *g)
 {
 	return g->len;
+}
+
+void
+gguf_forget(const struct gguf *g, const uint8_t *data, uint64_t bytes)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)data + page - 1) / page * page;
+	uintptr_t to = ((uintptr_t)data + (uintptr_t)bytes) / page * page;
+
+	if (g->map.data != NULL && from < to)
+		madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 size_t

@@ -11,14 +11,20 @@ model_libmodel_a_SOURCES += \
 	model/name_index.c model/name_index.h \
 	model/shape.c model/shape.h model/shape_int.h \
 	model/shape_gguf.c \
-	model/shard.c model/shard.h \
+	model/shard.c model/shard.h model/shard_int.h \
+	model/shard_file.c \
 	model/shard_header.c \
+	model/shard_layout.c \
+	model/shard_make.c \
+	model/shard_read.c \
+	model/shard_store.c model/shard_store.h \
 	model/shard_writer.c \
 	model/slice.c model/slice.h \
 	model/tensors.c model/tensors.h \
 	model/weights.h \
 	model/weights_fixed.c model/weights_fixed.h \
-	model/weights_gguf.c
+	model/weights_gguf.c \
+	model/weights_tiled.c
 
 # Text: tokenizers and chat templates.
 model_libmodel_a_SOURCES += \
@@ -92,9 +98,19 @@ tests_unit_test_reference_LDADD = model/libmodel.a kernels/libkernels.a base/lib
 endif
 
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_files
+check_PROGRAMS += tests/unit/test_files tests/unit/test_shard tests/unit/test_shard_make
 tests_unit_test_files_SOURCES = tests/unit/test_files.c
 tests_unit_test_files_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
+SHARD_TEST_SUPPORT = tests/support/shard_fixture.c tests/support/shard_fixture.h \
+	tests/support/shared_dir.c tests/support/shared_dir.h
+tests_unit_test_shard_SOURCES = tests/unit/test_shard.c $(SHARD_TEST_SUPPORT)
+tests_unit_test_shard_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
+tests_unit_test_shard_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
+tests_unit_test_shard_LDADD = $(tests_unit_test_tokenizer_LDADD)
+tests_unit_test_shard_make_SOURCES = tests/unit/test_shard_make.c $(SHARD_TEST_SUPPORT)
+tests_unit_test_shard_make_CPPFLAGS = $(tests_unit_test_shard_CPPFLAGS)
+tests_unit_test_shard_make_CFLAGS = $(tests_unit_test_shard_CFLAGS)
+tests_unit_test_shard_make_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_files_LDADD = model/libmodel.a kernels/libkernels.a base/libbase.a \
 	$(PCRE2_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 endif

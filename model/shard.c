@@ -1,15 +1,20 @@
 /* A whole shard, mapped. */
-#include "model/shard.h"
+#include "config.h"
 
 #include "base/file.h"
-#include "model/weights_fixed.h"
+#include "model/shard_int.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 struct shard {
 	struct mapped file;
 	struct shard_header h;
+	int lock; /* held while it is open: shard_prune leaves it alone */
 };
 
 static int
@@ -30,6 +35,33 @@ check_hashes(const struct shard *s, const char *path, struct err *err)
 	return 0;
 }
 
+/* Reads ahead what will be needed at once, unless it would push out what memory holds. */
+static void
+prefetch(const struct shard *s)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+	if (pages > 0 && size > 0 && s->file.len / (size_t)size < (size_t)pages / 2)
+		madvise((void *)(uintptr_t)s->file.data, s->file.len, MADV_WILLNEED);
+}
+
+static int
+open_file(struct shard *s, const char *path, struct err *err)
+{
+	s->lock = open(path, O_RDONLY | O_CLOEXEC);
+	if (s->lock >= 0)
+		flock(s->lock, LOCK_SH | LOCK_NB);
+	if (file_map(path, &s->file, err) != 0)
+		return -1;
+	if (shard_header_parse(s->file.data, s->file.len, &s->h, err) != 0)
+		return err_prefix(err, "%s: ", path);
+	if (s->h.file_bytes != s->file.len)
+		return err_set(err, "%s: is %zu bytes long, its header says %llu", path,
+			s->file.len, (unsigned long long)s->h.file_bytes);
+	prefetch(s);
+	return 0;
+}
+
 struct shard *
 shard_open(const char *path, bool check, struct err *err)
 {
@@ -39,18 +71,8 @@ shard_open(const char *path, bool check, struct err *err)
 		err_set(err, "out of memory");
 		return NULL;
 	}
-	if (file_map(path, &s->file, err) != 0) {
-		free(s);
-		return NULL;
-	}
-	if (shard_header_parse(s->file.data, s->file.len, &s->h, err) != 0) {
-		err_prefix(err, "%s: ", path);
-	} else if (s->h.file_bytes != s->file.len) {
-		err_set(err, "%s: is %zu bytes long, its header says %llu", path, s->file.len,
-			(unsigned long long)s->h.file_bytes);
-	} else if (!check || check_hashes(s, path, err) == 0) {
+	if (open_file(s, path, err) == 0 && (!check || check_hashes(s, path, err) == 0))
 		return s;
-	}
 	shard_close(s);
 	return NULL;
 }
@@ -62,6 +84,8 @@ shard_close(struct shard *s)
 		return;
 	shard_header_free(&s->h);
 	file_unmap(&s->file);
+	if (s->lock >= 0)
+		close(s->lock);
 	free(s);
 }
 
@@ -71,24 +95,44 @@ shard_header(const struct shard *s)
 	return &s->h;
 }
 
-struct weight_source *
-weights_from_shard(struct shard *s, struct err *err)
+static enum unit_kind
+unit_of(uint32_t role)
 {
-	struct fixed_source *fs = fixed_source_new(s->h.shape.layers, false, err);
+	for (int kind = UNIT_ATTN; kind < UNIT_KINDS; kind++)
+		for (const enum tensor_role *r = unit_roles((enum unit_kind)kind);
+			*r != TENSOR_ROLES; r++)
+			if ((uint32_t)*r == role)
+				return (enum unit_kind)kind;
+	return UNIT_HEAD;
+}
+
+void
+shard_fill_units(struct fixed_source *fs, const struct shard_header *h, const uint8_t *base)
+{
+	for (uint32_t i = 0; i < h->n_extents; i++) {
+		const struct shard_extent *e = &h->extents[i];
+		struct unit *u = fixed_source_unit(fs, unit_of(e->role), e->layer);
+		bool vector = tensor_is_vector((enum tensor_role)e->role);
+
+		u->t[e->role] = (struct matrix){.dtype = e->dtype,
+			.rows = e->rows,
+			.cols = e->cols,
+			.stride = shard_group_bytes(e),
+			.data = base + e->offset,
+			.layout = vector ? LAYOUT_ROWS : LAYOUT_TILES};
+	}
+}
+
+struct weight_source *
+weights_from_shard(struct shard *s, const struct gguf *g, struct err *err)
+{
+	struct fixed_source *fs = fixed_source_new(s->h.shape.layers, g != NULL, err);
 
 	if (fs == NULL)
 		return NULL;
-	for (uint32_t i = 0; i < s->h.n_extents; i++) {
-		const struct shard_extent *e = &s->h.extents[i];
-		enum unit_kind kind = e->role < TENSOR_FFN_NORM ? UNIT_ATTN
-				      : e->role <= TENSOR_DOWN  ? UNIT_FFN
-								: UNIT_HEAD;
-
-		if (e->role == TENSOR_ROPE_FREQS)
-			kind = UNIT_ATTN;
-		fixed_source_unit(fs, kind, e->layer)->t[e->role] =
-			(struct matrix){e->dtype, e->rows, e->cols,
-				dtype_row_bytes(e->dtype, e->cols), s->file.data + e->offset};
-	}
+	shard_fill_units(fs, &s->h, s->file.data);
+	if (g != NULL)
+		fs->embed.t[TENSOR_EMBED] =
+			tensor_view(g, &s->h.shape, &s->h.slice, TENSOR_EMBED, 0);
 	return &fs->base;
 }

@@ -1,8 +1,7 @@
 /* A shard that arrives piece by piece: PATH.part until it is whole. */
-#include "model/shard.h"
+#include "model/shard_int.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,26 +21,6 @@ struct shard_writer {
 	uint64_t at;
 	crypto_generichash_state hash;
 };
-
-static int
-put_at(struct shard_writer *w, const void *data, size_t len, uint64_t at, struct err *err)
-{
-	const uint8_t *p = data;
-
-	while (len > 0) {
-		ssize_t n = pwrite(w->fd, p, len, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_errno(err, errno, "%s: cannot write at byte %llu", w->part,
-				(unsigned long long)at);
-		p += n;
-		at += (size_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
 
 /* Whether the bytes that are there already are an extent's. */
 static bool
@@ -83,19 +62,21 @@ look_through(struct shard_writer *w, struct err *err)
 static int
 open_part(struct shard_writer *w, struct err *err)
 {
+	bool busy;
+
 	/* A damaged whole file gives its good extents. */
 	if (access(w->part, F_OK) != 0 && access(w->path, F_OK) == 0 &&
 		rename(w->path, w->part) != 0)
 		return err_errno(err, errno, "%s: cannot rename", w->path);
-	w->fd = open(w->part, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	w->fd = shard_open_part(w->part, &busy, err);
 	if (w->fd < 0)
-		return err_errno(err, errno, "%s: cannot make", w->part);
+		return -1;
 	if (look_through(w, err) != 0)
 		return -1;
 	if (ftruncate(w->fd, (off_t)w->h->file_bytes) != 0)
 		return err_errno(err, errno, "%s: cannot make it %llu bytes long", w->part,
 			(unsigned long long)w->h->file_bytes);
-	return put_at(w, w->header.data, w->header.len, 0, err);
+	return shard_put_at(w->fd, w->part, w->header.data, w->header.len, 0, err);
 }
 
 struct shard_writer *
@@ -159,7 +140,7 @@ shard_writer_put(struct shard_writer *w, uint32_t extent, uint64_t from, const v
 	}
 	if (extent != w->now || from != w->at)
 		return err_set(err, "bytes of a shard came out of order");
-	if (put_at(w, data, len, e->offset + from, err) != 0)
+	if (shard_put_at(w->fd, w->part, data, len, e->offset + from, err) != 0)
 		return -1;
 	crypto_generichash_update(&w->hash, data, len);
 	w->at += len;
@@ -178,11 +159,7 @@ shard_writer_finish(struct shard_writer *w, struct err *err)
 {
 	if (shard_writer_missing(w) < w->h->n_extents)
 		return err_set(err, "%s is not whole yet", w->part);
-	if (fsync(w->fd) != 0)
-		return err_errno(err, errno, "%s: cannot be brought to disk", w->part);
-	if (rename(w->part, w->path) != 0)
-		return err_errno(err, errno, "%s: cannot rename to %s", w->part, w->path);
-	return 0;
+	return shard_seal(w->fd, w->part, w->path, err);
 }
 
 void

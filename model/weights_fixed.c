@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 struct unit *
 fixed_source_unit(struct fixed_source *fs, enum unit_kind kind, uint32_t layer)
@@ -48,6 +49,8 @@ fixed_free(struct weight_source *ws)
 	free(fs->attn);
 	free(fs->ffn);
 	free(fs->widened);
+	if (fs->memory != NULL)
+		munmap(fs->memory, fs->memory_bytes);
 	free(fs);
 }
 

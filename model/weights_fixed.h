@@ -11,6 +11,8 @@ struct fixed_source {
 	struct unit embed, head;
 	struct unit *attn, *ffn; /* [layers] */
 	float *widened;          /* vectors that the file has in other types */
+	void *memory;            /* mapped for it alone; NULL: none */
+	size_t memory_bytes;
 };
 
 /* Units without tensors, to be filled in. */

@@ -7,6 +7,7 @@ shared=$srcdir/../shared
 shoal=$builddir/client/shoal
 shoald=$builddir/daemon/shoald
 tmp=$(mktemp -d /tmp/shoal-test-XXXXXX)
+export XDG_STATE_HOME=$tmp/home # where commands keep shards
 declare -A pids=()
 
 fail() {

@@ -55,6 +55,7 @@ walk(const uint8_t *data, size_t len)
 		if (t->bytes > 0)
 			seen ^= t->data[t->bytes - 1];
 	}
+	(void)seen;
 	shape_from_gguf(g, &s, &err);
 	gguf_close(g);
 }
@@ -179,7 +180,6 @@ START_TEST(shards_come_back)
 	struct shard_header h;
 	struct shard_writer *w;
 	struct shard *s;
-	struct weight_source *a, *b;
 
 	make_header(g, 1, &h);
 	w = shard_writer_open(shard_path(), &h, &err);
@@ -196,26 +196,9 @@ START_TEST(shards_come_back)
 
 	s = shard_open(shard_path(), true, &err);
 	ck_assert_msg(s != NULL, "%s", err.msg);
-	a = weights_from_shard(s, &err);
-	b = weights_from_gguf(g, &h.shape, &h.slice, false, &err);
-	for (int kind = UNIT_ATTN; kind <= UNIT_HEAD; kind++) {
-		const struct unit *x = a->acquire(a, (enum unit_kind)kind, 0, &err),
-				  *y = b->acquire(b, (enum unit_kind)kind, 0, &err);
-
-		for (const enum tensor_role *r = unit_roles((enum unit_kind)kind);
-			*r != TENSOR_ROLES; r++) {
-			const struct matrix *m = &x->t[*r], *v = &y->t[*r];
-
-			ck_assert_uint_eq(m->rows, v->data != NULL ? v->rows : 0);
-			for (uint32_t i = 0; i < m->rows; i++)
-				ck_assert_mem_eq(m->data + i * m->stride, v->data + i * v->stride,
-					dtype_row_bytes(m->dtype, m->cols));
-		}
-		a->release(a, x);
-		b->release(b, y);
-	}
-	a->free(a);
-	b->free(b);
+	/* Byte for byte what the model gives; test_shard.c looks at what that is. */
+	for (uint32_t i = 0; i < h.n_extents; i++)
+		ck_assert_mem_eq(shard_header(s)->extents[i].hash, h.extents[i].hash, SHARD_HASH);
 	shard_close(s);
 	shard_header_free(&h);
 	gguf_close(g);

@@ -1,0 +1,163 @@
+/* The coordinator's own slice: its shard is opened, or made from the model file, on the thread
+ * pool; where no shard can be written the slice is brought into tiles in memory. */
+#include "daemon/log.h"
+#include "daemon/serve_int.h"
+#include "model/shard_store.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct own_job {
+	uv_work_t req;
+	struct plan *plan; /* main thread; NULL: abandoned */
+	struct model_file *file;
+	struct slice slice;
+	char folder[4096 + 16];
+	bool rows;  /* the kernels read rows as well as tiles */
+	bool check; /* this process has not computed with that shard yet */
+	uint8_t name[SHARD_HASH];
+	atomic_bool stop;
+	atomic_uint percent;
+	struct shard *shard;
+	struct weight_source *weights;
+	struct err err;
+};
+
+/* --- on the thread pool ------------------------------------------------------------------------- */
+
+static int
+on_progress(void *arg, uint64_t done, uint64_t total)
+{
+	struct own_job *j = arg;
+
+	atomic_store(&j->percent, (unsigned)(total > 0 ? done * 100 / total : 100));
+	return atomic_load(&j->stop) ? -1 : 0;
+}
+
+static void
+work(uv_work_t *req)
+{
+	struct own_job *j = req->data;
+	struct model_file *f = j->file;
+	struct shard_want want = {f->gguf, f->path, &f->shape, &j->slice};
+
+	if (j->rows) {
+		j->weights = weights_from_gguf(f->gguf, &f->shape, &j->slice, true, &j->err);
+		return;
+	}
+	j->shard = shard_store_get(j->folder, &want, j->check, on_progress, j, &j->err);
+	if (j->shard != NULL) {
+		j->weights = weights_from_shard(j->shard, f->gguf, &j->err);
+		return;
+	}
+	if (atomic_load(&j->stop))
+		return;
+	log_warning("%s (no shard is kept, the slice is prepared in memory)", j->err.msg);
+	j->weights = weights_tiled_from_gguf(
+		f->gguf, &f->shape, &j->slice, true, on_progress, j, &j->err);
+}
+
+/* --- main thread -------------------------------------------------------------------------------- */
+
+static void
+drop(struct own_job *j)
+{
+	if (j->weights != NULL)
+		j->weights->free(j->weights);
+	shard_close(j->shard);
+	j->weights = NULL;
+	j->shard = NULL;
+}
+
+/* Gives what was prepared to the plan. */
+static void
+hand_over(struct own_job *j)
+{
+	struct plan *p = j->plan;
+	struct open_shard *o = NULL;
+
+	if (j->shard != NULL) {
+		o = calloc(1, sizeof *o);
+		if (o == NULL) {
+			err_set(&j->err, "not enough memory to open a shard");
+			drop(j);
+		} else {
+			*o = (struct open_shard){.refs = 2, .shard = j->shard};
+			memcpy(o->hash, j->name, sizeof o->hash);
+			open_shard_unref(p->serve->shard);
+			p->serve->shard = o;
+		}
+	}
+	p->preparing = NULL;
+	p->weights = j->weights;
+	p->shard = o;
+	plan_prepared(p, &j->err);
+}
+
+static void
+after_work(uv_work_t *req, int status)
+{
+	struct own_job *j = req->data;
+
+	(void)status;
+	if (j->plan != NULL)
+		hand_over(j);
+	else
+		drop(j);
+	model_file_unref(j->file);
+	free(j);
+}
+
+/* By its name, which says what is in it: whether every hash has been looked at before. */
+static void
+name_shard(struct own_job *j, const struct serve *s)
+{
+	struct shard_want want = {j->file->gguf, j->file->path, &j->file->shape, &j->slice};
+	char path[sizeof j->folder + 128];
+
+	j->check = true;
+	if (shard_store_path(j->folder, &want, path, sizeof path, &j->err) != 0)
+		return; /* the job will say so */
+	shard_hash(path, strlen(path), j->name);
+	j->check = s->shard == NULL || memcmp(s->shard->hash, j->name, sizeof j->name) != 0;
+}
+
+struct own_job *
+own_job_start(struct plan *p, struct err *err)
+{
+	struct serve *s = p->serve;
+	struct own_job *j = calloc(1, sizeof *j);
+
+	if (j == NULL) {
+		err_set(err, "not enough memory to prepare the model");
+		return NULL;
+	}
+	j->req.data = j;
+	j->plan = p;
+	j->slice = p->slices[0];
+	j->rows = strcmp(s->kernels.name, "plain") == 0;
+	snprintf(j->folder, sizeof j->folder, "%s/shards", s->state->dir);
+	j->file = model_file_ref(p->file);
+	name_shard(j, s);
+	if (uv_queue_work(s->loop, &j->req, work, after_work) != 0) {
+		err_set(err, "the thread pool takes no job");
+		model_file_unref(j->file);
+		free(j);
+		return NULL;
+	}
+	return j;
+}
+
+void
+own_job_abandon(struct own_job *j)
+{
+	j->plan = NULL;
+	atomic_store(&j->stop, true);
+}
+
+unsigned
+own_job_percent(const struct own_job *j)
+{
+	return atomic_load(&j->percent);
+}

@@ -1,0 +1,48 @@
+/* What the files of shards share. */
+#ifndef MODEL_SHARD_INT_H
+#define MODEL_SHARD_INT_H
+
+#include "model/shard.h"
+#include "model/tensors.h"
+#include "model/weights_fixed.h"
+
+/* --- the order of use: where a tensor stands in it --- */
+
+struct shard_place {
+	enum unit_kind kind;
+	uint32_t layer, expert;
+	const enum tensor_role *role;
+};
+
+struct shard_place shard_first_place(void);
+/* Steps over the ends of units; false behind the last tensor. `role++` goes on. */
+bool shard_settle(struct shard_place *p, const struct model_shape *s);
+
+/* --- places in the file --- */
+
+#define SHARD_ALIGN        4096
+#define SHARD_EXTENT_BYTES 72 /* of an entry of the header's table */
+
+uint64_t shard_align_up(uint64_t n);
+size_t shard_header_bytes(const struct shard_header *h);
+/* Bytes of an extent of that role, type and size; 0: there cannot be such a one. */
+uint64_t shard_extent_bytes(enum tensor_role role, uint32_t dtype, uint32_t rows, uint32_t cols);
+/* Bytes of a row group; of a vector all of them. */
+size_t shard_group_bytes(const struct shard_extent *e);
+
+/* --- files --- */
+
+/* Writes all of it, or says at which byte of `path` it could not. */
+int shard_put_at(
+	int fd, const char *path, const void *data, size_t len, uint64_t at, struct err *err);
+/* To disk, and from PATH.part to PATH. */
+int shard_seal(int fd, const char *part, const char *path, struct err *err);
+/* Opens PATH.part to write and locks it. busy: another process holds it; then -1 as well. */
+int shard_open_part(const char *part, bool *busy, struct err *err);
+
+/* --- units --- */
+
+/* Points the units of fs at extents that lie as in the file, whose byte 0 would be at base. */
+void shard_fill_units(struct fixed_source *fs, const struct shard_header *h, const uint8_t *base);
+
+#endif
