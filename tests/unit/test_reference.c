@@ -412,10 +412,23 @@ expect_position(const char *name, const json_t *want, uint32_t pos, const float 
 	}
 }
 
-static void
-expect_logits(const char *name, const char *path, enum kv_type kv, double lse_tol, double logit_tol,
-	bool greedy)
+/* Every set of kernels gives the same bits: FNV-1a over all logits. */
+static uint64_t
+add_bits(uint64_t hash, const float *logits, uint32_t n)
 {
+	const uint8_t *p = (const uint8_t *)logits;
+
+	for (size_t i = 0; i < n * sizeof *logits; i++)
+		hash = (hash ^ p[i]) * 0x100000001b3;
+	return hash;
+}
+
+/* Returns the hash of all logits. */
+static uint64_t
+expect_logits(const char *name, const char *path, const char *cpu, enum kv_type kv, double lse_tol,
+	double logit_tol, bool greedy)
+{
+	uint64_t bits = 0xcbf29ce484222325;
 	char file[256];
 	json_t *j, *positions, *want;
 	uint32_t prompt[MAX_IDS], path_ids[MAX_IDS], n;
@@ -429,18 +442,20 @@ expect_logits(const char *name, const char *path, enum kv_type kv, double lse_to
 	positions = json_object_get(j, "positions");
 	n = load_ids(json_object_get(j, "prompt"), prompt);
 	ck_assert_uint_eq(json_array_size(positions), n);
-	open_path(&l, path, &(struct local_options){.threads = 2, .kv = kv});
+	open_path(&l, path, &(struct local_options){.threads = 2, .kv = kv, .cpu = cpu});
 	json_array_foreach(positions, i, want)
 	{
 		ck_assert_msg(local_eval(&l, 0, &prompt[i], 1, (uint32_t)i, &logits, &err) == 0,
 			"%s", err.msg);
 		expect_position(name, want, (uint32_t)i, logits, l.shape.vocab, lse_tol, logit_tol);
+		bits = add_bits(bits, logits, l.shape.vocab);
 	}
 	if (greedy)
 		expect_greedy(
 			&l, prompt, n, path_ids, load_ids(json_object_get(j, "greedy"), path_ids));
 	local_close(&l);
 	json_decref(j);
+	return bits;
 }
 
 static const struct reference {
@@ -452,18 +467,33 @@ static const struct reference {
 	{"stories260K", KV_F32, 0.0005, 0.0005, true},
 	{"llama-nano-q4_0", KV_F32, 0.01, 0.05, false},
 	{"llama-nano-q8_0", KV_F32, 0.01, 0.05, false},
+	{"llama-nano-q2_k", KV_F32, 0.01, 0.1, false},
+	{"llama-nano-q3_k_m", KV_F32, 0.01, 0.05, false},
+	{"llama-nano-q4_k_m", KV_F32, 0.01, 0.05, false},
+	{"llama-nano-q5_k_m", KV_F32, 0.01, 0.05, false},
+	{"llama-nano-q6_k", KV_F32, 0.01, 0.05, false},
+	{"llama-nano-iq4_nl", KV_F32, 0.01, 0.05, false},
+	{"llama-nano-tq2_0", KV_F32, 0.01, 0.1, false},
 	{"qwen3-nano-q8_0", KV_F16, 0.01, 0.05, false},
+	{"qwen3-nano-q4_k_m", KV_F16, 0.01, 0.05, false},
 };
 
 START_TEST(logits_are_the_references)
 {
 	const struct reference *r = &references[_i];
+	const char *const *sets = kernels_names();
 	char file[256], path[4096];
+	uint64_t bits[16];
 
 	snprintf(file, sizeof file, "models/%s.gguf", r->name);
 	ck_assert_msg(shared_file(file) != NULL, "../shared/%s is not there", file);
 	snprintf(path, sizeof path, "%s", shared_file(file));
-	expect_logits(r->name, path, r->kv, r->lse_tol, r->logit_tol, r->greedy);
+	for (size_t i = 0; sets[i] != NULL && i < 16; i++) {
+		bits[i] = expect_logits(
+			r->name, path, sets[i], r->kv, r->lse_tol, r->logit_tol, r->greedy);
+		ck_assert_msg(bits[i] == bits[0], "%s: %s gives other bits than %s", r->name,
+			sets[i], sets[0]);
+	}
 }
 END_TEST
 
@@ -490,7 +520,7 @@ START_TEST(float32_logits_are_the_references)
 		"%s '%s' --shape nano --seed 1 --type f32 --vocab '%s' --out '%s' >/dev/null 2>&1",
 		python, tool, shared_file("models/stories260K.gguf"), out);
 	ck_assert_msg(system(command) == 0, "failed: %s", command);
-	expect_logits("llama-nano-f32", out, KV_F32, 0.0005, 0.0005, true);
+	expect_logits("llama-nano-f32", out, NULL, KV_F32, 0.0005, 0.0005, true);
 	unlink(out);
 }
 END_TEST
