@@ -39,6 +39,21 @@ kernels_libkernels_avx512_a_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c -mavx512f 
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx512_a_OBJECTS)
 endif
 
+ARM_TILES = kernels/tile_formats.h kernels/tile_matmul.h kernels/tile_neon.h kernels/quantize_neon.h \
+	kernels/float_body.h kernels/vec_neon.h
+if HAVE_NEON
+noinst_LIBRARIES += kernels/libkernels_neon.a
+kernels_libkernels_neon_a_SOURCES = kernels/neon.c $(ARM_TILES)
+kernels_libkernels_neon_a_CFLAGS = $(AM_CFLAGS) -march=armv8-a
+kernels_libkernels_a_LIBADD += $(kernels_libkernels_neon_a_OBJECTS)
+endif
+if HAVE_DOTPROD
+noinst_LIBRARIES += kernels/libkernels_dotprod.a
+kernels_libkernels_dotprod_a_SOURCES = kernels/dotprod.c $(ARM_TILES)
+kernels_libkernels_dotprod_a_CFLAGS = $(AM_CFLAGS) -march=armv8.2-a+dotprod
+kernels_libkernels_a_LIBADD += $(kernels_libkernels_dotprod_a_OBJECTS)
+endif
+
 # Needs no library but libm, so that it is built for every architecture.
 check_PROGRAMS += tests/kernels/checkkern
 tests_kernels_checkkern_SOURCES = tests/kernels/checkkern.c

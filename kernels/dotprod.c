@@ -1,0 +1,18 @@
+/* The set for NEON with dot products: Cortex-A55, A76 and later. */
+#define TILE_DOTPROD 1
+
+#include "kernels/quantize_neon.h"
+#include "kernels/tile_neon.h"
+#include "kernels/vec_neon.h"
+
+#include "kernels/tile_matmul.h"
+
+#include "kernels/float_body.h"
+
+const struct kernels kernels_dotprod = {
+	.name = "dotprod",
+	.features = CPU_NEON | CPU_DOTPROD,
+	.quantize = quantize,
+	.matmul = TILE_MATMULS,
+	FLOAT_KERNELS,
+};
