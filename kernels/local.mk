@@ -62,3 +62,10 @@ tests_kernels_checkkern_LDADD = kernels/libkernels.a base/libbase.a -lm -lpthrea
 bench-kernels: tests/kernels/checkkern
 	tests/kernels/checkkern --bench
 .PHONY: bench-kernels
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_formats
+tests_unit_test_formats_SOURCES = tests/unit/test_formats.c
+tests_unit_test_formats_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_formats_LDADD = kernels/libkernels.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
+endif
