@@ -502,11 +502,8 @@ START_TEST(weights_of_other_sizes_are_refused)
 		if (r != TENSOR_OUT_NORM)
 			expect_spoiled(r, m, "is 3 x 5, not ");
 	expect_spoiled(TENSOR_EMBED, m, "3 x 5");
-	m = (struct matrix){.dtype = 16,
-		.rows = 42,
-		.cols = 24,
-		.stride = 96,
-		.data = (const uint8_t *)few};
+	m = (struct matrix){
+		.dtype = 16, .rows = 42, .cols = 24, .stride = 96, .data = (const uint8_t *)few};
 	expect_spoiled(TENSOR_GATE, m, "type IQ2_XXS is not computed");
 	m.dtype = 77;
 	expect_spoiled(TENSOR_GATE, m, "type ? is not computed");
