@@ -22,19 +22,19 @@ X86_TILES = kernels/tile_formats.h kernels/tile_matmul.h kernels/quantize_avx2.h
 if HAVE_AVX2
 noinst_LIBRARIES += kernels/libkernels_avx2.a
 kernels_libkernels_avx2_a_SOURCES = kernels/avx2.c kernels/tile_avx2.h $(X86_TILES)
-kernels_libkernels_avx2_a_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c
+kernels_libkernels_avx2_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx2_a_OBJECTS)
 endif
 if HAVE_AVXVNNI
 noinst_LIBRARIES += kernels/libkernels_avxvnni.a
 kernels_libkernels_avxvnni_a_SOURCES = kernels/avxvnni.c kernels/tile_avx2.h $(X86_TILES)
-kernels_libkernels_avxvnni_a_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c -mavxvnni
+kernels_libkernels_avxvnni_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c -mavxvnni
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avxvnni_a_OBJECTS)
 endif
 if HAVE_AVX512
 noinst_LIBRARIES += kernels/libkernels_avx512.a
 kernels_libkernels_avx512_a_SOURCES = kernels/avx512.c kernels/tile_avx512.h $(X86_TILES)
-kernels_libkernels_avx512_a_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
+kernels_libkernels_avx512_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
 	-mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx512_a_OBJECTS)
 endif
@@ -44,13 +44,13 @@ ARM_TILES = kernels/tile_formats.h kernels/tile_matmul.h kernels/tile_neon.h ker
 if HAVE_NEON
 noinst_LIBRARIES += kernels/libkernels_neon.a
 kernels_libkernels_neon_a_SOURCES = kernels/neon.c $(ARM_TILES)
-kernels_libkernels_neon_a_CFLAGS = $(AM_CFLAGS) -march=armv8-a
+kernels_libkernels_neon_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -march=armv8-a
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_neon_a_OBJECTS)
 endif
 if HAVE_DOTPROD
 noinst_LIBRARIES += kernels/libkernels_dotprod.a
 kernels_libkernels_dotprod_a_SOURCES = kernels/dotprod.c $(ARM_TILES)
-kernels_libkernels_dotprod_a_CFLAGS = $(AM_CFLAGS) -march=armv8.2-a+dotprod
+kernels_libkernels_dotprod_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_dotprod_a_OBJECTS)
 endif
 

@@ -423,10 +423,13 @@ add_bits(uint64_t hash, const float *logits, uint32_t n)
 	return hash;
 }
 
-/* Returns the hash of all logits. */
+/* Positions that every set of kernels computes; plain C is slow. */
+#define COMPARED 4
+
+/* Returns the hash of the logits at the first COMPARED positions. With `brief` it looks at no others. */
 static uint64_t
 expect_logits(const char *name, const char *path, const char *cpu, enum kv_type kv, double lse_tol,
-	double logit_tol, bool greedy)
+	double logit_tol, bool greedy, bool brief)
 {
 	uint64_t bits = 0xcbf29ce484222325;
 	char file[256];
@@ -445,12 +448,15 @@ expect_logits(const char *name, const char *path, const char *cpu, enum kv_type 
 	open_path(&l, path, &(struct local_options){.threads = 2, .kv = kv, .cpu = cpu});
 	json_array_foreach(positions, i, want)
 	{
+		if (brief && i == COMPARED)
+			break;
 		ck_assert_msg(local_eval(&l, 0, &prompt[i], 1, (uint32_t)i, &logits, &err) == 0,
 			"%s", err.msg);
 		expect_position(name, want, (uint32_t)i, logits, l.shape.vocab, lse_tol, logit_tol);
-		bits = add_bits(bits, logits, l.shape.vocab);
+		if (i < COMPARED)
+			bits = add_bits(bits, logits, l.shape.vocab);
 	}
-	if (greedy)
+	if (greedy && !brief)
 		expect_greedy(
 			&l, prompt, n, path_ids, load_ids(json_object_get(j, "greedy"), path_ids));
 	local_close(&l);
@@ -490,7 +496,7 @@ START_TEST(logits_are_the_references)
 	snprintf(path, sizeof path, "%s", shared_file(file));
 	for (size_t i = 0; sets[i] != NULL && i < 16; i++) {
 		bits[i] = expect_logits(
-			r->name, path, sets[i], r->kv, r->lse_tol, r->logit_tol, r->greedy);
+			r->name, path, sets[i], r->kv, r->lse_tol, r->logit_tol, r->greedy, i > 0);
 		ck_assert_msg(bits[i] == bits[0], "%s: %s gives other bits than %s", r->name,
 			sets[i], sets[0]);
 	}
@@ -520,7 +526,7 @@ START_TEST(float32_logits_are_the_references)
 		"%s '%s' --shape nano --seed 1 --type f32 --vocab '%s' --out '%s' >/dev/null 2>&1",
 		python, tool, shared_file("models/stories260K.gguf"), out);
 	ck_assert_msg(system(command) == 0, "failed: %s", command);
-	expect_logits("llama-nano-f32", out, NULL, KV_F32, 0.0005, 0.0005, true);
+	expect_logits("llama-nano-f32", out, NULL, KV_F32, 0.0005, 0.0005, true, false);
 	unlink(out);
 }
 END_TEST
