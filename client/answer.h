@@ -38,6 +38,7 @@ enum {
 	OPT_CONTEXT,
 	OPT_CPU,
 	OPT_KV,
+	OPT_MEMORY,
 	OPT_LOCAL,
 	OPT_NO_SHARD,
 	OPT_IDS,
@@ -60,6 +61,7 @@ enum {
 		{"context", required_argument, NULL, OPT_CONTEXT},                                 \
 		{"cpu", required_argument, NULL, OPT_CPU},                                         \
 		{"kv", required_argument, NULL, OPT_KV}, {"local", no_argument, NULL, OPT_LOCAL},  \
+		{"memory", required_argument, NULL, OPT_MEMORY},                                   \
 		{"no-shard", no_argument, NULL, OPT_NO_SHARD},                                     \
 		{"ignore-end", no_argument, NULL, OPT_IGNORE_END},                                 \
 	{                                                                                          \

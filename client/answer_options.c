@@ -1,6 +1,7 @@
 #include "client/answer.h"
 
 #include "kernels/cpu.h"
+#include "model/memory.h"
 
 #include <string.h>
 #include <time.h>
@@ -17,7 +18,8 @@ const char answer_help[] =
 	"  --timings          say speeds at the end\n"
 	"  --local            compute in this process, even when a daemon serves the model;\n"
 	"                     then: --threads N --context N --cpu SET --kv f32|f16,\n"
-	"                     --no-shard (keep no prepared copy on disk)\n";
+	"                     --memory SIZE (of the whole process: what does not fit streams\n"
+	"                     from disk), --no-shard (keep no prepared copy on disk)\n";
 
 void
 answer_defaults(struct answer_options *o)
@@ -92,6 +94,8 @@ local_option(struct local_options *l, int opt, const char *value, struct err *er
 	case OPT_CPU:
 		l->cpu = value;
 		return cpu_parse(value, &features, err) != 0 ? -1 : 1;
+	case OPT_MEMORY:
+		return memory_parse("--memory", value, &l->memory, err) != 0 ? -1 : 1;
 	case OPT_KV:
 		if (strcmp(value, "f32") != 0 && strcmp(value, "f16") != 0)
 			return err_set(err, "--kv: '%s' is neither f32 nor f16", value);

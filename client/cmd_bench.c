@@ -4,6 +4,7 @@
 #include "client/show.h"
 #include "kernels/cpu.h"
 #include "model/generate.h"
+#include "model/memory.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -30,6 +31,9 @@ struct result {
 	double samples[MAX_RUNS];
 	unsigned n;
 	double mean, deviation;
+	double seconds; /* of all samples */
+	struct weights_stats
+		weights; /* what streamed meanwhile; bytes 0: everything is in memory */
 };
 
 struct subject { /* what is measured */
@@ -90,9 +94,32 @@ some_ids(uint32_t *ids, uint32_t n, uint32_t vocab)
 	}
 }
 
+/* What the weights' window did since `before`. */
+static void
+add_window(const struct local *l, const struct weights_stats *before, struct result *r)
+{
+	struct weights_stats now;
+
+	l->weights->stats(l->weights, &now);
+	r->weights.bytes = now.bytes;
+	r->weights.resident = now.resident;
+	r->weights.ring = now.ring;
+	r->weights.streamed += now.streamed - before->streamed;
+	r->weights.passes += now.passes - before->passes;
+	r->weights.reading += now.reading - before->reading;
+	r->weights.waiting += now.waiting - before->waiting;
+}
+
+static double
+per(double amount, double n)
+{
+	return n > 0 ? amount / n : 0;
+}
+
 static int
 run_here(struct local *l, struct result *r, struct err *err)
 {
+	struct weights_stats before;
 	uint32_t n = r->n_prompt > 0 ? r->n_prompt : r->n_gen;
 	uint32_t *ids = calloc(n, sizeof *ids);
 	const float *logits;
@@ -102,6 +129,8 @@ run_here(struct local *l, struct result *r, struct err *err)
 	if (ids == NULL)
 		return err_set(err, "out of memory");
 	some_ids(ids, n, l->shape.vocab);
+	if (l->weights->stats != NULL)
+		l->weights->stats(l->weights, &before);
 	start = now_seconds();
 	if (r->n_prompt > 0) {
 		rc = local_eval(l, 0, ids, n, 0, &logits, err);
@@ -110,6 +139,9 @@ run_here(struct local *l, struct result *r, struct err *err)
 			rc = local_eval(l, 0, &ids[i], 1, i, &logits, err);
 	}
 	r->samples[r->n] = n / (now_seconds() - start);
+	r->seconds += now_seconds() - start;
+	if (l->weights->stats != NULL)
+		add_window(l, &before, r);
 	free(ids);
 	return rc;
 }
@@ -161,6 +193,21 @@ run_test(const struct bench *b, struct local *l, const char *id, uint32_t vocab,
 	return rc;
 }
 
+/* Fields of a test whose weights streamed. */
+static void
+add_window_json(json_t *o, const struct result *r)
+{
+	const struct weights_stats *w = &r->weights;
+
+	json_object_set_new(o, "resident_bytes", json_integer((json_int_t)w->resident));
+	json_object_set_new(o, "ring_bytes", json_integer((json_int_t)w->ring));
+	json_object_set_new(o, "streamed_bytes_per_step",
+		json_real(per((double)w->streamed, (double)w->passes)));
+	json_object_set_new(
+		o, "disk_bytes_per_second", json_real(per((double)w->streamed, w->reading)));
+	json_object_set_new(o, "waited_share", json_real(per(w->waiting, r->seconds)));
+}
+
 static void
 print_json(const struct subject *s, const struct result *r, unsigned n)
 {
@@ -171,13 +218,16 @@ print_json(const struct subject *s, const struct result *r, unsigned n)
 
 		for (unsigned k = 0; k < r[i].n; k++)
 			json_array_append_new(samples, json_real(r[i].samples[k]));
-		json_array_append_new(all,
-			json_pack("{s:s,s:s,s:I,s:I,s:i,s:i,s:s,s:i,s:i,s:f,s:f,s:o}", "cpu_info",
-				s->cpu, "model_type", s->name, "model_size", (json_int_t)s->bytes,
-				"model_n_params", (json_int_t)s->params, "n_threads", s->threads,
-				"n_peers", s->peers, "kernels", s->kernels, "n_prompt",
-				r[i].n_prompt, "n_gen", r[i].n_gen, "avg_ts", r[i].mean,
-				"stddev_ts", r[i].deviation, "samples_ts", samples));
+		json_t *o = json_pack("{s:s,s:s,s:I,s:I,s:i,s:i,s:s,s:i,s:i,s:f,s:f,s:o}",
+			"cpu_info", s->cpu, "model_type", s->name, "model_size",
+			(json_int_t)s->bytes, "model_n_params", (json_int_t)s->params, "n_threads",
+			s->threads, "n_peers", s->peers, "kernels", s->kernels, "n_prompt",
+			r[i].n_prompt, "n_gen", r[i].n_gen, "avg_ts", r[i].mean, "stddev_ts",
+			r[i].deviation, "samples_ts", samples);
+
+		if (r[i].weights.bytes > 0)
+			add_window_json(o, &r[i]);
+		json_array_append_new(all, o);
 	}
 	json_dumpf(all, stdout, JSON_INDENT(2));
 	putchar('\n');
@@ -217,6 +267,26 @@ print_table(const struct subject *s, const struct result *r, unsigned n)
 	table_free(t);
 }
 
+/* Below the table: what streamed. */
+static void
+print_window(const struct result *r, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const struct weights_stats *w = &r[i].weights;
+		char resident[24], ring[24], streamed[24];
+
+		if (w->bytes == 0)
+			continue;
+		printf("%s%u: %s resident, a ring of %s, %s streamed a step at %.2f GB/s, waited "
+		       "%.0f %% of the time\n",
+			r[i].n_prompt > 0 ? "pp" : "tg", r[i].n_prompt + r[i].n_gen,
+			show_bytes(w->resident, resident), show_bytes(w->ring, ring),
+			show_bytes((uint64_t)per((double)w->streamed, (double)w->passes), streamed),
+			per((double)w->streamed, w->reading) / 1e9,
+			100 * per(w->waiting, r[i].seconds));
+	}
+}
+
 static int
 bench_all(struct bench *b, struct local *l, const char *id, uint32_t vocab, const struct subject *s)
 {
@@ -244,8 +314,10 @@ bench_all(struct bench *b, struct local *l, const char *id, uint32_t vocab, cons
 		print_json(s, r, n);
 	else if (strcmp(b->format, "csv") == 0)
 		print_csv(s, r, n);
-	else
+	else {
 		print_table(s, r, n);
+		print_window(r, n);
+	}
 	return EXIT_DONE;
 }
 
@@ -327,6 +399,9 @@ bench_option(struct bench *b, int opt, int *code)
 		b->opt.cpu = optarg;
 		rc = cpu_parse(optarg, &features, &err);
 		break;
+	case 'M':
+		rc = memory_parse("--memory", optarg, &b->opt.memory, &err);
+		break;
 	case 'l':
 		b->here = true;
 		break;
@@ -353,7 +428,8 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 		{"repetitions", required_argument, NULL, 'r'},
 		{"threads", required_argument, NULL, 't'}, {"output", required_argument, NULL, 'o'},
 		{"cpu", required_argument, NULL, 'c'}, {"local", no_argument, NULL, 'l'},
-		{"no-shard", no_argument, NULL, 'S'}, COMMON_OPTIONS};
+		{"memory", required_argument, NULL, 'M'}, {"no-shard", no_argument, NULL, 'S'},
+		COMMON_OPTIONS};
 	static const char help[] =
 		"  -m, --model MODEL        a file, or the model that the daemon serves\n"
 		"  -p, --n-prompt N[,N...]  prompt lengths (512; 0: none)\n"
@@ -363,6 +439,8 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 		"  -o, --output FORMAT      md, json, csv\n"
 		"  --cpu SET                kernels to use\n"
 		"  --local                  in this process, even when a daemon serves it\n"
+		"  --memory SIZE            of the whole process: what does not fit streams "
+		"(auto)\n"
 		"  --no-shard               keep no prepared copy of the model on disk\n";
 	struct bench b = {.ctl = ctl,
 		.prompts = {512},

@@ -15,5 +15,5 @@ client_shoal_SOURCES = \
 	client/main.c \
 	client/show.c client/show.h
 client_shoal_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS)
-client_shoal_LDADD = model/libmodel.a $(KERNEL_LIBS) base/libbase.a \
+client_shoal_LDADD = model/libmodel.a sched/libsched.a $(KERNEL_LIBS) base/libbase.a \
 	$(CURL_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread

@@ -64,7 +64,7 @@ daemon_shoald_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(SYSTEMD_CFLAGS)
 daemon_shoald_LDADD = $(DAEMON_LIBS) $(SYSTEMD_LIBS)
 
 # All that a program around the daemon links, in order.
-DAEMON_LIBS = daemon/libdaemon.a sched/libsched.a model/libmodel.a $(KERNEL_LIBS) $(PROTO_LIBS) \
+DAEMON_LIBS = daemon/libdaemon.a model/libmodel.a sched/libsched.a $(KERNEL_LIBS) $(PROTO_LIBS) \
 	$(UV_LIBS) $(MHD_LIBS) $(JANSSON_LIBS) $(INIH_LIBS) $(PCRE2_LIBS) -lm -lpthread
 
 # The generated header comes first, also when one target alone is made.

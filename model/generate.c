@@ -1,7 +1,9 @@
 #include "model/generate.h"
 
 #include "kernels/cpu.h"
+#include "model/memory.h"
 #include "model/shard_store.h"
+#include "model/window.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,41 +58,82 @@ watch_progress(void *arg, uint64_t done, uint64_t total)
 	return w->ended;
 }
 
-/* The shard of the whole model; without one the reason is said. */
+/* The shard of the whole model, or why there is none. */
 static void
 open_shard(struct local *l, const char *path, struct watch *watch, struct err *err)
 {
 	struct shard_want want = {l->gguf, path, &l->shape, &l->slice};
-	char text[640];
 
-	l->shard = shard_store_get(l->opt.shards, &want, false, watch_progress, watch, err);
-	if (l->shard != NULL || watch->ended || l->opt.note == NULL)
-		return;
-	snprintf(text, sizeof text, "no shard is kept, the model is prepared in memory: %s",
-		err->msg);
-	l->opt.note(l->opt.arg, text);
+	if (l->opt.shards == NULL)
+		err_set(err, "no folder for it");
+	else
+		l->shard = shard_store_get(l->opt.shards, &want, false, watch_progress, watch, err);
 }
 
+/* In memory, as far as all of it fits there. */
 static int
-open_weights(struct local *l, const char *path, struct err *err)
+tile_in_memory(struct local *l, struct watch *watch, struct err *why)
+{
+	char text[640];
+
+	if (l->opt.note != NULL && l->opt.shards != NULL) {
+		snprintf(text, sizeof text, "no shard is kept, the model is prepared in memory: %s",
+			why->msg);
+		l->opt.note(l->opt.arg, text);
+	}
+	l->weights = weights_tiled_from_gguf(
+		l->gguf, &l->shape, &l->slice, true, watch_progress, watch, why);
+	return l->weights != NULL ? 0 : -1;
+}
+
+/* memory: for weights; all: what they have. */
+static int
+open_weights(struct local *l, const char *path, uint64_t memory, uint64_t all, struct err *err)
 {
 	struct watch watch = {.opt = &l->opt};
 
 	/* Plain C reads rows as fast as tiles. */
-	if (strcmp(l->kernels.name, "plain") == 0) {
+	if (all <= memory && strcmp(l->kernels.name, "plain") == 0) {
 		l->weights = weights_from_gguf(l->gguf, &l->shape, &l->slice, true, err);
 		return l->weights != NULL ? 0 : -1;
 	}
-	if (l->opt.shards != NULL)
-		open_shard(l, path, &watch, err);
+	open_shard(l, path, &watch, err);
 	if (watch.ended)
 		return -1;
-	if (l->shard != NULL)
+	if (l->shard == NULL && all > memory)
+		return err_prefix(err, "the model is larger than memory, and there is no shard: ");
+	if (l->shard == NULL)
+		return tile_in_memory(l, &watch, err);
+	if (all <= memory) {
 		l->weights = weights_from_shard(l->shard, l->gguf, err);
-	else
-		l->weights = weights_tiled_from_gguf(
-			l->gguf, &l->shape, &l->slice, true, watch_progress, &watch, err);
+		return l->weights != NULL ? 0 : -1;
+	}
+	l->weights = weights_window(l->shard, l->gguf, memory, watch_progress, &watch, err);
+	if (l->weights != NULL)
+		l->shard = NULL; /* the source's now */
 	return l->weights != NULL ? 0 : -1;
+}
+
+/* What of the budget the weights may take, before anything large is made. */
+static int
+plan_memory(const struct local *l, const struct forward_config *c, uint64_t *memory, uint64_t *all,
+	struct err *err)
+{
+	struct memory_need need = {.context = c->context, .slots = c->slots};
+	struct shard_header h;
+
+	if (shard_header_plan(l->gguf, &l->shape, &l->slice, &h, err) != 0)
+		return -1;
+	need.least = window_weights_least(&h);
+	*all = need.all = window_weights_all(&h);
+	shard_header_free(&h);
+	/* Beside the forward pass: rows, and what a sampler needs of a vocabulary. */
+	need.buffers = forward_bytes(c);
+	if (need.buffers < UINT64_MAX / 2)
+		need.buffers +=
+			(uint64_t)c->max_rows * (l->shape.embd * sizeof(float) + sizeof *l->rows) +
+			(uint64_t)l->shape.vocab * 32;
+	return memory_for_weights(l->opt.memory, &need, memory, err);
 }
 
 static int
@@ -98,6 +141,7 @@ open_parts(struct local *l, const char *path, const struct local_options *opt, s
 {
 	uint32_t features = cpu_detect();
 	struct forward_config c;
+	uint64_t memory, all;
 
 	l->gguf = gguf_open(path, err);
 	if (l->gguf == NULL)
@@ -121,17 +165,18 @@ open_parts(struct local *l, const char *path, const struct local_options *opt, s
 	l->pool = pool_new(l->opt.threads, err);
 	if (l->pool == NULL)
 		return -1;
-	if (open_weights(l, path, err) != 0)
-		return err_prefix(err, "%s: ", path);
 	c = (struct forward_config){.shape = &l->shape,
 		.slice = &l->slice,
-		.weights = l->weights,
 		.kernels = &l->kernels,
 		.pool = l->pool,
 		.max_rows = l->opt.max_rows,
 		.slots = l->opt.slots,
 		.context = l->opt.context,
 		.kv = l->opt.kv};
+	if (plan_memory(l, &c, &memory, &all, err) != 0 ||
+		open_weights(l, path, memory, all, err) != 0)
+		return err_prefix(err, "%s: ", path);
+	c.weights = l->weights;
 	l->forward = forward_new(&c, err);
 	if (l->forward == NULL)
 		return err_prefix(err, "%s: ", path);

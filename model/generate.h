@@ -15,6 +15,9 @@ struct local_options {
 	uint32_t slots;    /* 0: 1 */
 	enum kv_type kv;
 	const char *cpu; /* NULL: the best set */
+	/* Bytes that the whole process may have; 0: as the machine has. What does not fit streams
+	 * from the shard (window.h). */
+	uint64_t memory;
 	/* The folder where shards are kept (shard_store.h); NULL: the weights are brought into
 	 * tiles in memory, as also where no shard can be written. */
 	const char *shards;
@@ -31,7 +34,7 @@ struct local {
 	enum chat_family chat;
 	struct kernels kernels;
 	struct pool *pool;
-	struct shard *shard; /* NULL: the weights are in memory, or in the GGUF's rows */
+	struct shard *shard; /* mapped; NULL: the weights are elsewhere */
 	struct weight_source *weights;
 	struct forward *forward;
 	struct local_options opt;

@@ -5,6 +5,7 @@ model_libmodel_a_SOURCES =
 
 # The file side: GGUF, shape, slices, weights.
 model_libmodel_a_SOURCES += \
+	model/direct.c model/direct.h \
 	model/gguf.c model/gguf.h model/gguf_int.h \
 	model/gguf_tensors.c \
 	model/gguf_value.c \
@@ -24,7 +25,9 @@ model_libmodel_a_SOURCES += \
 	model/weights.h \
 	model/weights_fixed.c model/weights_fixed.h \
 	model/weights_gguf.c \
-	model/weights_tiled.c
+	model/weights_tiled.c \
+	model/weights_window.c model/window.h model/window_int.h \
+	model/window_read.c
 
 # Text: tokenizers and chat templates.
 model_libmodel_a_SOURCES += \
@@ -50,6 +53,7 @@ model_libmodel_a_SOURCES += \
 	model/forward_unit.c \
 	model/generate.c model/generate.h \
 	model/kv.c model/kv.h \
+	model/memory.c model/memory.h \
 	model/rope.c model/rope.h \
 	model/sampler.c model/sampler.h \
 	model/session.c model/session.h
@@ -60,7 +64,7 @@ tests_unit_test_tokenizer_SOURCES = tests/unit/test_tokenizer.c \
 	tests/support/vocab_make.c tests/support/vocab_make.h
 tests_unit_test_tokenizer_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
 tests_unit_test_tokenizer_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-tests_unit_test_tokenizer_LDADD = model/libmodel.a kernels/libkernels.a base/libbase.a \
+tests_unit_test_tokenizer_LDADD = model/libmodel.a sched/libsched.a kernels/libkernels.a base/libbase.a \
 	$(PCRE2_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_chat_SOURCES = tests/unit/test_chat.c \
 	tests/support/vocab_make.c tests/support/vocab_make.h
@@ -69,7 +73,7 @@ tests_unit_test_chat_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_fuzz_fuzz_tokenizer_SOURCES = tests/fuzz/fuzz_tokenizer.c tests/fuzz/driver.c \
 	tests/fuzz/fuzz.h tests/support/vocab_make.c tests/support/vocab_make.h
 tests_fuzz_fuzz_tokenizer_CFLAGS = $(AM_CFLAGS)
-tests_fuzz_fuzz_tokenizer_LDADD = model/libmodel.a kernels/libkernels.a base/libbase.a \
+tests_fuzz_fuzz_tokenizer_LDADD = model/libmodel.a sched/libsched.a kernels/libkernels.a base/libbase.a \
 	$(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread
 endif
 
@@ -93,12 +97,13 @@ tests_unit_test_reference_SOURCES = tests/unit/test_reference.c \
 	tests/support/thread_collective.c tests/support/thread_collective.h
 tests_unit_test_reference_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
 tests_unit_test_reference_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
-tests_unit_test_reference_LDADD = model/libmodel.a kernels/libkernels.a base/libbase.a \
+tests_unit_test_reference_LDADD = model/libmodel.a sched/libsched.a kernels/libkernels.a base/libbase.a \
 	$(JANSSON_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 endif
 
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_files tests/unit/test_shard tests/unit/test_shard_make
+check_PROGRAMS += tests/unit/test_files tests/unit/test_shard tests/unit/test_shard_make \
+	tests/unit/test_weights_window
 tests_unit_test_files_SOURCES = tests/unit/test_files.c
 tests_unit_test_files_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
 SHARD_TEST_SUPPORT = tests/support/shard_fixture.c tests/support/shard_fixture.h \
@@ -111,6 +116,10 @@ tests_unit_test_shard_make_SOURCES = tests/unit/test_shard_make.c $(SHARD_TEST_S
 tests_unit_test_shard_make_CPPFLAGS = $(tests_unit_test_shard_CPPFLAGS)
 tests_unit_test_shard_make_CFLAGS = $(tests_unit_test_shard_CFLAGS)
 tests_unit_test_shard_make_LDADD = $(tests_unit_test_tokenizer_LDADD)
-tests_unit_test_files_LDADD = model/libmodel.a kernels/libkernels.a base/libbase.a \
+tests_unit_test_weights_window_SOURCES = tests/unit/test_weights_window.c $(SHARD_TEST_SUPPORT)
+tests_unit_test_weights_window_CPPFLAGS = $(tests_unit_test_shard_CPPFLAGS)
+tests_unit_test_weights_window_CFLAGS = $(tests_unit_test_shard_CFLAGS)
+tests_unit_test_weights_window_LDADD = $(tests_unit_test_tokenizer_LDADD)
+tests_unit_test_files_LDADD = model/libmodel.a sched/libsched.a kernels/libkernels.a base/libbase.a \
 	$(PCRE2_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 endif

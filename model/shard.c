@@ -15,6 +15,7 @@ struct shard {
 	struct mapped file;
 	struct shard_header h;
 	int lock; /* held while it is open: shard_prune leaves it alone */
+	char *path;
 };
 
 static int
@@ -58,7 +59,6 @@ open_file(struct shard *s, const char *path, struct err *err)
 	if (s->h.file_bytes != s->file.len)
 		return err_set(err, "%s: is %zu bytes long, its header says %llu", path,
 			s->file.len, (unsigned long long)s->h.file_bytes);
-	prefetch(s);
 	return 0;
 }
 
@@ -71,7 +71,11 @@ shard_open(const char *path, bool check, struct err *err)
 		err_set(err, "out of memory");
 		return NULL;
 	}
-	if (open_file(s, path, err) == 0 && (!check || check_hashes(s, path, err) == 0))
+	s->lock = -1;
+	s->path = strdup(path);
+	if (s->path == NULL)
+		err_set(err, "out of memory");
+	else if (open_file(s, path, err) == 0 && (!check || check_hashes(s, path, err) == 0))
 		return s;
 	shard_close(s);
 	return NULL;
@@ -86,6 +90,7 @@ shard_close(struct shard *s)
 	file_unmap(&s->file);
 	if (s->lock >= 0)
 		close(s->lock);
+	free(s->path);
 	free(s);
 }
 
@@ -95,8 +100,14 @@ shard_header(const struct shard *s)
 	return &s->h;
 }
 
-static enum unit_kind
-unit_of(uint32_t role)
+const char *
+shard_path(const struct shard *s)
+{
+	return s->path;
+}
+
+enum unit_kind
+shard_unit_kind(uint32_t role)
 {
 	for (int kind = UNIT_ATTN; kind < UNIT_KINDS; kind++)
 		for (const enum tensor_role *r = unit_roles((enum unit_kind)kind);
@@ -111,14 +122,14 @@ shard_fill_units(struct fixed_source *fs, const struct shard_header *h, const ui
 {
 	for (uint32_t i = 0; i < h->n_extents; i++) {
 		const struct shard_extent *e = &h->extents[i];
-		struct unit *u = fixed_source_unit(fs, unit_of(e->role), e->layer);
+		struct unit *u = fixed_source_unit(fs, shard_unit_kind(e->role), e->layer);
 		bool vector = tensor_is_vector((enum tensor_role)e->role);
 
 		u->t[e->role] = (struct matrix){.dtype = e->dtype,
 			.rows = e->rows,
 			.cols = e->cols,
 			.stride = shard_group_bytes(e),
-			.data = base + e->offset,
+			.data = base != NULL ? base + e->offset : NULL,
 			.layout = vector ? LAYOUT_ROWS : LAYOUT_TILES};
 	}
 }
@@ -130,7 +141,9 @@ weights_from_shard(struct shard *s, const struct gguf *g, struct err *err)
 
 	if (fs == NULL)
 		return NULL;
+	prefetch(s);
 	shard_fill_units(fs, &s->h, s->file.data);
+	fs->embed_of = g;
 	if (g != NULL)
 		fs->embed.t[TENSOR_EMBED] =
 			tensor_view(g, &s->h.shape, &s->h.slice, TENSOR_EMBED, 0);

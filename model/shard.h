@@ -96,6 +96,7 @@ struct shard;
 struct shard *shard_open(const char *path, bool check, struct err *err);
 void shard_close(struct shard *s);
 const struct shard_header *shard_header(const struct shard *s);
+const char *shard_path(const struct shard *s);
 /* The shard's weights, which must not outlive it; with the embedding of g when that is not NULL. */
 struct weight_source *weights_from_shard(struct shard *s, const struct gguf *g, struct err *err);
 

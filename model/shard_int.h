@@ -42,7 +42,10 @@ int shard_open_part(const char *part, bool *busy, struct err *err);
 
 /* --- units --- */
 
-/* Points the units of fs at extents that lie as in the file, whose byte 0 would be at base. */
+/* The unit that a tensor of this role belongs to. */
+enum unit_kind shard_unit_kind(uint32_t role);
+/* Points the units of fs at extents that lie as in the file, whose byte 0 would be at base; NULL:
+ * their sizes only. */
 void shard_fill_units(struct fixed_source *fs, const struct shard_header *h, const uint8_t *base);
 
 #endif

@@ -82,6 +82,17 @@ get_room(struct make *m, size_t bytes, struct err *err)
 	return 0;
 }
 
+/* What was read stays in the page cache, but not in this process. */
+static void
+forget_tensor(const struct make *m, const struct shard_extent *e)
+{
+	const struct gguf_tensor *t =
+		tensor_find(m->g, &m->h.shape, (enum tensor_role)e->role, e->layer);
+
+	if (t != NULL)
+		gguf_forget(m->g, t->data, t->bytes);
+}
+
 static int
 make_extent(struct make *m, uint32_t i, struct err *err)
 {
@@ -100,23 +111,13 @@ make_extent(struct make *m, uint32_t i, struct err *err)
 		crypto_generichash_update(&st, m->room, n);
 		if (shard_put_at(m->fd, m->part, m->room, n, e->offset + from, err) != 0)
 			return -1;
+		forget_tensor(m, e);
 		m->done += n;
 		if (report(m, err) != 0)
 			return -1;
 	}
 	crypto_generichash_final(&st, e->hash, SHARD_HASH);
 	return 0;
-}
-
-/* What was read stays in the page cache, but not in this process. */
-static void
-forget_tensor(const struct make *m, const struct shard_extent *e)
-{
-	const struct gguf_tensor *t =
-		tensor_find(m->g, &m->h.shape, (enum tensor_role)e->role, e->layer);
-
-	if (t != NULL)
-		gguf_forget(m->g, t->data, t->bytes);
 }
 
 static int
@@ -128,11 +129,9 @@ write_all(struct make *m, struct err *err)
 	if (ftruncate(m->fd, 0) != 0 || ftruncate(m->fd, (off_t)m->h.file_bytes) != 0)
 		return err_errno(err, errno, "%s: cannot make it %" PRIu64 " bytes long", m->part,
 			m->h.file_bytes);
-	for (uint32_t i = 0; i < m->h.n_extents; i++) {
+	for (uint32_t i = 0; i < m->h.n_extents; i++)
 		if (make_extent(m, i, err) != 0)
 			return -1;
-		forget_tensor(m, &m->h.extents[i]);
-	}
 	/* Only now are the hashes known; until then the file has no header. */
 	buf_init(&header, 0);
 	if (shard_header_write(&m->h, &header) != 0)

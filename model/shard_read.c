@@ -23,6 +23,7 @@ shard_model_id(const struct gguf *g, uint8_t id[SHARD_HASH])
 		const struct gguf_tensor *t = gguf_tensor_at(g, i);
 
 		crypto_generichash_update(&st, t->data, t->bytes < 4096 ? t->bytes : 4096);
+		gguf_forget(g, t->data, t->bytes);
 	}
 	crypto_generichash_final(&st, id, SHARD_HASH);
 }

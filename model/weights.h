@@ -38,6 +38,17 @@ struct unit {
 	struct matrix t[TENSOR_ROLES]; /* those of the unit; .data NULL where the model has none */
 };
 
+/* What a source did since it was made. */
+struct weights_stats {
+	uint64_t bytes;    /* all units' */
+	uint64_t resident; /* of these, those that stay in memory */
+	uint64_t ring;     /* memory through which the others stream */
+	uint64_t streamed; /* bytes that were read through it, */
+	uint64_t passes;   /* in so many passes over the model */
+	double reading;    /* seconds in which something was being read, */
+	double waiting;    /* and seconds in which acquire waited for it */
+};
+
 /* Interface. acquire may wait (streaming); it returns NULL with err when the weights cannot be had.
  * Every acquire is followed by a release before the next step ends. One thread at a time. */
 struct weight_source {
@@ -45,6 +56,8 @@ struct weight_source {
 		struct weight_source *ws, enum unit_kind kind, uint32_t layer, struct err *err);
 	void (*release)(struct weight_source *ws, const struct unit *u);
 	void (*free)(struct weight_source *ws);
+	/* Any thread. NULL: all units are in memory. */
+	void (*stats)(struct weight_source *ws, struct weights_stats *st);
 };
 
 /* The tensors of a unit kind, in the order in which they are used and stored: a list that ends with

@@ -35,8 +35,11 @@ fixed_acquire(struct weight_source *ws, enum unit_kind kind, uint32_t layer, str
 static void
 fixed_release(struct weight_source *ws, const struct unit *u)
 {
-	(void)ws; /* the units stay */
-	(void)u;
+	const struct fixed_source *fs = (const struct fixed_source *)ws;
+	const struct matrix *m = &u->t[TENSOR_EMBED];
+
+	if (u == &fs->embed && fs->embed_of != NULL)
+		gguf_forget(fs->embed_of, m->data, (uint64_t)m->rows * m->stride);
 }
 
 static void
@@ -60,7 +63,7 @@ fixed_source_new(uint32_t layers, bool with_embed, struct err *err)
 	struct fixed_source *fs = calloc(1, sizeof *fs);
 
 	if (fs != NULL) {
-		fs->base = (struct weight_source){fixed_acquire, fixed_release, fixed_free};
+		fs->base = (struct weight_source){fixed_acquire, fixed_release, fixed_free, NULL};
 		fs->layers = layers;
 		fs->with_embed = with_embed;
 		fs->attn = calloc(layers, sizeof *fs->attn);

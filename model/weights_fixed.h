@@ -8,6 +8,7 @@ struct fixed_source {
 	struct weight_source base;
 	uint32_t layers;
 	bool with_embed;
+	const struct gguf *embed_of; /* whose pages are let go after use; NULL: they stay */
 	struct unit embed, head;
 	struct unit *attn, *ffn; /* [layers] */
 	float *widened;          /* vectors that the file has in other types */

@@ -1,0 +1,376 @@
+#include "config.h"
+
+#include "model/window_int.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define ADJUST_PASSES 8 /* between looks at the ring's size */
+
+/* --- pieces of a shard --- */
+
+/* attn.0 ffn.0 attn.1 ... head */
+static uint32_t
+unit_number(const struct shard_header *h, enum unit_kind kind, uint32_t layer)
+{
+	return kind == UNIT_HEAD ? 2 * h->shape.layers : 2 * layer + (kind == UNIT_FFN);
+}
+
+static struct window_piece *
+list_pieces(const struct shard_header *h)
+{
+	struct window_piece *p = calloc((size_t)h->n_extents + 1, sizeof *p);
+
+	for (uint32_t i = 0; p != NULL && i < h->n_extents; i++) {
+		const struct shard_extent *e = &h->extents[i];
+
+		p[i].bytes = shard_align_up(e->bytes);
+		p[i].unit = unit_number(h, shard_unit_kind(e->role), e->layer);
+	}
+	return p;
+}
+
+uint64_t
+window_weights_least(const struct shard_header *h)
+{
+	struct window_piece *p = list_pieces(h);
+	uint64_t least = p != NULL ? window_least(p, h->n_extents) : UINT64_MAX;
+
+	free(p);
+	return least;
+}
+
+uint64_t
+window_weights_all(const struct shard_header *h)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < h->n_extents; i++)
+		sum += shard_align_up(h->extents[i].bytes);
+	return sum;
+}
+
+/* --- memory --- */
+
+uint8_t *
+window_memory(const struct window_source *ws, uint32_t piece)
+{
+	return ws->pieces[piece].resident ? ws->memory + ws->home[piece]
+					  : ws->ring + window_place(ws->window, piece);
+}
+
+/* Address space for the resident set and the largest ring; pages come as they are read. */
+static int
+map_memory(struct window_source *ws, uint64_t ring, struct err *err)
+{
+	uint64_t at = 0;
+
+	for (uint32_t i = 0; i < ws->n; i++) {
+		if (!ws->pieces[i].resident)
+			continue;
+		ws->home[i] = at;
+		at += ws->pieces[i].bytes;
+		ws->loading++;
+	}
+	ws->stats.resident = at;
+	ws->stats.ring = ring;
+	ws->memory_bytes = (size_t)(2 * at + ring);
+	if (2 * at + ring > SIZE_MAX / 2)
+		return err_set(err,
+			"%" PRIu64 " bytes of weights are more than this machine's "
+			"address space",
+			2 * at + ring);
+	if (ws->memory_bytes == 0)
+		return 0;
+	ws->memory = mmap(NULL, ws->memory_bytes, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (ws->memory == MAP_FAILED) {
+		ws->memory = NULL;
+		return err_set(err, "no memory for %" PRIu64 " bytes of weights", at + ring);
+	}
+	ws->ring = ws->memory + at;
+	return 0;
+}
+
+/* --- the ring's size --- */
+
+/* Residents that are worth `grow` bytes stream from now on. Nothing is being read. */
+static void
+give_up(struct window_source *ws, uint64_t grow)
+{
+	uint64_t given = 0;
+
+	for (uint32_t i = 0; i < ws->n && given < grow; i++) {
+		if (!ws->pieces[i].resident || ws->pieces[i].bytes < WINDOW_SMALL)
+			continue;
+		madvise(ws->memory + ws->home[i], (size_t)ws->pieces[i].bytes, MADV_DONTNEED);
+		ws->pieces[i].resident = false;
+		window_release(ws->window, i);
+		given += ws->pieces[i].bytes;
+	}
+	window_grow(ws->window, window_ring(ws->window) + given);
+	ws->stats.resident -= given;
+	ws->stats.ring += given;
+}
+
+static uint64_t
+largest_streamed(const struct window_source *ws)
+{
+	uint64_t largest = 0;
+
+	for (uint32_t i = 0; i < ws->n; i++)
+		if (!ws->pieces[i].resident && ws->pieces[i].bytes > largest)
+			largest = ws->pieces[i].bytes;
+	return largest;
+}
+
+/* Once in a while, at the end of a pass. */
+static void
+adjust(struct window_source *ws)
+{
+	double now = window_now();
+	struct window_seen seen = {.seconds = now - ws->seen_at,
+		.disk_busy = ws->stats.reading - ws->seen.reading,
+		.waited = ws->stats.waiting - ws->seen.waiting,
+		.streamed = ws->stats.streamed - ws->seen.streamed};
+	uint64_t grow;
+
+	if (ws->stats.passes < ws->seen.passes + ADJUST_PASSES)
+		return;
+	grow = window_adjust(&seen, largest_streamed(ws));
+	ws->seen = ws->stats;
+	ws->seen_at = now;
+	if (grow > 0 && ws->flying == 0 && ws->piece == ws->n && window_reading(ws->window) == 0)
+		give_up(ws, grow);
+}
+
+/* --- the source --- */
+
+/* Under the lock: until nothing is in flight, then as if nothing had been asked for. */
+static int
+begin_again(struct window_source *ws, struct err *err)
+{
+	if (ws->damaged) {
+		*err = ws->why;
+		return -1;
+	}
+	while (ws->flying > 0)
+		pthread_cond_wait(&ws->news, &ws->lock);
+	window_restart(ws->window);
+	ws->piece = ws->n;
+	ws->failed = false;
+	return 0;
+}
+
+/* Under the lock. */
+static int
+wait_for(struct window_source *ws, uint32_t unit, struct err *err)
+{
+	double since = 0;
+
+	if (ws->failed && begin_again(ws, err) != 0)
+		return -1;
+	while (!ws->failed && !window_want(ws->window, unit)) {
+		if (since == 0)
+			since = window_now();
+		pthread_cond_broadcast(&ws->work);
+		pthread_cond_wait(&ws->news, &ws->lock);
+	}
+	if (since != 0)
+		ws->stats.waiting += window_now() - since;
+	if (ws->failed)
+		*err = ws->why;
+	return ws->failed ? -1 : 0;
+}
+
+static void
+point_tensors(struct window_source *ws, struct unit *u, uint32_t unit)
+{
+	for (uint32_t i = ws->first[unit]; i < ws->n && ws->pieces[i].unit == unit; i++)
+		u->t[ws->h->extents[i].role].data = window_memory(ws, i);
+}
+
+static const struct unit *
+window_acquire(struct weight_source *base, enum unit_kind kind, uint32_t layer, struct err *err)
+{
+	struct window_source *ws = (struct window_source *)base;
+	struct unit *u = fixed_source_unit(ws->units, kind, layer);
+	uint32_t unit;
+	int rc;
+
+	if (u == NULL) {
+		err_set(err, "these weights have no unit of kind %d for layer %" PRIu32, (int)kind,
+			layer);
+		return NULL;
+	}
+	if (kind == UNIT_EMBED)
+		return u;
+	unit = unit_number(ws->h, kind, layer);
+	pthread_mutex_lock(&ws->lock);
+	rc = wait_for(ws, unit, err);
+	if (rc == 0) {
+		ws->acquired = unit;
+		point_tensors(ws, u, unit);
+	}
+	pthread_mutex_unlock(&ws->lock);
+	return rc == 0 ? u : NULL;
+}
+
+static void
+window_release_unit(struct weight_source *base, const struct unit *u)
+{
+	struct window_source *ws = (struct window_source *)base;
+
+	if (u == &ws->units->embed) {
+		gguf_forget(ws->g, u->t[TENSOR_EMBED].data,
+			(uint64_t)u->t[TENSOR_EMBED].rows * u->t[TENSOR_EMBED].stride);
+		return;
+	}
+	pthread_mutex_lock(&ws->lock);
+	window_leave(ws->window, ws->acquired);
+	if (ws->acquired == 0) {
+		ws->stats.passes++;
+		adjust(ws);
+	}
+	ws->acquired = UINT32_MAX;
+	pthread_cond_broadcast(&ws->work);
+	pthread_mutex_unlock(&ws->lock);
+}
+
+static void
+window_stats(struct weight_source *base, struct weights_stats *st)
+{
+	struct window_source *ws = (struct window_source *)base;
+
+	pthread_mutex_lock(&ws->lock);
+	*st = ws->stats;
+	if (ws->flying > 0)
+		st->reading += window_now() - ws->fly_since;
+	pthread_mutex_unlock(&ws->lock);
+}
+
+/* The shard stays with the caller when the source was not handed out. */
+static void
+free_parts(struct window_source *ws)
+{
+	window_stop_readers(ws);
+	if (ws->memory != NULL)
+		munmap(ws->memory, ws->memory_bytes);
+	direct_close(&ws->file);
+	window_free(ws->window);
+	if (ws->units != NULL)
+		ws->units->base.free(&ws->units->base);
+	pthread_mutex_destroy(&ws->lock);
+	pthread_cond_destroy(&ws->work);
+	pthread_cond_destroy(&ws->news);
+	free(ws->pieces);
+	free(ws->home);
+	free(ws->first);
+	free(ws->left);
+	free(ws->checked);
+	free(ws);
+}
+
+static void
+window_free_source(struct weight_source *base)
+{
+	struct window_source *ws = (struct window_source *)base;
+	struct shard *shard = ws->shard;
+
+	free_parts(ws);
+	shard_close(shard);
+}
+
+/* --- making one --- */
+
+static int
+load(struct window_source *ws, shard_progress *progress, void *arg, struct err *err)
+{
+	uint32_t all = ws->loading;
+	int rc = 0;
+
+	pthread_mutex_lock(&ws->lock);
+	while (rc == 0 && ws->loading > 0 && !ws->failed) {
+		uint32_t left = ws->loading;
+
+		pthread_cond_wait(&ws->news, &ws->lock);
+		pthread_mutex_unlock(&ws->lock);
+		if (progress != NULL && progress(arg, all - left, all) != 0)
+			rc = err_set(err, "reading the weights was given up");
+		pthread_mutex_lock(&ws->lock);
+	}
+	if (rc == 0 && ws->failed) {
+		*err = ws->why;
+		rc = -1;
+	}
+	ws->seen_at = window_now();
+	pthread_mutex_unlock(&ws->lock);
+	return rc;
+}
+
+static void
+find_units(struct window_source *ws)
+{
+	for (uint32_t i = ws->n; i-- > 0;)
+		ws->first[ws->pieces[i].unit] = i;
+}
+
+static int
+make(struct window_source *ws, uint64_t memory, struct err *err)
+{
+	uint32_t units = unit_number(ws->h, UNIT_HEAD, 0) + 1;
+	uint64_t ring;
+
+	ws->units = fixed_source_new(ws->h->shape.layers, ws->g != NULL, err);
+	ws->pieces = list_pieces(ws->h);
+	ws->first = calloc(units, sizeof *ws->first);
+	ws->home = calloc((size_t)ws->n + 1, sizeof *ws->home);
+	ws->left = calloc((size_t)ws->n + 1, sizeof *ws->left);
+	ws->checked = calloc((size_t)ws->n + 1, sizeof *ws->checked);
+	if (ws->units == NULL || ws->pieces == NULL || ws->first == NULL || ws->home == NULL ||
+		ws->left == NULL || ws->checked == NULL)
+		return err_set(err, "out of memory for a window of %" PRIu32 " pieces", ws->n);
+	find_units(ws);
+	if (window_choose(ws->pieces, ws->n, memory, WINDOW_AHEAD, &ring) != 0)
+		return err_set(err,
+			"%" PRIu64 " MB for weights are too little: the least is %" PRIu64 " MB",
+			memory / 1000000, window_least(ws->pieces, ws->n) / 1000000 + 1);
+	ws->stats.bytes = window_weights_all(ws->h);
+	ws->window = window_new(ws->pieces, ws->n, ring, err);
+	if (ws->window == NULL || map_memory(ws, ring, err) != 0 ||
+		direct_open(&ws->file, shard_path(ws->shard), err) != 0)
+		return -1;
+	shard_fill_units(ws->units, ws->h, NULL);
+	if (ws->g != NULL)
+		ws->units->embed.t[TENSOR_EMBED] =
+			tensor_view(ws->g, &ws->h->shape, &ws->h->slice, TENSOR_EMBED, 0);
+	return window_start_readers(ws, err);
+}
+
+struct weight_source *
+weights_window(struct shard *s, const struct gguf *g, uint64_t memory, shard_progress *progress,
+	void *arg, struct err *err)
+{
+	struct window_source *ws = calloc(1, sizeof *ws);
+
+	if (ws == NULL) {
+		err_set(err, "out of memory");
+		return NULL;
+	}
+	ws->base = (struct weight_source){
+		window_acquire, window_release_unit, window_free_source, window_stats};
+	ws->shard = s;
+	ws->h = shard_header(s);
+	ws->g = g;
+	ws->n = ws->piece = ws->h->n_extents;
+	ws->acquired = UINT32_MAX;
+	ws->file.fd = -1;
+	pthread_mutex_init(&ws->lock, NULL);
+	pthread_cond_init(&ws->work, NULL);
+	pthread_cond_init(&ws->news, NULL);
+	if (make(ws, memory, err) == 0 && load(ws, progress, arg, err) == 0)
+		return &ws->base;
+	free_parts(ws);
+	return NULL;
+}
