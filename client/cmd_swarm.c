@@ -77,6 +77,20 @@ print_peers(json_t *peers)
 	table_free(t);
 }
 
+/* What streams from this device's disk. */
+static void
+print_weights(json_t *w)
+{
+	char resident[24], ring[24], streamed[24];
+
+	printf("weights  %s resident, a ring of %s; %s streamed a step at %.2f GB/s, waited %.1f "
+	       "s\n",
+		show_bytes((uint64_t)num(w, "resident_bytes"), resident),
+		show_bytes((uint64_t)num(w, "ring_bytes"), ring),
+		show_bytes((uint64_t)num(w, "streamed_per_step"), streamed),
+		num(w, "disk_bytes_per_second") / 1e9, num(w, "wait_seconds"));
+}
+
 static void
 print_status(json_t *s)
 {
@@ -97,6 +111,8 @@ print_status(json_t *s)
 		printf("speed    prompt %.1f, generation %.1f tokens/s over %.0f tokens\n",
 			num(f, "prompt_per_second"), num(f, "new_per_second"),
 			num(f, "new_tokens"));
+	if (json_is_object(json_object_get(s, "weights")))
+		print_weights(json_object_get(s, "weights"));
 	if (num(r, "running") + num(r, "waiting") > 0)
 		printf("requests %.0f running, %.0f waiting\n", num(r, "running"),
 			num(r, "waiting"));

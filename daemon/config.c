@@ -4,6 +4,7 @@
 #include "daemon/config.h"
 
 #include "daemon/log.h"
+#include "model/memory.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -16,7 +17,7 @@
 #define DEFAULT_FILE "/etc/shoal/shoald.conf"
 #define MAX_LINE     190 /* libinih, as Debian builds it, cuts lines at 200 bytes without a word */
 
-enum kind { K_TEXT, K_NUMBER, K_CHOICE, K_SHARES };
+enum kind { K_TEXT, K_NUMBER, K_CHOICE, K_SHARES, K_SIZE };
 
 static const struct key {
 	const char *name;
@@ -51,6 +52,8 @@ static const struct key {
 	NUMBER(batch, 1, 1024, "rows of a step"),
 	NUMBER(queue, 0, 65536, "requests that may wait"),
 	NUMBER(threads, 0, 1024, "0: one per CPU"),
+	{"memory", K_SIZE, AT(memory), SIZE(memory), 0, 0, NULL,
+		"of the whole process, as 600M; what does not fit streams from disk; auto"},
 	TEXT(cpu, "set of kernels; without one the best"),
 	CHOICE(log_level, "error warning info debug", "how much is said"),
 	TEXT(api_keys, "file of API keys, one a line"),
@@ -70,6 +73,7 @@ set_defaults(struct config *c)
 	strcpy(c->payload, "f32");
 	strcpy(c->kv, "f16");
 	strcpy(c->log_level, "info");
+	strcpy(c->memory, "auto");
 	strcpy(c->state_dir, "/var/lib/shoal");
 	strcpy(c->socket, "/run/shoal/shoald.sock");
 	/* Under systemd the user is not root, but the folders are made for it. */
@@ -121,6 +125,7 @@ set_key(struct config *c, const struct key *k, const char *text, struct err *err
 	char *field = (char *)c + k->at, *end;
 	unsigned long v;
 	uint32_t number;
+	uint64_t bytes;
 
 	switch (k->kind) {
 	case K_SHARES:
@@ -130,6 +135,10 @@ set_key(struct config *c, const struct key *k, const char *text, struct err *err
 			return err_set(err, "%s: '%s' is none of: %s", k->name, text, k->choices);
 		strcpy(field, text);
 		return 0;
+	case K_SIZE:
+		if (memory_parse(k->name, text, &bytes, err) != 0)
+			return -1;
+		/* fall through */
 	case K_TEXT:
 		if (strlen(text) >= k->size)
 			return err_set(err, "%s: longer than %zu bytes", k->name, k->size - 1);

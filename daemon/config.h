@@ -33,6 +33,7 @@ struct config {
 	uint32_t batch;      /* rows in a step: 64 */
 	uint32_t queue;      /* requests that may wait: 64 */
 	uint32_t threads;    /* 0: one per CPU */
+	char memory[24];     /* of the whole process: "auto", "600M" (model/memory.h) */
 	char cpu[16];        /* "": the best kernels */
 	char log_level[8];   /* error warning info debug */
 	char api_keys[4096]; /* a file of keys, one a line; needed when http is not on loopback */

@@ -121,6 +121,35 @@ alloc_buffers(struct engine *e)
 		       : -1;
 }
 
+uint64_t
+engine_bytes(const struct engine_config *c)
+{
+	const struct forward_config fc = {.shape = c->shape,
+		.slice = &c->slices[c->rank],
+		.max_rows = c->max_rows,
+		.slots = c->slots,
+		.context = c->context,
+		.kv = c->kv};
+	const struct star_config sc = {.slices = c->slices,
+		.rank = c->rank,
+		.peers = c->peers,
+		.embd = c->shape->embd,
+		.vocab = c->shape->vocab,
+		.max_rows = c->max_rows,
+		.max_logits = engine_max_logits(c)};
+	uint64_t bytes = forward_bytes(&fc);
+
+	if (bytes > UINT64_MAX / 2)
+		return UINT64_MAX / 2;
+	bytes += (uint64_t)c->max_rows * (c->shape->embd * sizeof(float) + 32);
+	if (c->peers > 1)
+		bytes += star_bytes(&sc);
+	if (c->rank == 0) /* logits, and what samplers need */
+		bytes += (uint64_t)engine_max_logits(c) * c->shape->vocab * sizeof(float) +
+			 (uint64_t)c->slots * c->shape->vocab * 24;
+	return bytes;
+}
+
 static struct star *
 make_star(struct engine *e, struct engine_config *c, struct err *err)
 {

@@ -37,6 +37,10 @@ struct engine_config {
 	void *arg;
 };
 
+/* What engine_new would allocate: KV cache, activations, messages. Only numbers of c are read: shape,
+ * slices, rank, peers, context, slots, max_rows, kv. */
+uint64_t engine_bytes(const struct engine_config *c);
+
 struct engine *engine_new(uv_loop_t *main_loop, struct engine_config *c, struct err *err);
 /* Ends the thread; running requests get on_error("..."). done runs on the main loop; then it is
  * freed. */
@@ -73,6 +77,7 @@ struct engine_stats {
 	double prompt_seconds, new_seconds;  /* of finished requests */
 	double reduce_seconds;               /* waiting for sums */
 	uint64_t sent_bytes, received_bytes; /* on tensor links */
+	struct weights_stats weights;        /* what streams; bytes 0: all is in memory */
 };
 void engine_stats(struct engine *e, struct engine_stats *st); /* any thread */
 

@@ -201,8 +201,10 @@ step_failed(struct engine *e, const struct err *err)
 	snprintf(what, sizeof what, "the step could not be computed: %s", err->msg);
 	if (e->star != NULL)
 		star_break(e->star, "", what); /* the members are in the middle of it */
-	else
+	else {
 		end_all(e, 500, what, what);
+		engine_post_broken(e, what); /* weights that cannot be read are looked for anew */
+	}
 }
 
 static void

@@ -299,4 +299,6 @@ engine_stats(struct engine *e, struct engine_stats *st)
 	uv_mutex_lock(&e->lock);
 	*st = e->stats;
 	uv_mutex_unlock(&e->lock);
+	if (e->c.weights->stats != NULL)
+		e->c.weights->stats(e->c.weights, &st->weights);
 }

@@ -128,6 +128,8 @@ struct http_request {
 /* Answers. body is taken. */
 void http_header(struct http_request *r, const char *name, const char *value); /* after it */
 void http_json(struct http_request *r, int status, json_t *body);
+/* A text; copied. */
+void http_text(struct http_request *r, int status, const char *type, const char *text);
 void http_error(struct http_request *r, const struct api_error *e);
 void http_fail(struct http_request *r, int status, const char *code, const char *param,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
@@ -147,6 +149,7 @@ void api_model(struct http_request *r);
 void api_chat(struct http_request *r);
 void api_completions(struct http_request *r);
 void api_status(struct http_request *r);
+void api_metrics(struct http_request *r);
 void api_invite(struct http_request *r);
 void api_join(struct http_request *r);
 void api_leave(struct http_request *r);

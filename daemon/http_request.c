@@ -60,6 +60,17 @@ http_json(struct http_request *r, int status, json_t *body)
 }
 
 void
+http_text(struct http_request *r, int status, const char *type, const char *text)
+{
+	struct MHD_Response *response = MHD_create_response_from_buffer(
+		strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+
+	if (response != NULL)
+		MHD_add_response_header(response, "Content-Type", type);
+	answer(r, status, response);
+}
+
+void
 http_error(struct http_request *r, const struct api_error *e)
 {
 	http_json(r, e->status, api_error_json(e));

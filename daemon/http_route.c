@@ -9,6 +9,7 @@ static const struct http_route routes[] = {
 	{HTTP_GET, "/v1/models", false, false, api_models},
 	{HTTP_GET, "/v1/models/{id}", false, false, api_model},
 	{HTTP_GET, "/health", false, true, api_health},
+	{HTTP_GET, "/metrics", false, false, api_metrics},
 	{HTTP_GET, "/shoal/v1/status", true, false, api_status},
 	{HTTP_POST, "/shoal/v1/invite", true, false, api_invite},
 	{HTTP_POST, "/shoal/v1/join", true, false, api_join},

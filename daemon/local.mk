@@ -30,7 +30,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/api_completions.c \
 	daemon/api_error.c \
 	daemon/api_fields.c daemon/api_fields.h \
-	daemon/api_generate.c daemon/api_generate.h \
+	daemon/api_generate.c daemon/api_metrics.c daemon/api_generate.h \
 	daemon/api_models.c \
 	daemon/api_parse.c daemon/api_parse.h \
 	daemon/api_prompt.c \
@@ -53,7 +53,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_hash.c \
 	daemon/serve_links.c \
 	daemon/serve_member.c \
-	daemon/serve_own.c \
+	daemon/serve_memory.c daemon/serve_own.c \
 	daemon/serve_plan.c \
 	daemon/serve_shard.c \
 	daemon/serve_status.c

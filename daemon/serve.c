@@ -124,6 +124,7 @@ add_figures(struct engine_stats *sum, const struct engine_stats *st)
 	sum->reduce_seconds += st->reduce_seconds;
 	sum->sent_bytes += st->sent_bytes;
 	sum->received_bytes += st->received_bytes;
+	sum->weights = st->weights;
 }
 
 void
@@ -132,6 +133,7 @@ serve_figures(struct serve *s, struct engine_stats *sum)
 	struct engine_stats st;
 
 	*sum = s->past;
+	sum->weights = (struct weights_stats){0}; /* not a sum: what is there now */
 	if (s->engine == NULL)
 		return;
 	engine_stats(s->engine, &st);

@@ -100,7 +100,14 @@ unit_bytes(struct weight_source *ws, enum unit_kind kind, uint32_t layer)
 uint64_t
 weights_bytes(struct weight_source *ws, const struct model_shape *s, bool with_embed)
 {
-	uint64_t bytes = unit_bytes(ws, UNIT_HEAD, 0);
+	struct weights_stats st;
+	uint64_t bytes;
+
+	if (ws->stats != NULL) { /* asking for its units would read them all */
+		ws->stats(ws, &st);
+		return st.bytes + (with_embed && !s->tied ? unit_bytes(ws, UNIT_EMBED, 0) : 0);
+	}
+	bytes = unit_bytes(ws, UNIT_HEAD, 0);
 
 	if (with_embed && !s->tied)
 		bytes += unit_bytes(ws, UNIT_EMBED, 0);

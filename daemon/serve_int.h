@@ -56,6 +56,20 @@ struct own_job *own_job_start(struct plan *p, struct err *err);
 void own_job_abandon(struct own_job *j); /* ends soon, and says nothing any more */
 unsigned own_job_percent(const struct own_job *j);
 
+/* --- memory (serve_memory.c; any thread) -------------------------------------------------------- */
+
+struct memory_ask {
+	char budget[24];             /* as configured */
+	struct engine_config engine; /* what engine_bytes reads */
+};
+/* What weights of a shard with this header may take, and whether they stream. -1: too little. */
+int memory_plan(const struct memory_ask *a, const struct shard_header *h, uint64_t *weights,
+	bool *streams, struct err *err);
+/* Weights of a shard within the budget; the shard must outlive them. check: hash it all first where
+ * it is mapped (a window checks what it reads). */
+struct weight_source *memory_weights(const struct memory_ask *a, struct shard *shard,
+	const struct gguf *g, bool check, shard_progress *progress, void *arg, struct err *err);
+
 /* --- plan (serve_plan.c, coordinator) ----------------------------------------------------------- */
 
 enum plan_state { PLAN_HASHING, PLAN_PREPARING, PLAN_LINKING, PLAN_SERVING };
@@ -119,6 +133,10 @@ struct open_shard { /* shared by the plan that is followed and the engine */
 	struct shard *shard;
 	uint8_t hash[SHARD_HASH]; /* of its header */
 };
+/* Takes the shard. One that is mapped is also kept open for a quick return; one that streams is not:
+ * it may be found damaged, and made again. NULL: out of memory, nothing is taken. */
+struct open_shard *open_shard_new(
+	struct serve *s, struct shard *shard, bool streams, const uint8_t hash[SHARD_HASH]);
 void open_shard_unref(struct open_shard *o);
 
 enum follow_state {
@@ -144,6 +162,7 @@ struct follow {
 	uint64_t header_bytes;
 	char path[4096 + 64]; /* of the shard */
 	struct open_shard *shard;
+	struct weight_source *weights; /* in the shard, until the engine takes them */
 	struct link *tensor;
 	struct shard_job *job; /* on the thread pool */
 
@@ -178,8 +197,10 @@ enum shard_task {
 };
 int shard_job_start(struct follow *f, enum shard_task task);
 void shard_job_abandon(struct follow *f);
-void follow_opened(
-	struct follow *f, enum shard_task task, struct shard *shard, const struct err *err);
+/* Takes both; NULL, NULL: there is no usable shard, or there is not enough memory (`whole`: the
+ * shard is fine). */
+void follow_opened(struct follow *f, enum shard_task task, struct shard *shard,
+	struct weight_source *weights, bool whole, const struct err *err);
 void fetch_resumed(struct follow *f, struct shard_writer *w, const struct err *err);
 
 /* --- the whole ---------------------------------------------------------------------------------- */

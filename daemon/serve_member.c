@@ -22,15 +22,6 @@ coordinator(struct serve *s)
 	return swarm_peers(s->swarm, &peers) > 0 ? peers[0] : NULL;
 }
 
-void
-open_shard_unref(struct open_shard *o)
-{
-	if (o == NULL || --o->refs > 0)
-		return;
-	shard_close(o->shard);
-	free(o);
-}
-
 /* --- states ------------------------------------------------------------------------------------- */
 
 static const char *const state_names[] = {
@@ -64,6 +55,8 @@ follow_drop(struct serve *s, const char *why)
 	if (f->job != NULL)
 		shard_job_abandon(f);
 	shard_writer_free(f->writer);
+	if (f->weights != NULL)
+		f->weights->free(f->weights);
 	if (f->header != NULL)
 		shard_header_free(f->header);
 	free(f->header);
@@ -110,36 +103,30 @@ follow_ready(struct follow *f)
 		swarm_send(c, &e);
 }
 
-/* The shard becomes the one that this device keeps open. */
-static int
-keep_shard(struct follow *f, struct shard *shard)
+static void
+take_weights(struct follow *f, struct shard *shard, struct weight_source *weights)
 {
-	struct serve *s = f->serve;
-	struct open_shard *o = calloc(1, sizeof *o);
-
-	if (o == NULL) {
+	f->shard = open_shard_new(f->serve, shard, weights->stats != NULL, f->header_hash);
+	if (f->shard == NULL) {
+		weights->free(weights);
 		shard_close(shard);
-		return -1;
+		follow_trouble(f, "not enough memory to open a shard");
+		return;
 	}
-	*o = (struct open_shard){.refs = 2, .shard = shard};
-	memcpy(o->hash, f->header_hash, sizeof o->hash);
-	f->shard = o;
-	open_shard_unref(s->shard);
-	s->shard = o;
-	return 0;
+	f->weights = weights;
+	follow_ready(f);
 }
 
 void
-follow_opened(struct follow *f, enum shard_task task, struct shard *shard, const struct err *err)
+follow_opened(struct follow *f, enum shard_task task, struct shard *shard,
+	struct weight_source *weights, bool whole, const struct err *err)
 {
-	if (shard == NULL && task == SHARD_OPEN)
+	if (shard == NULL && task == SHARD_OPEN && !whole)
 		fetch_start(f);
 	else if (shard == NULL)
 		follow_trouble(f, err->msg);
-	else if (keep_shard(f, shard) != 0)
-		follow_trouble(f, "not enough memory to open a shard");
 	else
-		follow_ready(f);
+		take_weights(f, shard, weights);
 }
 
 static int
@@ -185,6 +172,23 @@ follow_new(struct serve *s, const Shoal__Prepare *p)
 	return f;
 }
 
+/* The one that was computed with a moment ago, when it is meant, mapped, and bound by no budget. */
+static bool
+use_open_shard(struct follow *f)
+{
+	struct open_shard *o = f->serve->shard;
+
+	if (o == NULL || strcmp(f->serve->config->memory, "auto") != 0 ||
+		memcmp(o->hash, f->header_hash, sizeof o->hash) != 0)
+		return false;
+	f->weights = weights_from_shard(o->shard, NULL, NULL);
+	if (f->weights == NULL)
+		return false;
+	f->shard = o;
+	o->refs++;
+	return true;
+}
+
 static int
 take_prepare(struct serve *s, const Shoal__Prepare *p, struct err *err)
 {
@@ -204,10 +208,7 @@ take_prepare(struct serve *s, const Shoal__Prepare *p, struct err *err)
 	snprintf(dir, sizeof dir, "%s/shards", s->state->dir);
 	if (file_mkdirs(dir, 0700, &trouble) != 0) {
 		follow_trouble(f, trouble.msg);
-	} else if (s->shard != NULL &&
-		   memcmp(s->shard->hash, f->header_hash, sizeof f->header_hash) == 0) {
-		f->shard = s->shard; /* computed with a moment ago */
-		f->shard->refs++;
+	} else if (use_open_shard(f)) {
 		follow_ready(f);
 	} else if (shard_job_start(f, SHARD_OPEN) != 0) {
 		follow_trouble(f, "the thread pool takes no job");
@@ -254,14 +255,11 @@ start_engine(struct follow *f, struct link *l, struct err *err)
 	slices[f->rank] = h->slice;
 	snprintf(names[0], PEER_NAME, "%s", c != NULL ? c->known->name : "the coordinator");
 	snprintf(names[f->rank], PEER_NAME, "%s", f->serve->state->name);
-	ec.weights = weights_from_shard(f->shard->shard, NULL, err);
-	if (ec.weights == NULL)
+	if (link_detach(l, &detached, err) != 0)
 		return -1;
-	if (link_detach(l, &detached, err) != 0) {
-		ec.weights->free(ec.weights);
-		return -1;
-	}
 	f->tensor = NULL;
+	ec.weights = f->weights;
+	f->weights = NULL;
 	return serve_start_engine(f->serve, &ec, NULL, f->shard, err);
 }
 

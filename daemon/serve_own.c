@@ -14,8 +14,10 @@ struct own_job {
 	struct model_file *file;
 	struct slice slice;
 	char folder[4096 + 16];
-	bool rows;  /* the kernels read rows as well as tiles */
-	bool check; /* this process has not computed with that shard yet */
+	struct slice slices[SLICE_MAX_PEERS];
+	struct memory_ask ask; /* its pointers lead into the job and its file */
+	bool rows;             /* the kernels read rows as well as tiles */
+	bool check;            /* this process has not computed with that shard yet */
 	uint8_t name[SHARD_HASH];
 	atomic_bool stop;
 	atomic_uint percent;
@@ -35,24 +37,51 @@ on_progress(void *arg, uint64_t done, uint64_t total)
 	return atomic_load(&j->stop) ? -1 : 0;
 }
 
+/* Before anything is written or read: whether it can be done, and whether the weights stream. */
+static int
+look(struct own_job *j, bool *streams)
+{
+	struct shard_header h;
+	uint64_t memory;
+	int rc;
+
+	if (shard_header_plan(j->file->gguf, &j->file->shape, &j->slice, &h, &j->err) != 0)
+		return -1;
+	rc = memory_plan(&j->ask, &h, &memory, streams, &j->err);
+	shard_header_free(&h);
+	return rc;
+}
+
 static void
 work(uv_work_t *req)
 {
 	struct own_job *j = req->data;
 	struct model_file *f = j->file;
 	struct shard_want want = {f->gguf, f->path, &f->shape, &j->slice};
+	bool streams;
 
-	if (j->rows) {
+	if (look(j, &streams) != 0)
+		return;
+	if (j->rows && !streams) {
 		j->weights = weights_from_gguf(f->gguf, &f->shape, &j->slice, true, &j->err);
 		return;
 	}
-	j->shard = shard_store_get(j->folder, &want, j->check, on_progress, j, &j->err);
+	j->shard = shard_store_get(j->folder, &want, j->check && !streams, on_progress, j, &j->err);
 	if (j->shard != NULL) {
-		j->weights = weights_from_shard(j->shard, f->gguf, &j->err);
+		j->weights =
+			memory_weights(&j->ask, j->shard, f->gguf, false, on_progress, j, &j->err);
+		if (j->weights == NULL) {
+			shard_close(j->shard);
+			j->shard = NULL;
+		}
 		return;
 	}
 	if (atomic_load(&j->stop))
 		return;
+	if (streams) {
+		err_prefix(&j->err, "the model is larger than memory, and there is no shard: ");
+		return;
+	}
 	log_warning("%s (no shard is kept, the slice is prepared in memory)", j->err.msg);
 	j->weights = weights_tiled_from_gguf(
 		f->gguf, &f->shape, &j->slice, true, on_progress, j, &j->err);
@@ -78,15 +107,10 @@ hand_over(struct own_job *j)
 	struct open_shard *o = NULL;
 
 	if (j->shard != NULL) {
-		o = calloc(1, sizeof *o);
+		o = open_shard_new(p->serve, j->shard, j->weights->stats != NULL, j->name);
 		if (o == NULL) {
 			err_set(&j->err, "not enough memory to open a shard");
 			drop(j);
-		} else {
-			*o = (struct open_shard){.refs = 2, .shard = j->shard};
-			memcpy(o->hash, j->name, sizeof o->hash);
-			open_shard_unref(p->serve->shard);
-			p->serve->shard = o;
 		}
 	}
 	p->preparing = NULL;
@@ -136,9 +160,18 @@ own_job_start(struct plan *p, struct err *err)
 	j->req.data = j;
 	j->plan = p;
 	j->slice = p->slices[0];
+	memcpy(j->slices, p->slices, sizeof j->slices);
 	j->rows = strcmp(s->kernels.name, "plain") == 0;
 	snprintf(j->folder, sizeof j->folder, "%s/shards", s->state->dir);
 	j->file = model_file_ref(p->file);
+	snprintf(j->ask.budget, sizeof j->ask.budget, "%s", s->config->memory);
+	j->ask.engine = (struct engine_config){.shape = &j->file->shape,
+		.slices = j->slices,
+		.peers = p->n,
+		.context = p->context,
+		.slots = s->config->parallel,
+		.max_rows = s->config->batch,
+		.kv = serve_kv(s->config)};
 	name_shard(j, s);
 	if (uv_queue_work(s->loop, &j->req, work, after_work) != 0) {
 		err_set(err, "the thread pool takes no job");

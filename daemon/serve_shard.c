@@ -15,33 +15,69 @@ struct shard_job {
 	uint8_t header_hash[SHARD_HASH];
 	struct shard_header *header; /* the follow's, until it is abandoned */
 	struct shard_writer *writer;
+	struct memory_ask ask; /* its slices point at `slices` */
+	struct slice slices[SLICE_MAX_PEERS];
 	struct shard *shard;
+	struct weight_source *weights;
+	bool whole; /* the shard is fine */
 	struct err err;
 };
 
 /* --- on the thread pool ------------------------------------------------------------------------- */
 
 static void
-open_whole(struct shard_job *j)
+drop(struct shard_job *j)
+{
+	if (j->weights != NULL)
+		j->weights->free(j->weights);
+	shard_close(j->shard);
+	j->weights = NULL;
+	j->shard = NULL;
+}
+
+/* The header that the coordinator means. */
+static bool
+is_meant(const struct shard_job *j)
 {
 	uint8_t hash[SHARD_HASH];
 	struct buf bytes;
 
-	if (access(j->path, F_OK) != 0)
-		return;
-	j->shard = shard_open(j->path, true, &j->err);
-	if (j->shard == NULL) {
-		log_warning("%s: fetching what is damaged again", j->err.msg);
-		return;
-	}
 	buf_init(&bytes, 0);
 	shard_header_write(shard_header(j->shard), &bytes);
 	shard_hash(bytes.data, bytes.len, hash);
 	buf_free(&bytes);
-	if (memcmp(hash, j->header_hash, sizeof hash) != 0) {
-		shard_close(j->shard);
-		j->shard = NULL;
-	}
+	return memcmp(hash, j->header_hash, sizeof hash) == 0;
+}
+
+/* The weights of the shard that is open, as memory allows; without them it is closed again. */
+static void
+make_weights(struct shard_job *j, bool check)
+{
+	const struct shard_header *h = shard_header(j->shard);
+	uint64_t memory;
+	bool streams;
+
+	j->ask.engine.shape = &h->shape;
+	j->slices[j->ask.engine.rank] = h->slice;
+	j->whole = memory_plan(&j->ask, h, &memory, &streams, &j->err) != 0;
+	if (!j->whole)
+		j->weights = memory_weights(&j->ask, j->shard, NULL, check, NULL, NULL, &j->err);
+	if (j->weights == NULL)
+		drop(j);
+}
+
+static void
+open_whole(struct shard_job *j)
+{
+	if (access(j->path, F_OK) != 0)
+		return;
+	j->shard = shard_open(j->path, false, &j->err);
+	if (j->shard != NULL && !is_meant(j))
+		drop(j);
+	else if (j->shard != NULL)
+		make_weights(j, true);
+	if (j->shard == NULL && j->err.msg[0] != '\0' && !j->whole)
+		log_warning("%s: fetching what is damaged again", j->err.msg);
 }
 
 static void
@@ -60,6 +96,8 @@ work(uv_work_t *req)
 	case SHARD_SEAL:
 		if (shard_writer_finish(j->writer, &j->err) == 0)
 			j->shard = shard_open(j->path, false, &j->err);
+		if (j->shard != NULL)
+			make_weights(j, false);
 		gone = shard_store_prune(j->path, SHARD_KEEP);
 		if (gone > 0)
 			log_info("removed %u shard%s of plans of long ago", gone,
@@ -85,14 +123,13 @@ after_work(uv_work_t *req, int status)
 		if (j->header != NULL)
 			shard_header_free(j->header);
 		free(j->header);
-		if (j->shard != NULL)
-			shard_close(j->shard);
+		drop(j);
 	} else {
 		f->job = NULL;
 		if (j->task == SHARD_RESUME)
 			fetch_resumed(f, j->writer, &j->err);
 		else
-			follow_opened(f, j->task, j->shard, &j->err);
+			follow_opened(f, j->task, j->shard, j->weights, j->whole, &j->err);
 	}
 	free(j);
 }
@@ -109,6 +146,14 @@ shard_job_start(struct follow *f, enum shard_task task)
 	j->task = task;
 	memcpy(j->path, f->path, sizeof j->path);
 	memcpy(j->header_hash, f->header_hash, sizeof j->header_hash);
+	snprintf(j->ask.budget, sizeof j->ask.budget, "%s", f->serve->config->memory);
+	j->ask.engine = (struct engine_config){.slices = j->slices,
+		.rank = f->rank,
+		.peers = f->peers,
+		.context = f->context,
+		.slots = f->slots,
+		.max_rows = f->max_rows,
+		.kv = f->kv};
 	j->header = f->header;
 	j->writer = f->writer;
 	if (uv_queue_work(f->serve->loop, &j->req, work, after_work) != 0) {

@@ -233,6 +233,7 @@ figures_json(const struct engine_stats *st)
 
 	json_object_set_new(o, "prompt_tokens", json_integer((json_int_t)st->prompt_tokens));
 	json_object_set_new(o, "new_tokens", json_integer((json_int_t)st->new_tokens));
+	json_object_set_new(o, "steps", json_integer((json_int_t)st->steps));
 	json_object_set_new(o, "prompt_per_second",
 		json_real(st->prompt_seconds > 0 ? (double)st->prompt_tokens / st->prompt_seconds
 						 : 0));
@@ -242,6 +243,21 @@ figures_json(const struct engine_stats *st)
 	json_object_set_new(o, "sent_bytes", json_integer((json_int_t)st->sent_bytes));
 	json_object_set_new(o, "received_bytes", json_integer((json_int_t)st->received_bytes));
 	return o;
+}
+
+/* What streams, and what of it stays; null: everything is in memory. */
+static json_t *
+weights_json(const struct weights_stats *w)
+{
+	if (w->bytes == 0)
+		return json_null();
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:f,s:f}", "bytes", (json_int_t)w->bytes,
+		"resident_bytes", (json_int_t)w->resident, "ring_bytes", (json_int_t)w->ring,
+		"streamed_bytes", (json_int_t)w->streamed, "passes", (json_int_t)w->passes,
+		"streamed_per_step", w->passes > 0 ? (double)w->streamed / (double)w->passes : 0.0,
+		"disk_seconds", w->reading, "disk_bytes_per_second",
+		w->reading > 0 ? (double)w->streamed / w->reading : 0.0, "wait_seconds",
+		w->waiting);
 }
 
 json_t *
@@ -271,5 +287,7 @@ serve_status(struct serve *s)
 	json_object_set_new(requests, "waiting", json_integer(st.waiting));
 	json_object_set_new(o, "requests", requests);
 	json_object_set_new(o, "figures", figures_json(&st));
+	json_object_set_new(o, "memory", json_string(s->config->memory));
+	json_object_set_new(o, "weights", weights_json(&st.weights));
 	return o;
 }

@@ -41,6 +41,9 @@ void star_free(struct star *s);
 /* The longest message of a tensor link with these numbers. */
 size_t star_max_message(uint32_t max_rows, uint32_t max_logits, uint32_t embd, uint32_t vocab);
 
+/* What star_new would allocate for messages. */
+uint64_t star_bytes(const struct star_config *c);
+
 struct collective *star_collective(struct star *s);
 
 /* Gives the group up; whoever waits stops waiting. `who` may be "". The first reason stays. */

@@ -18,6 +18,19 @@ star_max_message(uint32_t max_rows, uint32_t max_logits, uint32_t embd, uint32_t
 	return FRAME_HEADER + (step > logits ? step : logits);
 }
 
+uint64_t
+star_bytes(const struct star_config *c)
+{
+	uint64_t bytes = star_max_message(c->max_rows, c->max_logits, c->embd, c->vocab);
+
+	if (c->rank != 0)
+		return bytes + star_max_message(c->max_rows, c->max_logits, c->embd, 0);
+	for (uint32_t rank = 1; rank < c->peers; rank++)
+		bytes += star_max_message(
+			c->max_rows, c->max_logits, c->embd, c->slices[rank].vocab);
+	return bytes;
+}
+
 static int
 alloc_buffers(struct star *s)
 {

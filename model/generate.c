@@ -109,8 +109,6 @@ open_weights(struct local *l, const char *path, uint64_t memory, uint64_t all, s
 		return l->weights != NULL ? 0 : -1;
 	}
 	l->weights = weights_window(l->shard, l->gguf, memory, watch_progress, &watch, err);
-	if (l->weights != NULL)
-		l->shard = NULL; /* the source's now */
 	return l->weights != NULL ? 0 : -1;
 }
 

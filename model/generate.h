@@ -34,7 +34,7 @@ struct local {
 	enum chat_family chat;
 	struct kernels kernels;
 	struct pool *pool;
-	struct shard *shard; /* mapped; NULL: the weights are elsewhere */
+	struct shard *shard; /* NULL: the weights are in memory, or in the GGUF's rows */
 	struct weight_source *weights;
 	struct forward *forward;
 	struct local_options opt;

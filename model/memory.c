@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MARGIN (8u << 20) /* stacks, and what libraries allocate later */
+#define MARGIN (8u << 20)  /* stacks, and what libraries allocate later */
+#define CODE   (32u << 20) /* of files that are mapped beyond it, weights are counted elsewhere */
 
 int
 memory_parse(const char *name, const char *text, uint64_t *bytes, struct err *err)
@@ -41,18 +42,22 @@ memory_parse(const char *name, const char *text, uint64_t *bytes, struct err *er
 }
 
 uint64_t
-memory_resident(void)
+memory_process(void)
 {
-	unsigned long long size, pages;
+	unsigned long long size, pages, files;
 	FILE *f = fopen("/proc/self/statm", "re");
 	long page = sysconf(_SC_PAGESIZE);
+	uint64_t code;
 	int n;
 
 	if (f == NULL)
 		return 0;
-	n = fscanf(f, "%llu %llu", &size, &pages);
+	n = fscanf(f, "%llu %llu %llu", &size, &pages, &files);
 	fclose(f);
-	return n == 2 && page > 0 ? pages * (uint64_t)page : 0;
+	if (n != 3 || page <= 0 || files > pages)
+		return 0;
+	code = files * (uint64_t)page;
+	return (pages - files) * (uint64_t)page + (code < CODE ? code : CODE);
 }
 
 /* The number behind a key at the beginning of a line; of a file with a number only, key "". */
@@ -168,7 +173,7 @@ memory_for_weights(
 	uint64_t budget, const struct memory_need *need, uint64_t *weights, struct err *err)
 {
 	bool automatic = budget == 0;
-	uint64_t process = memory_resident() + MARGIN, available;
+	uint64_t process = memory_process() + MARGIN, available;
 
 	if (automatic) {
 		available = memory_available();

@@ -10,8 +10,9 @@
 /* "600M", "1.5G", "800000000" (bytes; K, M, G are powers of 1024), "auto" (0). */
 int memory_parse(const char *name, const char *text, uint64_t *bytes, struct err *err);
 
-/* Of this process, now; 0: the system does not say. */
-uint64_t memory_resident(void);
+/* What this process has, now, without the model files that it has mapped: they are counted with the
+ * weights. 0: the system does not say. */
+uint64_t memory_process(void);
 /* What this process may still take without pushing others out: the machine's available memory, or
  * what a cgroup leaves of its limit. UINT64_MAX: the system does not say. */
 uint64_t memory_available(void);

@@ -18,8 +18,8 @@ struct shard {
 	char *path;
 };
 
-static int
-check_hashes(const struct shard *s, const char *path, struct err *err)
+int
+shard_check(const struct shard *s, struct err *err)
 {
 	uint8_t hash[SHARD_HASH];
 
@@ -29,8 +29,8 @@ check_hashes(const struct shard *s, const char *path, struct err *err)
 		crypto_generichash(hash, sizeof hash, s->file.data + e->offset, e->bytes, NULL, 0);
 		if (memcmp(hash, e->hash, SHARD_HASH) != 0)
 			return err_set(err,
-				"%s: extent %u (%s of layer %u) at byte %llu is damaged", path, i,
-				tensor_role_name((enum tensor_role)e->role), e->layer,
+				"%s: extent %u (%s of layer %u) at byte %llu is damaged", s->path,
+				i, tensor_role_name((enum tensor_role)e->role), e->layer,
 				(unsigned long long)e->offset);
 	}
 	return 0;
@@ -75,7 +75,7 @@ shard_open(const char *path, bool check, struct err *err)
 	s->path = strdup(path);
 	if (s->path == NULL)
 		err_set(err, "out of memory");
-	else if (open_file(s, path, err) == 0 && (!check || check_hashes(s, path, err) == 0))
+	else if (open_file(s, path, err) == 0 && (!check || shard_check(s, err) == 0))
 		return s;
 	shard_close(s);
 	return NULL;

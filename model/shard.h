@@ -94,6 +94,8 @@ void shard_writer_free(struct shard_writer *w); /* leaves the temporary file for
 /* Maps a whole shard, and marks it as in use. check: also hash every extent against the header. */
 struct shard;
 struct shard *shard_open(const char *path, bool check, struct err *err);
+/* Hashes every extent against the header. */
+int shard_check(const struct shard *s, struct err *err);
 void shard_close(struct shard *s);
 const struct shard_header *shard_header(const struct shard *s);
 const char *shard_path(const struct shard *s);

@@ -111,12 +111,12 @@ make_extent(struct make *m, uint32_t i, struct err *err)
 		crypto_generichash_update(&st, m->room, n);
 		if (shard_put_at(m->fd, m->part, m->room, n, e->offset + from, err) != 0)
 			return -1;
-		forget_tensor(m, e);
 		m->done += n;
 		if (report(m, err) != 0)
 			return -1;
 	}
 	crypto_generichash_final(&st, e->hash, SHARD_HASH);
+	forget_tensor(m, e);
 	return 0;
 }
 

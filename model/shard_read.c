@@ -51,6 +51,16 @@ pack_group(const struct matrix *m, uint64_t group, uint8_t *out)
 	tile_pack(m->dtype, m->cols, m->data + row * m->stride, m->stride, n, out);
 }
 
+/* Rows that were read may leave this process: a file larger than memory is gone through. */
+static void
+forget_rows(const struct gguf *g, const struct matrix *m, uint64_t group, uint64_t end)
+{
+	uint64_t row = group * TILE_ROWS,
+		 last = end * TILE_ROWS < m->rows ? end * TILE_ROWS : m->rows;
+
+	gguf_forget(g, m->data + row * m->stride, (last - row) * m->stride);
+}
+
 /* Whole groups straight to where they are wanted, parts of one through a group's room. */
 static int
 read_matrix(const struct matrix *m, uint64_t from, uint8_t *out, size_t len, struct err *err)
@@ -83,6 +93,7 @@ shard_extent_read(const struct gguf *g, const struct shard_header *h, uint32_t i
 {
 	const struct shard_extent *e = i < h->n_extents ? &h->extents[i] : NULL;
 	struct matrix m;
+	size_t group;
 
 	if (e == NULL || from > e->bytes || len > e->bytes - from)
 		return err_set(err,
@@ -96,7 +107,11 @@ shard_extent_read(const struct gguf *g, const struct shard_header *h, uint32_t i
 			tensor_role_name((enum tensor_role)e->role), e->layer);
 	if (tensor_is_vector((enum tensor_role)e->role))
 		return read_vector(&m, from, out, len, err);
-	return read_matrix(&m, from, out, len, err);
+	if (read_matrix(&m, from, out, len, err) != 0)
+		return -1;
+	group = tile_group_bytes(m.dtype, m.cols);
+	forget_rows(g, &m, from / group, (from + len + group - 1) / group);
+	return 0;
 }
 
 static int

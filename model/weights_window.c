@@ -250,10 +250,11 @@ window_stats(struct weight_source *base, struct weights_stats *st)
 	pthread_mutex_unlock(&ws->lock);
 }
 
-/* The shard stays with the caller when the source was not handed out. */
 static void
-free_parts(struct window_source *ws)
+window_free_source(struct weight_source *base)
 {
+	struct window_source *ws = (struct window_source *)base;
+
 	window_stop_readers(ws);
 	if (ws->memory != NULL)
 		munmap(ws->memory, ws->memory_bytes);
@@ -270,16 +271,6 @@ free_parts(struct window_source *ws)
 	free(ws->left);
 	free(ws->checked);
 	free(ws);
-}
-
-static void
-window_free_source(struct weight_source *base)
-{
-	struct window_source *ws = (struct window_source *)base;
-	struct shard *shard = ws->shard;
-
-	free_parts(ws);
-	shard_close(shard);
 }
 
 /* --- making one --- */
@@ -371,6 +362,6 @@ weights_window(struct shard *s, const struct gguf *g, uint64_t memory, shard_pro
 	pthread_cond_init(&ws->news, NULL);
 	if (make(ws, memory, err) == 0 && load(ws, progress, arg, err) == 0)
 		return &ws->base;
-	free_parts(ws);
+	window_free_source(&ws->base);
 	return NULL;
 }

@@ -18,8 +18,8 @@ uint64_t window_weights_least(const struct shard_header *h);
 uint64_t window_weights_all(const struct shard_header *h);
 
 /* Reads the resident set (progress may be NULL) and begins to read ahead. memory: bytes for
- * weights, resident and streaming. g: with its embedding; NULL: without. Takes the shard, which is
- * closed with the source, only when it succeeds. */
+ * weights, resident and streaming. g: with its embedding; NULL: without. The source must not outlive
+ * the shard. */
 struct weight_source *weights_window(struct shard *s, const struct gguf *g, uint64_t memory,
 	shard_progress *progress, void *arg, struct err *err);
 

@@ -9,6 +9,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/payload.sh \
 	tests/swarm/trust.sh \
 	tests/swarm/warm.sh \
+	tests/swarm/window.sh \
 	tests/swarm/wire.sh
 endif
-EXTRA_DIST += tests/swarm/lib.sh tests/swarm/proxy.py
+EXTRA_DIST += tests/support/synth_model.py tests/swarm/lib.sh tests/swarm/proxy.py

@@ -166,7 +166,7 @@ fill(const struct gguf *g, const struct shard_header *h, struct shard_writer *w,
 }
 
 static const char *
-shard_path(void)
+path_of_shard(void)
 {
 	static char p[128];
 
@@ -182,19 +182,19 @@ START_TEST(shards_come_back)
 	struct shard *s;
 
 	make_header(g, 1, &h);
-	w = shard_writer_open(shard_path(), &h, &err);
+	w = shard_writer_open(path_of_shard(), &h, &err);
 	fill(g, &h, w, h.n_extents / 2);
 	ck_assert_int_eq(shard_writer_finish(w, &err), -1); /* not whole: never taken for it */
-	ck_assert_int_ne(access(shard_path(), F_OK), 0);
+	ck_assert_int_ne(access(path_of_shard(), F_OK), 0);
 	shard_writer_free(w);
 
-	w = shard_writer_open(shard_path(), &h, &err); /* goes on where it stood */
+	w = shard_writer_open(path_of_shard(), &h, &err); /* goes on where it stood */
 	ck_assert_uint_eq(shard_writer_missing(w), h.n_extents / 2);
 	fill(g, &h, w, h.n_extents);
 	ck_assert_msg(shard_writer_finish(w, &err) == 0, "%s", err.msg);
 	shard_writer_free(w);
 
-	s = shard_open(shard_path(), true, &err);
+	s = shard_open(path_of_shard(), true, &err);
 	ck_assert_msg(s != NULL, "%s", err.msg);
 	/* Byte for byte what the model gives; test_shard.c looks at what that is. */
 	for (uint32_t i = 0; i < h.n_extents; i++)
@@ -214,19 +214,19 @@ START_TEST(damaged_shards_are_found)
 	int c;
 
 	make_header(g, 2, &h);
-	w = shard_writer_open(shard_path(), &h, &err);
+	w = shard_writer_open(path_of_shard(), &h, &err);
 	fill(g, &h, w, h.n_extents);
 	ck_assert_int_eq(shard_writer_finish(w, &err), 0);
 	shard_writer_free(w);
-	f = fopen(shard_path(), "r+");
+	f = fopen(path_of_shard(), "r+");
 	fseek(f, (long)h.extents[3].offset + 5, SEEK_SET);
 	c = fgetc(f);
 	fseek(f, -1, SEEK_CUR);
 	fputc(c ^ 4, f);
 	fclose(f);
-	ck_assert_ptr_null(shard_open(shard_path(), true, &err));
+	ck_assert_ptr_null(shard_open(path_of_shard(), true, &err));
 	ck_assert_ptr_nonnull(strstr(err.msg, "extent 3"));
-	w = shard_writer_open(shard_path(), &h, &err); /* only the damaged one is missing */
+	w = shard_writer_open(path_of_shard(), &h, &err); /* only the damaged one is missing */
 	ck_assert_uint_eq(shard_writer_missing(w), 3);
 	ck_assert(shard_writer_has(w, 2) && shard_writer_has(w, 4));
 	/* Bytes with a wrong hash are not taken. */

@@ -1,0 +1,92 @@
+/* GET /metrics: the figures of `shoal status` in the text format of Prometheus (version 0.0.4). */
+#include "daemon/http_internal.h"
+
+#include <string.h>
+
+static const struct metric {
+	const char *name, *type, *help;
+	const char *path; /* in what serve_status gives: objects by '.' */
+} metrics[] = {
+	{"shoal_serving", "gauge", "1 while requests are answered", "serving"},
+	{"shoal_epoch", "counter", "Number of the plan", "epoch"},
+	{"shoal_requests_running", "gauge", "Requests being computed", "requests.running"},
+	{"shoal_requests_waiting", "gauge", "Requests in the queue", "requests.waiting"},
+	{"shoal_prompt_tokens_total", "counter", "Prompt tokens of finished requests",
+		"figures.prompt_tokens"},
+	{"shoal_new_tokens_total", "counter", "Generated tokens of finished requests",
+		"figures.new_tokens"},
+	{"shoal_steps_total", "counter", "Steps computed", "figures.steps"},
+	{"shoal_reduce_seconds_total", "counter", "Time waited for the group's sums",
+		"figures.reduce_seconds"},
+	{"shoal_sent_bytes_total", "counter", "Sent on tensor links", "figures.sent_bytes"},
+	{"shoal_received_bytes_total", "counter", "Received on tensor links",
+		"figures.received_bytes"},
+	{"shoal_weights_bytes", "gauge", "Weights of this device's slice", "weights.bytes"},
+	{"shoal_weights_resident_bytes", "gauge", "Of these, those that stay in memory",
+		"weights.resident_bytes"},
+	{"shoal_weights_ring_bytes", "gauge", "Memory through which the others stream",
+		"weights.ring_bytes"},
+	{"shoal_weights_streamed_bytes_total", "counter", "Weights read from disk while computing",
+		"weights.streamed_bytes"},
+	{"shoal_weights_passes_total", "counter", "Passes over the weights that stream",
+		"weights.passes"},
+	{"shoal_disk_seconds_total", "counter", "Time in which weights were being read",
+		"weights.disk_seconds"},
+	{"shoal_disk_wait_seconds_total", "counter", "Time in which computing waited for the disk",
+		"weights.wait_seconds"},
+};
+
+/* NULL: there is no such figure now. */
+static const json_t *
+find(const json_t *o, const char *path)
+{
+	char key[64];
+
+	while (o != NULL) {
+		size_t len = strcspn(path, ".");
+
+		if (len >= sizeof key)
+			return NULL;
+		memcpy(key, path, len);
+		key[len] = '\0';
+		o = json_object_get(o, key);
+		if (path[len] == '\0')
+			return o;
+		path += len + 1;
+	}
+	return NULL;
+}
+
+static void
+print(struct buf *b, const struct metric *m, const json_t *v)
+{
+	buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, m->type);
+	if (json_is_boolean(v))
+		buf_printf(b, "%s %d\n", m->name, json_is_true(v));
+	else if (json_is_integer(v))
+		buf_printf(b, "%s %lld\n", m->name, (long long)json_integer_value(v));
+	else
+		buf_printf(b, "%s %.9g\n", m->name, json_number_value(v));
+}
+
+void
+api_metrics(struct http_request *r)
+{
+	json_t *status = serve_status(r->http->serve);
+	struct buf b;
+
+	buf_init(&b, 0);
+	for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
+		const json_t *v = find(status, metrics[i].path);
+
+		if (json_is_number(v) || json_is_boolean(v))
+			print(&b, &metrics[i], v);
+	}
+	json_decref(status);
+	buf_u8(&b, 0);
+	if (b.failed)
+		http_fail(r, 503, NULL, NULL, "out of memory");
+	else
+		http_text(r, 200, "text/plain; version=0.0.4; charset=utf-8", (const char *)b.data);
+	buf_free(&b);
+}

@@ -1,0 +1,64 @@
+/* What of the budget (`memory`) a slice's weights may take, and the weights made accordingly: views
+ * into a mapped shard where all of it fits, a window over it where it does not. */
+#include "daemon/serve_int.h"
+#include "model/memory.h"
+#include "model/window.h"
+
+#include <stdlib.h>
+
+int
+memory_plan(const struct memory_ask *a, const struct shard_header *h, uint64_t *weights,
+	bool *streams, struct err *err)
+{
+	struct memory_need need = {.buffers = engine_bytes(&a->engine),
+		.context = a->engine.context,
+		.slots = a->engine.slots,
+		.least = window_weights_least(h),
+		.all = window_weights_all(h)};
+	uint64_t budget;
+
+	if (memory_parse("memory", a->budget, &budget, err) != 0 ||
+		memory_for_weights(budget, &need, weights, err) != 0)
+		return -1;
+	*streams = *weights < need.all;
+	return 0;
+}
+
+struct weight_source *
+memory_weights(const struct memory_ask *a, struct shard *shard, const struct gguf *g, bool check,
+	shard_progress *progress, void *arg, struct err *err)
+{
+	uint64_t memory;
+	bool streams;
+
+	if (memory_plan(a, shard_header(shard), &memory, &streams, err) != 0)
+		return NULL;
+	if (streams)
+		return weights_window(shard, g, memory, progress, arg, err);
+	if (check && shard_check(shard, err) != 0)
+		return NULL;
+	return weights_from_shard(shard, g, err);
+}
+
+struct open_shard *
+open_shard_new(struct serve *s, struct shard *shard, bool streams, const uint8_t hash[SHARD_HASH])
+{
+	struct open_shard *o = calloc(1, sizeof *o);
+
+	if (o == NULL)
+		return NULL;
+	*o = (struct open_shard){.refs = streams ? 1 : 2, .shard = shard};
+	memcpy(o->hash, hash, sizeof o->hash);
+	open_shard_unref(s->shard);
+	s->shard = streams ? NULL : o;
+	return o;
+}
+
+void
+open_shard_unref(struct open_shard *o)
+{
+	if (o == NULL || --o->refs > 0)
+		return;
+	shard_close(o->shard);
+	free(o);
+}
