@@ -22,6 +22,7 @@ const struct command commands[] = {
 	{"join", cmd_join, "CODE", "make this device a member of a swarm"},
 	{"leave", cmd_leave, "[NAME]", "leave the swarm, or remove a member from it"},
 	{"bench", cmd_bench, "-m MODEL", "measure prompt and generation speed"},
+	{"plan", cmd_plan, "MODEL", "how fast a model would be here with so much memory"},
 	{"perplexity", cmd_perplexity, "-m MODEL -f FILE",
 		"measure how well a model predicts a text"},
 	{"tokenize", cmd_tokenize, "-m MODEL", "token ids of standard input"},

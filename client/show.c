@@ -238,18 +238,12 @@ progress_set(struct progress *p, uint64_t done, uint64_t total, const char *note
 	double left = part > 0 ? (now - p->started) / part * (1 - part) : 0;
 
 	/* Work that takes under a second shows nothing. */
-	if (p->ctl->quiet || p->ctl->json || now - p->started < 1)
+	if (p->ctl->quiet || p->ctl->json || !p->terminal || now - p->started < 1 ||
+		now - p->drawn < 0.1)
 		return;
-	if (p->terminal) {
-		if (now - p->drawn >= 0.1) {
-			p->drawn = now;
-			p->any = true;
-			progress_bar(p, part, left, note);
-		}
-	} else if ((unsigned)(part * 10) > p->tenths) {
-		p->tenths = (unsigned)(part * 10);
-		fprintf(stderr, "%s: %u%% %s\n", p->what, p->tenths * 10, note);
-	}
+	p->drawn = now;
+	p->any = true;
+	progress_bar(p, part, left, note);
 }
 
 void

@@ -23,13 +23,12 @@ const char *colour_bold(void);
 const char *colour_dim(void);
 const char *colour_off(void);
 
-/* One line on stderr that is drawn again: a bar on a terminal (10 times a second at most), plain
- * lines every 10% elsewhere, nothing with --quiet or --json. */
+/* One line on stderr that is drawn again: a bar on a terminal (10 times a second at most), nothing
+ * elsewhere, nor with --quiet or --json. */
 struct progress {
 	const struct ctl *ctl;
 	const char *what;
 	double started, drawn;
-	unsigned tenths;
 	bool terminal, any;
 };
 void progress_begin(struct progress *p, const struct ctl *ctl, const char *what);

@@ -112,25 +112,36 @@ open_weights(struct local *l, const char *path, uint64_t memory, uint64_t all, s
 	return l->weights != NULL ? 0 : -1;
 }
 
+struct memory_need
+local_need(const struct forward_config *c, const struct shard_header *h)
+{
+	struct memory_need need = {.buffers = forward_bytes(c),
+		.context = c->context,
+		.slots = c->slots,
+		.least = window_weights_least(h),
+		.all = window_weights_all(h)};
+
+	/* Beside the forward pass: rows, and what a sampler needs of a vocabulary. */
+	if (need.buffers < UINT64_MAX / 2)
+		need.buffers +=
+			c->max_rows * (c->shape->embd * sizeof(float) + sizeof(struct step_row)) +
+			(uint64_t)c->shape->vocab * 32;
+	return need;
+}
+
 /* What of the budget the weights may take, before anything large is made. */
 static int
 plan_memory(const struct local *l, const struct forward_config *c, uint64_t *memory, uint64_t *all,
 	struct err *err)
 {
-	struct memory_need need = {.context = c->context, .slots = c->slots};
+	struct memory_need need;
 	struct shard_header h;
 
 	if (shard_header_plan(l->gguf, &l->shape, &l->slice, &h, err) != 0)
 		return -1;
-	need.least = window_weights_least(&h);
-	*all = need.all = window_weights_all(&h);
+	need = local_need(c, &h);
 	shard_header_free(&h);
-	/* Beside the forward pass: rows, and what a sampler needs of a vocabulary. */
-	need.buffers = forward_bytes(c);
-	if (need.buffers < UINT64_MAX / 2)
-		need.buffers +=
-			(uint64_t)c->max_rows * (l->shape.embd * sizeof(float) + sizeof *l->rows) +
-			(uint64_t)l->shape.vocab * 32;
+	*all = need.all;
 	return memory_for_weights(l->opt.memory, &need, memory, err);
 }
 

@@ -5,6 +5,7 @@
 
 #include "model/chat.h"
 #include "model/forward.h"
+#include "model/memory.h"
 #include "model/session.h"
 #include "model/shard.h"
 
@@ -41,6 +42,9 @@ struct local {
 	float *x;              /* [max_rows][embd] */
 	struct step_row *rows; /* [max_rows] */
 };
+
+/* What a model in this process needs beside its weights, and of them (a shard of the whole). */
+struct memory_need local_need(const struct forward_config *c, const struct shard_header *h);
 
 int local_open(struct local *l, const char *path, const struct local_options *opt, struct err *err);
 void local_close(struct local *l);

@@ -53,6 +53,7 @@ model_libmodel_a_SOURCES += \
 	model/forward_unit.c \
 	model/generate.c model/generate.h \
 	model/kv.c model/kv.h \
+	model/measure.c model/measure.h \
 	model/memory.c model/memory.h \
 	model/rope.c model/rope.h \
 	model/sampler.c model/sampler.h \

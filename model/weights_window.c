@@ -51,6 +51,22 @@ window_weights_all(const struct shard_header *h)
 	return sum;
 }
 
+int
+window_forecast(const struct shard_header *h, uint64_t memory, double disk, double compute_seconds,
+	struct window_prediction *p)
+{
+	struct window_piece *pieces = list_pieces(h);
+	uint64_t ring;
+	int rc = -1;
+
+	if (pieces != NULL)
+		rc = window_choose(pieces, h->n_extents, memory, WINDOW_AHEAD, &ring);
+	if (rc == 0)
+		*p = window_predict(pieces, h->n_extents, ring, disk, compute_seconds);
+	free(pieces);
+	return rc;
+}
+
 /* --- memory --- */
 
 uint8_t *

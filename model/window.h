@@ -9,6 +9,7 @@
 #define MODEL_WINDOW_H
 
 #include "model/shard.h"
+#include "sched/window.h"
 
 #define WINDOW_REQUEST (1u << 20) /* bytes of a read */
 #define WINDOW_AHEAD   (8u << 20) /* of the ring beside the unit that is computed, at first */
@@ -16,6 +17,11 @@
 /* The least memory for the weights of a shard with this header, and all of it. */
 uint64_t window_weights_least(const struct shard_header *h);
 uint64_t window_weights_all(const struct shard_header *h);
+
+/* What a window over such a shard with so much memory for weights would do, at a disk of that speed
+ * (bytes a second), when a step with everything in memory takes compute_seconds. -1: too little. */
+int window_forecast(const struct shard_header *h, uint64_t memory, double disk,
+	double compute_seconds, struct window_prediction *p);
 
 /* Reads the resident set (progress may be NULL) and begins to read ahead. memory: bytes for
  * weights, resident and streaming. g: with its embedding; NULL: without. The source must not outlive

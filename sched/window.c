@@ -44,12 +44,12 @@ all_bytes(const struct window_piece *pieces, uint32_t n)
 	return sum;
 }
 
-/* Only the small ones. */
+/* Only the small ones, and those of `pin` bytes and more. */
 static void
-choose_small(struct window_piece *pieces, uint32_t n)
+choose_ends(struct window_piece *pieces, uint32_t n, uint64_t pin)
 {
 	for (uint32_t i = 0; i < n; i++)
-		pieces[i].resident = pieces[i].bytes < WINDOW_SMALL;
+		pieces[i].resident = pieces[i].bytes < WINDOW_SMALL || pieces[i].bytes >= pin;
 }
 
 uint64_t
@@ -61,7 +61,7 @@ window_least(const struct window_piece *pieces, uint32_t n)
 	if (p == NULL)
 		return UINT64_MAX;
 	memcpy(p, pieces, (size_t)n * sizeof *p);
-	choose_small(p, n);
+	choose_ends(p, n, UINT64_MAX);
 	least = resident_bytes(p, n) + window_least_ring(p, n);
 	free(p);
 	return least;
@@ -88,12 +88,12 @@ fill(struct window_piece *pieces, uint32_t n, uint64_t room)
 /* As Bresenham draws a line: each piece brings in its share of the room, and one stays whenever at
  * least half of it has come together. */
 static void
-choose_even(struct window_piece *pieces, uint32_t n, uint64_t room)
+choose_even(struct window_piece *pieces, uint32_t n, uint64_t room, uint64_t pin)
 {
 	uint64_t large = 0, left = room;
 	double credit = 0, share;
 
-	choose_small(pieces, n);
+	choose_ends(pieces, n, pin);
 	left -= resident_bytes(pieces, n);
 	for (uint32_t i = 0; i < n; i++)
 		large += pieces[i].resident ? 0 : pieces[i].bytes;
@@ -112,34 +112,66 @@ choose_even(struct window_piece *pieces, uint32_t n, uint64_t room)
 }
 
 #define TRIES 32
+#define PINS  4 /* sizes of pieces from which on all stay, that are tried */
 
 /* The more stays, the less of a unit streams, and the smaller a ring will do: the least ring that
- * is enough for what it leaves is looked for from below. */
+ * is enough for what it leaves is looked for from below. Returns whether there is one. */
+static bool
+fit(struct window_piece *pieces, uint32_t n, uint64_t memory, uint64_t ahead, uint64_t pin)
+{
+	uint64_t ends, ring = ahead, need;
+
+	for (int tries = 0; tries < TRIES; tries++) {
+		choose_ends(pieces, n, pin);
+		ends = resident_bytes(pieces, n);
+		if (ends > memory || ring > memory - ends)
+			return false;
+		choose_even(pieces, n, memory - ring, pin);
+		need = window_least_ring(pieces, n) + ahead;
+		if (need <= ring)
+			return true;
+		ring = need;
+	}
+	return false;
+}
+
+/* The largest size below `size`; 0: there is none. */
+static uint64_t
+next_size(const struct window_piece *pieces, uint32_t n, uint64_t size)
+{
+	uint64_t next = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (pieces[i].bytes < size && pieces[i].bytes > next)
+			next = pieces[i].bytes;
+	return next;
+}
+
+/* A head that streams wants a ring as large as itself: it may be better that the largest pieces
+ * stay. Whatever leaves the most in memory is taken. */
 int
 window_choose(
 	struct window_piece *pieces, uint32_t n, uint64_t memory, uint64_t ahead, uint64_t *ring)
 {
-	uint64_t least = window_least(pieces, n), small, need;
+	uint64_t least = window_least(pieces, n), pin = UINT64_MAX, best_pin = UINT64_MAX;
+	uint64_t best = 0;
 
 	*ring = 0;
-	for (uint32_t i = 0; i < n; i++)
-		pieces[i].resident = true;
+	choose_ends(pieces, n, 0);
 	if (all_bytes(pieces, n) <= memory)
 		return 0;
 	if (least > memory)
 		return -1;
-	choose_small(pieces, n);
-	small = resident_bytes(pieces, n);
 	if (ahead > memory - least)
 		ahead = memory - least;
-	*ring = ahead;
-	for (int tries = 0;; tries++) {
-		choose_even(pieces, n, memory - *ring > small ? memory - *ring : small);
-		need = window_least_ring(pieces, n) + ahead;
-		if (need <= *ring)
-			break;
-		*ring = tries < TRIES ? need : least - small + ahead;
+	for (int i = 0; i < PINS && pin > 0; i++, pin = next_size(pieces, n, pin)) {
+		if (!fit(pieces, n, memory, ahead, pin) || resident_bytes(pieces, n) < best)
+			continue;
+		best = resident_bytes(pieces, n);
+		best_pin = pin;
 	}
+	if (!fit(pieces, n, memory, ahead, best_pin))
+		choose_ends(pieces, n, UINT64_MAX);
 	*ring = memory - resident_bytes(pieces, n);
 	return 0;
 }

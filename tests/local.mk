@@ -13,3 +13,11 @@ dist_check_SCRIPTS += \
 	tests/swarm/wire.sh
 endif
 EXTRA_DIST += tests/support/synth_model.py tests/swarm/lib.sh tests/swarm/proxy.py
+
+# MODEL=FILE [BUDGETS="450M 250M"]: generation under memory budgets, beside the bound.
+BUDGETS = 450M 250M
+bench-window: client/shoal
+	@test -n "$(MODEL)" || { echo 'say which model: make bench-window MODEL=FILE BUDGETS="450M 250M"' >&2; exit 2; }
+	python3 $(srcdir)/tests/bench/window.py client/shoal "$(MODEL)" $(BUDGETS)
+.PHONY: bench-window
+EXTRA_DIST += tests/bench/window.py

@@ -23,6 +23,7 @@
 
 static struct pool *pool;
 static struct kernels kernels;
+static struct shard *opened; /* what the window reads */
 
 static void
 setup(void)
@@ -107,8 +108,6 @@ run(struct weight_source *ws, uint32_t *steps)
 	forward_free(f);
 	return all;
 }
-
-static struct shard *opened;
 
 static struct weight_source *
 window_of(uint64_t memory)
