@@ -294,18 +294,21 @@ window_free_source(struct weight_source *base)
 static int
 load(struct window_source *ws, shard_progress *progress, void *arg, struct err *err)
 {
-	uint32_t all = ws->loading;
+	uint32_t all, left;
 	int rc = 0;
 
 	pthread_mutex_lock(&ws->lock);
-	while (rc == 0 && ws->loading > 0 && !ws->failed) {
-		uint32_t left = ws->loading;
-
-		pthread_cond_wait(&ws->news, &ws->lock);
+	all = left = ws->loading;
+	for (;;) {
 		pthread_mutex_unlock(&ws->lock);
 		if (progress != NULL && progress(arg, all - left, all) != 0)
 			rc = err_set(err, "reading the weights was given up");
 		pthread_mutex_lock(&ws->lock);
+		if (rc != 0 || ws->failed || ws->loading == 0)
+			break;
+		if (ws->loading == left)
+			pthread_cond_wait(&ws->news, &ws->lock);
+		left = ws->loading;
 	}
 	if (rc == 0 && ws->failed) {
 		*err = ws->why;
