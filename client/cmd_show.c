@@ -53,6 +53,32 @@ scaling_name(const struct model_shape *s)
 }
 
 static void
+print_params(const struct model_shape *s)
+{
+	char all[24], active[24];
+
+	if (s->experts == 0)
+		printf("parameters    %s\n", show_count(shape_params(s), all));
+	else
+		printf("parameters    %s, of which %s compute a token\n",
+			show_count(shape_params(s), all),
+			show_count(shape_params_active(s), active));
+}
+
+static void
+print_layers(const struct model_shape *s)
+{
+	printf("layers        %u of width %u, feed-forward %u\n", s->layers, s->embd, s->ffn);
+	if (s->experts == 0)
+		return;
+	printf("experts       %u in a layer, each token uses %u%s", s->experts, s->experts_used,
+		s->expert_norm ? ", weights sum up to 1" : "");
+	if (s->expert_scale != 1.0f)
+		printf(", times %g", (double)s->expert_scale);
+	putchar('\n');
+}
+
+static void
 print_text(const struct gguf *g, const struct model_shape *s, const struct err *why,
 	const struct tokenizer *t)
 {
@@ -63,16 +89,18 @@ print_text(const struct gguf *g, const struct model_shape *s, const struct err *
 	if (s != NULL) {
 		printf("name          %s\n", s->name[0] != '\0' ? s->name : "(none)");
 		printf("architecture  %s\n", arch_name(s->arch));
-		printf("parameters    %s\n", show_count(shape_params(s), a));
+		print_params(s);
 	}
 	printf("file          %s, GGUF v%u, %zu keys, %zu tensors\n",
 		show_bytes(gguf_file_bytes(g), a), gguf_version(g), gguf_n_keys(g),
 		gguf_n_tensors(g));
 	if (s != NULL) {
-		printf("layers        %u of width %u, feed-forward %u\n", s->layers, s->embd,
-			s->ffn);
+		print_layers(s);
 		printf("heads         %u of %u, %u KV heads%s%s\n", s->heads, s->head_dim,
-			s->kv_heads, s->qk_norm ? ", QK norm" : "",
+			s->kv_heads,
+			s->qk_norm_wide ? ", QK norm over all heads"
+			: s->qk_norm    ? ", QK norm"
+					: "",
 			s->qkv_bias ? ", QKV bias" : "");
 		printf("rope          base %g, %u of a head, pairs %s, scaling %s\n",
 			(double)s->rope_base, s->rope_dim,
@@ -158,6 +186,10 @@ print_json(const struct gguf *g, const struct model_shape *s, const struct err *
 				   s->kv_heads, "head_dim", s->head_dim, "vocab", s->vocab,
 				   "context", s->context, "tied", s->tied, "rope_base",
 				   (double)s->rope_base, "rope_scaling", scaling_name(s)));
+	if (s != NULL && s->experts > 0)
+		json_object_update_new(j, json_pack("{s:i,s:i,s:I}", "experts", s->experts,
+						  "experts_used", s->experts_used, "params_active",
+						  (json_int_t)shape_params_active(s)));
 	if (t != NULL)
 		json_object_set_new(j, "tokenizer", json_string(tokenizer_kind(t)));
 	json_dumpf(j, stdout, JSON_INDENT(2));
@@ -165,11 +197,21 @@ print_json(const struct gguf *g, const struct model_shape *s, const struct err *
 	json_decref(j);
 }
 
+static bool
+role_is_of_expert(uint32_t role)
+{
+	const enum tensor_role *r = unit_roles(UNIT_EXPERT);
+
+	while (*r != TENSOR_ROLES && (uint32_t)*r != role)
+		r++;
+	return *r != TENSOR_ROLES;
+}
+
 static int
 show_shard(const struct ctl *ctl, const char *path)
 {
 	static const char *const headings[] = {
-		"<tensor", "layer", "<type", "<shape", "offset", "size", NULL};
+		"<tensor", "layer", "expert", "<type", "<shape", "offset", "size", NULL};
 	struct err err;
 	struct shard *s = shard_open(path, true, &err);
 	const struct shard_header *h;
@@ -204,6 +246,10 @@ show_shard(const struct ctl *ctl, const char *path)
 
 		table_cell(t, "%s", tensor_role_name((enum tensor_role)e->role));
 		table_cell(t, "%u", e->layer);
+		if (role_is_of_expert(e->role))
+			table_cell(t, "%u", e->expert);
+		else
+			table_cell(t, "%s", "");
 		table_cell(t, "%s", dtype_name(e->dtype));
 		snprintf(shape, sizeof shape, "%u x %u", e->rows, e->cols);
 		table_cell(t, "%s", shape);

@@ -224,8 +224,7 @@ dial(struct follow *f)
 		follow_trouble(f, why);
 		return;
 	}
-	f->bulk = swarm_dial(
-		f->serve->swarm, LINK_BULK, CONTROL_MAX_MESSAGE + (1u << 20), &events, f);
+	f->bulk = swarm_dial(f->serve->swarm, LINK_BULK, CONTROL_MAX_BULK, &events, f);
 }
 
 void

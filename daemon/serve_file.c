@@ -82,9 +82,9 @@ model_file_unref(struct model_file *f)
 }
 
 static uint64_t
-unit_bytes(struct weight_source *ws, enum unit_kind kind, uint32_t layer)
+unit_bytes(struct weight_source *ws, enum unit_kind kind, uint32_t layer, uint32_t expert)
 {
-	const struct unit *u = ws->acquire(ws, kind, layer, NULL);
+	const struct unit *u = ws->acquire(ws, kind, layer, expert, NULL);
 	uint64_t bytes = 0;
 
 	if (u == NULL)
@@ -105,13 +105,16 @@ weights_bytes(struct weight_source *ws, const struct model_shape *s, bool with_e
 
 	if (ws->stats != NULL) { /* asking for its units would read them all */
 		ws->stats(ws, &st);
-		return st.bytes + (with_embed && !s->tied ? unit_bytes(ws, UNIT_EMBED, 0) : 0);
+		return st.bytes + (with_embed && !s->tied ? unit_bytes(ws, UNIT_EMBED, 0, 0) : 0);
 	}
-	bytes = unit_bytes(ws, UNIT_HEAD, 0);
+	bytes = unit_bytes(ws, UNIT_HEAD, 0, 0);
 
 	if (with_embed && !s->tied)
-		bytes += unit_bytes(ws, UNIT_EMBED, 0);
-	for (uint32_t layer = 0; layer < s->layers; layer++)
-		bytes += unit_bytes(ws, UNIT_ATTN, layer) + unit_bytes(ws, UNIT_FFN, layer);
+		bytes += unit_bytes(ws, UNIT_EMBED, 0, 0);
+	for (uint32_t layer = 0; layer < s->layers; layer++) {
+		bytes += unit_bytes(ws, UNIT_ATTN, layer, 0) + unit_bytes(ws, UNIT_FFN, layer, 0);
+		for (uint32_t e = 0; e < s->experts; e++)
+			bytes += unit_bytes(ws, UNIT_EXPERT, layer, e);
+	}
 	return bytes;
 }

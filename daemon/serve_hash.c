@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MAX_HEADER (1u << 20) /* what one message carries */
-
 struct hash_job {
 	uv_work_t req;
 	struct plan *plan; /* main thread; NULL: abandoned */
@@ -72,7 +70,7 @@ same_slice(const struct slice *a, const struct slice *b)
 static bool
 cache_read(struct hash_job *j, const char *path, const struct slice *sl, struct member_header *m)
 {
-	buf_init(&m->bytes, MAX_HEADER);
+	buf_init(&m->bytes, CONTROL_MAX_BYTES);
 	if (file_read(path, &m->bytes, NULL) == 0 &&
 		shard_header_parse(m->bytes.data, m->bytes.len, &m->h, NULL) == 0) {
 		if (memcmp(m->h.model_id, j->file->model_id, SHARD_HASH) == 0 &&
@@ -106,8 +104,8 @@ make_header(struct hash_job *j, const char *path, const struct slice *sl, struct
 		    j->file->gguf, &j->file->shape, sl, &m->h, on_progress, j, &j->err) != 0)
 		return -1;
 	if (shard_header_write(&m->h, &m->bytes) != 0)
-		return err_set(
-			&j->err, "the header of a slice is longer than %u bytes", MAX_HEADER);
+		return err_set(&j->err, "the header of a slice is longer than %u bytes",
+			CONTROL_MAX_BYTES);
 	if (file_write(path, m->bytes.data, m->bytes.len, 0600, &ignored) != 0)
 		log_warning("%s (the model will be hashed again next time)", ignored.msg);
 	return 0;

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MAX_HEADER  (1u << 20)
 #define MAX_CONTEXT (1u << 20)
 #define MAX_SLOTS   256
 #define MAX_ROWS    1024
@@ -133,7 +132,7 @@ static int
 check_prepare(const Shoal__Prepare *p, struct err *err)
 {
 	if (p->model_id.len != SHARD_HASH || p->header_hash.len != SHARD_HASH ||
-		p->header_bytes == 0 || p->header_bytes > MAX_HEADER)
+		p->header_bytes == 0 || p->header_bytes > CONTROL_MAX_BYTES)
 		return err_set(err, "a plan without a usable model id and header came");
 	if (p->peers < 2 || p->peers > SLICE_MAX_PEERS || p->rank == 0 || p->rank >= p->peers)
 		return err_set(err, "a plan with rank %u of %u came", p->rank, p->peers);

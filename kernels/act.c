@@ -2,6 +2,7 @@
 #include "kernels/kernels.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* One allocation: quants (a line more than needed, for wide reads), scales, sums, sums of halves. */
 static size_t
@@ -41,6 +42,31 @@ act_deinit(struct act *a)
 {
 	free(a->q);
 	*a = (struct act){0};
+}
+
+struct act
+act_part(const struct act *a, uint32_t from, uint32_t n)
+{
+	size_t at = (size_t)from * block_count(a->cols);
+
+	return (struct act){.rows = n,
+		.cols = a->cols,
+		.f = a->f + (size_t)from * a->cols,
+		.q = a->q + at * BLOCK,
+		.d = a->d + at,
+		.sum = a->sum + at,
+		.half = a->half + at};
+}
+
+void
+act_copy_row(struct act *to, uint32_t to_row, const struct act *from, uint32_t row)
+{
+	size_t blocks = block_count(from->cols), at = to_row * blocks, source = row * blocks;
+
+	memcpy(to->q + at * BLOCK, from->q + source * BLOCK, blocks * BLOCK);
+	memcpy(to->d + at, from->d + source, blocks * sizeof *to->d);
+	memcpy(to->sum + at, from->sum + source, blocks * sizeof *to->sum);
+	memcpy(to->half + at, from->half + source, blocks * sizeof *to->half);
 }
 
 struct quantize_arg {

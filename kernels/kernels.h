@@ -50,6 +50,10 @@ struct act {
 int act_init(struct act *a, uint32_t max_rows, uint32_t max_cols, struct err *err);
 void act_deinit(struct act *a);
 size_t act_bytes(uint32_t max_rows, uint32_t max_cols); /* what act_init allocates */
+/* Rows [from, from + n) of a, in place: to be read, not to be freed. */
+struct act act_part(const struct act *a, uint32_t from, uint32_t n);
+/* Copies the int8 form of a row; both have the same cols. */
+void act_copy_row(struct act *to, uint32_t to_row, const struct act *from, uint32_t row);
 
 /* KV cache of one layer, slice and session slot: kv_heads x context x head_dim of K, then V, in
  * float32 or float16, position-major within a head. */
@@ -110,7 +114,8 @@ void act_prepare(const struct kernels *k, struct pool *p, struct act *a, const f
 struct matmul_job {
 	const struct matrix *w;
 	float *out;
-	size_t out_stride; /* floats from one activation row's result to the next */
+	size_t out_stride;   /* floats from one activation row's result to the next */
+	const struct act *x; /* its own input, or NULL: that of the call */
 };
 /* Matrices in tiles go to k, those in rows to plain C: right, and slow. */
 void matmul_run(const struct kernels *k, struct pool *p, const struct matmul_job *jobs,

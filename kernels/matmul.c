@@ -7,7 +7,7 @@ enum {
 	LARGE_BYTES = 256 * 1024, /* of weights in a large item, at most */
 	LARGE_PER_THREAD = 6,     /* large items a thread would have if all were, at least */
 	SMALL_SHARE = 6,          /* one part in so many of all weights goes out in small items */
-	MAX_JOBS = 8              /* in one turn of the pool; more go in further turns */
+	MAX_JOBS = 16             /* in one turn of the pool; more go in further turns */
 };
 
 /* How a job's row groups become items: `large` of `groups` each, then one group each. */
@@ -29,6 +29,7 @@ run_item(void *arg, uint32_t item, unsigned thread)
 	const struct run *run = arg;
 	const struct matmul_job *job;
 	const struct part *part;
+	const struct act *x;
 	uint32_t j = 0, from, n, r0, r1;
 
 	(void)thread;
@@ -36,6 +37,7 @@ run_item(void *arg, uint32_t item, unsigned thread)
 		j++;
 	job = &run->jobs[j];
 	part = &run->parts[j];
+	x = job->x != NULL ? job->x : run->x;
 	item -= j > 0 ? run->parts[j - 1].end : 0;
 	from = item < part->large ? item * part->groups
 				  : part->large * part->groups + (item - part->large);
@@ -43,9 +45,9 @@ run_item(void *arg, uint32_t item, unsigned thread)
 	r0 = from * TILE_ROWS;
 	r1 = job->w->rows - r0 < n * TILE_ROWS ? job->w->rows : r0 + n * TILE_ROWS;
 	if (job->w->layout == LAYOUT_TILES)
-		run->k->matmul[job->w->dtype](job->w, r0, r1, run->x, job->out, job->out_stride);
+		run->k->matmul[job->w->dtype](job->w, r0, r1, x, job->out, job->out_stride);
 	else
-		plain_matmul(job->w, r0, r1, run->x, job->out, job->out_stride);
+		plain_matmul(job->w, r0, r1, x, job->out, job->out_stride);
 }
 
 static uint32_t

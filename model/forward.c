@@ -45,7 +45,7 @@ forward_embed(struct forward *f, const uint32_t *tokens, uint32_t n, float *out,
 	for (uint32_t i = 0; i < n; i++)
 		if (tokens[i] >= vocab)
 			return err_set(err, "token id %u: the vocabulary has %u", tokens[i], vocab);
-	u = ws->acquire(ws, UNIT_EMBED, 0, err);
+	u = ws->acquire(ws, UNIT_EMBED, 0, 0, err);
 	if (u == NULL)
 		return -1;
 	m = &u->t[TENSOR_EMBED];
@@ -125,7 +125,8 @@ layers(struct forward *f, struct err *err)
 		forward_run(f, rope_of_row, f, f->n);
 	for (f->layer = 0; f->layer < f->shape.layers; f->layer++)
 		if (forward_attention(f, err) != 0 || forward_reduce(f, 0, err) != 0 ||
-			forward_ffn(f, err) != 0 || forward_reduce(f, 1, err) != 0)
+			(f->shape.experts > 0 ? forward_moe : forward_ffn)(f, err) != 0 ||
+			forward_reduce(f, 1, err) != 0)
 			return -1;
 	f->layer = 0;
 	return output(f, err);

@@ -4,7 +4,9 @@
 static int
 check_attention(const struct forward *f, struct err *err)
 {
+	bool wide = f->shape.qk_norm_wide;
 	uint32_t embd = f->shape.embd, head_dim = f->shape.head_dim;
+	uint32_t q_norm = wide ? f->q_width : head_dim, k_norm = wide ? f->kv_width : head_dim;
 
 	if (forward_check_vector(f, TENSOR_ATTN_NORM, embd, err) != 0 ||
 		forward_check_matrix(f, TENSOR_Q, f->q_width, embd, err) != 0 ||
@@ -17,8 +19,8 @@ check_attention(const struct forward *f, struct err *err)
 			forward_check_vector(f, TENSOR_K_BIAS, f->kv_width, err) != 0 ||
 			forward_check_vector(f, TENSOR_V_BIAS, f->kv_width, err) != 0))
 		return -1;
-	if (f->shape.qk_norm && (forward_check_vector(f, TENSOR_Q_NORM, head_dim, err) != 0 ||
-					forward_check_vector(f, TENSOR_K_NORM, head_dim, err) != 0))
+	if (f->shape.qk_norm && (forward_check_vector(f, TENSOR_Q_NORM, q_norm, err) != 0 ||
+					forward_check_vector(f, TENSOR_K_NORM, k_norm, err) != 0))
 		return -1;
 	return 0;
 }
@@ -29,6 +31,19 @@ vector(const struct forward *f, enum tensor_role r)
 	return (const void *)f->unit->t[r].data;
 }
 
+/* Norm over all heads of Q and of K together (olmoe). */
+static void
+norm_wide(void *arg, uint32_t row, unsigned thread)
+{
+	const struct forward *f = arg;
+	const struct kernels *k = f->c.kernels;
+	float *q = f->q + (size_t)row * f->q_width, *key = f->k + (size_t)row * f->kv_width;
+
+	(void)thread;
+	k->rmsnorm(q, q, vector(f, TENSOR_Q_NORM), f->q_width, f->shape.norm_eps);
+	k->rmsnorm(key, key, vector(f, TENSOR_K_NORM), f->kv_width, f->shape.norm_eps);
+}
+
 /* One head vector, after its bias: norm (qwen3), then rotation. */
 static void
 finish_vector(const struct forward *f, float *x, uint32_t row, enum tensor_role norm)
@@ -36,7 +51,7 @@ finish_vector(const struct forward *f, float *x, uint32_t row, enum tensor_role 
 	const struct kernels *k = f->c.kernels;
 	size_t at = (size_t)row * f->rope.half;
 
-	if (f->shape.qk_norm)
+	if (f->shape.qk_norm && !f->shape.qk_norm_wide)
 		k->rmsnorm(x, x, vector(f, norm), f->shape.head_dim, f->shape.norm_eps);
 	k->rope(x, f->cos + at, f->sin + at, f->shape.rope_dim, f->shape.rope_interleaved);
 }
@@ -122,6 +137,8 @@ forward_attention(struct forward *f, struct err *err)
 		(const struct matmul_job[]){{&t[TENSOR_Q], f->q, f->q_width},
 			{&t[TENSOR_K], f->k, f->kv_width}, {&t[TENSOR_V], f->v, f->kv_width}},
 		3, &f->act);
+	if (f->shape.qk_norm_wide)
+		forward_run(f, norm_wide, f, f->n);
 	attend(f);
 	act_prepare(k, f->c.pool, &f->act, f->attended, f->n, f->q_width,
 		forward_quantised(f, TENSOR_O));

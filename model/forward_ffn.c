@@ -34,6 +34,12 @@ silu_part(void *arg, uint32_t item, unsigned thread)
 	f->c.kernels->silu_mul(f->gate + at, f->up + at, n);
 }
 
+void
+forward_silu(struct forward *f, uint32_t n)
+{
+	forward_run(f, silu_part, f, n * silu_chunks(f));
+}
+
 int
 forward_ffn(struct forward *f, struct err *err)
 {
@@ -54,7 +60,7 @@ forward_ffn(struct forward *f, struct err *err)
 		(const struct matmul_job[]){
 			{&t[TENSOR_GATE], f->gate, ffn}, {&t[TENSOR_UP], f->up, ffn}},
 		2, &f->act);
-	forward_run(f, silu_part, f, f->n * silu_chunks(f));
+	forward_silu(f, f->n);
 	act_prepare(k, f->c.pool, &f->act, f->gate, f->n, ffn, forward_quantised(f, TENSOR_DOWN));
 	matmul_run(k, f->c.pool,
 		&(const struct matmul_job){&t[TENSOR_DOWN], f->partial, f->shape.embd}, 1, &f->act);

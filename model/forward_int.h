@@ -7,6 +7,26 @@
 #include "model/kv.h"
 #include "model/rope.h"
 
+#define MOE_AT_ONCE 8 /* experts, at most */
+
+/* What a layer of a mixture of experts needs beside the buffers of a dense one. A choice is a row
+ * and one of the experts that compute it. */
+struct moe {
+	float *router;     /* [max_rows][experts]: the router's values */
+	uint32_t *expert;  /* [max_rows][used]: chosen, in ascending order */
+	float *weight;     /* [max_rows][used]: what of the expert's result is added */
+	uint32_t *first;   /* [experts + 1]: where an expert's choices begin in `choices` */
+	uint32_t *choices; /* [max_rows * used]: row * used + place, by expert, then by row */
+
+	/* The experts that are computed together, and the choices they have in all. */
+	const struct unit *units[MOE_AT_ONCE];
+	uint32_t experts[MOE_AT_ONCE], n_experts;
+	uint32_t from, n;
+	struct act act; /* [room]: their rows, then their feed-forward columns */
+	float *rows;    /* [room][embd]: their rows, then their results */
+	uint32_t room;  /* for choices */
+};
+
 struct forward {
 	struct forward_config c; /* c.shape and c.slice point at the copies below */
 	struct model_shape shape;
@@ -29,10 +49,11 @@ struct forward {
 	float *q;         /* [max_rows][q_width] */
 	float *k, *v;     /* [max_rows][kv_width] */
 	float *attended;  /* [max_rows][q_width] */
-	float *gate, *up; /* [max_rows][slice.ffn] */
+	float *gate, *up; /* [max_rows, or moe.room][slice.ffn] */
 	float *partial;   /* [max_rows][embd] */
 	float *logits;    /* [max_rows][slice.vocab] */
 	uint32_t *wanted; /* [max_rows] rows whose logits are wanted */
+	struct moe moe;
 
 	/* The step that is being computed. */
 	const struct step_row *rows;
@@ -63,6 +84,8 @@ void forward_no_partial(struct forward *f);
 int forward_acquire(struct forward *f, enum unit_kind kind,
 	int (*check)(const struct forward *f, struct err *err), struct err *err);
 void forward_release(struct forward *f);
+int forward_check_tensor(
+	const struct unit *u, enum tensor_role r, uint32_t rows, uint32_t cols, struct err *err);
 int forward_check_matrix(
 	const struct forward *f, enum tensor_role r, uint32_t rows, uint32_t cols, struct err *err);
 int forward_check_vector(
@@ -73,5 +96,9 @@ bool forward_quantised(const struct forward *f, enum tensor_role r);
 
 int forward_attention(struct forward *f, struct err *err); /* forward_attn.c */
 int forward_ffn(struct forward *f, struct err *err);       /* forward_ffn.c */
+int forward_moe(struct forward *f, struct err *err);       /* forward_moe.c */
+
+/* gate = silu(gate) * up for n rows (forward_ffn.c). */
+void forward_silu(struct forward *f, uint32_t n);
 
 #endif

@@ -5,6 +5,16 @@
 
 #define BLOCK_ALIGN 64
 
+/* Choices whose experts are computed together: those of one row at least, and all rows' of one
+ * expert. */
+static uint32_t
+moe_room(const struct forward_config *c)
+{
+	uint32_t used = c->shape->experts_used;
+
+	return c->max_rows > used ? c->max_rows : used;
+}
+
 static uint32_t
 max_cols(const struct model_shape *s, const struct slice *sl)
 {
@@ -39,6 +49,9 @@ check_shape(const struct model_shape *s, struct err *err)
 	if (s->heads % s->kv_heads != 0)
 		return err_set(err, "model shape: %u heads do not divide by %u KV heads", s->heads,
 			s->kv_heads);
+	if (s->experts_used > s->experts || (s->experts > 0 && s->experts_used == 0))
+		return err_set(err, "model shape: %u of %u experts cannot be used by a row",
+			s->experts_used, s->experts);
 	if ((uint64_t)s->heads * s->head_dim > INT32_MAX || s->embd > INT32_MAX ||
 		s->ffn > INT32_MAX || s->vocab > INT32_MAX)
 		return err_set(err,
@@ -57,11 +70,15 @@ check_config(const struct forward_config *c, struct err *err)
 		check_range("ffn columns", sl->ffn0, sl->ffn, c->shape->ffn, err) != 0 ||
 		check_range("vocabulary rows", sl->vocab0, sl->vocab, c->shape->vocab, err) != 0)
 		return -1;
+	if (c->shape->qk_norm_wide && sl->kv_heads != 0 && sl->kv_heads != c->shape->kv_heads)
+		return err_set(err, "slice: %u of %u KV heads of a model that norms all together",
+			sl->kv_heads, c->shape->kv_heads);
 	if (c->max_rows == 0 || c->slots == 0 || c->context == 0)
 		return err_set(err, "%u rows in a step, %u sessions of %u positions: none may be 0",
 			c->max_rows, c->slots, c->context);
 	if ((uint64_t)c->max_rows * c->shape->heads > INT32_MAX ||
-		(uint64_t)c->max_rows * c->shape->ffn > INT32_MAX)
+		(uint64_t)moe_room(c) * c->shape->ffn > INT32_MAX ||
+		(uint64_t)c->max_rows * c->shape->experts > INT32_MAX)
 		return err_set(err, "%u rows in a step are too many", c->max_rows);
 	if (c->kv != KV_F32 && c->kv != KV_F16)
 		return err_set(err, "KV cache type %d: not float32 (0) or float16 (1)", (int)c->kv);
@@ -94,12 +111,34 @@ take(struct arena *a, size_t rows, size_t cols, size_t element)
 }
 
 static void
+lay_out_moe(struct moe *m, struct arena *a, const struct forward_config *c)
+{
+	const struct model_shape *s = c->shape;
+	size_t n = c->max_rows;
+
+	m->room = moe_room(c);
+	m->router = take(a, n, s->experts, sizeof(float));
+	m->expert = take(a, n, s->experts_used, sizeof(uint32_t));
+	m->weight = take(a, n, s->experts_used, sizeof(float));
+	m->first = take(a, (size_t)s->experts + 1, 1, sizeof(uint32_t));
+	m->choices = take(a, n, s->experts_used, sizeof(uint32_t));
+	m->rows = take(a, m->room, s->embd, sizeof(float));
+}
+
+static uint32_t
+moe_cols(const struct forward_config *c)
+{
+	return c->shape->embd > c->slice->ffn ? c->shape->embd : c->slice->ffn;
+}
+
+static void
 lay_out(struct forward *f, struct arena *a, const struct forward_config *c)
 {
 	const struct model_shape *s = c->shape;
 	const struct slice *sl = c->slice;
 	size_t n = c->max_rows, kv_width = (size_t)sl->kv_heads * s->head_dim;
 	size_t q_width = kv_width * (s->heads / s->kv_heads);
+	size_t ffn_rows = s->experts > 0 ? moe_room(c) : n;
 
 	f->cos = take(a, n, s->rope_dim / 2, sizeof(float));
 	f->sin = take(a, n, s->rope_dim / 2, sizeof(float));
@@ -108,13 +147,15 @@ lay_out(struct forward *f, struct arena *a, const struct forward_config *c)
 	f->k = take(a, n, kv_width, sizeof(float));
 	f->v = take(a, n, kv_width, sizeof(float));
 	f->attended = take(a, n, q_width, sizeof(float));
-	f->gate = take(a, n, sl->ffn, sizeof(float));
-	f->up = take(a, n, sl->ffn, sizeof(float));
+	f->gate = take(a, ffn_rows, sl->ffn, sizeof(float));
+	f->up = take(a, ffn_rows, sl->ffn, sizeof(float));
 	f->partial = take(a, n, s->embd, sizeof(float));
 	f->logits = take(a, n, sl->vocab, sizeof(float));
 	f->wanted = take(a, n, 1, sizeof(uint32_t));
 	f->filled = take(a, c->slots, 1, sizeof(uint32_t));
 	f->next = take(a, c->slots, 1, sizeof(uint32_t));
+	if (s->experts > 0)
+		lay_out_moe(&f->moe, a, c);
 }
 
 static size_t
@@ -144,6 +185,8 @@ forward_bytes(const struct forward_config *c)
 	a.used = add_sat(a.used, BLOCK_ALIGN + sizeof f);
 	a.used = add_sat(a.used, c->shape->rope_dim / 2 * sizeof(double));
 	a.used = add_sat(a.used, act_bytes(c->max_rows, max_cols(c->shape, c->slice)));
+	if (c->shape->experts > 0)
+		a.used = add_sat(a.used, act_bytes(moe_room(c), moe_cols(c)));
 	return add_sat(a.used, cache_bytes(c));
 }
 
@@ -161,7 +204,9 @@ make_buffers(struct forward *f, struct err *err)
 	a = (struct arena){
 		.base = f->block + (BLOCK_ALIGN - (uintptr_t)f->block % BLOCK_ALIGN) % BLOCK_ALIGN};
 	lay_out(f, &a, &f->c);
-	return act_init(&f->act, f->c.max_rows, max_cols(&f->shape, &f->slice), err);
+	if (act_init(&f->act, f->c.max_rows, max_cols(&f->shape, &f->slice), err) != 0)
+		return -1;
+	return f->shape.experts > 0 ? act_init(&f->moe.act, f->moe.room, moe_cols(&f->c), err) : 0;
 }
 
 /* The file's frequency factors come with the first layer's attention; heads need them. */
@@ -175,7 +220,7 @@ make_rope(struct forward *f, struct err *err)
 
 	if (f->slice.kv_heads == 0)
 		return 0;
-	u = ws->acquire(ws, UNIT_ATTN, 0, err);
+	u = ws->acquire(ws, UNIT_ATTN, 0, 0, err);
 	if (u == NULL)
 		return -1;
 	m = &u->t[TENSOR_ROPE_FREQS];
@@ -233,6 +278,7 @@ forward_free(struct forward *f)
 	kv_deinit(&f->kv);
 	rope_deinit(&f->rope);
 	act_deinit(&f->act);
+	act_deinit(&f->moe.act);
 	free(f->block);
 	free(f);
 }

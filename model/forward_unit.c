@@ -82,10 +82,10 @@ forward_quantised(const struct forward *f, enum tensor_role r)
 }
 
 int
-forward_check_matrix(
-	const struct forward *f, enum tensor_role r, uint32_t rows, uint32_t cols, struct err *err)
+forward_check_tensor(
+	const struct unit *u, enum tensor_role r, uint32_t rows, uint32_t cols, struct err *err)
 {
-	const struct matrix *m = &f->unit->t[r];
+	const struct matrix *m = &u->t[r];
 
 	if (m->data == NULL)
 		return err_set(err, "%s: is missing", tensor_role_name(r));
@@ -99,6 +99,13 @@ forward_check_matrix(
 		return err_set(
 			err, "%s: rows of %zu bytes overlap", tensor_role_name(r), m->stride);
 	return 0;
+}
+
+int
+forward_check_matrix(
+	const struct forward *f, enum tensor_role r, uint32_t rows, uint32_t cols, struct err *err)
+{
+	return forward_check_tensor(f->unit, r, rows, cols, err);
 }
 
 int
@@ -124,7 +131,7 @@ int
 forward_acquire(struct forward *f, enum unit_kind kind,
 	int (*check)(const struct forward *f, struct err *err), struct err *err)
 {
-	f->unit = f->c.weights->acquire(f->c.weights, kind, f->layer, err);
+	f->unit = f->c.weights->acquire(f->c.weights, kind, f->layer, 0, err);
 	if (f->unit == NULL)
 		return -1;
 	if (check(f, err) == 0)

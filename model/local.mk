@@ -49,6 +49,7 @@ model_libmodel_a_SOURCES += \
 	model/forward.c model/forward.h model/forward_int.h \
 	model/forward_attn.c \
 	model/forward_ffn.c \
+	model/forward_moe.c \
 	model/forward_new.c \
 	model/forward_unit.c \
 	model/generate.c model/generate.h \
@@ -79,13 +80,18 @@ tests_fuzz_fuzz_tokenizer_LDADD = model/libmodel.a sched/libsched.a kernels/libk
 endif
 
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_forward tests/unit/test_reference tests/unit/test_sampler \
-	tests/unit/test_session
+check_PROGRAMS += tests/unit/test_forward tests/unit/test_mixture tests/unit/test_reference \
+	tests/unit/test_sampler tests/unit/test_session
 tests_unit_test_forward_SOURCES = tests/unit/test_forward.c \
 	tests/support/thread_collective.c tests/support/thread_collective.h \
 	tests/support/tiny_model.c tests/support/tiny_model.h
 tests_unit_test_forward_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_forward_LDADD = $(tests_unit_test_tokenizer_LDADD)
+tests_unit_test_mixture_SOURCES = tests/unit/test_mixture.c \
+	tests/support/tiny_gguf.c tests/support/tiny_gguf.h \
+	tests/support/tiny_model.c tests/support/tiny_model.h
+tests_unit_test_mixture_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
+tests_unit_test_mixture_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_sampler_SOURCES = tests/unit/test_sampler.c
 tests_unit_test_sampler_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_sampler_LDADD = $(tests_unit_test_tokenizer_LDADD)

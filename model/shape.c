@@ -10,7 +10,7 @@
 const char *
 arch_name(enum model_arch a)
 {
-	static const char *const names[] = {"llama", "qwen2", "qwen3"};
+	static const char *const names[] = {"llama", "qwen2", "qwen3", "qwen3moe", "olmoe"};
 
 	return (unsigned)a < sizeof names / sizeof names[0] ? names[a] : "?";
 }
@@ -58,6 +58,30 @@ within(float v, float min, float max)
 	return isfinite(v) && v >= min && v <= max;
 }
 
+#define MAX_EXPERTS     1024
+#define MAX_EXPERTS_ALL (1u << 18) /* in all layers: units have tables */
+
+static int
+check_experts(const struct model_shape *s, struct err *err)
+{
+	if (s->experts == 0)
+		return s->experts_used == 0
+			       ? 0
+			       : err_set(err, "%" PRIu32 " experts are used, and there are none",
+					 s->experts_used);
+	if (s->experts > MAX_EXPERTS || s->experts * s->layers > MAX_EXPERTS_ALL)
+		return err_set(err,
+			"%" PRIu32 " experts in each of %" PRIu32 " layers are too many",
+			s->experts, s->layers);
+	if (s->experts_used < 1 || s->experts_used > s->experts)
+		return err_set(err, "%" PRIu32 " of %" PRIu32 " experts cannot be used by a row",
+			s->experts_used, s->experts);
+	if (!within(s->expert_scale, 1e-6f, 1e6f))
+		return err_set(err, "the scale of experts is %g, which is not above 0",
+			(double)s->expert_scale);
+	return 0;
+}
+
 static int
 check_rope(const struct model_shape *s, struct err *err)
 {
@@ -97,6 +121,11 @@ shape_check(const struct model_shape *s, struct err *err)
 	if (!within(s->norm_eps, 0.0f, 1.0f))
 		return err_set(err, "the epsilon of norms is %g, which is not from 0 to 1",
 			(double)s->norm_eps);
+	if (s->qk_norm_wide && (!s->qk_norm || s->qkv_bias))
+		return err_set(err, "a norm over all heads of Q and K does not go with their "
+				    "biases");
+	if (check_experts(s, err) != 0)
+		return -1;
 	return check_rope(s, err);
 }
 
@@ -124,17 +153,25 @@ get_f32(struct rd *r)
 	{                                                                                          \
 		&(s)->layers, &(s)->embd, &(s)->ffn, &(s)->heads, &(s)->kv_heads, &(s)->head_dim,  \
 			&(s)->vocab, &(s)->context, &(s)->rope_dim, &(s)->rope_orig_context,       \
-			&(s)->col_block                                                            \
+			&(s)->col_block, &(s)->experts, &(s)->experts_used                         \
 	}
 #define FLOATS(s)                                                                                  \
 	{                                                                                          \
 		&(s)->norm_eps, &(s)->rope_base, &(s)->rope_factor, &(s)->rope_low_freq,           \
 			&(s)->rope_high_freq, &(s)->yarn_attn_factor, &(s)->yarn_ext_factor,       \
-			&(s)->yarn_beta_fast, &(s)->yarn_beta_slow                                 \
+			&(s)->yarn_beta_fast, &(s)->yarn_beta_slow, &(s)->expert_scale             \
 	}
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
-enum flag { FLAG_TIED = 1, FLAG_QK_NORM = 2, FLAG_QKV_BIAS = 4, FLAG_INTERLEAVED = 8 };
+enum flag {
+	FLAG_TIED = 1,
+	FLAG_QK_NORM = 2,
+	FLAG_QKV_BIAS = 4,
+	FLAG_INTERLEAVED = 8,
+	FLAG_QK_NORM_WIDE = 16,
+	FLAG_EXPERT_NORM = 32,
+	FLAGS_END = 64
+};
 
 void
 shape_write(const struct model_shape *s, struct buf *b)
@@ -146,7 +183,9 @@ shape_write(const struct model_shape *s, struct buf *b)
 	buf_u32(b, (uint32_t)s->rope_scaling);
 	buf_u32(b, (s->tied ? FLAG_TIED : 0u) | (s->qk_norm ? FLAG_QK_NORM : 0u) |
 			   (s->qkv_bias ? FLAG_QKV_BIAS : 0u) |
-			   (s->rope_interleaved ? FLAG_INTERLEAVED : 0u));
+			   (s->rope_interleaved ? FLAG_INTERLEAVED : 0u) |
+			   (s->qk_norm_wide ? FLAG_QK_NORM_WIDE : 0u) |
+			   (s->expert_norm ? FLAG_EXPERT_NORM : 0u));
 	for (size_t i = 0; i < COUNT(numbers); i++)
 		buf_u32(b, *numbers[i]);
 	for (size_t i = 0; i < COUNT(floats); i++)
@@ -171,7 +210,7 @@ shape_read(struct rd *r, struct model_shape *s, struct err *err)
 	name = rd_bytes(r, sizeof s->name);
 	if (name == NULL)
 		return err_set(err, "the shape of the model is cut off");
-	if (arch > ARCH_QWEN3 || scaling > ROPE_YARN || flags > 15)
+	if (arch > ARCH_OLMOE || scaling > ROPE_YARN || flags >= FLAGS_END)
 		return err_set(err, "the shape is of a kind that is not known");
 	s->arch = (enum model_arch)arch;
 	s->rope_scaling = (enum rope_scaling)scaling;
@@ -179,6 +218,8 @@ shape_read(struct rd *r, struct model_shape *s, struct err *err)
 	s->qk_norm = (flags & FLAG_QK_NORM) != 0;
 	s->qkv_bias = (flags & FLAG_QKV_BIAS) != 0;
 	s->rope_interleaved = (flags & FLAG_INTERLEAVED) != 0;
+	s->qk_norm_wide = (flags & FLAG_QK_NORM_WIDE) != 0;
+	s->expert_norm = (flags & FLAG_EXPERT_NORM) != 0;
 	/* What stands behind its end would not come back when the shape is written again. */
 	snprintf(s->name, sizeof s->name, "%.*s", (int)sizeof s->name - 1, name);
 	return shape_check(s, err);
@@ -199,9 +240,22 @@ unit_params(const struct model_shape *s, enum unit_kind kind)
 	return sum;
 }
 
+static uint64_t
+params(const struct model_shape *s, uint32_t experts)
+{
+	return unit_params(s, UNIT_EMBED) + unit_params(s, UNIT_HEAD) +
+	       s->layers * (unit_params(s, UNIT_ATTN) + unit_params(s, UNIT_FFN) +
+				   experts * unit_params(s, UNIT_EXPERT));
+}
+
 uint64_t
 shape_params(const struct model_shape *s)
 {
-	return unit_params(s, UNIT_EMBED) + unit_params(s, UNIT_HEAD) +
-	       s->layers * (unit_params(s, UNIT_ATTN) + unit_params(s, UNIT_FFN));
+	return params(s, s->experts);
+}
+
+uint64_t
+shape_params_active(const struct model_shape *s)
+{
+	return params(s, s->experts_used);
 }

@@ -8,16 +8,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Whether models of an architecture are mixtures of experts. */
+enum mixture { NEVER, PERHAPS, ALWAYS };
+
 /* One line per architecture that is computed. */
 static const struct arch_info {
 	enum model_arch arch;
 	bool interleaved; /* how pairs of rotary positions lie */
 	bool qk_norm;
 	bool qkv_bias; /* always; others have it when the file has its tensors */
+	enum mixture experts;
+	bool qk_norm_wide;
+	bool expert_norm; /* when the file does not say it */
 } archs[] = {
-	{ARCH_LLAMA, true, false, false},
-	{ARCH_QWEN2, false, false, true},
-	{ARCH_QWEN3, false, true, false},
+	{ARCH_LLAMA, true, false, false, PERHAPS, false, true}, /* with experts: mixtral */
+	{ARCH_QWEN2, false, false, true, NEVER, false, false},
+	{ARCH_QWEN3, false, true, false, NEVER, false, false},
+	{ARCH_QWEN3MOE, false, true, false, ALWAYS, false, true},
+	{ARCH_OLMOE, false, true, false, ALWAYS, true, false},
 };
 
 /* Keys begin with the name of the architecture. */
@@ -74,7 +82,9 @@ find_arch(const struct gguf *g, struct err *err)
 	for (size_t i = 0; i < sizeof archs / sizeof archs[0]; i++)
 		if (str_is(name, arch_name(archs[i].arch)))
 			return &archs[i];
-	err_set(err, "architecture '%.*s' is not computed yet: llama, qwen2, qwen3 are",
+	err_set(err,
+		"architecture '%.*s' is not computed yet: llama, qwen2, qwen3, qwen3moe, "
+		"olmoe are",
 		SHOWN(name));
 	return NULL;
 }
@@ -101,13 +111,8 @@ take_name(const struct gguf *g, char *out, size_t size)
 static int
 take_sizes(struct keys *k, struct model_shape *s, struct err *err)
 {
-	uint32_t experts, value_dim;
+	uint32_t value_dim;
 
-	take_u32(k, "expert_count", &experts, 0);
-	if (experts > 0)
-		return err_set(err,
-			"a mixture of %" PRIu32 " experts (key '%s') is not computed yet", experts,
-			k->key);
 	if (need_u32(k, "block_count", &s->layers, err) != 0 ||
 		need_u32(k, "embedding_length", &s->embd, err) != 0 ||
 		need_u32(k, "feed_forward_length", &s->ffn, err) != 0 ||
@@ -125,6 +130,49 @@ take_sizes(struct keys *k, struct model_shape *s, struct err *err)
 	if (!gguf_f32(k->g, key_of(k, "attention.layer_norm_rms_epsilon"), &s->norm_eps))
 		return err_set(err, "key '%s' is missing or is no number", k->key);
 	return 0;
+}
+
+/* Ways to choose among experts and to weigh them that are not computed. */
+static int
+refuse_other_gating(struct keys *k, struct err *err)
+{
+	uint32_t gating, groups;
+
+	take_u32(k, "expert_gating_func", &gating, 1);
+	if (gating > 1) /* 0 stands for none said, 1 for softmax */
+		return err_set(err,
+			"experts chosen by function %" PRIu32 " (key '%s') are not computed: those "
+			"by softmax (1) are",
+			gating, k->key);
+	take_u32(k, "expert_group_count", &groups, 1);
+	if (groups > 1)
+		return err_set(err, "experts in %" PRIu32 " groups (key '%s') are not computed",
+			groups, k->key);
+	return 0;
+}
+
+static int
+take_experts(struct keys *k, const struct arch_info *a, struct model_shape *s, struct err *err)
+{
+	take_u32(k, "expert_count", &s->experts, 0);
+	if (a->experts == NEVER && s->experts > 0)
+		return err_set(err,
+			"a mixture of %" PRIu32 " experts (key '%s') is none that this "
+			"architecture has",
+			s->experts, k->key);
+	if (a->experts == ALWAYS && s->experts == 0)
+		return err_set(err, "key '%s' is missing or is not one positive number", k->key);
+	if (s->experts == 0)
+		return 0;
+	if (need_u32(k, "expert_used_count", &s->experts_used, err) != 0)
+		return -1;
+	take_u32(k, "expert_feed_forward_length", &s->ffn, s->ffn);
+	s->expert_norm = a->expert_norm;
+	gguf_bool(k->g, key_of(k, "expert_weights_norm"), &s->expert_norm);
+	take_f32(k, "expert_weights_scale", &s->expert_scale, 1.0f);
+	if (s->expert_scale == 0.0f) /* stands for none said */
+		s->expert_scale = 1.0f;
+	return refuse_other_gating(k, err);
 }
 
 static int
@@ -193,19 +241,19 @@ take_from_tensors(
 
 static int
 check_tensor(const struct gguf_tensor *t, const struct model_shape *s, enum tensor_role r,
-	struct err *err)
+	uint32_t depth, struct err *err)
 {
 	uint32_t rows, cols;
 	bool fits;
 
 	tensor_dims(s, r, &rows, &cols);
-	fits = t->dims[0] == cols && t->dims[1] == rows && t->dims[2] == 1 && t->dims[3] == 1;
+	fits = t->dims[0] == cols && t->dims[1] == rows && t->dims[2] == depth && t->dims[3] == 1;
 	if (!fits)
 		return err_set(err,
-			"tensor '%.*s' is %" PRIu64 " x %" PRIu64 "%s, but the model's keys say "
-			"%" PRIu32 " x %" PRIu32,
-			SHOWN(t->name), t->dims[0], t->dims[1],
-			t->dims[2] * t->dims[3] == 1 ? "" : " x more", cols, rows);
+			"tensor '%.*s' is %" PRIu64 " x %" PRIu64 " x %" PRIu64 "%s, but the "
+			"model's keys say %" PRIu32 " x %" PRIu32 " x %" PRIu32,
+			SHOWN(t->name), t->dims[0], t->dims[1], t->dims[2],
+			t->dims[3] == 1 ? "" : " x more", cols, rows, depth);
 	if (tensor_is_vector(r)
 			? t->dtype != DTYPE_F32 && t->dtype != DTYPE_F16 && t->dtype != DTYPE_BF16
 			: !dtype_computed(t->dtype))
@@ -214,54 +262,68 @@ check_tensor(const struct gguf_tensor *t, const struct model_shape *s, enum tens
 	return 0;
 }
 
-/* The tensors of one unit; *used counts those that the file has. */
+/* The tensors of one unit; *used counts those that the file has, a stack with its first expert. */
 static int
 check_unit(const struct gguf *g, struct model_shape *s, enum unit_kind kind, uint32_t layer,
-	size_t *used, struct err *err)
+	uint32_t expert, size_t *used, struct err *err)
 {
 	const struct gguf_tensor *t;
+	uint32_t depth;
 	char name[TENSOR_NAME_MAX];
 
 	for (const enum tensor_role *r = unit_roles(kind); *r != TENSOR_ROLES; r++) {
 		if (*r == TENSOR_OUT && s->tied)
 			continue; /* checked as the embedding */
-		t = tensor_find(g, s, *r, layer);
+		t = tensor_find(g, s, *r, layer, expert, &depth);
 		if (t == NULL && tensor_expected(s, *r)) {
 			tensor_name(*r, layer, name);
 			return err_set(err, "tensor '%s' is missing", name);
 		}
 		if (t == NULL)
 			continue;
-		if (check_tensor(t, s, *r, err) != 0)
+		if (check_tensor(t, s, *r, depth, err) != 0)
 			return -1;
-		++*used;
-		if ((*r == TENSOR_O || *r == TENSOR_DOWN) &&
+		*used += expert == 0 || depth == 1;
+		if ((*r == TENSOR_O || *r == TENSOR_DOWN || *r == TENSOR_EXPERT_DOWN) &&
 			dtype_info(t->dtype)->block > s->col_block)
 			s->col_block = dtype_info(t->dtype)->block;
 	}
 	return 0;
 }
 
-/* Whether the model has a tensor of this name. */
-static bool
-is_used(const struct model_shape *s, struct gguf_str have)
+/* The number before ".weight" in "blk.3.ffn_up.5.weight"; 0 where there is none. */
+static uint32_t
+expert_of(const char *name)
 {
-	char name[TENSOR_NAME_MAX], text[TENSOR_NAME_MAX];
+	const char *at = strstr(name, ".weight");
+
+	while (at != NULL && at > name && at[-1] >= '0' && at[-1] <= '9')
+		at--;
+	return at != NULL ? (uint32_t)strtoul(at, NULL, 10) : 0;
+}
+
+/* Whether one of the model's tensors is this one. */
+static bool
+is_used(const struct gguf *g, const struct model_shape *s, struct gguf_str have)
+{
+	char text[TENSOR_NAME_MAX];
 	unsigned long layer = 0;
-	char *end;
+	uint32_t expert;
 
 	if (have.len >= sizeof text)
 		return false;
 	memcpy(text, have.s, have.len);
 	text[have.len] = '\0';
 	if (strncmp(text, "blk.", 4) == 0)
-		layer = strtoul(text + 4, &end, 10);
-	if (layer >= s->layers)
+		layer = strtoul(text + 4, NULL, 10);
+	expert = expert_of(text);
+	if (layer >= s->layers || (expert > 0 && expert >= s->experts))
 		return false;
 	for (enum tensor_role r = 0; r < TENSOR_ROLES; r++) {
-		tensor_name(r, (uint32_t)layer, name);
-		if (strcmp(name, text) == 0)
-			return tensor_expected(s, r) || r == TENSOR_ROPE_FREQS;
+		const struct gguf_tensor *t = tensor_find(g, s, r, (uint32_t)layer, expert, NULL);
+
+		if (t != NULL && t->name.s == have.s)
+			return true;
 	}
 	return false;
 }
@@ -286,7 +348,7 @@ refuse_unused(const struct gguf *g, const struct model_shape *s, struct err *err
 	for (size_t i = 0; i < gguf_n_tensors(g); i++) {
 		struct gguf_str name = gguf_tensor_at(g, i)->name;
 
-		if (!is_used(s, name) && !is_idle(name))
+		if (!is_used(g, s, name) && !is_idle(name))
 			return err_set(err,
 				"tensor '%.*s' has no part in architecture '%s' as it is computed "
 				"here",
@@ -300,13 +362,17 @@ check_tensors(const struct gguf *g, struct model_shape *s, struct err *err)
 {
 	size_t used = 0;
 
-	if (check_unit(g, s, UNIT_EMBED, 0, &used, err) != 0 ||
-		check_unit(g, s, UNIT_HEAD, 0, &used, err) != 0)
+	if (check_unit(g, s, UNIT_EMBED, 0, 0, &used, err) != 0 ||
+		check_unit(g, s, UNIT_HEAD, 0, 0, &used, err) != 0)
 		return -1;
-	for (uint32_t i = 0; i < s->layers; i++)
-		if (check_unit(g, s, UNIT_ATTN, i, &used, err) != 0 ||
-			check_unit(g, s, UNIT_FFN, i, &used, err) != 0)
+	for (uint32_t i = 0; i < s->layers; i++) {
+		if (check_unit(g, s, UNIT_ATTN, i, 0, &used, err) != 0 ||
+			check_unit(g, s, UNIT_FFN, i, 0, &used, err) != 0)
 			return -1;
+		for (uint32_t e = 0; e < s->experts; e++)
+			if (check_unit(g, s, UNIT_EXPERT, i, e, &used, err) != 0)
+				return -1;
+	}
 	return used == gguf_n_tensors(g) ? 0 : refuse_unused(g, s, err);
 }
 
@@ -322,10 +388,12 @@ shape_from_gguf(const struct gguf *g, struct model_shape *s, struct err *err)
 	s->arch = a->arch;
 	s->rope_interleaved = a->interleaved;
 	s->qk_norm = a->qk_norm;
+	s->qk_norm_wide = a->qk_norm_wide;
 	k.arch = arch_name(a->arch);
 	take_name(g, s->name, sizeof s->name);
 	if (take_from_tensors(g, a, s, err) != 0 || take_sizes(&k, s, err) != 0 ||
-		take_rope(&k, s, err) != 0 || shape_check(s, err) != 0)
+		take_experts(&k, a, s, err) != 0 || take_rope(&k, s, err) != 0 ||
+		shape_check(s, err) != 0)
 		return -1;
 	return check_tensors(g, s, err);
 }

@@ -122,7 +122,8 @@ shard_fill_units(struct fixed_source *fs, const struct shard_header *h, const ui
 {
 	for (uint32_t i = 0; i < h->n_extents; i++) {
 		const struct shard_extent *e = &h->extents[i];
-		struct unit *u = fixed_source_unit(fs, shard_unit_kind(e->role), e->layer);
+		struct unit *u =
+			fixed_source_unit(fs, shard_unit_kind(e->role), e->layer, e->expert);
 		bool vector = tensor_is_vector((enum tensor_role)e->role);
 
 		u->t[e->role] = (struct matrix){.dtype = e->dtype,
@@ -137,7 +138,7 @@ shard_fill_units(struct fixed_source *fs, const struct shard_header *h, const ui
 struct weight_source *
 weights_from_shard(struct shard *s, const struct gguf *g, struct err *err)
 {
-	struct fixed_source *fs = fixed_source_new(s->h.shape.layers, g != NULL, err);
+	struct fixed_source *fs = fixed_source_new(&s->h.shape, g != NULL, err);
 
 	if (fs == NULL)
 		return NULL;
@@ -146,6 +147,6 @@ weights_from_shard(struct shard *s, const struct gguf *g, struct err *err)
 	fs->embed_of = g;
 	if (g != NULL)
 		fs->embed.t[TENSOR_EMBED] =
-			tensor_view(g, &s->h.shape, &s->h.slice, TENSOR_EMBED, 0);
+			tensor_view(g, &s->h.shape, &s->h.slice, TENSOR_EMBED, 0, 0);
 	return &fs->base;
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define MAGIC   "SHOALSHD"
-#define VERSION 2
+#define VERSION 3
 
 static void
 hash_of(const void *data, size_t len, uint8_t hash[SHARD_HASH])

@@ -17,12 +17,17 @@ shard_settle(struct shard_place *p, const struct model_shape *s)
 			return false;
 		if (p->kind == UNIT_ATTN) {
 			p->kind = UNIT_FFN;
+		} else if (p->kind == UNIT_FFN && s->experts > 0) {
+			p->kind = UNIT_EXPERT;
+		} else if (p->kind == UNIT_EXPERT && p->expert + 1 < s->experts) {
+			p->expert++;
 		} else if (p->layer + 1 < s->layers) {
 			p->kind = UNIT_ATTN;
 			p->layer++;
+			p->expert = 0;
 		} else {
 			p->kind = UNIT_HEAD;
-			p->layer = 0;
+			p->layer = p->expert = 0;
 		}
 		p->role = unit_roles(p->kind);
 	}
@@ -79,7 +84,7 @@ shard_extent_step(const struct shard_extent *e, size_t chunk)
 static void
 add_extent(struct shard_header *h, const struct gguf *g, const struct shard_place *p)
 {
-	struct matrix m = tensor_view(g, &h->shape, &h->slice, *p->role, p->layer);
+	struct matrix m = tensor_view(g, &h->shape, &h->slice, *p->role, p->layer, p->expert);
 	struct shard_extent *e = &h->extents[h->n_extents];
 
 	if (m.data == NULL || m.rows == 0 || m.cols == 0)

@@ -86,11 +86,15 @@ get_room(struct make *m, size_t bytes, struct err *err)
 static void
 forget_tensor(const struct make *m, const struct shard_extent *e)
 {
-	const struct gguf_tensor *t =
-		tensor_find(m->g, &m->h.shape, (enum tensor_role)e->role, e->layer);
+	const struct gguf_tensor *t = tensor_find(
+		m->g, &m->h.shape, (enum tensor_role)e->role, e->layer, e->expert, NULL);
+	const uint8_t *part;
+	uint64_t bytes;
 
-	if (t != NULL)
-		gguf_forget(m->g, t->data, t->bytes);
+	if (t == NULL)
+		return;
+	part = tensor_part(t, e->expert, &bytes);
+	gguf_forget(m->g, part, bytes);
 }
 
 static int

@@ -99,7 +99,7 @@ shard_extent_read(const struct gguf *g, const struct shard_header *h, uint32_t i
 		return err_set(err,
 			"bytes %" PRIu64 "+%zu of extent %" PRIu32 " are not in the shard", from,
 			len, i);
-	m = tensor_view(g, &h->shape, &h->slice, (enum tensor_role)e->role, e->layer);
+	m = tensor_view(g, &h->shape, &h->slice, (enum tensor_role)e->role, e->layer, e->expert);
 	if (m.data == NULL || m.rows != e->rows || m.cols != e->cols ||
 		(!tensor_is_vector((enum tensor_role)e->role) && m.dtype != e->dtype))
 		return err_set(err,

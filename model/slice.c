@@ -28,6 +28,8 @@ slice_kv_unit(const struct model_shape *s)
 	uint32_t cols = s->heads / s->kv_heads * s->head_dim; /* of wo, per KV head */
 	uint32_t unit = s->col_block / gcd(s->col_block, cols);
 
+	if (s->qk_norm_wide)
+		return s->kv_heads;
 	return unit < s->kv_heads ? unit : s->kv_heads;
 }
 

@@ -1,5 +1,6 @@
 /* A slice: which part of every layer one peer of a tensor-parallel group computes. Attention is cut
- * by KV heads with their query heads, the feed-forward by columns in multiples of shape.col_block,
+ * by KV heads with their query heads, the feed-forward (of every expert, where there are some) by
+ * columns in multiples of shape.col_block,
  * the output head by vocabulary rows. Also decides what must line up: wo's columns of the slice
  * must be a multiple of col_block too, so KV heads may be cut only in multiples of slice_kv_unit().
  */
@@ -19,7 +20,8 @@ struct slice {
 /* The whole model. */
 struct slice slice_whole(const struct model_shape *s);
 
-/* The smallest number of KV heads that can be cut off. */
+/* The smallest number of KV heads that can be cut off: all of them where Q and K are normed over all
+ * heads together (one peer then has the whole attention, and others feed-forward columns only). */
 uint32_t slice_kv_unit(const struct model_shape *s);
 
 /* Cuts the model into n slices with sizes as near to `shares` (NULL: equal; positive numbers) as

@@ -21,22 +21,30 @@ bool tensor_expected(const struct model_shape *s, enum tensor_role r);
 /* Whether a unit of this layer may have it at all. */
 bool tensor_in_layer(enum tensor_role r, uint32_t layer);
 
-/* Its name in the file: "blk.3.attn_q.weight". */
+/* Its name in the file: "blk.3.attn_q.weight". A tensor of an expert lies in a stack of those of all
+ * ("blk.3.ffn_up_exps.weight") or, in older files, in a tensor of its own ("blk.3.ffn_up.5.weight"):
+ * tensor_name gives the stack's name, tensor_name_own the other; false: the role has none. */
 #define TENSOR_NAME_MAX 64
 void tensor_name(enum tensor_role r, uint32_t layer, char name[static TENSOR_NAME_MAX]);
+bool tensor_name_own(
+	enum tensor_role r, uint32_t layer, uint32_t expert, char name[static TENSOR_NAME_MAX]);
 
 /* Rows and columns of the whole tensor, and of a slice. */
 void tensor_dims(const struct model_shape *s, enum tensor_role r, uint32_t *rows, uint32_t *cols);
 struct tensor_cut tensor_cut(
 	const struct model_shape *s, const struct slice *sl, enum tensor_role r);
 
-/* The tensor of a role in a file; of a tied head the embedding. NULL: the file has none. */
-const struct gguf_tensor *tensor_find(
-	const struct gguf *g, const struct model_shape *s, enum tensor_role r, uint32_t layer);
+/* The tensor of a role in a file; of a tied head the embedding. NULL: the file has none. *depth, when
+ * not NULL: how many experts' matrices it must hold, one behind the other; 1 for all but stacks. */
+const struct gguf_tensor *tensor_find(const struct gguf *g, const struct model_shape *s,
+	enum tensor_role r, uint32_t layer, uint32_t expert, uint32_t *depth);
+
+/* Of what tensor_find gave: the part that is of that expert, which may be all of it. */
+const uint8_t *tensor_part(const struct gguf_tensor *t, uint32_t expert, uint64_t *bytes);
 
 /* The slice's part of a tensor as it lies in the file. data is NULL when the model has none of the
  * role or the slice holds nothing of it. The file has passed shape_from_gguf. */
 struct matrix tensor_view(const struct gguf *g, const struct model_shape *s, const struct slice *sl,
-	enum tensor_role r, uint32_t layer);
+	enum tensor_role r, uint32_t layer, uint32_t expert);
 
 #endif

@@ -9,7 +9,9 @@
 #include "model/shape.h"
 #include "model/slice.h"
 
-enum unit_kind { UNIT_EMBED, UNIT_ATTN, UNIT_FFN, UNIT_HEAD, UNIT_KINDS };
+/* In a layer of a mixture of experts UNIT_FFN holds the norm and the router, and every expert is a
+ * unit of its own. */
+enum unit_kind { UNIT_EMBED, UNIT_ATTN, UNIT_FFN, UNIT_EXPERT, UNIT_HEAD, UNIT_KINDS };
 
 /* The tensors of all units. Shapes as the slice has them: rows x cols. */
 enum tensor_role {
@@ -21,13 +23,17 @@ enum tensor_role {
 	TENSOR_Q_BIAS,    /* 1 x heads*head_dim, float32 */
 	TENSOR_K_BIAS,
 	TENSOR_V_BIAS,
-	TENSOR_Q_NORM, /* 1 x head_dim, float32 */
+	TENSOR_Q_NORM, /* 1 x head_dim, float32; with qk_norm_wide as long as a row of Q */
 	TENSOR_K_NORM,
-	TENSOR_O,          /* embd x heads*head_dim (columns of the slice) */
-	TENSOR_FFN_NORM,   /* 1 x embd, float32 */
-	TENSOR_GATE,       /* ffn x embd */
-	TENSOR_UP,         /* ffn x embd */
-	TENSOR_DOWN,       /* embd x ffn (columns of the slice) */
+	TENSOR_O,           /* embd x heads*head_dim (columns of the slice) */
+	TENSOR_FFN_NORM,    /* 1 x embd, float32 */
+	TENSOR_GATE,        /* ffn x embd */
+	TENSOR_UP,          /* ffn x embd */
+	TENSOR_DOWN,        /* embd x ffn (columns of the slice) */
+	TENSOR_ROUTER,      /* experts x embd */
+	TENSOR_EXPERT_GATE, /* of one expert, as GATE, UP, DOWN */
+	TENSOR_EXPERT_UP,
+	TENSOR_EXPERT_DOWN,
 	TENSOR_OUT_NORM,   /* 1 x embd, float32 */
 	TENSOR_OUT,        /* vocab x embd */
 	TENSOR_ROPE_FREQS, /* 1 x rope_dim/2, float32: factors; in UNIT_ATTN of layer 0 */
@@ -50,14 +56,17 @@ struct weights_stats {
 };
 
 /* Interface. acquire may wait (streaming); it returns NULL with err when the weights cannot be had.
- * Every acquire is followed by a release before the next step ends. One thread at a time. */
+ * expert is 0 for units that are of no expert. Every acquire is followed by a release before the
+ * next step ends. at_once: how many may be held at the same time (experts of a layer, which are
+ * then computed together); 0 stands for 1. One thread at a time. */
 struct weight_source {
-	const struct unit *(*acquire)(
-		struct weight_source *ws, enum unit_kind kind, uint32_t layer, struct err *err);
+	const struct unit *(*acquire)(struct weight_source *ws, enum unit_kind kind, uint32_t layer,
+		uint32_t expert, struct err *err);
 	void (*release)(struct weight_source *ws, const struct unit *u);
 	void (*free)(struct weight_source *ws);
 	/* Any thread. NULL: all units are in memory. */
 	void (*stats)(struct weight_source *ws, struct weights_stats *st);
+	uint32_t at_once;
 };
 
 /* The tensors of a unit kind, in the order in which they are used and stored: a list that ends with

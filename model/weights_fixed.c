@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 
 struct unit *
-fixed_source_unit(struct fixed_source *fs, enum unit_kind kind, uint32_t layer)
+fixed_source_unit(struct fixed_source *fs, enum unit_kind kind, uint32_t layer, uint32_t expert)
 {
 	switch (kind) {
 	case UNIT_EMBED:
@@ -16,19 +16,26 @@ fixed_source_unit(struct fixed_source *fs, enum unit_kind kind, uint32_t layer)
 		return layer < fs->layers ? &fs->attn[layer] : NULL;
 	case UNIT_FFN:
 		return layer < fs->layers ? &fs->ffn[layer] : NULL;
+	case UNIT_EXPERT:
+		return layer < fs->layers && expert < fs->experts
+			       ? &fs->expert[(size_t)layer * fs->experts + expert]
+			       : NULL;
 	default:
 		return NULL;
 	}
 }
 
 static const struct unit *
-fixed_acquire(struct weight_source *ws, enum unit_kind kind, uint32_t layer, struct err *err)
+fixed_acquire(struct weight_source *ws, enum unit_kind kind, uint32_t layer, uint32_t expert,
+	struct err *err)
 {
-	const struct unit *u = fixed_source_unit((struct fixed_source *)ws, kind, layer);
+	const struct unit *u = fixed_source_unit((struct fixed_source *)ws, kind, layer, expert);
 
 	if (u == NULL)
-		err_set(err, "these weights have no unit of kind %d for layer %" PRIu32, (int)kind,
-			layer);
+		err_set(err,
+			"these weights have no unit of kind %d for layer %" PRIu32
+			" and expert %" PRIu32,
+			(int)kind, layer, expert);
 	return u;
 }
 
@@ -51,6 +58,7 @@ fixed_free(struct weight_source *ws)
 		return;
 	free(fs->attn);
 	free(fs->ffn);
+	free(fs->expert);
 	free(fs->widened);
 	if (fs->memory != NULL)
 		munmap(fs->memory, fs->memory_bytes);
@@ -58,20 +66,23 @@ fixed_free(struct weight_source *ws)
 }
 
 struct fixed_source *
-fixed_source_new(uint32_t layers, bool with_embed, struct err *err)
+fixed_source_new(const struct model_shape *s, bool with_embed, struct err *err)
 {
 	struct fixed_source *fs = calloc(1, sizeof *fs);
 
 	if (fs != NULL) {
-		fs->base = (struct weight_source){fixed_acquire, fixed_release, fixed_free, NULL};
-		fs->layers = layers;
+		fs->base = (struct weight_source){
+			fixed_acquire, fixed_release, fixed_free, NULL, UINT32_MAX};
+		fs->layers = s->layers;
+		fs->experts = s->experts;
 		fs->with_embed = with_embed;
-		fs->attn = calloc(layers, sizeof *fs->attn);
-		fs->ffn = calloc(layers, sizeof *fs->ffn);
+		fs->attn = calloc(s->layers, sizeof *fs->attn);
+		fs->ffn = calloc(s->layers, sizeof *fs->ffn);
+		fs->expert = calloc((size_t)s->layers * s->experts + 1, sizeof *fs->expert);
 	}
-	if (fs == NULL || fs->attn == NULL || fs->ffn == NULL) {
+	if (fs == NULL || fs->attn == NULL || fs->ffn == NULL || fs->expert == NULL) {
 		fixed_free((struct weight_source *)fs);
-		err_set(err, "out of memory for the tables of %" PRIu32 " layers", layers);
+		err_set(err, "out of memory for the tables of %" PRIu32 " layers", s->layers);
 		return NULL;
 	}
 	return fs;

@@ -6,20 +6,23 @@
 
 struct fixed_source {
 	struct weight_source base;
-	uint32_t layers;
+	uint32_t layers, experts;
 	bool with_embed;
 	const struct gguf *embed_of; /* whose pages are let go after use; NULL: they stay */
 	struct unit embed, head;
 	struct unit *attn, *ffn; /* [layers] */
+	struct unit *expert;     /* [layers][experts] */
 	float *widened;          /* vectors that the file has in other types */
 	void *memory;            /* mapped for it alone; NULL: none */
 	size_t memory_bytes;
 };
 
 /* Units without tensors, to be filled in. */
-struct fixed_source *fixed_source_new(uint32_t layers, bool with_embed, struct err *err);
+struct fixed_source *fixed_source_new(
+	const struct model_shape *s, bool with_embed, struct err *err);
 
-/* The unit of a kind and layer. NULL: there is none. */
-struct unit *fixed_source_unit(struct fixed_source *fs, enum unit_kind kind, uint32_t layer);
+/* The unit of a kind, layer and expert. NULL: there is none. */
+struct unit *fixed_source_unit(
+	struct fixed_source *fs, enum unit_kind kind, uint32_t layer, uint32_t expert);
 
 #endif

@@ -28,10 +28,13 @@ widen(struct fill *f, struct matrix *m)
 }
 
 static void
-fill_unit(struct fill *f, struct unit *u, enum unit_kind kind, uint32_t layer)
+fill_unit(struct fill *f, struct fixed_source *fs, enum unit_kind kind, uint32_t layer,
+	uint32_t expert)
 {
+	struct unit *u = fixed_source_unit(fs, kind, layer, expert);
+
 	for (const enum tensor_role *r = unit_roles(kind); *r != TENSOR_ROLES; r++) {
-		struct matrix m = tensor_view(f->g, f->s, f->sl, *r, layer);
+		struct matrix m = tensor_view(f->g, f->s, f->sl, *r, layer, expert);
 
 		if (m.data != NULL && tensor_is_vector(*r) && m.dtype != DTYPE_F32)
 			widen(f, &m);
@@ -44,19 +47,21 @@ fill_all(struct fill *f, struct fixed_source *fs)
 {
 	f->floats = 0;
 	if (fs->with_embed)
-		fill_unit(f, &fs->embed, UNIT_EMBED, 0);
+		fill_unit(f, fs, UNIT_EMBED, 0, 0);
 	for (uint32_t i = 0; i < fs->layers; i++) {
-		fill_unit(f, &fs->attn[i], UNIT_ATTN, i);
-		fill_unit(f, &fs->ffn[i], UNIT_FFN, i);
+		fill_unit(f, fs, UNIT_ATTN, i, 0);
+		fill_unit(f, fs, UNIT_FFN, i, 0);
+		for (uint32_t e = 0; e < fs->experts; e++)
+			fill_unit(f, fs, UNIT_EXPERT, i, e);
 	}
-	fill_unit(f, &fs->head, UNIT_HEAD, 0);
+	fill_unit(f, fs, UNIT_HEAD, 0, 0);
 }
 
 struct weight_source *
 weights_from_gguf(const struct gguf *g, const struct model_shape *s, const struct slice *sl,
 	bool with_embed, struct err *err)
 {
-	struct fixed_source *fs = fixed_source_new(s->layers, with_embed, err);
+	struct fixed_source *fs = fixed_source_new(s, with_embed, err);
 	struct fill f = {.g = g, .s = s, .sl = sl};
 
 	if (fs == NULL)

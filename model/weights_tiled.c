@@ -48,7 +48,7 @@ struct weight_source *
 weights_tiled_from_gguf(const struct gguf *g, const struct model_shape *s, const struct slice *sl,
 	bool with_embed, shard_progress *progress, void *arg, struct err *err)
 {
-	struct fixed_source *fs = fixed_source_new(s->layers, with_embed, err);
+	struct fixed_source *fs = fixed_source_new(s, with_embed, err);
 	struct shard_header h;
 	int rc;
 
@@ -64,6 +64,6 @@ weights_tiled_from_gguf(const struct gguf *g, const struct model_shape *s, const
 		return NULL;
 	}
 	if (with_embed)
-		fs->embed.t[TENSOR_EMBED] = tensor_view(g, s, sl, TENSOR_EMBED, 0);
+		fs->embed.t[TENSOR_EMBED] = tensor_view(g, s, sl, TENSOR_EMBED, 0, 0);
 	return &fs->base;
 }

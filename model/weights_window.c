@@ -10,11 +10,20 @@
 
 /* --- pieces of a shard --- */
 
-/* attn.0 ffn.0 attn.1 ... head */
+/* attn.0 ffn.0 expert.0.0 expert.0.1 ... attn.1 ... head */
 static uint32_t
-unit_number(const struct shard_header *h, enum unit_kind kind, uint32_t layer)
+unit_number(const struct shard_header *h, enum unit_kind kind, uint32_t layer, uint32_t expert)
 {
-	return kind == UNIT_HEAD ? 2 * h->shape.layers : 2 * layer + (kind == UNIT_FFN);
+	uint32_t of_layer = 2 + h->shape.experts;
+
+	switch (kind) {
+	case UNIT_HEAD:
+		return h->shape.layers * of_layer;
+	case UNIT_EXPERT:
+		return layer * of_layer + 2 + expert;
+	default:
+		return layer * of_layer + (kind == UNIT_FFN);
+	}
 }
 
 static struct window_piece *
@@ -26,7 +35,7 @@ list_pieces(const struct shard_header *h)
 		const struct shard_extent *e = &h->extents[i];
 
 		p[i].bytes = shard_align_up(e->bytes);
-		p[i].unit = unit_number(h, shard_unit_kind(e->role), e->layer);
+		p[i].unit = unit_number(h, shard_unit_kind(e->role), e->layer, e->expert);
 	}
 	return p;
 }
@@ -208,21 +217,24 @@ point_tensors(struct window_source *ws, struct unit *u, uint32_t unit)
 }
 
 static const struct unit *
-window_acquire(struct weight_source *base, enum unit_kind kind, uint32_t layer, struct err *err)
+window_acquire(struct weight_source *base, enum unit_kind kind, uint32_t layer, uint32_t expert,
+	struct err *err)
 {
 	struct window_source *ws = (struct window_source *)base;
-	struct unit *u = fixed_source_unit(ws->units, kind, layer);
+	struct unit *u = fixed_source_unit(ws->units, kind, layer, expert);
 	uint32_t unit;
 	int rc;
 
 	if (u == NULL) {
-		err_set(err, "these weights have no unit of kind %d for layer %" PRIu32, (int)kind,
-			layer);
+		err_set(err,
+			"these weights have no unit of kind %d for layer %" PRIu32
+			" and expert %" PRIu32,
+			(int)kind, layer, expert);
 		return NULL;
 	}
 	if (kind == UNIT_EMBED)
 		return u;
-	unit = unit_number(ws->h, kind, layer);
+	unit = unit_number(ws->h, kind, layer, expert);
 	pthread_mutex_lock(&ws->lock);
 	rc = wait_for(ws, unit, err);
 	if (rc == 0) {
@@ -329,10 +341,10 @@ find_units(struct window_source *ws)
 static int
 make(struct window_source *ws, uint64_t memory, struct err *err)
 {
-	uint32_t units = unit_number(ws->h, UNIT_HEAD, 0) + 1;
+	uint32_t units = unit_number(ws->h, UNIT_HEAD, 0, 0) + 1;
 	uint64_t ring;
 
-	ws->units = fixed_source_new(ws->h->shape.layers, ws->g != NULL, err);
+	ws->units = fixed_source_new(&ws->h->shape, ws->g != NULL, err);
 	ws->pieces = list_pieces(ws->h);
 	ws->first = calloc(units, sizeof *ws->first);
 	ws->home = calloc((size_t)ws->n + 1, sizeof *ws->home);
@@ -354,7 +366,7 @@ make(struct window_source *ws, uint64_t memory, struct err *err)
 	shard_fill_units(ws->units, ws->h, NULL);
 	if (ws->g != NULL)
 		ws->units->embed.t[TENSOR_EMBED] =
-			tensor_view(ws->g, &ws->h->shape, &ws->h->slice, TENSOR_EMBED, 0);
+			tensor_view(ws->g, &ws->h->shape, &ws->h->slice, TENSOR_EMBED, 0, 0);
 	return window_start_readers(ws, err);
 }
 

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #define MAX_STRING 256
-#define MAX_BYTES  (1u << 20)
 
 /* One block of memory per message; protobuf-c asks for pieces and frees nothing by itself. What
  * unpacking takes is at most a fixed size per field, and a field has at least two bytes on the
@@ -84,7 +83,8 @@ check_fields(const ProtobufCMessage *m, unsigned depth, struct err *err)
 					"a control message has a '%s' that is too long or no text",
 					f->name);
 		} else if (f->type == PROTOBUF_C_TYPE_BYTES) {
-			if (((const ProtobufCBinaryData *)(const void *)at)->len > MAX_BYTES)
+			if (((const ProtobufCBinaryData *)(const void *)at)->len >
+				CONTROL_MAX_BYTES)
 				return err_set(err, "a control message has too many bytes of '%s'",
 					f->name);
 		} else if (f->type == PROTOBUF_C_TYPE_MESSAGE) {
@@ -122,7 +122,7 @@ control_unpack(const void *msg, size_t len, struct err *err)
 	struct arena *a;
 	size_t size;
 
-	if (len > CONTROL_MAX_MESSAGE + MAX_BYTES) {
+	if (len > CONTROL_MAX_BULK) {
 		err_set(err, "a control message of %zu bytes is too long", len);
 		return NULL;
 	}

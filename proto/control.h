@@ -7,9 +7,10 @@
 #include "base/err.h"
 #include "proto/shoal.pb-c.h"
 
-#define CONTROL_VERSION 1
-#define CONTROL_MAX_MESSAGE                                                                        \
-	(1u << 20) /* a message of a control link; bulk links: + 1 MiB of data */
+#define CONTROL_VERSION     1
+#define CONTROL_MAX_MESSAGE (1u << 20) /* of a control link */
+#define CONTROL_MAX_BYTES   (4u << 20) /* in a field of bytes: the header of a shard is the longest */
+#define CONTROL_MAX_BULK    (CONTROL_MAX_MESSAGE + CONTROL_MAX_BYTES) /* a message of a bulk link */
 
 /* Appends the envelope's bytes; sets its version. */
 int control_pack(Shoal__Envelope *e, struct buf *out, struct err *err);

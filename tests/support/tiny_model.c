@@ -7,10 +7,11 @@
 
 /* --- weights ------------------------------------------------------------------------------------ */
 
-static void
-dims(const struct model_shape *s, enum tensor_role r, uint32_t *rows, uint32_t *cols)
+void
+tiny_model_dims(const struct model_shape *s, enum tensor_role r, uint32_t *rows, uint32_t *cols)
 {
 	uint32_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
+	uint32_t dense = s->experts == 0 ? s->ffn : 0, expert = s->experts > 0 ? s->ffn : 0;
 	const uint32_t of[TENSOR_ROLES][2] = {
 		[TENSOR_EMBED] = {s->vocab, s->embd},
 		[TENSOR_ATTN_NORM] = {1, s->embd},
@@ -20,13 +21,17 @@ dims(const struct model_shape *s, enum tensor_role r, uint32_t *rows, uint32_t *
 		[TENSOR_Q_BIAS] = {s->qkv_bias, q},
 		[TENSOR_K_BIAS] = {s->qkv_bias, kv},
 		[TENSOR_V_BIAS] = {s->qkv_bias, kv},
-		[TENSOR_Q_NORM] = {s->qk_norm, s->head_dim},
-		[TENSOR_K_NORM] = {s->qk_norm, s->head_dim},
+		[TENSOR_Q_NORM] = {s->qk_norm, s->qk_norm_wide ? q : s->head_dim},
+		[TENSOR_K_NORM] = {s->qk_norm, s->qk_norm_wide ? kv : s->head_dim},
 		[TENSOR_O] = {s->embd, q},
 		[TENSOR_FFN_NORM] = {1, s->embd},
-		[TENSOR_GATE] = {s->ffn, s->embd},
-		[TENSOR_UP] = {s->ffn, s->embd},
-		[TENSOR_DOWN] = {s->embd, s->ffn},
+		[TENSOR_GATE] = {dense, s->embd},
+		[TENSOR_UP] = {dense, s->embd},
+		[TENSOR_DOWN] = {dense > 0 ? s->embd : 0, dense},
+		[TENSOR_ROUTER] = {s->experts, s->embd},
+		[TENSOR_EXPERT_GATE] = {expert, s->embd},
+		[TENSOR_EXPERT_UP] = {expert, s->embd},
+		[TENSOR_EXPERT_DOWN] = {expert > 0 ? s->embd : 0, expert},
 		[TENSOR_OUT_NORM] = {1, s->embd},
 		[TENSOR_OUT] = {s->vocab, s->embd},
 		[TENSOR_ROPE_FREQS] = {1, s->rope_dim / 2},
@@ -34,6 +39,12 @@ dims(const struct model_shape *s, enum tensor_role r, uint32_t *rows, uint32_t *
 
 	*rows = of[r][0];
 	*cols = of[r][1];
+}
+
+static bool
+of_expert(enum tensor_role r)
+{
+	return r == TENSOR_EXPERT_GATE || r == TENSOR_EXPERT_UP || r == TENSOR_EXPERT_DOWN;
 }
 
 static bool
@@ -72,12 +83,13 @@ tiny_model_make(
 			    r == TENSOR_ROPE_FREQS;
 		uint32_t rows, cols;
 
-		dims(shape, r, &rows, &cols);
+		tiny_model_dims(shape, r, &rows, &cols);
 		if (rows == 0 || (r == TENSOR_ROPE_FREQS && !rope_factors) ||
 			(r == TENSOR_OUT && shape->tied))
 			continue;
 		for (uint32_t l = 0; l < (once ? 1 : shape->layers); l++)
-			m->w[l][r] = random_weights(rows, cols, &seed);
+			m->w[l][r] = random_weights(
+				of_expert(r) ? rows * shape->experts : rows, cols, &seed);
 	}
 }
 
@@ -91,13 +103,18 @@ tiny_model_free(struct tiny_model *m)
 
 /* --- a weight source ---------------------------------------------------------------------------- */
 
+#define TINY_AT_ONCE 3
+
 struct tiny_source {
 	struct weight_source base;
 	const struct tiny_model *m;
 	struct slice slice;
 	void (*spoil)(struct unit *u, enum unit_kind kind, uint32_t layer);
-	struct unit unit;
-	bool taken;
+	struct {
+		struct unit unit;
+		bool taken;
+	} held[TINY_AT_ONCE];
+	uint32_t experts; /* acquired */
 };
 
 /* Rows [row0, row0 + rows) and columns likewise of a whole tensor. */
@@ -108,7 +125,7 @@ view(const struct tiny_model *m, uint32_t layer, enum tensor_role r, uint32_t ro
 	const float *w = m->w[layer][r];
 	uint32_t all_rows, all_cols;
 
-	dims(&m->shape, r, &all_rows, &all_cols);
+	tiny_model_dims(&m->shape, r, &all_rows, &all_cols);
 	if (w == NULL || rows == 0 || cols == 0)
 		return (struct matrix){0};
 	return (struct matrix){.dtype = DTYPE_F32,
@@ -123,16 +140,15 @@ whole(const struct tiny_model *m, uint32_t layer, enum tensor_role r)
 {
 	uint32_t rows, cols;
 
-	dims(&m->shape, r, &rows, &cols);
+	tiny_model_dims(&m->shape, r, &rows, &cols);
 	return view(m, layer, r, 0, rows, 0, cols);
 }
 
 static void
-fill_attention(struct tiny_source *ts, uint32_t l)
+fill_attention(const struct tiny_source *ts, uint32_t l, struct matrix *t)
 {
 	const struct tiny_model *m = ts->m;
 	const struct model_shape *s = &m->shape;
-	struct matrix *t = ts->unit.t;
 	uint32_t kv0 = ts->slice.kv_head0 * s->head_dim, kv = ts->slice.kv_heads * s->head_dim;
 	uint32_t group = s->heads / s->kv_heads;
 
@@ -151,44 +167,65 @@ fill_attention(struct tiny_source *ts, uint32_t l)
 }
 
 static void
-fill_ffn(struct tiny_source *ts, uint32_t l)
+fill_ffn(const struct tiny_source *ts, uint32_t l, struct matrix *t)
 {
 	const struct tiny_model *m = ts->m;
-	struct matrix *t = ts->unit.t;
 	uint32_t embd = m->shape.embd;
 
 	t[TENSOR_FFN_NORM] = whole(m, l, TENSOR_FFN_NORM);
 	t[TENSOR_GATE] = view(m, l, TENSOR_GATE, ts->slice.ffn0, ts->slice.ffn, 0, embd);
 	t[TENSOR_UP] = view(m, l, TENSOR_UP, ts->slice.ffn0, ts->slice.ffn, 0, embd);
 	t[TENSOR_DOWN] = view(m, l, TENSOR_DOWN, 0, embd, ts->slice.ffn0, ts->slice.ffn);
+	t[TENSOR_ROUTER] = whole(m, l, TENSOR_ROUTER);
+}
+
+static void
+fill_expert(const struct tiny_source *ts, uint32_t l, uint32_t expert, struct matrix *t)
+{
+	const struct tiny_model *m = ts->m;
+	uint32_t embd = m->shape.embd, row0 = expert * m->shape.ffn + ts->slice.ffn0;
+
+	t[TENSOR_EXPERT_GATE] = view(m, l, TENSOR_EXPERT_GATE, row0, ts->slice.ffn, 0, embd);
+	t[TENSOR_EXPERT_UP] = view(m, l, TENSOR_EXPERT_UP, row0, ts->slice.ffn, 0, embd);
+	t[TENSOR_EXPERT_DOWN] =
+		view(m, l, TENSOR_EXPERT_DOWN, expert * embd, embd, ts->slice.ffn0, ts->slice.ffn);
 }
 
 static const struct unit *
-acquire(struct weight_source *ws, enum unit_kind kind, uint32_t layer, struct err *err)
+acquire(struct weight_source *ws, enum unit_kind kind, uint32_t layer, uint32_t expert,
+	struct err *err)
 {
 	struct tiny_source *ts = (struct tiny_source *)(void *)ws;
 	const struct tiny_model *m = ts->m;
+	struct unit *u;
+	uint32_t i = 0;
 
-	if (ts->taken) {
-		err_set(err, "a unit is taken before the last one was given back");
+	while (i < (ws->at_once > 0 ? ws->at_once : 1) && ts->held[i].taken)
+		i++;
+	if (i == (ws->at_once > 0 ? ws->at_once : 1)) {
+		err_set(err, "more units are taken than may be held at once");
 		return NULL;
 	}
-	ts->unit = (struct unit){0};
+	ts->held[i].taken = true;
+	u = &ts->held[i].unit;
+	*u = (struct unit){0};
 	if (kind == UNIT_EMBED) {
-		ts->unit.t[TENSOR_EMBED] = whole(m, 0, TENSOR_EMBED);
+		u->t[TENSOR_EMBED] = whole(m, 0, TENSOR_EMBED);
 	} else if (kind == UNIT_ATTN) {
-		fill_attention(ts, layer);
+		fill_attention(ts, layer, u->t);
 	} else if (kind == UNIT_FFN) {
-		fill_ffn(ts, layer);
+		fill_ffn(ts, layer, u->t);
+	} else if (kind == UNIT_EXPERT) {
+		fill_expert(ts, layer, expert, u->t);
+		ts->experts++;
 	} else {
-		ts->unit.t[TENSOR_OUT_NORM] = whole(m, 0, TENSOR_OUT_NORM);
-		ts->unit.t[TENSOR_OUT] = view(m, 0, m->shape.tied ? TENSOR_EMBED : TENSOR_OUT,
+		u->t[TENSOR_OUT_NORM] = whole(m, 0, TENSOR_OUT_NORM);
+		u->t[TENSOR_OUT] = view(m, 0, m->shape.tied ? TENSOR_EMBED : TENSOR_OUT,
 			ts->slice.vocab0, ts->slice.vocab, 0, m->shape.embd);
 	}
 	if (ts->spoil != NULL)
-		ts->spoil(&ts->unit, kind, layer);
-	ts->taken = true;
-	return &ts->unit;
+		ts->spoil(u, kind, layer);
+	return u;
 }
 
 static void
@@ -196,9 +233,13 @@ release(struct weight_source *ws, const struct unit *u)
 {
 	struct tiny_source *ts = (struct tiny_source *)(void *)ws;
 
-	if (u != &ts->unit || !ts->taken)
-		abort();
-	ts->taken = false;
+	for (uint32_t i = 0; i < TINY_AT_ONCE; i++) {
+		if (u == &ts->held[i].unit && ts->held[i].taken) {
+			ts->held[i].taken = false;
+			return;
+		}
+	}
+	abort();
 }
 
 static void
@@ -215,9 +256,17 @@ tiny_model_weights(const struct tiny_model *m, const struct slice *sl,
 
 	if (ts == NULL)
 		abort();
-	*ts = (struct tiny_source){
-		.base = {acquire, release, free_source}, .m = m, .slice = *sl, .spoil = spoil};
+	*ts = (struct tiny_source){.base = {acquire, release, free_source, .at_once = TINY_AT_ONCE},
+		.m = m,
+		.slice = *sl,
+		.spoil = spoil};
 	return &ts->base;
+}
+
+uint32_t
+tiny_model_experts(const struct weight_source *ws)
+{
+	return ((const struct tiny_source *)(const void *)ws)->experts;
 }
 
 /* --- what it computes --------------------------------------------------------------------------- */
@@ -328,10 +377,12 @@ project(const struct tiny_model *m, uint32_t layer, enum tensor_role w, enum ten
 	multiply(m->w[layer][w], heads * s->head_dim, s->embd, x, y);
 	for (uint32_t i = 0; b != NULL && i < heads * s->head_dim; i++)
 		y[i] += b[i];
+	if (s->qk_norm_wide && head_norm != TENSOR_ROLES)
+		norm(y, m->w[layer][head_norm], heads * s->head_dim, s->norm_eps, y);
 	for (uint32_t h = 0; head_norm != TENSOR_ROLES && h < heads; h++) {
 		double *v = y + (size_t)h * s->head_dim;
 
-		if (s->qk_norm)
+		if (s->qk_norm && !s->qk_norm_wide)
 			norm(v, m->w[layer][head_norm], s->head_dim, s->norm_eps, v);
 		rotate(m, v, pos);
 	}
@@ -366,6 +417,55 @@ struct scratch {
 	double *keys[TINY_MAX_LAYERS], *values[TINY_MAX_LAYERS];
 };
 
+/* out += weight * what one feed-forward network says to b->normed. */
+static void
+feed_forward(const struct model_shape *s, const float *gate, const float *up, const float *down,
+	double weight, struct scratch *b)
+{
+	multiply(gate, s->ffn, s->embd, b->normed, b->gate);
+	multiply(up, s->ffn, s->embd, b->normed, b->up);
+	for (uint32_t i = 0; i < s->ffn; i++)
+		b->gate[i] = b->gate[i] / (1.0 + exp(-b->gate[i])) * b->up[i];
+	multiply(down, s->embd, s->ffn, b->gate, b->sum);
+	for (uint32_t i = 0; i < s->embd; i++)
+		b->x[i] += weight * b->sum[i];
+}
+
+/* How many come before this one when the largest is first, of equal ones the lower number. */
+static uint32_t
+rank_of(const double *p, uint32_t n, uint32_t e)
+{
+	uint32_t before = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		before += p[i] > p[e] || (p[i] == p[e] && i < e);
+	return before;
+}
+
+/* As the papers have it: softmax over all, the largest are kept, perhaps brought to a sum of 1. */
+static void
+mixture(const struct tiny_model *m, uint32_t l, struct scratch *b)
+{
+	const struct model_shape *s = &m->shape;
+	float *const *w = m->w[l];
+	double *p = zeros(s->experts), sum = 0.0, kept = 0.0;
+	size_t size = (size_t)s->ffn * s->embd;
+
+	multiply(w[TENSOR_ROUTER], s->experts, s->embd, b->normed, p);
+	for (uint32_t e = 0; e < s->experts; e++)
+		sum += p[e] = exp(p[e]);
+	for (uint32_t e = 0; e < s->experts; e++)
+		p[e] /= sum;
+	for (uint32_t e = 0; e < s->experts; e++)
+		kept += rank_of(p, s->experts, e) < s->experts_used ? p[e] : 0.0;
+	for (uint32_t e = 0; e < s->experts; e++)
+		if (rank_of(p, s->experts, e) < s->experts_used)
+			feed_forward(s, w[TENSOR_EXPERT_GATE] + e * size,
+				w[TENSOR_EXPERT_UP] + e * size, w[TENSOR_EXPERT_DOWN] + e * size,
+				p[e] / (s->expert_norm ? kept : 1.0) * s->expert_scale, b);
+	free(p);
+}
+
 static void
 layer(const struct tiny_model *m, uint32_t l, uint32_t pos, struct scratch *b)
 {
@@ -389,13 +489,10 @@ layer(const struct tiny_model *m, uint32_t l, uint32_t pos, struct scratch *b)
 	for (uint32_t i = 0; i < s->embd; i++)
 		b->x[i] += b->sum[i];
 	norm(b->x, w[TENSOR_FFN_NORM], s->embd, s->norm_eps, b->normed);
-	multiply(w[TENSOR_GATE], s->ffn, s->embd, b->normed, b->gate);
-	multiply(w[TENSOR_UP], s->ffn, s->embd, b->normed, b->up);
-	for (uint32_t i = 0; i < s->ffn; i++)
-		b->gate[i] = b->gate[i] / (1.0 + exp(-b->gate[i])) * b->up[i];
-	multiply(w[TENSOR_DOWN], s->embd, s->ffn, b->gate, b->sum);
-	for (uint32_t i = 0; i < s->embd; i++)
-		b->x[i] += b->sum[i];
+	if (s->experts > 0)
+		mixture(m, l, b);
+	else
+		feed_forward(s, w[TENSOR_GATE], w[TENSOR_UP], w[TENSOR_DOWN], 1.0, b);
 }
 
 void

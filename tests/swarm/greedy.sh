@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Greedy output of a real model is the same in one process and in swarms of 2, 3 and 4 peers, with equal and with
-# uneven shares: token for token what another engine computed.
+# uneven shares: token for token what another engine computed. That of a mixture of experts is the same in a swarm as
+# in one process.
 . "$(dirname "$0")/lib.sh"
 need_shared
 model=$shared/models/stories260K.gguf
@@ -35,3 +36,15 @@ for setup in "2 " "2 3,1" "3 " "3 5,1,2" "4 " "4 1,2,1,4"; do
   check "$peers peers, shares ${shares:-equal}" on c generate -m stories260K
   end_swarm
 done
+
+# A mixture of experts: every peer has its columns of each expert, and chooses for itself.
+model=$shared/models/qwen3moe-nano-q4_0.gguf
+ask=(-p "Once upon a time" -n 24 --temp 0 --ids --ignore-end)
+want=$("$shoal" generate --local -m "$model" --kv f32 "${ask[@]}")
+[ "$(wc -w <<<"$want")" -eq 24 ] || fail "experts: $want in one process"
+swarm 3 --kv f32 --shares 3,1,2
+on c load --quiet "$model" >/dev/null || fail "experts: load"
+got=$(on c generate -m qwen3moe-nano-q4_0 "${ask[@]}") || fail "experts: no answer"
+[ "$got" = "$want" ] || fail "experts: $got instead of $want"
+end_swarm
+echo "ok experts, 3 peers"

@@ -85,6 +85,43 @@ qwen3(void)
 }
 
 static struct model_shape
+mixture(struct model_shape s, uint32_t experts, uint32_t used, bool norm)
+{
+	s.ffn = 18;
+	s.experts = experts;
+	s.experts_used = used;
+	s.expert_norm = norm;
+	s.expert_scale = 1.0f;
+	return s;
+}
+
+static struct model_shape
+mixtral(void)
+{
+	return mixture(llama(), 4, 2, true);
+}
+
+static struct model_shape
+qwen3moe(void)
+{
+	struct model_shape s = mixture(qwen3(), 11, 5, true);
+
+	s.arch = ARCH_QWEN3MOE;
+	return s;
+}
+
+static struct model_shape
+olmoe(void)
+{
+	struct model_shape s = mixture(llama(), 9, 3, false);
+
+	s.arch = ARCH_OLMOE;
+	s.rope_interleaved = false;
+	s.qk_norm = s.qk_norm_wide = true;
+	return s;
+}
+
+static struct model_shape
 scaled(enum rope_scaling scaling)
 {
 	struct model_shape s = llama();
@@ -152,10 +189,30 @@ model_shape(int i, bool *rope_factors)
 		s = scaled(ROPE_LLAMA3); /* the factors say what the parameters say */
 		*rope_factors = true;
 		break;
+	case 12:
+		s = mixtral();
+		break;
+	case 13:
+		s = qwen3moe();
+		break;
+	case 14:
+		s = olmoe();
+		break;
+	case 15:
+		s = olmoe();
+		s.kv_heads = 4;
+		s.expert_scale = 2.5f;
+		s.experts_used = 1;
+		break;
+	case 16:
+		s = qwen3moe();
+		s.experts_used = s.experts; /* all */
+		s.expert_scale = 0.5f;
+		break;
 	}
 	return s;
 }
-#define N_MODELS 12
+#define N_MODELS 17
 
 static const uint32_t tokens[TOKENS] = {1, 7, 50, 0, 23, 23, 8, 41, 3, 12, 30, 9};
 
@@ -343,12 +400,12 @@ START_TEST(slices_add_up)
 		float shares[5];
 	} cuts[] = {{2, {1, 1}}, {3, {1, 1, 1}}, {2, {5, 1}}, {3, {1, 4, 2}}, {3, {1, 900, 300}},
 		{5, {1, 1, 1, 1, 1}}};
-	struct model_shape shapes[] = {llama(), qwen2(), qwen3()};
+	struct model_shape shapes[] = {llama(), qwen2(), qwen3(), mixtral(), qwen3moe(), olmoe()};
 	struct member members[5];
 	double want[TOKENS * 64];
 	float got[TOKENS * 64];
 
-	for (size_t m = 0; m < 3; m++) {
+	for (size_t m = 0; m < sizeof shapes / sizeof *shapes; m++) {
 		struct tiny_model model;
 
 		tiny_model_make(&model, &shapes[m], false, 5);
@@ -358,6 +415,59 @@ START_TEST(slices_add_up)
 		expect_near(got, want, (size_t)TOKENS * shapes[m].vocab, 2e-5);
 		tiny_model_free(&model);
 	}
+}
+END_TEST
+
+/* Rows alone, together, or beside another session: the same bits, however many experts are held at
+ * once; and each expert is taken once for all rows of a step. */
+START_TEST(experts_are_computed_once_for_all_rows)
+{
+	struct model_shape shapes[] = {mixtral(), qwen3moe(), olmoe()}, s = shapes[_i];
+	float want[TOKENS * 64];
+	uint32_t before, steps = 0;
+	struct fixture fx;
+
+	fixture_init(&fx, &s, false, KV_F32, NULL);
+	for (uint32_t i = 0; i < TOKENS; i++)
+		memcpy(want + i * s.vocab, must_feed(&fx, 1, i, 1), s.vocab * sizeof *want);
+	ck_assert_uint_eq(tiny_model_experts(fx.weights), TOKENS * s.layers * s.experts_used);
+	for (uint32_t at_once = 0; at_once <= 3; at_once++) {
+		fx.weights->at_once = at_once;
+		before = tiny_model_experts(fx.weights);
+		steps = 0;
+		for (uint32_t from = 0; from < TOKENS; from += MAX_ROWS, steps++) {
+			uint32_t n = TOKENS - from < MAX_ROWS ? TOKENS - from : MAX_ROWS;
+
+			ck_assert_mem_eq(must_feed(&fx, 0, from, n), want + from * s.vocab,
+				n * s.vocab * sizeof *want);
+		}
+		ck_assert_uint_le(
+			tiny_model_experts(fx.weights) - before, steps * s.layers * s.experts);
+	}
+	fixture_deinit(&fx);
+}
+END_TEST
+
+START_TEST(equal_experts_are_taken_from_the_first_on)
+{
+	struct model_shape s = mixtral();
+	size_t expert = (size_t)s.ffn * s.embd;
+	float want[64], got[64];
+	struct fixture fx;
+
+	/* With a router of zeros all experts are equal: the first two count, the others do not. */
+	fixture_init(&fx, &s, false, KV_F32, NULL);
+	for (uint32_t l = 0; l < s.layers; l++)
+		memset(fx.model.w[l][TENSOR_ROUTER], 0, s.experts * s.embd * sizeof(float));
+	memcpy(want, must_feed(&fx, 0, 0, 1), s.vocab * sizeof *want);
+	for (uint32_t l = 0; l < s.layers; l++)
+		memset(fx.model.w[l][TENSOR_EXPERT_DOWN] + 2 * expert, 0x7f,
+			2 * expert * sizeof(float));
+	memcpy(got, must_feed(&fx, 0, 0, 1), s.vocab * sizeof *got);
+	ck_assert_mem_eq(got, want, s.vocab * sizeof *got);
+	memset(fx.model.w[1][TENSOR_EXPERT_DOWN] + expert, 0, expert * sizeof(float));
+	ck_assert_mem_ne(must_feed(&fx, 0, 0, 1), want, s.vocab * sizeof *got);
+	fixture_deinit(&fx);
 }
 END_TEST
 
@@ -474,7 +584,10 @@ spoil_role(struct unit *u, enum unit_kind kind, uint32_t layer)
 static void
 expect_spoiled(enum tensor_role r, struct matrix with, const char *why)
 {
-	struct model_shape s = r == TENSOR_Q_NORM || r == TENSOR_K_NORM ? qwen3() : qwen2();
+	bool moe = r >= TENSOR_ROUTER && r <= TENSOR_EXPERT_DOWN;
+	struct model_shape s = moe                                        ? mixtral()
+			       : r == TENSOR_Q_NORM || r == TENSOR_K_NORM ? qwen3()
+									  : qwen2();
 	struct fixture fx;
 	const float *logits;
 	struct err err = {""};
@@ -501,6 +614,7 @@ START_TEST(weights_of_other_sizes_are_refused)
 	for (enum tensor_role r = TENSOR_ATTN_NORM; r < TENSOR_ROPE_FREQS; r++)
 		if (r != TENSOR_OUT_NORM)
 			expect_spoiled(r, m, "is 3 x 5, not ");
+	expect_spoiled(TENSOR_EXPERT_UP, m, "layer 1: expert ");
 	expect_spoiled(TENSOR_EMBED, m, "3 x 5");
 	m = (struct matrix){
 		.dtype = 16, .rows = 42, .cols = 24, .stride = 96, .data = (const uint8_t *)few};
@@ -602,6 +716,14 @@ START_TEST(what_cannot_be_computed_is_refused_at_the_start)
 	fx.model.shape.rope_dim = 7;
 	expect_no_forward(&fx, "rope");
 	fx.model.shape.rope_dim = 8;
+	fx.model.shape.experts_used = 1;
+	expect_no_forward(&fx, "1 of 0 experts");
+	fx.model.shape.experts_used = 0;
+	fx.model.shape.qk_norm_wide = true;
+	fx.slice.kv_heads = 1;
+	expect_no_forward(&fx, "norms all together");
+	fx.slice.kv_heads = 2;
+	fx.model.shape.qk_norm_wide = false;
 	fx.model.shape.rope_base = NAN;
 	expect_no_forward(&fx, "rope base");
 	fx.model.shape.rope_base = 100.0f;
@@ -640,6 +762,8 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, logits_are_those_of_the_plain_way, 0, 2 * N_MODELS);
 	tcase_add_loop_test(tc, slices_add_up, 0, 6);
+	tcase_add_loop_test(tc, experts_are_computed_once_for_all_rows, 0, 3);
+	tcase_add_test(tc, equal_experts_are_taken_from_the_first_on);
 	tcase_add_test(tc, a_group_of_one_gives_the_bits_of_none);
 	tcase_add_test(tc, positions_can_be_overwritten);
 	tcase_add_test(tc, only_wanted_logits_are_given_in_order);

@@ -245,6 +245,30 @@ START_TEST(control_messages_come_back)
 }
 END_TEST
 
+/* A mixture of 128 experts in 48 layers has a header of over 1 MiB. */
+START_TEST(headers_of_shards_fit_into_one_message)
+{
+	static uint8_t bytes[CONTROL_MAX_BYTES + 1];
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT, *back;
+	Shoal__Data d = SHOAL__DATA__INIT;
+	struct buf b;
+
+	buf_init(&b, 0);
+	e.body_case = SHOAL__ENVELOPE__BODY_DATA;
+	e.data = &d;
+	d.bytes = (ProtobufCBinaryData){CONTROL_MAX_BYTES, bytes};
+	ck_assert_msg(control_pack(&e, &b, &err) == 0, "%s", err.msg);
+	ck_assert_uint_le(b.len, CONTROL_MAX_BULK);
+	back = control_unpack(b.data, b.len, &err);
+	ck_assert_msg(back != NULL, "%s", err.msg);
+	ck_assert_uint_eq(back->data->bytes.len, CONTROL_MAX_BYTES);
+	control_free(back);
+	d.bytes.len++;
+	ck_assert_int_eq(control_pack(&e, &b, &err), -1);
+	buf_free(&b);
+}
+END_TEST
+
 START_TEST(control_messages_are_bounded)
 {
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
@@ -291,6 +315,7 @@ main(void)
 	tcase_add_test(t, frames_are_checked);
 	tcase_add_test(t, control_messages_come_back);
 	tcase_add_test(t, control_messages_are_bounded);
+	tcase_add_test(t, headers_of_shards_fit_into_one_message);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

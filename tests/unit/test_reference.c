@@ -386,6 +386,33 @@ START_TEST(stories_greedy_is_the_same_in_slices)
 }
 END_TEST
 
+START_TEST(experts_greedy_is_the_same_in_slices)
+{
+	static const float shares[] = {1, 4, 2};
+	json_t *j = load_json("qwen3moe-nano-q4_0.json");
+	uint32_t prompt[MAX_IDS], want[MAX_IDS];
+	uint32_t n = load_ids(json_object_get(j, "prompt"), prompt);
+	uint32_t n_want = load_ids(json_object_get(j, "greedy"), want);
+	struct peer *peers = calloc(3, sizeof *peers);
+	struct model_shape shape;
+	struct gguf *g;
+	struct err err;
+
+	g = gguf_open(shared_file("models/qwen3moe-nano-q4_0.gguf"), &err);
+	ck_assert_msg(g != NULL && shape_from_gguf(g, &shape, &err) == 0, "%s", err.msg);
+	for (uint32_t cut = 2; cut <= 3; cut++) {
+		run_peers(g, &shape, cut == 3 ? shares : NULL, cut, prompt, n, peers, n_want);
+		for (uint32_t r = 0; r < cut; r++) {
+			ck_assert_msg(!peers[r].failed, "peer %u: %s", r, peers[r].err.msg);
+			ck_assert_mem_eq(peers[r].got, want, n_want * sizeof *want);
+		}
+	}
+	gguf_close(g);
+	free(peers);
+	json_decref(j);
+}
+END_TEST
+
 /* --- logits ------------------------------------------------------------------------------------- */
 
 static void
@@ -482,6 +509,9 @@ static const struct reference {
 	{"llama-nano-tq2_0", KV_F32, 0.01, 0.1, false},
 	{"qwen3-nano-q8_0", KV_F16, 0.01, 0.05, false},
 	{"qwen3-nano-q4_k_m", KV_F16, 0.01, 0.05, false},
+	/* Of experts that are nearly equal to a row another one may be chosen. */
+	{"qwen3moe-nano-q4_0", KV_F16, 0.01, 0.1, true},
+	{"qwen3moe-nano-q4_k_m", KV_F16, 0.01, 0.1, true},
 };
 
 START_TEST(logits_are_the_references)
@@ -613,6 +643,8 @@ static const struct {
 	{"llama-nano-q4_0", KV_F32},
 	{"llama-nano-q8_0", KV_F16},
 	{"qwen3-nano-q8_0", KV_F16},
+	{"qwen3moe-nano-q4_0", KV_F16},
+	{"qwen3moe-nano-q4_k_m", KV_F32},
 };
 
 START_TEST(chunks_sessions_and_threads_give_the_same_bits)
@@ -639,6 +671,7 @@ main(void)
 	tcase_add_test(tc, what_cannot_be_opened_is_said_with_its_name);
 	tcase_add_loop_test(
 		tc, stories_greedy_is_the_same_in_slices, 0, (int)(sizeof cuts / sizeof *cuts));
+	tcase_add_test(tc, experts_greedy_is_the_same_in_slices);
 	tcase_add_loop_test(
 		tc, logits_are_the_references, 0, (int)(sizeof references / sizeof *references));
 	tcase_add_test(tc, float32_logits_are_the_references);

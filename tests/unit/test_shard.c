@@ -12,7 +12,7 @@
 
 static const char *const models[] = {"stories260K", "llama-nano-q4_0", "llama-nano-q8_0",
 	"llama-nano-q4_k_m", "llama-nano-q6_k", "llama-nano-tq2_0", "llama-nano-iq4_nl",
-	"qwen3-nano-q4_k_m"};
+	"qwen3-nano-q4_k_m", "qwen3moe-nano-q4_0", "qwen3moe-nano-q4_k_m"};
 enum { MODELS = sizeof models / sizeof *models };
 
 /* --- what is in them ---------------------------------------------------------------------------- */
@@ -38,10 +38,11 @@ same_matrix(const struct matrix *tiles, const struct matrix *rows)
 }
 
 static void
-same_unit(struct weight_source *a, struct weight_source *b, enum unit_kind kind, uint32_t layer)
+same_unit(struct weight_source *a, struct weight_source *b, enum unit_kind kind, uint32_t layer,
+	uint32_t expert)
 {
-	const struct unit *x = a->acquire(a, kind, layer, &err),
-			  *y = b->acquire(b, kind, layer, &err);
+	const struct unit *x = a->acquire(a, kind, layer, expert, &err),
+			  *y = b->acquire(b, kind, layer, expert, &err);
 
 	ck_assert(x != NULL && y != NULL);
 	for (const enum tensor_role *r = unit_roles(kind); *r != TENSOR_ROLES; r++) {
@@ -67,11 +68,13 @@ static void
 same_weights(struct weight_source *a, struct weight_source *b)
 {
 	ck_assert_msg(a != NULL && b != NULL, "%s", err.msg);
-	same_unit(a, b, UNIT_EMBED, 0);
-	same_unit(a, b, UNIT_HEAD, 0);
+	same_unit(a, b, UNIT_EMBED, 0, 0);
+	same_unit(a, b, UNIT_HEAD, 0, 0);
 	for (uint32_t i = 0; i < shape.layers; i++) {
-		same_unit(a, b, UNIT_ATTN, i);
-		same_unit(a, b, UNIT_FFN, i);
+		same_unit(a, b, UNIT_ATTN, i, 0);
+		same_unit(a, b, UNIT_FFN, i, 0);
+		for (uint32_t e = 0; e < shape.experts; e++)
+			same_unit(a, b, UNIT_EXPERT, i, e);
 	}
 }
 

@@ -130,8 +130,8 @@ least_and_all(uint64_t *least, uint64_t *all)
 
 START_TEST(any_memory_gives_the_same_bits)
 {
-	static const char *const models[] = {
-		"llama-nano-q4_0", "llama-nano-q6_k", "qwen3-nano-q8_0"};
+	static const char *const models[] = {"llama-nano-q4_0", "llama-nano-q6_k",
+		"qwen3-nano-q8_0", "qwen3moe-nano-q4_0", "qwen3moe-nano-q4_k_m"};
 
 	use_model(models[_i]);
 	unlink(file);
@@ -158,9 +158,10 @@ START_TEST(any_memory_gives_the_same_bits)
 		ck_assert_uint_ge(st.passes, steps);
 		ck_assert_uint_eq(st.bytes, all);
 		ck_assert_uint_le(st.resident + st.ring, least + (all - least) / 8 * eighths);
-		/* Every step, also one with many rows, reads what streams once; and the look at
-		 * the beginning costs a ring. */
-		ck_assert_uint_ge(st.streamed, (st.bytes - st.resident) * steps);
+		/* Every step, also one with many rows, reads what streams once (of experts those
+		 * that it uses at least); and the look at the beginning costs a ring. */
+		if (shape.experts == 0)
+			ck_assert_uint_ge(st.streamed, (st.bytes - st.resident) * steps);
 		ck_assert_uint_le(
 			st.streamed, (st.bytes - st.resident) * (steps + 1) + 2 * st.ring);
 		free(got);
@@ -351,7 +352,7 @@ main(void)
 	}
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 120);
-	tcase_add_loop_test(t, any_memory_gives_the_same_bits, 0, 3);
+	tcase_add_loop_test(t, any_memory_gives_the_same_bits, 0, 5);
 	tcase_add_test(t, a_flipped_bit_is_found);
 	tcase_add_test(t, a_short_read_ends_the_request_only);
 	tcase_add_test(t, too_little_memory_is_refused);
