@@ -88,7 +88,7 @@ static void
 add_line(struct forecast *f, uint64_t budget, bool asked)
 {
 	struct plan_line *l = &f->lines[f->n++];
-	double token = (double)f->need.all / f->compute.bytes_per_s;
+	double token = (double)window_weights_step(&f->header) / f->compute.bytes_per_s;
 	double prompt = (double)shape_params(&f->shape) * ROWS / f->compute.macs_per_s;
 	struct err err = {""};
 

@@ -16,6 +16,7 @@ struct moe {
 	uint32_t *expert;  /* [max_rows][used]: chosen, in ascending order */
 	float *weight;     /* [max_rows][used]: what of the expert's result is added */
 	uint32_t *first;   /* [experts + 1]: where an expert's choices begin in `choices` */
+	uint32_t *chosen;  /* [experts]: those that any row chose */
 	uint32_t *choices; /* [max_rows * used]: row * used + place, by expert, then by row */
 
 	/* The experts that are computed together, and the choices they have in all. */

@@ -88,6 +88,22 @@ group(struct forward *f)
 	m->first[0] = 0;
 }
 
+/* Which experts are needed is known: where they are read from disk, that can begin. */
+static void
+hint(struct forward *f)
+{
+	struct weight_source *ws = f->c.weights;
+	struct moe *m = &f->moe;
+	uint32_t n = 0;
+
+	if (ws->hint == NULL)
+		return;
+	for (uint32_t e = 0; e < f->shape.experts; e++)
+		if (m->first[e + 1] > m->first[e])
+			m->chosen[n++] = e;
+	ws->hint(ws, f->layer, m->chosen, n);
+}
+
 static int
 check_router(const struct forward *f, struct err *err)
 {
@@ -112,6 +128,7 @@ route(struct forward *f, struct err *err)
 	forward_release(f);
 	forward_run(f, choose, f, f->n);
 	group(f);
+	hint(f);
 	return 0;
 }
 

@@ -121,6 +121,7 @@ lay_out_moe(struct moe *m, struct arena *a, const struct forward_config *c)
 	m->expert = take(a, n, s->experts_used, sizeof(uint32_t));
 	m->weight = take(a, n, s->experts_used, sizeof(float));
 	m->first = take(a, (size_t)s->experts + 1, 1, sizeof(uint32_t));
+	m->chosen = take(a, s->experts, 1, sizeof(uint32_t));
 	m->choices = take(a, n, s->experts_used, sizeof(uint32_t));
 	m->rows = take(a, m->room, s->embd, sizeof(float));
 }

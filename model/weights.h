@@ -67,6 +67,9 @@ struct weight_source {
 	/* Any thread. NULL: all units are in memory. */
 	void (*stats)(struct weight_source *ws, struct weights_stats *st);
 	uint32_t at_once;
+	/* These experts of the layer will be acquired next, in this order; none is held. NULL: no
+	 * need to say so. */
+	void (*hint)(struct weight_source *ws, uint32_t layer, const uint32_t *experts, uint32_t n);
 };
 
 /* The tensors of a unit kind, in the order in which they are used and stored: a list that ends with

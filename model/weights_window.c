@@ -11,8 +11,8 @@
 /* --- pieces of a shard --- */
 
 /* attn.0 ffn.0 expert.0.0 expert.0.1 ... attn.1 ... head */
-static uint32_t
-unit_number(const struct shard_header *h, enum unit_kind kind, uint32_t layer, uint32_t expert)
+uint32_t
+window_unit(const struct shard_header *h, enum unit_kind kind, uint32_t layer, uint32_t expert)
 {
 	uint32_t of_layer = 2 + h->shape.experts;
 
@@ -34,8 +34,8 @@ list_pieces(const struct shard_header *h)
 	for (uint32_t i = 0; p != NULL && i < h->n_extents; i++) {
 		const struct shard_extent *e = &h->extents[i];
 
-		p[i].bytes = shard_align_up(e->bytes);
-		p[i].unit = unit_number(h, shard_unit_kind(e->role), e->layer, e->expert);
+		p[i].bytes = window_is_expert(h, i) ? 0 : shard_align_up(e->bytes);
+		p[i].unit = window_unit(h, shard_unit_kind(e->role), e->layer, e->expert);
 	}
 	return p;
 }
@@ -44,10 +44,10 @@ uint64_t
 window_weights_least(const struct shard_header *h)
 {
 	struct window_piece *p = list_pieces(h);
-	uint64_t least = p != NULL ? window_least(p, h->n_extents) : UINT64_MAX;
+	uint64_t least = p != NULL ? window_least(p, h->n_extents) : UINT64_MAX / 2;
 
 	free(p);
-	return least;
+	return least + WINDOW_LEAST_SLOTS * window_slot_bytes(h);
 }
 
 uint64_t
@@ -60,27 +60,65 @@ window_weights_all(const struct shard_header *h)
 	return sum;
 }
 
+/* Bytes of experts that one row reads at a step, when so many of them are kept and all are chosen
+ * alike. */
+static double
+missed_experts(const struct shard_header *h, uint32_t slots)
+{
+	double experts = (double)h->shape.experts * h->shape.layers;
+
+	if (experts == 0 || slots >= experts)
+		return 0;
+	return (1 - slots / experts) * (double)h->shape.experts_used * h->shape.layers *
+	       (double)window_slot_bytes(h);
+}
+
 int
 window_forecast(const struct shard_header *h, uint64_t memory, double disk, double compute_seconds,
 	struct window_prediction *p)
 {
 	struct window_piece *pieces = list_pieces(h);
-	uint64_t ring;
+	uint64_t ring, others;
+	uint32_t slots = 0;
 	int rc = -1;
 
-	if (pieces != NULL)
-		rc = window_choose(pieces, h->n_extents, memory, WINDOW_AHEAD, &ring);
-	if (rc == 0)
-		*p = window_predict(pieces, h->n_extents, ring, disk, compute_seconds);
+	if (pieces != NULL) {
+		slots = window_split(h, pieces, memory, &others);
+		rc = window_choose(pieces, h->n_extents, others, WINDOW_AHEAD, &ring);
+	}
+	if (rc == 0) {
+		*p = window_predict(pieces, h->n_extents, ring, (uint64_t)missed_experts(h, slots),
+			disk, compute_seconds);
+		p->resident += slots * window_slot_bytes(h);
+	}
 	free(pieces);
 	return rc;
 }
 
+uint64_t
+window_weights_step(const struct shard_header *h)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < h->n_extents; i++)
+		if (!window_is_expert(h, i))
+			sum += h->extents[i].bytes;
+	return sum + (uint64_t)missed_experts(h, 0);
+}
+
 /* --- memory --- */
+
+uint64_t
+window_bytes(const struct window_source *ws, uint32_t piece)
+{
+	return shard_align_up(ws->h->extents[piece].bytes);
+}
 
 uint8_t *
 window_memory(const struct window_source *ws, uint32_t piece)
 {
+	if (window_is_expert(ws->h, piece))
+		return window_expert_memory(ws, piece);
 	return ws->pieces[piece].resident ? ws->memory + ws->home[piece]
 					  : ws->ring + window_place(ws->window, piece);
 }
@@ -89,19 +127,19 @@ window_memory(const struct window_source *ws, uint32_t piece)
 static int
 map_memory(struct window_source *ws, uint64_t ring, struct err *err)
 {
-	uint64_t at = 0;
+	uint64_t at = 0, cache = ws->slots * ws->slot_bytes;
 
 	for (uint32_t i = 0; i < ws->n; i++) {
-		if (!ws->pieces[i].resident)
+		if (!ws->pieces[i].resident || window_is_expert(ws->h, i))
 			continue;
 		ws->home[i] = at;
 		at += ws->pieces[i].bytes;
 		ws->loading++;
 	}
-	ws->stats.resident = at;
+	ws->stats.resident = at + cache;
 	ws->stats.ring = ring;
-	ws->memory_bytes = (size_t)(2 * at + ring);
-	if (2 * at + ring > SIZE_MAX / 2)
+	ws->memory_bytes = (size_t)(2 * at + ring + cache);
+	if (2 * at + ring + cache > SIZE_MAX / 2)
 		return err_set(err,
 			"%" PRIu64 " bytes of weights are more than this machine's "
 			"address space",
@@ -115,6 +153,7 @@ map_memory(struct window_source *ws, uint64_t ring, struct err *err)
 		return err_set(err, "no memory for %" PRIu64 " bytes of weights", at + ring);
 	}
 	ws->ring = ws->memory + at;
+	ws->cache = ws->ring + at + ring;
 	return 0;
 }
 
@@ -183,20 +222,31 @@ begin_again(struct window_source *ws, struct err *err)
 	while (ws->flying > 0)
 		pthread_cond_wait(&ws->news, &ws->lock);
 	window_restart(ws->window);
+	window_experts_restart(ws);
 	ws->piece = ws->n;
 	ws->failed = false;
 	return 0;
 }
 
 /* Under the lock. */
+static bool
+is_there(struct window_source *ws, enum unit_kind kind, uint32_t layer, uint32_t expert)
+{
+	if (kind == UNIT_EXPERT)
+		return window_want_expert(ws, layer, expert);
+	return window_want(ws->window, window_unit(ws->h, kind, layer, expert));
+}
+
+/* Under the lock. */
 static int
-wait_for(struct window_source *ws, uint32_t unit, struct err *err)
+wait_for(struct window_source *ws, enum unit_kind kind, uint32_t layer, uint32_t expert,
+	struct err *err)
 {
 	double since = 0;
 
 	if (ws->failed && begin_again(ws, err) != 0)
 		return -1;
-	while (!ws->failed && !window_want(ws->window, unit)) {
+	while (!ws->failed && !is_there(ws, kind, layer, expert)) {
 		if (since == 0)
 			since = window_now();
 		pthread_cond_broadcast(&ws->work);
@@ -234,21 +284,35 @@ window_acquire(struct weight_source *base, enum unit_kind kind, uint32_t layer, 
 	}
 	if (kind == UNIT_EMBED)
 		return u;
-	unit = unit_number(ws->h, kind, layer, expert);
+	unit = window_unit(ws->h, kind, layer, expert);
 	pthread_mutex_lock(&ws->lock);
-	rc = wait_for(ws, unit, err);
+	rc = wait_for(ws, kind, layer, expert, err);
 	if (rc == 0) {
-		ws->acquired = unit;
+		if (kind != UNIT_EXPERT)
+			ws->acquired = unit;
 		point_tensors(ws, u, unit);
 	}
 	pthread_mutex_unlock(&ws->lock);
 	return rc == 0 ? u : NULL;
 }
 
+/* Under the lock. */
+static void
+leave_unit(struct window_source *ws)
+{
+	window_leave(ws->window, ws->acquired);
+	if (ws->acquired == 0) {
+		ws->stats.passes++;
+		adjust(ws);
+	}
+	ws->acquired = UINT32_MAX;
+}
+
 static void
 window_release_unit(struct weight_source *base, const struct unit *u)
 {
 	struct window_source *ws = (struct window_source *)base;
+	size_t experts = (size_t)ws->h->shape.experts * ws->h->shape.layers;
 
 	if (u == &ws->units->embed) {
 		gguf_forget(ws->g, u->t[TENSOR_EMBED].data,
@@ -256,12 +320,10 @@ window_release_unit(struct weight_source *base, const struct unit *u)
 		return;
 	}
 	pthread_mutex_lock(&ws->lock);
-	window_leave(ws->window, ws->acquired);
-	if (ws->acquired == 0) {
-		ws->stats.passes++;
-		adjust(ws);
-	}
-	ws->acquired = UINT32_MAX;
+	if (ws->experts != NULL && u >= ws->units->expert && u < ws->units->expert + experts)
+		window_leave_expert(ws, (uint32_t)(u - ws->units->expert));
+	else
+		leave_unit(ws);
 	pthread_cond_broadcast(&ws->work);
 	pthread_mutex_unlock(&ws->lock);
 }
@@ -294,6 +356,7 @@ window_free_source(struct weight_source *base)
 	pthread_cond_destroy(&ws->work);
 	pthread_cond_destroy(&ws->news);
 	free(ws->pieces);
+	window_experts_free(ws);
 	free(ws->home);
 	free(ws->first);
 	free(ws->left);
@@ -341,8 +404,8 @@ find_units(struct window_source *ws)
 static int
 make(struct window_source *ws, uint64_t memory, struct err *err)
 {
-	uint32_t units = unit_number(ws->h, UNIT_HEAD, 0, 0) + 1;
-	uint64_t ring;
+	uint32_t units = window_unit(ws->h, UNIT_HEAD, 0, 0) + 1;
+	uint64_t ring, others;
 
 	ws->units = fixed_source_new(&ws->h->shape, ws->g != NULL, err);
 	ws->pieces = list_pieces(ws->h);
@@ -354,10 +417,15 @@ make(struct window_source *ws, uint64_t memory, struct err *err)
 		ws->left == NULL || ws->checked == NULL)
 		return err_set(err, "out of memory for a window of %" PRIu32 " pieces", ws->n);
 	find_units(ws);
-	if (window_choose(ws->pieces, ws->n, memory, WINDOW_AHEAD, &ring) != 0)
+	ws->slot_bytes = window_slot_bytes(ws->h);
+	ws->slots = window_split(ws->h, ws->pieces, memory, &others);
+	if (window_experts_init(ws, err) != 0)
+		return -1;
+	ws->base.at_once = ws->slots / 2;
+	if (window_choose(ws->pieces, ws->n, others, WINDOW_AHEAD, &ring) != 0)
 		return err_set(err,
 			"%" PRIu64 " MB for weights are too little: the least is %" PRIu64 " MB",
-			memory / 1000000, window_least(ws->pieces, ws->n) / 1000000 + 1);
+			memory / 1000000, window_weights_least(ws->h) / 1000000 + 1);
 	ws->stats.bytes = window_weights_all(ws->h);
 	ws->window = window_new(ws->pieces, ws->n, ring, err);
 	if (ws->window == NULL || map_memory(ws, ring, err) != 0 ||
@@ -380,8 +448,11 @@ weights_window(struct shard *s, const struct gguf *g, uint64_t memory, shard_pro
 		err_set(err, "out of memory");
 		return NULL;
 	}
-	ws->base = (struct weight_source){
-		window_acquire, window_release_unit, window_free_source, window_stats};
+	ws->base = (struct weight_source){.acquire = window_acquire,
+		.release = window_release_unit,
+		.free = window_free_source,
+		.stats = window_stats,
+		.hint = window_hint};
 	ws->shard = s;
 	ws->h = shard_header(s);
 	ws->g = g;

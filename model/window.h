@@ -17,6 +17,8 @@
 /* The least memory for the weights of a shard with this header, and all of it. */
 uint64_t window_weights_least(const struct shard_header *h);
 uint64_t window_weights_all(const struct shard_header *h);
+/* Of these, what one row's step computes with: of experts the ones that are used. */
+uint64_t window_weights_step(const struct shard_header *h);
 
 /* What a window over such a shard with so much memory for weights would do, at a disk of that speed
  * (bytes a second), when a step with everything in memory takes compute_seconds. -1: too little. */

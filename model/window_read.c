@@ -34,15 +34,17 @@ next_piece(struct window_source *ws)
 	uint32_t piece;
 	uint64_t at;
 
-	while (ws->load < ws->n && !ws->pieces[ws->load].resident)
+	while (ws->load < ws->n &&
+		(!ws->pieces[ws->load].resident || window_is_expert(ws->h, ws->load)))
 		ws->load++;
 	if (ws->load < ws->n)
 		piece = ws->load++;
-	else if (ws->loading > 0 || !window_next(ws->window, &piece, &at))
+	else if (ws->loading > 0 ||
+		 (!window_demanded(ws, &piece) && !window_next(ws->window, &piece, &at)))
 		return false;
 	ws->piece = piece;
 	ws->piece_from = 0;
-	ws->left[piece] = ws->pieces[piece].bytes;
+	ws->left[piece] = window_bytes(ws, piece);
 	return true;
 }
 
@@ -53,11 +55,11 @@ take(struct window_source *ws, struct request *r)
 
 	if (ws->failed || (ws->piece == ws->n && !next_piece(ws)))
 		return false;
-	bytes = ws->pieces[ws->piece].bytes - ws->piece_from;
+	bytes = window_bytes(ws, ws->piece) - ws->piece_from;
 	*r = (struct request){
 		ws->piece, ws->piece_from, bytes < WINDOW_REQUEST ? (size_t)bytes : WINDOW_REQUEST};
 	ws->piece_from += r->len;
-	if (ws->piece_from == ws->pieces[ws->piece].bytes)
+	if (ws->piece_from == window_bytes(ws, ws->piece))
 		ws->piece = ws->n;
 	if (ws->flying++ == 0)
 		ws->fly_since = window_now();
@@ -108,12 +110,16 @@ fail(struct window_source *ws, const struct err *why, bool damaged)
 static void
 piece_there(struct window_source *ws, uint32_t piece)
 {
-	if (ws->pieces[piece].resident) {
+	bool expert = window_is_expert(ws->h, piece);
+
+	if (expert)
+		window_expert_there(ws, piece);
+	else if (ws->pieces[piece].resident)
 		ws->loading--;
-	} else {
+	else
 		window_arrived(ws->window, piece);
-		ws->stats.streamed += ws->pieces[piece].bytes;
-	}
+	if (expert || !ws->pieces[piece].resident)
+		ws->stats.streamed += window_bytes(ws, piece);
 	pthread_cond_broadcast(&ws->news);
 	if (ws->loading == 0)
 		pthread_cond_broadcast(&ws->work);

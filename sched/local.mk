@@ -1,6 +1,7 @@
 # sched/: decisions, as pure functions.
 noinst_LIBRARIES += sched/libsched.a
-sched_libsched_a_SOURCES = sched/batch.c sched/batch.h sched/window.c sched/window.h
+sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
+	sched/experts.c sched/experts.h sched/window.c sched/window.h
 
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_batch
@@ -8,8 +9,11 @@ tests_unit_test_batch_SOURCES = tests/unit/test_batch.c
 tests_unit_test_batch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_batch_LDADD = sched/libsched.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
 
-check_PROGRAMS += tests/unit/test_window
+check_PROGRAMS += tests/unit/test_window tests/unit/test_experts
 tests_unit_test_window_SOURCES = tests/unit/test_window.c
 tests_unit_test_window_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_window_LDADD = sched/libsched.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
+tests_unit_test_experts_SOURCES = tests/unit/test_experts.c
+tests_unit_test_experts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_experts_LDADD = $(tests_unit_test_window_LDADD)
 endif

@@ -440,13 +440,13 @@ window_release(struct window *w, uint32_t piece)
 /* --- figures --- */
 
 struct window_prediction
-window_predict(const struct window_piece *pieces, uint32_t n, uint64_t ring, double disk,
-	double compute_seconds)
+window_predict(const struct window_piece *pieces, uint32_t n, uint64_t ring, uint64_t more,
+	double disk, double compute_seconds)
 {
 	struct window_prediction p = {.ring = ring, .compute_seconds = compute_seconds};
 
 	p.resident = resident_bytes(pieces, n);
-	p.streamed = all_bytes(pieces, n) - p.resident;
+	p.streamed = all_bytes(pieces, n) - p.resident + more;
 	if (p.streamed > 0)
 		p.disk_seconds = disk > 0 ? (double)p.streamed / disk : 1e9;
 	p.disk_binds = p.disk_seconds > p.compute_seconds;

@@ -79,10 +79,10 @@ struct window_prediction {
 	bool disk_binds;
 };
 
-/* A step with this choice: reading overlaps computing, so the slower one counts. disk: bytes a
- * second; compute_seconds: of a step with everything in memory. */
+/* A step with this choice: reading overlaps computing, so the slower one counts. more: bytes that a
+ * step reads beside; disk: bytes a second; compute_seconds: of a step with everything in memory. */
 struct window_prediction window_predict(const struct window_piece *pieces, uint32_t n,
-	uint64_t ring, double disk, double compute_seconds);
+	uint64_t ring, uint64_t more, double disk, double compute_seconds);
 
 /* What was seen over some steps, for the decision whether the ring should be larger. */
 struct window_seen {

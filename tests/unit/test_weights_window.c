@@ -162,8 +162,11 @@ START_TEST(any_memory_gives_the_same_bits)
 		 * that it uses at least); and the look at the beginning costs a ring. */
 		if (shape.experts == 0)
 			ck_assert_uint_ge(st.streamed, (st.bytes - st.resident) * steps);
-		ck_assert_uint_le(
-			st.streamed, (st.bytes - st.resident) * (steps + 1) + 2 * st.ring);
+		ck_assert_uint_le(st.streamed,
+			(st.bytes - (shape.experts == 0 ? st.resident : 0)) * (steps + 1) +
+				2 * st.ring);
+		if (shape.experts != 0 && eighths == 6) /* most experts are kept */
+			ck_assert_uint_lt(st.streamed, st.bytes * steps / 2);
 		free(got);
 		ws->free(ws);
 	}

@@ -343,11 +343,11 @@ START_TEST(the_slower_one_binds)
 	struct window_prediction a;
 
 	ck_assert_int_eq(window_choose(p, n, all / 2, 8 << 20, &ring), 0);
-	a = window_predict(p, n, ring, 1e9, 0.001);
+	a = window_predict(p, n, ring, 0, 1e9, 0.001);
 	ck_assert(a.disk_binds);
 	ck_assert_double_eq_tol(a.seconds, (double)a.streamed / 1e9, 1e-9);
 	ck_assert_uint_eq(a.streamed + a.resident, all);
-	a = window_predict(p, n, ring, 1e12, 0.5);
+	a = window_predict(p, n, ring, 0, 1e12, 0.5);
 	ck_assert(!a.disk_binds);
 	ck_assert_double_eq_tol(a.seconds, 0.5, 1e-9);
 }
