@@ -6,6 +6,7 @@ kernels_libkernels_a_SOURCES = \
 	kernels/block.h kernels/exp.h \
 	kernels/codes.c kernels/codes.h \
 	kernels/cpu.c kernels/cpu.h \
+	kernels/cpu_order.c \
 	kernels/dtype.c kernels/dtype.h \
 	kernels/matmul.c \
 	kernels/plain.c kernels/plain.h \
@@ -64,6 +65,16 @@ bench-kernels: tests/kernels/checkkern
 .PHONY: bench-kernels
 
 if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_cpu
+tests_unit_test_cpu_SOURCES = tests/unit/test_cpu.c
+tests_unit_test_cpu_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_cpu_LDADD = kernels/libkernels.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
+
+check_PROGRAMS += tests/unit/test_pool
+tests_unit_test_pool_SOURCES = tests/unit/test_pool.c
+tests_unit_test_pool_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_pool_LDADD = kernels/libkernels.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
+
 check_PROGRAMS += tests/unit/test_formats
 tests_unit_test_formats_SOURCES = tests/unit/test_formats.c
 tests_unit_test_formats_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
