@@ -16,7 +16,10 @@
 enum {
 	MAX_THREADS = 256,
 	SPIN_NS = 50 * 1000, /* about two phases of a layer */
-	SPINS_PER_LOOK = 64  /* at the clock */
+	SPINS_PER_LOOK = 64, /* at the clock */
+	STALL_NS = 1000 * 1000,
+	TURN_NS = 1000 * 1000,         /* less than the slices that systems give, 3 ms and more */
+	POLITE_NS = 1000 * 1000 * 1000 /* how long a stall is remembered */
 };
 
 typedef void (*pool_fn)(void *arg, uint32_t item, unsigned thread);
@@ -25,7 +28,12 @@ typedef void (*pool_fn)(void *arg, uint32_t item, unsigned thread);
  * thread reads ticket, then the work, and takes an item by lowering the ticket it has read: if that
  * succeeds the run was still open, so what it read belongs to it. The work is written only while no
  * items are left, and the caller waits for items, not for threads: one that is late, asleep or
- * without a CPU holds nobody up. The limit is part of the work: a thread beyond it never takes. */
+ * without a CPU holds nobody up. The limit is part of the work: a thread beyond it never takes.
+ *
+ * A worker that loses its CPU to another process while it holds an item does hold all up, for as long as
+ * that process may run: two threads would be slower than one. So once the caller has waited longer than
+ * STALL_NS, workers give their CPUs away themselves for a while, between items, before they have run so long
+ * that the system takes them. Where nobody wants the CPU, they have it back at once. */
 struct pool {
 	_Alignas(64) _Atomic uint64_t ticket;
 	_Atomic(pool_fn) fn;
@@ -36,6 +44,7 @@ struct pool {
 	_Alignas(64) _Atomic uint32_t asleep; /* workers that wait for `work` */
 	_Atomic bool caller_asleep;           /* waits for `idle` */
 	_Atomic bool stop;
+	_Atomic uint64_t polite_until; /* in ns; 0: no need */
 	pthread_mutex_t lock;
 	pthread_cond_t work, idle;
 	pthread_cond_t raised; /* the limit: for workers beyond it */
@@ -127,19 +136,42 @@ sleep_beyond_limit(struct pool *p, unsigned thread)
 }
 
 static void
-sleep_until_done(struct pool *p)
+wait_until_done(struct pool *p)
 {
+	uint64_t start = now_ns(), end;
+
 	pthread_mutex_lock(&p->lock);
 	atomic_store(&p->caller_asleep, true);
 	while (!work_done(p, 0))
 		pthread_cond_wait(&p->idle, &p->lock);
 	atomic_store(&p->caller_asleep, false);
 	pthread_mutex_unlock(&p->lock);
+	end = now_ns();
+	if (end - start >= STALL_NS)
+		atomic_store(&p->polite_until, end + POLITE_NS);
 }
 
-/* Takes items until none is left. */
+/* Between items: lets others have the CPU if the last time was a turn ago. */
 static void
-take(struct pool *p, unsigned thread)
+give_way(struct pool *p, uint64_t *turn)
+{
+	uint64_t until = atomic_load_explicit(&p->polite_until, memory_order_relaxed), now;
+
+	if (until == 0)
+		return;
+	now = now_ns();
+	if (now >= until) {
+		atomic_compare_exchange_strong(&p->polite_until, &until, 0);
+	} else if (now - *turn >= TURN_NS) {
+		sched_yield();
+		*turn = now_ns();
+	}
+}
+
+/* Takes items until none is left. turn: when this worker's turn on its CPU began, as far as is known; NULL
+ * for the caller, for whom all would wait. */
+static void
+take(struct pool *p, unsigned thread, uint64_t *turn)
 {
 	uint64_t ticket = atomic_load(&p->ticket);
 
@@ -158,6 +190,8 @@ take(struct pool *p, unsigned thread)
 			pthread_cond_signal(&p->idle);
 			pthread_mutex_unlock(&p->lock);
 		}
+		if (turn != NULL)
+			give_way(p, turn);
 		ticket = atomic_load(&p->ticket);
 	}
 }
@@ -166,12 +200,13 @@ static void *
 work(void *arg)
 {
 	struct worker w = *(struct worker *)arg;
+	uint64_t turn = 0;
 
 	free(arg);
 	while (!atomic_load(&w.p->stop)) {
 		if (beyond_limit(w.p, w.thread))
 			sleep_beyond_limit(w.p, w.thread);
-		take(w.p, w.thread);
+		take(w.p, w.thread, &turn);
 		if (!spin(w.p, w.thread, work_there))
 			sleep_for_work(w.p, w.thread);
 	}
@@ -263,9 +298,9 @@ pool_run(struct pool *p, pool_fn fn, void *arg, uint32_t n)
 		pthread_cond_broadcast(&p->work);
 		pthread_mutex_unlock(&p->lock);
 	}
-	take(p, 0);
+	take(p, 0, NULL);
 	if (!spin(p, 0, work_done))
-		sleep_until_done(p);
+		wait_until_done(p);
 }
 
 /* --- life --- */

@@ -1,6 +1,7 @@
 /* A pool of threads that starts once. Work is a range of items handed out one by one, in address
  * order, from one counter, so that uneven or busy cores finish together. The calling thread works
- * too. Waiting threads spin for a bounded time, then sleep. */
+ * too. Waiting threads spin for a bounded time, then sleep. Beside other busy processes, workers let go of
+ * their CPUs between items, so that none is stopped in the middle of one while all wait. */
 #ifndef KERNELS_POOL_H
 #define KERNELS_POOL_H
 

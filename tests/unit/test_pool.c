@@ -264,6 +264,35 @@ START_TEST(many_runs_of_several_pools)
 }
 END_TEST
 
+/* A worker that is late, as one that has lost its CPU, makes the caller wait; then workers give way between items.
+ * Nothing is computed twice or left out. */
+static void
+late_item(void *arg, uint32_t item, unsigned thread)
+{
+	if (thread != 0 && item % 16 == 0)
+		usleep(3000);
+	count_item(arg, item, thread);
+}
+
+START_TEST(a_late_worker_changes_nothing)
+{
+	static struct counts counts;
+	struct pool *p = new_pool(3);
+	struct counting c = {.c = &counts, .threads = 3};
+
+	for (int turn = 0; turn < 20; turn++) {
+		memset(&counts, 0, sizeof counts);
+		pool_run(p, late_item, &c, 64);
+		for (uint32_t i = 0; i < 64; i++)
+			ck_assert_uint_eq(counts.item[i], 1);
+		for (int i = 0; i < 50; i++)
+			assert_once(p, 200);
+	}
+	ck_assert_uint_eq(c.beyond, 0);
+	pool_free(p);
+}
+END_TEST
+
 /* --- rest --------------------------------------------------------------------------------------- */
 
 static double
@@ -315,6 +344,7 @@ main(void)
 	tcase_add_test(tc, pinned_threads_have_a_cpu_each);
 	tcase_add_test(tc, more_threads_than_cpus_are_not_pinned);
 	tcase_add_test(tc, many_runs_of_several_pools);
+	tcase_add_test(tc, a_late_worker_changes_nothing);
 	tcase_add_test(tc, threads_without_work_take_no_time);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
