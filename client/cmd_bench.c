@@ -28,6 +28,7 @@ struct bench {
 
 struct result {
 	uint32_t n_prompt, n_gen;
+	unsigned threads; /* that computed it */
 	double samples[MAX_RUNS];
 	unsigned n;
 	double mean, deviation;
@@ -39,7 +40,7 @@ struct result {
 struct subject { /* what is measured */
 	char name[300];
 	uint64_t bytes, params;
-	unsigned threads, peers;
+	unsigned threads, peers; /* threads: of all peers of a swarm */
 	const char *kernels;
 	const char *cpu;
 };
@@ -142,6 +143,7 @@ run_here(struct local *l, struct result *r, struct err *err)
 	r->seconds += now_seconds() - start;
 	if (l->weights->stats != NULL)
 		add_window(l, &before, r);
+	r->threads = forward_threads(l->forward, r->n_prompt > 0 ? r->n_prompt : 1);
 	free(ids);
 	return rc;
 }
@@ -221,7 +223,7 @@ print_json(const struct subject *s, const struct result *r, unsigned n)
 		json_t *o = json_pack("{s:s,s:s,s:I,s:I,s:i,s:i,s:s,s:i,s:i,s:f,s:f,s:o}",
 			"cpu_info", s->cpu, "model_type", s->name, "model_size",
 			(json_int_t)s->bytes, "model_n_params", (json_int_t)s->params, "n_threads",
-			s->threads, "n_peers", s->peers, "kernels", s->kernels, "n_prompt",
+			r[i].threads, "n_peers", s->peers, "kernels", s->kernels, "n_prompt",
 			r[i].n_prompt, "n_gen", r[i].n_gen, "avg_ts", r[i].mean, "stddev_ts",
 			r[i].deviation, "samples_ts", samples);
 
@@ -241,7 +243,7 @@ print_csv(const struct subject *s, const struct result *r, unsigned n)
 	       "ts,stddev_ts\n");
 	for (unsigned i = 0; i < n; i++)
 		printf("\"%s\",%llu,%llu,%u,%u,%s,%u,%u,%.6f,%.6f\n", s->name,
-			(unsigned long long)s->bytes, (unsigned long long)s->params, s->threads,
+			(unsigned long long)s->bytes, (unsigned long long)s->params, r[i].threads,
 			s->peers, s->kernels, r[i].n_prompt, r[i].n_gen, r[i].mean, r[i].deviation);
 }
 
@@ -258,7 +260,7 @@ print_table(const struct subject *s, const struct result *r, unsigned n)
 		table_cell(t, "%s", show_bytes(s->bytes, a));
 		table_cell(t, "%s", show_count(s->params, a));
 		table_cell(t, "%s", s->kernels);
-		table_cell(t, "%u", s->threads);
+		table_cell(t, "%u", r[i].threads);
 		table_cell(t, "%u", s->peers);
 		table_cell(t, "%s%u", r[i].n_prompt > 0 ? "pp" : "tg", r[i].n_prompt + r[i].n_gen);
 		table_cell(t, "%.2f \302\261 %.2f", r[i].mean, r[i].deviation);
@@ -301,6 +303,8 @@ bench_all(struct bench *b, struct local *l, const char *id, uint32_t vocab, cons
 		r[n++].n_prompt = b->prompts[i];
 	for (unsigned i = 0; i < b->n_gens; i++)
 		r[n++].n_gen = b->gens[i];
+	for (unsigned i = 0; i < n; i++)
+		r[i].threads = s->threads;
 	progress_begin(&bar, b->ctl, "bench");
 	for (unsigned i = 0; rc == 0 && i < n && !interrupted(); i++)
 		rc = run_test(
@@ -343,7 +347,6 @@ bench_here(struct bench *b)
 		l.shape.name[0] != '\0' ? l.shape.name : b->model);
 	s.bytes = gguf_file_bytes(l.gguf);
 	s.params = shape_params(&l.shape);
-	s.threads = pool_threads(l.pool);
 	s.kernels = l.kernels.name;
 	code = bench_all(b, &l, NULL, 0, &s);
 	local_close(&l);
@@ -392,8 +395,13 @@ bench_option(struct bench *b, int opt, int *code)
 		b->runs = rc == 0 ? (uint32_t)v : b->runs;
 		break;
 	case 't':
-		rc = opt_uint("-t", optarg, 1, 1024, &v, &err);
-		b->opt.threads = rc == 0 ? (unsigned)v : 0;
+		rc = opt_threads("-t", optarg, &b->opt.threads, &err);
+		break;
+	case 'b':
+		rc = opt_threads("--threads-batch", optarg, &b->opt.threads_batch, &err);
+		break;
+	case 'P':
+		b->opt.pin = true;
 		break;
 	case 'c':
 		b->opt.cpu = optarg;
@@ -426,16 +434,20 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 	static const struct option table[] = {{"model", required_argument, NULL, 'm'},
 		{"n-prompt", required_argument, NULL, 'p'}, {"n-gen", required_argument, NULL, 'n'},
 		{"repetitions", required_argument, NULL, 'r'},
-		{"threads", required_argument, NULL, 't'}, {"output", required_argument, NULL, 'o'},
-		{"cpu", required_argument, NULL, 'c'}, {"local", no_argument, NULL, 'l'},
-		{"memory", required_argument, NULL, 'M'}, {"no-shard", no_argument, NULL, 'S'},
+		{"threads", required_argument, NULL, 't'},
+		{"threads-batch", required_argument, NULL, 'b'}, {"pin", no_argument, NULL, 'P'},
+		{"output", required_argument, NULL, 'o'}, {"cpu", required_argument, NULL, 'c'},
+		{"local", no_argument, NULL, 'l'}, {"memory", required_argument, NULL, 'M'},
+		{"no-shard", no_argument, NULL, 'S'},
 		COMMON_OPTIONS};
 	static const char help[] =
 		"  -m, --model MODEL        a file, or the model that the daemon serves\n"
 		"  -p, --n-prompt N[,N...]  prompt lengths (512; 0: none)\n"
 		"  -n, --n-gen N[,N...]     tokens to generate (128; 0: none)\n"
 		"  -r, --repetitions N      (5)\n"
-		"  -t, --threads N          (one per CPU)\n"
+		"  -t, --threads N          for generation (auto: the fastest number of them)\n"
+		"  --threads-batch N        for prompts (as -t, or one per CPU)\n"
+		"  --pin                    each thread to a CPU of its own\n"
 		"  -o, --output FORMAT      md, json, csv\n"
 		"  --cpu SET                kernels to use\n"
 		"  --local                  in this process, even when a daemon serves it\n"
