@@ -11,15 +11,17 @@ kernels_libkernels_a_SOURCES = \
 	kernels/matmul.c \
 	kernels/plain.c kernels/plain.h \
 	kernels/plain_attend.c \
+	kernels/plain_roof.c \
 	kernels/plain_rows.c \
 	kernels/pool.c kernels/pool.h \
+	kernels/roof.c kernels/roof.h \
 	kernels/sets.c kernels/sets.h \
 	kernels/tiles.c kernels/tiles.h
 kernels_libkernels_a_LIBADD =
 kernels_libkernels_a_DEPENDENCIES = $(kernels_libkernels_a_LIBADD)
 
 X86_TILES = kernels/tile_formats.h kernels/tile_matmul.h kernels/quantize_avx2.h \
-	kernels/float_body.h kernels/vec_avx2.h
+	kernels/float_body.h kernels/roof_body.h kernels/vec_avx2.h
 if HAVE_AVX2
 noinst_LIBRARIES += kernels/libkernels_avx2.a
 kernels_libkernels_avx2_a_SOURCES = kernels/avx2.c kernels/tile_avx2.h $(X86_TILES)
@@ -41,7 +43,7 @@ kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx512_a_OBJECTS)
 endif
 
 ARM_TILES = kernels/tile_formats.h kernels/tile_matmul.h kernels/tile_neon.h kernels/quantize_neon.h \
-	kernels/float_body.h kernels/vec_neon.h
+	kernels/float_body.h kernels/roof_body.h kernels/vec_neon.h
 if HAVE_NEON
 noinst_LIBRARIES += kernels/libkernels_neon.a
 kernels_libkernels_neon_a_SOURCES = kernels/neon.c $(ARM_TILES)
