@@ -1,6 +1,7 @@
 /* shoal bench: prompt and generation speed, in llama-bench's table and field names. */
 #include "client/api.h"
 #include "client/local.h"
+#include "client/roofline.h"
 #include "client/show.h"
 #include "kernels/cpu.h"
 #include "model/generate.h"
@@ -22,6 +23,7 @@ struct bench {
 	uint32_t runs;
 	bool here; /* in this process even when the daemon serves the model */
 	bool no_shard;
+	bool roofline; /* of the machine, instead of a model */
 	struct local_options opt;
 	const char *format; /* md, json, csv */
 };
@@ -33,6 +35,9 @@ struct result {
 	unsigned n;
 	double mean, deviation;
 	double seconds; /* of all samples */
+	double bandwidth,
+		bytes; /* of generation in memory: bytes a second that its threads can read,
+				    and bytes of a token; 0: not measured */
 	struct weights_stats
 		weights; /* what streamed meanwhile; bytes 0: everything is in memory */
 };
@@ -192,7 +197,20 @@ run_test(const struct bench *b, struct local *l, const char *id, uint32_t vocab,
 			r->n++;
 	}
 	summarise(r);
+	/* What streams is bound by the disk; and with a budget there is no memory to measure with. */
+	if (rc == 0 && l != NULL && r->n_gen > 0 && l->weights->stats == NULL &&
+		b->opt.memory == 0) {
+		r->bytes = roof_token_bytes(l, r->n_gen / 2);
+		r->bandwidth = roof_read_speed(l, r->threads);
+	}
 	return rc;
+}
+
+/* Of the bandwidth that there is, what generation used. */
+static double
+roof_share(const struct result *r)
+{
+	return per(r->bytes * r->mean, r->bandwidth);
 }
 
 /* Fields of a test whose weights streamed. */
@@ -229,6 +247,11 @@ print_json(const struct subject *s, const struct result *r, unsigned n)
 
 		if (r[i].weights.bytes > 0)
 			add_window_json(o, &r[i]);
+		if (r[i].bandwidth > 0) {
+			json_object_set_new(o, "bytes_per_token", json_real(r[i].bytes));
+			json_object_set_new(o, "read_bytes_per_second", json_real(r[i].bandwidth));
+			json_object_set_new(o, "roof_share", json_real(roof_share(&r[i])));
+		}
 		json_array_append_new(all, o);
 	}
 	json_dumpf(all, stdout, JSON_INDENT(2));
@@ -250,8 +273,8 @@ print_csv(const struct subject *s, const struct result *r, unsigned n)
 static void
 print_table(const struct subject *s, const struct result *r, unsigned n)
 {
-	static const char *const headings[] = {
-		"<model", "size", "params", "<kernels", "threads", "peers", "test", "t/s", NULL};
+	static const char *const headings[] = {"<model", "size", "params", "<kernels", "threads",
+		"peers", "test", "t/s", "of roof", NULL};
 	struct table *t = table_new(headings);
 	char a[24];
 
@@ -264,6 +287,10 @@ print_table(const struct subject *s, const struct result *r, unsigned n)
 		table_cell(t, "%u", s->peers);
 		table_cell(t, "%s%u", r[i].n_prompt > 0 ? "pp" : "tg", r[i].n_prompt + r[i].n_gen);
 		table_cell(t, "%.2f \302\261 %.2f", r[i].mean, r[i].deviation);
+		if (r[i].bandwidth > 0)
+			table_cell(t, "%.2f", roof_share(&r[i]));
+		else
+			table_cell(t, "-");
 	}
 	table_print_markdown(t, stdout);
 	table_free(t);
@@ -416,6 +443,9 @@ bench_option(struct bench *b, int opt, int *code)
 	case 'S':
 		b->no_shard = true;
 		break;
+	case 'R':
+		b->roofline = true;
+		break;
 	case 'o':
 		b->format = optarg;
 		if (strcmp(optarg, "md") != 0 && strcmp(optarg, "json") != 0 &&
@@ -438,9 +468,11 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 		{"threads-batch", required_argument, NULL, 'b'}, {"pin", no_argument, NULL, 'P'},
 		{"output", required_argument, NULL, 'o'}, {"cpu", required_argument, NULL, 'c'},
 		{"local", no_argument, NULL, 'l'}, {"memory", required_argument, NULL, 'M'},
-		{"no-shard", no_argument, NULL, 'S'},
+		{"no-shard", no_argument, NULL, 'S'}, {"roofline", no_argument, NULL, 'R'},
 		COMMON_OPTIONS};
 	static const char help[] =
+		"  --roofline               no model: the machine's read bandwidth and integer\n"
+		"                           operations, for numbers of threads up to -t\n"
 		"  -m, --model MODEL        a file, or the model that the daemon serves\n"
 		"  -p, --n-prompt N[,N...]  prompt lengths (512; 0: none)\n"
 		"  -n, --n-gen N[,N...]     tokens to generate (128; 0: none)\n"
@@ -477,8 +509,12 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 	}
 	if (ctl->json)
 		b.format = "json";
+	if (b.roofline && (b.model != NULL || optind < argc))
+		return ctl_fail(ctl, EXIT_USAGE, "--roofline takes no model");
+	if (b.roofline)
+		return roofline(ctl, &b.opt, b.format);
 	if (b.model == NULL || optind < argc)
-		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL, see --help");
+		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL or --roofline, see --help");
 	if (!b.here && api_call(ctl, "/shoal/v1/status", NULL, &status, &err) == 200) {
 		m = json_object_get(status, "model");
 		const char *id = json_string_value(json_object_get(m, "id"));
