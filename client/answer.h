@@ -35,6 +35,8 @@ enum {
 	OPT_SEED,
 	OPT_STOP,
 	OPT_THREADS,
+	OPT_THREADS_BATCH,
+	OPT_PIN,
 	OPT_CONTEXT,
 	OPT_CPU,
 	OPT_KV,
@@ -58,6 +60,8 @@ enum {
 		{"seed", required_argument, NULL, OPT_SEED},                                       \
 		{"stop", required_argument, NULL, OPT_STOP},                                       \
 		{"threads", required_argument, NULL, OPT_THREADS},                                 \
+		{"threads-batch", required_argument, NULL, OPT_THREADS_BATCH},                     \
+		{"pin", no_argument, NULL, OPT_PIN},                                               \
 		{"context", required_argument, NULL, OPT_CONTEXT},                                 \
 		{"cpu", required_argument, NULL, OPT_CPU},                                         \
 		{"kv", required_argument, NULL, OPT_KV}, {"local", no_argument, NULL, OPT_LOCAL},  \

@@ -17,7 +17,8 @@ const char answer_help[] =
 	"  --ignore-end       go on past the model's end token\n"
 	"  --timings          say speeds at the end\n"
 	"  --local            compute in this process, even when a daemon serves the model;\n"
-	"                     then: --threads N --context N --cpu SET --kv f32|f16,\n"
+	"                     then: --threads N --threads-batch N --pin --context N\n"
+	"                     --cpu SET --kv f32|f16,\n"
 	"                     --memory SIZE (of the whole process: what does not fit streams\n"
 	"                     from disk), --no-shard (keep no prepared copy on disk)\n";
 
@@ -81,13 +82,15 @@ sampler_option(struct sampler_params *s, int opt, const char *value, struct err 
 static int
 local_option(struct local_options *l, int opt, const char *value, struct err *err)
 {
-	uint32_t threads, features;
+	uint32_t features;
 
 	switch (opt) {
 	case OPT_THREADS:
-		if (option_u32("--threads", value, 1, 1024, &threads, err) < 0)
-			return -1;
-		l->threads = threads;
+		return opt_threads("--threads", value, &l->threads, err) != 0 ? -1 : 1;
+	case OPT_THREADS_BATCH:
+		return opt_threads("--threads-batch", value, &l->threads_batch, err) != 0 ? -1 : 1;
+	case OPT_PIN:
+		l->pin = true;
 		return 1;
 	case OPT_CONTEXT:
 		return option_u32("--context", value, 8, 1 << 24, &l->context, err);

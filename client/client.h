@@ -58,6 +58,8 @@ void ctl_note(const struct ctl *ctl, const char *fmt, ...) __attribute__((format
 /* Numbers from options. -1 with what was wrong. */
 int opt_uint(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *v,
 	struct err *err);
+/* "auto" (0), or a number of threads. */
+int opt_threads(const char *name, const char *text, unsigned *v, struct err *err);
 int opt_float(
 	const char *name, const char *text, double min, double max, float *v, struct err *err);
 

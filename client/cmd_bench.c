@@ -1,6 +1,7 @@
 /* shoal bench: prompt and generation speed, in llama-bench's table and field names. */
 #include "client/api.h"
 #include "client/local.h"
+#include "client/roofline.h"
 #include "client/show.h"
 #include "kernels/cpu.h"
 #include "model/generate.h"
@@ -22,16 +23,21 @@ struct bench {
 	uint32_t runs;
 	bool here; /* in this process even when the daemon serves the model */
 	bool no_shard;
+	bool roofline; /* of the machine, instead of a model */
 	struct local_options opt;
 	const char *format; /* md, json, csv */
 };
 
 struct result {
 	uint32_t n_prompt, n_gen;
+	unsigned threads; /* that computed it */
 	double samples[MAX_RUNS];
 	unsigned n;
 	double mean, deviation;
 	double seconds; /* of all samples */
+	double bandwidth,
+		bytes; /* of generation in memory: bytes a second that its threads can read,
+				    and bytes of a token; 0: not measured */
 	struct weights_stats
 		weights; /* what streamed meanwhile; bytes 0: everything is in memory */
 };
@@ -39,7 +45,7 @@ struct result {
 struct subject { /* what is measured */
 	char name[300];
 	uint64_t bytes, params;
-	unsigned threads, peers;
+	unsigned threads, peers; /* threads: of all peers of a swarm */
 	const char *kernels;
 	const char *cpu;
 };
@@ -142,6 +148,7 @@ run_here(struct local *l, struct result *r, struct err *err)
 	r->seconds += now_seconds() - start;
 	if (l->weights->stats != NULL)
 		add_window(l, &before, r);
+	r->threads = forward_threads(l->forward, r->n_prompt > 0 ? r->n_prompt : 1);
 	free(ids);
 	return rc;
 }
@@ -190,7 +197,20 @@ run_test(const struct bench *b, struct local *l, const char *id, uint32_t vocab,
 			r->n++;
 	}
 	summarise(r);
+	/* What streams is bound by the disk; and with a budget there is no memory to measure with. */
+	if (rc == 0 && l != NULL && r->n_gen > 0 && l->weights->stats == NULL &&
+		b->opt.memory == 0) {
+		r->bytes = roof_token_bytes(l, r->n_gen / 2);
+		r->bandwidth = roof_read_speed(l, r->threads);
+	}
 	return rc;
+}
+
+/* Of the bandwidth that there is, what generation used. */
+static double
+roof_share(const struct result *r)
+{
+	return per(r->bytes * r->mean, r->bandwidth);
 }
 
 /* Fields of a test whose weights streamed. */
@@ -221,12 +241,17 @@ print_json(const struct subject *s, const struct result *r, unsigned n)
 		json_t *o = json_pack("{s:s,s:s,s:I,s:I,s:i,s:i,s:s,s:i,s:i,s:f,s:f,s:o}",
 			"cpu_info", s->cpu, "model_type", s->name, "model_size",
 			(json_int_t)s->bytes, "model_n_params", (json_int_t)s->params, "n_threads",
-			s->threads, "n_peers", s->peers, "kernels", s->kernels, "n_prompt",
+			r[i].threads, "n_peers", s->peers, "kernels", s->kernels, "n_prompt",
 			r[i].n_prompt, "n_gen", r[i].n_gen, "avg_ts", r[i].mean, "stddev_ts",
 			r[i].deviation, "samples_ts", samples);
 
 		if (r[i].weights.bytes > 0)
 			add_window_json(o, &r[i]);
+		if (r[i].bandwidth > 0) {
+			json_object_set_new(o, "bytes_per_token", json_real(r[i].bytes));
+			json_object_set_new(o, "read_bytes_per_second", json_real(r[i].bandwidth));
+			json_object_set_new(o, "roof_share", json_real(roof_share(&r[i])));
+		}
 		json_array_append_new(all, o);
 	}
 	json_dumpf(all, stdout, JSON_INDENT(2));
@@ -241,15 +266,15 @@ print_csv(const struct subject *s, const struct result *r, unsigned n)
 	       "ts,stddev_ts\n");
 	for (unsigned i = 0; i < n; i++)
 		printf("\"%s\",%llu,%llu,%u,%u,%s,%u,%u,%.6f,%.6f\n", s->name,
-			(unsigned long long)s->bytes, (unsigned long long)s->params, s->threads,
+			(unsigned long long)s->bytes, (unsigned long long)s->params, r[i].threads,
 			s->peers, s->kernels, r[i].n_prompt, r[i].n_gen, r[i].mean, r[i].deviation);
 }
 
 static void
 print_table(const struct subject *s, const struct result *r, unsigned n)
 {
-	static const char *const headings[] = {
-		"<model", "size", "params", "<kernels", "threads", "peers", "test", "t/s", NULL};
+	static const char *const headings[] = {"<model", "size", "params", "<kernels", "threads",
+		"peers", "test", "t/s", "of roof", NULL};
 	struct table *t = table_new(headings);
 	char a[24];
 
@@ -258,10 +283,14 @@ print_table(const struct subject *s, const struct result *r, unsigned n)
 		table_cell(t, "%s", show_bytes(s->bytes, a));
 		table_cell(t, "%s", show_count(s->params, a));
 		table_cell(t, "%s", s->kernels);
-		table_cell(t, "%u", s->threads);
+		table_cell(t, "%u", r[i].threads);
 		table_cell(t, "%u", s->peers);
 		table_cell(t, "%s%u", r[i].n_prompt > 0 ? "pp" : "tg", r[i].n_prompt + r[i].n_gen);
 		table_cell(t, "%.2f \302\261 %.2f", r[i].mean, r[i].deviation);
+		if (r[i].bandwidth > 0)
+			table_cell(t, "%.2f", roof_share(&r[i]));
+		else
+			table_cell(t, "-");
 	}
 	table_print_markdown(t, stdout);
 	table_free(t);
@@ -301,6 +330,8 @@ bench_all(struct bench *b, struct local *l, const char *id, uint32_t vocab, cons
 		r[n++].n_prompt = b->prompts[i];
 	for (unsigned i = 0; i < b->n_gens; i++)
 		r[n++].n_gen = b->gens[i];
+	for (unsigned i = 0; i < n; i++)
+		r[i].threads = s->threads;
 	progress_begin(&bar, b->ctl, "bench");
 	for (unsigned i = 0; rc == 0 && i < n && !interrupted(); i++)
 		rc = run_test(
@@ -343,7 +374,6 @@ bench_here(struct bench *b)
 		l.shape.name[0] != '\0' ? l.shape.name : b->model);
 	s.bytes = gguf_file_bytes(l.gguf);
 	s.params = shape_params(&l.shape);
-	s.threads = pool_threads(l.pool);
 	s.kernels = l.kernels.name;
 	code = bench_all(b, &l, NULL, 0, &s);
 	local_close(&l);
@@ -392,8 +422,13 @@ bench_option(struct bench *b, int opt, int *code)
 		b->runs = rc == 0 ? (uint32_t)v : b->runs;
 		break;
 	case 't':
-		rc = opt_uint("-t", optarg, 1, 1024, &v, &err);
-		b->opt.threads = rc == 0 ? (unsigned)v : 0;
+		rc = opt_threads("-t", optarg, &b->opt.threads, &err);
+		break;
+	case 'b':
+		rc = opt_threads("--threads-batch", optarg, &b->opt.threads_batch, &err);
+		break;
+	case 'P':
+		b->opt.pin = true;
 		break;
 	case 'c':
 		b->opt.cpu = optarg;
@@ -407,6 +442,9 @@ bench_option(struct bench *b, int opt, int *code)
 		break;
 	case 'S':
 		b->no_shard = true;
+		break;
+	case 'R':
+		b->roofline = true;
 		break;
 	case 'o':
 		b->format = optarg;
@@ -426,16 +464,22 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 	static const struct option table[] = {{"model", required_argument, NULL, 'm'},
 		{"n-prompt", required_argument, NULL, 'p'}, {"n-gen", required_argument, NULL, 'n'},
 		{"repetitions", required_argument, NULL, 'r'},
-		{"threads", required_argument, NULL, 't'}, {"output", required_argument, NULL, 'o'},
-		{"cpu", required_argument, NULL, 'c'}, {"local", no_argument, NULL, 'l'},
-		{"memory", required_argument, NULL, 'M'}, {"no-shard", no_argument, NULL, 'S'},
+		{"threads", required_argument, NULL, 't'},
+		{"threads-batch", required_argument, NULL, 'b'}, {"pin", no_argument, NULL, 'P'},
+		{"output", required_argument, NULL, 'o'}, {"cpu", required_argument, NULL, 'c'},
+		{"local", no_argument, NULL, 'l'}, {"memory", required_argument, NULL, 'M'},
+		{"no-shard", no_argument, NULL, 'S'}, {"roofline", no_argument, NULL, 'R'},
 		COMMON_OPTIONS};
 	static const char help[] =
+		"  --roofline               no model: the machine's read bandwidth and integer\n"
+		"                           operations, for numbers of threads up to -t\n"
 		"  -m, --model MODEL        a file, or the model that the daemon serves\n"
 		"  -p, --n-prompt N[,N...]  prompt lengths (512; 0: none)\n"
 		"  -n, --n-gen N[,N...]     tokens to generate (128; 0: none)\n"
 		"  -r, --repetitions N      (5)\n"
-		"  -t, --threads N          (one per CPU)\n"
+		"  -t, --threads N          for generation (auto: the fastest number of them)\n"
+		"  --threads-batch N        for prompts (as -t, or one per CPU)\n"
+		"  --pin                    each thread to a CPU of its own\n"
 		"  -o, --output FORMAT      md, json, csv\n"
 		"  --cpu SET                kernels to use\n"
 		"  --local                  in this process, even when a daemon serves it\n"
@@ -465,8 +509,12 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 	}
 	if (ctl->json)
 		b.format = "json";
+	if (b.roofline && (b.model != NULL || optind < argc))
+		return ctl_fail(ctl, EXIT_USAGE, "--roofline takes no model");
+	if (b.roofline)
+		return roofline(ctl, &b.opt, b.format);
 	if (b.model == NULL || optind < argc)
-		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL, see --help");
+		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL or --roofline, see --help");
 	if (!b.here && api_call(ctl, "/shoal/v1/status", NULL, &status, &err) == 200) {
 		m = json_object_get(status, "model");
 		const char *id = json_string_value(json_object_get(m, "id"));

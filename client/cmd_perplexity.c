@@ -102,6 +102,7 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 	static const struct option table[] = {{"model", required_argument, NULL, 'm'},
 		{"file", required_argument, NULL, 'f'}, {"ctx-size", required_argument, NULL, 'c'},
 		{"chunks", required_argument, NULL, 'k'}, {"threads", required_argument, NULL, 't'},
+		{"threads-batch", required_argument, NULL, 'b'}, {"pin", no_argument, NULL, 'P'},
 		{"memory", required_argument, NULL, 'M'}, {"no-shard", no_argument, NULL, 'S'},
 		COMMON_OPTIONS};
 	static const char help[] = "  -m, --model MODEL  a model file\n"
@@ -109,11 +110,13 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 				   "  -c, --ctx-size N   tokens of a chunk (512)\n"
 				   "  --chunks N         chunks at most (all)\n"
 				   "  -t, --threads N    (one per CPU)\n"
+				   "  --threads-batch N  of chunks of many tokens (as -t)\n"
+				   "  --pin              each thread to a CPU of its own\n"
 				   "  --memory SIZE      of the whole process (auto)\n"
 				   "  --no-shard         keep no prepared copy on disk\n";
 	const char *model = NULL, *file = NULL;
 	struct local_options o = {.kv = KV_F16};
-	uint64_t context = 512, chunks = 0, threads = 0;
+	uint64_t context = 512, chunks = 0;
 	struct token_list ids = {0};
 	struct local l;
 	struct buf text;
@@ -138,7 +141,11 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 		} else if (opt == 'S') {
 			no_shard = true;
 		} else if (opt == 't') {
-			rc = opt_uint("-t", optarg, 1, 1024, &threads, &err);
+			rc = opt_threads("-t", optarg, &o.threads, &err);
+		} else if (opt == 'b') {
+			rc = opt_threads("--threads-batch", optarg, &o.threads_batch, &err);
+		} else if (opt == 'P') {
+			o.pin = true;
 		}
 		if (rc != 0)
 			return ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
@@ -146,7 +153,6 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 	if (model == NULL || file == NULL || optind < argc)
 		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL and -f FILE, see --help");
 	o.context = (uint32_t)context;
-	o.threads = (unsigned)threads;
 	buf_init(&text, 256u << 20);
 	if (file_read(file, &text, &err) != 0)
 		return ctl_fail(ctl, EXIT_NOT_FOUND, "%s", err.msg);

@@ -14,6 +14,7 @@ client_shoal_SOURCES = \
 	client/cmd_tokenize.c \
 	client/local.c client/local.h \
 	client/main.c \
+	client/roofline.c client/roofline.h \
 	client/show.c client/show.h
 client_shoal_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS)
 client_shoal_LDADD = model/libmodel.a sched/libsched.a $(KERNEL_LIBS) base/libbase.a \

@@ -164,6 +164,18 @@ opt_uint(const char *name, const char *text, uint64_t min, uint64_t max, uint64_
 }
 
 int
+opt_threads(const char *name, const char *text, unsigned *v, struct err *err)
+{
+	uint64_t n = 0;
+
+	if (strcmp(text, "auto") != 0 && opt_uint(name, text, 1, 1024, &n, err) != 0)
+		return err_set(
+			err, "%s: '%s' is neither auto nor a number from 1 to 1024", name, text);
+	*v = (unsigned)n;
+	return 0;
+}
+
+int
 opt_float(const char *name, const char *text, double min, double max, float *v, struct err *err)
 {
 	char *end;

@@ -17,7 +17,7 @@
 #define DEFAULT_FILE "/etc/shoal/shoald.conf"
 #define MAX_LINE     190 /* libinih, as Debian builds it, cuts lines at 200 bytes without a word */
 
-enum kind { K_TEXT, K_NUMBER, K_CHOICE, K_SHARES, K_SIZE };
+enum kind { K_TEXT, K_NUMBER, K_AUTO, K_CHOICE, K_SHARES, K_SIZE };
 
 static const struct key {
 	const char *name;
@@ -32,6 +32,7 @@ static const struct key {
 #define SIZE(field) sizeof(((struct config *)0)->field)
 #define TEXT(field, help)             {#field, K_TEXT, AT(field), SIZE(field), 0, 0, NULL, help}
 #define NUMBER(field, min, max, help) {#field, K_NUMBER, AT(field), 4, min, max, NULL, help}
+#define AUTO(field, max, help)        {#field, K_AUTO, AT(field), 4, 1, max, NULL, help}
 #define CHOICE(field, choices, help)  {#field, K_CHOICE, AT(field), SIZE(field), 0, 0, choices, help}
 	/* clang-format on */
 	TEXT(name, "what others see; without one, a name made from the key"),
@@ -51,7 +52,9 @@ static const struct key {
 	NUMBER(parallel, 1, 256, "sessions computed at once"),
 	NUMBER(batch, 1, 1024, "rows of a step"),
 	NUMBER(queue, 0, 65536, "requests that may wait"),
-	NUMBER(threads, 0, 1024, "0: one per CPU"),
+	AUTO(threads, 1024, "threads of generation; auto: as many as are measured to be fastest"),
+	AUTO(threads_batch, 1024, "threads of prompts; auto: as threads, or one per CPU"),
+	CHOICE(pin, "no yes", "whether each thread is tied to a CPU of its own"),
 	{"memory", K_SIZE, AT(memory), SIZE(memory), 0, 0, NULL,
 		"of the whole process, as 600M; what does not fit streams from disk; auto"},
 	TEXT(cpu, "set of kernels; without one the best"),
@@ -72,6 +75,7 @@ set_defaults(struct config *c)
 	strcpy(c->listen, "[::]:8643");
 	strcpy(c->payload, "f32");
 	strcpy(c->kv, "f16");
+	strcpy(c->pin, "no");
 	strcpy(c->log_level, "info");
 	strcpy(c->memory, "auto");
 	strcpy(c->state_dir, "/var/lib/shoal");
@@ -144,13 +148,19 @@ set_key(struct config *c, const struct key *k, const char *text, struct err *err
 			return err_set(err, "%s: longer than %zu bytes", k->name, k->size - 1);
 		strcpy(field, text);
 		return 0;
+	case K_AUTO:
+		if (strcmp(text, "auto") == 0) {
+			memset(field, 0, sizeof number);
+			return 0;
+		}
+		/* fallthrough */
 	case K_NUMBER:
 		errno = 0;
 		v = strtoul(text, &end, 10);
 		if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || v < k->min ||
 			v > k->max)
-			return err_set(err, "%s: '%s' is not a whole number from %u to %u", k->name,
-				text, k->min, k->max);
+			return err_set(err, "%s: '%s' is not %sa whole number from %u to %u",
+				k->name, text, k->kind == K_AUTO ? "auto or " : "", k->min, k->max);
 		number = (uint32_t)v;
 		memcpy(field, &number, sizeof number);
 		return 0;
@@ -391,9 +401,12 @@ config_print(const struct config *c, FILE *out)
 		uint32_t number;
 
 		fprintf(out, "%s =", keys[i].name);
-		if (keys[i].kind == K_NUMBER) {
+		if (keys[i].kind == K_NUMBER || keys[i].kind == K_AUTO) {
 			memcpy(&number, field, sizeof number);
-			fprintf(out, " %u", number);
+			if (keys[i].kind == K_AUTO && number == 0)
+				fputs(" auto", out);
+			else
+				fprintf(out, " %u", number);
 		} else if (keys[i].kind == K_SHARES) {
 			for (uint32_t k = 0; k < c->n_shares; k++)
 				fprintf(out, "%s%g", k == 0 ? " " : ",", (double)c->shares[k]);

@@ -28,14 +28,16 @@ struct config {
 			  */
 	char payload[8]; /* f32, f16, q8 */
 	char kv[8];      /* f32, f16 */
-	uint32_t context;    /* per session; 0: the model's, at most 4096 */
-	uint32_t parallel;   /* sessions at once: 4 */
-	uint32_t batch;      /* rows in a step: 64 */
-	uint32_t queue;      /* requests that may wait: 64 */
-	uint32_t threads;    /* 0: one per CPU */
-	char memory[24];     /* of the whole process: "auto", "600M" (model/memory.h) */
-	char cpu[16];        /* "": the best kernels */
-	char log_level[8];   /* error warning info debug */
+	uint32_t context;       /* per session; 0: the model's, at most 4096 */
+	uint32_t parallel;      /* sessions at once: 4 */
+	uint32_t batch;         /* rows in a step: 64 */
+	uint32_t queue;         /* requests that may wait: 64 */
+	uint32_t threads;       /* of generation; 0: auto */
+	uint32_t threads_batch; /* of prompts; 0: auto */
+	char pin[4];            /* no, yes */
+	char memory[24];        /* of the whole process: "auto", "600M" (model/memory.h) */
+	char cpu[16];           /* "": the best kernels */
+	char log_level[8];      /* error warning info debug */
 	char api_keys[4096]; /* a file of keys, one a line; needed when http is not on loopback */
 };
 

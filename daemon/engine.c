@@ -2,6 +2,9 @@
 #include "daemon/engine.h"
 
 #include "daemon/engine_int.h"
+#include "daemon/log.h"
+#include "kernels/cpu.h"
+#include "model/thread_choice.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,16 +185,21 @@ make_forward(struct engine *e, struct err *err)
 		.weights = c->weights,
 		.collective = e->star != NULL ? star_collective(e->star) : NULL,
 		.kernels = c->kernels,
+		.threads = c->threads,
+		.threads_batch = c->threads_batch,
 		.max_rows = c->max_rows,
 		.slots = c->slots,
 		.context = c->context,
 		.kv = c->kv,
 	};
+	struct err why;
 
-	e->pool = pool_new(c->threads, err);
+	e->pool = pool_new(thread_choice_pool(c->threads, c->threads_batch, cpu_count()), err);
 	fc.pool = e->pool;
 	if (e->pool == NULL)
 		return -1;
+	if (c->pin && pool_pin(e->pool, &why) != 0)
+		log_warning("threads are not pinned: %s", why.msg);
 	e->forward = forward_new(&fc, err);
 	return e->forward != NULL ? 0 : -1;
 }

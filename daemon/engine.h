@@ -27,7 +27,8 @@ struct engine_config {
 	uint32_t context, slots, max_rows, queue;
 	enum kv_type kv;
 	enum frame_format payload;
-	unsigned threads;
+	unsigned threads, threads_batch; /* 0: auto (model/thread_choice.h) */
+	bool pin;
 	const struct kernels *kernels;
 	struct link_detached
 		*links; /* hub: one per member by rank - 1; member: one, to the hub; taken */

@@ -5,9 +5,11 @@
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
 #include "kernels/cpu.h"
+#include "model/thread_choice.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define TICK_MS  250
 #define GRACE_MS 3000 /* for running streams when the daemon ends */
@@ -31,7 +33,7 @@ serve_payload(const struct config *c)
 uint32_t
 serve_threads(const struct serve *s)
 {
-	return s->config->threads != 0 ? s->config->threads : uv_available_parallelism();
+	return thread_choice_pool(s->config->threads, s->config->threads_batch, cpu_count());
 }
 
 void
@@ -90,6 +92,8 @@ serve_start_engine(struct serve *s, struct engine_config *c, struct model_file *
 
 	if (h != NULL) {
 		c->threads = s->config->threads;
+		c->threads_batch = s->config->threads_batch;
+		c->pin = strcmp(s->config->pin, "yes") == 0;
 		c->kernels = &s->kernels;
 		s->engine = engine_new(s->loop, c, err);
 	} else {

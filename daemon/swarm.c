@@ -5,6 +5,7 @@
 #include "daemon/log.h"
 #include "kernels/cpu.h"
 #include "kernels/kernels.h"
+#include "model/thread_choice.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -122,8 +123,7 @@ send_about(struct swarm *s, struct link *l)
 	a.software = (char *)(uintptr_t)PACKAGE_STRING;
 	a.cpu = (char *)(uintptr_t)cpu_model();
 	a.kernels = (char *)(uintptr_t)k.name;
-	a.threads = s->config->threads != 0 ? s->config->threads
-					    : (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+	a.threads = thread_choice_pool(s->config->threads, s->config->threads_batch, cpu_count());
 	a.memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 	a.role = (char *)(uintptr_t)(s->state->is_member ? "member" : "coordinator");
 	e.body_case = SHOAL__ENVELOPE__BODY_ABOUT;

@@ -6,6 +6,7 @@
 #include "kernels/vec_avx2.h"
 
 #include "kernels/float_body.h"
+#include "kernels/roof_body.h"
 
 const struct kernels kernels_avx2 = {
 	.name = "avx2",
@@ -13,4 +14,5 @@ const struct kernels kernels_avx2 = {
 	.quantize = quantize,
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
+	ROOF_LOOPS,
 };

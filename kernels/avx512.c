@@ -8,6 +8,7 @@
 #include "kernels/vec_avx2.h"
 
 #include "kernels/float_body.h"
+#include "kernels/roof_body.h"
 
 const struct kernels kernels_avx512 = {
 	.name = "avx512",
@@ -15,4 +16,5 @@ const struct kernels kernels_avx512 = {
 	.quantize = quantize,
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
+	ROOF_LOOPS,
 };

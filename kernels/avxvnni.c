@@ -14,6 +14,7 @@
 #include "kernels/vec_avx2.h"
 
 #include "kernels/float_body.h"
+#include "kernels/roof_body.h"
 
 const struct kernels kernels_avxvnni = {
 	.name = "avxvnni",
@@ -21,4 +22,5 @@ const struct kernels kernels_avxvnni = {
 	.quantize = quantize,
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
+	ROOF_LOOPS,
 };

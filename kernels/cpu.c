@@ -1,13 +1,14 @@
+#include "config.h"
+
 #include "kernels/cpu.h"
+
+#include "kernels/sets.h"
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #endif
-#include <stdbool.h>
-
-#include "kernels/sets.h"
-
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,64 +17,158 @@
 #include <sys/auxv.h>
 #endif
 
-/* From the kernel's ABI (asm/hwcap.h), spelled out so that old headers do. */
+/* --- features --- */
+
+/* The vendors' numbers, spelled out so that they mean the same on every machine. */
+enum {
+	LEAF1_ECX_FMA = 1 << 12,
+	LEAF1_ECX_OSXSAVE = 1 << 27,
+	LEAF1_ECX_AVX = 1 << 28,
+	LEAF1_ECX_F16C = 1 << 29,
+	LEAF7_EBX_AVX2 = 1 << 5,
+	LEAF7_EBX_AVX512F = 1 << 16,
+	LEAF7_EBX_AVX512DQ = 1 << 17,
+	LEAF7_EBX_AVX512BW = 1 << 30,
+	LEAF7_ECX_AVX512VNNI = 1 << 11,
+	LEAF71_EAX_AVXVNNI = 1 << 4,
+	XCR0_AVX = 0x6,    /* SSE and AVX state */
+	XCR0_AVX512 = 0xe0 /* masks and the wide registers */
+};
+#define LEAF7_EBX_AVX512VL (1u << 31)
+
+/* From the kernel's ABI (asm/hwcap.h). */
 #define ARM64_HWCAP_ASIMD   (1ul << 1)
 #define ARM64_HWCAP_ASIMDDP (1ul << 20)
 #define ARM64_HWCAP2_I8MM   (1ul << 13)
 
-#if defined(__x86_64__) || defined(__i386__)
-/* clang 14's __builtin_cpu_supports() has no word for it. */
 static bool
-has_f16c(void)
+has(uint64_t word, uint64_t bits)
 {
-	unsigned a, b, c = 0, d;
-
-	return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+	return (word & bits) == bits;
 }
-#endif
+
+uint32_t
+cpu_features_x86(const struct cpuid *leaf1, const struct cpuid *leaf7, const struct cpuid *leaf71,
+	uint64_t xcr0)
+{
+	const uint32_t avx512 =
+		LEAF7_EBX_AVX512F | LEAF7_EBX_AVX512DQ | LEAF7_EBX_AVX512BW | LEAF7_EBX_AVX512VL;
+	uint32_t features = 0;
+
+	if (!has(leaf1->ecx, LEAF1_ECX_OSXSAVE | LEAF1_ECX_AVX | LEAF1_ECX_FMA | LEAF1_ECX_F16C) ||
+		!has(leaf7->ebx, LEAF7_EBX_AVX2) || !has(xcr0, XCR0_AVX))
+		return 0;
+	features |= CPU_AVX2;
+	if (has(leaf71->eax, LEAF71_EAX_AVXVNNI))
+		features |= CPU_AVX_VNNI;
+	if (has(leaf7->ebx, avx512) && has(leaf7->ecx, LEAF7_ECX_AVX512VNNI) &&
+		has(xcr0, XCR0_AVX512))
+		features |= CPU_AVX512_VNNI;
+	return features;
+}
+
+uint32_t
+cpu_features_arm(unsigned long hwcap, unsigned long hwcap2)
+{
+	uint32_t features = 0;
+
+	if (!has(hwcap, ARM64_HWCAP_ASIMD))
+		return 0;
+	features |= CPU_NEON;
+	if (!has(hwcap, ARM64_HWCAP_ASIMDDP))
+		return features;
+	features |= CPU_DOTPROD;
+	if (has(hwcap2, ARM64_HWCAP2_I8MM))
+		features |= CPU_I8MM;
+	return features;
+}
+
+#if defined(__x86_64__) || defined(__i386__)
+static struct cpuid
+leaf_of(uint32_t leaf, uint32_t sub)
+{
+	struct cpuid c = {0};
+
+	if (__get_cpuid_count(leaf, sub, &c.eax, &c.ebx, &c.ecx, &c.edx) == 0)
+		return (struct cpuid){0};
+	return c;
+}
 
 uint32_t
 cpu_detect(void)
 {
-	uint32_t features = 0;
+	const struct cpuid leaf1 = leaf_of(1, 0), leaf7 = leaf_of(7, 0);
+	struct cpuid leaf71 = {0};
+	uint32_t low = 0, high = 0;
 
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_cpu_init();
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())
-		features |= CPU_AVX2;
-	if ((features & CPU_AVX2) && __builtin_cpu_supports("avx512f") &&
-		__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-		__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
-		features |= CPU_AVX512_VNNI;
+	if (leaf7.eax >= 1) /* the number of the last part */
+		leaf71 = leaf_of(7, 1);
+	if (has(leaf1.ecx, LEAF1_ECX_OSXSAVE))
+		__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return cpu_features_x86(&leaf1, &leaf7, &leaf71, (uint64_t)high << 32 | low);
+}
 #elif defined(__aarch64__) && defined(__linux__)
-	unsigned long hwcap = getauxval(AT_HWCAP), hwcap2 = getauxval(AT_HWCAP2);
-
-	if (hwcap & ARM64_HWCAP_ASIMD)
-		features |= CPU_NEON;
-	if ((features & CPU_NEON) && (hwcap & ARM64_HWCAP_ASIMDDP))
-		features |= CPU_DOTPROD;
-	if ((features & CPU_DOTPROD) && (hwcap2 & ARM64_HWCAP2_I8MM))
-		features |= CPU_I8MM;
+uint32_t
+cpu_detect(void)
+{
+	return cpu_features_arm(getauxval(AT_HWCAP), getauxval(AT_HWCAP2));
+}
+#else
+uint32_t
+cpu_detect(void)
+{
+	return 0;
+}
 #endif
-	return features;
+
+/* --- names --- */
+
+static const struct {
+	uint32_t feature;
+	const char *name;
+} feature_names[] = {
+	{CPU_AVX2, "AVX2 with FMA and F16C"},
+	{CPU_AVX_VNNI, "AVX-VNNI"},
+	{CPU_AVX512_VNNI, "AVX512 with VNNI"},
+	{CPU_NEON, "NEON"},
+	{CPU_DOTPROD, "dot products"},
+	{CPU_I8MM, "8-bit matrix products"},
+};
+
+int
+cpu_parse_for(const char *name, uint32_t have, uint32_t *features, struct err *err)
+{
+	const struct kernels *set = kernel_set_find(name);
+	const struct kernels *k;
+	char list[128] = "";
+
+	if (set != NULL && has(have, set->features)) {
+		*features = set->features;
+		return 0;
+	}
+	for (size_t i = 0; (k = kernel_set_at(i)) != NULL; i++)
+		if (has(have, k->features))
+			snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s",
+				list[0] != '\0' ? ", " : "", k->name);
+	if (set == NULL)
+		return err_set(
+			err, "there is no set of kernels '%s' here; there are: %s", name, list);
+	for (size_t i = 0; i < sizeof(feature_names) / sizeof(*feature_names); i++)
+		if (feature_names[i].feature & set->features & ~have)
+			return err_set(err,
+				"this CPU cannot run the kernels '%s': it has no %s; choose one "
+				"of: %s",
+				name, feature_names[i].name, list);
+	return -1;
 }
 
 int
 cpu_parse(const char *name, uint32_t *features, struct err *err)
 {
-	const char *const *names = kernels_names();
-	char list[128] = "";
-
-	for (size_t i = 0; names[i] != NULL; i++) {
-		if (strcmp(names[i], name) == 0) {
-			*features = kernel_set_find(name)->features;
-			return 0;
-		}
-		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s",
-			i > 0 ? ", " : "", names[i]);
-	}
-	return err_set(err, "no kernels '%s' for this CPU; there are: %s", name, list);
+	return cpu_parse_for(name, cpu_detect(), features, err);
 }
+
+/* --- the machine --- */
 
 /* /proc/cpuinfo names an x86 CPU by "model name", a board by "Model", an Arm core by number. */
 static const struct {

@@ -18,11 +18,38 @@ enum cpu_feature {
 
 uint32_t cpu_detect(void);
 
-/* "plain", "avx2", ...: the features of that set and all it builds on. -1 for an unknown name; the
- * message lists those that exist. */
+/* What cpu_detect makes of the words that a CPU gives; tests fake them. x86: registers of the cpuid
+ * leaves 1, 7.0 and 7.1 (zeros where there is none) and XCR0, which says what the system saves (0
+ * without OSXSAVE). ARM: the kernel's AT_HWCAP and AT_HWCAP2 of an aarch64 process. */
+struct cpuid {
+	uint32_t eax, ebx, ecx, edx;
+};
+uint32_t cpu_features_x86(const struct cpuid *leaf1, const struct cpuid *leaf7,
+	const struct cpuid *leaf71, uint64_t xcr0);
+uint32_t cpu_features_arm(unsigned long hwcap, unsigned long hwcap2);
+
+/* "plain", "avx2", ...: the features of that set and all it builds on. -1 for a set that does not
+ * exist or that this CPU cannot run; the message says which, and lists those that can be chosen. */
 int cpu_parse(const char *name, uint32_t *features, struct err *err);
+/* The same for a CPU that has the features `have`. */
+int cpu_parse_for(const char *name, uint32_t have, uint32_t *features, struct err *err);
 
 /* What the machine calls its CPU ("AMD EPYC", "Cortex-A72"), for people; never NULL. */
 const char *cpu_model(void);
+
+/* How many CPUs this process may keep busy: its affinity mask, and no more than its cgroups allow. At
+ * least 1. */
+unsigned cpu_count(void);
+/* The numbers of the CPUs of the affinity mask, up to max, as cpu_sort puts them. Returns how many; 0
+ * where the system does not tie threads to CPUs. */
+unsigned cpu_order(int *cpus, unsigned max);
+
+/* Puts CPU numbers in the order in which threads should take them: the first thread of every core
+ * before second ones, then bigger cores first (cpu_capacity, then the highest frequency). Reads
+ * root/sys/devices/system/cpu; root is "", or a folder that stands for it in tests. */
+void cpu_sort(const char *root, int *cpus, unsigned n);
+/* Whole CPUs that the cgroups of this process allow it (root/proc/self/cgroup and root/sys/fs/cgroup);
+ * 0: no limit. */
+unsigned cpu_quota(const char *root);
 
 #endif

@@ -8,6 +8,7 @@
 #include "kernels/tile_matmul.h"
 
 #include "kernels/float_body.h"
+#include "kernels/roof_body.h"
 
 const struct kernels kernels_dotprod = {
 	.name = "dotprod",
@@ -15,4 +16,5 @@ const struct kernels kernels_dotprod = {
 	.quantize = quantize,
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
+	ROOF_LOOPS,
 };

@@ -97,6 +97,13 @@ struct kernels {
 	 * in [h0, h1) (all its query heads in one pass). k, v: base of the slot's layer cache. */
 	void (*attend)(const struct attention *a, const float *q, const void *k, const void *v,
 		uint32_t n, uint32_t h0, uint32_t h1, float *out);
+
+	/* For roof.h alone. Reads n bytes at p (a multiple of ROOF_UNIT, at a multiple of 64): the
+	 * OR of its 8-byte words. */
+	uint64_t (*roof_read)(const uint8_t *p, size_t n);
+	/* Multiplies bytes of q (ROOF_ACTIVATIONS of them, at a multiple of 64) so many turns; returns how
+	 * many products it has summed up. */
+	uint64_t (*roof_products)(const int8_t *q, uint32_t turns);
 };
 
 /* Fills k for the best set that `features` (a mask of enum cpu_feature) allows. */

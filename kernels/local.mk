@@ -6,19 +6,22 @@ kernels_libkernels_a_SOURCES = \
 	kernels/block.h kernels/exp.h \
 	kernels/codes.c kernels/codes.h \
 	kernels/cpu.c kernels/cpu.h \
+	kernels/cpu_order.c \
 	kernels/dtype.c kernels/dtype.h \
 	kernels/matmul.c \
 	kernels/plain.c kernels/plain.h \
 	kernels/plain_attend.c \
+	kernels/plain_roof.c \
 	kernels/plain_rows.c \
 	kernels/pool.c kernels/pool.h \
+	kernels/roof.c kernels/roof.h \
 	kernels/sets.c kernels/sets.h \
 	kernels/tiles.c kernels/tiles.h
 kernels_libkernels_a_LIBADD =
 kernels_libkernels_a_DEPENDENCIES = $(kernels_libkernels_a_LIBADD)
 
 X86_TILES = kernels/tile_formats.h kernels/tile_matmul.h kernels/quantize_avx2.h \
-	kernels/float_body.h kernels/vec_avx2.h
+	kernels/float_body.h kernels/roof_body.h kernels/vec_avx2.h
 if HAVE_AVX2
 noinst_LIBRARIES += kernels/libkernels_avx2.a
 kernels_libkernels_avx2_a_SOURCES = kernels/avx2.c kernels/tile_avx2.h $(X86_TILES)
@@ -40,7 +43,7 @@ kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx512_a_OBJECTS)
 endif
 
 ARM_TILES = kernels/tile_formats.h kernels/tile_matmul.h kernels/tile_neon.h kernels/quantize_neon.h \
-	kernels/float_body.h kernels/vec_neon.h
+	kernels/float_body.h kernels/roof_body.h kernels/vec_neon.h
 if HAVE_NEON
 noinst_LIBRARIES += kernels/libkernels_neon.a
 kernels_libkernels_neon_a_SOURCES = kernels/neon.c $(ARM_TILES)
@@ -64,6 +67,16 @@ bench-kernels: tests/kernels/checkkern
 .PHONY: bench-kernels
 
 if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_cpu
+tests_unit_test_cpu_SOURCES = tests/unit/test_cpu.c
+tests_unit_test_cpu_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_cpu_LDADD = kernels/libkernels.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
+
+check_PROGRAMS += tests/unit/test_pool
+tests_unit_test_pool_SOURCES = tests/unit/test_pool.c
+tests_unit_test_pool_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_pool_LDADD = kernels/libkernels.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
+
 check_PROGRAMS += tests/unit/test_formats
 tests_unit_test_formats_SOURCES = tests/unit/test_formats.c
 tests_unit_test_formats_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

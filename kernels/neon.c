@@ -6,6 +6,7 @@
 #include "kernels/tile_matmul.h"
 
 #include "kernels/float_body.h"
+#include "kernels/roof_body.h"
 
 const struct kernels kernels_neon = {
 	.name = "neon",
@@ -13,4 +14,5 @@ const struct kernels kernels_neon = {
 	.quantize = quantize,
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
+	ROOF_LOOPS,
 };

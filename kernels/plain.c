@@ -149,4 +149,6 @@ const struct kernels kernels_plain = {
 	.rope = plain_rope,
 	.kv_store = plain_kv_store,
 	.attend = plain_attend,
+	.roof_read = plain_roof_read,
+	.roof_products = plain_roof_products,
 };

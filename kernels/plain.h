@@ -30,6 +30,9 @@ void plain_kv_store(enum kv_type type, void *dst, const float *src, uint32_t n);
 void plain_attend(const struct attention *a, const float *q, const void *k, const void *v,
 	uint32_t n, uint32_t h0, uint32_t h1, float *out);
 
+uint64_t plain_roof_read(const uint8_t *p, size_t n);
+uint64_t plain_roof_products(const int8_t *q, uint32_t turns);
+
 /* Joins the eight lanes of a float sum in the one order. */
 static inline float
 join(const float s[LANES])

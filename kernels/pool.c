@@ -2,17 +2,24 @@
 
 #include "kernels/pool.h"
 
+#include "kernels/cpu.h"
+
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum {
 	MAX_THREADS = 256,
 	SPIN_NS = 50 * 1000, /* about two phases of a layer */
-	SPINS_PER_LOOK = 64  /* at the clock */
+	SPINS_PER_LOOK = 64, /* at the clock */
+	STALL_NS = 1000 * 1000,
+	TURN_NS = 1000 * 1000,         /* less than the slices that systems give, 3 ms and more */
+	POLITE_NS = 1000 * 1000 * 1000 /* how long a stall is remembered */
 };
 
 typedef void (*pool_fn)(void *arg, uint32_t item, unsigned thread);
@@ -21,19 +28,28 @@ typedef void (*pool_fn)(void *arg, uint32_t item, unsigned thread);
  * thread reads ticket, then the work, and takes an item by lowering the ticket it has read: if that
  * succeeds the run was still open, so what it read belongs to it. The work is written only while no
  * items are left, and the caller waits for items, not for threads: one that is late, asleep or
- * without a CPU holds nobody up. */
+ * without a CPU holds nobody up. The limit is part of the work: a thread beyond it never takes.
+ *
+ * A worker that loses its CPU to another process while it holds an item does hold all up, for as long as
+ * that process may run: two threads would be slower than one. So once the caller has waited longer than
+ * STALL_NS, workers give their CPUs away themselves for a while, between items, before they have run so long
+ * that the system takes them. Where nobody wants the CPU, they have it back at once. */
 struct pool {
 	_Alignas(64) _Atomic uint64_t ticket;
 	_Atomic(pool_fn) fn;
 	_Atomic(void *) arg;
 	_Atomic uint32_t n;
+	_Atomic unsigned limit;
 	_Alignas(64) _Atomic uint32_t done;
 	_Alignas(64) _Atomic uint32_t asleep; /* workers that wait for `work` */
 	_Atomic bool caller_asleep;           /* waits for `idle` */
 	_Atomic bool stop;
+	_Atomic uint64_t polite_until; /* in ns; 0: no need */
 	pthread_mutex_t lock;
 	pthread_cond_t work, idle;
+	pthread_cond_t raised; /* the limit: for workers beyond it */
 	unsigned threads;
+	int caller_cpu; /* to tie the caller to at its next run; -1: none */
 	pthread_t ids[MAX_THREADS];
 };
 
@@ -62,26 +78,35 @@ now_ns(void)
 }
 
 static bool
-work_there(struct pool *p)
+beyond_limit(struct pool *p, unsigned thread)
 {
-	return (uint32_t)atomic_load(&p->ticket) != 0 || atomic_load(&p->stop);
+	return thread >= atomic_load(&p->limit);
+}
+
+/* Something to do other than to wait for work. */
+static bool
+work_there(struct pool *p, unsigned thread)
+{
+	return (uint32_t)atomic_load(&p->ticket) != 0 || beyond_limit(p, thread) ||
+	       atomic_load(&p->stop);
 }
 
 static bool
-work_done(struct pool *p)
+work_done(struct pool *p, unsigned thread)
 {
+	(void)thread;
 	return atomic_load(&p->done) == atomic_load(&p->n);
 }
 
 /* Whether it came true within the time for spinning. */
 static bool
-spin(struct pool *p, bool (*ready)(struct pool *p))
+spin(struct pool *p, unsigned thread, bool (*ready)(struct pool *p, unsigned thread))
 {
 	uint64_t end = now_ns() + SPIN_NS;
 
 	do {
 		for (int i = 0; i < SPINS_PER_LOOK; i++) {
-			if (ready(p))
+			if (ready(p, thread))
 				return true;
 			relax();
 		}
@@ -90,30 +115,63 @@ spin(struct pool *p, bool (*ready)(struct pool *p))
 }
 
 static void
-sleep_for_work(struct pool *p)
+sleep_for_work(struct pool *p, unsigned thread)
 {
 	pthread_mutex_lock(&p->lock);
 	atomic_fetch_add(&p->asleep, 1);
-	while (!work_there(p))
+	while (!work_there(p, thread))
 		pthread_cond_wait(&p->work, &p->lock);
 	atomic_fetch_sub(&p->asleep, 1);
 	pthread_mutex_unlock(&p->lock);
 }
 
+/* Not counted as asleep: no run wakes it. */
 static void
-sleep_until_done(struct pool *p)
+sleep_beyond_limit(struct pool *p, unsigned thread)
 {
 	pthread_mutex_lock(&p->lock);
-	atomic_store(&p->caller_asleep, true);
-	while (!work_done(p))
-		pthread_cond_wait(&p->idle, &p->lock);
-	atomic_store(&p->caller_asleep, false);
+	while (beyond_limit(p, thread) && !atomic_load(&p->stop))
+		pthread_cond_wait(&p->raised, &p->lock);
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* Takes items until none is left. */
 static void
-take(struct pool *p, unsigned thread)
+wait_until_done(struct pool *p)
+{
+	uint64_t start = now_ns(), end;
+
+	pthread_mutex_lock(&p->lock);
+	atomic_store(&p->caller_asleep, true);
+	while (!work_done(p, 0))
+		pthread_cond_wait(&p->idle, &p->lock);
+	atomic_store(&p->caller_asleep, false);
+	pthread_mutex_unlock(&p->lock);
+	end = now_ns();
+	if (end - start >= STALL_NS)
+		atomic_store(&p->polite_until, end + POLITE_NS);
+}
+
+/* Between items: lets others have the CPU if the last time was a turn ago. */
+static void
+give_way(struct pool *p, uint64_t *turn)
+{
+	uint64_t until = atomic_load_explicit(&p->polite_until, memory_order_relaxed), now;
+
+	if (until == 0)
+		return;
+	now = now_ns();
+	if (now >= until) {
+		atomic_compare_exchange_strong(&p->polite_until, &until, 0);
+	} else if (now - *turn >= TURN_NS) {
+		sched_yield();
+		*turn = now_ns();
+	}
+}
+
+/* Takes items until none is left. turn: when this worker's turn on its CPU began, as far as is known; NULL
+ * for the caller, for whom all would wait. */
+static void
+take(struct pool *p, unsigned thread, uint64_t *turn)
 {
 	uint64_t ticket = atomic_load(&p->ticket);
 
@@ -122,6 +180,8 @@ take(struct pool *p, unsigned thread)
 		void *arg = atomic_load(&p->arg);
 		uint32_t n = atomic_load(&p->n);
 
+		if (beyond_limit(p, thread))
+			return;
 		if (!atomic_compare_exchange_weak(&p->ticket, &ticket, ticket - 1))
 			continue;
 		fn(arg, n - (uint32_t)ticket, thread);
@@ -130,6 +190,8 @@ take(struct pool *p, unsigned thread)
 			pthread_cond_signal(&p->idle);
 			pthread_mutex_unlock(&p->lock);
 		}
+		if (turn != NULL)
+			give_way(p, turn);
 		ticket = atomic_load(&p->ticket);
 	}
 }
@@ -138,14 +200,78 @@ static void *
 work(void *arg)
 {
 	struct worker w = *(struct worker *)arg;
+	uint64_t turn = 0;
 
 	free(arg);
 	while (!atomic_load(&w.p->stop)) {
-		take(w.p, w.thread);
-		if (!spin(w.p, work_there))
-			sleep_for_work(w.p);
+		if (beyond_limit(w.p, w.thread))
+			sleep_beyond_limit(w.p, w.thread);
+		take(w.p, w.thread, &turn);
+		if (!spin(w.p, w.thread, work_there))
+			sleep_for_work(w.p, w.thread);
 	}
 	return NULL;
+}
+
+/* --- CPUs --- */
+
+static int
+tie(pthread_t thread, int cpu)
+{
+#ifdef CPU_SET
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return pthread_setaffinity_np(thread, sizeof set, &set);
+#else
+	(void)thread;
+	(void)cpu;
+	return ENOSYS;
+#endif
+}
+
+static void
+tie_caller(struct pool *p)
+{
+	(void)tie(pthread_self(), p->caller_cpu); /* it worked for the others */
+	p->caller_cpu = -1;
+}
+
+int
+pool_pin(struct pool *p, struct err *err)
+{
+	int cpus[MAX_THREADS];
+	unsigned n = cpu_order(cpus, MAX_THREADS);
+
+	if (n == 0)
+		return err_set(err, "this system does not tie threads to CPUs");
+	if (n < p->threads)
+		return err_set(err, "%u threads cannot each have one of %u CPUs", p->threads, n);
+	for (unsigned i = 1; i < p->threads; i++) {
+		int rc = tie(p->ids[i], cpus[i]);
+
+		if (rc != 0)
+			return err_set(
+				err, "cannot tie a thread to CPU %d: %s", cpus[i], strerror(rc));
+	}
+	p->caller_cpu = cpus[0];
+	return 0;
+}
+
+/* --- runs --- */
+
+void
+pool_limit(struct pool *p, unsigned threads)
+{
+	if (threads == 0 || threads > p->threads)
+		threads = p->threads;
+	if (threads == atomic_load(&p->limit))
+		return;
+	pthread_mutex_lock(&p->lock);
+	atomic_store(&p->limit, threads);
+	pthread_cond_broadcast(&p->raised);
+	pthread_mutex_unlock(&p->lock);
 }
 
 void
@@ -155,7 +281,9 @@ pool_run(struct pool *p, pool_fn fn, void *arg, uint32_t n)
 
 	if (n == 0)
 		return;
-	if (p->threads == 1 || n == 1) {
+	if (p->caller_cpu >= 0)
+		tie_caller(p);
+	if (atomic_load(&p->limit) == 1 || n == 1) {
 		for (uint32_t i = 0; i < n; i++)
 			fn(arg, i, 0);
 		return;
@@ -170,22 +298,12 @@ pool_run(struct pool *p, pool_fn fn, void *arg, uint32_t n)
 		pthread_cond_broadcast(&p->work);
 		pthread_mutex_unlock(&p->lock);
 	}
-	take(p, 0);
-	if (!spin(p, work_done))
-		sleep_until_done(p);
+	take(p, 0, NULL);
+	if (!spin(p, 0, work_done))
+		wait_until_done(p);
 }
 
-static unsigned
-usable_cpus(void)
-{
-#ifdef CPU_COUNT
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set) == 0)
-		return (unsigned)CPU_COUNT(&set);
-#endif
-	return 1;
-}
+/* --- life --- */
 
 static int
 start_worker(struct pool *p, unsigned thread)
@@ -208,7 +326,7 @@ pool_new(unsigned threads, struct err *err)
 	struct pool *p;
 
 	if (threads == 0)
-		threads = usable_cpus();
+		threads = cpu_count();
 	if (threads > MAX_THREADS)
 		threads = MAX_THREADS;
 	p = aligned_alloc(64, (sizeof(*p) + 63) & ~(size_t)63);
@@ -216,10 +334,12 @@ pool_new(unsigned threads, struct err *err)
 		err_set(err, "no memory for a pool of %u threads", threads);
 		return NULL;
 	}
-	*p = (struct pool){.threads = 1};
+	*p = (struct pool){.threads = 1, .caller_cpu = -1};
+	atomic_store(&p->limit, threads);
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
 	pthread_cond_init(&p->idle, NULL);
+	pthread_cond_init(&p->raised, NULL);
 	for (; p->threads < threads; p->threads++) {
 		if (start_worker(p, p->threads) != 0) {
 			err_set(err, "cannot start thread %u of %u; ask for fewer", p->threads + 1,
@@ -239,9 +359,11 @@ pool_free(struct pool *p)
 	pthread_mutex_lock(&p->lock);
 	atomic_store(&p->stop, true);
 	pthread_cond_broadcast(&p->work);
+	pthread_cond_broadcast(&p->raised);
 	pthread_mutex_unlock(&p->lock);
 	for (unsigned i = 1; i < p->threads; i++)
 		pthread_join(p->ids[i], NULL);
+	pthread_cond_destroy(&p->raised);
 	pthread_cond_destroy(&p->idle);
 	pthread_cond_destroy(&p->work);
 	pthread_mutex_destroy(&p->lock);
@@ -250,6 +372,12 @@ pool_free(struct pool *p)
 
 unsigned
 pool_threads(const struct pool *p)
+{
+	return atomic_load(&p->limit);
+}
+
+unsigned
+pool_size(const struct pool *p)
 {
 	return p->threads;
 }

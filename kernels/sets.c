@@ -48,6 +48,12 @@ kernel_set_find(const char *name)
 	return NULL;
 }
 
+const struct kernels *
+kernel_set_at(size_t i)
+{
+	return i < N_SETS ? sets[i] : NULL;
+}
+
 static void
 list_names(void)
 {

@@ -15,5 +15,7 @@ extern const struct kernels kernels_dotprod;
 
 /* The set of that name, whether or not this CPU can run it; NULL: none is compiled in. */
 const struct kernels *kernel_set_find(const char *name);
+/* The i-th set that is compiled in, best first, whether or not this CPU can run it; NULL at the end. */
+const struct kernels *kernel_set_at(size_t i);
 
 #endif

@@ -14,7 +14,9 @@ enum {
 	ROW_LANES = 16,
 	DIRECT_COLS = 4, /* columns at once that meet packed weights */
 	GEMM_COLS = 6,   /* columns at once that meet expanded ones */
-	FLOAT_COLS = 12
+	FLOAT_COLS = 12,
+	ROOF_SUMS = 12, /* of roof_body.h */
+	ROOF_GROUPS = 4
 };
 
 typedef __m512i vbytes;

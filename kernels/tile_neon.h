@@ -22,7 +22,9 @@ enum {
 	ROW_LANES = 4,
 	DIRECT_COLS = 2,                  /* columns at once that meet packed weights */
 	GEMM_COLS = TILE_DOTPROD ? 8 : 4, /* columns at once that meet expanded ones */
-	FLOAT_COLS = 4
+	FLOAT_COLS = 4,
+	ROOF_SUMS = TILE_DOTPROD ? 12 : 4, /* of roof_body.h */
+	ROOF_GROUPS = TILE_DOTPROD ? 4 : 8
 };
 
 typedef uint8x16_t vbytes;

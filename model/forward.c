@@ -132,15 +132,25 @@ layers(struct forward *f, struct err *err)
 	return output(f, err);
 }
 
+unsigned
+forward_threads(const struct forward *f, uint32_t rows)
+{
+	return thread_choice_threads(&f->threads, rows);
+}
+
 int
 forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *x,
 	const float **logits, struct err *err)
 {
+	double start = forward_now();
+
 	if (check_rows(f, rows, n, err) != 0)
 		return -1;
 	f->rows = rows;
 	f->n = n;
 	f->x = x;
+	f->waited = 0;
+	pool_limit(f->c.pool, thread_choice_threads(&f->threads, n));
 	/* Until the step has succeeded, its positions hold nothing. */
 	for (uint32_t i = 0; i < n; i++)
 		if (f->filled[rows[i].slot] > rows[i].pos)
@@ -149,6 +159,7 @@ forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *
 		return -1;
 	for (uint32_t i = 0; i < n; i++)
 		f->filled[rows[i].slot] = rows[i].pos + 1;
+	thread_choice_took(&f->threads, n, forward_now() - start - f->waited);
 	*logits = f->logits;
 	return 0;
 }

@@ -25,6 +25,9 @@ struct forward_config {
 	struct collective *collective; /* NULL: the slice is the whole model */
 	const struct kernels *kernels;
 	struct pool *pool;
+	/* Threads that take part in generation and in prompts; 0: auto (thread_choice.h). At most
+	 * pool_size. */
+	unsigned threads, threads_batch;
 	uint32_t max_rows; /* rows in a step, at most */
 	uint32_t slots;    /* sessions that can be held at once */
 	uint32_t context;  /* positions of each slot */
@@ -41,6 +44,9 @@ size_t forward_bytes(const struct forward_config *c); /* what forward_new would 
  */
 int forward_embed(
 	struct forward *f, const uint32_t *tokens, uint32_t n, float *out, struct err *err);
+
+/* Threads that would take part in a step of so many rows now. */
+unsigned forward_threads(const struct forward *f, uint32_t rows);
 
 /* Computes n rows. x[n][embd] is the input (embeddings) and is overwritten. *logits receives a
  * pointer, good until the next step, to [rows with STEP_LOGITS][slice.vocab] float32: this slice's

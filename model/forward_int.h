@@ -6,6 +6,7 @@
 #include "model/forward.h"
 #include "model/kv.h"
 #include "model/rope.h"
+#include "model/thread_choice.h"
 
 #define MOE_AT_ONCE 8 /* experts, at most */
 
@@ -39,6 +40,7 @@ struct forward {
 	struct attention attention;
 	struct rope rope;
 	struct kv_cache kv;
+	struct thread_choice threads;
 	uint32_t *filled; /* [slots] positions a slot holds */
 	uint32_t *next;   /* [slots] while rows are checked: the position that must follow */
 
@@ -63,7 +65,10 @@ struct forward {
 	float *x;
 	uint32_t layer;
 	const struct unit *unit;
+	double waited; /* seconds of the step that were not this peer's arithmetic */
 };
+
+double forward_now(void); /* seconds, of a clock that only goes forward */
 
 /* --- rows (forward_unit.c) --- */
 

@@ -255,6 +255,7 @@ forward_new(const struct forward_config *c, struct err *err)
 	f->group = f->shape.heads / f->shape.kv_heads;
 	f->kv_width = f->slice.kv_heads * f->shape.head_dim;
 	f->q_width = f->kv_width * f->group;
+	thread_choice_init(&f->threads, c->threads, c->threads_batch, pool_size(c->pool));
 	f->attention = (struct attention){.heads = f->slice.kv_heads * f->group,
 		.kv_heads = f->slice.kv_heads,
 		.head_dim = f->shape.head_dim,

@@ -2,6 +2,17 @@
  * they are taken. */
 #include "model/forward_int.h"
 
+#include <time.h>
+
+double
+forward_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 /* --- rows --- */
 
 /* A single item is not worth waking threads for. */
@@ -59,10 +70,14 @@ int
 forward_reduce(struct forward *f, uint32_t phase, struct err *err)
 {
 	struct collective *col = f->c.collective;
+	double start;
 
-	if (col != NULL &&
-		col->allreduce(col, f->partial, f->n, f->shape.embd, f->layer, phase, err) != 0)
-		return -1;
+	if (col != NULL) {
+		start = forward_now();
+		if (col->allreduce(col, f->partial, f->n, f->shape.embd, f->layer, phase, err) != 0)
+			return -1;
+		f->waited += forward_now() - start;
+	}
 	forward_run(f, add_row, f, f->n);
 	return 0;
 }
@@ -131,7 +146,10 @@ int
 forward_acquire(struct forward *f, enum unit_kind kind,
 	int (*check)(const struct forward *f, struct err *err), struct err *err)
 {
+	double start = forward_now();
+
 	f->unit = f->c.weights->acquire(f->c.weights, kind, f->layer, 0, err);
+	f->waited += forward_now() - start;
 	if (f->unit == NULL)
 		return -1;
 	if (check(f, err) == 0)

@@ -3,6 +3,7 @@
 #include "kernels/cpu.h"
 #include "model/memory.h"
 #include "model/shard_store.h"
+#include "model/thread_choice.h"
 #include "model/window.h"
 
 #include <stdio.h>
@@ -146,6 +147,22 @@ plan_memory(const struct local *l, const struct forward_config *c, uint64_t *mem
 }
 
 static int
+open_pool(struct local *l, struct err *err)
+{
+	const struct local_options *o = &l->opt;
+	char text[640];
+
+	l->pool = pool_new(thread_choice_pool(o->threads, o->threads_batch, cpu_count()), err);
+	if (l->pool == NULL)
+		return -1;
+	if (o->pin && pool_pin(l->pool, err) != 0 && o->note != NULL) {
+		snprintf(text, sizeof text, "threads are not pinned: %s", err->msg);
+		o->note(o->arg, text);
+	}
+	return 0;
+}
+
+static int
 open_parts(struct local *l, const char *path, const struct local_options *opt, struct err *err)
 {
 	uint32_t features = cpu_detect();
@@ -171,13 +188,14 @@ open_parts(struct local *l, const char *path, const struct local_options *opt, s
 		return -1;
 	kernels_init(&l->kernels, features);
 	l->slice = slice_whole(&l->shape);
-	l->pool = pool_new(l->opt.threads, err);
-	if (l->pool == NULL)
+	if (open_pool(l, err) != 0)
 		return -1;
 	c = (struct forward_config){.shape = &l->shape,
 		.slice = &l->slice,
 		.kernels = &l->kernels,
 		.pool = l->pool,
+		.threads = l->opt.threads,
+		.threads_batch = l->opt.threads_batch,
 		.max_rows = l->opt.max_rows,
 		.slots = l->opt.slots,
 		.context = l->opt.context,

@@ -10,10 +10,12 @@
 #include "model/shard.h"
 
 struct local_options {
-	unsigned threads;  /* 0: one per CPU */
-	uint32_t context;  /* 0: the model's, at most 4096 */
-	uint32_t max_rows; /* rows in a step; 0: 64 */
-	uint32_t slots;    /* 0: 1 */
+	unsigned threads,
+		threads_batch; /* for generation, for prompts; 0: auto (thread_choice.h) */
+	bool pin;              /* each thread to a CPU of its own */
+	uint32_t context;      /* 0: the model's, at most 4096 */
+	uint32_t max_rows;     /* rows in a step; 0: 64 */
+	uint32_t slots;        /* 0: 1 */
 	enum kv_type kv;
 	const char *cpu; /* NULL: the best set */
 	/* Bytes that the whole process may have; 0: as the machine has. What does not fit streams
@@ -22,9 +24,10 @@ struct local_options {
 	/* The folder where shards are kept (shard_store.h); NULL: the weights are brought into
 	 * tiles in memory, as also where no shard can be written. */
 	const char *shards;
-	shard_progress *progress;                  /* of that; may be NULL */
-	void (*note)(void *arg, const char *text); /* why there is no shard; may be NULL */
-	void *arg;                                 /* of both */
+	shard_progress *progress; /* of that; may be NULL */
+	/* Why there is no shard, or no thread is tied; may be NULL. */
+	void (*note)(void *arg, const char *text);
+	void *arg; /* of both */
 };
 
 struct local {

@@ -59,7 +59,8 @@ model_libmodel_a_SOURCES += \
 	model/memory.c model/memory.h \
 	model/rope.c model/rope.h \
 	model/sampler.c model/sampler.h \
-	model/session.c model/session.h
+	model/session.c model/session.h \
+	model/thread_choice.c model/thread_choice.h
 
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_tokenizer tests/unit/test_chat tests/fuzz/fuzz_tokenizer
@@ -110,6 +111,11 @@ tests_unit_test_reference_LDADD = model/libmodel.a sched/libsched.a kernels/libk
 endif
 
 if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_thread_choice
+tests_unit_test_thread_choice_SOURCES = tests/unit/test_thread_choice.c
+tests_unit_test_thread_choice_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_thread_choice_LDADD = model/libmodel.a $(CHECK_LIBS) -lm -lpthread
+
 check_PROGRAMS += tests/unit/test_files tests/unit/test_shard tests/unit/test_shard_make \
 	tests/unit/test_weights_window
 tests_unit_test_files_SOURCES = tests/unit/test_files.c

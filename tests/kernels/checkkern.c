@@ -7,6 +7,7 @@
 #include "kernels/codes.h"
 #include "kernels/cpu.h"
 #include "kernels/plain.h"
+#include "kernels/roof.h"
 #include "kernels/sets.h"
 
 #include <math.h>
@@ -343,6 +344,31 @@ check_attend(const struct kernels *k, enum kv_type type)
 	return NULL;
 }
 
+/* The loops that measure roofs do what they count: read all, and so many products a turn. */
+static const char *
+check_roof(const struct kernels *k)
+{
+	_Alignas(64) int8_t q[ROOF_ACTIVATIONS] = {1};
+	uint8_t *data = aligned_alloc(64, ROOF_UNIT);
+	const char *trouble = NULL;
+	uint64_t one = k->roof_products(q, 1);
+
+	if (data == NULL)
+		exit(2);
+	for (int turn = 0; turn < 64 && trouble == NULL; turn++) {
+		uint64_t want = (uint64_t)1 << turn;
+
+		memset(data, 0, ROOF_UNIT);
+		memcpy(data + rnd() % (ROOF_UNIT / 8) * 8, &want, sizeof want);
+		if (k->roof_read(data, ROOF_UNIT) != want)
+			trouble = "it has not read all";
+	}
+	free(data);
+	if (trouble == NULL && (one == 0 || k->roof_products(q, 1000) != 1000 * one))
+		trouble = "its products do not grow with its turns";
+	return trouble;
+}
+
 static void
 check_set(const struct kernels *k)
 {
@@ -361,6 +387,7 @@ check_set(const struct kernels *k)
 		report(k->name, names[i], check_vector(k, (enum vector_kernel)i));
 	report(k->name, "attend f32", check_attend(k, KV_F32));
 	report(k->name, "attend f16", check_attend(k, KV_F16));
+	report(k->name, "roof", check_roof(k));
 }
 
 /* The values a type defines: plain C's product with unit vectors is what dequantize says. */
@@ -430,29 +457,6 @@ time_matmul(const struct kernels *k, const struct matrix *m, struct act *act, fl
 	return best;
 }
 
-/* What one thread reads from memory that no cache holds, in bytes a second. */
-static double
-read_bandwidth(const uint8_t *data, size_t bytes)
-{
-	const uint64_t *p = (const uint64_t *)(const void *)data;
-	double best = 1e9;
-	volatile uint64_t sink;
-
-	for (int turn = 0; turn < 5; turn++) {
-		double start = now();
-		uint64_t sum[8] = {0};
-
-		for (size_t i = 0; i + 8 <= bytes / 8; i += 8)
-			for (int j = 0; j < 8; j++)
-				sum[j] |= p[i + (size_t)j];
-		sink = sum[0] | sum[1] | sum[2] | sum[3] | sum[4] | sum[5] | sum[6] | sum[7];
-		(void)sink;
-		if (now() - start < best)
-			best = now() - start;
-	}
-	return (double)bytes / best;
-}
-
 /* Fills a matrix in tiles with the first row group, again and again. */
 static void
 fill_tiles(const struct matrix *m, uint8_t *data)
@@ -510,33 +514,36 @@ static void
 bench(const char *only_set, const char *only_type)
 {
 	const char *const *names = kernels_names();
-	size_t n = (size_t)4096 * 512, big = (size_t)256 << 20;
+	size_t n = (size_t)4096 * 512;
 	float *x = malloc(n * sizeof *x), *out = malloc(((size_t)8 << 20) * sizeof *out);
-	uint8_t *memory = malloc(big);
-	double roof;
+	struct err err;
+	struct roof *memory = roof_new((size_t)256 << 20, &err);
+	struct pool *one = pool_new(1, &err);
 
-	if (x == NULL || out == NULL || memory == NULL)
+	if (x == NULL || out == NULL || memory == NULL || one == NULL)
 		exit(2);
 	for (size_t i = 0; i < n; i++)
 		x[i] = rnd_float(1.0f);
-	memset(memory, 1, big);
-	roof = read_bandwidth(memory, big);
-	printf("read bandwidth, one thread: %.2f GB/s\n\n", roof / 1e9);
 	printf("set      type    from memory  in cache   GMAC/s with rows of activations:\n");
 	printf("                  GB/s share      GB/s         2       4       8      16      64"
 	       "     512\n");
 	for (size_t i = 0; names[i] != NULL; i++) {
 		const struct kernels *k = kernel_set_find(names[i]);
+		double roof;
 
 		if (strcmp(k->name, "plain") == 0 ||
 			(only_set != NULL && strcmp(only_set, k->name) != 0))
 			continue;
+		roof = roof_bandwidth(memory, k, one);
+		printf("%-8s roofs   %7.2f GB/s read, %.1f GMAC/s, one thread\n", k->name,
+			roof / 1e9, roof_operations(k, one) / 2e9);
 		for (uint32_t t = 0; t < DTYPE_COUNT; t++)
 			if (k->matmul[t] != NULL &&
 				(only_type == NULL || strcmp(only_type, dtype_name(t)) == 0))
 				bench_type(k, t, x, out, roof);
 	}
-	free(memory);
+	roof_free(memory);
+	pool_free(one);
 	free(x);
 	free(out);
 }

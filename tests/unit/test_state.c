@@ -180,11 +180,18 @@ START_TEST(files_and_options)
 		"%s", err.msg);
 	ck_assert_str_eq(c.payload, "f16");
 	ck_assert_uint_eq(c.threads, 5); /* an option goes before the file */
+	ck_assert_uint_eq(c.threads_batch, 0);
+	ck_assert_str_eq(c.pin, "no");
 	ck_assert_uint_eq(c.n_shares, 2);
 	ck_assert(c.shares[1] == 1.5f);
 	ck_assert_uint_eq(c.parallel, 4);
 	ck_assert_msg(load(&c, "", "--log-level=debug", NULL) == 0, "%s", err.msg);
 	ck_assert_str_eq(c.log_level, "debug");
+	ck_assert_msg(load(&c, "threads = auto\nthreads_batch = 4\npin = yes\n", NULL, NULL) == 0,
+		"%s", err.msg);
+	ck_assert_uint_eq(c.threads, 0);
+	ck_assert_uint_eq(c.threads_batch, 4);
+	ck_assert_str_eq(c.pin, "yes");
 }
 END_TEST
 
@@ -195,8 +202,11 @@ START_TEST(what_is_printed_is_read_again)
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 
-	ck_assert_int_eq(
-		load(&c, "payload = q8\nshares = 1,2,3\nqueue = 7\nname = attic\n", NULL, NULL), 0);
+	ck_assert_int_eq(load(&c,
+				 "payload = q8\nshares = 1,2,3\nqueue = 7\nname = "
+				 "attic\nthreads_batch = 3\n",
+				 NULL, NULL),
+		0);
 	config_print(&c, f);
 	fclose(f);
 	ck_assert_msg(load(&back, text, NULL, NULL) == 0, "%s", err.msg);
@@ -204,6 +214,8 @@ START_TEST(what_is_printed_is_read_again)
 	ck_assert_str_eq(back.name, "attic");
 	ck_assert_uint_eq(back.n_shares, 3);
 	ck_assert_uint_eq(back.queue, 7);
+	ck_assert_uint_eq(back.threads, 0);
+	ck_assert_uint_eq(back.threads_batch, 3);
 	free(text);
 }
 END_TEST
@@ -214,7 +226,8 @@ START_TEST(mistakes_are_told_with_their_line)
 		const char *text, *says;
 	} bad[] = {{"\n[shoald]\nthraeds = 2\n", "threads"}, {"\n[shoald]\nthraeds = 2\n", ":3"},
 		{"[other]\nthreads = 1\n", "other"}, {"threads = many\n", "whole number"},
-		{"threads = -1\n", "whole number"}, {"payload = f8\n", "f32 f16 q8"},
+		{"threads = -1\n", "whole number"}, {"threads = 0\n", "auto"},
+		{"pin = 1\n", "no yes"}, {"payload = f8\n", "f32 f16 q8"},
 		{"shares = 1,,2\n", "shares"}, {"shares = 0\n", "shares"}, {"kv\n", "key = value"},
 		{"batch = 99999999999999999999\n", "batch"}};
 	struct config c;

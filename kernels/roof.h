@@ -1,0 +1,26 @@
+/* The roofs under which kernels work, measured: how fast threads read memory that no cache holds, which bounds
+ * generation, and how many products of bytes they do, which bounds prompts. Loops that do nothing else, in the
+ * set's own instructions (roof_body.h; plain_roof.c). */
+#ifndef KERNELS_ROOF_H
+#define KERNELS_ROOF_H
+
+#include "kernels/kernels.h"
+
+enum {
+	ROOF_UNIT = 256 * 1024, /* bytes that a thread reads at a time */
+	ROOF_AHEAD = 4096,      /* bytes ahead of which the reading loops ask for memory */
+	ROOF_ACTIVATIONS = 512  /* bytes that the products' loops multiply with */
+};
+
+struct roof;
+
+/* Takes `bytes` of memory to read, at least one unit; several times the last cache to be right. */
+struct roof *roof_new(size_t bytes, struct err *err);
+void roof_free(struct roof *r);
+
+/* Bytes a second, best of a few passes, by the threads of p that take part now. */
+double roof_bandwidth(struct roof *r, const struct kernels *k, struct pool *p);
+/* Integer operations a second (a product and its addition are two), in the same way. */
+double roof_operations(const struct kernels *k, struct pool *p);
+
+#endif

@@ -1,0 +1,64 @@
+/* Loops that do nothing but what bounds a set's kernels (kernels/roof.h): reading, in its widest registers, and
+ * products of bytes. Included by a set's file after its tile_*.h. */
+#ifndef KERNELS_ROOF_BODY_H
+#define KERNELS_ROOF_BODY_H
+
+#include "kernels/roof.h"
+#include "kernels/tile_formats.h"
+
+static uint64_t
+roof_read(const uint8_t *p, size_t n)
+{
+	vbytes v[4];
+	uint64_t words[4 * ROW_LANES / 8], all = 0;
+
+	UNROLL
+	for (size_t j = 0; j < 4; j++)
+		v[j] = bytes_load(p + j * sizeof(vbytes));
+	for (size_t i = 0; i < n; i += sizeof v) {
+		UNROLL
+		for (size_t j = 0; j < sizeof v / 64; j++)
+			fetch_far(p + i + ROOF_AHEAD + 64 * j);
+		UNROLL
+		for (size_t j = 0; j < 4; j++)
+			v[j] = bytes_or(v[j], bytes_load(p + i + j * sizeof(vbytes)));
+	}
+	v[0] = bytes_or(bytes_or(v[0], v[1]), bytes_or(v[2], v[3]));
+	memcpy(words, &v[0], sizeof words);
+	UNROLL
+	for (size_t j = 0; j < sizeof words / sizeof *words; j++)
+		all |= words[j];
+	return all;
+}
+
+/* ROOF_SUMS sums that wait for nothing but their own last addition, of ROOF_GROUPS groups at a time: as many as
+ * there are registers for. */
+static uint64_t
+roof_products(const int8_t *q, uint32_t turns)
+{
+	vbytes w[ROOF_GROUPS];
+	vints sums[ROOF_SUMS], all;
+
+	UNROLL
+	for (int g = 0; g < ROOF_GROUPS; g++)
+		w[g] = bytes_and(bytes_load((const uint8_t *)q + 64 * g), 15);
+	UNROLL
+	for (int i = 0; i < ROOF_SUMS; i++)
+		sums[i] = ints_set1(0);
+	for (uint32_t turn = 0; turn < turns; turn++) {
+		UNROLL
+		for (int i = 0; i < ROOF_SUMS; i++)
+			sums[i] = dot_groups(sums[i], w, ROOF_GROUPS, q + 16 * i, 15);
+		__asm__ volatile("" : "+r"(q)); /* or the compiler would multiply only once */
+	}
+	all = sums[0];
+	UNROLL
+	for (int i = 1; i < ROOF_SUMS; i++)
+		all = ints_add(all, sums[i]);
+	__asm__ volatile("" ::"m"(all));
+	return (uint64_t)turns * ROOF_SUMS * ROOF_GROUPS * 4 * ROW_LANES;
+}
+
+#define ROOF_LOOPS .roof_read = roof_read, .roof_products = roof_products
+
+#endif
