@@ -6,6 +6,11 @@
 #include "kernels/vec_avx2.h"
 
 #include "kernels/float_body.h"
+#include "kernels/kv_body.h"
+
+#include "kernels/attend_avx2.h"
+
+#include "kernels/attend_body.h"
 
 const struct kernels kernels_avx2 = {
 	.name = "avx2",
@@ -13,4 +18,5 @@ const struct kernels kernels_avx2 = {
 	.quantize = quantize,
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
+	ATTENTION_KERNELS,
 };

@@ -8,6 +8,11 @@
 #include "kernels/vec_avx2.h"
 
 #include "kernels/float_body.h"
+#include "kernels/kv_body.h"
+
+#include "kernels/attend_avx512.h"
+
+#include "kernels/attend_body.h"
 
 const struct kernels kernels_avx512 = {
 	.name = "avx512",
@@ -15,4 +20,5 @@ const struct kernels kernels_avx512 = {
 	.quantize = quantize,
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
+	ATTENTION_KERNELS,
 };

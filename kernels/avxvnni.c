@@ -14,6 +14,11 @@
 #include "kernels/vec_avx2.h"
 
 #include "kernels/float_body.h"
+#include "kernels/kv_body.h"
+
+#include "kernels/attend_avx2.h"
+
+#include "kernels/attend_body.h"
 
 const struct kernels kernels_avxvnni = {
 	.name = "avxvnni",
@@ -21,4 +26,5 @@ const struct kernels kernels_avxvnni = {
 	.quantize = quantize,
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
+	ATTENTION_KERNELS,
 };

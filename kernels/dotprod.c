@@ -8,6 +8,11 @@
 #include "kernels/tile_matmul.h"
 
 #include "kernels/float_body.h"
+#include "kernels/kv_body.h"
+
+#include "kernels/attend_neon.h"
+
+#include "kernels/attend_body.h"
 
 const struct kernels kernels_dotprod = {
 	.name = "dotprod",
@@ -15,4 +20,5 @@ const struct kernels kernels_dotprod = {
 	.quantize = quantize,
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
+	ATTENTION_KERNELS,
 };

@@ -6,6 +6,11 @@
 #include "kernels/tile_matmul.h"
 
 #include "kernels/float_body.h"
+#include "kernels/kv_body.h"
+
+#include "kernels/attend_neon.h"
+
+#include "kernels/attend_body.h"
 
 const struct kernels kernels_neon = {
 	.name = "neon",
@@ -13,4 +18,5 @@ const struct kernels kernels_neon = {
 	.quantize = quantize,
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
+	ATTENTION_KERNELS,
 };

@@ -149,4 +149,6 @@ const struct kernels kernels_plain = {
 	.rope = plain_rope,
 	.kv_store = plain_kv_store,
 	.attend = plain_attend,
+	.attend_span = plain_attend_span,
+	.attend_merge = plain_attend_merge,
 };
