@@ -18,8 +18,8 @@
 struct bench {
 	struct ctl *ctl;
 	const char *model;
-	uint32_t prompts[MAX_TESTS], gens[MAX_TESTS];
-	unsigned n_prompts, n_gens;
+	uint32_t prompts[MAX_TESTS], gens[MAX_TESTS], depths[MAX_TESTS];
+	unsigned n_prompts, n_gens, n_depths;
 	uint32_t runs;
 	bool here; /* in this process even when the daemon serves the model */
 	bool no_shard;
@@ -31,6 +31,7 @@ struct bench {
 struct result {
 	uint32_t n_prompt, n_gen;
 	unsigned threads; /* that computed it */
+	uint32_t n_depth; /* tokens of context in front of what is measured */
 	double samples[MAX_RUNS];
 	unsigned n;
 	double mean, deviation;
@@ -50,9 +51,10 @@ struct subject { /* what is measured */
 	const char *cpu;
 };
 
-/* "512" or "128,512". */
+/* "512" or "128,512"; numbers below `least` are left out. */
 static int
-parse_list(const char *name, const char *text, uint32_t *list, unsigned *n, struct err *err)
+parse_list(const char *name, const char *text, uint32_t least, uint32_t *list, unsigned *n,
+	struct err *err)
 {
 	char item[16];
 	uint64_t v;
@@ -68,7 +70,7 @@ parse_list(const char *name, const char *text, uint32_t *list, unsigned *n, stru
 		item[len] = '\0';
 		if (opt_uint(name, item, 0, 1 << 20, &v, err) != 0)
 			return -1;
-		if (v > 0)
+		if (v >= least)
 			list[(*n)++] = (uint32_t)v;
 		text += len + (text[len] == ',');
 	}
@@ -122,6 +124,22 @@ per(double amount, double n)
 	return n > 0 ? amount / n : 0;
 }
 
+/* Fills the context in front of a test. It stays: the test's runs write behind it. */
+static int
+fill_depth(struct local *l, uint32_t depth, struct err *err)
+{
+	uint32_t *ids = calloc(depth, sizeof *ids);
+	const float *logits;
+	int rc;
+
+	if (ids == NULL)
+		return err_set(err, "out of memory");
+	some_ids(ids, depth, l->shape.vocab);
+	rc = local_eval(l, 0, ids, depth, 0, &logits, err);
+	free(ids);
+	return rc;
+}
+
 static int
 run_here(struct local *l, struct result *r, struct err *err)
 {
@@ -139,10 +157,10 @@ run_here(struct local *l, struct result *r, struct err *err)
 		l->weights->stats(l->weights, &before);
 	start = now_seconds();
 	if (r->n_prompt > 0) {
-		rc = local_eval(l, 0, ids, n, 0, &logits, err);
+		rc = local_eval(l, 0, ids, n, r->n_depth, &logits, err);
 	} else {
 		for (uint32_t i = 0; rc == 0 && i < n && !interrupted(); i++)
-			rc = local_eval(l, 0, &ids[i], 1, i, &logits, err);
+			rc = local_eval(l, 0, &ids[i], 1, r->n_depth + i, &logits, err);
 	}
 	r->samples[r->n] = n / (now_seconds() - start);
 	r->seconds += now_seconds() - start;
@@ -156,7 +174,7 @@ run_here(struct local *l, struct result *r, struct err *err)
 static int
 run_daemon(const struct bench *b, const char *id, uint32_t vocab, struct result *r, struct err *err)
 {
-	uint32_t n = r->n_prompt > 0 ? r->n_prompt : 1;
+	uint32_t n = r->n_prompt > 0 ? r->n_prompt : r->n_depth + 1;
 	uint32_t *ids = calloc(n, sizeof *ids);
 	json_t *list = json_array(), *answer, *timings;
 	json_t *body;
@@ -181,6 +199,17 @@ run_daemon(const struct bench *b, const char *id, uint32_t vocab, struct result 
 	return status == 200 ? 0 : -1;
 }
 
+/* "pp512", "tg128 @ d8192" */
+static const char *
+test_name(const struct result *r, char name[32])
+{
+	int n = snprintf(name, 32, "%s%u", r->n_prompt > 0 ? "pp" : "tg", r->n_prompt + r->n_gen);
+
+	if (r->n_depth > 0)
+		snprintf(name + n, 32 - (size_t)n, " @ d%u", r->n_depth);
+	return name;
+}
+
 static int
 run_test(const struct bench *b, struct local *l, const char *id, uint32_t vocab, struct result *r,
 	struct progress *bar, uint64_t *done, uint64_t all, struct err *err)
@@ -188,7 +217,9 @@ run_test(const struct bench *b, struct local *l, const char *id, uint32_t vocab,
 	char note[32];
 	int rc = 0;
 
-	snprintf(note, sizeof note, "%s%u", r->n_prompt > 0 ? "pp" : "tg", r->n_prompt + r->n_gen);
+	test_name(r, note);
+	if (l != NULL && r->n_depth > 0)
+		rc = fill_depth(l, r->n_depth, err);
 	for (uint32_t i = 0; rc == 0 && i <= b->runs && !interrupted();
 		i++) { /* the first warms up */
 		progress_set(bar, (*done)++, all, note);
@@ -238,12 +269,12 @@ print_json(const struct subject *s, const struct result *r, unsigned n)
 
 		for (unsigned k = 0; k < r[i].n; k++)
 			json_array_append_new(samples, json_real(r[i].samples[k]));
-		json_t *o = json_pack("{s:s,s:s,s:I,s:I,s:i,s:i,s:s,s:i,s:i,s:f,s:f,s:o}",
+		json_t *o = json_pack("{s:s,s:s,s:I,s:I,s:i,s:i,s:s,s:i,s:i,s:i,s:f,s:f,s:o}",
 			"cpu_info", s->cpu, "model_type", s->name, "model_size",
 			(json_int_t)s->bytes, "model_n_params", (json_int_t)s->params, "n_threads",
 			r[i].threads, "n_peers", s->peers, "kernels", s->kernels, "n_prompt",
-			r[i].n_prompt, "n_gen", r[i].n_gen, "avg_ts", r[i].mean, "stddev_ts",
-			r[i].deviation, "samples_ts", samples);
+			r[i].n_prompt, "n_gen", r[i].n_gen, "n_depth", r[i].n_depth, "avg_ts",
+			r[i].mean, "stddev_ts", r[i].deviation, "samples_ts", samples);
 
 		if (r[i].weights.bytes > 0)
 			add_window_json(o, &r[i]);
@@ -262,12 +293,14 @@ print_json(const struct subject *s, const struct result *r, unsigned n)
 static void
 print_csv(const struct subject *s, const struct result *r, unsigned n)
 {
-	printf("model_type,model_size,model_n_params,n_threads,n_peers,kernels,n_prompt,n_gen,avg_"
-	       "ts,stddev_ts\n");
+	printf("model_type,model_size,model_n_params,n_threads,n_peers,kernels,n_prompt,n_gen,n_"
+	       "depth,"
+	       "avg_ts,stddev_ts\n");
 	for (unsigned i = 0; i < n; i++)
-		printf("\"%s\",%llu,%llu,%u,%u,%s,%u,%u,%.6f,%.6f\n", s->name,
+		printf("\"%s\",%llu,%llu,%u,%u,%s,%u,%u,%u,%.6f,%.6f\n", s->name,
 			(unsigned long long)s->bytes, (unsigned long long)s->params, r[i].threads,
-			s->peers, s->kernels, r[i].n_prompt, r[i].n_gen, r[i].mean, r[i].deviation);
+			s->peers, s->kernels, r[i].n_prompt, r[i].n_gen, r[i].n_depth, r[i].mean,
+			r[i].deviation);
 }
 
 static void
@@ -276,7 +309,7 @@ print_table(const struct subject *s, const struct result *r, unsigned n)
 	static const char *const headings[] = {"<model", "size", "params", "<kernels", "threads",
 		"peers", "test", "t/s", "of roof", NULL};
 	struct table *t = table_new(headings);
-	char a[24];
+	char a[24], name[32];
 
 	for (unsigned i = 0; i < n; i++) {
 		table_cell(t, "%s", s->name);
@@ -285,7 +318,7 @@ print_table(const struct subject *s, const struct result *r, unsigned n)
 		table_cell(t, "%s", s->kernels);
 		table_cell(t, "%u", r[i].threads);
 		table_cell(t, "%u", s->peers);
-		table_cell(t, "%s%u", r[i].n_prompt > 0 ? "pp" : "tg", r[i].n_prompt + r[i].n_gen);
+		table_cell(t, "%s", test_name(&r[i], name));
 		table_cell(t, "%.2f \302\261 %.2f", r[i].mean, r[i].deviation);
 		if (r[i].bandwidth > 0)
 			table_cell(t, "%.2f", roof_share(&r[i]));
@@ -302,14 +335,14 @@ print_window(const struct result *r, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		const struct weights_stats *w = &r[i].weights;
-		char resident[24], ring[24], streamed[24];
+		char resident[24], ring[24], streamed[24], name[32];
 
 		if (w->bytes == 0)
 			continue;
-		printf("%s%u: %s resident, a ring of %s, %s streamed a step at %.2f GB/s, waited "
+		printf("%s: %s resident, a ring of %s, %s streamed a step at %.2f GB/s, waited "
 		       "%.0f %% of the time\n",
-			r[i].n_prompt > 0 ? "pp" : "tg", r[i].n_prompt + r[i].n_gen,
-			show_bytes(w->resident, resident), show_bytes(w->ring, ring),
+			test_name(&r[i], name), show_bytes(w->resident, resident),
+			show_bytes(w->ring, ring),
 			show_bytes((uint64_t)per((double)w->streamed, (double)w->passes), streamed),
 			per((double)w->streamed, w->reading) / 1e9,
 			100 * per(w->waiting, r[i].seconds));
@@ -319,17 +352,20 @@ print_window(const struct result *r, unsigned n)
 static int
 bench_all(struct bench *b, struct local *l, const char *id, uint32_t vocab, const struct subject *s)
 {
-	struct result r[2 * MAX_TESTS] = {0};
+	struct result r[2 * MAX_TESTS * MAX_TESTS] = {0};
 	unsigned n = 0;
 	uint64_t done = 0;
 	struct progress bar;
 	struct err err;
 	int rc = 0;
 
-	for (unsigned i = 0; i < b->n_prompts; i++)
-		r[n++].n_prompt = b->prompts[i];
-	for (unsigned i = 0; i < b->n_gens; i++)
-		r[n++].n_gen = b->gens[i];
+	for (unsigned d = 0; d < b->n_depths; d++) {
+		for (unsigned i = 0; i < b->n_prompts; i++)
+			r[n++] =
+				(struct result){.n_prompt = b->prompts[i], .n_depth = b->depths[d]};
+		for (unsigned i = 0; i < b->n_gens; i++)
+			r[n++] = (struct result){.n_gen = b->gens[i], .n_depth = b->depths[d]};
+	}
 	for (unsigned i = 0; i < n; i++)
 		r[i].threads = s->threads;
 	progress_begin(&bar, b->ctl, "bench");
@@ -355,7 +391,7 @@ bench_all(struct bench *b, struct local *l, const char *id, uint32_t vocab, cons
 static int
 bench_here(struct bench *b)
 {
-	uint32_t longest = 16;
+	uint32_t longest = 16, deepest = 0;
 	struct subject s = {.peers = 1, .cpu = cpu_model()};
 	struct local l;
 	struct err err;
@@ -365,8 +401,10 @@ bench_here(struct bench *b)
 		longest = b->prompts[i] > longest ? b->prompts[i] : longest;
 	for (unsigned i = 0; i < b->n_gens; i++)
 		longest = b->gens[i] > longest ? b->gens[i] : longest;
+	for (unsigned i = 0; i < b->n_depths; i++)
+		deepest = b->depths[i] > deepest ? b->depths[i] : deepest;
 	if (b->opt.context == 0)
-		b->opt.context = longest;
+		b->opt.context = deepest + longest;
 	code = ctl_open_model(b->ctl, b->model, &b->opt, b->no_shard, &l, &err);
 	if (code != EXIT_DONE)
 		return ctl_fail(b->ctl, code, "%s", err.msg);
@@ -389,6 +427,11 @@ bench_daemon(struct bench *b, json_t *status)
 	struct subject s = {.cpu = cpu_model(), .kernels = kernels != NULL ? kernels : "?"};
 	size_t i;
 
+	for (unsigned d = 0; d < b->n_depths; d++)
+		if (b->n_prompts > 0 && b->depths[d] > 0)
+			return ctl_fail(b->ctl, EXIT_USAGE,
+				"the daemon does not time a prompt behind a context: -p 0, or "
+				"--local");
 	snprintf(s.name, sizeof s.name, "%s", id);
 	s.bytes = (uint64_t)json_number_value(json_object_get(m, "bytes"));
 	s.params = (uint64_t)json_number_value(json_object_get(m, "params"));
@@ -412,10 +455,13 @@ bench_option(struct bench *b, int opt, int *code)
 		b->model = optarg;
 		break;
 	case 'p':
-		rc = parse_list("-p", optarg, b->prompts, &b->n_prompts, &err);
+		rc = parse_list("-p", optarg, 1, b->prompts, &b->n_prompts, &err);
 		break;
 	case 'n':
-		rc = parse_list("-n", optarg, b->gens, &b->n_gens, &err);
+		rc = parse_list("-n", optarg, 1, b->gens, &b->n_gens, &err);
+		break;
+	case 'd':
+		rc = parse_list("-d", optarg, 0, b->depths, &b->n_depths, &err);
 		break;
 	case 'r':
 		rc = opt_uint("-r", optarg, 1, MAX_RUNS, &v, &err);
@@ -463,6 +509,7 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 {
 	static const struct option table[] = {{"model", required_argument, NULL, 'm'},
 		{"n-prompt", required_argument, NULL, 'p'}, {"n-gen", required_argument, NULL, 'n'},
+		{"depth", required_argument, NULL, 'd'},
 		{"repetitions", required_argument, NULL, 'r'},
 		{"threads", required_argument, NULL, 't'},
 		{"threads-batch", required_argument, NULL, 'b'}, {"pin", no_argument, NULL, 'P'},
@@ -476,6 +523,7 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 		"  -m, --model MODEL        a file, or the model that the daemon serves\n"
 		"  -p, --n-prompt N[,N...]  prompt lengths (512; 0: none)\n"
 		"  -n, --n-gen N[,N...]     tokens to generate (128; 0: none)\n"
+		"  -d, --depth N[,N...]     tokens of context in front of both (0)\n"
 		"  -r, --repetitions N      (5)\n"
 		"  -t, --threads N          for generation (auto: the fastest number of them)\n"
 		"  --threads-batch N        for prompts (as -t, or one per CPU)\n"
@@ -491,6 +539,7 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 		.gens = {128},
 		.n_prompts = 1,
 		.n_gens = 1,
+		.n_depths = 1,
 		.runs = 5,
 		.format = "md",
 		.opt = {.kv = KV_F16}};
@@ -499,7 +548,7 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 	bool done;
 	int opt, code;
 
-	while ((opt = getopt_long(argc, argv, "m:p:n:r:t:o:", table, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "m:p:n:d:r:t:o:", table, NULL)) != -1) {
 		if (ctl_option(ctl, opt, help, &done, &code)) {
 			if (done)
 				return code;

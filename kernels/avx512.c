@@ -8,7 +8,12 @@
 #include "kernels/vec_avx2.h"
 
 #include "kernels/float_body.h"
+#include "kernels/kv_body.h"
 #include "kernels/roof_body.h"
+
+#include "kernels/attend_avx512.h"
+
+#include "kernels/attend_body.h"
 
 const struct kernels kernels_avx512 = {
 	.name = "avx512",
@@ -17,4 +22,5 @@ const struct kernels kernels_avx512 = {
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
 	ROOF_LOOPS,
+	ATTENTION_KERNELS,
 };

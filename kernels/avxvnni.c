@@ -14,7 +14,12 @@
 #include "kernels/vec_avx2.h"
 
 #include "kernels/float_body.h"
+#include "kernels/kv_body.h"
 #include "kernels/roof_body.h"
+
+#include "kernels/attend_avx2.h"
+
+#include "kernels/attend_body.h"
 
 const struct kernels kernels_avxvnni = {
 	.name = "avxvnni",
@@ -23,4 +28,5 @@ const struct kernels kernels_avxvnni = {
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
 	ROOF_LOOPS,
+	ATTENTION_KERNELS,
 };

@@ -8,7 +8,12 @@
 #include "kernels/tile_matmul.h"
 
 #include "kernels/float_body.h"
+#include "kernels/kv_body.h"
 #include "kernels/roof_body.h"
+
+#include "kernels/attend_neon.h"
+
+#include "kernels/attend_body.h"
 
 const struct kernels kernels_dotprod = {
 	.name = "dotprod",
@@ -17,4 +22,5 @@ const struct kernels kernels_dotprod = {
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
 	ROOF_LOOPS,
+	ATTENTION_KERNELS,
 };

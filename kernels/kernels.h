@@ -10,13 +10,14 @@
  * and then, where the type has mins,
  *     f = fma(min * d, (float)sum of q, f), or the same for both halves in order (Q2_K)
  * with integer sums exact and each product in parentheses rounded once. Float formats (F32, F16,
- * BF16): f = fma(w, x, f) over k in order. Other sums over a row (norms, scores) accumulate in 8
- * lanes, lane j taking the k with k % 8 == j in order by fma, joined as ((0+4)+(2+6)) +
+ * BF16): f = fma(w, x, f) over k in order. Other sums over a row (norms) accumulate in 8 lanes,
+ * lane j taking the k with k % 8 == j in order by fma, joined as ((0+4)+(2+6)) +
  * ((1+5)+(3+7)). Nothing else may contract or reassociate. exp is our own polynomial in a fixed
  * order of fma (kernels/exp.h), so softmax and silu obey the same rule. */
 #ifndef KERNELS_KERNELS_H
 #define KERNELS_KERNELS_H
 
+#include "kernels/attention.h"
 #include "kernels/dtype.h"
 #include "kernels/pool.h"
 #include "kernels/tiles.h"
@@ -55,19 +56,6 @@ struct act act_part(const struct act *a, uint32_t from, uint32_t n);
 /* Copies the int8 form of a row; both have the same cols. */
 void act_copy_row(struct act *to, uint32_t to_row, const struct act *from, uint32_t row);
 
-/* KV cache of one layer, slice and session slot: kv_heads x context x head_dim of K, then V, in
- * float32 or float16, position-major within a head. */
-enum kv_type { KV_F32 = 0, KV_F16 = 1 };
-
-struct attention {
-	uint32_t heads; /* query heads of the slice; a multiple of kv_heads */
-	uint32_t kv_heads;
-	uint32_t head_dim;
-	uint32_t context; /* positions a head has room for */
-	float scale;      /* usually 1/sqrt(head_dim) */
-	enum kv_type type;
-};
-
 struct kernels {
 	const char *name; /* "plain", "avx2", ... */
 	uint32_t features;
@@ -91,12 +79,18 @@ struct kernels {
 	/* Rotates pairs of one head vector: cos and sin hold n/2 values each. interleaved: pairs
 	 * are (2i, 2i+1) (llama, "norm"); otherwise (i, i + n/2) (qwen, "neox"). */
 	void (*rope)(float *x, const float *cos, const float *sin, uint32_t n, bool interleaved);
-	/* Stores n floats as KV of the type. */
-	void (*kv_store)(enum kv_type type, void *dst, const float *src, uint32_t n);
-	/* One row: out[heads][head_dim] from q[heads][head_dim] over positions [0, n) of KV head h
-	 * in [h0, h1) (all its query heads in one pass). k, v: base of the slot's layer cache. */
-	void (*attend)(const struct attention *a, const float *q, const void *k, const void *v,
-		uint32_t n, uint32_t h0, uint32_t h1, float *out);
+	/* Attention (attention.h). Stores the head vectors of a position, in K and V of a KV head. */
+	void (*kv_store)(const struct attention *a, void *k, void *v, uint32_t pos,
+		const float *key, const float *value);
+	/* Rows of one slot in one pass over K and V. scratch: attend_scratch_bytes(), aligned. */
+	void (*attend)(const struct attention *a, const struct attend_rows *r, void *scratch);
+	/* The same in pieces, for several threads: first each span that the last row sees, into its
+	 * partial (rows that do not reach it get none), then all of them together: the partial of
+	 * span i is `stride` floats behind that of span i - 1. The first is overwritten. */
+	void (*attend_span)(const struct attention *a, const struct attend_rows *r, uint32_t span,
+		float *partial, void *scratch);
+	void (*attend_merge)(const struct attention *a, const struct attend_rows *r,
+		float *partials, size_t stride);
 
 	/* For roof.h alone. Reads n bytes at p (a multiple of ROOF_UNIT, at a multiple of 64): the
 	 * OR of its 8-byte words. */

@@ -3,6 +3,8 @@
 noinst_LIBRARIES += kernels/libkernels.a
 kernels_libkernels_a_SOURCES = \
 	kernels/act.c kernels/kernels.h \
+	kernels/attention.c kernels/attention.h \
+	kernels/attend_scratch.h kernels/kv_layout.h \
 	kernels/block.h kernels/exp.h \
 	kernels/codes.c kernels/codes.h \
 	kernels/cpu.c kernels/cpu.h \
@@ -20,30 +22,31 @@ kernels_libkernels_a_SOURCES = \
 kernels_libkernels_a_LIBADD =
 kernels_libkernels_a_DEPENDENCIES = $(kernels_libkernels_a_LIBADD)
 
+ATTENTION_BODIES = kernels/attend_body.h kernels/kv_body.h
 X86_TILES = kernels/tile_formats.h kernels/tile_matmul.h kernels/quantize_avx2.h \
-	kernels/float_body.h kernels/roof_body.h kernels/vec_avx2.h
+	kernels/float_body.h kernels/roof_body.h kernels/vec_avx2.h $(ATTENTION_BODIES)
 if HAVE_AVX2
 noinst_LIBRARIES += kernels/libkernels_avx2.a
-kernels_libkernels_avx2_a_SOURCES = kernels/avx2.c kernels/tile_avx2.h $(X86_TILES)
+kernels_libkernels_avx2_a_SOURCES = kernels/avx2.c kernels/tile_avx2.h kernels/attend_avx2.h $(X86_TILES)
 kernels_libkernels_avx2_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx2_a_OBJECTS)
 endif
 if HAVE_AVXVNNI
 noinst_LIBRARIES += kernels/libkernels_avxvnni.a
-kernels_libkernels_avxvnni_a_SOURCES = kernels/avxvnni.c kernels/tile_avx2.h $(X86_TILES)
+kernels_libkernels_avxvnni_a_SOURCES = kernels/avxvnni.c kernels/tile_avx2.h kernels/attend_avx2.h $(X86_TILES)
 kernels_libkernels_avxvnni_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c -mavxvnni
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avxvnni_a_OBJECTS)
 endif
 if HAVE_AVX512
 noinst_LIBRARIES += kernels/libkernels_avx512.a
-kernels_libkernels_avx512_a_SOURCES = kernels/avx512.c kernels/tile_avx512.h $(X86_TILES)
+kernels_libkernels_avx512_a_SOURCES = kernels/avx512.c kernels/tile_avx512.h kernels/attend_avx512.h $(X86_TILES)
 kernels_libkernels_avx512_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
 	-mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx512_a_OBJECTS)
 endif
 
 ARM_TILES = kernels/tile_formats.h kernels/tile_matmul.h kernels/tile_neon.h kernels/quantize_neon.h \
-	kernels/float_body.h kernels/roof_body.h kernels/vec_neon.h
+	kernels/float_body.h kernels/roof_body.h kernels/vec_neon.h kernels/attend_neon.h $(ATTENTION_BODIES)
 if HAVE_NEON
 noinst_LIBRARIES += kernels/libkernels_neon.a
 kernels_libkernels_neon_a_SOURCES = kernels/neon.c $(ARM_TILES)
@@ -59,7 +62,11 @@ endif
 
 # Needs no library but libm, so that it is built for every architecture.
 check_PROGRAMS += tests/kernels/checkkern
-tests_kernels_checkkern_SOURCES = tests/kernels/checkkern.c
+tests_kernels_checkkern_SOURCES = tests/kernels/checkkern.c tests/kernels/check.h \
+	tests/kernels/bench_attend.c tests/kernels/bench_matmul.c \
+	tests/kernels/check_attend.c tests/kernels/check_matmul.c tests/kernels/check_roof.c \
+	tests/kernels/check_rows.c \
+	tests/kernels/support.c
 tests_kernels_checkkern_LDADD = kernels/libkernels.a base/libbase.a -lm -lpthread
 
 bench-kernels: tests/kernels/checkkern

@@ -6,7 +6,12 @@
 #include "kernels/tile_matmul.h"
 
 #include "kernels/float_body.h"
+#include "kernels/kv_body.h"
 #include "kernels/roof_body.h"
+
+#include "kernels/attend_neon.h"
+
+#include "kernels/attend_body.h"
 
 const struct kernels kernels_neon = {
 	.name = "neon",
@@ -15,4 +20,5 @@ const struct kernels kernels_neon = {
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
 	ROOF_LOOPS,
+	ATTENTION_KERNELS,
 };

@@ -151,4 +151,6 @@ const struct kernels kernels_plain = {
 	.attend = plain_attend,
 	.roof_read = plain_roof_read,
 	.roof_products = plain_roof_products,
+	.attend_span = plain_attend_span,
+	.attend_merge = plain_attend_merge,
 };

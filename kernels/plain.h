@@ -26,9 +26,13 @@ void plain_rmsnorm(float *out, const float *x, const float *w, uint32_t n, float
 void plain_add(float *x, const float *y, uint32_t n);
 void plain_silu_mul(float *gate, const float *up, uint32_t n);
 void plain_rope(float *x, const float *cos, const float *sin, uint32_t n, bool interleaved);
-void plain_kv_store(enum kv_type type, void *dst, const float *src, uint32_t n);
-void plain_attend(const struct attention *a, const float *q, const void *k, const void *v,
-	uint32_t n, uint32_t h0, uint32_t h1, float *out);
+void plain_kv_store(const struct attention *a, void *k, void *v, uint32_t pos, const float *key,
+	const float *value);
+void plain_attend(const struct attention *a, const struct attend_rows *r, void *scratch);
+void plain_attend_span(const struct attention *a, const struct attend_rows *r, uint32_t span,
+	float *partial, void *scratch);
+void plain_attend_merge(
+	const struct attention *a, const struct attend_rows *r, float *partials, size_t stride);
 
 uint64_t plain_roof_read(const uint8_t *p, size_t n);
 uint64_t plain_roof_products(const int8_t *q, uint32_t turns);

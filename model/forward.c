@@ -155,6 +155,7 @@ forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *
 	for (uint32_t i = 0; i < n; i++)
 		if (f->filled[rows[i].slot] > rows[i].pos)
 			f->filled[rows[i].slot] = rows[i].pos;
+	forward_plan_attention(f);
 	if (layers(f, err) != 0)
 		return -1;
 	for (uint32_t i = 0; i < n; i++)

@@ -29,6 +29,15 @@ struct moe {
 	uint32_t room;  /* for choices */
 };
 
+/* Attention is divided among threads by positions when rows and KV heads make fewer than SPLIT_PIECES
+ * pieces for each thread and a row sees more than SPLIT_FROM positions. */
+enum { SPLIT_PIECES = 4, SPLIT_FROM = 4 * ATTEND_SPAN, SPLIT_ROWS = 4 };
+
+/* Rows of a step that attend together: of one slot, at consecutive positions. */
+struct run {
+	uint32_t row, rows;
+};
+
 struct forward {
 	struct forward_config c; /* c.shape and c.slice point at the copies below */
 	struct model_shape shape;
@@ -38,6 +47,7 @@ struct forward {
 	uint32_t q_width;  /* of the slice: query heads * head_dim */
 	uint32_t kv_width; /* KV heads * head_dim */
 	struct attention attention;
+	uint32_t split_rows; /* of steps whose attention is divided among threads by positions */
 	struct rope rope;
 	struct kv_cache kv;
 	struct thread_choice threads;
@@ -57,11 +67,18 @@ struct forward {
 	float *logits;    /* [max_rows][slice.vocab] */
 	uint32_t *wanted; /* [max_rows] rows whose logits are wanted */
 	struct moe moe;
+	struct run *runs; /* [max_rows] */
+	uint8_t *scratch; /* [threads][scratch_bytes] of attention */
+	size_t scratch_bytes;
+	float *partials; /* [spans of the context][KV heads][split_rows][group] (attention.h) */
 
 	/* The step that is being computed. */
 	const struct step_row *rows;
 	uint32_t n, n_wanted;
-	bool chained; /* a slot has more than one row */
+	uint32_t n_runs;
+	uint32_t spans; /* that the longest row sees */
+	bool chained;   /* a slot has more than one row */
+	bool split;     /* spans are computed apart */
 	float *x;
 	uint32_t layer;
 	const struct unit *unit;
@@ -97,6 +114,9 @@ int forward_check_matrix(
 int forward_check_vector(
 	const struct forward *f, enum tensor_role r, uint32_t cols, struct err *err);
 bool forward_quantised(const struct forward *f, enum tensor_role r);
+
+/* How the rows of the step attend, once for all layers (forward_attn.c). */
+void forward_plan_attention(struct forward *f);
 
 /* --- phases: leave the peer's part of the sum in f->partial --- */
 

@@ -1,3 +1,4 @@
+#include "kernels/cpu.h"
 #include "model/forward_int.h"
 
 #include <math.h>
@@ -80,8 +81,8 @@ check_config(const struct forward_config *c, struct err *err)
 		(uint64_t)moe_room(c) * c->shape->ffn > INT32_MAX ||
 		(uint64_t)c->max_rows * c->shape->experts > INT32_MAX)
 		return err_set(err, "%u rows in a step are too many", c->max_rows);
-	if (c->kv != KV_F32 && c->kv != KV_F16)
-		return err_set(err, "KV cache type %d: not float32 (0) or float16 (1)", (int)c->kv);
+	if (kv_type_name(c->kv) == NULL)
+		return err_set(err, "KV cache type %d: there is none of this number", (int)c->kv);
 	if (c->collective == NULL &&
 		(sl->kv_heads != c->shape->kv_heads || sl->ffn != c->shape->ffn ||
 			sl->vocab != c->shape->vocab))
@@ -108,6 +109,45 @@ take(struct arena *a, size_t rows, size_t cols, size_t element)
 		a->overflow = true;
 	a->used -= a->used % BLOCK_ALIGN;
 	return a->base == NULL || a->overflow ? NULL : a->base + at;
+}
+
+/* Threads that may take part; before there is a pool, as many as there could be. */
+static uint32_t
+threads_of(const struct forward_config *c)
+{
+	return c->pool != NULL ? pool_size(c->pool) : cpu_count();
+}
+
+/* Rows in a step up to which attention may be divided by positions: with more, there are enough
+ * pieces without. 0 when a context is too short. */
+static uint32_t
+split_rows(const struct forward_config *c)
+{
+	uint32_t heads = c->slice->kv_heads, rows = SPLIT_ROWS, threads = threads_of(c);
+
+	if (c->context <= SPLIT_FROM || heads == 0)
+		return 0;
+	if (rows < SPLIT_PIECES * threads / heads)
+		rows = SPLIT_PIECES * threads / heads;
+	return rows < c->max_rows ? rows : c->max_rows;
+}
+
+static void
+lay_out_attention(struct forward *f, struct arena *a, const struct forward_config *c)
+{
+	const struct model_shape *s = c->shape;
+	const struct attention attention = {.head_dim = s->head_dim};
+	size_t heads = (size_t)c->slice->kv_heads * (s->heads / s->kv_heads);
+	size_t spans = c->context / ATTEND_SPAN + 1;
+
+	if (heads == 0)
+		return;
+	f->runs = take(a, c->max_rows, 1, sizeof(struct run));
+	f->scratch_bytes = attend_scratch_bytes(s->heads / s->kv_heads, s->head_dim);
+	f->scratch = take(a, threads_of(c), f->scratch_bytes, 1);
+	f->split_rows = split_rows(c);
+	f->partials =
+		take(a, f->split_rows * heads, spans, partial_floats(&attention) * sizeof(float));
 }
 
 static void
@@ -153,6 +193,7 @@ lay_out(struct forward *f, struct arena *a, const struct forward_config *c)
 	f->partial = take(a, n, s->embd, sizeof(float));
 	f->logits = take(a, n, sl->vocab, sizeof(float));
 	f->wanted = take(a, n, 1, sizeof(uint32_t));
+	lay_out_attention(f, a, c);
 	f->filled = take(a, c->slots, 1, sizeof(uint32_t));
 	f->next = take(a, c->slots, 1, sizeof(uint32_t));
 	if (s->experts > 0)
@@ -256,10 +297,8 @@ forward_new(const struct forward_config *c, struct err *err)
 	f->kv_width = f->slice.kv_heads * f->shape.head_dim;
 	f->q_width = f->kv_width * f->group;
 	thread_choice_init(&f->threads, c->threads, c->threads_batch, pool_size(c->pool));
-	f->attention = (struct attention){.heads = f->slice.kv_heads * f->group,
-		.kv_heads = f->slice.kv_heads,
+	f->attention = (struct attention){.group = f->group,
 		.head_dim = f->shape.head_dim,
-		.context = c->context,
 		.scale = 1.0f / sqrtf((float)f->shape.head_dim),
 		.type = c->kv};
 	if (make_rope(f, err) != 0 ||

@@ -5,12 +5,6 @@
 #define KV_ALIGN 64
 
 static size_t
-element_bytes(enum kv_type type)
-{
-	return type == KV_F16 ? 2 : 4;
-}
-
-static size_t
 mul_sat(size_t a, size_t b)
 {
 	size_t r;
@@ -21,7 +15,7 @@ mul_sat(size_t a, size_t b)
 static size_t
 half_bytes(enum kv_type type, uint32_t kv_heads, uint32_t context, uint32_t head_dim)
 {
-	return mul_sat(mul_sat(mul_sat(kv_heads, context), head_dim), element_bytes(type));
+	return mul_sat(kv_heads, kv_head_bytes(type, head_dim, context));
 }
 
 size_t
@@ -48,6 +42,7 @@ kv_init(struct kv_cache *kv, enum kv_type type, uint32_t layers, uint32_t slots,
 		.kv_heads = kv_heads,
 		.context = context,
 		.head_dim = head_dim,
+		.head = kv_head_bytes(type, head_dim, context),
 		.half = half_bytes(type, kv_heads, context, head_dim)};
 	if (bytes == 0)
 		return 0;
@@ -70,19 +65,13 @@ kv_deinit(struct kv_cache *kv)
 }
 
 void *
-kv_k(const struct kv_cache *kv, uint32_t layer, uint32_t slot)
+kv_k(const struct kv_cache *kv, uint32_t layer, uint32_t slot, uint32_t head)
 {
-	return kv->data + ((size_t)layer * kv->slots + slot) * 2 * kv->half;
+	return kv->data + ((size_t)layer * kv->slots + slot) * 2 * kv->half + head * kv->head;
 }
 
 void *
-kv_v(const struct kv_cache *kv, uint32_t layer, uint32_t slot)
+kv_v(const struct kv_cache *kv, uint32_t layer, uint32_t slot, uint32_t head)
 {
-	return kv->data + (((size_t)layer * kv->slots + slot) * 2 + 1) * kv->half;
-}
-
-size_t
-kv_offset(const struct kv_cache *kv, uint32_t head, uint32_t pos)
-{
-	return ((size_t)head * kv->context + pos) * kv->head_dim * element_bytes(kv->type);
+	return (uint8_t *)kv_k(kv, layer, slot, head) + kv->half;
 }

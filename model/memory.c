@@ -183,6 +183,11 @@ memory_for_weights(
 		}
 		budget = process + available - available / 10;
 	}
+	if (need->buffers >= (uint64_t)1 << 50)
+		return err_set(err,
+			"no memory for a KV cache of %" PRIu32 " x %" PRIu32
+			" positions: use a smaller context or fewer sessions",
+			need->slots, need->context);
 	*weights = 0;
 	if (budget > process && budget - process > need->buffers)
 		*weights = budget - process - need->buffers;

@@ -335,9 +335,13 @@ START_TEST(the_budget_is_for_the_whole_process)
 			      strstr(err.msg, "100 MB for the KV cache of 4 x 2048") != NULL &&
 			      strstr(err.msg, "at least 51 MB for weights") != NULL,
 		"%s", err.msg);
-	need.buffers = UINT64_MAX / 2;
+	need.buffers = (uint64_t)1 << 49;
 	ck_assert_int_eq(memory_for_weights(0, &need, &weights, &err), -1);
 	ck_assert_msg(strstr(err.msg, "available") != NULL, "%s", err.msg);
+	need.buffers = UINT64_MAX / 2;
+	ck_assert_int_eq(memory_for_weights(0, &need, &weights, &err), -1);
+	ck_assert_msg(
+		strstr(err.msg, "no memory for a KV cache of 4 x 2048") != NULL, "%s", err.msg);
 }
 END_TEST
 
