@@ -59,6 +59,12 @@ kernels_libkernels_dotprod_a_SOURCES = kernels/dotprod.c $(ARM_TILES)
 kernels_libkernels_dotprod_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_dotprod_a_OBJECTS)
 endif
+if HAVE_I8MM
+noinst_LIBRARIES += kernels/libkernels_i8mm.a
+kernels_libkernels_i8mm_a_SOURCES = kernels/i8mm.c $(ARM_TILES)
+kernels_libkernels_i8mm_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod+i8mm
+kernels_libkernels_a_LIBADD += $(kernels_libkernels_i8mm_a_OBJECTS)
+endif
 
 # Needs no library but libm, so that it is built for every architecture.
 check_PROGRAMS += tests/kernels/checkkern
@@ -68,6 +74,12 @@ tests_kernels_checkkern_SOURCES = tests/kernels/checkkern.c tests/kernels/check.
 	tests/kernels/check_rows.c \
 	tests/kernels/support.c
 tests_kernels_checkkern_LDADD = kernels/libkernels.a base/libbase.a -lm -lpthread
+
+# For tests/arm/counts, which deploy/check runs.
+EXTRA_PROGRAMS += tests/arm/one_kernel
+tests_arm_one_kernel_SOURCES = tests/arm/one_kernel.c
+tests_arm_one_kernel_LDADD = kernels/libkernels.a base/libbase.a -lm -lpthread
+EXTRA_DIST += tests/arm/counts tests/arm/counts.txt tests/arm/count_plugin.c
 
 bench-kernels: tests/kernels/checkkern
 	tests/kernels/checkkern --bench

@@ -16,6 +16,9 @@ static const struct kernels *const sets[] = {
 #ifdef HAVE_AVX2
 	&kernels_avx2,
 #endif
+#ifdef HAVE_I8MM
+	&kernels_i8mm,
+#endif
 #ifdef HAVE_DOTPROD
 	&kernels_dotprod,
 #endif

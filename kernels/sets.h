@@ -12,6 +12,7 @@ extern const struct kernels kernels_avxvnni;
 extern const struct kernels kernels_avx512;
 extern const struct kernels kernels_neon;
 extern const struct kernels kernels_dotprod;
+extern const struct kernels kernels_i8mm;
 
 /* The set of that name, whether or not this CPU can run it; NULL: none is compiled in. */
 const struct kernels *kernel_set_find(const char *name);

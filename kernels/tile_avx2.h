@@ -19,6 +19,7 @@
 #define WIDE_UNSIGNED TILE_VNNI
 
 enum {
+	EXPANDED_SIGNED = 0, /* expanded weights are codes: one factor must be unsigned */
 	ROW_LANES = 8,
 	DIRECT_COLS = 2, /* columns at once that meet packed weights: two strips each */
 	GEMM_COLS = TILE_VNNI ? 6 : 4, /* columns at once that meet expanded ones */
@@ -230,6 +231,15 @@ floats_fma(vfloats a, vfloats b, vfloats c)
 }
 
 /* --- products --- */
+
+/* Weights as they are stored when expanded. */
+INLINE void
+order_expanded(vbytes *w, int groups, int offset)
+{
+	(void)w;
+	(void)groups;
+	(void)offset;
+}
 
 #if TILE_VNNI
 

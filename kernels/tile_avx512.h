@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum {
+	EXPANDED_SIGNED = 0, /* expanded weights are codes, as vpdpbusd takes them */
 	ROW_LANES = 16,
 	DIRECT_COLS = 4, /* columns at once that meet packed weights */
 	GEMM_COLS = 6,   /* columns at once that meet expanded ones */
@@ -220,6 +221,15 @@ floats_fma(vfloats a, vfloats b, vfloats c)
 }
 
 /* --- products --- */
+
+/* Weights as they are stored when expanded. */
+INLINE void
+order_expanded(vbytes *w, int groups, int offset)
+{
+	(void)w;
+	(void)groups;
+	(void)offset;
+}
 
 /* start + the products of `groups` groups of weights with 4 * groups activations. Weights are
  * unsigned and at most `most`. */

@@ -10,6 +10,10 @@
 #include "kernels/kernels.h"
 #include "kernels/tile_formats.h"
 
+#ifndef TILE_PAIRS
+#define TILE_PAIRS 0
+#endif
+
 enum {
 	EXPAND_RUNS = 32,                  /* of a strip, at a time */
 	EXPAND_FROM = 2 * DIRECT_COLS + 1, /* columns from which expanding pays */
@@ -50,32 +54,34 @@ load_sums(const struct sums *s, uint32_t c)
 
 /* --- quantised weights --------------------------------------------------------------------------- */
 
-/* The rule of kernels.h for one run and one column; at: the run's place in the column's arrays. */
-INLINE vfloats
-add_run(enum dtype t, const struct run *r, const struct act *x, size_t at, vfloats f)
+/* Where the sum of half h (0: of all, where there are no halves) starts: at what codes are above weights,
+ * times the activations. at: the run's place in the column's arrays. */
+INLINE vints
+run_start(enum dtype t, const struct act *x, size_t at, int h, bool expanded)
 {
-	const int8_t *q = x->q + at * BLOCK;
-	vfloats d = floats_set1(x->d[at]);
-	int offset = format_offset(t), most = format_most(t);
-	vints start = ints_set1(0), dot;
+	int offset = expanded && EXPANDED_SIGNED ? -1 : format_offset(t);
+	int32_t sum = x->sum[at];
 
-	if (format_halves(t)) {
-		UNROLL
-		for (int h = 0; h < 2; h++) {
-			if (offset >= 0)
-				start = ints_sub(ints_set1(0),
-					ints_shl(ints_set1(h == 0 ? x->half[at]
-								  : x->sum[at] - x->half[at]),
-						offset));
-			dot = dot_groups(start, r->w + 4 * h, GROUPS / 2, q + 16 * h, most);
-			f = floats_fma(floats_mul(r->scale[h], d), ints_to_floats(dot), f);
-		}
-	} else {
-		if (offset >= 0)
-			start = ints_sub(start, ints_shl(ints_set1(x->sum[at]), offset));
-		dot = dot_groups(start, r->w, GROUPS, q, most);
-		f = floats_fma(floats_mul(r->scale[0], d), ints_to_floats(dot), f);
-	}
+	if (offset < 0)
+		return ints_set1(0);
+	if (format_halves(t))
+		sum = h == 0 ? x->half[at] : sum - x->half[at];
+	return ints_sub(ints_set1(0), ints_shl(ints_set1(sum), offset));
+}
+
+/* The rule of kernels.h for one run and one column, once the integer sum of half h is there. */
+INLINE vfloats
+add_dot(const struct run *r, const struct act *x, size_t at, int h, vints dot, vfloats f)
+{
+	return floats_fma(floats_mul(r->scale[h], floats_set1(x->d[at])), ints_to_floats(dot), f);
+}
+
+/* And what follows the sums. */
+INLINE vfloats
+add_mins(enum dtype t, const struct run *r, const struct act *x, size_t at, vfloats f)
+{
+	vfloats d = floats_set1(x->d[at]);
+
 	if (format_mins(t) && !format_halves(t))
 		f = floats_fma(floats_mul(r->min[0], d), ints_to_floats(ints_set1(x->sum[at])), f);
 	if (format_mins(t) && format_halves(t)) {
@@ -84,6 +90,22 @@ add_run(enum dtype t, const struct run *r, const struct act *x, size_t at, vfloa
 			ints_to_floats(ints_set1(x->sum[at] - x->half[at])), f);
 	}
 	return f;
+}
+
+/* One run and one column. */
+INLINE vfloats
+add_run(enum dtype t, const struct run *r, const struct act *x, size_t at, bool expanded, vfloats f)
+{
+	const int halves = format_halves(t) ? 2 : 1, groups = GROUPS / halves;
+	const int8_t *q = x->q + at * BLOCK;
+
+	UNROLL
+	for (int h = 0; h < halves; h++)
+		f = add_dot(r, x, at, h,
+			dot_groups(run_start(t, x, at, h, expanded), r->w + groups * h, groups,
+				q + 16 * h, format_most(t)),
+			f);
+	return add_mins(t, r, x, at, f);
 }
 
 /* Asks for the part-th of `parts` parts of the lines of a body that comes later. Far ahead is what brings
@@ -128,7 +150,7 @@ direct(enum dtype t, const uint8_t *group, const struct act *x, uint32_t c, uint
 				UNROLL
 				for (uint32_t i = 0; i < n; i++)
 					f[strip][i] = add_run(t, &r, x,
-						(size_t)(c + i) * runs + b * per_block + run,
+						(size_t)(c + i) * runs + b * per_block + run, false,
 						f[strip][i]);
 			}
 		}
@@ -181,6 +203,7 @@ expand(enum dtype t, const uint8_t *group, uint32_t runs, uint32_t strip, uint32
 
 			take_run(t, &r, group + (size_t)b * format_head(t),
 				bodies + (size_t)b * format_body(t), run, strip);
+			order_expanded(r.w, GROUPS, format_offset(t));
 			UNROLL
 			for (int g = 0; g < GROUPS; g++)
 				bytes_store(e->w[i + run][g], r.w[g]);
@@ -193,6 +216,45 @@ expand(enum dtype t, const uint8_t *group, uint32_t runs, uint32_t strip, uint32
 		}
 	}
 }
+
+/* One expanded run and n (a constant) columns. at: of the first; runs: from one column to the next. */
+#if TILE_PAIRS
+INLINE void
+add_run_columns(enum dtype t, const struct run *r, const struct act *x, size_t at, size_t runs,
+	uint32_t n, vfloats *f)
+{
+	const int halves = format_halves(t) ? 2 : 1, groups = GROUPS / halves;
+
+	UNROLL
+	for (uint32_t i = 0; i < n; i += 2) {
+		/* The last column of an odd number meets the weights twice. */
+		size_t a = at + i * runs, b = i + 1 < n ? a + runs : a;
+
+		UNROLL
+		for (int h = 0; h < halves; h++) {
+			vints dot[2];
+
+			dot_pair(r->w + groups * h, groups, x->q + a * BLOCK + 16 * h,
+				x->q + b * BLOCK + 16 * h, dot);
+			f[i] = add_dot(r, x, a, h, dot[0], f[i]);
+			if (i + 1 < n)
+				f[i + 1] = add_dot(r, x, b, h, dot[1], f[i + 1]);
+		}
+		f[i] = add_mins(t, r, x, a, f[i]);
+		if (i + 1 < n)
+			f[i + 1] = add_mins(t, r, x, b, f[i + 1]);
+	}
+}
+#else
+INLINE void
+add_run_columns(enum dtype t, const struct run *r, const struct act *x, size_t at, size_t runs,
+	uint32_t n, vfloats *f)
+{
+	UNROLL
+	for (uint32_t i = 0; i < n; i++)
+		f[i] = add_run(t, r, x, at + i * runs, true, f[i]);
+}
+#endif
 
 /* n (a constant) columns from c on over expanded runs that begin at `first` of the row. */
 INLINE void
@@ -216,9 +278,7 @@ gemm(enum dtype t, const struct expanded *e, uint32_t first, uint32_t n_runs, co
 			r.scale[h] = floats_load(e->scale[k][h]);
 			r.min[h] = floats_load(e->min[k][h]);
 		}
-		UNROLL
-		for (uint32_t i = 0; i < n; i++)
-			f[i] = add_run(t, &r, x, at + i * runs, f[i]);
+		add_run_columns(t, &r, x, at, runs, n, f);
 	}
 	UNROLL
 	for (uint32_t i = 0; i < n; i++)

@@ -1,6 +1,7 @@
 /* What tile_formats.h and tile_matmul.h are written in, in NEON: 4 rows a lane each. With TILE_DOTPROD
  * products by sdot; without it (Cortex-A72 and older) by smull and smlal, as many as fit added up in 16
- * bits before they are widened. */
+ * bits before they are widened. With TILE_PAIRS besides, expanded weights meet two columns at a time, by
+ * smmla. */
 #ifndef KERNELS_TILE_NEON_H
 #define KERNELS_TILE_NEON_H
 
@@ -15,10 +16,15 @@
 #define TILE_DOTPROD 0
 #endif
 
+#ifndef TILE_PAIRS
+#define TILE_PAIRS 0
+#endif
+
 /* Codes of 8 bits are signed, as both instructions take them; all others have a free upper bit. */
 #define WIDE_UNSIGNED 0
 
 enum {
+	EXPANDED_SIGNED = 1, /* expanded weights are weights: no sum of activations is needed */
 	ROW_LANES = 4,
 	DIRECT_COLS = 2,                  /* columns at once that meet packed weights */
 	GEMM_COLS = TILE_DOTPROD ? 8 : 4, /* columns at once that meet expanded ones */
@@ -236,6 +242,52 @@ floats_fma(vfloats a, vfloats b, vfloats c)
 }
 
 /* --- products --- */
+
+/* Weights as they are stored when expanded: without the offset of their codes, and with TILE_PAIRS eight of two rows
+ * instead of four of four rows in a register. */
+INLINE void
+order_expanded(vbytes *w, int groups, int offset)
+{
+	UNROLL
+	for (int g = 0; g < groups; g++)
+		if (offset >= 0)
+			w[g] = vsubq_u8(w[g], vdupq_n_u8((uint8_t)(1 << offset)));
+#if TILE_PAIRS
+	UNROLL
+	for (int g = 0; g < groups; g += 2) {
+		uint32x4_t a = vreinterpretq_u32_u8(w[g]), b = vreinterpretq_u32_u8(w[g + 1]);
+
+		w[g] = vreinterpretq_u8_u32(vzip1q_u32(a, b));
+		w[g + 1] = vreinterpretq_u8_u32(vzip2q_u32(a, b));
+	}
+#endif
+}
+
+#if TILE_PAIRS
+
+/* Products of `groups` groups of expanded weights with the activations of two columns. */
+INLINE void
+dot_pair(const vbytes *w, int groups, const int8_t *q0, const int8_t *q1, vints dot[2])
+{
+	int32x4_t low = vdupq_n_s32(0), high = vdupq_n_s32(0); /* rows 0 and 1, 2 and 3 */
+
+	UNROLL
+	for (int g = 0; g < groups; g += 4) {
+		int64x2_t a = vreinterpretq_s64_s8(vld1q_s8(q0 + 4 * g));
+		int64x2_t b = vreinterpretq_s64_s8(vld1q_s8(q1 + 4 * g));
+		int8x16_t x = vreinterpretq_s8_s64(vzip1q_s64(a, b));
+		int8x16_t y = vreinterpretq_s8_s64(vzip2q_s64(a, b));
+
+		low = vmmlaq_s32(low, vreinterpretq_s8_u8(w[g]), x);
+		high = vmmlaq_s32(high, vreinterpretq_s8_u8(w[g + 1]), x);
+		low = vmmlaq_s32(low, vreinterpretq_s8_u8(w[g + 2]), y);
+		high = vmmlaq_s32(high, vreinterpretq_s8_u8(w[g + 3]), y);
+	}
+	dot[0] = vuzp1q_s32(low, high);
+	dot[1] = vuzp2q_s32(low, high);
+}
+
+#endif
 
 #if TILE_DOTPROD
 

@@ -158,6 +158,9 @@ START_TEST(the_best_set_is_chosen)
 #ifdef HAVE_DOTPROD
 	ck_assert_str_eq(chosen(CPU_NEON | CPU_DOTPROD), "dotprod");
 #endif
+#ifdef HAVE_I8MM
+	ck_assert_str_eq(chosen(CPU_NEON | CPU_DOTPROD | CPU_I8MM), "i8mm");
+#endif
 }
 END_TEST
 

@@ -1,0 +1,70 @@
+/* A plugin for qemu-user that counts the instructions executed in one function, exactly:
+ *
+ *   qemu-aarch64 -plugin ./count_plugin.so,symbol=NAME -d plugin PROGRAM
+ *
+ * says "NAME COUNT" at the end. Debian's qemu takes plugins but comes without their header: what is used of
+ * interface version 1 (qemu-plugin.h of QEMU 4.2 and later) is declared here. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+typedef uint64_t plugin_id;
+
+extern void qemu_plugin_register_vcpu_tb_trans_cb(
+	plugin_id id, void (*fn)(plugin_id id, struct qemu_plugin_tb *tb));
+extern void qemu_plugin_register_atexit_cb(
+	plugin_id id, void (*fn)(plugin_id id, void *arg), void *arg);
+extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
+extern const char *qemu_plugin_insn_symbol(const struct qemu_plugin_insn *insn);
+extern void qemu_plugin_register_vcpu_insn_exec_inline(
+	struct qemu_plugin_insn *insn, int op, void *counter, uint64_t add);
+extern void qemu_plugin_outs(const char *text);
+
+enum { INLINE_ADD = 0 };
+
+extern int qemu_plugin_version;
+int qemu_plugin_version = 1;
+int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv);
+
+static char symbol[128];
+static uint64_t count;
+
+/* Each instruction of the function, when it is translated, is made to count itself. */
+static void
+on_translate(plugin_id id, struct qemu_plugin_tb *tb)
+{
+	(void)id;
+	for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
+		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+		const char *name = qemu_plugin_insn_symbol(insn);
+
+		if (name != NULL && strcmp(name, symbol) == 0)
+			qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD, &count, 1);
+	}
+}
+
+static void
+on_exit_of_program(plugin_id id, void *arg)
+{
+	char line[192];
+
+	(void)id;
+	(void)arg;
+	snprintf(line, sizeof line, "%s %" PRIu64 "\n", symbol, count);
+	qemu_plugin_outs(line);
+}
+
+int
+qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv)
+{
+	(void)info;
+	if (argc != 1 || strncmp(argv[0], "symbol=", 7) != 0)
+		return -1;
+	snprintf(symbol, sizeof symbol, "%s", argv[0] + 7);
+	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
+	qemu_plugin_register_atexit_cb(id, on_exit_of_program, NULL);
+	return 0;
+}
