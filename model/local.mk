@@ -78,13 +78,17 @@ tests_fuzz_fuzz_tokenizer_LDADD = model/libmodel.a sched/libsched.a kernels/libk
 endif
 
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_forward tests/unit/test_reference tests/unit/test_sampler \
+check_PROGRAMS += tests/unit/test_forward tests/unit/test_forward_attention tests/unit/test_reference tests/unit/test_sampler \
 	tests/unit/test_session
 tests_unit_test_forward_SOURCES = tests/unit/test_forward.c \
 	tests/support/thread_collective.c tests/support/thread_collective.h \
 	tests/support/tiny_model.c tests/support/tiny_model.h
 tests_unit_test_forward_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_forward_LDADD = $(tests_unit_test_tokenizer_LDADD)
+tests_unit_test_forward_attention_SOURCES = tests/unit/test_forward_attention.c \
+	tests/support/tiny_model.c tests/support/tiny_model.h
+tests_unit_test_forward_attention_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_forward_attention_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_sampler_SOURCES = tests/unit/test_sampler.c
 tests_unit_test_sampler_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_sampler_LDADD = $(tests_unit_test_tokenizer_LDADD)
