@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOKENS   1310
-#define LAST     6 /* tokens whose logits are compared */
+#define TOKENS   1040 /* enough for threads to divide the context */
+#define LAST     6    /* tokens whose logits are compared */
 #define MAX_ROWS 300
 #define EMBD     24
 #define VOCAB    51
@@ -131,11 +131,8 @@ START_TEST(long_contexts_give_the_same_bits_whatever_the_way)
 {
 	static const struct way ways[] = {
 		{1, 300, 1, false, NULL}, /* one thread does not divide a context */
-		{3, 17, 1, false, NULL},
-		{4, 64, 3, false, NULL},
-		{2, 33, LAST, false, NULL},
-		{3, 300, 2, true, NULL},
-		{2, 255, 1, false, "plain"},
+		{3, 17, 1, false, NULL}, {4, 64, 3, false, NULL}, {2, 33, LAST, false, NULL},
+		{3, 300, 2, true, NULL}, {2, 255, 1, false, "plain"}, /* slow: once */
 	};
 	struct model_shape s = shape(cases[_i].kv_heads, cases[_i].head_dim);
 	double *want = malloc((size_t)TOKENS * VOCAB * sizeof *want);
@@ -158,6 +155,8 @@ START_TEST(long_contexts_give_the_same_bits_whatever_the_way)
 	ck_assert_msg(worst <= cases[_i].tolerance, "%s: logits deviate by %g from double",
 		kv_type_name(cases[_i].kv), worst);
 	for (size_t w = 1; w < sizeof ways / sizeof *ways; w++) {
+		if (ways[w].cpu != NULL && _i != 2)
+			continue;
 		memset(got, 0xff, sizeof got);
 		compute(&m, cases[_i].kv, &ways[w], got);
 		ck_assert_msg(memcmp(got, first, sizeof got) == 0,

@@ -482,10 +482,10 @@ static const struct reference {
 	{"llama-nano-tq2_0", KV_F32, 0.01, 0.1, false},
 	{"qwen3-nano-q8_0", KV_F16, 0.01, 0.05, false},
 	{"qwen3-nano-q4_k_m", KV_F16, 0.01, 0.05, false},
-	/* 8 bits more than the reference lost. */
-	{"stories260K", KV_Q8_0, 0.0005, 0.0005, true},
-	{"llama-nano-q8_0", KV_Q8_0, 0.01, 0.05, false},
-	{"llama-nano-q4_k_m", KV_Q8_0, 0.01, 0.05, false},
+	/* The reference had float32 or float16: this is what 8 bits deviate. */
+	{"stories260K", KV_Q8_0, 0.05, 0.2, false},
+	{"llama-nano-q8_0", KV_Q8_0, 0.01, 0.1, false},
+	{"llama-nano-q4_k_m", KV_Q8_0, 0.01, 0.1, false},
 	{"qwen3-nano-q8_0", KV_Q8_0, 0.01, 0.05, false},
 	{"qwen3-nano-q4_k_m", KV_Q8_0, 0.01, 0.05, false},
 };
