@@ -18,7 +18,7 @@ const char answer_help[] =
 	"  --timings          say speeds at the end\n"
 	"  --local            compute in this process, even when a daemon serves the model;\n"
 	"                     then: --threads N --threads-batch N --pin --context N\n"
-	"                     --cpu SET --kv f32|f16,\n"
+	"                     --cpu SET --kv f32|f16|q8_0,\n"
 	"                     --memory SIZE (of the whole process: what does not fit streams\n"
 	"                     from disk), --no-shard (keep no prepared copy on disk)\n";
 
@@ -100,10 +100,7 @@ local_option(struct local_options *l, int opt, const char *value, struct err *er
 	case OPT_MEMORY:
 		return memory_parse("--memory", value, &l->memory, err) != 0 ? -1 : 1;
 	case OPT_KV:
-		if (strcmp(value, "f32") != 0 && strcmp(value, "f16") != 0)
-			return err_set(err, "--kv: '%s' is neither f32 nor f16", value);
-		l->kv = strcmp(value, "f16") == 0 ? KV_F16 : KV_F32;
-		return 1;
+		return kv_type_parse("--kv", value, &l->kv, err) != 0 ? -1 : 1;
 	default:
 		return 0;
 	}

@@ -349,16 +349,31 @@ print_window(const struct result *r, unsigned n)
 	}
 }
 
+static void
+print_results(const struct bench *b, const struct subject *s, const struct result *r, unsigned n)
+{
+	if (strcmp(b->format, "json") == 0)
+		print_json(s, r, n);
+	else if (strcmp(b->format, "csv") == 0)
+		print_csv(s, r, n);
+	else {
+		print_table(s, r, n);
+		print_window(r, n);
+	}
+}
+
 static int
 bench_all(struct bench *b, struct local *l, const char *id, uint32_t vocab, const struct subject *s)
 {
-	struct result r[2 * MAX_TESTS * MAX_TESTS] = {0};
+	struct result *r = calloc((size_t)b->n_depths * (b->n_prompts + b->n_gens), sizeof *r);
 	unsigned n = 0;
 	uint64_t done = 0;
 	struct progress bar;
 	struct err err;
 	int rc = 0;
 
+	if (r == NULL)
+		return ctl_fail(b->ctl, EXIT_FAILED, "out of memory");
 	for (unsigned d = 0; d < b->n_depths; d++) {
 		for (unsigned i = 0; i < b->n_prompts; i++)
 			r[n++] =
@@ -373,19 +388,12 @@ bench_all(struct bench *b, struct local *l, const char *id, uint32_t vocab, cons
 		rc = run_test(
 			b, l, id, vocab, &r[i], &bar, &done, (uint64_t)n * (b->runs + 1), &err);
 	progress_end(&bar);
+	if (rc == 0 && !interrupted())
+		print_results(b, s, r, n);
+	free(r);
 	if (rc != 0)
 		return ctl_fail(b->ctl, EXIT_FAILED, "%s", err.msg);
-	if (interrupted())
-		return EXIT_INTERRUPTED;
-	if (strcmp(b->format, "json") == 0)
-		print_json(s, r, n);
-	else if (strcmp(b->format, "csv") == 0)
-		print_csv(s, r, n);
-	else {
-		print_table(s, r, n);
-		print_window(r, n);
-	}
-	return EXIT_DONE;
+	return interrupted() ? EXIT_INTERRUPTED : EXIT_DONE;
 }
 
 static int
@@ -480,6 +488,9 @@ bench_option(struct bench *b, int opt, int *code)
 		b->opt.cpu = optarg;
 		rc = cpu_parse(optarg, &features, &err);
 		break;
+	case 'K':
+		rc = kv_type_parse("--kv", optarg, &b->opt.kv, &err);
+		break;
 	case 'M':
 		rc = memory_parse("--memory", optarg, &b->opt.memory, &err);
 		break;
@@ -515,8 +526,8 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 		{"threads-batch", required_argument, NULL, 'b'}, {"pin", no_argument, NULL, 'P'},
 		{"output", required_argument, NULL, 'o'}, {"cpu", required_argument, NULL, 'c'},
 		{"local", no_argument, NULL, 'l'}, {"memory", required_argument, NULL, 'M'},
-		{"no-shard", no_argument, NULL, 'S'}, {"roofline", no_argument, NULL, 'R'},
-		COMMON_OPTIONS};
+		{"kv", required_argument, NULL, 'K'}, {"no-shard", no_argument, NULL, 'S'},
+		{"roofline", no_argument, NULL, 'R'}, COMMON_OPTIONS};
 	static const char help[] =
 		"  --roofline               no model: the machine's read bandwidth and integer\n"
 		"                           operations, for numbers of threads up to -t\n"
@@ -531,6 +542,7 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 		"  -o, --output FORMAT      md, json, csv\n"
 		"  --cpu SET                kernels to use\n"
 		"  --local                  in this process, even when a daemon serves it\n"
+		"  --kv TYPE                of the KV cache: f16, f32, q8_0 (f16)\n"
 		"  --memory SIZE            of the whole process: what does not fit streams "
 		"(auto)\n"
 		"  --no-shard               keep no prepared copy of the model on disk\n";

@@ -103,8 +103,8 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 		{"file", required_argument, NULL, 'f'}, {"ctx-size", required_argument, NULL, 'c'},
 		{"chunks", required_argument, NULL, 'k'}, {"threads", required_argument, NULL, 't'},
 		{"threads-batch", required_argument, NULL, 'b'}, {"pin", no_argument, NULL, 'P'},
-		{"memory", required_argument, NULL, 'M'}, {"no-shard", no_argument, NULL, 'S'},
-		COMMON_OPTIONS};
+		{"kv", required_argument, NULL, 'K'}, {"memory", required_argument, NULL, 'M'},
+		{"no-shard", no_argument, NULL, 'S'}, COMMON_OPTIONS};
 	static const char help[] = "  -m, --model MODEL  a model file\n"
 				   "  -f, --file FILE    the text\n"
 				   "  -c, --ctx-size N   tokens of a chunk (512)\n"
@@ -112,6 +112,7 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 				   "  -t, --threads N    (one per CPU)\n"
 				   "  --threads-batch N  of chunks of many tokens (as -t)\n"
 				   "  --pin              each thread to a CPU of its own\n"
+				   "  --kv TYPE          of the KV cache: f16, f32, q8_0\n"
 				   "  --memory SIZE      of the whole process (auto)\n"
 				   "  --no-shard         keep no prepared copy on disk\n";
 	const char *model = NULL, *file = NULL;
@@ -136,6 +137,8 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 			rc = opt_uint("-c", optarg, 4, 1 << 20, &context, &err);
 		} else if (opt == 'k') {
 			rc = opt_uint("--chunks", optarg, 1, 1 << 30, &chunks, &err);
+		} else if (opt == 'K') {
+			rc = kv_type_parse("--kv", optarg, &o.kv, &err);
 		} else if (opt == 'M') {
 			rc = memory_parse("--memory", optarg, &o.memory, &err);
 		} else if (opt == 'S') {

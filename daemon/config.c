@@ -47,7 +47,7 @@ static const struct key {
 	NUMBER(peers, 0, CONFIG_MAX_SHARES,
 		"devices that a plan waits for; 0: all that are paired"),
 	CHOICE(payload, "f32 f16 q8", "how sums travel"),
-	CHOICE(kv, "f32 f16", "how the KV cache is kept"),
+	CHOICE(kv, "f32 f16 q8_0", "how the KV cache is kept"),
 	NUMBER(context, 0, 1 << 20, "positions of a session; 0: the model's, at most 4096"),
 	NUMBER(parallel, 1, 256, "sessions computed at once"),
 	NUMBER(batch, 1, 1024, "rows of a step"),

@@ -19,7 +19,7 @@
 enum kv_type
 serve_kv(const struct config *c)
 {
-	return strcmp(c->kv, "f16") == 0 ? KV_F16 : KV_F32;
+	return kv_type_find(c->kv);
 }
 
 enum frame_format

@@ -137,7 +137,7 @@ check_prepare(const Shoal__Prepare *p, struct err *err)
 	if (p->peers < 2 || p->peers > SLICE_MAX_PEERS || p->rank == 0 || p->rank >= p->peers)
 		return err_set(err, "a plan with rank %u of %u came", p->rank, p->peers);
 	if (p->context == 0 || p->context > MAX_CONTEXT || p->slots == 0 || p->slots > MAX_SLOTS ||
-		p->max_rows == 0 || p->max_rows > MAX_ROWS || p->kv_type > KV_F16 ||
+		p->max_rows == 0 || p->max_rows > MAX_ROWS || p->kv_type >= KV_TYPES ||
 		p->payload > FRAME_Q8)
 		return err_set(err,
 			"a plan with context %u, %u sessions, %u rows, KV type %u, payload %u came",

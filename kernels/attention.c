@@ -27,6 +27,15 @@ kv_type_find(const char *name)
 	return (enum kv_type)t;
 }
 
+int
+kv_type_parse(const char *option, const char *value, enum kv_type *type, struct err *err)
+{
+	*type = kv_type_find(value);
+	if (*type == KV_TYPES)
+		return err_set(err, "%s: '%s' is none of f32, f16, q8_0", option, value);
+	return 0;
+}
+
 uint32_t
 kv_width(uint32_t dim)
 {
@@ -47,7 +56,7 @@ kv_head_bytes(enum kv_type type, uint32_t dim, uint32_t context)
 }
 
 uint32_t
-attend_rows(uint32_t group)
+attend_most_rows(uint32_t group)
 {
 	uint32_t rows = ATTEND_COLS / group;
 

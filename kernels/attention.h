@@ -30,7 +30,8 @@
 #ifndef KERNELS_ATTENTION_H
 #define KERNELS_ATTENTION_H
 
-#include <stdbool.h>
+#include "base/err.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,9 +46,11 @@ enum {
 	PARTIAL_EXTRA = 16, /* floats behind a partial's o: its maximum, its sum, and room */
 };
 
-/* "f32", "f16", "q8_0"; NULL for others. The inverse gives KV_TYPES for names that are none. */
+/* "f32", "f16", "q8_0"; NULL for others. */
 const char *kv_type_name(enum kv_type type);
-enum kv_type kv_type_find(const char *name);
+enum kv_type kv_type_find(const char *name); /* KV_TYPES: there is none of this name */
+/* For options; `option` is named when the value is none. */
+int kv_type_parse(const char *option, const char *value, enum kv_type *type, struct err *err);
 
 /* Values that a head of dim values is stored as: a multiple of 32. */
 uint32_t kv_width(uint32_t dim);
@@ -70,13 +73,13 @@ struct attend_rows {
 		*q;    /* the first row's first query head of the KV head; its heads lie together */
 	float *out;    /* the same for results */
 	size_t stride; /* floats from row to row, of q and of out */
-	uint32_t rows; /* at most attend_rows() */
+	uint32_t rows; /* at most attend_most_rows() */
 	uint32_t pos;
 	const void *k, *v; /* of the KV head */
 };
 
 /* Rows that one pass takes. */
-uint32_t attend_rows(uint32_t group);
+uint32_t attend_most_rows(uint32_t group);
 
 /* A partial: for each row, and for each query head in it, kv_width floats of o, then max and sum.
  * Floats of one query head's. */

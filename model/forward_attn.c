@@ -110,7 +110,7 @@ forward_plan_attention(struct forward *f)
 	f->split = false;
 	if (f->slice.kv_heads == 0)
 		return;
-	find_runs(f, attend_rows(f->group));
+	find_runs(f, attend_most_rows(f->group));
 	for (uint32_t i = 0; i < f->n_runs; i++)
 		longest = run_end(f, &f->runs[i]) > longest ? run_end(f, &f->runs[i]) : longest;
 	f->split = f->n <= f->split_rows && longest > SPLIT_FROM && pool_threads(f->c.pool) > 1 &&

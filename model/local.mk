@@ -82,7 +82,7 @@ tests_fuzz_fuzz_tokenizer_LDADD = model/libmodel.a sched/libsched.a kernels/libk
 endif
 
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_forward tests/unit/test_mixture tests/unit/test_reference \
+check_PROGRAMS += tests/unit/test_forward tests/unit/test_forward_attention tests/unit/test_mixture tests/unit/test_reference \
 	tests/unit/test_sampler tests/unit/test_session
 tests_unit_test_forward_SOURCES = tests/unit/test_forward.c \
 	tests/support/thread_collective.c tests/support/thread_collective.h \
@@ -94,6 +94,10 @@ tests_unit_test_mixture_SOURCES = tests/unit/test_mixture.c \
 	tests/support/tiny_model.c tests/support/tiny_model.h
 tests_unit_test_mixture_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
 tests_unit_test_mixture_LDADD = $(tests_unit_test_tokenizer_LDADD)
+tests_unit_test_forward_attention_SOURCES = tests/unit/test_forward_attention.c \
+	tests/support/tiny_model.c tests/support/tiny_model.h
+tests_unit_test_forward_attention_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_forward_attention_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_sampler_SOURCES = tests/unit/test_sampler.c
 tests_unit_test_sampler_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_sampler_LDADD = $(tests_unit_test_tokenizer_LDADD)

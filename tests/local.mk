@@ -19,5 +19,4 @@ BUDGETS = 450M 250M
 bench-window: client/shoal
 	@test -n "$(MODEL)" || { echo 'say which model: make bench-window MODEL=FILE BUDGETS="450M 250M"' >&2; exit 2; }
 	python3 $(srcdir)/tests/bench/window.py client/shoal "$(MODEL)" $(BUDGETS)
-.PHONY: bench-window
 EXTRA_DIST += tests/bench/window.py

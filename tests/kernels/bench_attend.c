@@ -91,7 +91,7 @@ time_attend(const struct kernels *k, struct cache *c, uint32_t heads, uint32_t r
 static void
 bench_one(const struct kernels *k, const struct attention *a, double roof)
 {
-	uint32_t rows = attend_rows(a->group);
+	uint32_t rows = attend_most_rows(a->group);
 	double flops = 2.0 * a->group * a->head_dim, speed;
 	struct cache c;
 

@@ -181,7 +181,7 @@ check_type(const struct kernels *k, enum kv_type type)
 
 		a.head_dim = turn % 8 == 0 ? between(1, 256) : dims[rnd() % 14];
 		a.scale = 1.0f / sqrtf((float)a.head_dim);
-		rows = turn % 3 == 0 ? 1 : between(1, attend_rows(a.group));
+		rows = turn % 3 == 0 ? 1 : between(1, attend_most_rows(a.group));
 		/* Around an end of a span, or anywhere; not more than plain C does in short time. */
 		work = 1000000 / (a.head_dim * a.group * rows);
 		pos = turn % 2 == 0 ? between(0, work < 800 ? work : 800)

@@ -741,11 +741,12 @@ START_TEST(its_bytes_are_told_before)
 	size_t some, more;
 
 	fixture_init(&fx, &s, false, KV_F32, NULL);
+	fx.config.context = 2 * KV_GROUP;
 	some = forward_bytes(&fx.config);
 	fx.config.context *= 2;
 	more = forward_bytes(&fx.config);
-	/* layers, slots, K and V, positions, heads of dimensions of floats */
-	ck_assert_uint_eq(more - some, (size_t)2 * 2 * 2 * CONTEXT * 2 * 8 * 4);
+	/* layers, slots, K and V, positions, heads of (padded) dimensions of floats */
+	ck_assert_uint_eq(more - some, (size_t)2 * 2 * 2 * 2 * KV_GROUP * 2 * 32 * 4);
 	fixture_deinit(&fx);
 }
 END_TEST
