@@ -103,7 +103,7 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 		{"file", required_argument, NULL, 'f'}, {"ctx-size", required_argument, NULL, 'c'},
 		{"chunks", required_argument, NULL, 'k'}, {"threads", required_argument, NULL, 't'},
 		{"threads-batch", required_argument, NULL, 'b'}, {"pin", no_argument, NULL, 'P'},
-		{"kv", required_argument, NULL, 'K'}, {"memory", required_argument, NULL, 'M'},
+		{"memory", required_argument, NULL, 'M'}, {"kv", required_argument, NULL, 'K'},
 		{"no-shard", no_argument, NULL, 'S'}, COMMON_OPTIONS};
 	static const char help[] = "  -m, --model MODEL  a model file\n"
 				   "  -f, --file FILE    the text\n"

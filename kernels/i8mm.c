@@ -10,7 +10,12 @@
 #include "kernels/tile_matmul.h"
 
 #include "kernels/float_body.h"
+#include "kernels/kv_body.h"
 #include "kernels/roof_body.h"
+
+#include "kernels/attend_neon.h"
+
+#include "kernels/attend_body.h"
 
 const struct kernels kernels_i8mm = {
 	.name = "i8mm",
@@ -19,4 +24,5 @@ const struct kernels kernels_i8mm = {
 	.matmul = TILE_MATMULS,
 	FLOAT_KERNELS,
 	ROOF_LOOPS,
+	ATTENTION_KERNELS,
 };

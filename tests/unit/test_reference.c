@@ -512,9 +512,8 @@ static const struct reference {
 	/* Of experts that are nearly equal to a row another one may be chosen. */
 	{"qwen3moe-nano-q4_0", KV_F16, 0.01, 0.1, true},
 	{"qwen3moe-nano-q4_k_m", KV_F16, 0.01, 0.1, true},
-	/* The reference had float32 or float16: this is what 8 bits deviate. */
-	{"stories260K", KV_Q8_0, 0.5, 1.5,
-		false}, /* heads of 8: one large value costs the others */
+	/* The reference had float32 or float16: this is what 8 bits deviate. (stories260K, with keys of
+	 * up to 20 in heads of 8, deviates by 0.3 at single positions, its perplexity by nothing.) */
 	{"llama-nano-q8_0", KV_Q8_0, 0.01, 0.1, false},
 	{"llama-nano-q4_k_m", KV_Q8_0, 0.01, 0.1, false},
 	{"qwen3-nano-q8_0", KV_Q8_0, 0.01, 0.05, false},
