@@ -1,0 +1,115 @@
+"""The network: the architecture that GGUF calls qwen3 (RMS norms, rotary positions, norms on
+queries and keys, SwiGLU), output tied to the embedding. Every matrix has columns in 256s, so that
+every quantisation applies.
+"""
+import math
+
+import torch
+import torch.nn.functional as F
+
+from tokenizer import VOCAB
+
+CONFIGS = {
+    "large": {"embd": 256, "heads": 4, "head": 64, "layers": 4, "ffn": 512},
+    "small": {"embd": 256, "heads": 4, "head": 64, "layers": 1, "ffn": 256},
+}
+EPS = 1e-6
+ROPE_BASE = 10000.0
+CONTEXT = 512
+
+
+def norm(x, w):
+    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + EPS) * w
+
+
+def rope_table(n, head, device):
+    f = ROPE_BASE ** (-torch.arange(0, head, 2, device=device).float() / head)
+    a = torch.arange(n, device=device).float()[:, None] * f
+    return a.cos(), a.sin()
+
+
+def rope(x, table, at=0):
+    """x: batch, heads, time, head; the halves of a head turn together."""
+    c, s = (t[at:at + x.shape[2]] for t in table)
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * c - b * s, b * c + a * s], -1)
+
+
+class Layer(torch.nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        e, q, f = c["embd"], c["heads"] * c["head"], c["ffn"]
+        self.heads, self.head = c["heads"], c["head"]
+        self.norm1 = torch.nn.Parameter(torch.ones(e))
+        self.norm2 = torch.nn.Parameter(torch.ones(e))
+        self.q_norm = torch.nn.Parameter(torch.ones(self.head))
+        self.k_norm = torch.nn.Parameter(torch.ones(self.head))
+        deep = 1 / math.sqrt(2 * c["layers"])
+        self.wq, self.wk, self.wv = (matrix(q, e) for _ in range(3))
+        self.wo = matrix(e, q, deep)
+        self.gate, self.up = matrix(f, e), matrix(f, e)
+        self.down = matrix(e, f, deep)
+
+    def split(self, x, w):
+        b, t, _ = x.shape
+        return F.linear(x, w).view(b, t, self.heads, self.head).transpose(1, 2)
+
+    def attend(self, x, table, mask, cache=None):
+        """Attention; with a cache (k, v lists), x continues what is in it."""
+        b, t, _ = x.shape
+        h = norm(x, self.norm1)
+        at = 0 if not cache else cache[0].shape[2]
+        q = rope(norm(self.split(h, self.wq), self.q_norm), table, at)
+        k = rope(norm(self.split(h, self.wk), self.k_norm), table, at)
+        v = self.split(h, self.wv)
+        if cache is not None:
+            if cache:
+                k, v = torch.cat([cache[0], k], 2), torch.cat([cache[1], v], 2)
+            cache[:] = [k, v]
+        w = torch.matmul(q, k.transpose(-1, -2)) * (1 / math.sqrt(self.head))
+        if mask is not None:
+            w = w + mask
+        out = torch.matmul(w.softmax(-1), v).transpose(1, 2).reshape(b, t, -1)
+        return x + F.linear(out, self.wo)
+
+    def feed(self, x):
+        h = norm(x, self.norm2)
+        return x + F.linear(F.silu(F.linear(h, self.gate)) * F.linear(h, self.up), self.down)
+
+
+def matrix(rows, columns, scale=1.0):
+    return torch.nn.Parameter(torch.randn(rows, columns) * scale / math.sqrt(columns))
+
+
+class Model(torch.nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.embed = torch.nn.Parameter(torch.randn(VOCAB, config["embd"]) * 0.05)
+        self.layers = torch.nn.ModuleList(Layer(config) for _ in range(config["layers"]))
+        self.norm = torch.nn.Parameter(torch.ones(config["embd"]))
+
+    def tables(self, n):
+        return rope_table(n, self.config["head"], self.embed.device)
+
+    def loss(self, x, y, weight=None):
+        """Mean cross entropy where y is not -1, tokens by their weight; the last layer's second half
+        runs only there."""
+        t = x.shape[1]
+        mask = torch.full((t, t), -1e9, device=x.device).triu(1)
+        table = self.tables(t)
+        h = F.embedding(x, self.embed)
+        for layer in self.layers[:-1]:
+            h = layer.feed(layer.attend(h, table, mask))
+        h = self.layers[-1].attend(h, table, mask)
+        keep = y.view(-1) >= 0
+        h = self.layers[-1].feed(h.reshape(-1, h.shape[-1])[keep])
+        logits = F.linear(norm(h, self.norm), self.embed).float()
+        return F.cross_entropy(logits, y.view(-1)[keep], weight)
+
+    def next(self, x, caches, table, mask):
+        """Logits of the last position of each row; the caches grow."""
+        h = F.embedding(x, self.embed)
+        for layer, cache in zip(self.layers, caches):
+            h = layer.feed(layer.attend(h, table, mask, cache))
+        return F.linear(norm(h[:, -1], self.norm), self.embed)
