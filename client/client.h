@@ -68,6 +68,7 @@ bool interrupted(void);
 void interrupted_clear(void);
 
 int cmd_bench(struct ctl *ctl, int argc, char *argv[]);
+int cmd_eval(struct ctl *ctl, int argc, char *argv[]);
 int cmd_generate(struct ctl *ctl, int argc, char *argv[]);
 int cmd_invite(struct ctl *ctl, int argc, char *argv[]);
 int cmd_join(struct ctl *ctl, int argc, char *argv[]);

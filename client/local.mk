@@ -6,16 +6,19 @@ client_shoal_SOURCES = \
 	client/api.c client/api.h \
 	client/client.h \
 	client/cmd_bench.c \
+	client/cmd_eval.c \
 	client/cmd_perplexity.c \
 	client/cmd_plan.c \
 	client/cmd_run.c \
 	client/cmd_show.c \
 	client/cmd_swarm.c \
 	client/cmd_tokenize.c \
+	client/eval_set.c client/eval_set.h \
 	client/local.c client/local.h \
 	client/main.c \
 	client/roofline.c client/roofline.h \
 	client/show.c client/show.h
+client_shoal_CPPFLAGS = $(AM_CPPFLAGS) -DPKGDATADIR='"$(pkgdatadir)"'
 client_shoal_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS)
 client_shoal_LDADD = model/libmodel.a sched/libsched.a $(KERNEL_LIBS) base/libbase.a \
 	$(CURL_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread

@@ -25,6 +25,7 @@ const struct command commands[] = {
 	{"plan", cmd_plan, "MODEL", "how fast a model would be here with so much memory"},
 	{"perplexity", cmd_perplexity, "-m MODEL -f FILE",
 		"measure how well a model predicts a text"},
+	{"eval", cmd_eval, "hearth -m MODEL", "measure how often a model does what was asked"},
 	{"tokenize", cmd_tokenize, "-m MODEL", "token ids of standard input"},
 	{NULL, NULL, NULL, NULL},
 };

@@ -5,7 +5,7 @@ A grammar writes every sample; there is no outside text. Sample number i of a se
 always the same, bit for bit, on every machine: the random numbers are this file's own.
 
     corpus.py train -n 1000 > some.jsonl      the first thousand training samples
-    corpus.py test --tsv > models/hearth-eval.tsv
+    corpus.py test > models/hearth-eval.jsonl
                                               the 1,000 held-out samples, 200 of each difficulty
 
 A sample: {"level": 1..5, "system": the house's state or "", "user": the command,
@@ -891,24 +891,17 @@ def test_samples(seed, count=1000):
                 yield s, clean
 
 
-def tab_line(s):
-    """A held-out sample for the scorer: level, state, command, JSON; the sentence is not scored."""
-    return "\t".join([str(s["level"]), s["system"], s["user"], s["answer"].split("\n")[0]])
-
-
 def main():
     p = argparse.ArgumentParser(description="write samples of the hearth corpus")
     p.add_argument("side", choices=["train", "test"])
     p.add_argument("-n", "--count", type=int, default=1000)
     p.add_argument("--start", type=int, default=0, help="first sample (train)")
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--tsv", action="store_true", help="level, state, command, JSON; not JSON lines")
     args = p.parse_args()
     samples = (train_samples(args.seed, args.start, args.count) if args.side == "train"
                else test_samples(args.seed, args.count))
     for s, _ in samples:
-        line = tab_line(s) if args.tsv else json.dumps(s, separators=(",", ":"))
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(json.dumps(s, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":
