@@ -1,6 +1,8 @@
 # tests/: swarms of real daemons on this machine. Unit tests stand in their folders' local.mk.
 if HAVE_CHECK
 dist_check_SCRIPTS += \
+	tests/hearth/corpus.sh \
+	tests/hearth/eval.sh \
 	tests/swarm/command.sh \
 	tests/swarm/greedy.sh \
 	tests/swarm/http.sh \

@@ -215,6 +215,7 @@ class Command:
         self.sentence = None
         self.used = set()
         self.uses_state = False
+        self.looks = []  # the room of each number of the answer that is looked up
         self.same_ok = True  # "the hall too" is clear: not after "two degrees warmer"
 
     # -- pieces of text
@@ -439,11 +440,12 @@ class Command:
                        "make the %s %s %s" % (self.name(area), by, word),
                        ("raise" if up else "lower") +
                        " the temperature in the %s by %s" % (self.name(area), by)])
-        self.add(text, self.set_temp(area, self.temp(area) + (n if up else -n)))
+        self.add(text, self.set_temp(area, self.temp(area) + (n if up else -n), area))
         self.same_ok = False
 
-    def set_temp(self, area, t):
-        return {"service": "climate.set_temperature", "area": area, "temperature": t}
+    def set_temp(self, area, t, look=None):
+        """look: the room whose temperature one must know for it; never written."""
+        return {"service": "climate.set_temperature", "area": area, "temperature": t, "look": look}
 
     def c_than(self):
         """Relative to another room."""
@@ -461,7 +463,7 @@ class Command:
             text = r.pick(["make the %s", "set the %s"]) % self.name(area)
             text += " %s %s than the %s" % (by, r.pick(["warmer"] if up else ["cooler", "colder"]),
                                              self.name(other))
-        self.add(text, self.set_temp(area, t))
+        self.add(text, self.set_temp(area, t, other))
 
     def c_toggle(self):
         area = self.state_room()
@@ -505,6 +507,7 @@ class Command:
         area = self.state_room()
         self.ask(["how warm is the %s", "how warm is it in the %s",
                   "what is the temperature in the %s"], area, self.temp(area))
+        self.looks = [area]
         self.sentence = "It is %d degrees there." % self.temp(area)
 
     def q_light(self):
@@ -614,6 +617,7 @@ def practise_report(c):
     if r.chance(65):
         c.add(r.pick(["how warm are %s", "what are the temperatures in %s"]) % names)
         c.answer = ({a: t for a, t, _ in rooms},)
+        c.looks = [a for a, _, _ in rooms]
     else:
         c.add(r.pick(["are the lights on in %s", "how are the lights in %s"]) % names)
         c.answer = ({a: l for a, _, l in rooms},)
@@ -633,7 +637,7 @@ def practice(seed, index):
     c.make_state(c.rng.between(3, 5))
     c.rng.pick([practise_report, practise_changes])(c)
     return {"level": 0, "system": write_state(c.state), "user": dress(c, join_clauses(c), 1),
-            "answer": write_json(c) + "\n" + write_sentence(c)}
+            "answer": write_json(c) + "\n" + write_sentence(c), "looks": write_looks(c)}
 
 
 # ---- difficulties -----------------------------------------------------------------------------
@@ -802,6 +806,11 @@ def write_json(c):
     return json.dumps(top, separators=(",", ":"))
 
 
+def write_looks(c):
+    """For every temperature of the JSON, in order, the room where it was looked up, or None."""
+    return [a.get("look") for a in c.actions if "temperature" in a] + c.looks
+
+
 SENTENCES = {
     "light.turn_on": "Okay, the light in the %s is on.",
     "light.turn_off": "Okay, the light in the %s is off.",
@@ -847,7 +856,7 @@ def attempt(rng, level):
     user = mistype(rng, clean) if rng.chance(TYPO_CHANCE[level - 1]) else clean
     uses = c.answer is not None or c.uses_state
     sample = {"level": level, "system": write_state(c.state) if have or uses else "", "user": user,
-              "answer": write_json(c) + "\n" + write_sentence(c)}
+              "answer": write_json(c) + "\n" + write_sentence(c), "looks": write_looks(c)}
     return sample, clean, len(c.actions), uses
 
 
@@ -901,6 +910,7 @@ def main():
     samples = (train_samples(args.seed, args.start, args.count) if args.side == "train"
                else test_samples(args.seed, args.count))
     for s, _ in samples:
+        del s["looks"]
         sys.stdout.write(json.dumps(s, separators=(",", ":")) + "\n")
 
 

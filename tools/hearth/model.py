@@ -88,24 +88,39 @@ class Model(torch.nn.Module):
         self.embed = torch.nn.Parameter(torch.randn(VOCAB, config["embd"]) * 0.05)
         self.layers = torch.nn.ModuleList(Layer(config) for _ in range(config["layers"]))
         self.norm = torch.nn.Parameter(torch.ones(config["embd"]))
+        self.hint_values = []  # the losses of the last steps' hints, for the log
 
     def tables(self, n):
         return rope_table(n, self.config["head"], self.embed.device)
 
-    def loss(self, x, y, weight=None):
+    def loss(self, x, y, weight=None, hints=None):
         """Mean cross entropy where y is not -1, tokens by their weight; the last layer's second half
-        runs only there."""
+        runs only there. hints: tokens (-1: none) that the residual stream should tell early: in the
+        prompt after the first layer, in the answer after the second. Without them a network of this
+        size needs many times the samples to find out how to look something up."""
         t = x.shape[1]
         mask = torch.full((t, t), -1e9, device=x.device).triu(1)
         table = self.tables(t)
         h = F.embedding(x, self.embed)
-        for layer in self.layers[:-1]:
+        extra = 0.0
+        for i, layer in enumerate(self.layers[:-1]):
             h = layer.feed(layer.attend(h, table, mask))
+            if hints is not None and i < 2:
+                extra = extra + self.hint_loss(h, torch.where((y >= 0) == (i == 1), hints, -1))
         h = self.layers[-1].attend(h, table, mask)
         keep = y.view(-1) >= 0
         h = self.layers[-1].feed(h.reshape(-1, h.shape[-1])[keep])
         logits = F.linear(norm(h, self.norm), self.embed).float()
-        return F.cross_entropy(logits, y.view(-1)[keep], weight)
+        return F.cross_entropy(logits, y.view(-1)[keep], weight) + extra
+
+    def hint_loss(self, h, hints):
+        keep = hints.view(-1) >= 0
+        if not keep.any():
+            return 0.0
+        h = h.reshape(-1, h.shape[-1])[keep]
+        logits = F.linear(norm(h, torch.ones_like(self.norm)), self.embed).float()
+        self.hint_values.append(F.cross_entropy(logits, hints.view(-1)[keep]))
+        return 0.5 * self.hint_values[-1]
 
     def next(self, x, caches, table, mask):
         """Logits of the last position of each row; the caches grow."""

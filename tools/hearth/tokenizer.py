@@ -86,6 +86,9 @@ class Tokenizer:
         self.id = {t: i for i, t in enumerate(self.tokens)}
         self.eot, self.im_start, self.im_end = (self.id[s] for s in SPECIAL)
         self.cache = {}
+        # The token with which each room's name begins, behind a blank.
+        self.rooms = {n[0].split()[0]: self.word(" " + n[0].split()[0])[0]
+                      for n in corpus.AREAS.values()}
 
     @classmethod
     def load(cls, path):

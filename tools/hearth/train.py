@@ -17,7 +17,7 @@ import torch
 
 import corpus
 from model import CONFIGS, Model
-from tokenizer import Tokenizer
+from tokenizer import LETTERS, Tokenizer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHUNK = 8192  # samples made at a time, then sorted by length into batches
@@ -26,15 +26,15 @@ CHUNK = 8192  # samples made at a time, then sorted by length into batches
 def batches(tok, seed, start, tokens, focus, drill):
     """Endless (next sample number, batch) of about `tokens` tokens each; the same for a seed."""
     while True:
-        chunk = [tok.sample(s) for s, _ in corpus.train_samples(seed, start, CHUNK, focus, drill)]
+        chunk = [tok.sample(s) + (hints(tok, s),) for s, _ in corpus.train_samples(seed, start, CHUNK, focus, drill)]
         start += CHUNK
         chunk.sort(key=lambda p: len(p[0]))
         groups, group = [], []
-        for ids, n in chunk:
+        for ids, n, hint in chunk:
             if group and len(ids) * (len(group) + 1) > tokens:
                 groups.append(group)
                 group = []
-            group.append((ids, n))
+            group.append((ids, n, hint))
         groups.append(group)
         rng = corpus.Rng(seed, "order", start)
         for g in rng.sample(groups, len(groups)):
@@ -42,16 +42,46 @@ def batches(tok, seed, start, tokens, focus, drill):
         yield start
 
 
+def hints(tok, s):
+    """{position: token of a room's name}: at a number or a light of the house's state the room that it
+    belongs to, and where a number that is looked up comes next, the room where to look."""
+    out = {}
+    state, n = tok.turn("system", s["system"]), 0
+    if not s["system"]:
+        return out
+    room = None
+    for i, t in enumerate(state):
+        word = tok.tokens[t]
+        room = tok.rooms.get(word.lstrip(LETTERS[32]), room)
+        if word.isdigit() or word in (LETTERS[32] + "on", LETTERS[32] + "off"):
+            out[i] = room
+    if not any(s["looks"]):
+        return out
+    at, text, answer = len(tok.prompt(s["system"], s["user"])), "", "\"answer\":" in s["answer"]
+    left = list(s["looks"])
+    for i, t in enumerate(tok.encode(s["answer"].split("\n")[0])):
+        word = tok.tokens[t]
+        if word.isdigit() and text.endswith("\":") and (answer or text.endswith("temperature\":")):
+            look = left.pop(0) if left else None
+            if look:
+                out[at + i - 1] = tok.rooms[corpus.AREAS[look][0].split()[0]]
+        text += word
+    return out
+
+
 def make_batch(group):
-    """(ids, targets) padded at the end; a target is -1 where nothing is to be learned."""
-    width = max(len(ids) for ids, _ in group) - 1
+    """(ids, targets, hints) padded at the end; -1 where nothing is to be learned."""
+    width = max(len(ids) for ids, _, _ in group) - 1
     x = torch.zeros(len(group), width, dtype=torch.long)
     y = torch.full((len(group), width), -1, dtype=torch.long)
-    for i, (ids, n) in enumerate(group):
+    z = torch.full((len(group), width), -1, dtype=torch.long)
+    for i, (ids, n, hint) in enumerate(group):
         t = torch.tensor(ids)
         x[i, :len(ids) - 1] = t[:-1]
         y[i, n - 1:len(ids) - 1] = t[n:]
-    return x, y
+        for at, room in hint.items():
+            z[i, at] = room
+    return x, y, z
 
 
 class Muon:
@@ -132,10 +162,11 @@ class Trainer:
         warm = min(1.0, (self.done + 1) / 100)
         return a.lr * warm * min(1.0, max(0.0, (a.steps - self.done) / a.decay))
 
-    def step(self, x, y):
+    def step(self, x, y, z):
         with self.half():
             weight = self.weight if self.args.focus else None
-            loss = self.model.loss(x.to(self.device), y.to(self.device), weight)
+            loss = self.model.loss(x.to(self.device), y.to(self.device), weight,
+                                   z.to(self.device))
         loss.backward()
         with torch.no_grad(), self.half():
             lr = self.rate()
@@ -169,9 +200,11 @@ class Trainer:
             if self.done % 25 == 0:
                 now = time.time()
                 self.seconds += now - shown
-                print("step %d loss %.4f rate %.5f, %.0f tokens/s, %.0f s" % (
-                    self.done, total / 25, self.rate(), seen / (now - shown), self.seconds),
-                    flush=True)
+                h = [float(v) for v in self.model.hint_values]
+                self.model.hint_values = []
+                print("step %d loss %.4f (hints %.3f) rate %.5f, %.0f tokens/s, %.0f s" % (
+                    self.done, total / 25, sum(h) / max(1, len(h)), self.rate(),
+                    seen / (now - shown), self.seconds), flush=True)
                 seen, total, shown = 0, 0.0, now
             if time.time() - saved > 120:
                 self.save("checkpoint.pt")
