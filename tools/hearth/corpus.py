@@ -9,7 +9,7 @@ always the same, bit for bit, on every machine: the random numbers are this file
                                               the 1,000 held-out samples, 200 of each difficulty
 
 A sample: {"level": 1..5, "system": the house's state or "", "user": the command,
-"answer": JSON, newline, sentence}. README.md beside this file has the schema.
+"answer": JSON, newline, sentence}. models/README.md has the schema.
 """
 import argparse
 import hashlib

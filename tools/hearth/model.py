@@ -40,6 +40,7 @@ class Layer(torch.nn.Module):
         super().__init__()
         e, q, f = c["embd"], c["heads"] * c["head"], c["ffn"]
         self.heads, self.head = c["heads"], c["head"]
+        self.watched, self.logits = False, None  # of the first head's attention, for hints
         self.norm1 = torch.nn.Parameter(torch.ones(e))
         self.norm2 = torch.nn.Parameter(torch.ones(e))
         self.q_norm = torch.nn.Parameter(torch.ones(self.head))
@@ -69,6 +70,8 @@ class Layer(torch.nn.Module):
         w = torch.matmul(q, k.transpose(-1, -2)) * (1 / math.sqrt(self.head))
         if mask is not None:
             w = w + mask
+        if self.watched:
+            self.logits = w[:, 0]
         out = torch.matmul(w.softmax(-1), v).transpose(1, 2).reshape(b, t, -1)
         return x + F.linear(out, self.wo)
 
@@ -88,7 +91,7 @@ class Model(torch.nn.Module):
         self.embed = torch.nn.Parameter(torch.randn(VOCAB, config["embd"]) * 0.05)
         self.layers = torch.nn.ModuleList(Layer(config) for _ in range(config["layers"]))
         self.norm = torch.nn.Parameter(torch.ones(config["embd"]))
-        self.hint_values = []  # the losses of the last steps' hints, for the log
+        self.hint_values, self.look_values = [], []  # losses of the last steps' hints, for the log
 
     def tables(self, n):
         return rope_table(n, self.config["head"], self.embed.device)
@@ -103,10 +106,14 @@ class Model(torch.nn.Module):
         table = self.tables(t)
         h = F.embedding(x, self.embed)
         extra = 0.0
+        if hints is not None and len(self.layers) > 2:
+            self.layers[2].watched = True
         for i, layer in enumerate(self.layers[:-1]):
             h = layer.feed(layer.attend(h, table, mask))
             if hints is not None and i < 2:
-                extra = extra + self.hint_loss(h, torch.where((y >= 0) == (i == 1), hints, -1))
+                extra = extra + self.hint_loss(h, torch.where((y >= 0) == (i == 1), hints[0], -1))
+            if hints is not None and i == 2:
+                extra = extra + self.look_loss(layer.logits, hints[1])
         h = self.layers[-1].attend(h, table, mask)
         keep = y.view(-1) >= 0
         h = self.layers[-1].feed(h.reshape(-1, h.shape[-1])[keep])
@@ -121,6 +128,15 @@ class Model(torch.nn.Module):
         logits = F.linear(norm(h, torch.ones_like(self.norm)), self.embed).float()
         self.hint_values.append(F.cross_entropy(logits, hints.view(-1)[keep]))
         return 0.5 * self.hint_values[-1]
+
+    def look_loss(self, logits, places):
+        """Where the first head of the third layer should look."""
+        keep = places.view(-1) >= 0
+        if not keep.any():
+            return 0.0
+        rows = logits.reshape(-1, logits.shape[-1])[keep].float()
+        self.look_values.append(F.cross_entropy(rows, places.view(-1)[keep]))
+        return 0.3 * self.look_values[-1]
 
     def next(self, x, caches, table, mask):
         """Logits of the last position of each row; the caches grow."""

@@ -43,18 +43,21 @@ def batches(tok, seed, start, tokens, focus, drill):
 
 
 def hints(tok, s):
-    """{position: token of a room's name}: at a number or a light of the house's state the room that it
-    belongs to, and where a number that is looked up comes next, the room where to look."""
+    """{position: (token of a room's name, place)}: at a number or a light of the house's state the room
+    that it belongs to and -1; where a number that is looked up comes next, the room where to look and
+    the position of its number in the state."""
     out = {}
     state, n = tok.turn("system", s["system"]), 0
     if not s["system"]:
         return out
-    room = None
+    room, places = None, {}
     for i, t in enumerate(state):
         word = tok.tokens[t]
         room = tok.rooms.get(word.lstrip(LETTERS[32]), room)
         if word.isdigit() or word in (LETTERS[32] + "on", LETTERS[32] + "off"):
-            out[i] = room
+            out[i] = (room, -1)
+            if word.isdigit():
+                places[room] = i
     if not any(s["looks"]):
         return out
     at, text, answer = len(tok.prompt(s["system"], s["user"])), "", "\"answer\":" in s["answer"]
@@ -64,7 +67,8 @@ def hints(tok, s):
         if word.isdigit() and text.endswith("\":") and (answer or text.endswith("temperature\":")):
             look = left.pop(0) if left else None
             if look:
-                out[at + i - 1] = tok.rooms[corpus.AREAS[look][0].split()[0]]
+                room = tok.rooms[corpus.AREAS[look][0].split()[0]]
+                out[at + i - 1] = (room, places[room])
         text += word
     return out
 
@@ -74,13 +78,13 @@ def make_batch(group):
     width = max(len(ids) for ids, _, _ in group) - 1
     x = torch.zeros(len(group), width, dtype=torch.long)
     y = torch.full((len(group), width), -1, dtype=torch.long)
-    z = torch.full((len(group), width), -1, dtype=torch.long)
+    z = torch.full((2, len(group), width), -1, dtype=torch.long)
     for i, (ids, n, hint) in enumerate(group):
         t = torch.tensor(ids)
         x[i, :len(ids) - 1] = t[:-1]
         y[i, n - 1:len(ids) - 1] = t[n:]
-        for at, room in hint.items():
-            z[i, at] = room
+        for at, (room, place) in hint.items():
+            z[0, i, at], z[1, i, at] = room, place
     return x, y, z
 
 
@@ -201,9 +205,10 @@ class Trainer:
                 now = time.time()
                 self.seconds += now - shown
                 h = [float(v) for v in self.model.hint_values]
-                self.model.hint_values = []
-                print("step %d loss %.4f (hints %.3f) rate %.5f, %.0f tokens/s, %.0f s" % (
-                    self.done, total / 25, sum(h) / max(1, len(h)), self.rate(),
+                k = [float(v) for v in self.model.look_values]
+                self.model.hint_values, self.model.look_values = [], []
+                print("step %d loss %.4f (hints %.3f, looks %.3f) rate %.5f, %.0f tokens/s, %.0f s" % (
+                    self.done, total / 25, sum(h) / max(1, len(h)), sum(k) / max(1, len(k)), self.rate(),
                     seen / (now - shown), self.seconds), flush=True)
                 seen, total, shown = 0, 0.0, now
             if time.time() - saved > 120:
