@@ -49,7 +49,7 @@ show_mistake(const struct eval_sample *s, const char *answer, size_t len)
 {
 	const char *end = memchr(answer, '\n', len);
 
-	printf("%s| %s\nwanted %.*s\ngot    %.*s\n\n", s->system, s->user,
+	printf("%s | %s\nwanted %.*s\ngot    %.*s\n\n", s->system, s->user,
 		(int)strcspn(s->wanted_text, "\n"), s->wanted_text,
 		(int)(end != NULL ? (size_t)(end - answer) : len), answer);
 }

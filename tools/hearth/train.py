@@ -11,6 +11,7 @@ the newest state; level.pt the last before the fall, from which a longer run can
 import argparse
 import math
 import os
+import signal
 import time
 
 import torch
@@ -136,6 +137,7 @@ class Trainer:
         self.adam = torch.optim.AdamW(rest, lr=0, betas=(0.9, 0.95), weight_decay=0)
         self.done = self.start = self.skip = 0
         self.seconds = 0.0
+        self.stopped = False
 
     def save(self, name):
         path = os.path.join(self.args.dir, name)
@@ -193,7 +195,7 @@ class Trainer:
             if skipped < self.skip:  # this chunk was begun before the checkpoint
                 skipped += 1
                 continue
-            if self.done >= a.steps:
+            if self.done >= a.steps or self.stopped:
                 break
             if self.done == a.steps - a.decay:
                 self.save("level.pt")
@@ -215,7 +217,7 @@ class Trainer:
                 self.save("checkpoint.pt")
                 saved = time.time()
         self.save("checkpoint.pt")
-        print("finished at step %d, %.0f s" % (self.done, time.time() - begun), flush=True)
+        print("stopped at step %d, %.0f s" % (self.done, time.time() - begun), flush=True)
 
 
 def main():
@@ -237,6 +239,8 @@ def main():
     torch.set_num_threads(args.threads)
     os.makedirs(args.dir, exist_ok=True)
     t = Trainer(args)
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sig, lambda *_: setattr(t, "stopped", True))
     t.load("level.pt" if args.from_level else "checkpoint.pt")
     t.run()
 
