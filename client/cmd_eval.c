@@ -206,7 +206,7 @@ static const char eval_help[] =
 	"  --data FILE        the set (hearth-eval.jsonl beside the model, else as installed)\n"
 	"  --mistakes N       print so many wrong answers\n"
 	"  --local            compute in this process, even when a daemon serves the model;\n"
-	"                     then: --threads N --context N --cpu SET --kv f32|f16,\n"
+	"                     then: --threads N --context N --cpu SET --kv f32|f16|q8_0,\n"
 	"                     --memory SIZE, --no-shard (keep no prepared copy on disk)\n";
 
 enum { OPT_DATA = OPT_ANSWER_END, OPT_MISTAKES };

@@ -631,8 +631,7 @@ def practise_changes(c):
 
 def practice(seed, index):
     """A sample that looks up several rooms in the house's state. No level has such samples, so they
-    are never held out; a model learns from them how to look up, in a tenth of the time that it
-    takes where one token of an answer in ten is to be looked up."""
+    are never held out."""
     c = Command(Rng(seed, "practice", index), False)
     c.make_state(c.rng.between(3, 5))
     c.rng.pick([practise_report, practise_changes])(c)

@@ -99,8 +99,9 @@ class Model(torch.nn.Module):
     def loss(self, x, y, weight=None, hints=None):
         """Mean cross entropy where y is not -1, tokens by their weight; the last layer's second half
         runs only there. hints: tokens (-1: none) that the residual stream should tell early: in the
-        prompt after the first layer, in the answer after the second. Without them a network of this
-        size needs many times the samples to find out how to look something up."""
+        prompt after the first layer, in the answer after the second; and positions where the first head
+        of the third should look. Without them looking up in the state had not formed after 8,300
+        steps; with them it has after a few hundred."""
         t = x.shape[1]
         mask = torch.full((t, t), -1e9, device=x.device).triu(1)
         table = self.tables(t)
