@@ -630,12 +630,15 @@ def practise_changes(c):
 
 
 def practice(seed, index):
-    """A sample that looks up several rooms in the house's state. No level has such samples, so they
-    are never held out."""
-    c = Command(Rng(seed, "practice", index), False)
-    c.make_state(c.rng.between(3, 5))
-    c.rng.pick([practise_report, practise_changes])(c)
-    return {"level": 0, "system": write_state(c.state), "user": dress(c, join_clauses(c), 1),
+    """A sample that looks up several rooms in the house's state. No level has such samples, and none
+    stands on the held-out side."""
+    rng, user = Rng(seed, "practice", index), None
+    while user is None or is_held_out(user):
+        c = Command(rng, False)
+        c.make_state(rng.between(3, 5))
+        rng.pick([practise_report, practise_changes])(c)
+        user = dress(c, join_clauses(c), 1)
+    return {"level": 0, "system": write_state(c.state), "user": user,
             "answer": write_json(c) + "\n" + write_sentence(c), "looks": write_looks(c)}
 
 

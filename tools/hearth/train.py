@@ -6,7 +6,7 @@
 
 The learning rate stays level and falls to zero over the last --decay steps. checkpoint.pt is
 the newest state; level.pt the last before the fall, from which a longer run can go on:
---from-level with more --steps. Samples are made on the way, each seen once.
+--from-level with more --steps. SIGTERM saves and stops. Samples are made on the way, each seen once.
 """
 import argparse
 import math
@@ -27,7 +27,8 @@ CHUNK = 8192  # samples made at a time, then sorted by length into batches
 def batches(tok, seed, start, tokens, focus, drill):
     """Endless (next sample number, batch) of about `tokens` tokens each; the same for a seed."""
     while True:
-        chunk = [tok.sample(s) + (hints(tok, s),) for s, _ in corpus.train_samples(seed, start, CHUNK, focus, drill)]
+        samples = corpus.train_samples(seed, start, CHUNK, focus, drill)
+        chunk = [tok.sample(s) + (hints(tok, s),) for s, _ in samples]
         start += CHUNK
         chunk.sort(key=lambda p: len(p[0]))
         groups, group = [], []
