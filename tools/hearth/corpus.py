@@ -216,6 +216,8 @@ class Command:
         self.used = set()
         self.uses_state = False
         self.looks = []  # the room of each number of the answer that is looked up
+        self.condition = None  # (room, whether it holds): of the action that comes last
+        self.light = None  # the room whose light the answer depends on
         self.same_ok = True  # "the hall too" is clear: not after "two degrees warmer"
 
     # -- pieces of text
@@ -499,6 +501,7 @@ class Command:
             then, action = "start the fan there", {"service": "fan.turn_on", "area": area}
         text = "if the %s is %s, %s" % (self.name(area), cond, then)
         self.add(text, *([action] if hit else []))
+        self.condition = (area, hit)
         if not self.actions:
             self.sentence = "There is nothing to do."
 
@@ -515,6 +518,7 @@ class Command:
         is_on = next(l for a, _, l in self.state if a == area)
         word = "on" if on else "off"
         self.ask(["is the light in the %s " + word, "is the %s light " + word], area, is_on == on)
+        self.light = area
         self.sentence = "Yes, it is." if is_on == on else "No, it is not."
 
     def q_unknown(self):
@@ -639,7 +643,7 @@ def practice(seed, index):
         rng.pick([practise_report, practise_changes])(c)
         user = dress(c, join_clauses(c), 1)
     return {"level": 0, "system": write_state(c.state), "user": user,
-            "answer": write_json(c) + "\n" + write_sentence(c), "looks": write_looks(c)}
+            "answer": write_json(c) + "\n" + write_sentence(c), "looks": write_looks(c), "condition": c.condition, "light": c.light}
 
 
 # ---- difficulties -----------------------------------------------------------------------------
@@ -858,7 +862,7 @@ def attempt(rng, level):
     user = mistype(rng, clean) if rng.chance(TYPO_CHANCE[level - 1]) else clean
     uses = c.answer is not None or c.uses_state
     sample = {"level": level, "system": write_state(c.state) if have or uses else "", "user": user,
-              "answer": write_json(c) + "\n" + write_sentence(c), "looks": write_looks(c)}
+              "answer": write_json(c) + "\n" + write_sentence(c), "looks": write_looks(c), "condition": c.condition, "light": c.light}
     return sample, clean, len(c.actions), uses
 
 
@@ -912,7 +916,8 @@ def main():
     samples = (train_samples(args.seed, args.start, args.count) if args.side == "train"
                else test_samples(args.seed, args.count))
     for s, _ in samples:
-        del s["looks"]
+        for key in ("looks", "condition", "light"):
+            del s[key]
         sys.stdout.write(json.dumps(s, separators=(",", ":")) + "\n")
 
 

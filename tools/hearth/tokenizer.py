@@ -90,6 +90,9 @@ class Tokenizer:
         self.rooms = {n[0].split()[0]: self.word(" " + n[0].split()[0])[0]
                       for n in corpus.AREAS.values()}
 
+    def first(self, area):
+        return self.rooms[corpus.AREAS[area][0].split()[0]]
+
     @classmethod
     def load(cls, path):
         with open(path) as f:

@@ -52,7 +52,7 @@ def hints(tok, s):
     state, n = tok.turn("system", s["system"]), 0
     if not s["system"]:
         return out
-    room, places = None, {}
+    room, places, lights = None, {}, {}
     for i, t in enumerate(state):
         word = tok.tokens[t]
         room = tok.rooms.get(word.lstrip(LETTERS[32]), room)
@@ -60,19 +60,37 @@ def hints(tok, s):
             out[i] = (room, -1)
             if word.isdigit():
                 places[room] = i
-    if not any(s["looks"]):
-        return out
+            else:
+                lights[room] = i
     at, text, answer = len(tok.prompt(s["system"], s["user"])), "", "\"answer\":" in s["answer"]
-    left = list(s["looks"])
-    for i, t in enumerate(tok.encode(s["answer"].split("\n")[0])):
+    left, decided = list(s["looks"]), decision(s)
+    for i, t in enumerate(tok.encode(s["answer"])):
         word = tok.tokens[t]
+        if len(text) <= decided < len(text) + len(word):
+            room = tok.first(s["condition"][0])
+            out[at + i - 1] = (room, places[room])
+        if s["light"] and text.endswith("answer\":"):
+            room = tok.first(s["light"])
+            out[at + i - 1] = (room, lights[room])
         if word.isdigit() and text.endswith("\":") and (answer or text.endswith("temperature\":")):
             look = left.pop(0) if left else None
             if look:
-                room = tok.rooms[corpus.AREAS[look][0].split()[0]]
+                room = tok.first(look)
                 out[at + i - 1] = (room, places[room])
         text += word
     return out
+
+
+def decision(s):
+    """Where in the answer's first line it shows whether the condition of the last action holds; -1: there
+    is none."""
+    line = s["answer"].split("\n")[0]
+    if not s["condition"]:
+        return -1
+    if not s["condition"][1]:
+        return line.rindex("]}")
+    at = line.rindex("{\"service\"")
+    return at - (line[at - 1] == ",")
 
 
 def make_batch(group):
