@@ -124,11 +124,35 @@ is_choice(const char *choices, const char *text)
 }
 
 static int
-set_key(struct config *c, const struct key *k, const char *text, struct err *err)
+set_text(const struct key *k, char *field, const char *text, struct err *err)
 {
-	char *field = (char *)c + k->at, *end;
+	if (strlen(text) >= k->size)
+		return err_set(err, "%s: longer than %zu bytes", k->name, k->size - 1);
+	strcpy(field, text);
+	return 0;
+}
+
+static int
+set_number(const struct key *k, char *field, const char *text, struct err *err)
+{
+	char *end;
 	unsigned long v;
 	uint32_t number;
+
+	errno = 0;
+	v = strtoul(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || v < k->min || v > k->max)
+		return err_set(err, "%s: '%s' is not %sa whole number from %u to %u", k->name, text,
+			k->kind == K_AUTO ? "auto or " : "", k->min, k->max);
+	number = (uint32_t)v;
+	memcpy(field, &number, sizeof number);
+	return 0;
+}
+
+static int
+set_key(struct config *c, const struct key *k, const char *text, struct err *err)
+{
+	char *field = (char *)c + k->at;
 	uint64_t bytes;
 
 	switch (k->kind) {
@@ -140,30 +164,18 @@ set_key(struct config *c, const struct key *k, const char *text, struct err *err
 		strcpy(field, text);
 		return 0;
 	case K_SIZE:
-		if (memory_parse(k->name, text, &bytes, err) != 0)
-			return -1;
-		/* fall through */
+		return memory_parse(k->name, text, &bytes, err) != 0
+			       ? -1
+			       : set_text(k, field, text, err);
 	case K_TEXT:
-		if (strlen(text) >= k->size)
-			return err_set(err, "%s: longer than %zu bytes", k->name, k->size - 1);
-		strcpy(field, text);
-		return 0;
+		return set_text(k, field, text, err);
 	case K_AUTO:
-		if (strcmp(text, "auto") == 0) {
-			memset(field, 0, sizeof number);
-			return 0;
-		}
-		/* fallthrough */
-	case K_NUMBER:
-		errno = 0;
-		v = strtoul(text, &end, 10);
-		if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || v < k->min ||
-			v > k->max)
-			return err_set(err, "%s: '%s' is not %sa whole number from %u to %u",
-				k->name, text, k->kind == K_AUTO ? "auto or " : "", k->min, k->max);
-		number = (uint32_t)v;
-		memcpy(field, &number, sizeof number);
+		if (strcmp(text, "auto") != 0)
+			return set_number(k, field, text, err);
+		memset(field, 0, sizeof(uint32_t));
 		return 0;
+	case K_NUMBER:
+		return set_number(k, field, text, err);
 	}
 	return -1;
 }

@@ -61,6 +61,7 @@ kv_store(const struct attention *a, void *k, void *v, uint32_t pos, const float 
 	const float *value)
 {
 	size_t group = pos / KV_GROUP * kv_head_bytes(a->type, a->head_dim, KV_GROUP);
+	void *kg = (uint8_t *)k + group, *vg = (uint8_t *)v + group;
 	uint32_t lane = pos % KV_GROUP;
 	float kf[BLOCK], vf[BLOCK];
 
@@ -71,11 +72,9 @@ kv_store(const struct attention *a, void *k, void *v, uint32_t pos, const float 
 		take_block(a, key, i, kf);
 		take_block(a, value, i, vf);
 		if (a->type == KV_F32) {
-			store_f32(kf, vf, (float *)((uint8_t *)k + group) + in_k,
-				(float *)((uint8_t *)v + group) + in_v);
+			store_f32(kf, vf, (float *)kg + in_k, (float *)vg + in_v);
 		} else if (a->type == KV_F16) {
-			store_f16(kf, vf, (uint16_t *)((uint8_t *)k + group) + in_k,
-				(uint16_t *)((uint8_t *)v + group) + in_v);
+			store_f16(kf, vf, (uint16_t *)kg + in_k, (uint16_t *)vg + in_v);
 		} else {
 			uint8_t kb[Q8_0_BYTES], vb[Q8_0_BYTES];
 
