@@ -15,7 +15,7 @@
 struct generation {
 	struct http_request *http;
 	const struct api_format *format;
-	struct engine *engine;
+	struct desk *desk;
 	struct request *request;
 	bool stream, include_usage, return_tokens;
 	char id[48], model[256];
@@ -193,7 +193,7 @@ on_gone(void *job)
 {
 	struct generation *g = job;
 
-	engine_cancel(g->engine, g->request);
+	desk_cancel(g->desk, g->request);
 	log_info("%s: cancelled", g->http->id);
 	generation_free(g);
 }
@@ -281,7 +281,7 @@ generation_new(struct http_request *r, const struct api_format *f, const struct 
 		return NULL;
 	g->http = r;
 	g->format = f;
-	g->engine = m->engine;
+	g->desk = m->desk;
 	g->stream = a->stream;
 	g->include_usage = a->include_usage;
 	g->return_tokens = a->return_tokens;
@@ -344,7 +344,7 @@ submit(struct http_request *r, const struct api_format *f, const struct api_requ
 		return;
 	}
 	echo(g, a, m);
-	g->request = engine_submit(m->engine, s, &events, g, &status, &err);
+	g->request = desk_submit(m->desk, s, &events, g, &status, &err);
 	if (g->request == NULL) {
 		http_fail(r, status, NULL, NULL, "%s", err.msg);
 		generation_free(g);

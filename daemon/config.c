@@ -45,13 +45,15 @@ static const struct key {
 	{"shares", K_SHARES, 0, 0, 0, 0, NULL,
 		"sizes of the slices, as 3,1: the coordinator's, then members' as they joined"},
 	NUMBER(peers, 0, CONFIG_MAX_SHARES,
-		"devices that a plan waits for; 0: all that are paired"),
+		"devices that the first plan waits for; 0: all that are paired, for 5 s"),
 	CHOICE(payload, "f32 f16 q8", "how sums travel"),
 	CHOICE(kv, "f32 f16 q8_0", "how the KV cache is kept"),
 	NUMBER(context, 0, 1 << 20, "positions of a session; 0: the model's, at most 4096"),
 	NUMBER(parallel, 1, 256, "sessions computed at once"),
 	NUMBER(batch, 1, 1024, "rows of a step"),
 	NUMBER(queue, 0, 65536, "requests that may wait"),
+	NUMBER(wait_for_peers, 0, 86400,
+		"seconds that requests wait when too few devices are left"),
 	AUTO(threads, 1024, "threads of generation; auto: as many as are measured to be fastest"),
 	AUTO(threads_batch, 1024, "threads of prompts; auto: as threads, or one per CPU"),
 	CHOICE(pin, "no yes", "whether each thread is tied to a CPU of its own"),
@@ -70,7 +72,7 @@ set_defaults(struct config *c)
 		   *home = getenv("HOME");
 	bool root = geteuid() == 0;
 
-	*c = (struct config){.parallel = 4, .batch = 64, .queue = 64};
+	*c = (struct config){.parallel = 4, .batch = 64, .queue = 64, .wait_for_peers = 60};
 	strcpy(c->http, "127.0.0.1:8642");
 	strcpy(c->listen, "[::]:8643");
 	strcpy(c->payload, "f32");

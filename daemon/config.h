@@ -24,20 +24,21 @@ struct config {
 	float shares[CONFIG_MAX_SHARES]; /* in order: the coordinator, then members as they joined;
 					    0 of them: equal */
 	uint32_t n_shares;
-	uint32_t peers;  /* members the plan waits for, coordinator included; 0: all that are paired
-			  */
-	char payload[8]; /* f32, f16, q8 */
-	char kv[8];      /* f32, f16, q8_0 */
-	uint32_t context;       /* per session; 0: the model's, at most 4096 */
-	uint32_t parallel;      /* sessions at once: 4 */
-	uint32_t batch;         /* rows in a step: 64 */
-	uint32_t queue;         /* requests that may wait: 64 */
-	uint32_t threads;       /* of generation; 0: auto */
-	uint32_t threads_batch; /* of prompts; 0: auto */
-	char pin[4];            /* no, yes */
-	char memory[24];        /* of the whole process: "auto", "600M" (model/memory.h) */
-	char cpu[16];           /* "": the best kernels */
-	char log_level[8];      /* error warning info debug */
+	uint32_t peers;   /* devices the first plan waits for, coordinator included; 0: all that are
+			    paired, for a few seconds */
+	char payload[8];  /* f32, f16, q8 */
+	char kv[8];       /* f32, f16, q8_0 */
+	uint32_t context; /* per session; 0: the model's, at most 4096 */
+	uint32_t parallel;       /* sessions at once: 4 */
+	uint32_t batch;          /* rows in a step: 64 */
+	uint32_t queue;          /* requests that may wait: 64 */
+	uint32_t wait_for_peers; /* seconds that requests wait when too few devices are left: 60 */
+	uint32_t threads;        /* of generation; 0: auto */
+	uint32_t threads_batch;  /* of prompts; 0: auto */
+	char pin[4];             /* no, yes */
+	char memory[24];         /* of the whole process: "auto", "600M" (model/memory.h) */
+	char cpu[16];            /* "": the best kernels */
+	char log_level[8];       /* error warning info debug */
 	char api_keys[4096]; /* a file of keys, one a line; needed when http is not on loopback */
 };
 

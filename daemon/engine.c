@@ -72,13 +72,12 @@ engine_free(struct engine *e)
 	free(e->slot_of);
 	free(e->c.names);
 	buf_free(&e->piece);
-	buf_free(&e->text);
 	uv_mutex_destroy(&e->lock);
 	free(e);
 }
 
-void
-engine_heard_closed(uv_handle_t *h)
+static void
+on_heard_closed(uv_handle_t *h)
 {
 	struct engine *e = h->data;
 	void (*done)(void *arg) = e->done;
@@ -87,6 +86,43 @@ engine_heard_closed(uv_handle_t *h)
 	engine_free(e);
 	if (done != NULL)
 		done(arg);
+}
+
+/* --- news for the main thread ------------------------------------------------------------------- */
+
+void
+engine_post_broken(struct engine *e, const char *who, const char *why)
+{
+	if (atomic_exchange(&e->broken, true))
+		return;
+	uv_mutex_lock(&e->lock);
+	snprintf(e->who, sizeof e->who, "%s", who);
+	snprintf(e->why, sizeof e->why, "%s", why);
+	e->broken_news = true;
+	uv_mutex_unlock(&e->lock);
+	uv_async_send(&e->heard);
+}
+
+static void
+on_heard(uv_async_t *a)
+{
+	struct engine *e = a->data;
+	bool broken, done;
+	char who[PEER_NAME], why[512];
+
+	uv_mutex_lock(&e->lock);
+	broken = e->broken_news;
+	done = e->thread_done;
+	e->broken_news = false;
+	memcpy(who, e->who, sizeof who);
+	memcpy(why, e->why, sizeof why);
+	uv_mutex_unlock(&e->lock);
+	if (broken && !e->stop_wanted && e->c.on_broken != NULL)
+		e->c.on_broken(e->c.arg, who, why);
+	if (done) {
+		uv_thread_join(&e->thread);
+		uv_close((uv_handle_t *)&e->heard, on_heard_closed);
+	}
 }
 
 /* --- main thread: making and stopping ----------------------------------------------------------- */
@@ -240,7 +276,7 @@ start(struct engine *e, uv_loop_t *main_loop, struct err *err)
 	int result;
 
 	e->heard.data = e;
-	result = uv_async_init(main_loop, &e->heard, engine_heard);
+	result = uv_async_init(main_loop, &e->heard, on_heard);
 	if (result != 0) {
 		drain_loop(e);
 		engine_free(e);
@@ -249,7 +285,7 @@ start(struct engine *e, uv_loop_t *main_loop, struct err *err)
 	result = uv_thread_create(&e->thread, thread_main, e);
 	if (result != 0) {
 		drain_loop(e);
-		uv_close((uv_handle_t *)&e->heard, engine_heard_closed);
+		uv_close((uv_handle_t *)&e->heard, on_heard_closed);
 		return err_set(err, "no thread for the engine: %s", uv_strerror(result));
 	}
 	return 0;
@@ -275,14 +311,19 @@ engine_new(uv_loop_t *main_loop, struct engine_config *c, struct err *err)
 	e->c.slices = e->slices;
 	e->c.links = NULL;
 	e->c.names = NULL;
-	request_list_init(&e->news);
-	request_list_init(&e->waiting);
-	e->posted.tail = &e->posted.head;
 	if (build(e, c, err) != 0) {
 		engine_free(e);
 		return NULL;
 	}
 	return start(e, main_loop, err) == 0 ? e : NULL;
+}
+
+/* The lock is held: the engine thread closes the handle when it ends. */
+static void
+wake(struct engine *e)
+{
+	if (!e->asleep)
+		uv_async_send(&e->wake);
 }
 
 void
@@ -295,6 +336,16 @@ engine_stop(struct engine *e, const char *why, void (*done)(void *arg), void *ar
 	if (!atomic_load(&e->broken))
 		snprintf(e->why, sizeof e->why, "%s", why);
 	atomic_store(&e->stopping, true);
-	engine_wake(e);
+	wake(e);
 	uv_mutex_unlock(&e->lock);
+}
+
+void
+engine_stats(struct engine *e, struct engine_stats *st)
+{
+	uv_mutex_lock(&e->lock);
+	*st = e->stats;
+	uv_mutex_unlock(&e->lock);
+	if (e->c.weights->stats != NULL)
+		e->c.weights->stats(e->c.weights, &st->weights);
 }

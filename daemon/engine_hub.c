@@ -8,49 +8,24 @@
 /* --- slots -------------------------------------------------------------------------------------- */
 
 static void
-count_requests(struct engine *e, int running, int waiting)
+count_running(struct engine *e, int change)
 {
 	uv_mutex_lock(&e->lock);
-	e->stats.running = (uint32_t)((int)e->stats.running + running);
-	e->stats.waiting = (uint32_t)((int)e->stats.waiting + waiting);
-	uv_mutex_unlock(&e->lock);
-}
-
-static void
-take_news(struct engine *e)
-{
-	struct request *r;
-
-	uv_mutex_lock(&e->lock);
-	while ((r = request_list_take(&e->news)) != NULL)
-		request_list_add(&e->waiting, r);
+	e->stats.running = (uint32_t)((int)e->stats.running + change);
 	uv_mutex_unlock(&e->lock);
 }
 
 static void
 drop_cancelled(struct engine *e)
 {
-	struct request_list all = e->waiting;
-	struct request *r;
-
 	for (uint32_t i = 0; i < e->c.slots; i++) {
-		r = e->slots[i];
+		struct request *r = e->slots[i];
+
 		if (r == NULL || !atomic_load(&r->cancelled))
 			continue;
 		e->slots[i] = NULL;
-		count_requests(e, -1, 0);
-		engine_post_gone(e, r);
-	}
-	if (all.head == NULL)
-		return;
-	request_list_init(&e->waiting);
-	while ((r = request_list_take(&all)) != NULL) {
-		if (!atomic_load(&r->cancelled)) {
-			request_list_add(&e->waiting, r);
-			continue;
-		}
-		count_requests(e, 0, -1);
-		engine_post_gone(e, r);
+		count_running(e, -1);
+		desk_post_gone(e->c.desk, r);
 	}
 }
 
@@ -58,36 +33,37 @@ static void
 fill_slots(struct engine *e)
 {
 	for (uint32_t i = 0; i < e->c.slots; i++) {
-		struct request *r = e->slots[i] == NULL ? request_list_take(&e->waiting) : NULL;
+		struct request *r = e->slots[i] == NULL ? desk_take(e->c.desk) : NULL;
 
 		if (r == NULL)
 			continue;
-		r->started = uv_hrtime();
+		if (r->started == 0)
+			r->started = uv_hrtime();
 		e->slots[i] = r;
-		count_requests(e, 1, -1);
+		count_running(e, 1);
 	}
 }
 
-/* Every request that is there ends with an error; `running` has had a part of its answer. */
+/* The running requests, oldest first, go to whatever engine comes next. */
 static void
-end_all(struct engine *e, int running_status, const char *running, const char *waiting)
+give_back(struct engine *e, int status, const char *why)
 {
-	struct request *r;
+	struct request *head = NULL;
 
-	take_news(e);
 	drop_cancelled(e);
 	for (uint32_t i = 0; i < e->c.slots; i++) {
-		r = e->slots[i];
+		struct request *r = e->slots[i], **at = &head;
+
 		if (r == NULL)
 			continue;
 		e->slots[i] = NULL;
-		count_requests(e, -1, 0);
-		engine_post_error(e, r, running_status, running);
+		count_running(e, -1);
+		while (*at != NULL && (*at)->number < r->number)
+			at = &(*at)->next;
+		r->next = *at;
+		*at = r;
 	}
-	while ((r = request_list_take(&e->waiting)) != NULL) {
-		count_requests(e, 0, -1);
-		engine_post_error(e, r, 503, waiting);
-	}
+	desk_give_back(e->c.desk, head, status, why);
 }
 
 /* --- a step ------------------------------------------------------------------------------------- */
@@ -139,10 +115,17 @@ static void
 finish(struct engine *e, uint32_t slot, enum session_end end)
 {
 	struct request *r = e->slots[slot];
+	const struct usage *u = request_usage(r);
 
 	e->slots[slot] = NULL;
-	count_requests(e, -1, 0);
-	engine_post_end(e, r, end);
+	uv_mutex_lock(&e->lock);
+	e->stats.running--;
+	e->stats.prompt_tokens += u->prompt_tokens;
+	e->stats.new_tokens += u->new_tokens;
+	e->stats.prompt_seconds += u->prompt_seconds;
+	e->stats.new_seconds += u->new_seconds;
+	uv_mutex_unlock(&e->lock);
+	desk_post_end(e->c.desk, r, end);
 }
 
 /* Lets the sessions of the parts go on with what was computed. */
@@ -164,7 +147,7 @@ take_logits(struct engine *e, uint32_t n_parts, float *logits)
 		logits += e->shape.vocab;
 		if (r->first_token == 0)
 			r->first_token = uv_hrtime();
-		engine_post_text(e, r, &e->piece);
+		desk_post_text(e->c.desk, r, &e->piece);
 		session_ids(r->session, &n_ids);
 		if (end == SESSION_RUNNING && n_ids > e->c.context)
 			end = SESSION_CONTEXT;
@@ -192,19 +175,19 @@ compute(struct engine *e, uint32_t n, uint32_t n_logits, struct err *err)
 	return 0;
 }
 
-/* What is told to the sessions of a step that failed although the group is whole. */
+/* A step failed although the group is whole. */
 static void
 step_failed(struct engine *e, const struct err *err)
 {
 	char what[600];
 
 	snprintf(what, sizeof what, "the step could not be computed: %s", err->msg);
-	if (e->star != NULL)
+	if (e->star != NULL) {
 		star_break(e->star, "", what); /* the members are in the middle of it */
-	else {
-		end_all(e, 500, what, what);
-		engine_post_broken(e, what); /* weights that cannot be read are looked for anew */
+		return;
 	}
+	give_back(e, 500, what);
+	engine_post_broken(e, "", what); /* weights that cannot be read are looked for anew */
 }
 
 static void
@@ -247,19 +230,18 @@ static void
 group_broken(struct engine *e)
 {
 	const char *who = star_broken_who(e->star), *why = star_broken_why(e->star);
-	char running[600], waiting[600];
+	char running[600], news[600];
 
 	if (who[0] != '\0') {
 		snprintf(running, sizeof running, "%s was lost during the answer: %s", who, why);
-		snprintf(waiting, sizeof waiting, "%s was lost: %s", who, why);
+		snprintf(news, sizeof news, "%s was lost: %s", who, why);
 	} else {
 		snprintf(running, sizeof running, "the answer was cut off: %s", why);
-		snprintf(waiting, sizeof waiting, "%s", why);
+		snprintf(news, sizeof news, "%s", why);
 	}
-	end_all(e, 502, running, waiting);
-	if (!atomic_load(&e->broken))
-		star_close(e->star);
-	engine_post_broken(e, waiting);
+	give_back(e, 502, running);
+	star_close(e->star);
+	engine_post_broken(e, who, news);
 }
 
 static void
@@ -271,23 +253,25 @@ stopped(struct engine *e)
 	memcpy(why, e->why, sizeof why);
 	uv_mutex_unlock(&e->lock);
 	snprintf(running, sizeof running, "the answer was cut off: %s", why);
-	end_all(e, 503, running, why);
+	give_back(e, 503, running);
 }
 
 void
 hub_run(struct engine *e)
 {
+	desk_attach(e->c.desk, &e->wake);
 	while (!atomic_load(&e->stopping)) {
-		if (e->star != NULL && star_broken(e->star)) {
+		if (e->star != NULL && star_broken(e->star) && !atomic_load(&e->broken))
 			group_broken(e);
+		if (atomic_load(&e->broken)) {
 			uv_run(&e->loop, UV_RUN_ONCE);
 			continue;
 		}
-		take_news(e);
 		drop_cancelled(e);
 		fill_slots(e);
 		if (!hub_step(e))
 			uv_run(&e->loop, UV_RUN_ONCE);
 	}
 	stopped(e);
+	desk_detach(e->c.desk);
 }

@@ -38,7 +38,7 @@ group_broken(struct engine *e)
 		star_broken_why(e->star));
 	if (!atomic_load(&e->broken))
 		star_close(e->star);
-	engine_post_broken(e, why);
+	engine_post_broken(e, who, why);
 }
 
 void

@@ -16,9 +16,9 @@ daemon_libdaemon_a_SOURCES += \
 
 # Computing together: the engine thread and the star.
 daemon_libdaemon_a_SOURCES += \
+	daemon/desk.c daemon/desk.h daemon/desk_int.h \
 	daemon/engine.c daemon/engine.h daemon/engine_int.h \
 	daemon/engine_hub.c \
-	daemon/engine_mail.c \
 	daemon/engine_member.c \
 	daemon/star.c daemon/star.h daemon/star_int.h \
 	daemon/star_new.c \

@@ -50,15 +50,12 @@ control_text(const char *text, char out[257])
 	out[len] = '\0';
 }
 
-bool
-serve_busy(struct serve *s)
+void
+serve_end_requests(struct serve *s, const char *why)
 {
-	struct engine_stats st;
-
-	if (s->engine == NULL)
-		return false;
-	engine_stats(s->engine, &st);
-	return st.running + st.waiting > 0;
+	s->served = (struct served_model){0};
+	s->stopped_at = 0;
+	desk_end_all(s->desk, 503, why);
 }
 
 /* --- engine ------------------------------------------------------------------------------------- */
@@ -119,7 +116,6 @@ static void
 add_figures(struct engine_stats *sum, const struct engine_stats *st)
 {
 	sum->running += st->running;
-	sum->waiting += st->waiting;
 	sum->steps += st->steps;
 	sum->prompt_tokens += st->prompt_tokens;
 	sum->new_tokens += st->new_tokens;
@@ -137,7 +133,8 @@ serve_figures(struct serve *s, struct engine_stats *sum)
 	struct engine_stats st;
 
 	*sum = s->past;
-	sum->weights = (struct weights_stats){0}; /* not a sum: what is there now */
+	sum->running = 0;
+	sum->weights = (struct weights_stats){0}; /* not sums: what is there now */
 	if (s->engine == NULL)
 		return;
 	engine_stats(s->engine, &st);
@@ -152,9 +149,8 @@ serve_stop_engine(struct serve *s, const char *why)
 	if (e == NULL)
 		return;
 	serve_figures(s, &s->past);
-	s->past.running = s->past.waiting = 0;
 	s->engine = NULL;
-	s->served = (struct served_model){0};
+	s->stopped_at = uv_now(s->loop);
 	s->ending++;
 	engine_stop(e, why, on_engine_done, s->hold);
 	s->hold = NULL;
@@ -165,14 +161,16 @@ serve_stop_engine(struct serve *s, const char *why)
 static void
 finish_closing(struct serve *s)
 {
-	if (serve_busy(s) && uv_now(s->loop) < s->close_by)
+	if (s->engine != NULL && desk_requests(s->desk) > 0 && uv_now(s->loop) < s->close_by)
 		return;
+	serve_end_requests(s, "the answer was cut off: shoald is being stopped");
 	plan_drop(s, "shoald is being stopped");
 	follow_drop(s, "shoald is being stopped");
 	if (s->ending > 0 || s->closed)
 		return;
 	s->closed = true;
 	uv_close((uv_handle_t *)&s->tick, NULL);
+	desk_close(s->desk);
 	swarm_close(s->swarm);
 	s->close_done(s->close_arg);
 }
@@ -191,6 +189,7 @@ advance(struct serve *s)
 	}
 	if (s->file != NULL) {
 		log_info("this device is a member now: what it served alone ends");
+		serve_end_requests(s, "this device has joined another's swarm");
 		plan_drop(s, "this device has joined another's swarm");
 		model_file_unref(s->file);
 		s->file = NULL;
@@ -209,8 +208,11 @@ on_tick(uv_timer_t *t)
 static void
 on_peer_up(void *arg, struct swarm_peer *p)
 {
-	(void)p;
-	advance(arg);
+	struct serve *s = arg;
+
+	if (!swarm_is_member(s->swarm))
+		plan_peer_up(s, p);
+	advance(s);
 }
 
 static void
@@ -223,8 +225,8 @@ on_peer_down(void *arg, struct swarm_peer *p, const char *why)
 		why[0] != '\0' ? why : "its link was closed");
 	if (swarm_is_member(s->swarm))
 		follow_drop(s, text);
-	else if (plan_member(s, p) != NULL)
-		plan_drop(s, text);
+	else
+		plan_peer_down(s, p, text);
 	advance(s);
 }
 
@@ -289,8 +291,14 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 	s->config = c;
 	s->state = st;
 	if (choose_kernels(s, err) == 0)
+		s->desk = desk_new(loop, err);
+	if (s->desk != NULL)
 		s->swarm = swarm_new(loop, c, st, &events, s, err);
 	if (s->swarm == NULL) {
+		if (s->desk != NULL)
+			desk_close(s->desk);
+		uv_run(loop, UV_RUN_NOWAIT);
+		desk_free(s->desk);
 		free(s);
 		return NULL;
 	}
@@ -323,7 +331,9 @@ serve_load(struct serve *s, const char *path, struct err *err)
 	}
 	log_info("loading %s: %s, %llu bytes, context %u", f->id, arch_name(f->shape.arch),
 		(unsigned long long)f->bytes, f->shape.context);
+	serve_end_requests(s, "another model is being loaded");
 	plan_drop(s, "another model is being loaded");
+	plan_gather(s);
 	model_file_unref(s->file);
 	s->file = f;
 	s->trouble[0] = '\0';
@@ -343,7 +353,7 @@ serve_model(struct serve *s, struct err *why)
 {
 	char words[512];
 
-	if (!s->closing && s->served.engine != NULL)
+	if (!s->closing && s->served.id != NULL)
 		return &s->served;
 	serve_words(s, words, sizeof words);
 	err_set(why, "%s", words);
@@ -368,6 +378,7 @@ serve_free(struct serve *s)
 	if (s == NULL)
 		return;
 	swarm_free(s->swarm);
+	desk_free(s->desk);
 	model_file_unref(s->file);
 	open_shard_unref(s->shard);
 	free(s);

@@ -1,10 +1,9 @@
 /* What this daemon serves: the model, its plan over the swarm, the engine that runs it. The API
  * sits on this and knows nothing of plans. Main thread.
  *
- * Coordinator: idle -> hashing -> preparing (members fetch slices) -> linking -> serving; a lost
- * member:
- * -> waiting, and again from preparing when it is back. Member: follows what the coordinator says.
- */
+ * Coordinator: idle -> hashing -> preparing (members fetch slices) -> linking -> serving. When a
+ * member is lost, a plan over the others is made from hashing on, and the requests, which lie on
+ * the desk meanwhile, go on. Member: follows what the coordinator says. */
 #ifndef DAEMON_SERVE_H
 #define DAEMON_SERVE_H
 
@@ -26,16 +25,16 @@ void serve_free(struct serve *s);
  * else the change goes on and serve_status tells how far it is. */
 int serve_load(struct serve *s, const char *path, struct err *err);
 
-/* The model that is served, or NULL with *why in words ("waiting for pi-kitchen", "no model is
- * loaded: ..."). */
+/* The model that is served, also while devices that were lost are replaced; or NULL with *why in
+ * words ("waiting for pi-kitchen", "no model is loaded: ..."). */
 struct served_model {
 	const char *id; /* file name without .gguf: what the API calls it */
 	const struct tokenizer *tokenizer;
 	enum chat_family chat;
 	struct model_shape shape;
 	uint32_t context;
-	struct engine *engine;
-	uint64_t created; /* unix seconds */
+	struct desk *desk; /* that takes its requests */
+	uint64_t created;  /* unix seconds */
 };
 const struct served_model *serve_model(struct serve *s, struct err *why);
 

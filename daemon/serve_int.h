@@ -103,12 +103,18 @@ void plan_advance(struct serve *s);
 void plan_drop(struct serve *s, const char *why);
 void plan_set_state(struct plan *p, enum plan_state state);
 void plan_fail(struct serve *s, const char *why); /* drops it and tries again after a pause */
+/* The same, and holds the member back for a while. */
+void plan_blame(struct serve *s, struct swarm_peer *p, const char *why);
+/* Another model, or all at once another swarm: members are awaited anew. */
+void plan_gather(struct serve *s);
+void plan_peer_up(struct serve *s, struct swarm_peer *p);
+void plan_peer_down(struct serve *s, struct swarm_peer *p, const char *why);
 void plan_hashed(struct plan *p, int result, struct member_header *headers, const struct err *err);
 /* p->weights are there, or NULL with the reason. */
 void plan_prepared(struct plan *p, const struct err *err);
 struct plan_member *plan_member(struct serve *s, const struct swarm_peer *p); /* NULL: not in it */
 int plan_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);
-/* In words: who is waited for. Empty: nobody. */
+/* In words: who is away. Empty: nobody. */
 void plan_missing(struct serve *s, char *out, size_t size);
 
 /* --- links to members (serve_links.c, coordinator) ---------------------------------------------- */
@@ -217,11 +223,12 @@ struct serve {
 	void (*close_done)(void *arg);
 	void *close_arg;
 
-	struct engine *engine;    /* NULL: none, or being stopped */
-	unsigned ending;          /* engines that are being stopped */
-	struct engine_hold *hold; /* the engine's */
-	struct engine_stats past; /* figures of engines that are gone */
-	struct served_model served;
+	struct desk *desk;          /* of a coordinator's requests */
+	struct engine *engine;      /* NULL: none, or being stopped */
+	unsigned ending;            /* engines that are being stopped */
+	struct engine_hold *hold;   /* the engine's */
+	struct engine_stats past;   /* figures of engines that are gone */
+	struct served_model served; /* id NULL: nothing is */
 
 	/* coordinator */
 	struct model_file *file; /* to be served; NULL: none */
@@ -229,6 +236,9 @@ struct serve {
 	struct member_link *links;
 	char trouble[512]; /* why the last try did not work; "": it did */
 	uint64_t retry_at, pause;
+	uint64_t gathering;  /* loop time when members began to be awaited for this model */
+	uint64_t busy_since; /* loop time; 0: no requests are there */
+	uint64_t stopped_at; /* loop time when the last engine went; 0: one is there, or none was */
 
 	struct open_shard *shard; /* the last one that was computed with, for a quick return */
 
@@ -236,8 +246,8 @@ struct serve {
 	struct follow *follow;
 };
 
-/* Whether there are running or waiting requests. */
-bool serve_busy(struct serve *s);
+/* Requests that are there go on with no other engine: they end with an error. */
+void serve_end_requests(struct serve *s, const char *why);
 /* Makes the engine; takes c's weights, links and a reference to what they need. */
 int serve_start_engine(struct serve *s, struct engine_config *c, struct model_file *file,
 	struct open_shard *shard, struct err *err);

@@ -46,7 +46,7 @@ on_close(struct link *l, void *arg, const char *why)
 	m->tensor = NULL;
 	snprintf(text, sizeof text, "%s closed its tensor link: %s", m->peer->known->name, why);
 	if (s->plan->state == PLAN_LINKING)
-		plan_fail(s, text);
+		plan_blame(s, m->peer, text);
 }
 
 /* --- bulk --------------------------------------------------------------------------------------- */
@@ -120,9 +120,17 @@ on_bulk(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *e
 /* --- all are open ------------------------------------------------------------------------------------ */
 
 static void
-on_broken(void *arg, const char *why)
+on_broken(void *arg, const char *who, const char *why)
 {
-	plan_fail(arg, why);
+	struct serve *s = arg;
+	struct plan *p = s->plan;
+
+	for (uint32_t i = 1; p != NULL && i < p->n; i++)
+		if (strcmp(p->members[i].peer->known->name, who) == 0) {
+			plan_blame(s, p->members[i].peer, why);
+			return;
+		}
+	plan_fail(s, why);
 }
 
 static int
@@ -161,9 +169,8 @@ start_engine(struct plan *p, struct err *err)
 		.shape = &p->file->shape,
 		.slices = p->slices,
 		.peers = p->n,
-		.tokenizer = p->file->tokenizer,
+		.desk = s->desk,
 		.context = p->context,
-		.queue = s->config->queue,
 		.slots = s->config->parallel,
 		.max_rows = s->config->batch,
 		.kv = serve_kv(s->config),
@@ -199,10 +206,12 @@ plan_start_engine(struct plan *p)
 		.chat = p->file->chat,
 		.shape = p->file->shape,
 		.context = p->context,
-		.engine = s->engine,
+		.desk = s->desk,
 		.created = p->file->opened,
 	};
+	desk_limit(s->desk, p->context, s->config->parallel + s->config->queue);
 	s->trouble[0] = '\0';
+	s->stopped_at = 0;
 	plan_set_state(p, PLAN_SERVING);
 }
 

@@ -218,10 +218,11 @@ take_prepare(struct serve *s, const Shoal__Prepare *p, struct err *err)
 /* --- computing ---------------------------------------------------------------------------------- */
 
 static void
-on_broken(void *arg, const char *why)
+on_broken(void *arg, const char *who, const char *why)
 {
 	struct serve *s = arg;
 
+	(void)who;
 	if (s->follow != NULL)
 		follow_trouble(s->follow, why);
 }

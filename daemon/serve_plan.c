@@ -8,33 +8,39 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PAUSE_MIN     250 /* ms until a plan that failed is tried again; doubles */
+#define PAUSE_MIN     50 /* ms until a plan that failed is tried again; doubles */
 #define PAUSE_MAX     10000
 #define LINKING_LIMIT 10000 /* ms in which members open their tensor links */
 #define SETTLED       10000 /* ms of serving after which a failure counts as the first one again */
 
 /* --- who takes part ----------------------------------------------------------------------------- */
 
-/* Fills the members that a plan should have now, in rank order from 1. Returns their number. */
-static uint32_t
-wanted(struct serve *s, struct swarm_peer *out[SLICE_MAX_PEERS])
+static void
+look_at_roster(struct serve *s, struct roster_choice *choice)
 {
 	struct swarm_peer *const *all;
-	uint32_t n_all = swarm_peers(s->swarm, &all), n = 0;
-	uint32_t most = s->config->peers > 0 ? s->config->peers - 1 : n_all;
+	struct roster_view v = {
+		.n = swarm_peers(s->swarm, &all),
+		.wanted = s->config->peers,
+		.served = s->served.id != NULL,
+		.planned = s->plan != NULL,
+		.serving = s->plan != NULL && s->plan->state == PLAN_SERVING,
+		.waiting = s->busy_since != 0,
+		.since = s->gathering,
+		.busy_since = s->busy_since,
+		.now = uv_now(s->loop),
+	};
 
-	/* With a number in the configuration those that are here come first. */
-	for (uint32_t i = 0; i < n_all && n < most; i++)
-		if (s->config->peers == 0 || all[i]->control != NULL)
-			out[n++] = all[i];
-	return n;
+	for (uint32_t i = 0; i < v.n; i++)
+		v.members[i] = &all[i]->roster;
+	roster_choose(&v, choice);
 }
 
 void
 plan_missing(struct serve *s, char *out, size_t size)
 {
-	struct swarm_peer *want[SLICE_MAX_PEERS];
-	uint32_t n = wanted(s, want), away = 0;
+	struct swarm_peer *const *all;
+	uint32_t n = swarm_peers(s->swarm, &all), away = 0;
 	size_t len = 0;
 
 	out[0] = '\0';
@@ -44,37 +50,47 @@ plan_missing(struct serve *s, char *out, size_t size)
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		if (want[i]->control != NULL)
+		if (all[i]->roster.here)
 			continue;
 		if (len + 40 < size)
 			len += (size_t)snprintf(out + len, size - len, "%s%s", away > 0 ? ", " : "",
-				want[i]->known->name);
+				all[i]->known->name);
 		away++;
 	}
 }
 
-/* Whether the plan has just the members that it should have, all of them here. */
-static bool
-is_current(struct serve *s)
+void
+plan_gather(struct serve *s)
 {
-	struct swarm_peer *want[SLICE_MAX_PEERS];
-	struct plan *p = s->plan;
+	struct swarm_peer *const *all;
+	uint32_t n = swarm_peers(s->swarm, &all);
 
-	if (p->file != s->file || wanted(s, want) + 1 != p->n)
-		return false;
-	for (uint32_t i = 1; i < p->n; i++)
-		if (p->members[i].peer != want[i - 1])
-			return false;
-	return true;
+	s->gathering = uv_now(s->loop);
+	s->retry_at = s->pause = 0;
+	for (uint32_t i = 0; i < n; i++)
+		roster_forgive(&all[i]->roster);
 }
 
-static bool
-is_whole(const struct serve *s)
+void
+plan_peer_up(struct serve *s, struct swarm_peer *p)
 {
-	for (uint32_t i = 1; i < s->plan->n; i++)
-		if (s->plan->members[i].peer->control == NULL)
-			return false;
-	return s->plan->file == s->file;
+	struct swarm_peer *const *all;
+	uint32_t n = swarm_peers(s->swarm, &all);
+
+	roster_came(&p->roster);
+	s->retry_at = s->pause = 0;
+	for (uint32_t i = 0; i < n; i++)
+		roster_forgive(&all[i]->roster);
+}
+
+void
+plan_peer_down(struct serve *s, struct swarm_peer *p, const char *why)
+{
+	roster_went(&p->roster, uv_now(s->loop));
+	if (!p->roster.in_plan)
+		return;
+	plan_drop(s, why);
+	s->retry_at = 0;
 }
 
 struct plan_member *
@@ -133,6 +149,7 @@ plan_drop(struct serve *s, const char *why)
 		p->weights->free(p->weights);
 	open_shard_unref(p->shard);
 	for (uint32_t i = 1; i < p->n; i++) {
+		p->members[i].peer->roster.in_plan = false;
 		send_release(p, &p->members[i], why);
 		member_header_free(&p->members[i].header);
 	}
@@ -154,6 +171,13 @@ plan_fail(struct serve *s, const char *why)
 	snprintf(s->trouble, sizeof s->trouble, "%.500s", why);
 	log_warning("%s", why);
 	plan_drop(s, why);
+}
+
+void
+plan_blame(struct serve *s, struct swarm_peer *p, const char *why)
+{
+	roster_failed(&p->roster, uv_now(s->loop));
+	plan_fail(s, why);
 }
 
 /* --- beginning ---------------------------------------------------------------------------------- */
@@ -212,24 +236,28 @@ cut(struct plan *p, struct err *err)
 }
 
 static struct plan *
-plan_new(struct serve *s, struct err *err)
+plan_new(struct serve *s, const struct roster_choice *choice, struct err *err)
 {
 	struct plan *p = calloc(1, sizeof *p);
-	struct swarm_peer *want[SLICE_MAX_PEERS];
+	struct swarm_peer *const *all;
 
 	if (p == NULL) {
 		err_set(err, "not enough memory for a plan");
 		return NULL;
 	}
 	p->serve = s;
-	p->n = wanted(s, want) + 1;
+	swarm_peers(s->swarm, &all);
+	p->n = choice->n + 1;
 	for (uint32_t i = 1; i < p->n; i++)
-		p->members[i].peer = want[i - 1];
+		p->members[i].peer = all[choice->chosen[i - 1]];
 	p->file = model_file_ref(s->file);
 	p->context = context_of(s, s->file);
 	p->since = uv_now(s->loop);
-	if (cut(p, err) == 0 && next_epoch(s, &p->epoch, err) == 0)
+	if (cut(p, err) == 0 && next_epoch(s, &p->epoch, err) == 0) {
+		for (uint32_t i = 1; i < p->n; i++)
+			p->members[i].peer->roster.in_plan = true;
 		return p;
+	}
 	model_file_unref(p->file);
 	free(p);
 	return NULL;
@@ -248,11 +276,11 @@ prepare(struct plan *p)
 }
 
 static void
-begin(struct serve *s)
+begin(struct serve *s, const struct roster_choice *choice)
 {
 	struct err err = {""};
 
-	s->plan = plan_new(s, &err);
+	s->plan = plan_new(s, choice, &err);
 	if (s->plan == NULL) {
 		plan_fail(s, err.msg);
 		return;
@@ -390,7 +418,7 @@ plan_control(struct serve *s, struct swarm_peer *peer, const Shoal__Envelope *e,
 	case SHOAL__ENVELOPE__BODY_TROUBLE:
 		snprintf(why, sizeof why, "%s: %s", peer->known->name, e->trouble->what);
 		if (m != NULL && e->trouble->epoch == epoch)
-			plan_fail(s, why);
+			plan_blame(s, peer, why);
 		return 0;
 	default:
 		return err_set(err, "a member does not send '%s'", control_name(e));
@@ -411,27 +439,68 @@ check_linking(struct serve *s)
 		if (p->members[i].tensor == NULL) {
 			snprintf(why, sizeof why, "%s did not open its tensor link within %d s",
 				p->members[i].peer->known->name, LINKING_LIMIT / 1000);
-			plan_fail(s, why);
+			plan_blame(s, p->members[i].peer, why);
 			return;
 		}
+}
+
+static void
+check_settled(struct plan *p)
+{
+	if (p->state != PLAN_SERVING || uv_now(p->serve->loop) - p->since < ROSTER_SETTLED)
+		return;
+	for (uint32_t i = 1; i < p->n; i++)
+		roster_settled(&p->members[i].peer->roster);
+}
+
+/* Requests wait for devices only so long. */
+static void
+check_patience(struct serve *s)
+{
+	uint64_t limit = (uint64_t)s->config->wait_for_peers * 1000;
+	char words[512], why[600];
+
+	if (s->stopped_at == 0 || uv_now(s->loop) - s->stopped_at < limit)
+		return;
+	serve_words(s, words, sizeof words);
+	snprintf(why, sizeof why, "gave up after %u s: %s", s->config->wait_for_peers, words);
+	log_warning("%s", why);
+	serve_end_requests(s, why);
+}
+
+static void
+keep_time(struct serve *s)
+{
+	if (s->gathering == 0)
+		s->gathering = uv_now(s->loop);
+	if (desk_requests(s->desk) == 0)
+		s->busy_since = 0;
+	else if (s->busy_since == 0)
+		s->busy_since = uv_now(s->loop);
 }
 
 void
 plan_advance(struct serve *s)
 {
-	char missing[256];
+	struct roster_choice choice;
 
+	keep_time(s);
 	if (s->plan != NULL) {
-		if (!is_whole(s))
-			plan_drop(s, "a member is away or another model is wanted");
-		else if (!is_current(s) && !serve_busy(s))
-			plan_drop(s, "other devices shall take part");
-		else
+		look_at_roster(s, &choice);
+		if (s->plan->file != s->file) {
+			plan_drop(s, "another model is wanted");
+		} else if (choice.step == ROSTER_DROP) {
+			plan_drop(s, "other devices take part from now on");
+		} else {
+			check_settled(s->plan);
 			check_linking(s);
+		}
 	}
+	if (s->plan == NULL)
+		check_patience(s);
 	if (s->plan != NULL || s->file == NULL || s->ending > 0 || uv_now(s->loop) < s->retry_at)
 		return;
-	plan_missing(s, missing, sizeof missing);
-	if (missing[0] == '\0')
-		begin(s);
+	look_at_roster(s, &choice);
+	if (choice.step == ROSTER_PLAN)
+		begin(s, &choice);
 }

@@ -92,7 +92,9 @@ serve_words(struct serve *s, char *out, size_t size)
 		return false;
 	}
 	plan_missing(s, missing, sizeof missing);
-	if (missing[0] != '\0')
+	if (missing[0] != '\0' && s->trouble[0] != '\0')
+		snprintf(out, size, "waiting for %s (without: %s)", missing, s->trouble);
+	else if (missing[0] != '\0')
 		snprintf(out, size, "waiting for %s", missing);
 	else if (s->trouble[0] != '\0')
 		snprintf(out, size, "trying again soon: %s", s->trouble);
@@ -210,7 +212,7 @@ static json_t *
 model_json(const struct serve *s)
 {
 	const struct model_file *f = s->file;
-	uint32_t context = s->served.engine != NULL ? s->served.context : 0;
+	uint32_t context = s->served.context;
 	json_t *o;
 
 	if (f == NULL)
@@ -266,12 +268,15 @@ serve_status(struct serve *s)
 	bool member = swarm_is_member(s->swarm);
 	json_t *o = json_object(), *requests = json_object();
 	struct engine_stats st;
+	uint32_t all, waiting;
 	uint64_t epoch = member ? (s->follow != NULL ? s->follow->epoch : 0)
 				: (s->plan != NULL ? s->plan->epoch : 0);
 	char words[512];
 	bool serving = serve_words(s, words, sizeof words);
 
 	serve_figures(s, &st);
+	all = desk_requests(s->desk);
+	waiting = all > st.running ? all - st.running : 0;
 	json_object_set_new(o, "name", json_string(s->state->name));
 	json_object_set_new(o, "software", json_string(PACKAGE_STRING));
 	json_object_set_new(o, "role", json_string(member ? "member" : "coordinator"));
@@ -284,7 +289,7 @@ serve_status(struct serve *s)
 	json_object_set_new(o, "threads", json_integer(serve_threads(s)));
 	json_object_set_new(o, "peers", member ? member_json(s) : swarm_json(s));
 	json_object_set_new(requests, "running", json_integer(st.running));
-	json_object_set_new(requests, "waiting", json_integer(st.waiting));
+	json_object_set_new(requests, "waiting", json_integer(waiting));
 	json_object_set_new(o, "requests", requests);
 	json_object_set_new(o, "figures", figures_json(&st));
 	json_object_set_new(o, "memory", json_string(s->config->memory));

@@ -8,6 +8,7 @@
 #include "daemon/link.h"
 #include "daemon/state.h"
 #include "proto/control.h"
+#include "sched/roster.h"
 
 struct swarm;
 
@@ -17,7 +18,8 @@ struct swarm_peer { /* as others may see it; owned by the swarm */
 	char software[32], cpu[64], kernels[16], role[16];
 	uint32_t threads;
 	uint64_t memory;
-	double rtt_ms; /* of heartbeats; 0: not measured yet */
+	double rtt_ms;               /* of heartbeats; 0: not measured yet */
+	struct roster_member roster; /* kept by whoever makes plans (daemon/serve_plan.c) */
 };
 
 struct swarm_events {

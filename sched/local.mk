@@ -1,7 +1,9 @@
 # sched/: decisions, as pure functions.
 noinst_LIBRARIES += sched/libsched.a
 sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
-	sched/experts.c sched/experts.h sched/window.c sched/window.h
+	sched/experts.c sched/experts.h \
+	sched/roster.c sched/roster.h \
+	sched/window.c sched/window.h
 
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_batch

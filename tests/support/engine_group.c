@@ -160,13 +160,15 @@ open_pair(uv_loop_t *loop, struct pair *p)
 /* --- groups ------------------------------------------------------------------------------------- */
 
 static void
-on_broken(void *arg, const char *why)
+on_broken(void *arg, const char *who, const char *why)
 {
 	unsigned rank = (unsigned)((unsigned *)arg - g.broken);
 
 	g.broken[rank]++;
-	if (rank == 0)
-		snprintf(g.why, sizeof g.why, "%s", why);
+	if (rank > 0)
+		return;
+	snprintf(g.who, sizeof g.who, "%s", who);
+	snprintf(g.why, sizeof g.why, "%s", why);
 }
 
 void
@@ -176,6 +178,9 @@ group_init(uint32_t n, const float *shares)
 
 	memset(&g, 0, sizeof g);
 	uv_loop_init(&g.loop);
+	g.desk = desk_new(&g.loop, &err);
+	ck_assert_msg(g.desk != NULL, "%s", err.msg);
+	desk_limit(g.desk, 512, N_CASES + 8);
 	g.n = n;
 	ck_assert_msg(slice_cut(&m.shape, shares, n, g.slices, &err) == 0, "%s", err.msg);
 	for (uint32_t i = 0; i < n; i++)
@@ -187,11 +192,10 @@ group_init(uint32_t n, const float *shares)
 		.shape = &m.shape,
 		.slices = g.slices,
 		.peers = n,
-		.tokenizer = m.tokenizer,
+		.desk = g.desk,
 		.context = 512,
 		.slots = N_CASES,
 		.max_rows = 16,
-		.queue = 8,
 		.kv = KV_F32,
 		.payload = FRAME_F32,
 		.threads = 1,
@@ -231,6 +235,17 @@ stop_engine(uint32_t rank)
 }
 
 void
+start_alone(void)
+{
+	struct err err = {""};
+
+	g.n = 1;
+	g.config.peers = 1;
+	ck_assert_int_eq(slice_cut(&m.shape, NULL, 1, g.slices, &err), 0);
+	start_engine(0);
+}
+
+void
 group_start(void)
 {
 	for (uint32_t i = 0; i < g.n; i++)
@@ -244,8 +259,10 @@ group_end(void)
 		if (g.engines[i] != NULL)
 			stop_engine(i);
 	wait_for(&g.loop, &g.stopped, g.to_stop, "engines to stop");
+	desk_close(g.desk);
 	uv_run(&g.loop, UV_RUN_DEFAULT);
 	ck_assert_int_eq(uv_loop_close(&g.loop), 0);
+	desk_free(g.desk);
 }
 
 /* --- requests ----------------------------------------------------------------------------------- */
@@ -259,7 +276,7 @@ on_text(void *arg, const char *text, size_t len)
 	ck_assert_uint_gt(len, 0);
 	j->texts++;
 	if (j->cancel_at_text)
-		engine_cancel(g.engines[0], j->request);
+		desk_cancel(g.desk, j->request);
 }
 
 static void
@@ -312,8 +329,8 @@ submit(struct job *j, unsigned number, uint32_t max_tokens)
 	int status = 0;
 
 	memset(j, 0, sizeof *j);
-	j->request = engine_submit(
-		g.engines[0], make_session(number, max_tokens), &events, j, &status, &err);
+	j->request =
+		desk_submit(g.desk, make_session(number, max_tokens), &events, j, &status, &err);
 	if (j->request == NULL)
 		snprintf(j->what, sizeof j->what, "%s", err.msg);
 	return j->request != NULL ? 0 : status;

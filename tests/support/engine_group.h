@@ -41,11 +41,12 @@ void on_lost(struct link *l, void *arg, const char *why);
 
 struct group {
 	uv_loop_t loop;
+	struct desk *desk;
 	uint32_t n;
 	struct engine *engines[MAX_PEERS];
 	struct pair pairs[MAX_PEERS];
-	unsigned broken[MAX_PEERS]; /* times that on_broken was called */
-	char why[512];              /* the hub's */
+	unsigned broken[MAX_PEERS];    /* times that on_broken was called */
+	char who[PEER_NAME], why[512]; /* the hub's */
 	unsigned stopped, to_stop;
 	struct engine_config config; /* of all, to be changed before group_start */
 	struct slice slices[MAX_PEERS];
@@ -69,6 +70,9 @@ struct job {
 	char what[512];
 	bool cancel_at_text;
 };
+
+/* A hub without members takes over what the group left on the desk. */
+void start_alone(void);
 
 /* Returns 0 or the status. */
 int submit(struct job *j, unsigned number, uint32_t max_tokens);

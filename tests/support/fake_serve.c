@@ -92,7 +92,7 @@ fake_serve_new(uv_loop_t *loop)
 		.chat = CHAT_CHATML,
 		.context = FAKE_CONTEXT,
 		.created = 1700000000,
-		.engine = (struct engine *)s};
+		.desk = (struct desk *)s};
 	s->model.shape.vocab = 256;
 	s->model.shape.context = 4096;
 	s->model.shape.embd = 64;
@@ -198,7 +198,7 @@ on_step(uv_timer_t *t)
 }
 
 struct request *
-engine_submit(struct engine *e, struct session *s, const struct request_events *ev, void *arg,
+desk_submit(struct desk *e, struct session *s, const struct request_events *ev, void *arg,
 	int *status, struct err *err)
 {
 	struct request *r;
@@ -227,7 +227,7 @@ engine_submit(struct engine *e, struct session *s, const struct request_events *
 }
 
 void
-engine_cancel(struct engine *e, struct request *r)
+desk_cancel(struct desk *e, struct request *r)
 {
 	(void)e;
 	pthread_mutex_lock(&lock);

@@ -1,6 +1,7 @@
 /* The engine alone and in groups that are linked over loopback, each engine on its own thread:
  * greedy paths against ../shared/reference, and what happens when a member goes, a request is
  * cancelled, or too many come. */
+#include "daemon/desk_int.h"
 #include "tests/support/engine_group.h"
 
 #include <check.h>
@@ -18,7 +19,7 @@ check_group(uint32_t n, const float *shares)
 	for (unsigned i = 0; i < N_CASES; i++)
 		check_greedy(&jobs[i], i);
 	engine_stats(g.engines[0], &st);
-	ck_assert_uint_eq(st.running + st.waiting, 0);
+	ck_assert_uint_eq(st.running + desk_requests(g.desk), 0);
 	ck_assert_uint_eq(st.new_tokens, N_CASES * m.cases[0].n_greedy);
 	ck_assert_int_eq(st.sent_bytes > 0, n > 1);
 	ck_assert_int_eq(st.received_bytes > 0, n > 1);
@@ -94,35 +95,83 @@ END_TEST
 
 /* --- tests: trouble ----------------------------------------------------------------------------- */
 
+/* Whatever is lost: what a request's ids are in the end. */
 START_TEST(member_lost_during_the_answer)
 {
 	struct job running, waiting, late;
+	unsigned texts;
 	uint64_t lost;
 
 	group_init(3, NULL);
 	g.config.slots = 1;
 	group_start();
-	ck_assert_int_eq(submit(&running, 0, 500), 0);
-	ck_assert_int_eq(submit(&waiting, 1, 10), 0);
+	ck_assert_int_eq(submit(&running, 0, (uint32_t)m.cases[0].n_greedy), 0);
+	ck_assert_int_eq(submit(&waiting, 1, (uint32_t)m.cases[1].n_greedy), 0);
 	wait_for(&g.loop, &running.texts, 3, "the first texts");
 	stop_engine(2);
 	lost = uv_hrtime();
-	wait_for(&g.loop, &running.failed, 1, "the error");
-	wait_for(&g.loop, &waiting.failed, 1, "the error of the one that waits");
-	ck_assert_uint_lt(uv_hrtime() - lost, 1000000000u);
-	ck_assert_int_eq(running.status, 502);
-	ck_assert_ptr_nonnull(strstr(running.what, "member-2 was lost during the answer"));
-	ck_assert_int_eq(waiting.status, 503);
-	ck_assert_ptr_nonnull(strstr(waiting.what, "member-2"));
 	wait_for(&g.loop, &g.broken[0], 1, "on_broken");
+	ck_assert_uint_lt(uv_hrtime() - lost, 1000000000u);
 	ck_assert_ptr_nonnull(strstr(g.why, "member-2 was lost"));
 	wait_for(&g.loop, &g.broken[1], 1, "the other member to hear of it");
-	ck_assert_int_eq(submit(&late, 0, 10), 503);
-	ck_assert_ptr_nonnull(strstr(late.what, "member-2"));
+	ck_assert_int_eq(submit(&late, 2, (uint32_t)m.cases[2].n_greedy), 0);
+	ck_assert_uint_eq(desk_requests(g.desk), 3);
+	texts = running.texts;
+	stop_engine(0);
+	stop_engine(1);
+	wait_for(&g.loop, &g.stopped, g.to_stop, "engines to stop");
+	start_alone();
+	wait_for(&g.loop, &running.ended, 1, "the request that ran");
+	ck_assert_uint_gt(running.texts, texts);
+	wait_for(&g.loop, &waiting.ended, 1, "the request that waited");
+	wait_for(&g.loop, &late.ended, 1, "the request that came without a group");
+	check_greedy(&running, 0);
+	check_greedy(&waiting, 1);
+	check_greedy(&late, 2);
 	group_end();
 	ck_assert_uint_eq(g.broken[0], 1);
-	ck_assert_uint_eq(running.ended, 0);
-	ck_assert_uint_eq(running.failed, 1);
+}
+END_TEST
+
+START_TEST(a_request_that_gets_nowhere_is_given_up)
+{
+	struct job j;
+
+	group_init(1, NULL);
+	ck_assert_int_eq(submit(&j, 0, 100), 0);
+	for (unsigned i = 0; i < DESK_MAX_TRIES; i++) {
+		struct request *r = desk_take(g.desk);
+
+		ck_assert_msg(r != NULL, "gone after %u times", i);
+		r->started = 1;
+		r->next = NULL;
+		desk_give_back(g.desk, r, 502, "member-1 was lost during the answer");
+	}
+	ck_assert_ptr_null(desk_take(g.desk));
+	wait_for(&g.loop, &j.failed, 1, "the error");
+	ck_assert_int_eq(j.status, 502);
+	ck_assert_ptr_nonnull(strstr(j.what, "member-1"));
+	group_end();
+}
+END_TEST
+
+START_TEST(requests_without_an_engine_can_be_cancelled)
+{
+	struct job jobs[3];
+
+	group_init(1, NULL);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(submit(&jobs[i], i, (uint32_t)m.cases[i].n_greedy), 0);
+	desk_cancel(g.desk, jobs[1].request);
+	uv_run(&g.loop, UV_RUN_NOWAIT);
+	ck_assert_uint_eq(desk_requests(g.desk), 2);
+	start_engine(0);
+	wait_for(&g.loop, &jobs[0].ended, 1, "the first");
+	wait_for(&g.loop, &jobs[2].ended, 1, "the third");
+	check_greedy(&jobs[0], 0);
+	check_greedy(&jobs[2], 2);
+	ck_assert_uint_eq(jobs[1].texts + jobs[1].ended + jobs[1].failed, 0);
+	group_end();
 }
 END_TEST
 
@@ -148,7 +197,7 @@ START_TEST(a_cancelled_request_frees_its_slot)
 	ck_assert_int_eq(submit(&cancelled, 0, 500), 0);
 	cancelled.cancel_at_text = true;
 	ck_assert_int_eq(submit(&waiting, 1, 5), 0);
-	engine_cancel(g.engines[0], waiting.request); /* before it ever ran */
+	desk_cancel(g.desk, waiting.request); /* before it ever ran */
 	ck_assert_int_eq(submit(&next, 2, (uint32_t)m.cases[2].n_greedy), 0);
 	wait_for(&g.loop, &next.ended, 1, "the request after the cancelled one");
 	check_greedy(&next, 2);
@@ -156,7 +205,7 @@ START_TEST(a_cancelled_request_frees_its_slot)
 	ck_assert_uint_eq(cancelled.ended + cancelled.failed, 0);
 	ck_assert_uint_eq(waiting.texts + waiting.ended + waiting.failed, 0);
 	engine_stats(g.engines[0], &st);
-	ck_assert_uint_eq(st.running + st.waiting, 0);
+	ck_assert_uint_eq(st.running + desk_requests(g.desk), 0);
 	group_end();
 }
 END_TEST
@@ -167,7 +216,7 @@ START_TEST(a_full_queue_says_429)
 
 	group_init(1, NULL);
 	g.config.slots = 1;
-	g.config.queue = 2;
+	desk_limit(g.desk, 512, 3);
 	group_start();
 	for (unsigned i = 0; i < 3; i++)
 		ck_assert_int_eq(submit(&jobs[i], i, 20), 0);
@@ -191,6 +240,7 @@ START_TEST(stopping_ends_requests_with_an_error)
 	ck_assert_int_eq(submit(&running, 0, 500), 0);
 	ck_assert_int_eq(submit(&waiting, 1, 500), 0);
 	wait_for(&g.loop, &running.texts, 1, "the first text");
+	desk_end_all(g.desk, 503, "the test ends");
 	stop_engine(0);
 	wait_for(&g.loop, &running.failed, 1, "the error");
 	wait_for(&g.loop, &waiting.failed, 1, "the other error");
@@ -209,7 +259,7 @@ START_TEST(what_does_not_fit_is_refused)
 	struct job j;
 
 	group_init(1, NULL);
-	g.config.context = 4; /* shorter than the prompt */
+	desk_limit(g.desk, 4, 1); /* shorter than the prompt */
 	group_start();
 	ck_assert_int_eq(submit(&j, 0, 5), 400);
 	ck_assert_ptr_nonnull(strstr(j.what, "context of 4"));
@@ -243,6 +293,8 @@ main(void)
 	tcase_add_checked_fixture(trouble, load, unload);
 	tcase_set_timeout(trouble, 120);
 	tcase_add_test(trouble, member_lost_during_the_answer);
+	tcase_add_test(trouble, a_request_that_gets_nowhere_is_given_up);
+	tcase_add_test(trouble, requests_without_an_engine_can_be_cancelled);
 	tcase_add_test(trouble, member_lost_while_idle);
 	tcase_add_test(trouble, a_cancelled_request_frees_its_slot);
 	tcase_add_test(trouble, a_full_queue_says_429);

@@ -1,0 +1,440 @@
+#include "daemon/desk.h"
+
+#include "daemon/desk_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct desk {
+	/* main thread */
+	uv_async_t heard;
+	struct buf text; /* of the request that is being heard */
+	uint32_t context, most;
+
+	uv_mutex_t lock; /* held for a few instructions at a time; guards: */
+	struct request_list waiting;
+	struct request_list posted;
+	uv_async_t *wake; /* of the engine that is there */
+	uint32_t n_requests;
+	uint64_t next_number;
+	uint64_t ended; /* requests with a lower number end when they come back: */
+	int end_status;
+	char end_why[512];
+};
+
+/* --- lists -------------------------------------------------------------------------------------- */
+
+void
+request_list_init(struct request_list *l)
+{
+	l->head = NULL;
+	l->tail = &l->head;
+}
+
+void
+request_list_add(struct request_list *l, struct request *r)
+{
+	r->next = NULL;
+	*l->tail = r;
+	l->tail = &r->next;
+}
+
+struct request *
+request_list_take(struct request_list *l)
+{
+	struct request *r = l->head;
+
+	if (r != NULL)
+		l->head = r->next;
+	if (l->head == NULL)
+		l->tail = &l->head;
+	return r;
+}
+
+/* --- to be heard (the lock is held) ------------------------------------------------------------- */
+
+static void
+post(struct desk *d, struct request *r)
+{
+	uv_async_send(&d->heard);
+	if (r->posted)
+		return;
+	r->posted = true;
+	r->next_posted = NULL;
+	*d->posted.tail = r;
+	d->posted.tail = &r->next_posted;
+}
+
+static void
+post_outcome(struct desk *d, struct request *r, enum outcome outcome)
+{
+	r->outcome = outcome;
+	post(d, r);
+}
+
+static void
+post_error(struct desk *d, struct request *r, int status, const char *what)
+{
+	r->status = status;
+	snprintf(r->what, sizeof r->what, "%s", what);
+	post_outcome(d, r, OUTCOME_ERROR);
+}
+
+/* Ends those of the waiting that are cancelled or shall not go on; the others stay in order. */
+static void
+sort_out(struct desk *d)
+{
+	struct request_list all = d->waiting;
+	struct request *r;
+
+	if (all.head == NULL)
+		return;
+	request_list_init(&d->waiting);
+	while ((r = request_list_take(&all)) != NULL) {
+		if (atomic_load(&r->cancelled))
+			post_outcome(d, r, OUTCOME_GONE);
+		else if (r->number < d->ended)
+			post_error(d, r, d->end_status, d->end_why);
+		else
+			request_list_add(&d->waiting, r);
+	}
+}
+
+/* --- engine thread ------------------------------------------------------------------------------ */
+
+void
+desk_attach(struct desk *d, uv_async_t *wake)
+{
+	uv_mutex_lock(&d->lock);
+	d->wake = wake;
+	if (d->waiting.head != NULL)
+		uv_async_send(wake);
+	uv_mutex_unlock(&d->lock);
+}
+
+void
+desk_detach(struct desk *d)
+{
+	uv_mutex_lock(&d->lock);
+	d->wake = NULL;
+	sort_out(d);
+	uv_mutex_unlock(&d->lock);
+}
+
+struct request *
+desk_take(struct desk *d)
+{
+	struct request *r;
+
+	uv_mutex_lock(&d->lock);
+	r = request_list_take(&d->waiting);
+	uv_mutex_unlock(&d->lock);
+	return r;
+}
+
+/* Whether it may be tried again. */
+static bool
+shall_go_on(struct request *r)
+{
+	size_t n;
+
+	session_ids(r->session, &n);
+	if (r->started == 0 || n > r->n_ids_before)
+		r->tries = 0;
+	r->n_ids_before = n;
+	r->n_done = 0;
+	return r->started == 0 || ++r->tries < DESK_MAX_TRIES;
+}
+
+void
+desk_give_back(struct desk *d, struct request *head, int status, const char *why)
+{
+	struct request_list back;
+	struct request *next;
+
+	request_list_init(&back);
+	uv_mutex_lock(&d->lock);
+	for (struct request *r = head; r != NULL; r = next) {
+		next = r->next;
+		if (shall_go_on(r))
+			request_list_add(&back, r);
+		else
+			post_error(d, r, status, why);
+	}
+	if (back.head != NULL) {
+		*back.tail = d->waiting.head;
+		if (d->waiting.head == NULL)
+			d->waiting.tail = back.tail;
+		d->waiting.head = back.head;
+	}
+	sort_out(d);
+	uv_mutex_unlock(&d->lock);
+}
+
+void
+desk_post_text(struct desk *d, struct request *r, const struct buf *text)
+{
+	if (text->len == 0)
+		return;
+	uv_mutex_lock(&d->lock);
+	buf_append(&r->text, text->data, text->len);
+	post(d, r);
+	uv_mutex_unlock(&d->lock);
+}
+
+static double
+seconds(uint64_t from, uint64_t to)
+{
+	return from == 0 || to < from ? 0 : (double)(to - from) / 1e9;
+}
+
+const struct usage *
+request_usage(struct request *r)
+{
+	uint64_t now = uv_hrtime();
+	size_t n, n_prompt = session_n_prompt(r->session);
+	const uint32_t *ids = session_ids(r->session, &n);
+
+	r->usage = (struct usage){
+		.prompt_tokens = (uint32_t)n_prompt,
+		.new_tokens = (uint32_t)(n - n_prompt),
+		.prompt_seconds = seconds(r->started, r->first_token),
+		.new_seconds = seconds(r->first_token, now),
+		.queue_seconds = seconds(r->submitted, r->started),
+		.tokens = ids + n_prompt,
+	};
+	return &r->usage;
+}
+
+void
+desk_post_end(struct desk *d, struct request *r, enum session_end end)
+{
+	request_usage(r);
+	r->end = end;
+	uv_mutex_lock(&d->lock);
+	post_outcome(d, r, OUTCOME_END);
+	uv_mutex_unlock(&d->lock);
+}
+
+void
+desk_post_gone(struct desk *d, struct request *r)
+{
+	uv_mutex_lock(&d->lock);
+	post_outcome(d, r, OUTCOME_GONE);
+	uv_mutex_unlock(&d->lock);
+}
+
+/* --- main thread: hearing ----------------------------------------------------------------------- */
+
+static void
+request_free(struct request *r)
+{
+	session_free(r->session);
+	buf_free(&r->text);
+	free(r);
+}
+
+/* The next request that has something to say, its text moved to d->text. */
+static struct request *
+take_posted(struct desk *d, enum outcome *outcome)
+{
+	struct request *r;
+	struct buf swap;
+
+	uv_mutex_lock(&d->lock);
+	r = d->posted.head;
+	if (r != NULL) {
+		d->posted.head = r->next_posted;
+		if (d->posted.head == NULL)
+			d->posted.tail = &d->posted.head;
+		r->posted = false;
+		swap = r->text;
+		r->text = d->text;
+		d->text = swap;
+		buf_clear(&r->text);
+		*outcome = r->outcome;
+		if (*outcome != OUTCOME_NONE)
+			d->n_requests--;
+	}
+	uv_mutex_unlock(&d->lock);
+	return r;
+}
+
+static void
+hear(struct desk *d, struct request *r, enum outcome outcome)
+{
+	if (d->text.len > 0 && !atomic_load(&r->cancelled))
+		r->ev.on_text(r->arg, (const char *)d->text.data, d->text.len);
+	if (outcome == OUTCOME_NONE)
+		return;
+	if (!atomic_load(&r->cancelled)) { /* on_text may have cancelled it */
+		if (outcome == OUTCOME_END)
+			r->ev.on_end(r->arg, r->end, &r->usage);
+		else if (outcome == OUTCOME_ERROR)
+			r->ev.on_error(r->arg, r->status, r->what);
+	}
+	request_free(r);
+}
+
+static void
+on_heard(uv_async_t *a)
+{
+	struct desk *d = a->data;
+	enum outcome outcome;
+	struct request *r;
+
+	while ((r = take_posted(d, &outcome)) != NULL)
+		hear(d, r, outcome);
+}
+
+/* --- main thread: life -------------------------------------------------------------------------- */
+
+struct desk *
+desk_new(uv_loop_t *loop, struct err *err)
+{
+	struct desk *d = calloc(1, sizeof *d);
+	int rc = d != NULL ? uv_mutex_init(&d->lock) : UV_ENOMEM;
+
+	if (rc == 0) {
+		request_list_init(&d->waiting);
+		d->posted.tail = &d->posted.head;
+		d->heard.data = d;
+		rc = uv_async_init(loop, &d->heard, on_heard);
+		if (rc != 0)
+			uv_mutex_destroy(&d->lock);
+	}
+	if (rc == 0)
+		return d;
+	free(d);
+	err_set(err, "no desk for requests: %s", uv_strerror(rc));
+	return NULL;
+}
+
+void
+desk_close(struct desk *d)
+{
+	on_heard(&d->heard); /* what was posted last */
+	uv_close((uv_handle_t *)&d->heard, NULL);
+}
+
+void
+desk_free(struct desk *d)
+{
+	struct request *r;
+
+	if (d == NULL)
+		return;
+	while ((r = request_list_take(&d->waiting)) != NULL)
+		request_free(r);
+	buf_free(&d->text);
+	uv_mutex_destroy(&d->lock);
+	free(d);
+}
+
+void
+desk_limit(struct desk *d, uint32_t context, uint32_t most)
+{
+	d->context = context;
+	d->most = most;
+}
+
+/* --- main thread: requests ---------------------------------------------------------------------- */
+
+static struct request *
+request_new(struct session *s, const struct request_events *ev, void *arg)
+{
+	struct request *r = calloc(1, sizeof *r);
+
+	if (r == NULL)
+		return NULL;
+	r->session = s;
+	r->ev = *ev;
+	r->arg = arg;
+	r->submitted = uv_hrtime();
+	atomic_init(&r->cancelled, false);
+	return r;
+}
+
+/* Whether another request can come in: 0, or the HTTP status that says why not. */
+static int
+refusal(struct desk *d, const struct session *s, struct err *err)
+{
+	uint32_t there = desk_requests(d);
+	size_t n;
+
+	session_ids(s, &n);
+	if (n > d->context) {
+		err_set(err, "a prompt of %zu tokens does not fit the context of %u", n,
+			d->context);
+		return 400;
+	}
+	if (there >= d->most) {
+		err_set(err,
+			"%u requests are running or waiting already, try again later (shoald's "
+			"'queue' says how many may wait)",
+			there);
+		return 429;
+	}
+	return 0;
+}
+
+struct request *
+desk_submit(struct desk *d, struct session *s, const struct request_events *ev, void *arg,
+	int *status, struct err *err)
+{
+	struct request *r = NULL;
+
+	*status = refusal(d, s, err);
+	if (*status == 0) {
+		r = request_new(s, ev, arg);
+		if (r == NULL) {
+			*status = 503;
+			err_set(err, "not enough memory for another request");
+		}
+	}
+	if (r == NULL) {
+		session_free(s);
+		return NULL;
+	}
+	uv_mutex_lock(&d->lock);
+	d->n_requests++;
+	r->number = d->next_number++;
+	request_list_add(&d->waiting, r);
+	if (d->wake != NULL)
+		uv_async_send(d->wake);
+	uv_mutex_unlock(&d->lock);
+	return r;
+}
+
+void
+desk_cancel(struct desk *d, struct request *r)
+{
+	atomic_store(&r->cancelled, true);
+	uv_mutex_lock(&d->lock);
+	if (d->wake != NULL)
+		uv_async_send(d->wake);
+	sort_out(d);
+	uv_mutex_unlock(&d->lock);
+}
+
+void
+desk_end_all(struct desk *d, int status, const char *why)
+{
+	uv_mutex_lock(&d->lock);
+	d->ended = d->next_number;
+	d->end_status = status;
+	snprintf(d->end_why, sizeof d->end_why, "%s", why);
+	sort_out(d);
+	uv_mutex_unlock(&d->lock);
+}
+
+uint32_t
+desk_requests(struct desk *d)
+{
+	uint32_t n;
+
+	uv_mutex_lock(&d->lock);
+	n = d->n_requests;
+	uv_mutex_unlock(&d->lock);
+	return n;
+}

@@ -1,0 +1,76 @@
+/* The desk: the requests of this coordinator from their submission to their end. It outlives
+ * engines. An engine takes requests, has them computed, and gives back what it could not finish
+ * when its group breaks or its plan ends; the next engine goes on where that one stopped, because a
+ * session is its token ids: their rows are computed again, and not one of them is sent twice.
+ *
+ * Two threads meet here. The main thread submits, cancels and hears (its callbacks run on the main
+ * loop); the engine's thread, one at a time, takes, posts and gives back. */
+#ifndef DAEMON_DESK_H
+#define DAEMON_DESK_H
+
+#include "model/session.h"
+
+#include <uv.h>
+
+struct desk;
+struct request;
+
+struct usage {
+	uint32_t prompt_tokens, new_tokens;
+	double prompt_seconds, new_seconds, queue_seconds;
+	const uint32_t *tokens; /* the new_tokens ids; good during the call */
+};
+
+struct request_events { /* main thread */
+	void (*on_text)(void *arg, const char *text, size_t len);
+	void (*on_end)(void *arg, enum session_end end, const struct usage *u);
+	void (*on_error)(
+		void *arg, int status, const char *what); /* HTTP status that fits, words */
+};
+
+/* --- main thread -------------------------------------------------------------------------------- */
+
+struct desk *desk_new(uv_loop_t *loop, struct err *err);
+/* Nothing is heard any more. Free it when the loop has ended. */
+void desk_close(struct desk *d);
+void desk_free(struct desk *d);
+
+/* What may come in from now on: prompts of at most `context` tokens, and so many requests at a
+ * time, running and waiting. */
+void desk_limit(struct desk *d, uint32_t context, uint32_t most);
+
+/* Starts a generation, or lets it wait for an engine. Takes the session, also on failure. NULL: it
+ * does not fit (*status 400) or too many are there (429). Exactly one of on_end and on_error
+ * follows, unless it is cancelled. */
+struct request *desk_submit(struct desk *d, struct session *s, const struct request_events *ev,
+	void *arg, int *status, struct err *err);
+/* No event after this; r is void after it or after an end. */
+void desk_cancel(struct desk *d, struct request *r);
+
+/* Ends, with an error, every request that was submitted until now: at once where no engine has it,
+ * else when the engine gives it back. */
+void desk_end_all(struct desk *d, int status, const char *why);
+
+/* Requests that have not ended. */
+uint32_t desk_requests(struct desk *d);
+
+/* --- engine thread ------------------------------------------------------------------------------ */
+
+#define DESK_MAX_TRIES 5 /* times that a request is given back without one new token in between */
+
+/* wake is sent when there is something to take or to cancel, until desk_detach. */
+void desk_attach(struct desk *d, uv_async_t *wake);
+/* The engine has given everything back. */
+void desk_detach(struct desk *d);
+
+struct request *desk_take(struct desk *d); /* NULL: there is none */
+/* Takes `head` and those behind it, oldest first, to be taken again before all others. One that
+ * has been given back too often without getting further ends with `status` and `why`. */
+void desk_give_back(struct desk *d, struct request *head, int status, const char *why);
+
+void desk_post_text(struct desk *d, struct request *r, const struct buf *text);
+/* The last word on r: after it r belongs to the main thread. */
+void desk_post_end(struct desk *d, struct request *r, enum session_end end);
+void desk_post_gone(struct desk *d, struct request *r); /* it was cancelled */
+
+#endif
