@@ -17,7 +17,7 @@
 #define DEFAULT_FILE "/etc/shoal/shoald.conf"
 #define MAX_LINE     190 /* libinih, as Debian builds it, cuts lines at 200 bytes without a word */
 
-enum kind { K_TEXT, K_NUMBER, K_AUTO, K_CHOICE, K_SHARES, K_SIZE };
+enum kind { K_TEXT, K_NUMBER, K_AUTO, K_CHOICE, K_SHARES, K_SIZE, K_SPARE };
 
 static const struct key {
 	const char *name;
@@ -59,6 +59,8 @@ static const struct key {
 	CHOICE(pin, "no yes", "whether each thread is tied to a CPU of its own"),
 	{"memory", K_SIZE, AT(memory), SIZE(memory), 0, 0, NULL,
 		"of the whole process, as 600M; what does not fit streams from disk; auto"},
+	{"spare_disk", K_SPARE, AT(spare_disk), SIZE(spare_disk), 0, 0, NULL,
+		"for slices that are needed when a device is lost, as 20G; auto, off"},
 	TEXT(cpu, "set of kernels; without one the best"),
 	CHOICE(log_level, "error warning info debug", "how much is said"),
 	TEXT(api_keys, "file of API keys, one a line"),
@@ -80,6 +82,7 @@ set_defaults(struct config *c)
 	strcpy(c->pin, "no");
 	strcpy(c->log_level, "info");
 	strcpy(c->memory, "auto");
+	strcpy(c->spare_disk, "auto");
 	strcpy(c->state_dir, "/var/lib/shoal");
 	strcpy(c->socket, "/run/shoal/shoald.sock");
 	/* Under systemd the user is not root, but the folders are made for it. */
@@ -169,6 +172,10 @@ set_key(struct config *c, const struct key *k, const char *text, struct err *err
 		return memory_parse(k->name, text, &bytes, err) != 0
 			       ? -1
 			       : set_text(k, field, text, err);
+	case K_SPARE:
+		if (strcmp(text, "off") != 0 && memory_parse(k->name, text, &bytes, err) != 0)
+			return err_prefix(err, "neither off nor a size: ");
+		return set_text(k, field, text, err);
 	case K_TEXT:
 		return set_text(k, field, text, err);
 	case K_AUTO:

@@ -56,7 +56,8 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_memory.c daemon/serve_own.c \
 	daemon/serve_plan.c \
 	daemon/serve_shard.c \
-	daemon/serve_status.c
+	daemon/serve_status.c \
+	daemon/serve_stock.c
 
 sbin_PROGRAMS += daemon/shoald
 daemon_shoald_SOURCES = daemon/main.c

@@ -3,6 +3,7 @@
  * that is cut off goes on where it was. */
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
+#include "model/shard_store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@ report(struct follow *f)
 	struct swarm_peer *const *peers;
 	uint64_t now = uv_now(f->serve->loop);
 
-	if (now - f->reported < REPORT_MS || swarm_peers(f->serve->swarm, &peers) == 0)
+	if (f->spare || now - f->reported < REPORT_MS || swarm_peers(f->serve->swarm, &peers) == 0)
 		return;
 	f->reported = now;
 	progress.epoch = f->epoch;
@@ -35,7 +36,7 @@ ask_header(struct follow *f)
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__FetchHeader fetch = SHOAL__FETCH_HEADER__INIT;
 
-	fetch.epoch = f->epoch;
+	fetch.header_hash = (ProtobufCBinaryData){SHARD_HASH, f->header_hash};
 	e.body_case = SHOAL__ENVELOPE__BODY_FETCH_HEADER;
 	e.fetch_header = &fetch;
 	f->in_flight = 1;
@@ -48,7 +49,7 @@ ask_piece(struct follow *f, uint32_t len)
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__FetchExtent fetch = SHOAL__FETCH_EXTENT__INIT;
 
-	fetch.epoch = f->epoch;
+	fetch.header_hash = (ProtobufCBinaryData){SHARD_HASH, f->header_hash};
 	fetch.extent = f->ask_extent;
 	fetch.from = f->ask_from;
 	fetch.len = len;
@@ -101,6 +102,9 @@ take_header(struct follow *f, const ProtobufCBinaryData *bytes, struct err *err)
 		return err_set(err, "the header that came is that of another slice");
 	for (uint32_t i = 0; i < f->header->n_extents; i++)
 		f->total += f->header->extents[i].bytes;
+	if (f->spare && shard_store_room(f->path, f->serve->config->spare_disk,
+				f->header->file_bytes, err) != 0)
+		return -1;
 	if (shard_job_start(f, SHARD_RESUME) != 0)
 		return err_set(err, "the thread pool takes no job");
 	return 0;
@@ -163,8 +167,7 @@ on_message(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err
 	(void)l;
 	if (e == NULL)
 		return -1;
-	if (e->body_case != SHOAL__ENVELOPE__BODY_DATA || e->data->epoch != f->epoch ||
-		f->in_flight == 0 || f->job != NULL) {
+	if (e->body_case != SHOAL__ENVELOPE__BODY_DATA || f->in_flight == 0 || f->job != NULL) {
 		err_set(err, "'%s' came, which was not asked for", control_name(e));
 	} else {
 		f->in_flight--;

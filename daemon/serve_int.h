@@ -40,6 +40,7 @@ struct member_header {
 void member_header_free(struct member_header *m);
 
 struct plan;
+struct stock;
 struct open_shard;
 struct hash_job; /* on the thread pool */
 /* Makes the headers of ranks 1.. of the plan; ends in plan_hashed. NULL: it cannot begin. */
@@ -51,7 +52,8 @@ void shard_hash(const void *data, size_t len, uint8_t out[SHARD_HASH]);
 /* --- this device's own slice (serve_own.c, coordinator) ----------------------------------------- */
 
 struct own_job; /* on the thread pool */
-/* Gets rank 0's weights ready; ends in plan_prepared. NULL: it cannot begin. */
+/* Gets rank 0's weights ready; ends in plan_prepared. Of a plan of the stock only the shard is made.
+ * NULL: it cannot begin. */
 struct own_job *own_job_start(struct plan *p, struct err *err);
 void own_job_abandon(struct own_job *j); /* ends soon, and says nothing any more */
 unsigned own_job_percent(const struct own_job *j);
@@ -85,6 +87,7 @@ struct plan_member {
 
 struct plan {
 	struct serve *serve;
+	struct stock *stock; /* not NULL: it is never linked, only its slices are wanted */
 	uint64_t epoch;
 	enum plan_state state;
 	struct model_file *file;
@@ -116,6 +119,35 @@ struct plan_member *plan_member(struct serve *s, const struct swarm_peer *p); /*
 int plan_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);
 /* In words: who is away. Empty: nobody. */
 void plan_missing(struct serve *s, char *out, size_t size);
+
+/* A plan's slices over these members, in rank order from 1, before it has an epoch. */
+struct plan *plan_make(
+	struct serve *s, struct swarm_peer *const *members, uint32_t n, struct err *err);
+void plan_free(struct plan *p); /* of plan_make */
+/* A number for the slices of a plan: who has which. */
+uint64_t plan_set(const struct plan *p);
+
+/* --- slices for other plans (serve_stock.c, coordinator) ---------------------------------------- */
+
+/* While a plan serves, the slices that other plans would need are brought to the members' disks:
+ * those of the plan that is wanted next, over these members, and of each plan without one of those
+ * that serve now. When a device is lost, nobody has to fetch anything then. */
+void stock_tick(struct serve *s, struct swarm_peer *const *wanted, uint32_t n);
+void stock_drop(struct serve *s);
+/* Whether what a plan over these members needs is on their disks, as far as is known; always so
+ * where spare slices are not wanted. */
+bool stock_has(struct serve *s, struct swarm_peer *const *members, uint32_t n);
+void stock_served(struct serve *s, const struct plan *p); /* it was made: all is there */
+void stock_control(struct serve *s, struct swarm_peer *p, const Shoal__Stocked *m);
+/* The header that a member asks for, or NULL. */
+const struct member_header *stock_header(
+	struct serve *s, const struct swarm_peer *p, const uint8_t hash[SHARD_HASH]);
+/* What the jobs of its plan end in. The own shard is there when err is "". */
+void stock_hashed(struct stock *k);
+void stock_prepared(struct stock *k, const struct err *err);
+void stock_failed(struct stock *k, const char *why);
+/* "pi-attic gets its slice"; empty: nothing. */
+void stock_words(const struct serve *s, char *out, size_t size);
 
 /* --- links to members (serve_links.c, coordinator) ---------------------------------------------- */
 
@@ -156,10 +188,13 @@ enum follow_state {
 
 struct shard_job;
 
+/* A plan that is followed, or, with `spare`, a shard that is only brought to disk because a plan may
+ * want it soon (when a device is lost, or another one joins). */
 struct follow {
 	struct serve *serve;
+	bool spare;
 	enum follow_state state;
-	uint64_t epoch;
+	uint64_t epoch; /* 0: spare */
 	uint8_t model_id[SHARD_HASH], header_hash[SHARD_HASH];
 	char model_name[256];
 	uint32_t rank, peers, context, slots, max_rows;
@@ -185,7 +220,7 @@ struct follow {
 
 int follow_control(
 	struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);
-void follow_drop(struct serve *s, const char *why);
+void follow_drop(struct serve *s, const char *why); /* what is spare, too */
 void follow_tick(struct serve *s);
 void follow_trouble(struct follow *f, const char *what); /* tells the coordinator and drops f */
 void follow_ready(struct follow *f);
@@ -204,7 +239,7 @@ enum shard_task {
 int shard_job_start(struct follow *f, enum shard_task task);
 void shard_job_abandon(struct follow *f);
 /* Takes both; NULL, NULL: there is no usable shard, or there is not enough memory (`whole`: the
- * shard is fine). */
+ * shard is fine). Of a spare one only `whole` counts. */
 void follow_opened(struct follow *f, enum shard_task task, struct shard *shard,
 	struct weight_source *weights, bool whole, const struct err *err);
 void fetch_resumed(struct follow *f, struct shard_writer *w, const struct err *err);
@@ -242,8 +277,12 @@ struct serve {
 
 	struct open_shard *shard; /* the last one that was computed with, for a quick return */
 
+	struct stock *stock;  /* slices for other plans, being brought to disks */
+	uint64_t stocked[16]; /* plan_set of those whose slices are on disks: a ring */
+	uint32_t n_stocked;
+
 	/* member */
-	struct follow *follow;
+	struct follow *follow, *spare;
 };
 
 /* Requests that are there go on with no other engine: they end with an error. */

@@ -52,13 +52,12 @@ on_close(struct link *l, void *arg, const char *why)
 /* --- bulk --------------------------------------------------------------------------------------- */
 
 static int
-send_data(struct link *l, uint64_t epoch, uint32_t extent, uint64_t from, uint8_t *bytes,
-	size_t len, struct err *err)
+send_data(
+	struct link *l, uint32_t extent, uint64_t from, uint8_t *bytes, size_t len, struct err *err)
 {
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__Data data = SHOAL__DATA__INIT;
 
-	data.epoch = epoch;
 	data.extent = extent;
 	data.from = from;
 	data.bytes = (ProtobufCBinaryData){len, bytes};
@@ -68,10 +67,9 @@ send_data(struct link *l, uint64_t epoch, uint32_t extent, uint64_t from, uint8_
 }
 
 static int
-send_piece(struct serve *s, struct link *l, const struct plan_member *m,
+send_piece(struct serve *s, struct link *l, const struct shard_header *h,
 	const Shoal__FetchExtent *f, struct err *err)
 {
-	const struct shard_header *h = &m->header.h;
 	uint8_t *piece;
 	int result;
 
@@ -83,36 +81,57 @@ send_piece(struct serve *s, struct link *l, const struct plan_member *m,
 	piece = malloc(f->len);
 	if (piece == NULL)
 		return err_set(err, "not enough memory to send a slice");
-	result = shard_extent_read(s->plan->file->gguf, h, f->extent, f->from, piece, f->len, err);
+	result = shard_extent_read(s->file->gguf, h, f->extent, f->from, piece, f->len, err);
 	if (result == 0)
-		result = send_data(l, s->plan->epoch, f->extent, f->from, piece, f->len, err);
+		result = send_data(l, f->extent, f->from, piece, f->len, err);
 	free(piece);
 	return result;
+}
+
+/* The header with that hash of a slice that is this peer's, in the plan or in the stock. */
+static const struct member_header *
+find_header(struct serve *s, const struct swarm_peer *p, const ProtobufCBinaryData *hash)
+{
+	const struct plan_member *m = plan_member(s, p);
+
+	if (hash->len != SHARD_HASH || s->file == NULL)
+		return NULL;
+	if (m != NULL && s->plan->file == s->file && m->header.bytes.len > 0 &&
+		memcmp(m->header.hash, hash->data, SHARD_HASH) == 0)
+		return &m->header;
+	return stock_header(s, p, hash->data);
+}
+
+static int
+answer_bulk(struct serve *s, struct swarm_peer *p, struct link *l, const Shoal__Envelope *e,
+	struct err *err)
+{
+	const struct member_header *h;
+
+	if (e->body_case == SHOAL__ENVELOPE__BODY_FETCH_HEADER) {
+		h = find_header(s, p, &e->fetch_header->header_hash);
+		if (h != NULL)
+			return send_data(l, 0, 0, h->bytes.data, h->bytes.len, err);
+	} else if (e->body_case == SHOAL__ENVELOPE__BODY_FETCH_EXTENT) {
+		h = find_header(s, p, &e->fetch_extent->header_hash);
+		if (h != NULL)
+			return send_piece(s, l, &h->h, e->fetch_extent, err);
+	} else {
+		return err_set(err, "it sent '%s' on a bulk link", control_name(e));
+	}
+	return err_set(err, "it asks for a slice that nobody wants now");
 }
 
 static int
 on_bulk(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *err)
 {
 	struct member_link *ml = arg;
-	struct serve *s = ml->serve;
-	struct plan_member *m = plan_member(s, ml->peer);
 	Shoal__Envelope *e = control_unpack(msg, len, err);
 	int result;
 
 	if (e == NULL)
 		return -1;
-	if (m == NULL || s->plan->state != PLAN_PREPARING)
-		result = err_set(err, "it fetches while nothing is being prepared");
-	else if (e->body_case == SHOAL__ENVELOPE__BODY_FETCH_HEADER &&
-		 e->fetch_header->epoch == s->plan->epoch)
-		result = send_data(
-			l, s->plan->epoch, 0, 0, m->header.bytes.data, m->header.bytes.len, err);
-	else if (e->body_case == SHOAL__ENVELOPE__BODY_FETCH_EXTENT &&
-		 e->fetch_extent->epoch == s->plan->epoch)
-		result = send_piece(s, l, m, e->fetch_extent, err);
-	else
-		result = err_set(
-			err, "it sent '%s' for another plan or on the wrong link", control_name(e));
+	result = answer_bulk(ml->serve, ml->peer, l, e, err);
 	control_free(e);
 	return result;
 }
@@ -213,6 +232,7 @@ plan_start_engine(struct plan *p)
 	s->trouble[0] = '\0';
 	s->stopped_at = 0;
 	plan_set_state(p, PLAN_SERVING);
+	stock_served(s, p);
 }
 
 /* --- tensor ------------------------------------------------------------------------------------- */
@@ -272,7 +292,7 @@ member_link_admit(struct serve *s, struct swarm_peer *p, struct link *l,
 
 	for (const struct member_link *x = s->links; x != NULL; x = x->next)
 		n++;
-	if (ml == NULL || n >= MAX_LINKS || plan_member(s, p) == NULL) {
+	if (ml == NULL || n >= MAX_LINKS || (tensor && plan_member(s, p) == NULL)) {
 		free(ml);
 		return err_set(err, "%s is not in the plan, or has too many links", p->known->name);
 	}

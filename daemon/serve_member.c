@@ -34,18 +34,11 @@ set_state(struct follow *f, enum follow_state state)
 	f->state = state;
 }
 
-void
-follow_drop(struct serve *s, const char *why)
+static void
+follow_free(struct follow *f, const char *why)
 {
 	static const struct link_events nothing;
-	struct follow *f = s->follow;
 
-	if (f == NULL)
-		return;
-	log_info("plan %llu: %s -> dropped: %s", (unsigned long long)f->epoch,
-		state_names[f->state], why);
-	s->follow = NULL;
-	serve_stop_engine(s, why);
 	fetch_stop(f);
 	if (f->tensor != NULL) {
 		link_set(f->tensor, &nothing, NULL);
@@ -63,16 +56,58 @@ follow_drop(struct serve *s, const char *why)
 	free(f);
 }
 
-void
-follow_trouble(struct follow *f, const char *what)
+static void
+spare_drop(struct serve *s)
 {
-	struct serve *s = f->serve;
-	struct swarm_peer *c = coordinator(s);
+	struct follow *f = s->spare;
+
+	s->spare = NULL;
+	if (f != NULL)
+		follow_free(f, "");
+}
+
+void
+follow_drop(struct serve *s, const char *why)
+{
+	struct follow *f = s->follow;
+
+	spare_drop(s);
+	if (f == NULL)
+		return;
+	log_info("plan %llu: %s -> dropped: %s", (unsigned long long)f->epoch,
+		state_names[f->state], why);
+	s->follow = NULL;
+	serve_stop_engine(s, why);
+	follow_free(f, why);
+}
+
+/* --- what is said to the coordinator ------------------------------------------------------------- */
+
+static void
+send_stocked(struct follow *f, const char *trouble)
+{
+	struct swarm_peer *c = coordinator(f->serve);
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
+	Shoal__Stocked stocked = SHOAL__STOCKED__INIT;
+	char text[257];
+
+	control_text(trouble, text);
+	stocked.header_hash = (ProtobufCBinaryData){SHARD_HASH, f->header_hash};
+	stocked.trouble = text;
+	e.body_case = SHOAL__ENVELOPE__BODY_STOCKED;
+	e.stocked = &stocked;
+	if (c != NULL)
+		swarm_send(c, &e);
+}
+
+static void
+send_trouble(struct follow *f, const char *what)
+{
+	struct swarm_peer *c = coordinator(f->serve);
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__Trouble trouble = SHOAL__TROUBLE__INIT;
 	char text[257];
 
-	log_warning("%s", what);
 	control_text(what, text);
 	trouble.epoch = f->epoch;
 	trouble.what = text;
@@ -80,7 +115,22 @@ follow_trouble(struct follow *f, const char *what)
 	e.trouble = &trouble;
 	if (c != NULL)
 		swarm_send(c, &e);
-	follow_drop(s, text);
+}
+
+void
+follow_trouble(struct follow *f, const char *what)
+{
+	struct serve *s = f->serve;
+
+	if (f->spare) {
+		log_info("no spare slice of '%s': %s", f->model_name, what);
+		send_stocked(f, what);
+		spare_drop(s);
+		return;
+	}
+	log_warning("%s", what);
+	send_trouble(f, what);
+	follow_drop(s, what);
 }
 
 /* --- getting ready ------------------------------------------------------------------------------ */
@@ -92,7 +142,16 @@ follow_ready(struct follow *f)
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__Ready ready = SHOAL__READY__INIT;
 
+	if (f->spare) {
+		log_info("a spare slice of '%s' is on disk, fetched %llu bytes", f->model_name,
+			(unsigned long long)f->fetched);
+		send_stocked(f, "");
+		spare_drop(f->serve);
+		return;
+	}
 	set_state(f, FOLLOW_READY);
+	log_info("plan %llu: the slice is there, fetched %llu bytes", (unsigned long long)f->epoch,
+		(unsigned long long)f->fetched);
 	ready.epoch = f->epoch;
 	ready.fetched = f->fetched;
 	ready.kept = f->kept;
@@ -120,7 +179,9 @@ void
 follow_opened(struct follow *f, enum shard_task task, struct shard *shard,
 	struct weight_source *weights, bool whole, const struct err *err)
 {
-	if (shard == NULL && task == SHARD_OPEN && !whole)
+	if (f->spare && whole)
+		follow_ready(f);
+	else if (shard == NULL && task == SHARD_OPEN && !whole)
 		fetch_start(f);
 	else if (shard == NULL)
 		follow_trouble(f, err->msg);
@@ -129,13 +190,29 @@ follow_opened(struct follow *f, enum shard_task task, struct shard *shard,
 }
 
 static int
+check_identity(const ProtobufCBinaryData *model_id, const ProtobufCBinaryData *header_hash,
+	uint64_t header_bytes, struct err *err)
+{
+	if (model_id->len != SHARD_HASH || header_hash->len != SHARD_HASH || header_bytes == 0 ||
+		header_bytes > CONTROL_MAX_BYTES)
+		return err_set(err, "a slice without a usable model id and header came");
+	return 0;
+}
+
+static int
+check_rank(uint32_t rank, uint32_t peers, struct err *err)
+{
+	if (peers < 2 || peers > SLICE_MAX_PEERS || rank == 0 || rank >= peers)
+		return err_set(err, "a plan with rank %u of %u came", rank, peers);
+	return 0;
+}
+
+static int
 check_prepare(const Shoal__Prepare *p, struct err *err)
 {
-	if (p->model_id.len != SHARD_HASH || p->header_hash.len != SHARD_HASH ||
-		p->header_bytes == 0 || p->header_bytes > CONTROL_MAX_BYTES)
-		return err_set(err, "a plan without a usable model id and header came");
-	if (p->peers < 2 || p->peers > SLICE_MAX_PEERS || p->rank == 0 || p->rank >= p->peers)
-		return err_set(err, "a plan with rank %u of %u came", p->rank, p->peers);
+	if (check_identity(&p->model_id, &p->header_hash, p->header_bytes, err) != 0 ||
+		check_rank(p->rank, p->peers, err) != 0)
+		return -1;
 	if (p->context == 0 || p->context > MAX_CONTEXT || p->slots == 0 || p->slots > MAX_SLOTS ||
 		p->max_rows == 0 || p->max_rows > MAX_ROWS || p->kv_type >= KV_TYPES ||
 		p->payload > FRAME_Q8)
@@ -146,7 +223,8 @@ check_prepare(const Shoal__Prepare *p, struct err *err)
 }
 
 static struct follow *
-follow_new(struct serve *s, const Shoal__Prepare *p)
+follow_new(struct serve *s, const ProtobufCBinaryData *model_id, const char *model_name,
+	const ProtobufCBinaryData *header_hash, uint64_t header_bytes)
 {
 	struct follow *f = calloc(1, sizeof *f);
 	char hex[2 * SHARD_HASH + 1];
@@ -154,10 +232,19 @@ follow_new(struct serve *s, const Shoal__Prepare *p)
 	if (f == NULL)
 		return NULL;
 	f->serve = s;
+	memcpy(f->model_id, model_id->data, SHARD_HASH);
+	memcpy(f->header_hash, header_hash->data, SHARD_HASH);
+	snprintf(f->model_name, sizeof f->model_name, "%s", model_name);
+	f->header_bytes = header_bytes;
+	sodium_bin2hex(hex, sizeof hex, f->header_hash, SHARD_HASH);
+	snprintf(f->path, sizeof f->path, "%s/shards/%.16s.shard", s->state->dir, hex);
+	return f;
+}
+
+static void
+take_numbers(struct follow *f, const Shoal__Prepare *p)
+{
 	f->epoch = p->epoch;
-	memcpy(f->model_id, p->model_id.data, SHARD_HASH);
-	memcpy(f->header_hash, p->header_hash.data, SHARD_HASH);
-	snprintf(f->model_name, sizeof f->model_name, "%s", p->model_name);
 	f->rank = p->rank;
 	f->peers = p->peers;
 	f->context = p->context;
@@ -165,10 +252,20 @@ follow_new(struct serve *s, const Shoal__Prepare *p)
 	f->max_rows = p->max_rows;
 	f->kv = (enum kv_type)p->kv_type;
 	f->payload = (enum frame_format)p->payload;
-	f->header_bytes = p->header_bytes;
-	sodium_bin2hex(hex, sizeof hex, f->header_hash, SHARD_HASH);
-	snprintf(f->path, sizeof f->path, "%s/shards/%.16s.shard", s->state->dir, hex);
-	return f;
+}
+
+/* Looks for the shard on disk first. */
+static void
+follow_begin(struct follow *f)
+{
+	char dir[sizeof f->serve->state->dir + 16];
+	struct err trouble;
+
+	snprintf(dir, sizeof dir, "%s/shards", f->serve->state->dir);
+	if (file_mkdirs(dir, 0700, &trouble) != 0)
+		follow_trouble(f, trouble.msg);
+	else if (shard_job_start(f, SHARD_OPEN) != 0)
+		follow_trouble(f, "the thread pool takes no job");
 }
 
 /* The one that was computed with a moment ago, when it is meant, mapped, and bound by no budget. */
@@ -191,27 +288,45 @@ use_open_shard(struct follow *f)
 static int
 take_prepare(struct serve *s, const Shoal__Prepare *p, struct err *err)
 {
-	char dir[sizeof s->state->dir + 16];
-	struct err trouble;
 	struct follow *f;
 
 	if (check_prepare(p, err) != 0)
 		return -1;
 	follow_drop(s, "the coordinator has another plan");
-	f = follow_new(s, p);
+	f = follow_new(s, &p->model_id, p->model_name, &p->header_hash, p->header_bytes);
 	if (f == NULL)
 		return err_set(err, "not enough memory for a plan");
+	take_numbers(f, p);
 	s->follow = f;
 	log_info("plan %llu: rank %u of %u for '%s'", (unsigned long long)f->epoch, f->rank,
 		f->peers, f->model_name);
-	snprintf(dir, sizeof dir, "%s/shards", s->state->dir);
-	if (file_mkdirs(dir, 0700, &trouble) != 0) {
-		follow_trouble(f, trouble.msg);
-	} else if (use_open_shard(f)) {
+	if (use_open_shard(f))
 		follow_ready(f);
-	} else if (shard_job_start(f, SHARD_OPEN) != 0) {
-		follow_trouble(f, "the thread pool takes no job");
-	}
+	else
+		follow_begin(f);
+	return 0;
+}
+
+static int
+take_stock(struct serve *s, const Shoal__Stock *m, struct err *err)
+{
+	struct follow *f;
+
+	if (check_identity(&m->model_id, &m->header_hash, m->header_bytes, err) != 0 ||
+		check_rank(m->rank, m->peers, err) != 0)
+		return -1;
+	spare_drop(s);
+	f = follow_new(s, &m->model_id, m->model_name, &m->header_hash, m->header_bytes);
+	if (f == NULL)
+		return err_set(err, "not enough memory for a spare slice");
+	f->spare = true;
+	f->rank = m->rank;
+	f->peers = m->peers;
+	s->spare = f;
+	if (strcmp(s->config->spare_disk, "off") == 0)
+		follow_trouble(f, "spare_disk is off");
+	else
+		follow_begin(f);
 	return 0;
 }
 
@@ -318,6 +433,8 @@ follow_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, 
 	switch (e->body_case) {
 	case SHOAL__ENVELOPE__BODY_PREPARE:
 		return take_prepare(s, e->prepare, err);
+	case SHOAL__ENVELOPE__BODY_STOCK:
+		return take_stock(s, e->stock, err);
 	case SHOAL__ENVELOPE__BODY_BEGIN:
 		if (f != NULL && f->epoch == e->begin->epoch && f->state == FOLLOW_READY)
 			take_begin(f);
@@ -339,4 +456,6 @@ follow_tick(struct serve *s)
 {
 	if (s->follow != NULL && s->follow->state == FOLLOW_FETCHING)
 		fetch_tick(s->follow);
+	if (s->spare != NULL && s->spare->state == FOLLOW_FETCHING)
+		fetch_tick(s->spare);
 }

@@ -1,5 +1,6 @@
 /* The coordinator's own slice: its shard is opened, or made from the model file, on the thread
  * pool; where no shard can be written the slice is brought into tiles in memory. */
+#include "base/file.h"
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
 #include "model/shard_store.h"
@@ -7,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct own_job {
 	uv_work_t req;
@@ -17,6 +19,8 @@ struct own_job {
 	struct slice slices[SLICE_MAX_PEERS];
 	struct memory_ask ask; /* its pointers lead into the job and its file */
 	bool rows;             /* the kernels read rows as well as tiles */
+	bool spare;            /* only the shard is wanted, where there is room for it */
+	char limit[24];        /* spare_disk */
 	bool check;            /* this process has not computed with that shard yet */
 	uint8_t name[SHARD_HASH];
 	atomic_bool stop;
@@ -35,6 +39,24 @@ on_progress(void *arg, uint64_t done, uint64_t total)
 
 	atomic_store(&j->percent, (unsigned)(total > 0 ? done * 100 / total : 100));
 	return atomic_load(&j->stop) ? -1 : 0;
+}
+
+/* The shard of a plan that may never be. */
+static void
+make_spare(struct own_job *j, const struct shard_want *want)
+{
+	struct shard_header h;
+	char path[sizeof j->folder + 128];
+	int rc;
+
+	if (j->rows || shard_store_path(j->folder, want, path, sizeof path, &j->err) != 0 ||
+		access(path, F_OK) == 0 || file_mkdirs(j->folder, 0700, &j->err) != 0 ||
+		shard_header_plan(j->file->gguf, &j->file->shape, &j->slice, &h, &j->err) != 0)
+		return;
+	rc = shard_store_room(path, j->limit, h.file_bytes, &j->err);
+	shard_header_free(&h);
+	if (rc == 0)
+		shard_close(shard_store_get(j->folder, want, false, on_progress, j, &j->err));
 }
 
 /* Before anything is written or read: whether it can be done, and whether the weights stream. */
@@ -60,6 +82,10 @@ work(uv_work_t *req)
 	struct shard_want want = {f->gguf, f->path, &f->shape, &j->slice};
 	bool streams;
 
+	if (j->spare) {
+		make_spare(j, &want);
+		return;
+	}
 	if (look(j, &streams) != 0)
 		return;
 	if (j->rows && !streams) {
@@ -114,6 +140,10 @@ hand_over(struct own_job *j)
 		}
 	}
 	p->preparing = NULL;
+	if (j->spare) {
+		plan_prepared(p, &j->err);
+		return;
+	}
 	p->weights = j->weights;
 	p->shard = o;
 	plan_prepared(p, &j->err);
@@ -159,6 +189,8 @@ own_job_start(struct plan *p, struct err *err)
 	}
 	j->req.data = j;
 	j->plan = p;
+	j->spare = p->stock != NULL;
+	snprintf(j->limit, sizeof j->limit, "%s", s->config->spare_disk);
 	j->slice = p->slices[0];
 	memcpy(j->slices, p->slices, sizeof j->slices);
 	j->rows = strcmp(s->kernels.name, "plain") == 0;

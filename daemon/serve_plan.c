@@ -4,7 +4,7 @@
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
 
-#include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,10 +15,13 @@
 
 /* --- who takes part ----------------------------------------------------------------------------- */
 
+static uint32_t chosen_peers(
+	struct serve *s, const struct roster_choice *c, struct swarm_peer **out);
+
 static void
 look_at_roster(struct serve *s, struct roster_choice *choice)
 {
-	struct swarm_peer *const *all;
+	struct swarm_peer *const *all, *members[SLICE_MAX_PEERS];
 	struct roster_view v = {
 		.n = swarm_peers(s->swarm, &all),
 		.wanted = s->config->peers,
@@ -34,6 +37,12 @@ look_at_roster(struct serve *s, struct roster_choice *choice)
 	for (uint32_t i = 0; i < v.n; i++)
 		v.members[i] = &all[i]->roster;
 	roster_choose(&v, choice);
+	if (!v.serving || choice->step != ROSTER_KEEP)
+		return;
+	/* Whether it is KEEP because slices are missing takes a plan to find out. */
+	v.quick = stock_has(s, members, chosen_peers(s, choice, members));
+	if (v.quick)
+		roster_choose(&v, choice);
 }
 
 void
@@ -140,22 +149,14 @@ plan_drop(struct serve *s, const char *why)
 	log_info("plan %llu: %s -> dropped: %s", (unsigned long long)p->epoch,
 		state_names[p->state], why);
 	s->plan = NULL;
+	stock_drop(s);
 	serve_stop_engine(s, why);
-	if (p->hashing != NULL)
-		hash_job_abandon(p->hashing);
-	if (p->preparing != NULL)
-		own_job_abandon(p->preparing);
-	if (p->weights != NULL)
-		p->weights->free(p->weights);
-	open_shard_unref(p->shard);
 	for (uint32_t i = 1; i < p->n; i++) {
 		p->members[i].peer->roster.in_plan = false;
 		send_release(p, &p->members[i], why);
-		member_header_free(&p->members[i].header);
 	}
 	member_links_close(s, "the plan has ended");
-	model_file_unref(p->file);
-	free(p);
+	plan_free(p);
 }
 
 void
@@ -235,32 +236,94 @@ cut(struct plan *p, struct err *err)
 	return slice_cut(&p->file->shape, shares, p->n, p->slices, err);
 }
 
-static struct plan *
-plan_new(struct serve *s, const struct roster_choice *choice, struct err *err)
+struct plan *
+plan_make(struct serve *s, struct swarm_peer *const *members, uint32_t n, struct err *err)
 {
 	struct plan *p = calloc(1, sizeof *p);
-	struct swarm_peer *const *all;
 
 	if (p == NULL) {
 		err_set(err, "not enough memory for a plan");
 		return NULL;
 	}
 	p->serve = s;
-	swarm_peers(s->swarm, &all);
-	p->n = choice->n + 1;
-	for (uint32_t i = 1; i < p->n; i++)
-		p->members[i].peer = all[choice->chosen[i - 1]];
+	p->n = n + 1;
+	for (uint32_t i = 0; i < n; i++)
+		p->members[i + 1].peer = members[i];
 	p->file = model_file_ref(s->file);
 	p->context = context_of(s, s->file);
 	p->since = uv_now(s->loop);
-	if (cut(p, err) == 0 && next_epoch(s, &p->epoch, err) == 0) {
-		for (uint32_t i = 1; i < p->n; i++)
-			p->members[i].peer->roster.in_plan = true;
+	if (cut(p, err) == 0)
 		return p;
-	}
+	plan_free(p);
+	return NULL;
+}
+
+void
+plan_free(struct plan *p)
+{
+	if (p->hashing != NULL)
+		hash_job_abandon(p->hashing);
+	if (p->preparing != NULL)
+		own_job_abandon(p->preparing);
+	if (p->weights != NULL)
+		p->weights->free(p->weights);
+	open_shard_unref(p->shard);
+	for (uint32_t i = 1; i < p->n; i++)
+		member_header_free(&p->members[i].header);
 	model_file_unref(p->file);
 	free(p);
-	return NULL;
+}
+
+uint64_t
+plan_set(const struct plan *p)
+{
+	crypto_generichash_state state;
+	uint8_t hash[16];
+	uint64_t set;
+
+	crypto_generichash_init(&state, NULL, 0, sizeof hash);
+	crypto_generichash_update(&state, p->file->model_id, SHARD_HASH);
+	for (uint32_t i = 0; i < p->n; i++) {
+		const struct slice *sl = &p->slices[i];
+		const uint32_t cuts[] = {
+			sl->kv_head0, sl->kv_heads, sl->ffn0, sl->ffn, sl->vocab0, sl->vocab};
+
+		if (i > 0)
+			crypto_generichash_update(&state, p->members[i].peer->known->key, 32);
+		crypto_generichash_update(&state, (const uint8_t *)cuts, sizeof cuts);
+	}
+	crypto_generichash_final(&state, hash, sizeof hash);
+	memcpy(&set, hash, sizeof set);
+	return set;
+}
+
+static uint32_t
+chosen_peers(struct serve *s, const struct roster_choice *c, struct swarm_peer **out)
+{
+	struct swarm_peer *const *all;
+
+	swarm_peers(s->swarm, &all);
+	for (uint32_t i = 0; i < c->n; i++)
+		out[i] = all[c->chosen[i]];
+	return c->n;
+}
+
+static struct plan *
+plan_new(struct serve *s, const struct roster_choice *choice, struct err *err)
+{
+	struct swarm_peer *members[SLICE_MAX_PEERS];
+	uint32_t n = chosen_peers(s, choice, members);
+	struct plan *p = plan_make(s, members, n, err);
+
+	if (p == NULL)
+		return NULL;
+	if (next_epoch(s, &p->epoch, err) != 0) {
+		plan_free(p);
+		return NULL;
+	}
+	for (uint32_t i = 1; i < p->n; i++)
+		p->members[i].peer->roster.in_plan = true;
+	return p;
 }
 
 /* This device's own slice, while members fetch theirs. */
@@ -330,7 +393,10 @@ plan_hashed(struct plan *p, int result, struct member_header *headers, const str
 {
 	p->hashing = NULL;
 	if (result != 0) {
-		plan_fail(p->serve, err->msg);
+		if (p->stock != NULL)
+			stock_failed(p->stock, err->msg);
+		else
+			plan_fail(p->serve, err->msg);
 		return;
 	}
 	for (uint32_t i = 1; i < p->n; i++) {
@@ -341,9 +407,13 @@ plan_hashed(struct plan *p, int result, struct member_header *headers, const str
 		for (uint32_t k = 0; k < m->header.h.n_extents; k++)
 			m->weights += m->header.h.extents[k].bytes;
 		m->total = m->weights;
-		send_prepare(p, i);
+		if (p->stock == NULL)
+			send_prepare(p, i);
 	}
-	prepare(p); /* may end p */
+	if (p->stock != NULL)
+		stock_hashed(p->stock);
+	else
+		prepare(p); /* may end p */
 }
 
 static void
@@ -378,7 +448,9 @@ check_ready(struct plan *p)
 void
 plan_prepared(struct plan *p, const struct err *err)
 {
-	if (p->weights == NULL)
+	if (p->stock != NULL)
+		stock_prepared(p->stock, err);
+	else if (p->weights == NULL)
 		plan_fail(p->serve, err->msg);
 	else
 		check_ready(p);
@@ -414,6 +486,9 @@ plan_control(struct serve *s, struct swarm_peer *peer, const Shoal__Envelope *e,
 			m->done = e->progress->done;
 			m->total = e->progress->total;
 		}
+		return 0;
+	case SHOAL__ENVELOPE__BODY_STOCKED:
+		stock_control(s, peer, e->stocked);
 		return 0;
 	case SHOAL__ENVELOPE__BODY_TROUBLE:
 		snprintf(why, sizeof why, "%s: %s", peer->known->name, e->trouble->what);
@@ -482,6 +557,7 @@ keep_time(struct serve *s)
 void
 plan_advance(struct serve *s)
 {
+	struct swarm_peer *members[SLICE_MAX_PEERS];
 	struct roster_choice choice;
 
 	keep_time(s);
@@ -494,6 +570,7 @@ plan_advance(struct serve *s)
 		} else {
 			check_settled(s->plan);
 			check_linking(s);
+			stock_tick(s, members, chosen_peers(s, &choice, members));
 		}
 	}
 	if (s->plan == NULL)

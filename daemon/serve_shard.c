@@ -11,6 +11,7 @@ struct shard_job {
 	uv_work_t req;
 	struct follow *follow; /* main thread; NULL: abandoned */
 	enum shard_task task;
+	bool spare; /* only the file is wanted */
 	char path[sizeof((struct follow *)0)->path];
 	uint8_t header_hash[SHARD_HASH];
 	struct shard_header *header; /* the follow's, until it is abandoned */
@@ -71,11 +72,15 @@ open_whole(struct shard_job *j)
 {
 	if (access(j->path, F_OK) != 0)
 		return;
-	j->shard = shard_open(j->path, false, &j->err);
-	if (j->shard != NULL && !is_meant(j))
+	j->shard = shard_open(j->path, j->spare, &j->err);
+	if (j->shard != NULL && !is_meant(j)) {
 		drop(j);
-	else if (j->shard != NULL)
+	} else if (j->shard != NULL && j->spare) {
+		j->whole = true;
+		drop(j);
+	} else if (j->shard != NULL) {
 		make_weights(j, true);
+	}
 	if (j->shard == NULL && j->err.msg[0] != '\0' && !j->whole)
 		log_warning("%s: fetching what is damaged again", j->err.msg);
 }
@@ -94,8 +99,11 @@ work(uv_work_t *req)
 		j->writer = shard_writer_open(j->path, j->header, &j->err);
 		break;
 	case SHARD_SEAL:
-		if (shard_writer_finish(j->writer, &j->err) == 0)
-			j->shard = shard_open(j->path, false, &j->err);
+		if (shard_writer_finish(j->writer, &j->err) == 0) {
+			j->whole = j->spare;
+			if (!j->spare)
+				j->shard = shard_open(j->path, false, &j->err);
+		}
 		if (j->shard != NULL)
 			make_weights(j, false);
 		gone = shard_store_prune(j->path, SHARD_KEEP);
@@ -144,6 +152,7 @@ shard_job_start(struct follow *f, enum shard_task task)
 	j->req.data = j;
 	j->follow = f;
 	j->task = task;
+	j->spare = f->spare;
 	memcpy(j->path, f->path, sizeof j->path);
 	memcpy(j->header_hash, f->header_hash, sizeof j->header_hash);
 	snprintf(j->ask.budget, sizeof j->ask.budget, "%s", f->serve->config->memory);

@@ -282,6 +282,8 @@ serve_status(struct serve *s)
 	json_object_set_new(o, "role", json_string(member ? "member" : "coordinator"));
 	json_object_set_new(o, "state", json_string(words));
 	json_object_set_new(o, "serving", json_boolean(serving));
+	stock_words(s, words, sizeof words);
+	json_object_set_new(o, "background", json_string(words));
 	json_object_set_new(o, "model", model_json(s));
 	json_object_set_new(o, "epoch", json_integer((json_int_t)epoch));
 	json_object_set_new(o, "payload", json_string(s->config->payload));

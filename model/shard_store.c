@@ -3,6 +3,7 @@
 #include "model/shard_store.h"
 
 #include "base/file.h"
+#include "model/memory.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define MAX_OTHERS 256
@@ -84,6 +86,7 @@ shard_store_path(
 struct other {
 	char name[256];
 	struct timespec used;
+	uint64_t bytes;
 };
 
 static int
@@ -112,6 +115,7 @@ list_others(DIR *dir, const char *base, struct other *others)
 			!S_ISREG(st.st_mode))
 			continue;
 		snprintf(others[n].name, sizeof others[n].name, "%s", d->d_name);
+		others[n].bytes = (uint64_t)st.st_blocks * 512;
 		others[n++].used = st.st_mtim;
 	}
 	qsort(others, n, sizeof *others, newest_first);
@@ -132,20 +136,73 @@ remove_unused(DIR *dir, const char *name)
 	return gone;
 }
 
+/* The folder of a path, and *base: the name in it. */
+static DIR *
+open_folder(const char *path, const char **base)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[4096];
+
+	*base = slash != NULL ? slash + 1 : path;
+	snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
+		slash != NULL ? path : ".");
+	return opendir(folder);
+}
+
+static uint64_t
+others_bytes(DIR *dir, const char *base)
+{
+	struct other *others = calloc(MAX_OTHERS, sizeof *others);
+	unsigned n = others != NULL ? list_others(dir, base, others) : 0;
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		bytes += others[i].bytes;
+	free(others);
+	return bytes;
+}
+
+int
+shard_store_room(const char *path, const char *limit, uint64_t need, struct err *err)
+{
+	uint64_t most, others, there;
+	struct statvfs fs;
+	const char *base;
+	DIR *dir;
+
+	if (memory_parse("spare_disk", limit, &most, err) != 0)
+		return -1;
+	dir = open_folder(path, &base);
+	if (dir == NULL || fstatvfs(dirfd(dir), &fs) != 0) {
+		if (dir != NULL)
+			closedir(dir);
+		return 0; /* writing will tell */
+	}
+	others = others_bytes(dir, base);
+	closedir(dir);
+	there = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (most > 0 && (others > most || need > most - others))
+		return err_set(err,
+			"%.1f MB beside the %.1f MB of shards that are there is more than "
+			"spare_disk, %s",
+			(double)need / 1e6, (double)others / 1e6, limit);
+	if (most == 0 && there < need + (uint64_t)fs.f_blocks / 5 * fs.f_frsize)
+		return err_set(err,
+			"with %.1f MB more, less than a fifth of the disk would be free",
+			(double)need / 1e6);
+	return 0;
+}
+
 unsigned
 shard_store_prune(const char *path, unsigned keep)
 {
-	const char *slash = strrchr(path, '/');
 	struct other *others = calloc(MAX_OTHERS, sizeof *others);
+	const char *base;
+	DIR *dir = open_folder(path, &base);
 	unsigned n = 0, gone = 0;
-	char folder[4096];
-	DIR *dir;
 
-	snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
-		slash != NULL ? path : ".");
-	dir = opendir(folder);
 	if (dir != NULL && others != NULL)
-		n = list_others(dir, slash != NULL ? slash + 1 : path, others);
+		n = list_others(dir, base, others);
 	for (unsigned i = keep; i < n; i++)
 		gone += remove_unused(dir, others[i].name);
 	if (dir != NULL)

@@ -5,7 +5,9 @@
 
 #include "model/shard.h"
 
-#define SHARD_KEEP 3 /* beside the one that is wanted, the ones that were used last */
+/* Beside the one that is wanted, the ones that were used last: a swarm of nine has one for each
+ * device that may be lost. */
+#define SHARD_KEEP 8
 
 /* A user's own folder: $XDG_STATE_HOME/shoal/shards, or ~/.local/state/shoal/shards. */
 int shard_store_folder(char *out, size_t size, struct err *err);
@@ -25,6 +27,11 @@ int shard_store_path(
  * every hash too. NULL: it can neither be used nor made. */
 struct shard *shard_store_get(const char *folder, const struct shard_want *w, bool check,
 	shard_progress *progress, void *arg, struct err *err);
+
+/* Whether a shard of `need` bytes at `path` that may never be used has room. limit: "auto", a fifth
+ * of the disk must stay free; a size as "20G", all shards in the folder together may not take more.
+ */
+int shard_store_room(const char *path, const char *limit, uint64_t need, struct err *err);
 
 /* Removes shards, whole or not, from the folder of `path`: not that one, not `keep` others that
  * were used last, and none that somebody has open. Returns how many went. */

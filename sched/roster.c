@@ -157,12 +157,13 @@ running_plan(const struct roster_view *v, struct roster_choice *c)
 	c->until = next_release(v);
 	if (same_members(v, c))
 		return;
+	/* What serves goes on while slices travel, and who waits for a plan waits for no other. */
+	if (v->serving ? !v->quick : v->waiting)
+		return;
 	if (!v->waiting) {
 		c->step = ROSTER_DROP;
 		return;
 	}
-	if (!v->serving || !v->quick)
-		return; /* who waits for an answer must not wait for slices of others too */
 	if (v->busy_since + ROSTER_PATIENCE <= v->now)
 		c->step = ROSTER_DROP;
 	else

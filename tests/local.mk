@@ -6,7 +6,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/command.sh \
 	tests/swarm/greedy.sh \
 	tests/swarm/http.sh \
-	tests/swarm/killed.sh \
+	tests/swarm/killed.sh tests/swarm/spare.sh \
 	tests/swarm/leaks.sh \
 	tests/swarm/payload.sh \
 	tests/swarm/trust.sh \

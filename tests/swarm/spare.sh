@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# While a swarm serves, the slices of other plans come to the members' disks: when a member is lost nothing has to be
+# fetched; a newcomer's slices are fetched while the others serve; with spare_disk = off, or no room, nothing is kept.
+. "$(dirname "$0")/lib.sh"
+need_shared
+model=$shared/models/stories260K.gguf
+
+# wait_log NAME TEXT N: until the log has the text N times, at most 20 s.
+wait_log() {
+  for _ in $(seq 200); do
+    [ "$(grep -c "$2" "$tmp/$1/log")" -ge "$3" ] && return
+    sleep 0.1
+  done
+  fail "$1 did not say '$2' $3 times"
+}
+
+prompt=(-p "Once upon a time" -n 120 --temp 0 --ignore-end)
+want=$("$shoal" generate --local -m "$model" "${prompt[@]}" --threads 1)
+
+swarm 3 --model "$model"
+wait_serving c
+wait_log c 'the slices of another plan of 2 devices are on disk' 2
+on c status --json | grep -q '"background": ""' || fail "still at something: $(on c status --json | grep background)"
+on c generate -m stories260K "${prompt[@]}" >"$tmp/text" &
+request=$!
+while [ ! -s "$tmp/text" ]; do sleep 0.01; done
+mark=$(wc -l <"$tmp/c/log")
+stop m2 KILL
+wait $request || fail "the request ended with an error"
+tail -n +"$mark" "$tmp/c/log" | grep -q 'm1 is ready, 0 bytes fetched' || fail "m1 fetched its slice after the loss"
+[ "$(cat "$tmp/text")" = "$want" ] || fail "another text"
+
+# A newcomer: a long answer runs on while its slices travel.
+start m3
+on c generate -m stories260K "${prompt[@]}" >"$tmp/text2" &
+request=$!
+pair c m3
+wait $request || fail "an answer ended with an error when m3 came"
+cmp -s "$tmp/text" "$tmp/text2" || fail "another text when m3 came"
+wait_log c 'the slices of another plan of 3 devices are on disk' 1
+wait_log m3 'linking -> computing' 1
+end_swarm
+
+swarm 3 --model "$model" --spare-disk off
+wait_serving c
+sleep 3
+! grep -q 'another plan of' "$tmp/c/log" || fail "slices are brought to disk although spare_disk is off"
+end_swarm
+
+# A member without room: said once, and the others serve.
+start c --model "$model"
+start m1 --spare-disk 10K
+start m2
+for m in m1 m2; do pair c $m; done
+wait_log c 'm1: .* is more than spare_disk, 10K' 1
+wait_serving c
+[ "$(on c generate -m stories260K "${prompt[@]}")" = "$want" ] || fail "another text without room"
