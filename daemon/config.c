@@ -57,6 +57,8 @@ static const struct key {
 	CHOICE(pin, "no yes", "whether each thread is tied to a CPU of its own"),
 	{"memory", K_SIZE, AT(memory), SIZE(memory), 0, 0, NULL,
 		"of the whole process, as 600M; what does not fit streams from disk; auto"},
+	CHOICE(weights, "auto mapped copied",
+		"where weights lie that fit: pages of the shard, or copied into huge pages"),
 	TEXT(cpu, "set of kernels; without one the best"),
 	CHOICE(log_level, "error warning info debug", "how much is said"),
 	TEXT(api_keys, "file of API keys, one a line"),
@@ -78,6 +80,7 @@ set_defaults(struct config *c)
 	strcpy(c->pin, "no");
 	strcpy(c->log_level, "info");
 	strcpy(c->memory, "auto");
+	strcpy(c->weights, "auto");
 	strcpy(c->state_dir, "/var/lib/shoal");
 	strcpy(c->socket, "/run/shoal/shoald.sock");
 	/* Under systemd the user is not root, but the folders are made for it. */
