@@ -11,41 +11,36 @@
 #include <unistd.h>
 
 int
-file_map(const char *path, struct mapped *m, struct err *err)
+file_map_fd(int fd, const char *path, struct mapped *m, struct err *err)
 {
 	struct stat st;
 	void *data;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fstat(fd, &st) != 0)
+		return err_errno(err, errno, "%s: cannot look at", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, "%s: is not a regular file", path);
+	if (st.st_size == 0)
+		return err_set(err, "%s: is empty", path);
+	if ((uint64_t)st.st_size > SIZE_MAX)
+		return err_set(err, "%s: is larger than this machine's address space", path);
+	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (data == MAP_FAILED)
+		return err_errno(err, errno, "%s: cannot map", path);
+	*m = (struct mapped){data, (size_t)st.st_size};
+	return 0;
+}
+
+int
+file_map(const char *path, struct mapped *m, struct err *err)
+{
+	int rc, fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return err_errno(err, errno, "%s: cannot open", path);
-	if (fstat(fd, &st) != 0) {
-		err_errno(err, errno, "%s: cannot look at", path);
-		goto fail;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		err_set(err, "%s: is not a regular file", path);
-		goto fail;
-	}
-	if (st.st_size == 0) {
-		err_set(err, "%s: is empty", path);
-		goto fail;
-	}
-	if ((uint64_t)st.st_size > SIZE_MAX) {
-		err_set(err, "%s: is larger than this machine's address space", path);
-		goto fail;
-	}
-	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	if (data == MAP_FAILED) {
-		err_errno(err, errno, "%s: cannot map", path);
-		goto fail;
-	}
+	rc = file_map_fd(fd, path, m, err);
 	close(fd);
-	*m = (struct mapped){data, (size_t)st.st_size};
-	return 0;
-fail:
-	close(fd);
-	return -1;
+	return rc;
 }
 
 void

@@ -13,6 +13,8 @@ struct mapped {
 
 /* Maps a regular file read-only. An empty file is an error. Errors name the path. */
 int file_map(const char *path, struct mapped *m, struct err *err);
+/* The same of a file that is open already, and stays open. */
+int file_map_fd(int fd, const char *path, struct mapped *m, struct err *err);
 void file_unmap(struct mapped *m);
 
 /* Appends the whole file to b; more than b->max bytes is an error. */

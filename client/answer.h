@@ -41,6 +41,7 @@ enum {
 	OPT_CPU,
 	OPT_KV,
 	OPT_MEMORY,
+	OPT_WEIGHTS,
 	OPT_LOCAL,
 	OPT_NO_SHARD,
 	OPT_IDS,
@@ -66,6 +67,7 @@ enum {
 		{"cpu", required_argument, NULL, OPT_CPU},                                         \
 		{"kv", required_argument, NULL, OPT_KV}, {"local", no_argument, NULL, OPT_LOCAL},  \
 		{"memory", required_argument, NULL, OPT_MEMORY},                                   \
+		{"weights", required_argument, NULL, OPT_WEIGHTS},                                 \
 		{"no-shard", no_argument, NULL, OPT_NO_SHARD},                                     \
 		{"ignore-end", no_argument, NULL, OPT_IGNORE_END},                                 \
 	{                                                                                          \

@@ -20,7 +20,8 @@ const char answer_help[] =
 	"                     then: --threads N --threads-batch N --pin --context N\n"
 	"                     --cpu SET --kv f32|f16|q8_0,\n"
 	"                     --memory SIZE (of the whole process: what does not fit streams\n"
-	"                     from disk), --no-shard (keep no prepared copy on disk)\n";
+	"                     from disk), --weights auto|mapped|copied, --no-shard (keep no "
+	"prepared copy on disk)\n";
 
 void
 answer_defaults(struct answer_options *o)
@@ -99,6 +100,8 @@ local_option(struct local_options *l, int opt, const char *value, struct err *er
 		return cpu_parse(value, &features, err) != 0 ? -1 : 1;
 	case OPT_MEMORY:
 		return memory_parse("--memory", value, &l->memory, err) != 0 ? -1 : 1;
+	case OPT_WEIGHTS:
+		return weights_place_parse("--weights", value, &l->place, err) != 0 ? -1 : 1;
 	case OPT_KV:
 		return kv_type_parse("--kv", value, &l->kv, err) != 0 ? -1 : 1;
 	default:

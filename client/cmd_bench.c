@@ -494,6 +494,9 @@ bench_option(struct bench *b, int opt, int *code)
 	case 'M':
 		rc = memory_parse("--memory", optarg, &b->opt.memory, &err);
 		break;
+	case 'w':
+		rc = weights_place_parse("--weights", optarg, &b->opt.place, &err);
+		break;
 	case 'l':
 		b->here = true;
 		break;
@@ -527,7 +530,8 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 		{"output", required_argument, NULL, 'o'}, {"cpu", required_argument, NULL, 'c'},
 		{"local", no_argument, NULL, 'l'}, {"memory", required_argument, NULL, 'M'},
 		{"kv", required_argument, NULL, 'K'}, {"no-shard", no_argument, NULL, 'S'},
-		{"roofline", no_argument, NULL, 'R'}, COMMON_OPTIONS};
+		{"weights", required_argument, NULL, 'w'}, {"roofline", no_argument, NULL, 'R'},
+		COMMON_OPTIONS};
 	static const char help[] =
 		"  --roofline               no model: the machine's read bandwidth and integer\n"
 		"                           operations, for numbers of threads up to -t\n"
@@ -545,6 +549,7 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 		"  --kv TYPE                of the KV cache: f16, f32, q8_0 (f16)\n"
 		"  --memory SIZE            of the whole process: what does not fit streams "
 		"(auto)\n"
+		"  --weights PLACE          auto, mapped, copied (into huge pages)\n"
 		"  --no-shard               keep no prepared copy of the model on disk\n";
 	struct bench b = {.ctl = ctl,
 		.prompts = {512},

@@ -247,6 +247,7 @@ cmd_eval(struct ctl *ctl, int argc, char *argv[])
 		{"context", required_argument, NULL, OPT_CONTEXT},
 		{"cpu", required_argument, NULL, OPT_CPU}, {"kv", required_argument, NULL, OPT_KV},
 		{"memory", required_argument, NULL, OPT_MEMORY},
+		{"weights", required_argument, NULL, OPT_WEIGHTS},
 		{"local", no_argument, NULL, OPT_LOCAL},
 		{"no-shard", no_argument, NULL, OPT_NO_SHARD}, COMMON_OPTIONS};
 	struct eval_options o = {0};

@@ -104,7 +104,8 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 		{"chunks", required_argument, NULL, 'k'}, {"threads", required_argument, NULL, 't'},
 		{"threads-batch", required_argument, NULL, 'b'}, {"pin", no_argument, NULL, 'P'},
 		{"memory", required_argument, NULL, 'M'}, {"kv", required_argument, NULL, 'K'},
-		{"no-shard", no_argument, NULL, 'S'}, COMMON_OPTIONS};
+		{"no-shard", no_argument, NULL, 'S'}, {"weights", required_argument, NULL, 'w'},
+		COMMON_OPTIONS};
 	static const char help[] = "  -m, --model MODEL  a model file\n"
 				   "  -f, --file FILE    the text\n"
 				   "  -c, --ctx-size N   tokens of a chunk (512)\n"
@@ -114,6 +115,7 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 				   "  --pin              each thread to a CPU of its own\n"
 				   "  --kv TYPE          of the KV cache: f16, f32, q8_0\n"
 				   "  --memory SIZE      of the whole process (auto)\n"
+				   "  --weights PLACE    auto, mapped, copied\n"
 				   "  --no-shard         keep no prepared copy on disk\n";
 	const char *model = NULL, *file = NULL;
 	struct local_options o = {.kv = KV_F16};
@@ -141,6 +143,8 @@ cmd_perplexity(struct ctl *ctl, int argc, char *argv[])
 			rc = kv_type_parse("--kv", optarg, &o.kv, &err);
 		} else if (opt == 'M') {
 			rc = memory_parse("--memory", optarg, &o.memory, &err);
+		} else if (opt == 'w') {
+			rc = weights_place_parse("--weights", optarg, &o.place, &err);
 		} else if (opt == 'S') {
 			no_shard = true;
 		} else if (opt == 't') {

@@ -61,6 +61,8 @@ static const struct key {
 		"of the whole process, as 600M; what does not fit streams from disk; auto"},
 	{"spare_disk", K_SPARE, AT(spare_disk), SIZE(spare_disk), 0, 0, NULL,
 		"for slices that are needed when a device is lost, as 20G; auto, off"},
+	CHOICE(weights, "auto mapped copied",
+		"where weights lie that fit: pages of the shard, or copied into huge pages"),
 	TEXT(cpu, "set of kernels; without one the best"),
 	CHOICE(log_level, "error warning info debug", "how much is said"),
 	TEXT(api_keys, "file of API keys, one a line"),
@@ -83,6 +85,7 @@ set_defaults(struct config *c)
 	strcpy(c->log_level, "info");
 	strcpy(c->memory, "auto");
 	strcpy(c->spare_disk, "auto");
+	strcpy(c->weights, "auto");
 	strcpy(c->state_dir, "/var/lib/shoal");
 	strcpy(c->socket, "/run/shoal/shoald.sock");
 	/* Under systemd the user is not root, but the folders are made for it. */

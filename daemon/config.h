@@ -38,6 +38,7 @@ struct config {
 	char pin[4];             /* no, yes */
 	char memory[24];         /* of the whole process: "auto", "600M" (model/memory.h) */
 	char spare_disk[24];     /* of slices for other plans: "auto", "off", "20G" */
+	char weights[8];         /* auto, mapped, copied (model/weights_copied.h) */
 	char cpu[16];            /* "": the best kernels */
 	char log_level[8];       /* error warning info debug */
 	char api_keys[4096]; /* a file of keys, one a line; needed when http is not on loopback */

@@ -5,6 +5,7 @@
 
 #include "daemon/serve.h"
 #include "model/shard.h"
+#include "model/weights_copied.h"
 
 #define SERVE_PIECE     (256u << 10) /* bytes of an extent in one message */
 #define SERVE_IN_FLIGHT 4            /* pieces that a member has asked for at once */
@@ -62,11 +63,16 @@ unsigned own_job_percent(const struct own_job *j);
 
 struct memory_ask {
 	char budget[24];             /* as configured */
+	enum weights_place place;    /* the same */
 	struct engine_config engine; /* what engine_bytes reads */
 };
 /* What weights of a shard with this header may take, and whether they stream. -1: too little. */
 int memory_plan(const struct memory_ask *a, const struct shard_header *h, uint64_t *weights,
 	bool *streams, struct err *err);
+/* Budget and place as configured; the engine is left to the caller. */
+void memory_ask_init(struct memory_ask *a, const struct config *c);
+/* Whether all of a shard's weights, when they fit, are copied out of it. */
+bool memory_copies(const struct memory_ask *a, const struct shard_header *h, uint64_t weights);
 /* Weights of a shard within the budget; the shard must outlive them. check: hash it all first where
  * it is mapped (a window checks what it reads). */
 struct weight_source *memory_weights(const struct memory_ask *a, struct shard *shard,

@@ -268,14 +268,18 @@ follow_begin(struct follow *f)
 		follow_trouble(f, "the thread pool takes no job");
 }
 
-/* The one that was computed with a moment ago, when it is meant, mapped, and bound by no budget. */
+/* The one that was computed with a moment ago, when it is meant, stays mapped, and is bound by no
+ * budget. */
 static bool
 use_open_shard(struct follow *f)
 {
 	struct open_shard *o = f->serve->shard;
+	struct memory_ask ask;
 
+	memory_ask_init(&ask, f->serve->config);
 	if (o == NULL || strcmp(f->serve->config->memory, "auto") != 0 ||
-		memcmp(o->hash, f->header_hash, sizeof o->hash) != 0)
+		memcmp(o->hash, f->header_hash, sizeof o->hash) != 0 ||
+		memory_copies(&ask, shard_header(o->shard), UINT64_MAX))
 		return false;
 	f->weights = weights_from_shard(o->shard, NULL, NULL);
 	if (f->weights == NULL)

@@ -1,10 +1,23 @@
 /* What of the budget (`memory`) a slice's weights may take, and the weights made accordingly: views
- * into a mapped shard where all of it fits, a window over it where it does not. */
+ * into a mapped shard or a copy of it where all of it fits, a window over it where it does not. */
 #include "daemon/serve_int.h"
+#include "model/huge.h"
 #include "model/memory.h"
 #include "model/window.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#define SETTLE 5000 /* milliseconds in which an engine that ends lets go of its weights */
+
+void
+memory_ask_init(struct memory_ask *a, const struct config *c)
+{
+	*a = (struct memory_ask){0};
+	snprintf(a->budget, sizeof a->budget, "%s", c->memory);
+	/* One of its values: config.c has looked. */
+	weights_place_parse("weights", c->weights, &a->place, NULL);
+}
 
 int
 memory_plan(const struct memory_ask *a, const struct shard_header *h, uint64_t *weights,
@@ -17,11 +30,19 @@ memory_plan(const struct memory_ask *a, const struct shard_header *h, uint64_t *
 		.all = window_weights_all(h)};
 	uint64_t budget;
 
+	huge_settle(SETTLE);
 	if (memory_parse("memory", a->budget, &budget, err) != 0 ||
 		memory_for_weights(budget, &need, weights, err) != 0)
 		return -1;
 	*streams = *weights < need.all;
 	return 0;
+}
+
+bool
+memory_copies(const struct memory_ask *a, const struct shard_header *h, uint64_t weights)
+{
+	return weights_place_copies(
+		a->place, window_weights_all(h), weights, memory_available(), huge_offered());
 }
 
 struct weight_source *
@@ -37,7 +58,9 @@ memory_weights(const struct memory_ask *a, struct shard *shard, const struct ggu
 		return weights_window(shard, g, memory, progress, arg, err);
 	if (check && shard_check(shard, err) != 0)
 		return NULL;
-	return weights_from_shard(shard, g, err);
+	if (!memory_copies(a, shard_header(shard), memory))
+		return weights_from_shard(shard, g, err);
+	return weights_copied(shard, g, a->engine.threads, progress, arg, err);
 }
 
 struct open_shard *

@@ -196,13 +196,14 @@ own_job_start(struct plan *p, struct err *err)
 	j->rows = strcmp(s->kernels.name, "plain") == 0;
 	snprintf(j->folder, sizeof j->folder, "%s/shards", s->state->dir);
 	j->file = model_file_ref(p->file);
-	snprintf(j->ask.budget, sizeof j->ask.budget, "%s", s->config->memory);
+	memory_ask_init(&j->ask, s->config);
 	j->ask.engine = (struct engine_config){.shape = &j->file->shape,
 		.slices = j->slices,
 		.peers = p->n,
 		.context = p->context,
 		.slots = s->config->parallel,
 		.max_rows = s->config->batch,
+		.threads = s->config->threads,
 		.kv = serve_kv(s->config)};
 	name_shard(j, s);
 	if (uv_queue_work(s->loop, &j->req, work, after_work) != 0) {

@@ -20,6 +20,7 @@ struct shard_job {
 	struct slice slices[SLICE_MAX_PEERS];
 	struct shard *shard;
 	struct weight_source *weights;
+	bool check; /* this process has not computed with that shard yet */
 	bool whole; /* the shard is fine */
 	struct err err;
 };
@@ -79,7 +80,7 @@ open_whole(struct shard_job *j)
 		j->whole = true;
 		drop(j);
 	} else if (j->shard != NULL) {
-		make_weights(j, true);
+		make_weights(j, j->check);
 	}
 	if (j->shard == NULL && j->err.msg[0] != '\0' && !j->whole)
 		log_warning("%s: fetching what is damaged again", j->err.msg);
@@ -155,13 +156,16 @@ shard_job_start(struct follow *f, enum shard_task task)
 	j->spare = f->spare;
 	memcpy(j->path, f->path, sizeof j->path);
 	memcpy(j->header_hash, f->header_hash, sizeof j->header_hash);
-	snprintf(j->ask.budget, sizeof j->ask.budget, "%s", f->serve->config->memory);
+	j->check = f->serve->shard == NULL ||
+		   memcmp(f->serve->shard->hash, f->header_hash, sizeof j->header_hash) != 0;
+	memory_ask_init(&j->ask, f->serve->config);
 	j->ask.engine = (struct engine_config){.slices = j->slices,
 		.rank = f->rank,
 		.peers = f->peers,
 		.context = f->context,
 		.slots = f->slots,
 		.max_rows = f->max_rows,
+		.threads = f->serve->config->threads,
 		.kv = f->kv};
 	j->header = f->header;
 	j->writer = f->writer;

@@ -1,6 +1,7 @@
 #include "model/generate.h"
 
 #include "kernels/cpu.h"
+#include "model/huge.h"
 #include "model/memory.h"
 #include "model/shard_store.h"
 #include "model/thread_choice.h"
@@ -105,11 +106,14 @@ open_weights(struct local *l, const char *path, uint64_t memory, uint64_t all, s
 		return err_prefix(err, "the model is larger than memory, and there is no shard: ");
 	if (l->shard == NULL)
 		return tile_in_memory(l, &watch, err);
-	if (all <= memory) {
+	if (all > memory)
+		l->weights = weights_window(l->shard, l->gguf, memory, watch_progress, &watch, err);
+	else if (weights_place_copies(
+			 l->opt.place, all, memory, memory_available(), huge_offered()))
+		l->weights = weights_copied(
+			l->shard, l->gguf, l->opt.threads, watch_progress, &watch, err);
+	else
 		l->weights = weights_from_shard(l->shard, l->gguf, err);
-		return l->weights != NULL ? 0 : -1;
-	}
-	l->weights = weights_window(l->shard, l->gguf, memory, watch_progress, &watch, err);
 	return l->weights != NULL ? 0 : -1;
 }
 

@@ -7,7 +7,7 @@
 #include "model/forward.h"
 #include "model/memory.h"
 #include "model/session.h"
-#include "model/shard.h"
+#include "model/weights_copied.h"
 
 struct local_options {
 	unsigned threads,
@@ -21,6 +21,7 @@ struct local_options {
 	/* Bytes that the whole process may have; 0: as the machine has. What does not fit streams
 	 * from the shard (window.h). */
 	uint64_t memory;
+	enum weights_place place; /* of weights that all fit */
 	/* The folder where shards are kept (shard_store.h); NULL: the weights are brought into
 	 * tiles in memory, as also where no shard can be written. */
 	const char *shards;

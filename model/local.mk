@@ -9,6 +9,7 @@ model_libmodel_a_SOURCES += \
 	model/gguf.c model/gguf.h model/gguf_int.h \
 	model/gguf_tensors.c \
 	model/gguf_value.c \
+	model/huge.c model/huge.h \
 	model/name_index.c model/name_index.h \
 	model/shape.c model/shape.h model/shape_int.h \
 	model/shape_gguf.c \
@@ -23,6 +24,7 @@ model_libmodel_a_SOURCES += \
 	model/slice.c model/slice.h \
 	model/tensors.c model/tensors.h \
 	model/weights.h \
+	model/weights_copied.c model/weights_copied.h \
 	model/weights_fixed.c model/weights_fixed.h \
 	model/weights_gguf.c \
 	model/weights_tiled.c \
@@ -121,7 +123,7 @@ tests_unit_test_thread_choice_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_thread_choice_LDADD = model/libmodel.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_files tests/unit/test_shard tests/unit/test_shard_make \
-	tests/unit/test_weights_window
+	tests/unit/test_weights_copied tests/unit/test_weights_window
 tests_unit_test_files_SOURCES = tests/unit/test_files.c
 tests_unit_test_files_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
 SHARD_TEST_SUPPORT = tests/support/shard_fixture.c tests/support/shard_fixture.h \
@@ -134,6 +136,10 @@ tests_unit_test_shard_make_SOURCES = tests/unit/test_shard_make.c $(SHARD_TEST_S
 tests_unit_test_shard_make_CPPFLAGS = $(tests_unit_test_shard_CPPFLAGS)
 tests_unit_test_shard_make_CFLAGS = $(tests_unit_test_shard_CFLAGS)
 tests_unit_test_shard_make_LDADD = $(tests_unit_test_tokenizer_LDADD)
+tests_unit_test_weights_copied_SOURCES = tests/unit/test_weights_copied.c $(SHARD_TEST_SUPPORT)
+tests_unit_test_weights_copied_CPPFLAGS = $(tests_unit_test_shard_CPPFLAGS)
+tests_unit_test_weights_copied_CFLAGS = $(tests_unit_test_shard_CFLAGS)
+tests_unit_test_weights_copied_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_weights_window_SOURCES = tests/unit/test_weights_window.c $(SHARD_TEST_SUPPORT)
 tests_unit_test_weights_window_CPPFLAGS = $(tests_unit_test_shard_CPPFLAGS)
 tests_unit_test_weights_window_CFLAGS = $(tests_unit_test_shard_CFLAGS)

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "model/shard_int.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 struct shard {
 	struct mapped file;
 	struct shard_header h;
-	int lock; /* held while it is open: shard_prune leaves it alone */
+	int fd; /* locked while it is open: shard_prune leaves it alone */
 	char *path;
 };
 
@@ -49,10 +50,11 @@ prefetch(const struct shard *s)
 static int
 open_file(struct shard *s, const char *path, struct err *err)
 {
-	s->lock = open(path, O_RDONLY | O_CLOEXEC);
-	if (s->lock >= 0)
-		flock(s->lock, LOCK_SH | LOCK_NB);
-	if (file_map(path, &s->file, err) != 0)
+	s->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (s->fd < 0)
+		return err_errno(err, errno, "%s: cannot open", path);
+	flock(s->fd, LOCK_SH | LOCK_NB);
+	if (file_map_fd(s->fd, path, &s->file, err) != 0)
 		return -1;
 	if (shard_header_parse(s->file.data, s->file.len, &s->h, err) != 0)
 		return err_prefix(err, "%s: ", path);
@@ -71,7 +73,7 @@ shard_open(const char *path, bool check, struct err *err)
 		err_set(err, "out of memory");
 		return NULL;
 	}
-	s->lock = -1;
+	s->fd = -1;
 	s->path = strdup(path);
 	if (s->path == NULL)
 		err_set(err, "out of memory");
@@ -88,8 +90,8 @@ shard_close(struct shard *s)
 		return;
 	shard_header_free(&s->h);
 	file_unmap(&s->file);
-	if (s->lock >= 0)
-		close(s->lock);
+	if (s->fd >= 0)
+		close(s->fd);
 	free(s->path);
 	free(s);
 }
@@ -104,6 +106,12 @@ const char *
 shard_path(const struct shard *s)
 {
 	return s->path;
+}
+
+int
+shard_fd(const struct shard *s)
+{
+	return s->fd;
 }
 
 enum unit_kind

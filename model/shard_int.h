@@ -40,6 +40,9 @@ int shard_seal(int fd, const char *part, const char *path, struct err *err);
 /* Opens PATH.part to write and locks it. busy: another process holds it; then -1 as well. */
 int shard_open_part(const char *part, bool *busy, struct err *err);
 
+/* The open file of a shard, for as long as the shard is open. */
+int shard_fd(const struct shard *s);
+
 /* --- units --- */
 
 /* The unit that a tensor of this role belongs to. */

@@ -1,8 +1,9 @@
 #include "model/weights_fixed.h"
 
+#include "model/huge.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 struct unit *
 fixed_source_unit(struct fixed_source *fs, enum unit_kind kind, uint32_t layer, uint32_t expert)
@@ -60,8 +61,7 @@ fixed_free(struct weight_source *ws)
 	free(fs->ffn);
 	free(fs->expert);
 	free(fs->widened);
-	if (fs->memory != NULL)
-		munmap(fs->memory, fs->memory_bytes);
+	huge_unmap(fs->memory, fs->memory_bytes);
 	free(fs);
 }
 

@@ -1,4 +1,5 @@
-/* A weight source whose units are all there from the start: pointers into a mapped file. */
+/* A weight source whose units are all there from the start: pointers into a mapped file, or into
+ * memory of its own. */
 #ifndef MODEL_WEIGHTS_FIXED_H
 #define MODEL_WEIGHTS_FIXED_H
 
@@ -13,7 +14,7 @@ struct fixed_source {
 	struct unit *attn, *ffn; /* [layers] */
 	struct unit *expert;     /* [layers][experts] */
 	float *widened;          /* vectors that the file has in other types */
-	void *memory;            /* mapped for it alone; NULL: none */
+	void *memory;            /* huge_map, for it alone; NULL: none */
 	size_t memory_bytes;
 };
 

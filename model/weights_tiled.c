@@ -1,11 +1,11 @@
 /* The weights of a GGUF file brought into tiles in memory: a shard that no file holds. */
 #include "config.h"
 
+#include "model/huge.h"
 #include "model/shard_int.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 static int
 fill_extent(uint8_t *base, const struct gguf *g, const struct shard_header *h, uint32_t i,
@@ -24,16 +24,12 @@ fill(struct fixed_source *fs, const struct gguf *g, const struct shard_header *h
 
 	if (h->file_bytes > SIZE_MAX)
 		return err_set(err, "the weights are larger than this machine's address space");
-	base = mmap(NULL, (size_t)h->file_bytes, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (base == MAP_FAILED)
+	base = huge_map((size_t)h->file_bytes);
+	if (base == NULL)
 		return err_set(err, "out of memory for %" PRIu64 " MB of weights",
 			h->file_bytes / 1000000 + 1);
 	fs->memory = base;
 	fs->memory_bytes = (size_t)h->file_bytes;
-#ifdef MADV_HUGEPAGE
-	madvise(base, (size_t)h->file_bytes, MADV_HUGEPAGE);
-#endif
 	for (uint32_t i = 0; i < h->n_extents; i++) {
 		if (fill_extent(base, g, h, i, err) != 0)
 			return -1;

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "model/huge.h"
 #include "model/window_int.h"
 
 #include <inttypes.h>
@@ -152,6 +153,7 @@ map_memory(struct window_source *ws, uint64_t ring, struct err *err)
 		ws->memory = NULL;
 		return err_set(err, "no memory for %" PRIu64 " bytes of weights", at + ring);
 	}
+	huge_advise(ws->memory, (size_t)at);
 	ws->ring = ws->memory + at;
 	ws->cache = ws->ring + at + ring;
 	return 0;

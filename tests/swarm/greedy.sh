@@ -27,10 +27,13 @@ check() { # LABEL COMMAND...
 }
 
 check "one process" "$shoal" generate --local -m "$model" --kv f32
+check "one process, weights copied" "$shoal" generate --local -m "$model" --kv f32 --weights copied
 
 for setup in "2 " "2 3,1" "3 " "3 5,1,2" "4 " "4 1,2,1,4"; do
   read -r peers shares <<<"$setup"
-  swarm "$peers" --kv f32 ${shares:+--shares "$shares"}
+  place=auto
+  [ "$peers" -ne 3 ] || place=copied
+  swarm "$peers" --kv f32 --weights $place ${shares:+--shares "$shares"}
   on c load --quiet "$model" >/dev/null || fail "$setup: load"
   [ "$(on c status --json | grep -c '"rank"')" -eq "$peers" ] || fail "$setup: not all peers hold a slice"
   check "$peers peers, shares ${shares:-equal}" on c generate -m stories260K
