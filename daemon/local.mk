@@ -11,8 +11,13 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/link_open.c \
 	daemon/log.c daemon/log.h \
 	daemon/pairing.c \
+	daemon/measure_job.c \
+	daemon/speed_file.c daemon/speed_file.h \
+	daemon/speed_message.c daemon/speed_message.h \
+	daemon/speeds.c daemon/speeds.h \
 	daemon/state.c daemon/state.h \
-	daemon/swarm.c daemon/swarm.h daemon/swarm_internal.h
+	daemon/swarm.c daemon/swarm.h daemon/swarm_internal.h \
+	daemon/swarm_rtt.c
 
 # Computing together: the engine thread and the star.
 daemon_libdaemon_a_SOURCES += \
@@ -54,6 +59,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_links.c \
 	daemon/serve_member.c \
 	daemon/serve_memory.c daemon/serve_own.c \
+	daemon/serve_peers.c \
 	daemon/serve_plan.c \
 	daemon/serve_shard.c \
 	daemon/serve_status.c

@@ -173,6 +173,7 @@ finish_closing(struct serve *s)
 		return;
 	s->closed = true;
 	uv_close((uv_handle_t *)&s->tick, NULL);
+	speeds_close(s->speeds);
 	swarm_close(s->swarm);
 	s->close_done(s->close_arg);
 }
@@ -186,7 +187,8 @@ advance(struct serve *s)
 	}
 	if (!swarm_is_member(s->swarm)) {
 		follow_drop(s, "this device is no member any more");
-		plan_advance(s);
+		if (!speeds_come_first(s->speeds))
+			plan_advance(s);
 		return;
 	}
 	if (s->file != NULL) {
@@ -229,9 +231,21 @@ on_peer_down(void *arg, struct swarm_peer *p, const char *why)
 }
 
 static void
+on_speed(void *arg, struct swarm_peer *p)
+{
+	struct serve *s = arg;
+
+	(void)p;
+	speeds_news(s->speeds);
+}
+
+static void
 on_members(void *arg)
 {
-	advance(arg);
+	struct serve *s = arg;
+
+	speeds_news(s->speeds);
+	advance(s);
 }
 
 static int
@@ -275,6 +289,7 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 	static const struct swarm_events events = {
 		.on_peer_up = on_peer_up,
 		.on_peer_down = on_peer_down,
+		.on_speed = on_speed,
 		.on_members = on_members,
 		.on_control = on_control,
 		.on_link = on_link,
@@ -290,7 +305,9 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 	s->state = st;
 	if (choose_kernels(s, err) == 0)
 		s->swarm = swarm_new(loop, c, st, &events, s, err);
-	if (s->swarm == NULL) {
+	if (s->swarm != NULL)
+		s->speeds = serve_speeds_new(s, err);
+	if (s->speeds == NULL) { /* the daemon ends: what swarm_new opened goes with it */
 		free(s);
 		return NULL;
 	}
@@ -367,6 +384,7 @@ serve_free(struct serve *s)
 {
 	if (s == NULL)
 		return;
+	speeds_free(s->speeds);
 	swarm_free(s->swarm);
 	model_file_unref(s->file);
 	open_shard_unref(s->shard);

@@ -4,6 +4,7 @@
 #define DAEMON_SERVE_INT_H
 
 #include "daemon/serve.h"
+#include "daemon/speeds.h"
 #include "model/shard.h"
 
 #define SERVE_PIECE     (256u << 10) /* bytes of an extent in one message */
@@ -210,6 +211,7 @@ struct serve {
 	const struct config *config;
 	struct state *state;
 	struct swarm *swarm;
+	struct speeds *speeds;
 	struct kernels kernels;
 	uv_timer_t tick;
 	bool closing, closed;
@@ -236,6 +238,7 @@ struct serve {
 	struct follow *follow;
 };
 
+struct speeds *serve_speeds_new(struct serve *s, struct err *err); /* serve_peers.c */
 /* Whether there are running or waiting requests. */
 bool serve_busy(struct serve *s);
 /* Makes the engine; takes c's weights, links and a reference to what they need. */

@@ -3,6 +3,7 @@
 #include "daemon/swarm_internal.h"
 
 #include "daemon/log.h"
+#include "daemon/speed_message.h"
 #include "kernels/cpu.h"
 #include "kernels/kernels.h"
 #include "model/thread_choice.h"
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PING_MS   300
 #define SILENT_MS 1600 /* so that silence is noticed within 2 s */
@@ -112,6 +112,7 @@ send_about(struct swarm *s, struct link *l)
 {
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__About a = SHOAL__ABOUT__INIT;
+	struct speed_message speed;
 	struct kernels k;
 	uint32_t features = cpu_detect();
 	struct err ignored;
@@ -124,7 +125,11 @@ send_about(struct swarm *s, struct link *l)
 	a.cpu = (char *)(uintptr_t)cpu_model();
 	a.kernels = (char *)(uintptr_t)k.name;
 	a.threads = thread_choice_pool(s->config->threads, s->config->threads_batch, cpu_count());
-	a.memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	a.memory = s->memory;
+	if (s->speed != NULL) {
+		speed_message_fill(&speed, s->speed);
+		a.speed = &speed.message;
+	}
 	a.role = (char *)(uintptr_t)(s->state->is_member ? "member" : "coordinator");
 	e.body_case = SHOAL__ENVELOPE__BODY_ABOUT;
 	e.about = &a;
@@ -149,30 +154,28 @@ take_about(struct peer *p, const Shoal__About *a, struct err *err)
 	}
 	p->pub.threads = a->threads;
 	p->pub.memory = a->memory;
+	if (a->speed != NULL && speed_message_read(a->speed, &p->pub.speed, err) != 0)
+		return -1;
 	p->up = true;
 	s->dial_pause = PAUSE_MIN;
 	if (first) {
 		log_info("peer %s: away -> here: %s, kernels %s, %u threads", p->known.name,
 			p->pub.cpu, p->pub.kernels, p->pub.threads);
+		meter_begin(p);
 		s->ev.on_peer_up(s->arg, &p->pub);
 	}
+	s->ev.on_speed(s->arg, &p->pub);
 	return 0;
 }
 
-static int
-send_ping(struct link *l, uint64_t token, bool pong)
+void
+swarm_tell(struct swarm *s, const struct device_speed *speed, uint64_t memory)
 {
-	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
-	Shoal__Ping ping = SHOAL__PING__INIT;
-	Shoal__Pong answer = SHOAL__PONG__INIT;
-
-	ping.token = answer.token = token;
-	e.body_case = pong ? SHOAL__ENVELOPE__BODY_PONG : SHOAL__ENVELOPE__BODY_PING;
-	if (pong)
-		e.pong = &answer;
-	else
-		e.ping = &ping;
-	return swarm_pack_send(l, &e);
+	s->speed = speed;
+	s->memory = memory;
+	for (uint32_t i = 0; i < s->n_peers; i++)
+		if (s->peers[i]->up)
+			send_about(s, s->peers[i]->pub.control);
 }
 
 /* The other side takes its leave, or tells us that we are no member any more. */
@@ -209,11 +212,10 @@ on_control(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err
 		rc = take_about(p, e->about, err);
 		break;
 	case SHOAL__ENVELOPE__BODY_PING:
-		send_ping(l, e->ping->token, true);
+		meter_answer(l, e->ping->token);
 		break;
 	case SHOAL__ENVELOPE__BODY_PONG:
-		if (e->pong->token == p->ping)
-			p->pub.rtt_ms = (double)(uv_hrtime() / 1000 - p->pinged_us) / 1000;
+		meter_pong(p, e->pong->token);
 		break;
 	case SHOAL__ENVELOPE__BODY_LEAVE:
 		rc = take_leave(p, e->leave->why, err);
@@ -354,9 +356,7 @@ on_tick(uv_timer_t *t)
 			link_close(p->pub.control, "nothing heard of it for 1.6 s");
 			continue;
 		}
-		p->ping++;
-		p->pinged_us = uv_hrtime() / 1000;
-		send_ping(p->pub.control, p->ping, false);
+		meter_ping(p);
 	}
 }
 
@@ -382,6 +382,7 @@ swarm_new(uv_loop_t *loop, const struct config *c, struct state *st, const struc
 	s->arg = arg;
 	s->me = (struct link_identity){st->secret, st->public};
 	s->dial_pause = PAUSE_MIN;
+	s->quiet = true;
 	if (config_address(c->listen, host, sizeof host, &port, err) == 0)
 		s->listener = link_listen(loop, &s->me, host, port, &gate, err);
 	if (s->listener == NULL && strcmp(host, "::") == 0) /* a machine without IPv6 */

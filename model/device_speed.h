@@ -2,8 +2,9 @@
  * disk that its shards lie on. What the plan divides work by (DESIGN.md, Plan).
  *
  * A measurement takes about two seconds and at most five. It goes round all types in short turns;
- * a type's speed is that of its median turn, times the share of the time in which the process could
- * work: a CPU quota or another program, which stop single turns, slow all types alike. */
+ * a type's speed is that of its best turn, times a factor that is one for all types: the time of all
+ * turns had each gone like the best of its kind, over the time that they took. So a CPU quota or
+ * another program, which stops a turn here and there, slows all types alike. */
 #ifndef MODEL_DEVICE_SPEED_H
 #define MODEL_DEVICE_SPEED_H
 
