@@ -122,6 +122,12 @@ $(tests_unit_test_engine_OBJECTS) $(tests_unit_test_star_OBJECTS): | proto/shoal
 endif
 
 if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_speeds
+tests_unit_test_speeds_SOURCES = tests/unit/test_speeds.c
+tests_unit_test_speeds_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_speeds_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+$(tests_unit_test_speeds_OBJECTS): | proto/shoal.pb-c.h
+
 check_PROGRAMS += tests/unit/test_link tests/unit/test_state
 tests_unit_test_state_SOURCES = tests/unit/test_state.c
 tests_unit_test_state_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)

@@ -25,9 +25,9 @@ speed_to_json(const struct device_speed *s)
 			json_object_set_new(types, dtype_name(i),
 				json_pack("{s:f,s:f}", "bytes_per_second", s->types[i].bytes_per_s,
 					"operations_per_second", s->types[i].ops_per_s));
-	return json_pack("{s:o,s:f,s:f,s:I}", "types", types, "read_bytes_per_second",
+	return json_pack("{s:o,s:f,s:f,s:I,s:f}", "types", types, "read_bytes_per_second",
 		s->read_bytes_per_s, "disk_bytes_per_second", s->disk_bytes_per_s,
-		"generation_threads", (json_int_t)s->threads);
+		"generation_threads", (json_int_t)s->threads, "undisturbed", s->undisturbed);
 }
 
 static double
@@ -44,7 +44,8 @@ speed_from_json(json_t *o, struct device_speed *s)
 
 	*s = (struct device_speed){.read_bytes_per_s = number(o, "read_bytes_per_second"),
 		.disk_bytes_per_s = number(o, "disk_bytes_per_second"),
-		.threads = threads > 0 && threads <= 1024 ? (uint32_t)threads : 0};
+		.threads = threads > 0 && threads <= 1024 ? (uint32_t)threads : 0,
+		.undisturbed = number(o, "undisturbed")};
 	for (uint32_t i = 0; i < DTYPE_COUNT; i++) {
 		json_t *t = dtype_computed(i) ? json_object_get(types, dtype_name(i)) : NULL;
 

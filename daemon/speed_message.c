@@ -22,6 +22,7 @@ speed_message_fill(struct speed_message *m, const struct device_speed *s)
 	m->message.read_bytes_per_s = s->read_bytes_per_s;
 	m->message.disk_bytes_per_s = s->disk_bytes_per_s;
 	m->message.threads = s->threads;
+	m->message.undisturbed = s->undisturbed;
 }
 
 int
@@ -29,7 +30,8 @@ speed_message_read(const Shoal__Speed *m, struct device_speed *s, struct err *er
 {
 	*s = (struct device_speed){.read_bytes_per_s = m->read_bytes_per_s,
 		.disk_bytes_per_s = m->disk_bytes_per_s,
-		.threads = m->threads};
+		.threads = m->threads,
+		.undisturbed = m->undisturbed};
 	for (size_t i = 0; i < m->n_types; i++) {
 		const Shoal__TypeSpeed *t = m->types[i];
 

@@ -18,6 +18,9 @@
 #define FIRST_MS       6000 /* after the start, that plans wait at most */
 #define PAUSE_MIN      1000 /* after it was interrupted; doubles */
 #define PAUSE_MAX      60000
+#define DISTURBED      0.75   /* measurements in which less was undisturbed are made again */
+#define AGAIN_MIN      300000 /* after this time; doubles */
+#define AGAIN_MAX      (6 * 3600 * 1000)
 #define LINK_PAUSE     1000  /* between two links' bursts */
 #define LINK_PATIENCE  10000 /* after the start, in which members measure themselves first */
 #define LINK_AGE       3600  /* seconds that a bandwidth holds */
@@ -49,7 +52,7 @@ struct speeds {
 	uint64_t save_at;     /* must save (0: nothing new), */
 	uint64_t rtt_save_at; /* and round trips, which are always new */
 	uint64_t steps;
-	uint64_t pause;
+	uint64_t pause, again;
 	bool tried; /* the first measurement is over, however it went */
 	struct measure_job *job;
 };
@@ -77,6 +80,22 @@ known(const struct speeds *s)
 
 /* --- this device -------------------------------------------------------------------------------- */
 
+static bool
+good_enough(const struct speeds *s)
+{
+	return s->use == SPEED_GOOD && s->own.undisturbed >= DISTURBED;
+}
+
+/* A quota stays, another program ends: it is worth another look, but not often. */
+static void
+measure_again_later(struct speeds *s)
+{
+	if (s->use != SPEED_GOOD || good_enough(s))
+		return;
+	s->next = now_ms(s) + s->again;
+	s->again = s->again * 2 > AGAIN_MAX ? AGAIN_MAX : s->again * 2;
+}
+
 static void
 measured(void *arg, const struct device_speed *speed, const struct err *err)
 {
@@ -97,11 +116,12 @@ measured(void *arg, const struct device_speed *speed, const struct err *err)
 	}
 	s->own = *speed;
 	s->use = SPEED_GOOD;
+	measure_again_later(s);
 	log_info("measured: %s kernels on %u threads, Q4_0 %.2f GB/s and %.0f GOP/s, memory %.2f "
-		 "GB/s, disk %.2f GB/s",
+		 "GB/s, disk %.2f GB/s; %.0f %% undisturbed",
 		c.kernels, speed->threads, speed->types[DTYPE_Q4_0].bytes_per_s / 1e9,
 		speed->types[DTYPE_Q4_0].ops_per_s / 1e9, speed->read_bytes_per_s / 1e9,
-		speed->disk_bytes_per_s / 1e9);
+		speed->disk_bytes_per_s / 1e9, 100 * speed->undisturbed);
 	if (speed_file_save(s->state->dir, &c, &s->own, &trouble) != 0)
 		log_warning("%s (this device is measured again at the next start)", trouble.msg);
 	swarm_tell(s->swarm, &s->own, s->memory);
@@ -225,7 +245,7 @@ save(struct speeds *s)
 static bool
 may_begin(const struct speeds *s)
 {
-	if (s->use == SPEED_GOOD || now_ms(s) < s->next)
+	if (good_enough(s) || now_ms(s) < s->next)
 		return false;
 	return speeds_come_first(s) || now_ms(s) - s->quiet_since >= QUIET_MS;
 }
@@ -283,10 +303,12 @@ speeds_new(uv_loop_t *loop, const struct config *c, const struct state *st, stru
 	s->kernels = k;
 	s->host = *host;
 	s->pause = PAUSE_MIN;
+	s->again = AGAIN_MIN;
 	s->started = s->quiet_since = uv_now(loop);
 	s->rtt_save_at = s->started + RTT_SAVE_MS;
 	now = conditions(s);
 	s->use = speed_file_load(st->dir, &now, &s->own);
+	measure_again_later(s);
 	members_file_load(st->dir, peers, n);
 	swarm_tell(swarm, known(s), 0);
 	look_at_memory(s);

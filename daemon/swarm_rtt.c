@@ -121,6 +121,7 @@ void
 meter_pong(struct peer *p, uint64_t token)
 {
 	struct meter *m = &p->meter;
+	bool counts;
 	uint64_t us;
 
 	if ((token & BURST_TOKEN) != 0) {
@@ -134,13 +135,14 @@ meter_pong(struct peer *p, uint64_t token)
 	us = now_us() - m->sent_us[token % METER_UNDER_WAY];
 	m->sent_us[token % METER_UNDER_WAY] = 0;
 	p->pub.rtt_ms = (double)us / 1000;
-	if (m->counts[token % METER_UNDER_WAY] && p->swarm->quiet && !m->bursting)
+	counts = m->counts[token % METER_UNDER_WAY] && p->swarm->quiet && !m->bursting;
+	if (counts)
 		rtt_add(&m->rtt, us);
 	if (m->rtt.n >= RTT_ENOUGH) {
 		p->pub.net.rtt_s = 1e-6 * rtt_percentile(&m->rtt, 50);
 		p->pub.net.rtt_p99_s = 1e-6 * rtt_percentile(&m->rtt, 99);
 	}
-	if (m->quick > 0) {
+	if (m->quick > 0 && counts) {
 		m->quick--;
 		meter_ping(p);
 	}

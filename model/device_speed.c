@@ -14,12 +14,13 @@
 
 enum {
 	COLS = 4096,
-	ROUNDS = 7, /* turns of each type, for one row and for many */
+	ROUNDS = 16, /* turns of each type, for one row and for many */
 	MIB = 1 << 20,
-	TRIAL_TURNS = 3 /* of each number of threads */
+	TRIAL_TURNS = 5 /* of each number of threads */
 };
-#define TURN_SECONDS  0.004
-#define LIMIT_SECONDS 2.0  /* of all turns; one of each is taken all the same */
+/* Less than a scheduler's slice, so that on a busy machine too some turns are whole. */
+#define TURN_SECONDS  0.001
+#define LIMIT_SECONDS 1.5  /* of all turns; one of each is taken all the same */
 #define BETTER        0.97 /* fewer threads must be that much faster, as in thread_choice.c */
 
 /* What is timed: products with one row, and with many. */
@@ -106,7 +107,7 @@ rows_of(const struct bench *b, uint32_t type, enum way way)
 	size_t group = tile_group_bytes(type, COLS), groups;
 
 	if (way == MANY_ROWS) {
-		groups = 6 * b->threads[way];
+		groups = 4 * b->threads[way];
 	} else {
 		size_t bytes = (size_t)b->threads[way] * MIB / 4;
 
@@ -193,23 +194,35 @@ turn(struct bench *b, uint32_t type, enum way way, double *amount)
 	return now - start;
 }
 
+static double
+least(const double *v, unsigned n)
+{
+	double min = v[0];
+
+	for (unsigned i = 1; i < n; i++)
+		min = v[i] < min ? v[i] : min;
+	return min;
+}
+
 /* The number of threads that generation is best done with, as its steps will find out. */
 static void
 choose_threads(struct bench *b)
 {
 	struct thread_choice c;
-	double sums[THREAD_CHOICE_MAX] = {0}, amount;
+	double times[THREAD_CHOICE_MAX][TRIAL_TURNS], amount;
 	unsigned best = 0;
 
 	thread_choice_init(&c, b->t->threads, b->t->threads_batch, pool_size(b->pool));
 	b->threads[MANY_ROWS] = c.batch;
-	for (unsigned i = 0; c.n > 1 && i < TRIAL_TURNS * c.n && !stopped(b); i++) {
+	for (unsigned i = 0; c.n > 1 && i < TRIAL_TURNS * c.n; i++) {
 		b->threads[ONE_ROW] = c.counts[i % c.n];
 		turn(b, DTYPE_Q4_0, ONE_ROW, &amount); /* wakes them up */
-		sums[i % c.n] += turn(b, DTYPE_Q4_0, ONE_ROW, &amount) / amount;
+		times[i % c.n][i / c.n] = turn(b, DTYPE_Q4_0, ONE_ROW, &amount);
+		times[i % c.n][i / c.n] /= amount;
 	}
 	for (unsigned i = 1; i < c.n; i++)
-		best = sums[i] < sums[best] * BETTER ? i : best;
+		if (least(times[i], TRIAL_TURNS) < BETTER * least(times[best], TRIAL_TURNS))
+			best = i;
 	b->threads[ONE_ROW] = c.counts[best];
 }
 
@@ -243,21 +256,10 @@ take_turns(struct bench *b)
 
 /* --- what they say --- */
 
-static double
-least(const double *v, unsigned n)
-{
-	double min = v[0];
-
-	for (unsigned i = 1; i < n; i++)
-		min = v[i] < min ? v[i] : min;
-	return min;
-}
-
-/* The share of the time in which all went as in the best turns. */
-static double
+static void
 conclude(struct bench *b, struct device_speed *s)
 {
-	double speeds[DTYPE_COUNT][WAYS] = {{0}}, undisturbed = 0, share;
+	double speeds[DTYPE_COUNT][WAYS] = {{0}}, best_turns = 0;
 
 	for (uint32_t type = 0; type < DTYPE_COUNT; type++) {
 		for (enum way way = 0; way < WAYS; way++) {
@@ -267,15 +269,14 @@ conclude(struct bench *b, struct device_speed *s)
 				continue;
 			best = least(b->turns[type][way], b->n[type][way]);
 			speeds[type][way] = 1 / best;
-			undisturbed += b->amount[type][way] * best;
+			best_turns += b->amount[type][way] * best;
 		}
 	}
-	share = undisturbed < b->spent ? undisturbed / b->spent : 1;
+	s->undisturbed = best_turns < b->spent ? best_turns / b->spent : 1;
 	for (uint32_t type = 0; type < DTYPE_COUNT; type++) {
-		s->types[type].bytes_per_s = share * speeds[type][ONE_ROW];
-		s->types[type].ops_per_s = share * speeds[type][MANY_ROWS];
+		s->types[type].bytes_per_s = s->undisturbed * speeds[type][ONE_ROW];
+		s->types[type].ops_per_s = s->undisturbed * speeds[type][MANY_ROWS];
 	}
-	return share;
 }
 
 static void
@@ -291,7 +292,7 @@ bench_free(struct bench *b)
 }
 
 static void
-read_memory(struct bench *b, double share, struct device_speed *s)
+read_memory(struct bench *b, struct device_speed *s)
 {
 	struct roof *roof;
 
@@ -301,7 +302,7 @@ read_memory(struct bench *b, double share, struct device_speed *s)
 	if (roof == NULL)
 		return;
 	pool_limit(b->pool, b->threads[ONE_ROW]);
-	s->read_bytes_per_s = share * roof_bandwidth(roof, b->t->kernels, b->pool);
+	s->read_bytes_per_s = s->undisturbed * roof_bandwidth(roof, b->t->kernels, b->pool);
 	roof_free(roof);
 }
 
@@ -325,7 +326,9 @@ device_speed_measure(const struct device_test *t, struct device_speed *s, struct
 	take_turns(b);
 	s->threads = b->threads[ONE_ROW];
 	if (!stopped(b))
-		read_memory(b, conclude(b, s), s);
+		conclude(b, s);
+	if (!stopped(b))
+		read_memory(b, s);
 	if (!stopped(b))
 		s->disk_bytes_per_s = disk_speed_measure(t, &no_disk);
 	rc = stopped(b) ? err_set(err, "something else is to be done") : 0;
@@ -346,5 +349,7 @@ device_speed_sane(const struct device_speed *s)
 	for (uint32_t i = 0; i < DTYPE_COUNT; i++)
 		if (!sane(s->types[i].bytes_per_s) || !sane(s->types[i].ops_per_s))
 			return false;
+	if (!(s->undisturbed >= 0 && s->undisturbed <= 1))
+		return false;
 	return sane(s->read_bytes_per_s) && sane(s->disk_bytes_per_s) && s->threads <= 1024;
 }

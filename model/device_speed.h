@@ -25,6 +25,7 @@ struct device_speed {
 	double read_bytes_per_s;              /* from memory that no cache holds */
 	double disk_bytes_per_s;              /* in large requests past the cache; 0: not known */
 	uint32_t threads;                     /* that generation and reading took */
+	double undisturbed; /* that factor: 1 on an idle machine, 0.4 at a quota of 40 % */
 };
 
 struct device_test {
