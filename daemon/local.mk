@@ -11,12 +11,14 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/link_open.c \
 	daemon/log.c daemon/log.h \
 	daemon/pairing.c \
+	daemon/discovery.c daemon/discovery.h \
 	daemon/measure_job.c \
 	daemon/speed_file.c daemon/speed_file.h \
 	daemon/speed_message.c daemon/speed_message.h \
 	daemon/speeds.c daemon/speeds.h \
 	daemon/state.c daemon/state.h \
 	daemon/swarm.c daemon/swarm.h daemon/swarm_internal.h \
+	daemon/swarm_dial.c \
 	daemon/swarm_rtt.c
 
 # Computing together: the engine thread and the star.

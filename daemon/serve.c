@@ -174,6 +174,7 @@ finish_closing(struct serve *s)
 	s->closed = true;
 	uv_close((uv_handle_t *)&s->tick, NULL);
 	speeds_close(s->speeds);
+	discovery_close(s->discovery);
 	swarm_close(s->swarm);
 	s->close_done(s->close_arg);
 }
@@ -311,6 +312,7 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 		free(s);
 		return NULL;
 	}
+	s->discovery = discovery_new(loop, c, st, s->swarm);
 	uv_timer_init(loop, &s->tick);
 	s->tick.data = s;
 	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
@@ -384,6 +386,7 @@ serve_free(struct serve *s)
 {
 	if (s == NULL)
 		return;
+	discovery_free(s->discovery);
 	speeds_free(s->speeds);
 	swarm_free(s->swarm);
 	model_file_unref(s->file);

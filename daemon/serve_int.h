@@ -3,6 +3,7 @@
 #ifndef DAEMON_SERVE_INT_H
 #define DAEMON_SERVE_INT_H
 
+#include "daemon/discovery.h"
 #include "daemon/serve.h"
 #include "daemon/speeds.h"
 #include "model/shard.h"
@@ -212,6 +213,7 @@ struct serve {
 	struct state *state;
 	struct swarm *swarm;
 	struct speeds *speeds;
+	struct discovery *discovery; /* NULL: off */
 	struct kernels kernels;
 	uv_timer_t tick;
 	bool closing, closed;

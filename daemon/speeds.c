@@ -14,7 +14,8 @@
 
 #define TICK_MS        250
 #define WATCH_MS       20   /* while it measures: so long it may go on beside a request */
-#define QUIET_MS       500  /* without work, until it begins */
+#define QUIET_MS       500  /* without work, until it begins; */
+#define WORKED_MS      3000 /* where something was computed already: more may come soon */
 #define FIRST_MS       6000 /* after the start, that plans wait at most */
 #define PAUSE_MIN      1000 /* after it was interrupted; doubles */
 #define PAUSE_MAX      60000
@@ -247,7 +248,8 @@ may_begin(const struct speeds *s)
 {
 	if (good_enough(s) || now_ms(s) < s->next)
 		return false;
-	return speeds_come_first(s) || now_ms(s) - s->quiet_since >= QUIET_MS;
+	return speeds_come_first(s) ||
+	       now_ms(s) - s->quiet_since >= (s->steps > 0 ? WORKED_MS : QUIET_MS);
 }
 
 static void

@@ -15,8 +15,6 @@
 
 #define PING_MS   300
 #define SILENT_MS 1600 /* so that silence is noticed within 2 s */
-#define PAUSE_MIN 250
-#define PAUSE_MAX 10000
 
 /* --- peers --- */
 
@@ -157,7 +155,7 @@ take_about(struct peer *p, const Shoal__About *a, struct err *err)
 	if (a->speed != NULL && speed_message_read(a->speed, &p->pub.speed, err) != 0)
 		return -1;
 	p->up = true;
-	s->dial_pause = PAUSE_MIN;
+	s->dial_pause = SWARM_PAUSE;
 	if (first) {
 		log_info("peer %s: away -> here: %s, kernels %s, %u threads", p->known.name,
 			p->pub.cpu, p->pub.kernels, p->pub.threads);
@@ -247,6 +245,7 @@ on_control_open(struct link *l, void *arg)
 	}
 	p->pub.control = l;
 	p->heard = uv_now(p->swarm->loop);
+	swarm_dialled(p, l, true);
 	send_about(p->swarm, l);
 }
 
@@ -256,6 +255,7 @@ on_control_close(struct link *l, void *arg, const char *why)
 	struct peer *p = arg;
 	struct swarm *s = p->swarm;
 
+	swarm_dialled(p, l, false);
 	if (p->gone)
 		return;
 	if (p->pub.control == l)
@@ -266,51 +266,7 @@ on_control_close(struct link *l, void *arg, const char *why)
 		swarm_dial_soon(s, s->dial_pause);
 }
 
-static const struct link_events control_events = {on_control_open, on_control, on_control_close};
-
-/* --- a member dials its coordinator --- */
-
-static void
-on_dial(uv_timer_t *t)
-{
-	struct swarm *s = t->data;
-	struct peer *p = s->n_peers > 0 ? s->peers[0] : NULL;
-	char host[256];
-	uint16_t port;
-	struct err err;
-
-	if (p == NULL || p->pub.control != NULL || s->closing)
-		return;
-	/* The next try waits longer, and not just as long as that of every other member. */
-	s->dial_pause = s->dial_pause * 2 > PAUSE_MAX ? PAUSE_MAX : s->dial_pause * 2;
-	s->dial_pause += randombytes_uniform((uint32_t)s->dial_pause / 4 + 1);
-	if (config_address(p->known.address, host, sizeof host, &port, &err) != 0)
-		log_error("the coordinator's address: %s", err.msg);
-	else
-		link_dial(s->loop, &s->me, host, port, LINK_CONTROL, p->known.key, NULL, NULL,
-			SWARM_MESSAGE, &control_events, p);
-}
-
-void
-swarm_dial_soon(struct swarm *s, uint64_t ms)
-{
-	uv_timer_start(&s->dial, on_dial, ms, 0);
-}
-
-struct link *
-swarm_dial(struct swarm *s, enum link_purpose purpose, size_t max_message,
-	const struct link_events *ev, void *arg)
-{
-	struct peer *p = s->state->is_member && s->n_peers > 0 ? s->peers[0] : NULL;
-	char host[256];
-	uint16_t port;
-	struct err err;
-
-	if (p == NULL || config_address(p->known.address, host, sizeof host, &port, &err) != 0)
-		return NULL;
-	return link_dial(s->loop, &s->me, host, port, purpose, p->known.key, NULL, NULL,
-		max_message, ev, arg);
-}
+const struct link_events swarm_control_events = {on_control_open, on_control, on_control_close};
 
 /* --- who may come in --- */
 
@@ -330,7 +286,7 @@ admit(void *arg, struct link *l, const struct hello *h, uint8_t psk[32],
 		return err_set(
 			err, "its key is not known here: it was never invited, or was removed");
 	if (h->purpose == LINK_CONTROL) {
-		*ev = &control_events;
+		*ev = &swarm_control_events;
 		*ev_arg = p;
 		*max_message = SWARM_MESSAGE;
 		return 0;
@@ -381,7 +337,7 @@ swarm_new(uv_loop_t *loop, const struct config *c, struct state *st, const struc
 	s->ev = *ev;
 	s->arg = arg;
 	s->me = (struct link_identity){st->secret, st->public};
-	s->dial_pause = PAUSE_MIN;
+	s->dial_pause = SWARM_PAUSE;
 	s->quiet = true;
 	if (config_address(c->listen, host, sizeof host, &port, err) == 0)
 		s->listener = link_listen(loop, &s->me, host, port, &gate, err);

@@ -57,6 +57,10 @@ uint32_t swarm_peers(const struct swarm *s,
 					    * rank; of a member: the coordinator */
 uint16_t swarm_port(const struct swarm *s);
 
+/* The coordinator may be at this address ("host:port"): a member that misses it dials there too. What
+ * anybody says may come here: who answers must prove that it is the coordinator, and dials are rare. */
+void swarm_heard_of(struct swarm *s, const char *address);
+
 /* What this device says of itself from now on, also to those that are here already. speed: NULL: not
  * measured yet; else it stays the caller's, and unchanged. */
 void swarm_tell(struct swarm *s, const struct device_speed *speed, uint64_t memory);

@@ -1,4 +1,4 @@
-/* Inside of membership: swarm.c (peers, control links), swarm_rtt.c (heartbeats), pairing.c (invites and joining). */
+/* Inside of membership: swarm.c (peers, control links), swarm_dial.c (a member's dials), swarm_rtt.c (heartbeats), pairing.c (invites and joining). */
 #ifndef DAEMON_SWARM_INTERNAL_H
 #define DAEMON_SWARM_INTERNAL_H
 
@@ -6,6 +6,7 @@
 #include "sched/link_speed.h"
 
 #define SWARM_MESSAGE (1u << 20)
+#define SWARM_PAUSE   250 /* ms until a member dials again; doubles */
 
 enum { METER_UNDER_WAY = 16 }; /* pings whose answers are waited for, the last ones */
 
@@ -54,9 +55,12 @@ struct swarm {
 	void *arg;
 	struct link_identity me;
 	struct link_listener *listener;
-	uv_timer_t tick;     /* heartbeats */
-	uv_timer_t dial;     /* a member's next try */
-	uint64_t dial_pause; /* ms */
+	uv_timer_t tick;                 /* heartbeats */
+	uv_timer_t dial;                 /* a member's next try */
+	uint64_t dial_pause;             /* ms */
+	char hearsay[280];               /* where the coordinator may be */
+	uint64_t hearsay_next;           /* loop time when that may be tried again */
+	const struct link *hearsay_link; /* being dialled there; NULL: none */
 	bool closing;
 	bool quiet;
 	const struct device_speed *speed; /* our own; NULL: not measured yet */
@@ -82,6 +86,12 @@ struct peer *swarm_find(struct swarm *s, const uint8_t key[32]);
 void swarm_dial_soon(struct swarm *s, uint64_t ms);
 struct newcomer *swarm_add_newcomer(struct swarm *s, struct link *l);
 void swarm_drop_newcomer(struct newcomer *n);
+
+extern const struct link_events swarm_control_events;
+
+/* swarm_dial.c */
+/* A control link is open, or is closed: if it was dialled on hearsay, that was right, or is over. */
+void swarm_dialled(struct peer *p, const struct link *l, bool answered);
 
 /* swarm_rtt.c */
 void meter_begin(struct peer *p); /* a control link is new */

@@ -4,6 +4,7 @@ dist_check_SCRIPTS += \
 	tests/hearth/corpus.sh \
 	tests/hearth/eval.sh \
 	tests/swarm/command.sh \
+	tests/swarm/discovery.sh \
 	tests/swarm/greedy.sh \
 	tests/swarm/http.sh \
 	tests/swarm/killed.sh \
