@@ -40,6 +40,8 @@ move c
 wait_here c m1
 grep -q "is now at 127.0.0.1:$(cat "$tmp/c/port")" "$tmp/m1/log" || fail "m1 does not say where c is now"
 here c deaf && fail "deaf has found c without beacons"
+on deaf join "$(on c invite --no-wait)" >/dev/null || fail "deaf is not told where c is"
+wait_here c deaf
 grep -q 'is now at' "$tmp/stranger/log" && fail "stranger follows another's beacon"
 
 # The new address is kept: found at once, with nobody sending beacons.
