@@ -74,6 +74,7 @@ int cmd_invite(struct ctl *ctl, int argc, char *argv[]);
 int cmd_join(struct ctl *ctl, int argc, char *argv[]);
 int cmd_leave(struct ctl *ctl, int argc, char *argv[]);
 int cmd_load(struct ctl *ctl, int argc, char *argv[]);
+int cmd_peers(struct ctl *ctl, int argc, char *argv[]);
 int cmd_plan(struct ctl *ctl, int argc, char *argv[]);
 int cmd_perplexity(struct ctl *ctl, int argc, char *argv[]);
 int cmd_run(struct ctl *ctl, int argc, char *argv[]);

@@ -7,6 +7,7 @@ client_shoal_SOURCES = \
 	client/client.h \
 	client/cmd_bench.c \
 	client/cmd_eval.c \
+	client/cmd_peers.c \
 	client/cmd_perplexity.c \
 	client/cmd_plan.c \
 	client/cmd_run.c \

@@ -18,6 +18,7 @@ const struct command commands[] = {
 	{"show", cmd_show, "MODEL", "what is in a model file"},
 	{"load", cmd_load, "MODEL", "serve a model with the swarm"},
 	{"status", cmd_status, "", "the swarm: who holds what, how fast it is"},
+	{"peers", cmd_peers, "", "how fast the devices and their links are"},
 	{"invite", cmd_invite, "", "print a code that lets one device join"},
 	{"join", cmd_join, "CODE", "make this device a member of a swarm"},
 	{"leave", cmd_leave, "[NAME]", "leave the swarm, or remove a member from it"},

@@ -35,6 +35,12 @@ api_status(struct http_request *r)
 	http_json(r, 200, serve_status(r->http->serve));
 }
 
+void
+api_peers(struct http_request *r)
+{
+	http_json(r, 200, serve_peers(r->http->serve));
+}
+
 static void
 invite(struct http_request *r, json_t *o)
 {

@@ -40,6 +40,8 @@ static const struct key {
 	TEXT(socket, "unix socket of the API, for the command"),
 	TEXT(http, "address of the HTTP API; off: none"),
 	TEXT(listen, "address for other peers"),
+	NUMBER(discovery, 0, 65535,
+		"UDP port of beacons, by which members find their coordinator; 0: none"),
 	TEXT(advertise, "address that invites carry; without one it is found out"),
 	TEXT(model, "GGUF file that the coordinator serves from the start"),
 	{"shares", K_SHARES, 0, 0, 0, 0, NULL,
@@ -76,7 +78,8 @@ set_defaults(struct config *c)
 		   *home = getenv("HOME");
 	bool root = geteuid() == 0;
 
-	*c = (struct config){.parallel = 4, .batch = 64, .queue = 64, .wait_for_peers = 60};
+	*c = (struct config){
+		.parallel = 4, .batch = 64, .queue = 64, .wait_for_peers = 60, .discovery = 8643};
 	strcpy(c->http, "127.0.0.1:8642");
 	strcpy(c->listen, "[::]:8643");
 	strcpy(c->payload, "f32");

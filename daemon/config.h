@@ -19,6 +19,7 @@ struct config {
 				 $XDG_RUNTIME_DIR/shoal/shoald.sock */
 	char http[128];       /* "127.0.0.1:8642"; "" or "off": no TCP */
 	char listen[128];     /* peers: "[::]:8643" */
+	uint32_t discovery;   /* UDP port of beacons; 0: none */
 	char advertise[128];  /* address put into invites; "": found out */
 	char model[4096];     /* coordinator: the model to serve; "": none yet */
 	float shares[CONFIG_MAX_SHARES]; /* in order: the coordinator, then members as they joined;

@@ -149,6 +149,7 @@ void api_model(struct http_request *r);
 void api_chat(struct http_request *r);
 void api_completions(struct http_request *r);
 void api_status(struct http_request *r);
+void api_peers(struct http_request *r);
 void api_metrics(struct http_request *r);
 void api_invite(struct http_request *r);
 void api_join(struct http_request *r);

@@ -11,6 +11,7 @@ static const struct http_route routes[] = {
 	{HTTP_GET, "/health", false, true, api_health},
 	{HTTP_GET, "/metrics", false, false, api_metrics},
 	{HTTP_GET, "/shoal/v1/status", true, false, api_status},
+	{HTTP_GET, "/shoal/v1/peers", true, false, api_peers},
 	{HTTP_POST, "/shoal/v1/invite", true, false, api_invite},
 	{HTTP_POST, "/shoal/v1/join", true, false, api_join},
 	{HTTP_POST, "/shoal/v1/leave", true, false, api_leave},

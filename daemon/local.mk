@@ -11,8 +11,15 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/link_open.c \
 	daemon/log.c daemon/log.h \
 	daemon/pairing.c \
+	daemon/discovery.c daemon/discovery.h \
+	daemon/measure_job.c \
+	daemon/speed_file.c daemon/speed_file.h \
+	daemon/speed_message.c daemon/speed_message.h \
+	daemon/speeds.c daemon/speeds.h \
 	daemon/state.c daemon/state.h \
-	daemon/swarm.c daemon/swarm.h daemon/swarm_internal.h
+	daemon/swarm.c daemon/swarm.h daemon/swarm_internal.h \
+	daemon/swarm_dial.c \
+	daemon/swarm_rtt.c
 
 # Computing together: the engine thread and the star.
 daemon_libdaemon_a_SOURCES += \
@@ -54,6 +61,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_links.c \
 	daemon/serve_member.c \
 	daemon/serve_memory.c daemon/serve_own.c \
+	daemon/serve_peers.c \
 	daemon/serve_plan.c \
 	daemon/serve_shard.c \
 	daemon/serve_status.c \
@@ -117,6 +125,12 @@ $(tests_unit_test_engine_OBJECTS) $(tests_unit_test_star_OBJECTS): | proto/shoal
 endif
 
 if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_speeds
+tests_unit_test_speeds_SOURCES = tests/unit/test_speeds.c
+tests_unit_test_speeds_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_speeds_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+$(tests_unit_test_speeds_OBJECTS): | proto/shoal.pb-c.h
+
 check_PROGRAMS += tests/unit/test_link tests/unit/test_state
 tests_unit_test_state_SOURCES = tests/unit/test_state.c
 tests_unit_test_state_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)

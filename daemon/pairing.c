@@ -221,6 +221,13 @@ swarm_invite(struct swarm *s, uint32_t seconds, char code[INVITE_TEXT], struct e
 
 /* --- the newcomer's side --- */
 
+/* Where a code says that the coordinator is, as an address to dial. */
+static void
+code_address(const struct invite *i, char *out, size_t size)
+{
+	snprintf(out, size, strchr(i->host, ':') != NULL ? "[%s]:%u" : "%s:%u", i->host, i->port);
+}
+
 static void
 join_ended(struct swarm *s, const char *trouble)
 {
@@ -244,7 +251,6 @@ on_join_message(struct link *l, void *arg, const uint8_t *msg, size_t len, struc
 	struct swarm *s = arg;
 	struct known_peer c = {.joined = unix_now()};
 	Shoal__Envelope *e = control_unpack(msg, len, err);
-	const char *colon = strchr(s->join_invite.host, ':');
 
 	if (e == NULL)
 		return -1;
@@ -254,8 +260,7 @@ on_join_message(struct link *l, void *arg, const uint8_t *msg, size_t len, struc
 	}
 	memcpy(c.key, link_remote(l), 32);
 	snprintf(c.name, sizeof c.name, "%s", e->paired->name);
-	snprintf(c.address, sizeof c.address, colon != NULL ? "[%s]:%u" : "%s:%u",
-		s->join_invite.host, s->join_invite.port);
+	code_address(&s->join_invite, c.address, sizeof c.address);
 	control_free(e);
 	s->state->coordinator = c;
 	s->state->is_member = true;
@@ -304,6 +309,7 @@ swarm_join(struct swarm *s, const char *code, void (*done)(void *arg, const char
 {
 	struct invite i;
 	uint8_t id[8], psk[32];
+	char address[280];
 
 	if (invite_parse(code, &i, err) != 0)
 		return -1;
@@ -312,7 +318,10 @@ swarm_join(struct swarm *s, const char *code, void (*done)(void *arg, const char
 			"this is a code of this very device: type it on the one that shall join");
 	if (s->state->is_member) {
 		if (memcmp(i.swarm_key, s->state->coordinator.key, 32) == 0) {
-			done(arg, NULL); /* joining twice is no mistake */
+			/* No mistake: the code may know where the coordinator is now. */
+			code_address(&i, address, sizeof address);
+			swarm_heard_of(s, address);
+			done(arg, NULL);
 			return 0;
 		}
 		return err_set(err, "this device belongs to the swarm of %s: 'shoal leave' first",

@@ -171,6 +171,8 @@ finish_closing(struct serve *s)
 	s->closed = true;
 	uv_close((uv_handle_t *)&s->tick, NULL);
 	desk_close(s->desk);
+	speeds_close(s->speeds);
+	discovery_close(s->discovery);
 	swarm_close(s->swarm);
 	s->close_done(s->close_arg);
 }
@@ -184,7 +186,8 @@ advance(struct serve *s)
 	}
 	if (!swarm_is_member(s->swarm)) {
 		follow_drop(s, "this device is no member any more");
-		plan_advance(s);
+		if (!speeds_come_first(s->speeds))
+			plan_advance(s);
 		return;
 	}
 	if (s->file != NULL) {
@@ -231,9 +234,21 @@ on_peer_down(void *arg, struct swarm_peer *p, const char *why)
 }
 
 static void
+on_speed(void *arg, struct swarm_peer *p)
+{
+	struct serve *s = arg;
+
+	(void)p;
+	speeds_news(s->speeds);
+}
+
+static void
 on_members(void *arg)
 {
-	advance(arg);
+	struct serve *s = arg;
+
+	speeds_news(s->speeds);
+	advance(s);
 }
 
 static int
@@ -277,6 +292,7 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 	static const struct swarm_events events = {
 		.on_peer_up = on_peer_up,
 		.on_peer_down = on_peer_down,
+		.on_speed = on_speed,
 		.on_members = on_members,
 		.on_control = on_control,
 		.on_link = on_link,
@@ -294,7 +310,9 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 		s->desk = desk_new(loop, err);
 	if (s->desk != NULL)
 		s->swarm = swarm_new(loop, c, st, &events, s, err);
-	if (s->swarm == NULL) {
+	if (s->swarm != NULL)
+		s->speeds = serve_speeds_new(s, err);
+	if (s->speeds == NULL) { /* the daemon ends: what swarm_new opened goes with it */
 		if (s->desk != NULL)
 			desk_close(s->desk);
 		uv_run(loop, UV_RUN_NOWAIT);
@@ -302,6 +320,7 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 		free(s);
 		return NULL;
 	}
+	s->discovery = discovery_new(loop, c, st, s->swarm);
 	uv_timer_init(loop, &s->tick);
 	s->tick.data = s;
 	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
@@ -377,6 +396,8 @@ serve_free(struct serve *s)
 {
 	if (s == NULL)
 		return;
+	discovery_free(s->discovery);
+	speeds_free(s->speeds);
 	swarm_free(s->swarm);
 	desk_free(s->desk);
 	model_file_unref(s->file);

@@ -41,5 +41,7 @@ const struct served_model *serve_model(struct serve *s, struct err *why);
 /* For `shoal status`: model, state in words, epoch, peers with their slices, progress, figures. New
  * reference. */
 json_t *serve_status(struct serve *s);
+/* For `shoal peers`: how fast the devices and their links are. New reference. */
+json_t *serve_peers(struct serve *s);
 
 #endif

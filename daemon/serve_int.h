@@ -3,7 +3,9 @@
 #ifndef DAEMON_SERVE_INT_H
 #define DAEMON_SERVE_INT_H
 
+#include "daemon/discovery.h"
 #include "daemon/serve.h"
+#include "daemon/speeds.h"
 #include "model/shard.h"
 #include "model/weights_copied.h"
 
@@ -140,6 +142,7 @@ uint64_t plan_set(const struct plan *p);
  * that serve now. When a device is lost, nobody has to fetch anything then. */
 void stock_tick(struct serve *s, struct swarm_peer *const *wanted, uint32_t n);
 void stock_drop(struct serve *s);
+bool stock_busy(const struct serve *s); /* it hashes, makes, sends */
 /* Whether what a plan over these members needs is on their disks, as far as is known; always so
  * where spare slices are not wanted. */
 bool stock_has(struct serve *s, struct swarm_peer *const *members, uint32_t n);
@@ -257,6 +260,8 @@ struct serve {
 	const struct config *config;
 	struct state *state;
 	struct swarm *swarm;
+	struct speeds *speeds;
+	struct discovery *discovery; /* NULL: off */
 	struct kernels kernels;
 	uv_timer_t tick;
 	bool closing, closed;
@@ -293,6 +298,7 @@ struct serve {
 
 /* Requests that are there go on with no other engine: they end with an error. */
 void serve_end_requests(struct serve *s, const char *why);
+struct speeds *serve_speeds_new(struct serve *s, struct err *err); /* serve_peers.c */
 /* Makes the engine; takes c's weights, links and a reference to what they need. */
 int serve_start_engine(struct serve *s, struct engine_config *c, struct model_file *file,
 	struct open_shard *shard, struct err *err);

@@ -286,6 +286,12 @@ stock_drop(struct serve *s)
 	s->stock = NULL;
 }
 
+bool
+stock_busy(const struct serve *s)
+{
+	return s->stock != NULL && s->stock->plan != NULL;
+}
+
 void
 stock_words(const struct serve *s, char *out, size_t size)
 {

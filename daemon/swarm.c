@@ -3,6 +3,7 @@
 #include "daemon/swarm_internal.h"
 
 #include "daemon/log.h"
+#include "daemon/speed_message.h"
 #include "kernels/cpu.h"
 #include "kernels/kernels.h"
 #include "model/thread_choice.h"
@@ -11,12 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PING_MS   300
 #define SILENT_MS 1600 /* so that silence is noticed within 2 s */
-#define PAUSE_MIN 250
-#define PAUSE_MAX 10000
 
 /* --- peers --- */
 
@@ -112,6 +110,7 @@ send_about(struct swarm *s, struct link *l)
 {
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__About a = SHOAL__ABOUT__INIT;
+	struct speed_message speed;
 	struct kernels k;
 	uint32_t features = cpu_detect();
 	struct err ignored;
@@ -124,7 +123,11 @@ send_about(struct swarm *s, struct link *l)
 	a.cpu = (char *)(uintptr_t)cpu_model();
 	a.kernels = (char *)(uintptr_t)k.name;
 	a.threads = thread_choice_pool(s->config->threads, s->config->threads_batch, cpu_count());
-	a.memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	a.memory = s->memory;
+	if (s->speed != NULL) {
+		speed_message_fill(&speed, s->speed);
+		a.speed = &speed.message;
+	}
 	a.role = (char *)(uintptr_t)(s->state->is_member ? "member" : "coordinator");
 	e.body_case = SHOAL__ENVELOPE__BODY_ABOUT;
 	e.about = &a;
@@ -149,30 +152,28 @@ take_about(struct peer *p, const Shoal__About *a, struct err *err)
 	}
 	p->pub.threads = a->threads;
 	p->pub.memory = a->memory;
+	if (a->speed != NULL && speed_message_read(a->speed, &p->pub.speed, err) != 0)
+		return -1;
 	p->up = true;
-	s->dial_pause = PAUSE_MIN;
+	s->dial_pause = SWARM_PAUSE;
 	if (first) {
 		log_info("peer %s: away -> here: %s, kernels %s, %u threads", p->known.name,
 			p->pub.cpu, p->pub.kernels, p->pub.threads);
+		meter_begin(p);
 		s->ev.on_peer_up(s->arg, &p->pub);
 	}
+	s->ev.on_speed(s->arg, &p->pub);
 	return 0;
 }
 
-static int
-send_ping(struct link *l, uint64_t token, bool pong)
+void
+swarm_tell(struct swarm *s, const struct device_speed *speed, uint64_t memory)
 {
-	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
-	Shoal__Ping ping = SHOAL__PING__INIT;
-	Shoal__Pong answer = SHOAL__PONG__INIT;
-
-	ping.token = answer.token = token;
-	e.body_case = pong ? SHOAL__ENVELOPE__BODY_PONG : SHOAL__ENVELOPE__BODY_PING;
-	if (pong)
-		e.pong = &answer;
-	else
-		e.ping = &ping;
-	return swarm_pack_send(l, &e);
+	s->speed = speed;
+	s->memory = memory;
+	for (uint32_t i = 0; i < s->n_peers; i++)
+		if (s->peers[i]->up)
+			send_about(s, s->peers[i]->pub.control);
 }
 
 /* The other side takes its leave, or tells us that we are no member any more. */
@@ -209,11 +210,10 @@ on_control(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err
 		rc = take_about(p, e->about, err);
 		break;
 	case SHOAL__ENVELOPE__BODY_PING:
-		send_ping(l, e->ping->token, true);
+		meter_answer(l, e->ping->token);
 		break;
 	case SHOAL__ENVELOPE__BODY_PONG:
-		if (e->pong->token == p->ping)
-			p->pub.rtt_ms = (double)(uv_hrtime() / 1000 - p->pinged_us) / 1000;
+		meter_pong(p, e->pong->token);
 		break;
 	case SHOAL__ENVELOPE__BODY_LEAVE:
 		rc = take_leave(p, e->leave->why, err);
@@ -245,6 +245,7 @@ on_control_open(struct link *l, void *arg)
 	}
 	p->pub.control = l;
 	p->heard = uv_now(p->swarm->loop);
+	swarm_dialled(p, l, true);
 	send_about(p->swarm, l);
 }
 
@@ -254,6 +255,7 @@ on_control_close(struct link *l, void *arg, const char *why)
 	struct peer *p = arg;
 	struct swarm *s = p->swarm;
 
+	swarm_dialled(p, l, false);
 	if (p->gone)
 		return;
 	if (p->pub.control == l)
@@ -264,51 +266,7 @@ on_control_close(struct link *l, void *arg, const char *why)
 		swarm_dial_soon(s, s->dial_pause);
 }
 
-static const struct link_events control_events = {on_control_open, on_control, on_control_close};
-
-/* --- a member dials its coordinator --- */
-
-static void
-on_dial(uv_timer_t *t)
-{
-	struct swarm *s = t->data;
-	struct peer *p = s->n_peers > 0 ? s->peers[0] : NULL;
-	char host[256];
-	uint16_t port;
-	struct err err;
-
-	if (p == NULL || p->pub.control != NULL || s->closing)
-		return;
-	/* The next try waits longer, and not just as long as that of every other member. */
-	s->dial_pause = s->dial_pause * 2 > PAUSE_MAX ? PAUSE_MAX : s->dial_pause * 2;
-	s->dial_pause += randombytes_uniform((uint32_t)s->dial_pause / 4 + 1);
-	if (config_address(p->known.address, host, sizeof host, &port, &err) != 0)
-		log_error("the coordinator's address: %s", err.msg);
-	else
-		link_dial(s->loop, &s->me, host, port, LINK_CONTROL, p->known.key, NULL, NULL,
-			SWARM_MESSAGE, &control_events, p);
-}
-
-void
-swarm_dial_soon(struct swarm *s, uint64_t ms)
-{
-	uv_timer_start(&s->dial, on_dial, ms, 0);
-}
-
-struct link *
-swarm_dial(struct swarm *s, enum link_purpose purpose, size_t max_message,
-	const struct link_events *ev, void *arg)
-{
-	struct peer *p = s->state->is_member && s->n_peers > 0 ? s->peers[0] : NULL;
-	char host[256];
-	uint16_t port;
-	struct err err;
-
-	if (p == NULL || config_address(p->known.address, host, sizeof host, &port, &err) != 0)
-		return NULL;
-	return link_dial(s->loop, &s->me, host, port, purpose, p->known.key, NULL, NULL,
-		max_message, ev, arg);
-}
+const struct link_events swarm_control_events = {on_control_open, on_control, on_control_close};
 
 /* --- who may come in --- */
 
@@ -328,7 +286,7 @@ admit(void *arg, struct link *l, const struct hello *h, uint8_t psk[32],
 		return err_set(
 			err, "its key is not known here: it was never invited, or was removed");
 	if (h->purpose == LINK_CONTROL) {
-		*ev = &control_events;
+		*ev = &swarm_control_events;
 		*ev_arg = p;
 		*max_message = SWARM_MESSAGE;
 		return 0;
@@ -354,9 +312,7 @@ on_tick(uv_timer_t *t)
 			link_close(p->pub.control, "nothing heard of it for 1.6 s");
 			continue;
 		}
-		p->ping++;
-		p->pinged_us = uv_hrtime() / 1000;
-		send_ping(p->pub.control, p->ping, false);
+		meter_ping(p);
 	}
 }
 
@@ -381,7 +337,8 @@ swarm_new(uv_loop_t *loop, const struct config *c, struct state *st, const struc
 	s->ev = *ev;
 	s->arg = arg;
 	s->me = (struct link_identity){st->secret, st->public};
-	s->dial_pause = PAUSE_MIN;
+	s->dial_pause = SWARM_PAUSE;
+	s->quiet = true;
 	if (config_address(c->listen, host, sizeof host, &port, err) == 0)
 		s->listener = link_listen(loop, &s->me, host, port, &gate, err);
 	if (s->listener == NULL && strcmp(host, "::") == 0) /* a machine without IPv6 */

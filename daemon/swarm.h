@@ -7,18 +7,28 @@
 #include "daemon/config.h"
 #include "daemon/link.h"
 #include "daemon/state.h"
+#include "model/device_speed.h"
 #include "proto/control.h"
 #include "sched/roster.h"
 
 struct swarm;
+
+struct swarm_net {               /* what the link with a peer takes; zeros: not measured */
+	double rtt_s, rtt_p99_s; /* round trip: median and 99th percentile */
+	double bytes_per_s;      /* to the peer, sealed */
+	uint64_t measured;       /* unix seconds, of bytes_per_s */
+	char host[64];           /* where the peer was then */
+};
 
 struct swarm_peer { /* as others may see it; owned by the swarm */
 	const struct known_peer *known;
 	struct link *control; /* NULL: away */
 	char software[32], cpu[64], kernels[16], role[16];
 	uint32_t threads;
-	uint64_t memory;
-	double rtt_ms;               /* of heartbeats; 0: not measured yet */
+	uint64_t memory;           /* bytes that it may use; 0: it did not say */
+	struct device_speed speed; /* by its own account; threads 0: it did not say */
+	struct swarm_net net;
+	double rtt_ms;               /* of the last heartbeat; 0: not measured yet */
 	struct roster_member roster; /* kept by whoever makes plans (daemon/serve_plan.c) */
 };
 
@@ -26,6 +36,8 @@ struct swarm_events {
 	/* A control link is open and `about` has been exchanged, or is gone. */
 	void (*on_peer_up)(void *arg, struct swarm_peer *p);
 	void (*on_peer_down)(void *arg, struct swarm_peer *p, const char *why);
+	/* What is known of its speed, or of the link's bandwidth, is new. */
+	void (*on_speed)(void *arg, struct swarm_peer *p);
 	/* The list of members has changed: one was paired, removed, or left. */
 	void (*on_members)(void *arg);
 	/* A control message that is none of membership's own. -1 closes the link. */
@@ -46,6 +58,23 @@ uint32_t swarm_peers(const struct swarm *s,
 	struct swarm_peer *const **peers); /* of a coordinator: its members by
 					    * rank; of a member: the coordinator */
 uint16_t swarm_port(const struct swarm *s);
+
+/* The coordinator may be at this address ("host:port"): a member that misses it dials there too. What
+ * anybody says may come here: who answers must prove that it is the coordinator, and dials are rare. */
+void swarm_heard_of(struct swarm *s, const char *address);
+
+/* What this device says of itself from now on, also to those that are here already. speed: NULL: not
+ * measured yet; else it stays the caller's, and unchanged. */
+void swarm_tell(struct swarm *s, const struct device_speed *speed, uint64_t memory);
+
+/* --- links as they are (swarm_rtt.c) --- */
+
+/* Whether this device has nothing to compute: only then do round trips count. */
+void swarm_quiet(struct swarm *s, bool quiet);
+/* Measures the bandwidth to a peer, for a fraction of a second; ends in on_speed, or with the link.
+ * false: it is away, or is being measured. */
+bool swarm_measure_link(struct swarm_peer *p);
+void swarm_host(const char *address, char host[64]); /* "192.168.1.7:51312" without the port */
 
 /* Makes an invite that is good for `seconds`. */
 int swarm_invite(struct swarm *s, uint32_t seconds, char code[INVITE_TEXT], struct err *err);

@@ -49,6 +49,7 @@ model_libmodel_a_SOURCES += \
 # Computing: the forward pass, sampling, sessions.
 model_libmodel_a_SOURCES += \
 	model/collective.h \
+	model/device_speed.c model/device_speed.h model/disk_speed.c \
 	model/forward.c model/forward.h model/forward_int.h \
 	model/forward_attn.c \
 	model/forward_ffn.c \
@@ -117,6 +118,11 @@ tests_unit_test_reference_LDADD = model/libmodel.a sched/libsched.a kernels/libk
 endif
 
 if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_device_speed
+tests_unit_test_device_speed_SOURCES = tests/unit/test_device_speed.c
+tests_unit_test_device_speed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_device_speed_LDADD = $(tests_unit_test_tokenizer_LDADD)
+
 check_PROGRAMS += tests/unit/test_thread_choice
 tests_unit_test_thread_choice_SOURCES = tests/unit/test_thread_choice.c
 tests_unit_test_thread_choice_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

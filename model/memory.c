@@ -168,20 +168,27 @@ memory_available(void)
 	return least;
 }
 
+uint64_t
+memory_budget(uint64_t budget)
+{
+	uint64_t available = budget == 0 ? memory_available() : 0;
+
+	if (budget != 0 || available == UINT64_MAX)
+		return budget != 0 ? budget : UINT64_MAX;
+	return memory_process() + MARGIN + available - available / 10;
+}
+
 int
 memory_for_weights(
 	uint64_t budget, const struct memory_need *need, uint64_t *weights, struct err *err)
 {
 	bool automatic = budget == 0;
-	uint64_t process = memory_process() + MARGIN, available;
+	uint64_t process = memory_process() + MARGIN;
 
-	if (automatic) {
-		available = memory_available();
-		if (available == UINT64_MAX) {
-			*weights = UINT64_MAX;
-			return 0;
-		}
-		budget = process + available - available / 10;
+	budget = memory_budget(budget);
+	if (budget == UINT64_MAX) {
+		*weights = UINT64_MAX;
+		return 0;
 	}
 	if (need->buffers >= (uint64_t)1 << 50)
 		return err_set(err,

@@ -17,6 +17,10 @@ uint64_t memory_process(void);
  * what a cgroup leaves of its limit. UINT64_MAX: the system does not say. */
 uint64_t memory_available(void);
 
+/* What this process may have in all: the budget that was set, or (0) what it has and nine parts in
+ * ten of what is available. UINT64_MAX: the system does not say. */
+uint64_t memory_budget(uint64_t budget);
+
 struct memory_need {
 	uint64_t buffers; /* still to be allocated: KV cache, activations, what the caller has */
 	uint32_t context, slots; /* for the message */

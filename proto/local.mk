@@ -1,6 +1,7 @@
 # proto/: bytes and trust. The generated code is a library of its own, with the compiler's own warnings only.
 noinst_LIBRARIES += proto/libproto.a
 proto_libproto_a_SOURCES = \
+	proto/beacon.c proto/beacon.h \
 	proto/control.c proto/control.h \
 	proto/frame.c proto/frame.h \
 	proto/hello.c proto/hello.h \
@@ -22,6 +23,11 @@ proto/shoal.pb-c.h: proto/shoal.pb-c.c
 proto/libproto_a-control.$(OBJEXT): proto/shoal.pb-c.h
 
 if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_beacon
+tests_unit_test_beacon_SOURCES = tests/unit/test_beacon.c
+tests_unit_test_beacon_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_beacon_LDADD = $(PROTO_LIBS) $(CHECK_LIBS)
+
 check_PROGRAMS += tests/unit/test_noise tests/unit/test_record tests/unit/test_proto
 tests_unit_test_noise_SOURCES = tests/unit/test_noise.c
 tests_unit_test_noise_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)

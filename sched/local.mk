@@ -3,6 +3,7 @@ noinst_LIBRARIES += sched/libsched.a
 sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/experts.c sched/experts.h \
 	sched/roster.c sched/roster.h \
+	sched/link_speed.c sched/link_speed.h \
 	sched/window.c sched/window.h
 
 if HAVE_CHECK
@@ -10,6 +11,11 @@ check_PROGRAMS += tests/unit/test_batch
 tests_unit_test_batch_SOURCES = tests/unit/test_batch.c
 tests_unit_test_batch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_batch_LDADD = sched/libsched.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
+
+check_PROGRAMS += tests/unit/test_link_speed
+tests_unit_test_link_speed_SOURCES = tests/unit/test_link_speed.c
+tests_unit_test_link_speed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_link_speed_LDADD = $(tests_unit_test_batch_LDADD)
 
 check_PROGRAMS += tests/unit/test_window tests/unit/test_experts
 tests_unit_test_window_SOURCES = tests/unit/test_window.c

@@ -4,11 +4,13 @@ dist_check_SCRIPTS += \
 	tests/hearth/corpus.sh \
 	tests/hearth/eval.sh \
 	tests/swarm/command.sh \
+	tests/swarm/discovery.sh \
 	tests/swarm/greedy.sh \
 	tests/swarm/http.sh \
 	tests/swarm/killed.sh tests/swarm/spare.sh \
 	tests/swarm/leaks.sh \
 	tests/swarm/payload.sh \
+	tests/swarm/peers.sh \
 	tests/swarm/trust.sh \
 	tests/swarm/warm.sh \
 	tests/swarm/window.sh \

@@ -127,6 +127,13 @@ serve_status(struct serve *s)
 	return json_pack("{s:s,s:b}", "name", "test", "serving", 1);
 }
 
+json_t *
+serve_peers(struct serve *s)
+{
+	(void)s;
+	return json_pack("{s:s,s:[]}", "role", "coordinator", "peers");
+}
+
 int
 serve_load(struct serve *s, const char *path, struct err *err)
 {

@@ -12,7 +12,8 @@ if grep -qE '^SHOAL_CFLAGS = .*-fsanitize' "$builddir/Makefile"; then
 fi
 model=$shared/models/stories260K.gguf
 start m1
-wrap="valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite,indirect --error-exitcode=9"
+# Valgrind runs one thread at a time; the fair way none that computes keeps the others waiting.
+wrap="valgrind --quiet --fair-sched=yes --leak-check=full --errors-for-leak-kinds=definite,indirect --error-exitcode=9"
 start c --model "$model"
 wrap=
 pair c m1

@@ -296,6 +296,81 @@ START_TEST(control_messages_are_bounded)
 }
 END_TEST
 
+static size_t
+pack_speeds(struct buf *b, uint32_t n)
+{
+	static Shoal__TypeSpeed types[CONTROL_MAX_LIST + 1];
+	static Shoal__TypeSpeed *list[CONTROL_MAX_LIST + 1];
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
+	Shoal__About a = SHOAL__ABOUT__INIT;
+	Shoal__Speed s = SHOAL__SPEED__INIT;
+
+	for (uint32_t i = 0; i < n; i++) {
+		shoal__type_speed__init(&types[i]);
+		types[i].type = i;
+		types[i].bytes_per_s = 1e9 + i;
+		types[i].ops_per_s = 1e11 + i;
+		list[i] = &types[i];
+	}
+	s.n_types = n;
+	s.types = list;
+	a.speed = &s;
+	e.body_case = SHOAL__ENVELOPE__BODY_ABOUT;
+	e.about = &a;
+	/* Past control_pack's own check, as a stranger would. */
+	e.version = CONTROL_VERSION;
+	ck_assert_int_eq(buf_reserve(b, shoal__envelope__get_packed_size(&e)), 0);
+	b->len = shoal__envelope__pack(&e, b->data);
+	return b->len;
+}
+
+START_TEST(lists_are_bounded)
+{
+	Shoal__Envelope *e;
+	struct buf b;
+
+	buf_init(&b, 0);
+	pack_speeds(&b, CONTROL_MAX_LIST);
+	e = control_unpack(b.data, b.len, &err);
+	ck_assert_msg(e != NULL, "%s", err.msg);
+	ck_assert_uint_eq(e->about->speed->n_types, CONTROL_MAX_LIST);
+	ck_assert(e->about->speed->types[7]->bytes_per_s == 1e9 + 7);
+	control_free(e);
+	for (size_t bit = 0; bit < b.len * 8; bit++) {
+		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		control_free(control_unpack(b.data, b.len, &err));
+		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	pack_speeds(&b, CONTROL_MAX_LIST + 1);
+	ck_assert_ptr_null(control_unpack(b.data, b.len, &err));
+	ck_assert_ptr_nonnull(strstr(err.msg, "types"));
+	buf_free(&b);
+}
+END_TEST
+
+/* Elements that take two bytes on the wire and many in memory: no more is spent than the message is
+ * worth. */
+START_TEST(empty_elements_cost_little)
+{
+	uint8_t wire[20000] = {8, CONTROL_VERSION};
+	size_t inner = sizeof wire - 2 - 4 - 4, at = 2;
+
+	wire[at++] = 2 << 3 | 2; /* about */
+	wire[at++] = (uint8_t)((inner + 4) & 127) | 128;
+	wire[at++] = (uint8_t)((inner + 4) >> 7 & 127) | 128;
+	wire[at++] = (uint8_t)((inner + 4) >> 14);
+	wire[at++] = 8 << 3 | 2; /* speed */
+	wire[at++] = (uint8_t)(inner & 127) | 128;
+	wire[at++] = (uint8_t)(inner >> 7 & 127) | 128;
+	wire[at++] = (uint8_t)(inner >> 14);
+	while (at < sizeof wire) {
+		wire[at++] = 1 << 3 | 2; /* types, of no bytes */
+		wire[at++] = 0;
+	}
+	ck_assert_ptr_null(control_unpack(wire, sizeof wire, &err));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -315,6 +390,8 @@ main(void)
 	tcase_add_test(t, frames_are_checked);
 	tcase_add_test(t, control_messages_come_back);
 	tcase_add_test(t, control_messages_are_bounded);
+	tcase_add_test(t, lists_are_bounded);
+	tcase_add_test(t, empty_elements_cost_little);
 	tcase_add_test(t, headers_of_shards_fit_into_one_message);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
