@@ -1,7 +1,10 @@
 # sched/: decisions, as pure functions.
 noinst_LIBRARIES += sched/libsched.a
 sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
-	sched/experts.c sched/experts.h sched/window.c sched/window.h
+	sched/experts.c sched/experts.h sched/window.c sched/window.h \
+	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_eval.c sched/plan_group.c \
+	sched/plan_memory.c sched/plan_net.c sched/plan_search.c sched/plan_share.c \
+	sched/plan_time.c sched/plan_words.c
 
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_batch
@@ -16,4 +19,11 @@ tests_unit_test_window_LDADD = sched/libsched.a base/libbase.a $(CHECK_LIBS) -lm
 tests_unit_test_experts_SOURCES = tests/unit/test_experts.c
 tests_unit_test_experts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_experts_LDADD = $(tests_unit_test_window_LDADD)
+
+check_PROGRAMS += tests/unit/test_plan
+tests_unit_test_plan_SOURCES = tests/unit/test_plan.c tests/support/plan_swarm.c \
+	tests/support/plan_swarm.h
+tests_unit_test_plan_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_LDADD = sched/libsched.a model/libmodel.a sched/libsched.a $(KERNEL_LIBS) \
+	base/libbase.a $(CHECK_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread
 endif
