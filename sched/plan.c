@@ -179,12 +179,12 @@ swarm_plan_choose(const struct swarm_plan_input *in, struct swarm_plan_result *o
 	if (check(in, err) != 0)
 		return -1;
 	for (uint32_t i = 0; i < in->n; i++)
-		if (in->peers[i].usable)
+		if (in->peers[i].usable) {
 			s.usable[s.n++] = i;
-	for (int stream = 0; stream < 2; stream++) {
-		plan_search_tensor(&s, stream);
-		plan_search_stages(&s, stream);
-	}
+			s.disks |= in->peers[i].disk_bps > 0;
+		}
+	plan_search_tensor(&s);
+	plan_search_stages(&s);
 	settle(&s);
 	sort_out(&s);
 	if (choose_best(&s, err) != 0)

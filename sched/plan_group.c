@@ -40,19 +40,19 @@ chain(const struct search *s, struct candidate *c)
 
 /* The first n devices of an order, a stage each; and in equal runs. */
 static void
-offer_runs(struct search *s, const uint32_t *order, uint32_t n, bool stream)
+offer_runs(struct search *s, const uint32_t *order, uint32_t n)
 {
 	struct candidate c;
 
 	for (uint32_t runs = 2; runs <= n; runs++) {
 		if (runs > MAX_RUNS && runs < n)
 			runs = n;
-		c = (struct candidate){.n = n, .n_stages = runs, .stream = stream};
+		c = (struct candidate){.n = n, .n_stages = runs};
 		memcpy(c.who, order, n * sizeof *order);
 		for (uint32_t i = 0; i < runs; i++)
 			c.stage_n[i] = (i + 1) * n / runs - i * n / runs;
 		chain(s, &c);
-		plan_offer(s, &c);
+		plan_offer_both(s, &c);
 	}
 }
 
@@ -92,9 +92,9 @@ cluster(const struct search *s, double near, struct candidate *c)
 
 /* The clusters in the chain's order, one more at a time. */
 static void
-offer_clusters(struct search *s, double near, bool stream)
+offer_clusters(struct search *s, double near)
 {
-	struct candidate all = {.stream = stream}, c;
+	struct candidate all = {0}, c;
 	uint32_t n = cluster(s, near, &all), members = 0;
 
 	if (n < 2 || n == s->n)
@@ -107,7 +107,7 @@ offer_clusters(struct search *s, double near, bool stream)
 		c = all;
 		c.n_stages = k + 1;
 		c.n = members;
-		plan_offer(s, &c);
+		plan_offer_both(s, &c);
 	}
 }
 
@@ -139,7 +139,7 @@ tree_links(const struct search *s, double out[SWARM_PLAN_PEERS])
 }
 
 static void
-offer_all_clusters(struct search *s, bool stream)
+offer_all_clusters(struct search *s)
 {
 	double links[SWARM_PLAN_PEERS];
 	uint32_t n = tree_links(s, links), looked = 0;
@@ -148,14 +148,14 @@ offer_all_clusters(struct search *s, bool stream)
 		if (i + 1 < n && links[i + 1] == links[i])
 			continue;
 		if (i + 1 < n && isfinite(links[i + 1])) {
-			offer_clusters(s, links[i + 1], stream);
+			offer_clusters(s, links[i + 1]);
 			looked++;
 		}
 	}
 }
 
 void
-plan_search_stages(struct search *s, bool stream)
+plan_search_stages(struct search *s)
 {
 	uint32_t order[SWARM_PLAN_PEERS];
 
@@ -164,9 +164,11 @@ plan_search_stages(struct search *s, bool stream)
 	for (int o = 0; o < 2; o++) {
 		plan_order(s, o, order);
 		for (uint32_t n = 2; n <= s->n; n++)
-			offer_runs(s, order, n, stream);
+			offer_runs(s, order, n);
 	}
-	offer_all_clusters(s, stream);
-	plan_improve(s, PLAN_SLOT(SWARM_PIPELINE, stream, false), true);
-	plan_improve(s, PLAN_SLOT(SWARM_GROUPS, stream, false), true);
+	offer_all_clusters(s);
+	for (int stream = 0; stream < 2; stream++) {
+		plan_improve(s, PLAN_SLOT(SWARM_PIPELINE, stream, false), true);
+		plan_improve(s, PLAN_SLOT(SWARM_GROUPS, stream, false), true);
+	}
 }

@@ -112,6 +112,7 @@ struct search {
 	struct swarm_plan_result *out;
 	uint32_t usable[SWARM_PLAN_PEERS], n; /* peers that may hold a part */
 	bool used[SWARM_PLAN_ALTS];           /* of out->alts, as slots while searching */
+	bool disks;                           /* some can stream */
 	bool bound;                           /* the last offer's shares were bounded by memory */
 	struct candidate best[SWARM_PLAN_ALTS];
 };
@@ -120,13 +121,15 @@ struct search {
 	((uint32_t)(kind)*4 + ((streams) ? 2u : 0u) + ((today) ? 1u : 0u))
 /* Predicts it; keeps it where it is the best of its kind. Returns its score, INFINITY if none. */
 double plan_offer(struct search *s, const struct candidate *c);
+/* Without streaming, and where memory bounds it and there are disks, with it. */
+void plan_offer_both(struct search *s, struct candidate *c);
 /* Usable peers, fastest (0) or with most memory (1) first; those that must take part before all. */
 void plan_order(const struct search *s, int order, uint32_t *out);
 /* Changes the best of a slot as long as that helps. stages: may also open, close and exchange
  * stages. */
 void plan_improve(struct search *s, uint32_t slot, bool stages);
-void plan_search_tensor(struct search *s, bool stream);
-void plan_search_stages(struct search *s, bool stream);
+void plan_search_tensor(struct search *s);
+void plan_search_stages(struct search *s);
 
 /* --- words (plan_words.c) --- */
 

@@ -55,6 +55,17 @@ plan_offer(struct search *s, const struct candidate *c)
 	return a->score;
 }
 
+void
+plan_offer_both(struct search *s, struct candidate *c)
+{
+	c->stream = false;
+	plan_offer(s, c);
+	if (!s->bound || !s->disks)
+		return;
+	c->stream = true;
+	plan_offer(s, c);
+}
+
 /* --- one group --- */
 
 static bool
@@ -73,17 +84,17 @@ offer_group(struct search *s, struct candidate *c)
 	c->n_stages = 1;
 	c->stage_n[0] = c->n;
 	c->free_hub = false;
-	plan_offer(s, c);
+	plan_offer_both(s, c);
 	if (c->n < 3 || !has(c, 0))
 		return;
 	c->free_hub = true;
-	plan_offer(s, c);
+	plan_offer_both(s, c);
 }
 
 static void
-offer_subset(struct search *s, uint32_t subset, bool stream)
+offer_subset(struct search *s, uint32_t subset)
 {
-	struct candidate c = {.stream = stream};
+	struct candidate c = {0};
 
 	for (uint32_t i = 0; i < s->n; i++)
 		if ((subset & 1u << i) != 0)
@@ -155,7 +166,7 @@ bounds(const struct search *s, double out[MAX_BOUND])
 }
 
 static void
-offer_orders(struct search *s, bool stream)
+offer_orders(struct search *s)
 {
 	double bound[MAX_BOUND];
 	uint32_t order[SWARM_PLAN_PEERS], n = bounds(s, bound);
@@ -163,7 +174,7 @@ offer_orders(struct search *s, bool stream)
 	for (int o = 0; o < ORDERS; o++) {
 		plan_order(s, o, order);
 		for (uint32_t b = 0; b < n; b++) {
-			struct candidate c = {.stream = stream};
+			struct candidate c = {0};
 
 			for (uint32_t i = 0; i < s->n; i++) {
 				if (order[i] != 0 &&
@@ -179,14 +190,14 @@ offer_orders(struct search *s, bool stream)
 
 /* The same with the coordinator always in: what the daemon runs today. */
 static void
-offer_with_coordinator(struct search *s, bool stream)
+offer_with_coordinator(struct search *s)
 {
 	uint32_t order[SWARM_PLAN_PEERS];
 
 	if (s->usable[0] != 0)
 		return;
 	for (int o = 0; o < ORDERS; o++) {
-		struct candidate c = {.stream = stream, .n = 1};
+		struct candidate c = {.n = 1};
 
 		plan_order(s, o, order);
 		for (uint32_t i = 0; i < s->n; i++) {
@@ -324,20 +335,20 @@ plan_improve(struct search *s, uint32_t slot, bool stages)
 }
 
 void
-plan_search_tensor(struct search *s, bool stream)
+plan_search_tensor(struct search *s)
 {
 	if (s->n <= SWARM_PLAN_EXACT) {
 		for (uint32_t subset = 1; subset < 1u << s->n; subset++)
-			offer_subset(s, subset, stream);
+			offer_subset(s, subset);
 		return;
 	}
 	for (uint32_t i = 0; i < s->n; i++) {
-		struct candidate c = {.n = 1, .who = {s->usable[i]}, .stream = stream};
+		struct candidate c = {.n = 1, .who = {s->usable[i]}};
 
 		offer_group(s, &c);
 	}
-	offer_orders(s, stream);
-	offer_with_coordinator(s, stream);
-	for (int today = 0; today < 2; today++)
-		plan_improve(s, PLAN_SLOT(SWARM_TENSOR, stream, today), false);
+	offer_orders(s);
+	offer_with_coordinator(s);
+	for (int k = 0; k < 4; k++)
+		plan_improve(s, PLAN_SLOT(SWARM_TENSOR, k / 2, k % 2), false);
 }
