@@ -22,36 +22,41 @@
  *   A peer's part with w bytes of weights and m multiply-adds a row takes
  *       c = max(w / read_bps, r m / macs_ps)
  *   as a row needs every weight once, read from memory, and many rows share that reading. Attention
- *   also reads the cache of `depth` positions. Members wait for each other twice a layer, so a layer of
- *   a group G takes
- *       max_G(attention) + max_G(feed-forward) + max_G(layer_s) + 2 R(r)
- *   where layer_s is what each does whatever its share (norms, meeting of threads), and one
- *   reduction R of b = r x row_bytes among n members costs, with t(i,j) the round trip, B(i,j) the
- *   bytes a second of a pair, P the bytes a second of a device's port (its fastest link):
- *       star           max(max_m t + 2 b / B, max_m t + 2 (n-1) b / P_hub) + 2 (n-2) message_s
- *       direct         max_ij(t/2 + b / B, t/2 + (n-1) b / P_i) + 2 (n-2) message_s
- *       scatter        twice the direct exchange of b / n
+ *   also reads the cache of `depth` positions, and each half of a layer has layer_s / 2 on top,
+ *   whatever the share (norms, meeting of threads). Members add their partial sums twice a layer.
+ *   Let t(i,j) be the round trip, B(i,j) the bytes a second of a pair, P those of a device's port
+ *   (its fastest link), n members, b = r x row_bytes a message. A half layer takes
+ *       max_i(c_i + d_i)
+ *   where d_i is what messages add for member i:
+ *       star       hub: 2 (n-1) message_s. Others, from the sum's leaving the hub to their part's
+ *                  arrival there: t + 2 max(b / B, (n-1) b / P_hub) + 2 (n-2) message_s. The hub
+ *                  computes meanwhile, so it may have more to do, and who is far away less.
+ *       direct     for all: max_ij(t/2 + b / B, t/2 + (n-1) b / P_i) + 2 (n-2) message_s
+ *       scatter    for all: twice the direct exchange of b / n
  *   message_s is a device's work for a message beside the one that the round trip holds already.
+ *   The head is such a half too: d_i has the last sum's way out, the way of the logits to the
+ *   coordinator, and their bytes.
  *   Who waits for k links waits for the slowest: t = median + (p99 - median) ln((k+1)/2) / ln 50,
  *   the median of the slowest of k draws from an exponential tail with these two quantiles.
- *   A step begins with t/2 and r embedded rows to every member of the first stage, goes on with t/2
- *   and r rows to the next one's, and ends with the head and the logits, t/2 and their bytes.
- *   Reading ahead overlaps with all of it, so
+ *   A step goes to the first stage, and from stage to stage, with t/2 and r embedded rows to every
+ *   member. Reading ahead overlaps with all of it, so
  *       step = max(compute + network, max over peers(streamed bytes / disk_bps))
- *   with streamed bytes as sched/window predicts them. With several sessions a pipeline holds
- *   min(sessions, stages) steps at once, of sessions/that many rows, and
+ *   with streamed bytes as sched/window predicts them; compute is what it would be if messages took
+ *   no time (each half's slowest member), network what they add. With several sessions a pipeline
+ *   holds min(sessions, stages) steps at once, of sessions/that many rows, and
  *       period = max(step, steps at once x the slowest stage).
  *   A prompt goes in chunks of `batch` rows, one after another through the stages, which all work
  *   once it is long enough.
  *
  * Shares
- *   Without bounds each member's share is proportional to its speed. A member's memory bounds it
- *   (budget - overhead - cache >= weights, or, if it streams: >= ring + what its disk cannot read
- *   in a step); what it cannot take goes to the others as water fills vessels of different heights
- *   (found by bisection over the step's time, since a longer step lets a disk read more). Shares are
- *   then cut in whole KV-head groups, blocks of feed-forward columns and vocabulary rows: each unit
- *   to whoever would have done it first, which is the least time for the slowest. So there may be
- *   more members than KV heads: some then have feed-forward columns only.
+ *   Every member should be done at the same time: those with less delay and more speed get more, as
+ *   water rises in vessels that stand at heights d_i and are as wide as their speeds. A member's
+ *   memory closes its vessel (budget - overhead - cache >= weights, or, if it streams: >= ring + what
+ *   its disk cannot read in a step; found by bisection over the step's time, since a longer step
+ *   lets a disk read more). Shares are then cut in whole KV-head groups, blocks of feed-forward
+ *   columns and vocabulary rows: each unit to whoever would have done it first, which is the least
+ *   time for the slowest. So there may be more members than KV heads: some then have feed-forward
+ *   columns only. Where memory binds, what is cut first may fill it: a few orders are tried.
  *
  * Search
  *   Up to SWARM_PLAN_EXACT devices every subset is tried as a group. Beyond that, for each bound on
@@ -206,8 +211,8 @@ int swarm_plan_choose(
  * weights may stream. -1: it does not fit, or members cannot reach each other. */
 int swarm_plan_predict(const struct swarm_plan_input *in, bool stream, struct swarm_plan_alt *out);
 
-/* Cost of one reduction of `bytes` among members (peer numbers, the hub first), in seconds;
- * INFINITY: they cannot reach each other. */
+/* Seconds of one reduction of `bytes` among members (peer numbers, the hub first) that all begin
+ * together: the longest delay. INFINITY: they cannot reach each other. */
 double swarm_plan_reduction(const struct swarm_plan_input *in, enum swarm_way way,
 	const uint32_t *members, uint32_t n, double bytes);
 

@@ -2,6 +2,7 @@
 #include "sched/plan_int.h"
 
 #define STEPS 40 /* of a bisection */
+#define HUBS  8
 
 struct eval {
 	const struct swarm_plan_input *in;
@@ -9,8 +10,8 @@ struct eval {
 	bool exact, bound;
 	uint32_t who[SWARM_PLAN_PEERS]; /* hubs first */
 	uint32_t first[SWARM_PLAN_PEERS], layers[SWARM_PLAN_PEERS];
-	double hops; /* seconds of a token's step between stages */
-	double reduce[SWARM_PLAN_PEERS], reduce_prompt[SWARM_PLAN_PEERS]; /* of one reduction */
+	double hops;                            /* seconds of a token's step between stages */
+	struct delays delays[SWARM_PLAN_PEERS]; /* of stages */
 	struct swarm_plan_alt *out;
 };
 
@@ -33,21 +34,48 @@ sort_up(uint32_t *v, uint32_t n)
 			swap(&v[k], &v[k - 1]);
 }
 
-/* Puts the hub in front: the coordinator where it is a member, unless any may be. */
+/* Seconds of a layer with who[0] as hub, when nothing streams. */
+static double
+layer_with_hub(const struct eval *e, const uint32_t *who, uint32_t n, double bytes)
+{
+	double whole[SWARM_PLAN_PEERS], cap[SWARM_PLAN_PEERS], off[SWARM_PLAN_PEERS];
+	struct step token = plan_token_step(e->in, e->c->n_stages);
+	struct load l = plan_load(e->in, e->in->model->shape->layers, true);
+	double unit[PHASES], longest = 0, caps = 0, part = (double)n / e->c->n;
+
+	plan_delays(e->in, SWARM_STAR, who, n, bytes, off);
+	for (uint32_t i = 0; i < n; i++) {
+		plan_unit_seconds(e->in, who[i], &token, unit);
+		whole[i] = plan_whole_seconds(e->in, 1, false, unit);
+		cap[i] = plan_share_cap(e->in, &l, who[i], false, 0) / part;
+		caps += cap[i];
+		off[i] = 2 * off[i] + e->in->peers[who[i]].layer_s;
+		longest = fmax(longest, off[i]);
+	}
+	if (!isfinite(longest))
+		return INFINITY;
+	return fmax(longest, plan_fill(n, off, whole, cap, fmin(1, caps * 0.999)));
+}
+
+/* Puts the hub in front: the coordinator where it is a member, unless any may be. Of large groups
+ * the first HUBS members are looked at, which are the fastest in the orders of the search. */
 static void
 choose_hub(const struct eval *e, uint32_t *who, uint32_t n, double bytes)
 {
-	uint32_t best = 0;
+	uint32_t best = 0, hubs = n < HUBS ? n : HUBS;
 	double least = INFINITY;
 
-	sort_up(who, n);
-	if (n < 3 || (who[0] == 0 && !e->c->free_hub))
-		return;
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n && !e->c->free_hub; i++)
+		if (who[i] == 0) {
+			swap(&who[0], &who[i]);
+			sort_up(who + 1, n - 1);
+			return;
+		}
+	for (uint32_t i = 0; i < hubs; i++) {
 		double cost;
 
 		swap(&who[0], &who[i]);
-		cost = swarm_plan_reduction(e->in, SWARM_STAR, who, n, bytes);
+		cost = layer_with_hub(e, who, n, bytes);
 		swap(&who[0], &who[i]);
 		if (cost < least) {
 			least = cost;
@@ -66,16 +94,24 @@ row_message(const struct swarm_plan_input *in, double rows)
 	return 32 + rows * (12 + 4.0 * in->model->shape->embd);
 }
 
-/* From the coordinator to the first stage, from each to the next; without the logits. */
+/* From the coordinator to the first stage, from each to the next; without the logits. Where the
+ * sender is the hub this is the way that sums take to members, which each reduction counts: only what
+ * the embedded rows are longer is added. */
 static double
 hop_seconds(const struct eval *e, uint32_t stage, double rows)
 {
-	uint32_t from = stage == 0 ? 0 : e->who[e->first[stage - 1]];
+	const uint32_t *who = &e->who[e->first[stage]];
+	uint32_t from = stage == 0 ? 0 : e->who[e->first[stage - 1]], n = e->c->stage_n[stage];
+	double row = row_message(e->in, rows), sum = rows * e->in->row_bytes, empty, longer;
 
-	return plan_spread(e->in, from, &e->who[e->first[stage]], e->c->stage_n[stage],
-		row_message(e->in, rows));
+	if (who[0] != from)
+		return plan_spread(e->in, from, who, n, row);
+	longer = row > sum ? row - sum : 0;
+	empty = plan_spread(e->in, from, who, n, 0);
+	return plan_spread(e->in, from, who, n, longer) - empty;
 }
 
+/* What the logits take after the last member has them, bytes counted, of so many rows. */
 static double
 logits_seconds(const struct eval *e, double rows)
 {
@@ -84,10 +120,38 @@ logits_seconds(const struct eval *e, double rows)
 	double bytes[SWARM_PLAN_PEERS];
 
 	for (uint32_t i = 0; i < st->n; i++)
-		bytes[i] = 32 + rows * (in->candidates_bytes +
-					       in->logit_bytes *
-						       e->out->members[st->first + i].slice.vocab);
+		bytes[i] = rows *
+			   (in->candidates_bytes +
+				   in->logit_bytes * e->out->members[st->first + i].slice.vocab);
 	return plan_gather(in, 0, &e->who[st->first], st->n, bytes);
+}
+
+/* The last sum's way to a member, and its logits' way to the coordinator. */
+static void
+set_head_delays(struct eval *e, uint32_t stage, struct delays *d)
+{
+	const struct swarm_plan_input *in = e->in;
+	const uint32_t *who = &e->who[e->first[stage]];
+	uint32_t n = e->c->stage_n[stage];
+	double rows = plan_token_step(in, e->c->n_stages).logits, port = 0, others = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		others += who[i] != 0;
+		if (who[i] != 0)
+			port = fmax(port, plan_link(in, 0, who[i])->bps);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		const struct swarm_plan_link *l = plan_link(in, 0, who[i]);
+		double slow = fmin(l->bps, port / others);
+
+		d->head[i] = i == 0 ? 0 : d->token[i] / 2;
+		d->head_row[i] = 0;
+		if (who[i] == 0)
+			continue;
+		d->head[i] +=
+			plan_wait(l, (uint32_t)others) / 2 + rows * in->candidates_bytes / slow;
+		d->head_row[i] = rows * in->logit_bytes / slow;
+	}
 }
 
 /* Takes members and ways over into out; the seconds of messages that depend on no share. */
@@ -95,24 +159,30 @@ static int
 set_stages(struct eval *e)
 {
 	const struct swarm_plan_input *in = e->in;
-	struct step token = plan_token_step(in, e->c->n_stages), prompt = plan_prompt_step(in);
+	double token = plan_token_step(in, e->c->n_stages).rows;
+	double prompt = plan_prompt_step(in).rows, bytes = in->row_bytes, sum = 0;
 	uint32_t at = 0;
 
 	memcpy(e->who, e->c->who, e->c->n * sizeof *e->who);
 	for (uint32_t i = 0; i < e->c->n_stages; i++) {
 		struct swarm_plan_stage *st = &e->out->stages[i];
+		uint32_t *who = &e->who[at];
 
 		*st = (struct swarm_plan_stage){.first = at, .n = e->c->stage_n[i]};
 		e->first[i] = at;
-		choose_hub(e, &e->who[at], st->n, token.rows * in->row_bytes);
-		e->reduce[i] = plan_reduction(
-			in, &e->who[at], st->n, token.rows * in->row_bytes, &st->token_way);
-		e->reduce_prompt[i] = plan_reduction(
-			in, &e->who[at], st->n, prompt.rows * in->row_bytes, &st->prompt_way);
-		e->hops += hop_seconds(e, i, token.rows);
+		choose_hub(e, who, st->n, token * bytes);
+		plan_reduction(in, who, st->n, token * bytes, &st->token_way);
+		plan_reduction(in, who, st->n, prompt * bytes, &st->prompt_way);
+		plan_delays(in, st->token_way, who, st->n, token * bytes, e->delays[i].token);
+		plan_delays(in, st->prompt_way, who, st->n, prompt * bytes, e->delays[i].prompt);
+		if (i + 1 == e->c->n_stages)
+			set_head_delays(e, i, &e->delays[i]);
+		e->hops += hop_seconds(e, i, token);
+		for (uint32_t k = 0; k < st->n; k++)
+			sum += e->delays[i].token[k];
 		at += st->n;
 	}
-	return isfinite(e->hops) ? 0 : -1;
+	return isfinite(e->hops + sum) ? 0 : -1;
 }
 
 /* --- layers of stages --- */
@@ -147,7 +217,9 @@ int
 plan_deal_layers(uint32_t layers, uint32_t n, const double *seconds, const double *caps, bool even,
 	uint32_t *out)
 {
-	return even ? plan_divide(layers, n, seconds, caps, out)
+	static const double none[SWARM_PLAN_PEERS];
+
+	return even ? plan_divide(layers, n, none, seconds, caps, out)
 		    : deal_in_order(layers, n, seconds, caps, out);
 }
 
@@ -156,9 +228,10 @@ static double
 layer_seconds(const struct eval *e, uint32_t stage)
 {
 	const struct swarm_plan_input *in = e->in;
-	double whole[SWARM_PLAN_PEERS], cap[SWARM_PLAN_PEERS], unit[PHASES], fixed = 0;
+	double whole[SWARM_PLAN_PEERS], cap[SWARM_PLAN_PEERS], off[SWARM_PLAN_PEERS], longest = 0;
 	struct step token = plan_token_step(in, e->c->n_stages);
 	uint32_t n = e->c->stage_n[stage];
+	double unit[PHASES];
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t peer = e->who[e->first[stage] + i];
@@ -166,9 +239,10 @@ layer_seconds(const struct eval *e, uint32_t stage)
 		plan_unit_seconds(in, peer, &token, unit);
 		whole[i] = plan_whole_seconds(in, 1, false, unit);
 		cap[i] = 1;
-		fixed = fmax(fixed, in->peers[peer].layer_s);
+		off[i] = 2 * e->delays[stage].token[i] + in->peers[peer].layer_s;
+		longest = fmax(longest, off[i]);
 	}
-	return plan_fill(n, whole, cap, 1) + fixed + 2 * e->reduce[stage];
+	return fmax(longest, plan_fill(n, off, whole, cap, 1));
 }
 
 /* Layers that a stage's members can hold when their disks have so many seconds. */
@@ -252,7 +326,8 @@ share_stages(struct eval *e, double step)
 			.n_stages = n,
 			.head = i + 1 == n,
 			.stream = e->c->stream,
-			.exact = e->exact};
+			.exact = e->exact,
+			.delays = &e->delays[i]};
 		int rc;
 
 		if (e->layers[i] == 0)
@@ -260,10 +335,7 @@ share_stages(struct eval *e, double step)
 		st->layer0 = at;
 		st->layers = e->layers[i];
 		at += st->layers;
-		g.other_s = e->hops + 2.0 * st->layers * e->reduce[i];
-		if (n > 1)
-			g.other_s = step - layer_seconds(e, i) * st->layers +
-				    2.0 * st->layers * e->reduce[i];
+		g.other_s = n == 1 ? e->hops : step - layer_seconds(e, i) * st->layers;
 		rc = plan_shares(e->in, &g, &e->out->members[st->first]);
 		if (rc < 0)
 			return -1;
@@ -274,28 +346,48 @@ share_stages(struct eval *e, double step)
 
 /* --- what it takes --- */
 
-/* Seconds that a stage computes in such a step; each member's into compute_s when asked. */
-static double
-stage_compute(
-	const struct eval *e, const struct swarm_plan_stage *st, const struct step *step, bool keep)
+struct stage_time {
+	double compute; /* of the slowest members, as if messages took no time */
+	double total;
+};
+
+/* One more member of a phase: the one who is done last counts. */
+static void
+phase_max(struct stage_time *t, double compute, double delay)
 {
-	double slow[PHASES] = {0}, fixed = 0, unit[PHASES];
+	t->compute = fmax(t->compute, compute);
+	t->total = fmax(t->total, compute + delay);
+}
+
+/* A stage's step with such delays of reductions. logits: those of the token's step are counted, with
+ * what each member computes. */
+static struct stage_time
+stage_step(const struct eval *e, uint32_t stage, const struct step *step, const double *delay,
+	bool logits)
+{
+	const struct swarm_plan_stage *st = &e->out->stages[stage];
+	const struct delays *d = &e->delays[stage];
+	struct stage_time t[PHASES] = {{0, 0}};
+	double unit[PHASES];
 
 	for (uint32_t i = 0; i < st->n; i++) {
 		struct swarm_plan_member *m = &e->out->members[st->first + i];
-		double own[PHASES], layer_s = e->in->peers[m->peer].layer_s;
+		double fixed = e->in->peers[m->peer].layer_s / 2, attn, ffn, head;
 
 		plan_unit_seconds(e->in, m->peer, step, unit);
-		own[ATTN] = st->layers * (m->slice.kv_heads * unit[ATTN]);
-		own[FFN] = st->layers * (m->slice.ffn * unit[FFN]);
-		own[HEAD] = m->slice.vocab * unit[HEAD];
-		for (int p = 0; p < PHASES; p++)
-			slow[p] = fmax(slow[p], own[p]);
-		fixed = fmax(fixed, layer_s);
-		if (keep)
-			m->compute_s = own[ATTN] + own[FFN] + own[HEAD] + st->layers * layer_s;
+		attn = st->layers * (fixed + m->slice.kv_heads * unit[ATTN]);
+		ffn = st->layers * (fixed + m->slice.ffn * unit[FFN]);
+		head = m->slice.vocab * unit[HEAD];
+		phase_max(&t[ATTN], attn, st->layers * delay[i]);
+		phase_max(&t[FFN], ffn, st->layers * delay[i]);
+		if (m->slice.vocab > 0)
+			phase_max(&t[HEAD], head,
+				logits ? d->head[i] + m->slice.vocab * d->head_row[i] : 0);
+		if (logits)
+			m->compute_s = attn + ffn + head;
 	}
-	return slow[ATTN] + slow[FFN] + slow[HEAD] + st->layers * fixed;
+	return (struct stage_time){t[ATTN].compute + t[FFN].compute + t[HEAD].compute,
+		t[ATTN].total + t[FFN].total + t[HEAD].total};
 }
 
 /* Seconds of the slowest disk; `part`: of a token's streamed bytes. */
@@ -321,21 +413,19 @@ predict_token(struct eval *e)
 	struct swarm_plan_alt *o = e->out;
 	struct swarm_plan_cost *t = &o->token;
 	struct step step = plan_token_step(in, o->n_stages);
-	double slowest = 0;
+	double slowest = 0, at_once = in->sessions < o->n_stages ? in->sessions : o->n_stages;
 
-	t->network = e->hops + logits_seconds(e, step.logits);
+	t->network = e->hops;
 	for (uint32_t i = 0; i < o->n_stages; i++) {
-		double compute = stage_compute(e, &o->stages[i], &step, true);
-		double network = 2.0 * o->stages[i].layers * e->reduce[i];
+		struct stage_time st = stage_step(e, i, &step, e->delays[i].token, true);
 
-		t->compute += compute;
-		t->network += network;
-		slowest = fmax(slowest, compute + network);
+		t->compute += st.compute;
+		t->network += st.total - st.compute;
+		slowest = fmax(slowest, st.total);
 	}
 	t->disk = disk_seconds(e, 1);
 	t->total = fmax(t->compute + t->network, t->disk);
-	o->period = fmax(t->total,
-		fmax(slowest, t->disk) * (in->sessions < o->n_stages ? in->sessions : o->n_stages));
+	o->period = fmax(t->total, fmax(slowest, t->disk) * at_once);
 	o->tokens_ps = in->sessions / o->period;
 }
 
@@ -352,16 +442,15 @@ predict_prompt(struct eval *e)
 
 	t->disk = disk_seconds(e, plan_used(in, step.rows) / used);
 	for (uint32_t i = 0; i < o->n_stages; i++) {
-		double hop = hop_seconds(e, i, step.rows);
-		double compute = stage_compute(e, &o->stages[i], &step, false);
-		double network = 2.0 * o->stages[i].layers * e->reduce_prompt[i] + hop;
-		double total = in->overlap ? fmax(compute, network) : compute + network;
+		struct stage_time st = stage_step(e, i, &step, e->delays[i].prompt, false);
+		double network = st.total - st.compute + hop_seconds(e, i, step.rows);
+		double total = in->overlap ? fmax(st.compute, network) : st.compute + network;
 
-		t->compute += compute;
+		t->compute += st.compute;
 		t->network += network;
 		sum += total;
 		if (total > slowest.total)
-			slowest = (struct swarm_plan_cost){compute, network, 0, total};
+			slowest = (struct swarm_plan_cost){st.compute, network, 0, total};
 	}
 	behind = (chunks - 1) * fmax(slowest.total, t->disk);
 	t->total = (fmax(sum + last, t->disk) + behind) / in->prompt;

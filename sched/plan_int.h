@@ -19,6 +19,9 @@ double plan_wait(const struct swarm_plan_link *l, uint32_t waits);
 /* The least costly way that there is. */
 double plan_reduction(const struct swarm_plan_input *in, const uint32_t *who, uint32_t n,
 	double bytes, enum swarm_way *way);
+/* What a reduction adds to each member's computing, off[n] in seconds: see "The model of time". */
+void plan_delays(const struct swarm_plan_input *in, enum swarm_way way, const uint32_t *who,
+	uint32_t n, double bytes, double *off);
 /* One message of `bytes` from a peer to each of these, those that are itself left out. */
 double plan_spread(const struct swarm_plan_input *in, uint32_t from, const uint32_t *who,
 	uint32_t n, double bytes);
@@ -43,6 +46,10 @@ double plan_room(const struct swarm_plan_input *in, uint32_t peer);
 /* The largest share of the load that this peer can hold with `seconds` for its disk. */
 double plan_share_cap(const struct swarm_plan_input *in, const struct load *l, uint32_t peer,
 	bool stream, double seconds);
+/* Bytes that its ring must hold when so many of its weights stream. */
+double plan_ring(const struct load *l, double streams);
+/* Bytes of its ring beside what that must hold, when it streams such a share of the load. */
+double plan_ahead(const struct load *l, double share, double room);
 /* Fills bytes of a member whose slice is set: in memory or streamed. exact: asks sched/window. -1:
  * does not fit. */
 int plan_hold(const struct swarm_plan_input *in, uint32_t layers, bool stream, bool exact,
@@ -67,26 +74,40 @@ void plan_unit_seconds(const struct swarm_plan_input *in, uint32_t peer, const s
 /* The same for what the plan should make small: a token's step and prompt_ratio of a prompt's. */
 void plan_goal_seconds(
 	const struct swarm_plan_input *in, uint32_t peer, uint32_t n_stages, double out[PHASES]);
+/* Both together, of seconds of a token's and a prompt's step. */
+double plan_goal(
+	const struct swarm_plan_input *in, uint32_t n_stages, double token_s, double prompt_s);
 /* Of so many layers, with or without the head, from seconds of units. */
 double plan_whole_seconds(
 	const struct swarm_plan_input *in, uint32_t layers, bool head, const double unit[PHASES]);
 
 /* --- shares (plan_share.c) --- */
 
+struct delays { /* seconds of messages, for each member of a group */
+	double token[SWARM_PLAN_PEERS], prompt[SWARM_PLAN_PEERS]; /* of a reduction */
+	double head[SWARM_PLAN_PEERS];     /* of the last sum and the logits, bytes not counted */
+	double head_row[SWARM_PLAN_PEERS]; /* of each vocabulary row */
+};
+
 struct group {
 	const uint32_t *who; /* hub first */
 	uint32_t n, layers, n_stages;
 	bool head, stream, exact;
-	double other_s; /* seconds of a step beside this group's computing */
+	double other_s; /* seconds of a step that are none of this group's */
+	const struct delays *delays;
 };
 /* Cuts a group's layers among its members (m[n]): peers, slices and bytes. -1: does not fit; 1: it
  * does, and some have less than their speed calls for, for want of memory. */
 int plan_shares(
 	const struct swarm_plan_input *in, const struct group *g, struct swarm_plan_member *m);
-/* Divides `total` units among n: each to whoever has it done first, caps kept. -1: too many. */
-int plan_divide(double total, uint32_t n, const double *unit_s, const double *cap, uint32_t *out);
-/* The step's seconds at which vessels with these seconds for a share of 1, and caps, hold all. */
-double plan_fill(uint32_t n, const double *whole_s, const double *cap, double need);
+/* Who begins after off[i] and takes unit_s[i] for each of at most cap[i] units: divides `total` of
+ * them, each to whoever has it done first. -1: too many. */
+int plan_divide(double total, uint32_t n, const double *off, const double *unit_s,
+	const double *cap, uint32_t *out);
+/* The time at which all of them together, in parts of units too, have done `need`; INFINITY: never.
+ * That is the level of water in vessels that stand at heights off[i]. */
+double plan_fill(
+	uint32_t n, const double *off, const double *unit_s, const double *cap, double need);
 
 /* --- a candidate (plan_eval.c) --- */
 

@@ -58,10 +58,37 @@ plan_room(const struct swarm_plan_input *in, uint32_t peer)
 	return (double)in->peers[peer].memory - (double)in->peers[peer].overhead;
 }
 
-static double
-ahead(double room)
+/* The ring must hold what streams of a unit, and its largest matrix once more unless there is but one:
+ * the less streams, spread evenly over units of three large matrices, the smaller it is. */
+static const struct {
+	double streams, ring; /* up to this part of all weights; part of load.ring */
+} tiers[] = {{1.0 / 3, 1.0 / 4}, {2.0 / 3, 3.0 / 4}, {1, 1}};
+#define TIERS (sizeof tiers / sizeof *tiers)
+
+double
+plan_ring(const struct load *l, double streams)
 {
-	return fmin(AHEAD, fmax(room, 0) / 4);
+	for (size_t i = 0; i + 1 < TIERS; i++)
+		if (streams <= tiers[i].streams * l->weights)
+			return tiers[i].ring * l->ring;
+	return l->ring;
+}
+
+/* Either with all of what the ring should have ahead and the rest resident, or with nothing that
+ * stays. */
+static double
+streaming_cap(const struct load *l, double room, double read)
+{
+	double most = fmin(read / l->weights, room / l->least);
+
+	for (size_t i = 0; i < TIERS; i++) {
+		double x =
+			(room - AHEAD + read) / (l->weights + l->cache + tiers[i].ring * l->ring);
+
+		if (read <= tiers[i].streams * l->weights * x)
+			return fmax(most, fmin(x, (room - AHEAD) / l->least));
+	}
+	return most;
 }
 
 double
@@ -69,15 +96,19 @@ plan_share_cap(const struct swarm_plan_input *in, const struct load *l, uint32_t
 	double seconds)
 {
 	double room = plan_room(in, peer) - l->fixed;
-	double all = room / (l->weights + l->cache), some;
+	double all = room / (l->weights + l->cache), disk = in->peers[peer].disk_bps;
 
 	if (room <= 0)
 		return 0;
-	if (!stream || in->peers[peer].disk_bps <= 0 || all >= 1)
+	if (!stream || disk <= 0 || all >= 1)
 		return all;
-	some = (room - ahead(room) + seconds * in->peers[peer].disk_bps / l->used) /
-	       (l->weights + l->cache + l->ring);
-	return fmax(all, fmin(some, room / l->least));
+	return fmax(all, streaming_cap(l, room, seconds * disk / l->used));
+}
+
+double
+plan_ahead(const struct load *l, double share, double room)
+{
+	return fmin(AHEAD, fmax(room - share * l->least, 0));
 }
 
 /* --- what a window would do --- */
@@ -132,6 +163,18 @@ window_streams(
 	return (double)p.streamed;
 }
 
+/* Bytes that do not stay of a slice with so much memory for its weights. */
+static double
+short_of(const struct load *l, double memory)
+{
+	double stays = memory - plan_ahead(l, 1, memory + l->cache), streams = l->weights;
+
+	for (size_t i = TIERS; i-- > 0;)
+		if (l->weights - (stays - tiers[i].ring * l->ring) <= tiers[i].streams * l->weights)
+			streams = l->weights - (stays - tiers[i].ring * l->ring);
+	return fmin(streams, l->weights);
+}
+
 int
 plan_hold(const struct swarm_plan_input *in, uint32_t layers, bool stream, bool exact,
 	struct swarm_plan_member *m)
@@ -151,7 +194,7 @@ plan_hold(const struct swarm_plan_input *in, uint32_t layers, bool stream, bool 
 	if (exact && pieces)
 		streams = window_streams(in, layers, &l, room - l.cache);
 	else
-		streams = l.used * (l.weights - fmax(free - l.ring - ahead(free), 0));
+		streams = l.used * short_of(&l, free);
 	if (streams < 0)
 		return -1;
 	m->streamed = (uint64_t)ceil(streams);

@@ -54,13 +54,16 @@ fan_of(const struct swarm_plan_input *in, uint32_t from, const uint32_t *who, ui
 	return f;
 }
 
+/* Behind the slowest member's part in the sum and its return. */
 static double
 star(const struct swarm_plan_input *in, const uint32_t *who, uint32_t n, double bytes)
 {
-	struct fan f = fan_of(in, who[0], who, n, bytes);
+	double off[SWARM_PLAN_PEERS], longest = 0;
 
-	return fmax(2 * f.last, f.wait + 2 * (n - 1) * bytes / f.port) +
-	       2 * (n - 2) * in->message_s;
+	plan_delays(in, SWARM_STAR, who, n, bytes, off);
+	for (uint32_t i = 0; i < n; i++)
+		longest = fmax(longest, off[i]);
+	return longest;
 }
 
 static double
@@ -113,6 +116,29 @@ plan_reduction(const struct swarm_plan_input *in, const uint32_t *who, uint32_t 
 		}
 	}
 	return best;
+}
+
+void
+plan_delays(const struct swarm_plan_input *in, enum swarm_way way, const uint32_t *who, uint32_t n,
+	double bytes, double *off)
+{
+	struct fan f;
+
+	if (n < 2 || way != SWARM_STAR) {
+		double all = swarm_plan_reduction(in, way, who, n, bytes);
+
+		for (uint32_t i = 0; i < n; i++)
+			off[i] = all;
+		return;
+	}
+	f = fan_of(in, who[0], who, n, bytes);
+	off[0] = 2 * (n - 1) * in->message_s;
+	for (uint32_t i = 1; i < n; i++) {
+		const struct swarm_plan_link *l = plan_link(in, who[0], who[i]);
+
+		off[i] = plan_wait(l, n - 1) + 2 * fmax(bytes / l->bps, (n - 1) * bytes / f.port) +
+			 2 * (n - 2) * in->message_s;
+	}
 }
 
 double

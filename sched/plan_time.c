@@ -49,6 +49,13 @@ plan_unit_seconds(
 	out[HEAD] = fmax(once * m->vocab_row_bytes / p->read_bps, st->logits * embd / p->macs_ps);
 }
 
+double
+plan_goal(const struct swarm_plan_input *in, uint32_t n_stages, double token_s, double prompt_s)
+{
+	return token_s / plan_token_step(in, n_stages).rows +
+	       in->prompt_ratio * prompt_s / plan_prompt_step(in).rows;
+}
+
 void
 plan_goal_seconds(
 	const struct swarm_plan_input *in, uint32_t peer, uint32_t n_stages, double out[PHASES])
@@ -57,11 +64,9 @@ plan_goal_seconds(
 	double more[PHASES];
 
 	plan_unit_seconds(in, peer, &token, out);
-	if (in->prompt_ratio <= 0)
-		return;
 	plan_unit_seconds(in, peer, &prompt, more);
 	for (int p = 0; p < PHASES; p++)
-		out[p] = out[p] / token.rows + in->prompt_ratio * more[p] / prompt.rows;
+		out[p] = plan_goal(in, n_stages, out[p], more[p]);
 }
 
 double

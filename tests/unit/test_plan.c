@@ -72,6 +72,15 @@ START_TEST(alone_it_does_all)
 }
 END_TEST
 
+/* A link that takes no time to speak of. */
+static void
+beside_each_other(void)
+{
+	for (uint32_t i = 0; i < s.in.n; i++)
+		swarm_link_all(&s, i, 1e-6, 1e9);
+	s.in.message_s = 0;
+}
+
 START_TEST(two_equal_ones_share_evenly)
 {
 	const struct swarm_plan_alt *a;
@@ -79,19 +88,43 @@ START_TEST(two_equal_ones_share_evenly)
 	tiny();
 	swarm_add(&s, "a", 3, 2000);
 	swarm_add(&s, "b", 3, 2000);
+	beside_each_other();
 	a = choose();
 	ck_assert_int_eq(a->kind, SWARM_TENSOR);
 	ck_assert(a->today);
 	for (int i = 0; i < 2; i++) {
 		ck_assert_uint_eq(a->members[i].slice.kv_heads, 2);
 		ck_assert_uint_eq(a->members[i].slice.ffn, 2816);
-		ck_assert_uint_eq(a->members[i].slice.vocab, 16000);
+		ck_assert_uint_le(abs((int)a->members[i].slice.vocab - 16000), 10);
 	}
-	/* The star's formula: 44 reductions of 8192 bytes both ways, the row there, the logits back. */
-	ck_assert_double_eq_tol(a->token.network,
-		44 * (0.2e-3 + 2 * 8192 / 125e6) + (0.1e-3 + (32 + 12 + 8192) / 125e6) +
-			(0.1e-3 + (32 + 4 * 16000) / 125e6),
-		1e-9);
+}
+END_TEST
+
+/* While a sum travels to a member and its part back, the hub computes: it gets more, so that both
+ * are done together, and the time is the formula's. */
+START_TEST(the_hub_computes_while_sums_travel)
+{
+	const struct swarm_plan_alt *a;
+	double delay, last, col = 3 * 2048 * Q4_0 / 3e9,
+			    head = 2048 * (2 * 8 + 2) * 64 * Q4_0 / 3e9;
+	double row = 2048 * Q4_0 / 3e9, total = 0;
+	const struct slice *hub, *other;
+
+	tiny();
+	swarm_add(&s, "a", 3, 2000);
+	swarm_add(&s, "b", 3, 2000);
+	s.in.message_s = 0;
+	a = choose();
+	hub = &a->members[0].slice;
+	other = &a->members[1].slice;
+	/* 8192 bytes there and back at 125 MB/s, and 0.2 ms; then half a sum's way and the logits'. */
+	delay = 0.2e-3 + 2 * 8192 / 125e6;
+	last = delay / 2 + 0.1e-3;
+	ck_assert_double_eq_tol(hub->ffn * col, other->ffn * col + delay, 32 * col);
+	total += 22 * fmax(hub->kv_heads * head, other->kv_heads * head + delay);
+	total += 22 * fmax(hub->ffn * col, other->ffn * col + delay);
+	total += fmax(hub->vocab * row, other->vocab * (row + 4 / 125e6) + last);
+	ck_assert_double_eq_tol(a->token.total, total + 44 / 125e6, 1e-9); /* the step's header */
 }
 END_TEST
 
@@ -104,11 +137,12 @@ START_TEST(shares_follow_speed)
 	tiny();
 	swarm_add(&s, "fast", 3, 2000);
 	swarm_add(&s, "slow", 1, 2000);
+	beside_each_other();
 	a = choose();
 	ck_assert_uint_eq(a->n, 2);
 	ck_assert_uint_eq(a->members[0].slice.kv_heads, 3);
 	ck_assert_uint_eq(a->members[0].slice.ffn, 4224);
-	ck_assert_uint_eq(a->members[0].slice.vocab, 24000);
+	ck_assert_uint_le(abs((int)a->members[0].slice.vocab - 24000), 10);
 	ck_assert_double_eq_tol(a->members[0].compute_s, a->members[1].compute_s, 1e-6);
 }
 END_TEST
@@ -122,7 +156,7 @@ START_TEST(memory_bounds_shares_and_the_rest_flows_over)
 	swarm_add(&s, "fast, small", 6, 120);
 	swarm_add(&s, "b", 2, 600);
 	swarm_add(&s, "c", 2, 600);
-	s.in.kinds = 1u << SWARM_TENSOR;
+	s.in.today_only = true; /* the first one is the hub */
 	s.in.members = 3;
 	a = choose();
 	ck_assert(!a->streams);
@@ -401,6 +435,7 @@ main(void)
 
 	tcase_add_test(t, alone_it_does_all);
 	tcase_add_test(t, two_equal_ones_share_evenly);
+	tcase_add_test(t, the_hub_computes_while_sums_travel);
 	tcase_add_test(t, shares_follow_speed);
 	tcase_add_test(t, memory_bounds_shares_and_the_rest_flows_over);
 	tcase_add_test(t, more_members_than_kv_heads);
