@@ -11,6 +11,7 @@ model_libmodel_a_SOURCES += \
 	model/gguf_value.c \
 	model/huge.c model/huge.h \
 	model/name_index.c model/name_index.h \
+	model/plan_model.c model/plan_model.h \
 	model/shape.c model/shape.h model/shape_int.h \
 	model/shape_gguf.c \
 	model/shard.c model/shard.h model/shard_int.h \
