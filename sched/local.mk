@@ -2,13 +2,12 @@
 noinst_LIBRARIES += sched/libsched.a
 sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/experts.c sched/experts.h \
-	sched/roster.c sched/roster.h \
 	sched/link_speed.c sched/link_speed.h \
-	sched/window.c sched/window.h
-	sched/experts.c sched/experts.h sched/window.c sched/window.h \
 	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_eval.c sched/plan_group.c \
 	sched/plan_memory.c sched/plan_net.c sched/plan_search.c sched/plan_share.c \
-	sched/plan_time.c sched/plan_words.c
+	sched/plan_time.c sched/plan_words.c \
+	sched/roster.c sched/roster.h \
+	sched/window.c sched/window.h
 
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_batch
