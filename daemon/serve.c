@@ -206,6 +206,13 @@ on_tick(uv_timer_t *t)
 	advance(t->data);
 }
 
+void
+serve_look_again(struct serve *s, uint64_t ms)
+{
+	if (ms < TICK_MS && !s->closing)
+		uv_timer_start(&s->tick, on_tick, ms, TICK_MS);
+}
+
 /* --- swarm -------------------------------------------------------------------------------------- */
 
 static void

@@ -305,6 +305,8 @@ int serve_start_engine(struct serve *s, struct engine_config *c, struct model_fi
 void serve_stop_engine(struct serve *s, const char *why);
 /* Of all engines so far. */
 void serve_figures(struct serve *s, struct engine_stats *sum);
+/* Looks what comes next in so many ms, when that is sooner than it would. */
+void serve_look_again(struct serve *s, uint64_t ms);
 uint32_t serve_threads(const struct serve *s);
 enum kv_type serve_kv(const struct config *c);
 enum frame_format serve_payload(const struct config *c);

@@ -96,9 +96,8 @@ void
 plan_peer_down(struct serve *s, struct swarm_peer *p, const char *why)
 {
 	roster_went(&p->roster, uv_now(s->loop));
-	if (!p->roster.in_plan)
-		return;
-	plan_drop(s, why);
+	if (p->roster.in_plan)
+		plan_drop(s, why);
 	s->retry_at = 0;
 }
 
@@ -169,6 +168,7 @@ plan_fail(struct serve *s, const char *why)
 		s->pause = 0;
 	s->pause = s->pause == 0 ? PAUSE_MIN : s->pause * 2 > PAUSE_MAX ? PAUSE_MAX : s->pause * 2;
 	s->retry_at = now + s->pause;
+	serve_look_again(s, s->pause);
 	snprintf(s->trouble, sizeof s->trouble, "%.500s", why);
 	log_warning("%s", why);
 	plan_drop(s, why);
