@@ -65,6 +65,8 @@ engine_free(struct engine *e)
 	free(e->slots);
 	free(e->x);
 	free(e->logits);
+	free(e->best);
+	free(e->undecided);
 	free(e->tokens);
 	free(e->rows);
 	free(e->sessions);
@@ -115,11 +117,15 @@ alloc_buffers(struct engine *e)
 	e->sessions = malloc(c->slots * sizeof *e->sessions);
 	e->parts = malloc(c->slots * sizeof *e->parts);
 	e->slot_of = malloc(c->slots * sizeof *e->slot_of);
-	if (c->rank == 0)
+	if (c->rank == 0) {
 		e->logits = malloc(logits * sizeof *e->logits);
+		e->best = malloc(engine_max_logits(c) * sizeof *e->best);
+		e->undecided = malloc(engine_max_logits(c) * sizeof *e->undecided);
+	}
 	return e->slots != NULL && e->x != NULL && e->tokens != NULL && e->rows != NULL &&
 			       e->sessions != NULL && e->parts != NULL && e->slot_of != NULL &&
-			       (c->rank != 0 || e->logits != NULL)
+			       (c->rank != 0 || (e->logits != NULL && e->best != NULL &&
+							e->undecided != NULL))
 		       ? 0
 		       : -1;
 }
@@ -148,7 +154,8 @@ engine_bytes(const struct engine_config *c)
 	if (c->peers > 1)
 		bytes += star_bytes(&sc);
 	if (c->rank == 0) /* logits, and what samplers need */
-		bytes += (uint64_t)engine_max_logits(c) * c->shape->vocab * sizeof(float) +
+		bytes += engine_max_logits(c) *
+				 (c->shape->vocab * sizeof(float) + sizeof(struct best) + 4) +
 			 (uint64_t)c->slots * c->shape->vocab * 24;
 	return bytes;
 }

@@ -21,6 +21,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/engine_mail.c \
 	daemon/engine_member.c \
 	daemon/star.c daemon/star.h daemon/star_int.h \
+	daemon/star_answer.c \
 	daemon/star_new.c \
 	daemon/star_receive.c
 

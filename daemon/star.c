@@ -36,8 +36,8 @@ star_broken_why(const struct star *s)
 	return s->why.msg;
 }
 
-static int
-broken_err(const struct star *s, struct err *err)
+int
+star_broken_err(const struct star *s, struct err *err)
 {
 	return err_set(err, "%s%s%s", s->who, s->who[0] != '\0' ? " was lost: " : "", s->why.msg);
 }
@@ -80,8 +80,8 @@ break_late(struct star *s, uint64_t limit_ms, bool (*late)(const struct star_pee
 }
 
 /* Waits until no peer is late any more. */
-static int
-wait_for(struct star *s, bool (*late)(const struct star_peer *p), struct err *err)
+int
+star_wait(struct star *s, bool (*late)(const struct star_peer *p), struct err *err)
 {
 	uint64_t limit_ms = s->c.rank == 0 ? STAR_ANSWER_MS : MEMBER_WAIT_MS;
 	uint64_t start = 0, waited = 0;
@@ -90,7 +90,7 @@ wait_for(struct star *s, bool (*late)(const struct star_peer *p), struct err *er
 		bool all = true;
 
 		if (s->broken)
-			return broken_err(s, err);
+			return star_broken_err(s, err);
 		for (uint32_t i = 0; i < s->n_peers; i++)
 			all = all && !late(&s->peers[i]);
 		if (all)
@@ -112,8 +112,8 @@ is_unheard(const struct star_peer *p)
 	return !p->have;
 }
 
-static bool
-is_unsent(const struct star_peer *p)
+bool
+star_unsent(const struct star_peer *p)
 {
 	return p->link != NULL && link_queued(p->link) > 0;
 }
@@ -124,16 +124,10 @@ owes_sum(const struct star_peer *p)
 	return p->star->wanting;
 }
 
-static bool
-owes_logits(const struct star_peer *p)
-{
-	return !p->have && p->star->slices[p->rank].vocab > 0;
-}
-
 /* --- exchanges ---------------------------------------------------------------------------------- */
 
-static void
-send_to(struct star_peer *p, const uint8_t *head, size_t head_len, const void *body,
+void
+star_send(struct star_peer *p, const uint8_t *head, size_t head_len, const void *body,
 	size_t body_len)
 {
 	struct star *s = p->star;
@@ -145,8 +139,8 @@ send_to(struct star_peer *p, const uint8_t *head, size_t head_len, const void *b
 	s->sent += head_len + body_len;
 }
 
-static struct frame
-frame_of(const struct star *s, enum frame_kind kind, enum frame_format format, uint32_t rows,
+struct frame
+star_frame(const struct star *s, enum frame_kind kind, enum frame_format format, uint32_t rows,
 	uint32_t width)
 {
 	return (struct frame){.epoch = s->c.epoch,
@@ -158,8 +152,8 @@ frame_of(const struct star *s, enum frame_kind kind, enum frame_format format, u
 }
 
 /* Waits for the frame that is due from every peer, those that came early included. */
-static int
-collect(struct star *s, const struct frame *due, bool (*late)(const struct star_peer *p),
+int
+star_collect(struct star *s, const struct frame *due, bool (*late)(const struct star_peer *p),
 	struct err *err)
 {
 	int result;
@@ -172,7 +166,7 @@ collect(struct star *s, const struct frame *due, bool (*late)(const struct star_
 		if (p->have && star_check_due(s, p, &p->frame, err) != 0)
 			star_break(s, s->names[p->rank], err->msg);
 	}
-	result = wait_for(s, late, err);
+	result = star_wait(s, late, err);
 	s->wanting = false;
 	return result;
 }
@@ -186,7 +180,7 @@ hub_allreduce(struct star *s, const struct frame *label, float *rows, struct err
 	uint8_t head[FRAME_HEADER];
 
 	f.kind = FRAME_PART;
-	if (collect(s, &f, is_unheard, err) != 0)
+	if (star_collect(s, &f, is_unheard, err) != 0)
 		return -1;
 	for (uint32_t i = 0; i < s->n_peers; i++) {
 		frame_unpack(format, s->peers[i].data, f.rows, f.width, rows, 1);
@@ -198,9 +192,9 @@ hub_allreduce(struct star *s, const struct frame *label, float *rows, struct err
 	f.kind = FRAME_SUM;
 	frame_write(&f, head);
 	for (uint32_t i = 0; i < s->n_peers; i++)
-		send_to(&s->peers[i], head, sizeof head, s->out, bytes);
+		star_send(&s->peers[i], head, sizeof head, s->out, bytes);
 	/* The hub computes next and does not turn the loop: nothing may lie here meanwhile. */
-	return wait_for(s, is_unsent, err);
+	return star_wait(s, star_unsent, err);
 }
 
 static int
@@ -214,12 +208,12 @@ member_allreduce(struct star *s, const struct frame *label, float *rows, struct 
 	f.kind = FRAME_PART;
 	frame_write(&f, head);
 	frame_pack(format, rows, f.rows, f.width, s->out);
-	send_to(&s->peers[0], head, sizeof head, s->out, bytes);
+	star_send(&s->peers[0], head, sizeof head, s->out, bytes);
 	f.kind = FRAME_SUM;
 	s->want = f;
 	s->wanting = true;
 	s->sum = rows;
-	return wait_for(s, owes_sum, err);
+	return star_wait(s, owes_sum, err);
 }
 
 int
@@ -228,11 +222,11 @@ star_allreduce(struct collective *c, float *rows, uint32_t n, uint32_t width, ui
 {
 	struct star *s = (struct star *)c;
 	uint64_t start = uv_hrtime();
-	struct frame f = frame_of(s, FRAME_PART, s->c.format, n, width);
+	struct frame f = star_frame(s, FRAME_PART, s->c.format, n, width);
 	int result;
 
 	if (s->broken)
-		return broken_err(s, err);
+		return star_broken_err(s, err);
 	if (n > s->c.max_rows || width != s->c.embd)
 		return err_set(err, "a sum of %u x %u rows does not fit the plan", n, width);
 	f.layer = (uint16_t)layer;
@@ -244,57 +238,35 @@ star_allreduce(struct collective *c, float *rows, uint32_t n, uint32_t width, ui
 }
 
 int
-star_step(struct star *s, const struct step_row *rows, uint32_t n, const float *x, uint32_t logits,
-	struct err *err)
+star_step(struct star *s, const struct step_row *rows, uint32_t n, const float *x, struct err *err)
 {
 	struct frame f;
 	uint8_t *p = s->head + FRAME_HEADER;
 	size_t bytes = frame_payload(FRAME_F32, n, s->c.embd);
 
 	if (s->broken)
-		return broken_err(s, err);
+		return star_broken_err(s, err);
 	s->step++;
 	s->in_step = true;
-	f = frame_of(s, FRAME_STEP, FRAME_F32, n, s->c.embd);
-	f.extra = logits;
-	frame_write(&f, s->head);
+	f = star_frame(s, FRAME_STEP, FRAME_F32, n, s->c.embd);
+	s->n_wants = 0;
 	for (uint32_t i = 0; i < n; i++, p += STEP_ROW_BYTES) {
+		if ((rows[i].flags & STEP_LOGITS) != 0)
+			s->wants[s->n_wants++] = rows[i].flags;
 		put_le32(p, rows[i].slot);
 		put_le32(p + 4, rows[i].pos);
 		put_le32(p + 8, rows[i].flags);
 	}
+	f.extra = s->n_wants;
+	frame_write(&f, s->head);
 	frame_pack(FRAME_F32, x, n, s->c.embd, s->out);
 	for (uint32_t i = 0; i < s->n_peers; i++)
-		send_to(&s->peers[i], s->head, (size_t)(p - s->head), s->out, bytes);
-	return wait_for(s, is_unsent, err);
-}
-
-int
-star_gather(struct star *s, const float *own, uint32_t rows, float *out, struct err *err)
-{
-	const struct slice *mine = &s->slices[0];
-	struct frame f = frame_of(s, FRAME_LOGITS, FRAME_F32, rows, 0);
-
-	if (rows > 0 && collect(s, &f, owes_logits, err) != 0)
-		return -1;
-	for (uint32_t r = 0; r < rows && mine->vocab > 0; r++)
-		memcpy(out + (size_t)r * s->c.vocab + mine->vocab0, own + (size_t)r * mine->vocab,
-			mine->vocab * sizeof *out);
-	for (uint32_t i = 0; i < s->n_peers && rows > 0; i++) {
-		struct star_peer *p = &s->peers[i];
-		const struct slice *sl = &s->slices[p->rank];
-
-		for (uint32_t r = 0; r < rows && p->have; r++)
-			frame_unpack(FRAME_F32, p->data + (size_t)r * sl->vocab * sizeof *out, 1,
-				sl->vocab, out + (size_t)r * s->c.vocab + sl->vocab0, 0);
-		p->have = false;
-	}
-	s->in_step = false;
-	return 0;
+		star_send(&s->peers[i], s->head, (size_t)(p - s->head), s->out, bytes);
+	return star_wait(s, star_unsent, err);
 }
 
 bool
-star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n, uint32_t *logits)
+star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n)
 {
 	struct star_peer *p = &s->peers[0];
 	uint64_t start = uv_hrtime();
@@ -307,38 +279,25 @@ star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n, uint32_t
 	if (!p->have || s->broken)
 		return false;
 	*n = p->frame.rows;
-	*logits = p->frame.extra;
-	for (uint32_t i = 0; i < *n; i++, in += STEP_ROW_BYTES)
+	s->n_wants = 0;
+	for (uint32_t i = 0; i < *n; i++, in += STEP_ROW_BYTES) {
 		rows[i] = (struct step_row){get_le32(in), get_le32(in + 4), get_le32(in + 8)};
+		if ((rows[i].flags & STEP_LOGITS) != 0)
+			s->wants[s->n_wants++] = rows[i].flags;
+	}
 	frame_unpack(FRAME_F32, in, *n, s->c.embd, x, 0);
 	s->step = p->frame.step;
 	p->have = false;
 	return true;
 }
 
-int
-star_answer(struct star *s, const float *logits, uint32_t rows, struct err *err)
-{
-	uint32_t vocab = s->slices[s->c.rank].vocab;
-	struct frame f = frame_of(s, FRAME_LOGITS, FRAME_F32, rows, vocab);
-	uint8_t head[FRAME_HEADER];
-
-	if (rows > 0 && vocab > 0) {
-		frame_write(&f, head);
-		frame_pack(FRAME_F32, logits, rows, vocab, s->out);
-		send_to(&s->peers[0], head, sizeof head, s->out,
-			frame_payload(FRAME_F32, rows, vocab));
-	}
-	return s->broken ? broken_err(s, err) : 0;
-}
-
 void
 star_void(struct star *s)
 {
-	struct frame f = frame_of(s, FRAME_VOID, FRAME_F32, 0, 0);
+	struct frame f = star_frame(s, FRAME_VOID, FRAME_F32, 0, 0);
 	uint8_t head[FRAME_HEADER];
 
 	frame_write(&f, head);
 	if (!s->broken)
-		send_to(&s->peers[0], head, sizeof head, NULL, 0);
+		star_send(&s->peers[0], head, sizeof head, NULL, 0);
 }

@@ -1,6 +1,7 @@
 /* The star: a group's links as its engine thread sees them. Members send their partial sums to the
  * hub, which adds its own and theirs in rank order and sends the sums back, so that every peer
- * holds the same bits. It also carries a step to the members and their logits to the hub.
+ * holds the same bits. It also carries a step to the members and what they say of their logits to
+ * the hub: the best tokens, or all of them where a row's flags want that.
  *
  * Lives on the engine's loop and turns it while it waits: first without sleeping for a bounded
  * time, then blocking. A frame that is not the one that is due, a lost link or an answer that does
@@ -10,6 +11,7 @@
 #define DAEMON_STAR_H
 
 #include "daemon/link.h"
+#include "model/candidates.h"
 #include "model/collective.h"
 #include "model/forward.h"
 #include "proto/frame.h"
@@ -53,16 +55,21 @@ const char *star_broken_who(const struct star *s); /* the peer's name, or "" */
 const char *star_broken_why(const struct star *s);
 
 /* Hub: begins a step: its rows and their embeddings go to all members. */
-int star_step(struct star *s, const struct step_row *rows, uint32_t n, const float *x,
-	uint32_t logits, struct err *err);
-/* Hub: ends it: out[rows][vocab] from its own part and the members'. rows may be 0. */
-int star_gather(struct star *s, const float *own, uint32_t rows, float *out, struct err *err);
+int star_step(
+	struct star *s, const struct step_row *rows, uint32_t n, const float *x, struct err *err);
+/* Hub: ends it. own: this peer's part of the rows that want logits, in their order. Of each of them,
+ * best receives the best tokens, or, where it has STEP_WHOLE, whole[vocab] all its logits. */
+int star_gather(struct star *s, const float *own, struct best *best, float *whole, struct err *err);
+/* Hub, after star_gather: the best tokens of n of these rows did not decide; which: their numbers. */
+int star_ask(struct star *s, const uint32_t *which, uint32_t n, const float *own, float *whole,
+	struct err *err);
 
 /* Member: waits a moment without sleeping, then once until something happens; true when a step has
- * come: rows[*n], x[*n][embd], and how many rows want logits. */
-bool star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n, uint32_t *logits);
-/* Member: ends the step with its part of the logits. rows may be 0. */
-int star_answer(struct star *s, const float *logits, uint32_t rows, struct err *err);
+ * come: rows[*n], x[*n][embd]. */
+bool star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n);
+/* Member: ends the step with its part of the rows that want logits, which stays as it is until the
+ * next step has come: the hub may ask for more of it. */
+int star_answer(struct star *s, const float *logits, struct err *err);
 /* Member: tells the hub that it cannot go on. */
 void star_void(struct star *s);
 

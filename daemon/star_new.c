@@ -12,7 +12,7 @@ star_max_message(uint32_t max_rows, uint32_t max_logits, uint32_t embd, uint32_t
 {
 	size_t step = (size_t)max_rows * (STEP_ROW_BYTES + (size_t)embd * sizeof(float));
 	size_t sums = frame_payload(FRAME_Q8, max_rows, embd); /* wider than float32 when narrow */
-	size_t logits = (size_t)max_logits * vocab * sizeof(float);
+	size_t logits = star_logits_bytes(max_logits, vocab);
 
 	step = step > sums ? step : sums;
 	return FRAME_HEADER + (step > logits ? step : logits);
@@ -39,11 +39,12 @@ alloc_buffers(struct star *s)
 
 	s->head = malloc(FRAME_HEADER + (size_t)c->max_rows * STEP_ROW_BYTES);
 	s->out = malloc(room);
+	s->wants = malloc(c->max_logits * sizeof *s->wants);
 	s->slices = malloc(c->peers * sizeof *s->slices);
 	s->names = malloc(c->peers * sizeof *s->names);
 	s->peers = calloc(s->n_peers, sizeof *s->peers);
-	if (s->head == NULL || s->out == NULL || s->slices == NULL || s->names == NULL ||
-		s->peers == NULL)
+	if (s->head == NULL || s->out == NULL || s->wants == NULL || s->slices == NULL ||
+		s->names == NULL || s->peers == NULL)
 		return -1;
 	memcpy(s->slices, c->slices, c->peers * sizeof *s->slices);
 	memcpy(s->names, c->names, c->peers * sizeof *s->names);
@@ -132,6 +133,7 @@ star_free(struct star *s)
 	free(s->peers);
 	free(s->head);
 	free(s->out);
+	free(s->wants);
 	free(s->slices);
 	free(s->names);
 	free(s);

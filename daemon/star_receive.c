@@ -4,7 +4,7 @@
 static const char *
 kind_name(unsigned kind)
 {
-	static const char *const names[] = {"no", "STEP", "PART", "SUM", "LOGITS", "VOID"};
+	static const char *const names[] = {"no", "STEP", "PART", "SUM", "LOGITS", "VOID", "ASK"};
 
 	return kind < sizeof names / sizeof names[0] ? names[kind] : "unknown";
 }
@@ -57,6 +57,13 @@ hub_message(struct star *s, struct star_peer *p, const struct frame *f, const ui
 	return keep(p, f, payload, len, err);
 }
 
+static bool
+known_flags(uint32_t flags)
+{
+	return flags == 0 || flags == STEP_LOGITS || flags == (STEP_LOGITS | STEP_WHOLE) ||
+	       flags == (STEP_LOGITS | STEP_SUM);
+}
+
 static int
 check_step_rows(const struct star *s, const struct frame *f, const uint8_t *rows, struct err *err)
 {
@@ -69,7 +76,7 @@ check_step_rows(const struct star *s, const struct frame *f, const uint8_t *rows
 		uint32_t slot = get_le32(rows), pos = get_le32(rows + 4);
 		uint32_t flags = get_le32(rows + 8);
 
-		if (slot >= s->c.slots || pos >= s->c.context || (flags & ~STEP_LOGITS) != 0)
+		if (slot >= s->c.slots || pos >= s->c.context || !known_flags(flags))
 			return err_set(err,
 				"row %u of its step (slot %u, position %u, flags %u) is out of "
 				"range",
@@ -86,6 +93,8 @@ static int
 member_message(struct star *s, struct star_peer *p, const struct frame *f, const uint8_t *payload,
 	size_t len, struct err *err)
 {
+	if (f->kind == FRAME_ASK)
+		return star_asked(s, f, payload, err);
 	if (f->kind != FRAME_STEP && f->kind != FRAME_SUM)
 		return err_set(
 			err, "it sent a %s frame, which only a member sends", kind_name(f->kind));
@@ -95,6 +104,7 @@ member_message(struct star *s, struct star_peer *p, const struct frame *f, const
 				s->step);
 		if (check_step_rows(s, f, payload, err) != 0)
 			return -1;
+		s->given = NULL;
 		return keep(p, f, payload, len, err);
 	}
 	if (!s->wanting || f->step != s->step)

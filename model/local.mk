@@ -46,6 +46,7 @@ model_libmodel_a_SOURCES += \
 
 # Computing: the forward pass, sampling, sessions.
 model_libmodel_a_SOURCES += \
+	model/candidates.c model/candidates.h \
 	model/collective.h \
 	model/forward.c model/forward.h model/forward_int.h \
 	model/forward_attn.c \

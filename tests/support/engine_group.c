@@ -287,7 +287,7 @@ on_error(void *arg, int status, const char *what)
 static const struct request_events events = {on_text, on_end, on_error};
 
 static struct session *
-make_session(unsigned number, uint32_t max_tokens)
+make_session(unsigned number, uint32_t max_tokens, const struct sampler_params *sampler)
 {
 	struct session_params p = {
 		.sampler = sampler_defaults(),
@@ -298,25 +298,34 @@ make_session(unsigned number, uint32_t max_tokens)
 	struct err err = {""};
 	struct session *s;
 
-	p.sampler.temperature = 0;
+	if (sampler != NULL)
+		p.sampler = *sampler;
+	else
+		p.sampler.temperature = 0;
 	s = session_new(m.tokenizer, &p, m.cases[number].prompt, m.cases[number].n_prompt, &err);
 	ck_assert_msg(s != NULL, "%s", err.msg);
 	return s;
 }
 
-/* Returns 0 or the status. */
 int
-submit(struct job *j, unsigned number, uint32_t max_tokens)
+submit_sampled(
+	struct job *j, unsigned number, uint32_t max_tokens, const struct sampler_params *sampler)
 {
 	struct err err = {""};
 	int status = 0;
 
 	memset(j, 0, sizeof *j);
 	j->request = engine_submit(
-		g.engines[0], make_session(number, max_tokens), &events, j, &status, &err);
+		g.engines[0], make_session(number, max_tokens, sampler), &events, j, &status, &err);
 	if (j->request == NULL)
 		snprintf(j->what, sizeof j->what, "%s", err.msg);
 	return j->request != NULL ? 0 : status;
+}
+
+int
+submit(struct job *j, unsigned number, uint32_t max_tokens)
+{
+	return submit_sampled(j, number, max_tokens, NULL);
 }
 
 void

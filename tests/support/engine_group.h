@@ -71,7 +71,9 @@ struct job {
 };
 
 /* Returns 0 or the status. */
-int submit(struct job *j, unsigned number, uint32_t max_tokens);
+int submit(struct job *j, unsigned number, uint32_t max_tokens); /* greedy */
+int submit_sampled(
+	struct job *j, unsigned number, uint32_t max_tokens, const struct sampler_params *sampler);
 void run_all_cases(struct job jobs[N_CASES]);
 void check_greedy(const struct job *j, unsigned number);
 

@@ -92,6 +92,52 @@ START_TEST(narrow_payloads)
 }
 END_TEST
 
+/* Settings that are decided by the best tokens, by them and the sum, by them only now and then, and
+ * by the whole. */
+static void
+sampled(uint32_t n, const float *shares, struct job jobs[], unsigned n_jobs)
+{
+	struct sampler_params p[] = {
+		sampler_defaults(), sampler_defaults(), sampler_defaults(), sampler_defaults()};
+
+	p[1].top_k = 0;
+	p[1].top_p = 0.8f;
+	p[2].top_k = 0;
+	p[2].min_p = 0;
+	p[2].top_p = 0.9999f;
+	p[2].temperature = 1.5f;
+	p[3].repeat_penalty = 1.2f;
+	group_init(n, shares);
+	g.config.queue = 64;
+	group_start();
+	for (unsigned i = 0; i < n_jobs; i++) {
+		p[i % 4].seed = i;
+		ck_assert_int_eq(submit_sampled(&jobs[i], i / 4 % N_CASES, 40, &p[i % 4]), 0);
+	}
+	for (unsigned i = 0; i < n_jobs; i++)
+		while (!jobs[i].ended && !jobs[i].failed)
+			uv_run(&g.loop, UV_RUN_ONCE);
+	group_end();
+}
+
+START_TEST(samples_are_the_same_alone_and_in_groups)
+{
+	enum { N = 32 };
+	static struct job single[N], group[N];
+
+	sampled(1, NULL, single, N);
+	for (uint32_t n = 2; n <= MAX_PEERS; n++) {
+		sampled(n, n == 3 ? (const float[]){3, 1, 2} : NULL, group, N);
+		for (unsigned i = 0; i < N; i++) {
+			ck_assert_msg(group[i].ended == 1, "%s", group[i].what);
+			ck_assert_uint_eq(group[i].usage.new_tokens, 40);
+			ck_assert_msg(memcmp(group[i].ids, single[i].ids, 40 * 4) == 0,
+				"%u peers, job %u: other tokens than alone", n, i);
+		}
+	}
+}
+END_TEST
+
 /* --- tests: trouble ----------------------------------------------------------------------------- */
 
 START_TEST(member_lost_during_the_answer)
@@ -239,6 +285,7 @@ main(void)
 	tcase_add_test(same, groups_with_uneven_shares);
 	tcase_add_test(same, more_requests_than_slots);
 	tcase_add_test(same, narrow_payloads);
+	tcase_add_test(same, samples_are_the_same_alone_and_in_groups);
 	suite_add_tcase(s, same);
 	tcase_add_checked_fixture(trouble, load, unload);
 	tcase_set_timeout(trouble, 120);
