@@ -145,7 +145,9 @@ engine_bytes(const struct engine_config *c)
 		.embd = c->shape->embd,
 		.vocab = c->shape->vocab,
 		.max_rows = c->max_rows,
-		.max_logits = engine_max_logits(c)};
+		.max_logits = engine_max_logits(c),
+		.format = c->payload,
+		.way = c->way};
 	uint64_t bytes = forward_bytes(&fc);
 
 	if (bytes > UINT64_MAX / 2)
@@ -176,6 +178,7 @@ make_star(struct engine *e, struct engine_config *c, struct err *err)
 		.context = c->context,
 		.format = c->payload,
 		.names = c->names,
+		.way = c->way,
 		.links = c->links,
 	};
 
@@ -271,7 +274,7 @@ engine_new(uv_loop_t *main_loop, struct engine_config *c, struct err *err)
 		/* Without an engine the parts that were handed over still have to go. */
 		free(e);
 		c->weights->free(c->weights);
-		for (uint32_t i = 0; c->peers > 1 && i < (c->rank == 0 ? c->peers - 1 : 1); i++)
+		for (uint32_t i = 0; c->peers > 1 && i < star_links(c->rank, c->peers, c->way); i++)
 			link_detached_discard(&c->links[i]);
 		return NULL;
 	}

@@ -23,7 +23,8 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/star.c daemon/star.h daemon/star_int.h \
 	daemon/star_answer.c \
 	daemon/star_new.c \
-	daemon/star_receive.c
+	daemon/star_receive.c \
+	daemon/star_reduce.c
 
 # The HTTP API.
 daemon_libdaemon_a_SOURCES += \
@@ -103,6 +104,7 @@ endif
 if HAVE_CHECK
 # Engines alone and in groups, linked over loopback.
 ENGINE_TEST_SUPPORT = tests/support/engine_group.c tests/support/engine_group.h \
+	tests/support/link_pair.c tests/support/link_pair.h \
 	tests/support/shared_dir.c tests/support/shared_dir.h
 check_PROGRAMS += tests/unit/test_engine tests/unit/test_star
 tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(ENGINE_TEST_SUPPORT)
@@ -114,6 +116,16 @@ tests_unit_test_star_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
 tests_unit_test_star_CFLAGS = $(tests_unit_test_engine_CFLAGS)
 tests_unit_test_star_LDADD = $(tests_unit_test_engine_LDADD)
 $(tests_unit_test_engine_OBJECTS) $(tests_unit_test_star_OBJECTS): | proto/shoal.pb-c.h
+endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_collective
+STAR_TEST_SUPPORT = tests/support/star_group.c tests/support/star_group.h \
+	tests/support/link_pair.c tests/support/link_pair.h
+tests_unit_test_collective_SOURCES = tests/unit/test_collective.c $(STAR_TEST_SUPPORT)
+tests_unit_test_collective_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_collective_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+$(tests_unit_test_collective_OBJECTS): | proto/shoal.pb-c.h
 endif
 
 if HAVE_CHECK

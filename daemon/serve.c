@@ -4,6 +4,7 @@
 
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
+#include "daemon/star.h"
 #include "kernels/cpu.h"
 #include "model/thread_choice.h"
 
@@ -99,7 +100,7 @@ serve_start_engine(struct serve *s, struct engine_config *c, struct model_file *
 	} else {
 		err_set(err, "not enough memory for an engine");
 		c->weights->free(c->weights);
-		for (uint32_t i = 0; c->peers > 1 && i < (c->rank == 0 ? c->peers - 1 : 1); i++)
+		for (uint32_t i = 0; c->peers > 1 && i < star_links(c->rank, c->peers, c->way); i++)
 			link_detached_discard(&c->links[i]);
 	}
 	if (s->engine == NULL) {

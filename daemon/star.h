@@ -1,6 +1,6 @@
-/* The star: a group's links as its engine thread sees them. Members send their partial sums to the
- * hub, which adds its own and theirs in rank order and sends the sums back, so that every peer
- * holds the same bits. It also carries a step to the members and what they say of their logits to
+/* The star: a group's links as its engine thread sees them. Partial sums are added over the hub, or
+ * over links between all (model/collective.h says the ways), always in rank order, so that every
+ * peer holds the same bits. The hub is at the centre of the rest in any case: it also carries a step to the members and what they say of their logits to
  * the hub: the best tokens, or all of them where a row's flags want that.
  *
  * Lives on the engine's loop and turns it while it waits: first without sleeping for a bounded
@@ -27,10 +27,15 @@ struct star_config {
 	uint32_t max_rows;   /* in a step */
 	uint32_t max_logits; /* rows of a step that want logits */
 	uint32_t slots, context;
-	enum frame_format format;    /* of partial sums and sums */
-	char (*names)[PEER_NAME];    /* by rank; copied */
-	struct link_detached *links; /* hub: by rank - 1; member: one. Taken, also on failure */
+	enum frame_format format; /* of partial sums and sums */
+	char (*names)[PEER_NAME]; /* by rank; copied */
+	enum collective_way way;
+	struct link_detached *links; /* star_links() of them; taken, also on failure */
 };
+
+/* How many links a peer has: with WAY_STAR members have one, to the hub; else one to each other
+ * peer, by rank. With two peers that is the same. */
+uint32_t star_links(uint32_t rank, uint32_t peers, enum collective_way way);
 
 struct star;
 
@@ -47,6 +52,8 @@ size_t star_max_message(uint32_t max_rows, uint32_t max_logits, uint32_t embd, u
 uint64_t star_bytes(const struct star_config *c);
 
 struct collective *star_collective(struct star *s);
+/* The way that a reduction of so many rows takes. */
+enum collective_way star_way(const struct star *s, uint32_t rows);
 
 /* Gives the group up; whoever waits stops waiting. `who` may be "". The first reason stays. */
 void star_break(struct star *s, const char *who, const char *why);

@@ -57,10 +57,21 @@ unpack_best(
 
 /* --- hub ---------------------------------------------------------------------------------------- */
 
-static bool
-owes_logits(const struct star_peer *p)
+/* Waits for what the members say of so many rows. */
+static int
+collect_logits(struct star *s, uint32_t rows, uint32_t whole, struct err *err)
 {
-	return !p->have && p->star->slices[p->rank].vocab > 0;
+	struct frame f = star_frame(s, FRAME_LOGITS, FRAME_F32, rows, 0);
+
+	f.extra = whole;
+	for (uint32_t i = 0; i < s->n_peers; i++) {
+		struct star_peer *p = &s->peers[i];
+
+		f.width = s->slices[p->rank].vocab;
+		p->due = f;
+		p->owes = f.width > 0;
+	}
+	return star_collect(s, err);
 }
 
 static void
@@ -92,7 +103,7 @@ peers_part(struct star_peer *p, struct best *best, float *whole, struct err *err
 {
 	const struct star *s = p->star;
 	const struct slice *sl = &s->slices[p->rank];
-	const uint8_t *in = p->data;
+	const uint8_t *in = p->other.data;
 	struct best b;
 
 	for (uint32_t i = 0; i < s->n_wants; i++) {
@@ -127,20 +138,18 @@ int
 star_gather(struct star *s, const float *own, struct best *best, float *whole, struct err *err)
 {
 	uint32_t n_whole = count_whole(s);
-	struct frame f = star_frame(s, FRAME_LOGITS, FRAME_F32, s->n_wants - n_whole, 0);
 
-	f.extra = n_whole;
-	if (s->n_wants > 0 && star_collect(s, &f, owes_logits, err) != 0)
+	if (s->n_wants > 0 && collect_logits(s, s->n_wants - n_whole, n_whole, err) != 0)
 		return -1;
 	own_part(s, own, best, whole);
 	for (uint32_t i = 0; i < s->n_peers && s->n_wants > 0; i++) {
 		struct star_peer *p = &s->peers[i];
 
-		if (p->have && peers_part(p, best, whole, err) != 0) {
-			star_break(s, s->names[p->rank], err->msg);
+		if (p->owes && peers_part(p, best, whole, err) != 0) {
+			star_blame(p, err->msg);
 			return star_broken_err(s, err);
 		}
-		p->have = false;
+		star_used(p);
 	}
 	s->in_step = false;
 	return 0;
@@ -158,10 +167,8 @@ star_ask(struct star *s, const uint32_t *which, uint32_t n, const float *own, fl
 	for (uint32_t i = 0; i < s->n_peers; i++)
 		if (s->slices[s->peers[i].rank].vocab > 0)
 			star_send(&s->peers[i], s->head, FRAME_HEADER + 4 * (size_t)n, NULL, 0);
-	f = star_frame(s, FRAME_LOGITS, FRAME_F32, 0, 0);
-	f.extra = n;
 	s->in_step = true;
-	if (star_collect(s, &f, owes_logits, err) != 0)
+	if (collect_logits(s, 0, n, err) != 0)
 		return -1;
 	s->in_step = false;
 	for (uint32_t i = 0; i < n; i++)
@@ -171,10 +178,11 @@ star_ask(struct star *s, const uint32_t *which, uint32_t n, const float *own, fl
 		struct star_peer *p = &s->peers[i];
 		const struct slice *sl = &s->slices[p->rank];
 
-		for (uint32_t k = 0; k < n && p->have; k++)
-			frame_unpack(FRAME_F32, p->data + (size_t)k * sl->vocab * sizeof(float), 1,
-				sl->vocab, whole + (size_t)which[k] * s->c.vocab + sl->vocab0, 0);
-		p->have = false;
+		for (uint32_t k = 0; k < n && p->owes; k++)
+			frame_unpack(FRAME_F32,
+				p->other.data + (size_t)k * sl->vocab * sizeof(float), 1, sl->vocab,
+				whole + (size_t)which[k] * s->c.vocab + sl->vocab0, 0);
+		star_used(p);
 	}
 	return 0;
 }
