@@ -27,7 +27,8 @@ struct config {
 	uint32_t peers;  /* members the plan waits for, coordinator included; 0: all that are paired
 			  */
 	char payload[8]; /* f32, f16, q8 */
-	char kv[8];      /* f32, f16, q8_0 */
+	char collective[8];     /* auto, star, direct, scatter (model/collective.h) */
+	char kv[8];             /* f32, f16, q8_0 */
 	uint32_t context;       /* per session; 0: the model's, at most 4096 */
 	uint32_t parallel;      /* sessions at once: 4 */
 	uint32_t batch;         /* rows in a step: 64 */

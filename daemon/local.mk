@@ -56,9 +56,11 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_links.c \
 	daemon/serve_member.c \
 	daemon/serve_memory.c daemon/serve_own.c \
+	daemon/serve_neighbours.c \
 	daemon/serve_plan.c \
 	daemon/serve_shard.c \
-	daemon/serve_status.c
+	daemon/serve_status.c \
+	daemon/serve_ways.c
 
 sbin_PROGRAMS += daemon/shoald
 daemon_shoald_SOURCES = daemon/main.c

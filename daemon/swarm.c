@@ -125,6 +125,7 @@ send_about(struct swarm *s, struct link *l)
 	a.kernels = (char *)(uintptr_t)k.name;
 	a.threads = thread_choice_pool(s->config->threads, s->config->threads_batch, cpu_count());
 	a.memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	a.port = swarm_port(s);
 	a.role = (char *)(uintptr_t)(s->state->is_member ? "member" : "coordinator");
 	e.body_case = SHOAL__ENVELOPE__BODY_ABOUT;
 	e.about = &a;
@@ -149,6 +150,7 @@ take_about(struct peer *p, const Shoal__About *a, struct err *err)
 	}
 	p->pub.threads = a->threads;
 	p->pub.memory = a->memory;
+	p->pub.port = a->port <= 65535 ? (uint16_t)a->port : 0;
 	p->up = true;
 	s->dial_pause = PAUSE_MIN;
 	if (first) {
@@ -310,6 +312,20 @@ swarm_dial(struct swarm *s, enum link_purpose purpose, size_t max_message,
 		max_message, ev, arg);
 }
 
+struct link *
+swarm_dial_neighbour(struct swarm *s, const char *address, const uint8_t key[32],
+	size_t max_message, const struct link_events *ev, void *arg)
+{
+	char host[256];
+	uint16_t port;
+	struct err err;
+
+	if (config_address(address, host, sizeof host, &port, &err) != 0)
+		return NULL;
+	return link_dial(
+		s->loop, &s->me, host, port, LINK_TENSOR, key, NULL, NULL, max_message, ev, arg);
+}
+
 /* --- who may come in --- */
 
 static int
@@ -319,6 +335,8 @@ admit(void *arg, struct link *l, const struct hello *h, uint8_t psk[32],
 	struct swarm *s = arg;
 	struct peer *p;
 
+	if (s->state->is_member && h->purpose == LINK_TENSOR)
+		return s->ev.on_neighbour(s->arg, h->who, l, ev, ev_arg, max_message, err);
 	if (s->state->is_member)
 		return err_set(err, "this device is a member: only its coordinator takes links");
 	if (h->purpose == LINK_PAIR)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #define MAX_STRING 256
+#define MAX_DEPTH  3 /* of messages in the envelope */
 
 /* One block of memory per message; protobuf-c asks for pieces and frees nothing by itself. What
  * unpacking takes is at most a fixed size per field, and a field has at least two bytes on the
@@ -60,7 +61,49 @@ is_utf8(const char *s)
 	return true;
 }
 
-/* Looks at every string and byte field of a message and of those in it. */
+static int check_fields(const ProtobufCMessage *m, unsigned depth, struct err *err);
+
+/* A field that repeats: of strings and bytes there are none. */
+static int
+check_list(const ProtobufCFieldDescriptor *f, const uint8_t *at, const uint8_t *count,
+	unsigned depth, struct err *err)
+{
+	size_t n = *(const size_t *)(const void *)count;
+	ProtobufCMessage *const *list = *(ProtobufCMessage *const *const *)(const void *)at;
+
+	if (n > CONTROL_MAX_LIST)
+		return err_set(err, "a control message has %zu of '%s', more than %d", n, f->name,
+			CONTROL_MAX_LIST);
+	for (size_t i = 0; f->type == PROTOBUF_C_TYPE_MESSAGE && depth > 0 && i < n; i++)
+		if (check_fields(list[i], depth - 1, err) != 0)
+			return -1;
+	return 0;
+}
+
+static int
+check_field(const ProtobufCFieldDescriptor *f, const uint8_t *at, unsigned depth, struct err *err)
+{
+	if (f->type == PROTOBUF_C_TYPE_STRING) {
+		const char *s = *(char *const *)(const void *)at;
+
+		if (s != NULL && (strlen(s) > MAX_STRING || !is_utf8(s)))
+			return err_set(err,
+				"a control message has a '%s' that is too long or no text",
+				f->name);
+	} else if (f->type == PROTOBUF_C_TYPE_BYTES) {
+		if (((const ProtobufCBinaryData *)(const void *)at)->len > CONTROL_MAX_BYTES)
+			return err_set(
+				err, "a control message has too many bytes of '%s'", f->name);
+	} else if (f->type == PROTOBUF_C_TYPE_MESSAGE) {
+		const ProtobufCMessage *sub = *(ProtobufCMessage *const *)(const void *)at;
+
+		if (sub != NULL && depth > 0)
+			return check_fields(sub, depth - 1, err);
+	}
+	return 0;
+}
+
+/* Looks at every string, byte field and list of a message and of those in it. */
 static int
 check_fields(const ProtobufCMessage *m, unsigned depth, struct err *err)
 {
@@ -69,30 +112,18 @@ check_fields(const ProtobufCMessage *m, unsigned depth, struct err *err)
 	for (unsigned i = 0; i < d->n_fields; i++) {
 		const ProtobufCFieldDescriptor *f = &d->fields[i];
 		const uint8_t *at = (const uint8_t *)m + f->offset;
+		const uint8_t *quantifier = (const uint8_t *)m + f->quantifier_offset;
+		int rc;
 
 		/* Of a oneof, only the member that is set. */
 		if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
-			*(const uint32_t *)(const void *)((const uint8_t *)m +
-							  f->quantifier_offset) != f->id)
+			*(const uint32_t *)(const void *)quantifier != f->id)
 			continue;
-		if (f->type == PROTOBUF_C_TYPE_STRING) {
-			const char *s = *(char *const *)(const void *)at;
-
-			if (s != NULL && (strlen(s) > MAX_STRING || !is_utf8(s)))
-				return err_set(err,
-					"a control message has a '%s' that is too long or no text",
-					f->name);
-		} else if (f->type == PROTOBUF_C_TYPE_BYTES) {
-			if (((const ProtobufCBinaryData *)(const void *)at)->len >
-				CONTROL_MAX_BYTES)
-				return err_set(err, "a control message has too many bytes of '%s'",
-					f->name);
-		} else if (f->type == PROTOBUF_C_TYPE_MESSAGE) {
-			const ProtobufCMessage *sub = *(ProtobufCMessage *const *)(const void *)at;
-
-			if (sub != NULL && depth > 0 && check_fields(sub, depth - 1, err) != 0)
-				return -1;
-		}
+		rc = f->label == PROTOBUF_C_LABEL_REPEATED
+			     ? check_list(f, at, quantifier, depth, err)
+			     : check_field(f, at, depth, err);
+		if (rc != 0)
+			return -1;
 	}
 	return 0;
 }
@@ -105,7 +136,7 @@ control_pack(Shoal__Envelope *e, struct buf *out, struct err *err)
 	e->version = CONTROL_VERSION;
 	if (e->body_case == SHOAL__ENVELOPE__BODY__NOT_SET)
 		return err_set(err, "a control message without a body");
-	if (check_fields(&e->base, 2, err) != 0)
+	if (check_fields(&e->base, MAX_DEPTH, err) != 0)
 		return -1;
 	size = shoal__envelope__get_packed_size(e);
 	if (buf_reserve(out, size) != 0)
@@ -145,7 +176,7 @@ control_unpack(const void *msg, size_t len, struct err *err)
 			e->version, CONTROL_VERSION);
 	} else if (e->body_case == SHOAL__ENVELOPE__BODY__NOT_SET) {
 		err_set(err, "a control message of a kind that is not known here");
-	} else if (check_fields(&e->base, 2, err) == 0) {
+	} else if (check_fields(&e->base, MAX_DEPTH, err) == 0) {
 		/* The envelope is the arena's first piece. */
 		return e;
 	}
