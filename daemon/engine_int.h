@@ -35,8 +35,11 @@ struct engine {
 	struct star *star;      /* NULL: alone */
 	struct request **slots; /* running requests; NULL: a free slot */
 	uint32_t turn;
-	float *x;      /* [max_rows][embd] */
-	float *logits; /* coordinator: [max_logits][vocab] */
+	float *x;            /* [max_rows][embd] */
+	float *logits;       /* coordinator: [max_logits][vocab] */
+	struct best *best;   /* coordinator: [max_logits] */
+	const float *own;    /* of the last step: this slice's logits */
+	uint32_t *undecided; /* [max_logits] rows of it whose best tokens do not decide */
 	uint32_t *tokens;
 	struct step_row *rows;
 	struct batch_session *sessions; /* [slots], as sched/batch sees them */

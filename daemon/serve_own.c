@@ -204,7 +204,9 @@ own_job_start(struct plan *p, struct err *err)
 		.slots = s->config->parallel,
 		.max_rows = s->config->batch,
 		.threads = s->config->threads,
-		.kv = serve_kv(s->config)};
+		.kv = serve_kv(s->config),
+		.payload = serve_payload(s->config),
+		.way = p->way};
 	name_shard(j, s);
 	if (uv_queue_work(s->loop, &j->req, work, after_work) != 0) {
 		err_set(err, "the thread pool takes no job");

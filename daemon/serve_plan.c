@@ -251,6 +251,7 @@ plan_make(struct serve *s, struct swarm_peer *const *members, uint32_t n, struct
 		p->members[i + 1].peer = members[i];
 	p->file = model_file_ref(s->file);
 	p->context = context_of(s, s->file);
+	p->way = serve_way(s->config);
 	p->since = uv_now(s->loop);
 	if (cut(p, err) == 0)
 		return p;
@@ -366,6 +367,7 @@ send_prepare(struct plan *p, uint32_t rank)
 {
 	struct plan_member *m = &p->members[rank];
 	const struct config *c = p->serve->config;
+	void *room = NULL;
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__Prepare prepare = SHOAL__PREPARE__INIT;
 	char name[257];
@@ -383,9 +385,13 @@ send_prepare(struct plan *p, uint32_t rank)
 	prepare.payload = serve_payload(c);
 	prepare.header_bytes = m->header.bytes.len;
 	prepare.header_hash = (ProtobufCBinaryData){SHARD_HASH, m->header.hash};
+	prepare.collective = p->way;
+	if (plan_neighbours(p, rank, &prepare, &room) != 0)
+		log_warning("not enough memory to name the neighbours of %s", m->peer->known->name);
 	e.body_case = SHOAL__ENVELOPE__BODY_PREPARE;
 	e.prepare = &prepare;
 	swarm_send(m->peer, &e);
+	free(room);
 }
 
 void
@@ -481,6 +487,10 @@ plan_control(struct serve *s, struct swarm_peer *peer, const Shoal__Envelope *e,
 		if (m != NULL && e->ready->epoch == epoch)
 			take_ready(s->plan, m, e->ready);
 		return 0;
+	case SHOAL__ENVELOPE__BODY_LINKED:
+		if (m != NULL && e->linked->epoch == epoch)
+			plan_linked(s->plan, m, e->linked);
+		return 0;
 	case SHOAL__ENVELOPE__BODY_PROGRESS:
 		if (m != NULL && e->progress->epoch == epoch && !m->ready) {
 			m->done = e->progress->done;
@@ -511,8 +521,9 @@ check_linking(struct serve *s)
 	if (p->state != PLAN_LINKING || uv_now(s->loop) - p->since < LINKING_LIMIT)
 		return;
 	for (uint32_t i = 1; i < p->n; i++)
-		if (p->members[i].tensor == NULL) {
-			snprintf(why, sizeof why, "%s did not open its tensor link within %d s",
+		if (p->members[i].tensor == NULL ||
+			(plan_has_neighbours(p) && !p->members[i].linked)) {
+			snprintf(why, sizeof why, "%s did not open its tensor links within %d s",
 				p->members[i].peer->known->name, LINKING_LIMIT / 1000);
 			plan_blame(s, p->members[i].peer, why);
 			return;

@@ -256,14 +256,9 @@ take(struct session *s, uint32_t id, struct buf *text)
 	return SESSION_RUNNING;
 }
 
-enum session_end
-session_next(struct session *s, float *logits, struct buf *text)
+static enum session_end
+go_on(struct session *s, uint32_t id, struct buf *text)
 {
-	uint32_t id;
-
-	if (s->end != SESSION_RUNNING)
-		return s->end;
-	id = sampler_pick(s->sampler, logits);
 	sampler_accept(s->sampler, id);
 	s->ids[s->n++] = id;
 	s->end = take(s, id, text);
@@ -271,6 +266,35 @@ session_next(struct session *s, float *logits, struct buf *text)
 	 * reads it. */
 	text->failed |= s->fresh.failed || s->held.failed;
 	return s->end;
+}
+
+enum session_end
+session_next(struct session *s, float *logits, struct buf *text)
+{
+	if (s->end != SESSION_RUNNING)
+		return s->end;
+	return go_on(s, sampler_pick(s->sampler, logits), text);
+}
+
+enum sampler_needs
+session_needs(const struct session *s)
+{
+	return sampler_needs(s->sampler);
+}
+
+bool
+session_next_best(
+	struct session *s, const struct best *best, struct buf *text, enum session_end *end)
+{
+	uint32_t id;
+
+	*end = s->end;
+	if (s->end != SESSION_RUNNING)
+		return true;
+	if (!sampler_pick_best(s->sampler, best, &id))
+		return false;
+	*end = go_on(s, id, text);
+	return true;
 }
 
 const char *

@@ -10,6 +10,13 @@ struct liar {
 	unsigned asked;
 };
 
+static size_t
+body_bytes(const struct frame *f)
+{
+	return f->kind == FRAME_LOGITS ? f->rows * frame_best(f->width)
+				       : frame_payload(FRAME_F32, f->rows, f->width);
+}
+
 static int
 on_step(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *err)
 {
@@ -24,8 +31,7 @@ on_step(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *e
 	liar->answer.step += f.step;
 	liar->answer.rows += f.rows;
 	frame_write(&liar->answer, head);
-	link_send(l, head, sizeof head, body,
-		frame_payload(FRAME_F32, liar->answer.rows, liar->answer.width));
+	link_send(l, head, sizeof head, body, body_bytes(&liar->answer));
 	return 0;
 }
 
@@ -120,12 +126,96 @@ START_TEST(a_member_refuses_wrong_steps)
 	check_lying_hub(&good, row, 12);
 	row[5] = 0, row[4] = 5; /* a position that nothing leads to */
 	check_lying_hub(&good, row, 12);
-	row[4] = 0, row[8] = 3; /* an unknown flag */
+	row[4] = 0, row[8] = STEP_LOGITS | 8; /* an unknown flag */
 	check_lying_hub(&good, row, 12);
 	f = good, f.rows = 0, f.extra = 0;
 	check_lying_hub(&f, row, 0);
 	f = good, f.kind = FRAME_SUM;
 	check_lying_hub(&f, row, 0);
+	f = good, f.kind = FRAME_ASK, f.width = 0; /* about a step that has not been */
+	check_lying_hub(&f, row, 4);
+}
+END_TEST
+
+/* A member that plays along until the end of a step, and then says nonsense of its logits. */
+struct late_liar {
+	unsigned place; /* the two bytes of its answer that are wrong */
+	uint16_t with;
+	unsigned parts;
+};
+
+static void
+answer_best(struct link *l, const struct late_liar *liar, const struct frame *step)
+{
+	const struct slice *sl = &g.slices[1];
+	uint8_t head[FRAME_HEADER], body[8 + 8 * FRAME_BEST] = {0};
+	struct frame f = {.epoch = EPOCH,
+		.step = step->step,
+		.kind = FRAME_LOGITS,
+		.rows = 1,
+		.width = sl->vocab};
+
+	for (uint32_t i = 0; i < FRAME_BEST; i++)
+		put_le32(body + 8 + 8 * i, sl->vocab0 + i);
+	body[liar->place] = (uint8_t)liar->with;
+	body[liar->place + 1] = (uint8_t)(liar->with >> 8);
+	frame_write(&f, head);
+	link_send(l, head, sizeof head, body, frame_best(sl->vocab));
+}
+
+static int
+play_along(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *err)
+{
+	struct late_liar *liar = arg;
+	uint8_t head[FRAME_HEADER], body[64 * 64 * 4] = {0};
+	const uint8_t *payload;
+	struct frame f;
+
+	ck_assert_msg(frame_read(msg, len, 64, 512, &f, &payload, err) == 0, "%s", err->msg);
+	if (f.kind == FRAME_SUM && ++liar->parts == 2 * m.shape.layers) {
+		answer_best(l, liar, &f);
+		return 0;
+	}
+	f.layer = (uint16_t)(liar->parts / 2);
+	f.extra = liar->parts % 2;
+	f.kind = FRAME_PART;
+	frame_write(&f, head);
+	link_send(l, head, sizeof head, body, frame_payload(FRAME_F32, f.rows, f.width));
+	return 0;
+}
+
+static void
+check_late_liar(unsigned place, uint16_t with, const char *word)
+{
+	static const struct link_events events = {.on_message = play_along, .on_close = on_lost};
+	struct late_liar liar = {.place = place, .with = with};
+	struct job j;
+
+	group_init(2, NULL);
+	link_set(g.pairs[1].far, &events, &liar);
+	start_engine(0);
+	ck_assert_int_eq(submit(&j, 0, 1), 0);
+	while (!g.broken[0] && !j.ended)
+		uv_run(&g.loop, UV_RUN_ONCE);
+	if (word == NULL) {
+		ck_assert_msg(j.ended == 1, "%s", g.why);
+	} else {
+		ck_assert_msg(g.broken[0] == 1 && strstr(g.why, word) != NULL,
+			"'%s' does not say '%s'", g.why, word);
+		ck_assert_str_eq(g.who, "member-1");
+	}
+	desk_end_all(g.desk, 503, "the test ends");
+	group_end();
+}
+
+START_TEST(wrong_best_tokens_break_the_group)
+{
+	check_late_liar(0, 0, NULL);                    /* as it should be */
+	check_late_liar(7, 1, "sum");                   /* which was not asked for */
+	check_late_liar(8 + 3, 1, "number 0");          /* an id out of the slice */
+	check_late_liar(8 + 8, 256, "number 1");        /* twice the same */
+	check_late_liar(8 + 8 + 6, 1, "number 1");      /* better than the one before */
+	check_late_liar(8 + 8 + 6, 0x7fc0, "number 1"); /* no number */
 }
 END_TEST
 
@@ -142,6 +232,7 @@ main(void)
 	tcase_add_checked_fixture(wrong, load, unload);
 	tcase_set_timeout(wrong, 120);
 	tcase_add_test(wrong, wrong_frames_break_the_group);
+	tcase_add_test(wrong, wrong_best_tokens_break_the_group);
 	tcase_add_test(wrong, a_member_refuses_wrong_steps);
 	suite_add_tcase(s, wrong);
 	srunner_run_all(r, CK_ENV);
