@@ -1,12 +1,32 @@
 /* One candidate: how its groups share their layers, and what that takes. */
 #include "sched/plan_int.h"
 
+static bool
+has_part(const struct slice *sl)
+{
+	return sl->kv_heads > 0 || sl->ffn > 0 || sl->vocab > 0;
+}
+
+/* Who would have nothing to do does not belong to a plan, unless it shall. */
+static bool
+none_idle(const struct eval *e, const struct group *g, const struct swarm_plan_member *m)
+{
+	for (uint32_t i = 0; i < g->n && !e->c->idle; i++)
+		if (!has_part(&m[i].slice) && !e->in->peers[m[i].peer].wanted)
+			return false;
+	return true;
+}
+
 /* Shares of a stage; those that are given only have to fit. */
 static int
 share_stage(struct eval *e, const struct group *g, struct swarm_plan_member *m)
 {
-	if (!e->given)
-		return plan_shares(e->in, g, m);
+	int rc;
+
+	if (!e->given) {
+		rc = plan_shares(e->in, g, m);
+		return rc >= 0 && none_idle(e, g, m) ? rc : -1;
+	}
 	for (uint32_t i = 0; i < g->n; i++)
 		if (plan_hold(e->in, g->layers, g->stream, g->exact, &m[i]) != 0)
 			return -1;
@@ -219,12 +239,6 @@ kind_of(const struct candidate *c)
 	if (c->n_stages == 1)
 		return SWARM_TENSOR;
 	return c->n_stages == c->n ? SWARM_PIPELINE : SWARM_GROUPS;
-}
-
-static bool
-has_part(const struct slice *sl)
-{
-	return sl->kv_heads > 0 || sl->ffn > 0 || sl->vocab > 0;
 }
 
 static void

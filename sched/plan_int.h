@@ -116,6 +116,7 @@ struct candidate {
 	uint32_t n, n_stages;
 	uint32_t who[SWARM_PLAN_PEERS]; /* stage after stage */
 	uint32_t stage_n[SWARM_PLAN_PEERS];
+	bool idle;             /* some may have nothing to do */
 	bool stream, free_hub; /* free_hub: any member may be the hub, not only the coordinator */
 };
 /* -1: not possible; 0, or 1 when memory bounds shares. exact: bytes that stream are asked of
