@@ -4,7 +4,8 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/experts.c sched/experts.h sched/window.c sched/window.h \
 	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_deal.c sched/plan_eval.c \
 	sched/plan_group.c sched/plan_memory.c sched/plan_net.c sched/plan_search.c \
-	sched/plan_share.c sched/plan_stage.c sched/plan_time.c sched/plan_words.c
+	sched/plan_share.c sched/plan_stage.c sched/plan_time.c sched/plan_words.c \
+	sched/rebalance.c sched/rebalance.h
 
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_batch
@@ -38,4 +39,9 @@ tests_unit_test_plan_published_LDADD = $(plan_test_libs)
 tests_unit_test_plan_random_SOURCES = tests/unit/test_plan_random.c $(plan_test_support)
 tests_unit_test_plan_random_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_plan_random_LDADD = $(plan_test_libs)
+
+check_PROGRAMS += tests/unit/test_rebalance
+tests_unit_test_rebalance_SOURCES = tests/unit/test_rebalance.c
+tests_unit_test_rebalance_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_rebalance_LDADD = $(tests_unit_test_window_LDADD)
 endif
