@@ -9,6 +9,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/killed.sh \
 	tests/swarm/leaks.sh \
 	tests/swarm/payload.sh \
+	tests/swarm/plan.sh \
 	tests/swarm/trust.sh \
 	tests/swarm/warm.sh \
 	tests/swarm/window.sh \

@@ -160,7 +160,7 @@ START_TEST(eight_billion_on_newer_ones)
 }
 END_TEST
 
-/* --- Shoal, predicted: the table in shoal-plan(7) ------------------------------------------------ */
+/* --- Shoal, predicted: the table in man/shoal-plan.7 ------------------------------------------------ */
 
 /* Assumed of a Pi 5: 11.4 GB/s of weights, which another engine was measured to read there (hellomatik
  * report, distributed-llama v0.16.5); 20 us of a layer whatever the share; on Gigabit wire a round trip
