@@ -3,9 +3,10 @@ noinst_LIBRARIES += sched/libsched.a
 sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/experts.c sched/experts.h \
 	sched/link_speed.c sched/link_speed.h \
-	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_eval.c sched/plan_group.c \
-	sched/plan_memory.c sched/plan_net.c sched/plan_search.c sched/plan_share.c \
-	sched/plan_time.c sched/plan_words.c \
+	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_deal.c sched/plan_eval.c \
+	sched/plan_group.c sched/plan_memory.c sched/plan_net.c sched/plan_search.c \
+	sched/plan_share.c sched/plan_stage.c sched/plan_time.c sched/plan_words.c \
+	sched/rebalance.c sched/rebalance.h \
 	sched/roster.c sched/roster.h \
 	sched/window.c sched/window.h
 
@@ -28,7 +29,8 @@ tests_unit_test_experts_SOURCES = tests/unit/test_experts.c
 tests_unit_test_experts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_experts_LDADD = $(tests_unit_test_window_LDADD)
 
-check_PROGRAMS += tests/unit/test_plan tests/unit/test_plan_best tests/unit/test_plan_random
+check_PROGRAMS += tests/unit/test_plan tests/unit/test_plan_best \
+	tests/unit/test_plan_published tests/unit/test_plan_random
 plan_test_libs = sched/libsched.a model/libmodel.a sched/libsched.a $(KERNEL_LIBS) \
 	base/libbase.a $(CHECK_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread
 plan_test_support = tests/support/plan_swarm.c tests/support/plan_swarm.h
@@ -39,7 +41,15 @@ tests_unit_test_plan_best_SOURCES = tests/unit/test_plan_best.c tests/support/pl
 	tests/support/plan_sim.h $(plan_test_support)
 tests_unit_test_plan_best_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_plan_best_LDADD = $(plan_test_libs)
+tests_unit_test_plan_published_SOURCES = tests/unit/test_plan_published.c $(plan_test_support)
+tests_unit_test_plan_published_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_published_LDADD = $(plan_test_libs)
 tests_unit_test_plan_random_SOURCES = tests/unit/test_plan_random.c $(plan_test_support)
 tests_unit_test_plan_random_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_plan_random_LDADD = $(plan_test_libs)
+
+check_PROGRAMS += tests/unit/test_rebalance
+tests_unit_test_rebalance_SOURCES = tests/unit/test_rebalance.c
+tests_unit_test_rebalance_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_rebalance_LDADD = $(tests_unit_test_window_LDADD)
 endif

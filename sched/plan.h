@@ -42,7 +42,7 @@
  *   member. Reading ahead overlaps with all of it, so
  *       step = max(compute + network, max over peers(streamed bytes / disk_bps))
  *   with streamed bytes as sched/window predicts them; compute is what it would be if messages took
- *   no time (each half's slowest member), network what they add. With several sessions a pipeline
+ *   no time and shares were cut for that, network the rest. With several sessions a pipeline
  *   holds min(sessions, stages) steps at once, of sessions/that many rows, and
  *       period = max(step, steps at once x the slowest stage).
  *   A prompt goes in chunks of `batch` rows, one after another through the stages, which all work
@@ -210,6 +210,10 @@ int swarm_plan_choose(
  * out->members[].peer, stage after stage. Fills the rest, choosing layers and shares. stream:
  * weights may stream. -1: it does not fit, or members cannot reach each other. */
 int swarm_plan_predict(const struct swarm_plan_input *in, bool stream, struct swarm_plan_alt *out);
+
+/* Predicts a plan whose layers (stages[].layers), hubs (first of a stage) and slices are given too, as
+ * one that runs: what can be compared with what is measured. */
+int swarm_plan_predict_given(const struct swarm_plan_input *in, struct swarm_plan_alt *out);
 
 /* Seconds of one reduction of `bytes` among members (peer numbers, the hub first) that all begin
  * together: the longest delay. INFINITY: they cannot reach each other. */

@@ -13,6 +13,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/payload.sh \
 	tests/swarm/peers.sh \
 	tests/swarm/sampling.sh \
+	tests/swarm/plan.sh \
 	tests/swarm/trust.sh \
 	tests/swarm/warm.sh \
 	tests/swarm/window.sh \
