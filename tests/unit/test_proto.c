@@ -336,7 +336,7 @@ START_TEST(lists_are_bounded)
 	ck_assert_uint_eq(e->about->speed->n_types, CONTROL_MAX_LIST);
 	ck_assert(e->about->speed->types[7]->bytes_per_s == 1e9 + 7);
 	control_free(e);
-	for (size_t bit = 0; bit < b.len * 8; bit++) {
+	for (size_t bit = 0; bit < b.len * 8; bit += 5) {
 		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		control_free(control_unpack(b.data, b.len, &err));
 		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -381,6 +381,7 @@ main(void)
 
 	if (sodium_init() < 0)
 		return 1;
+	tcase_set_timeout(t, 30);
 	tcase_add_test(t, hellos);
 	tcase_add_test(t, codes_come_back);
 	tcase_add_test(t, codes_that_are_none);
