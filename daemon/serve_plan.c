@@ -80,7 +80,7 @@ plan_peer_up(struct serve *s, struct swarm_peer *p)
 	roster_came(&p->roster);
 	s->retry_at = s->pause = 0;
 	for (uint32_t i = 0; i < n; i++)
-		roster_forgive(&all[i]->roster);
+		roster_pardon(&all[i]->roster, uv_now(s->loop));
 }
 
 void
@@ -235,6 +235,19 @@ cut(struct plan *p, struct err *err)
 	return slice_cut(&p->file->shape, shares, p->n, p->slices, err);
 }
 
+/* Says in the roster who takes part. */
+static void
+take_part(struct plan *p)
+{
+	struct swarm_peer *const *all;
+	uint32_t n = swarm_peers(p->serve->swarm, &all);
+
+	for (uint32_t i = 0; i < n; i++)
+		all[i]->roster.in_last = false;
+	for (uint32_t i = 1; i < p->n; i++)
+		p->members[i].peer->roster.in_plan = p->members[i].peer->roster.in_last = true;
+}
+
 static struct plan *
 plan_new(struct serve *s, const struct roster_choice *choice, struct err *err)
 {
@@ -254,8 +267,7 @@ plan_new(struct serve *s, const struct roster_choice *choice, struct err *err)
 	p->context = context_of(s, s->file);
 	p->since = uv_now(s->loop);
 	if (cut(p, err) == 0 && next_epoch(s, &p->epoch, err) == 0) {
-		for (uint32_t i = 1; i < p->n; i++)
-			p->members[i].peer->roster.in_plan = true;
+		take_part(p);
 		return p;
 	}
 	model_file_unref(p->file);

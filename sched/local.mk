@@ -18,4 +18,11 @@ tests_unit_test_window_LDADD = sched/libsched.a base/libbase.a $(CHECK_LIBS) -lm
 tests_unit_test_experts_SOURCES = tests/unit/test_experts.c
 tests_unit_test_experts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_experts_LDADD = $(tests_unit_test_window_LDADD)
+
+# Who takes part: rules one by one, and ten thousand stories in virtual time.
+check_PROGRAMS += tests/unit/test_roster
+tests_unit_test_roster_SOURCES = tests/unit/test_roster.c \
+	tests/support/roster_sim.c tests/support/roster_sim.h
+tests_unit_test_roster_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_roster_LDADD = $(tests_unit_test_window_LDADD)
 endif
