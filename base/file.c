@@ -2,6 +2,8 @@
 
 #include "base/file.h"
 
+#include "base/file_guard.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -42,6 +44,7 @@ file_map(const char *path, struct mapped *m, struct err *err)
 	}
 	close(fd);
 	*m = (struct mapped){data, (size_t)st.st_size};
+	file_guard_add(m->data, m->len);
 	return 0;
 fail:
 	close(fd);
@@ -51,8 +54,10 @@ fail:
 void
 file_unmap(struct mapped *m)
 {
-	if (m->data != NULL)
+	if (m->data != NULL) {
+		file_guard_remove(m->data);
 		munmap((void *)(uintptr_t)m->data, m->len);
+	}
 	*m = (struct mapped){0};
 }
 

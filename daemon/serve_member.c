@@ -178,7 +178,7 @@ use_open_shard(struct follow *f)
 	struct open_shard *o = f->serve->shard;
 
 	if (o == NULL || strcmp(f->serve->config->memory, "auto") != 0 ||
-		memcmp(o->hash, f->header_hash, sizeof o->hash) != 0)
+		shard_unreadable(o->shard) || memcmp(o->hash, f->header_hash, sizeof o->hash) != 0)
 		return false;
 	f->weights = weights_from_shard(o->shard, NULL, NULL);
 	if (f->weights == NULL)

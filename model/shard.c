@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "base/file.h"
+#include "base/file_guard.h"
 #include "model/shard_int.h"
 
 #include <fcntl.h>
@@ -104,6 +105,12 @@ const char *
 shard_path(const struct shard *s)
 {
 	return s->path;
+}
+
+bool
+shard_unreadable(const struct shard *s)
+{
+	return file_guard_failed(s->file.data);
 }
 
 enum unit_kind
