@@ -1,6 +1,7 @@
 /* How an engine begins and ends. */
 #include "daemon/engine.h"
 
+#include "base/file_guard.h"
 #include "daemon/engine_int.h"
 #include "daemon/log.h"
 #include "kernels/cpu.h"
@@ -91,6 +92,15 @@ on_heard_closed(uv_handle_t *h)
 }
 
 /* --- news for the main thread ------------------------------------------------------------------- */
+
+int
+engine_check_read(uint64_t before, struct err *err)
+{
+	if (file_guard_errors() == before)
+		return 0;
+	return err_set(err, "weights could not be read: the disk has an error, or their file was "
+			    "cut short");
+}
 
 void
 engine_post_broken(struct engine *e, const char *who, const char *why)

@@ -1,5 +1,6 @@
 /* The coordinator's engine thread: gives slots to requests, picks the rows of each step, has them
  * computed by the group and lets each session take its logits. */
+#include "base/file_guard.h"
 #include "daemon/engine_int.h"
 
 #include <stdio.h>
@@ -219,11 +220,14 @@ take_logits(struct engine *e, uint32_t n_parts, struct err *err)
 static int
 compute(struct engine *e, uint32_t n, uint32_t n_logits, struct err *err)
 {
+	uint64_t read_errors = file_guard_errors();
+
 	if (forward_embed(e->forward, e->tokens, n, e->x, err) != 0)
 		return -1;
 	if (e->star != NULL && star_step(e->star, e->rows, n, e->x, err) != 0)
 		return -1;
-	if (forward_step(e->forward, e->rows, n, e->x, &e->own, err) != 0)
+	if (forward_step(e->forward, e->rows, n, e->x, &e->own, err) != 0 ||
+		engine_check_read(read_errors, err) != 0)
 		return -1;
 	if (e->star != NULL)
 		return star_gather(e->star, e->own, e->best, e->logits, err);

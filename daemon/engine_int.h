@@ -59,6 +59,10 @@ engine_max_logits(const struct engine_config *c)
 void hub_run(struct engine *e);
 void member_run(struct engine *e);
 
+/* Fails when a mapped file could not be read since there were `before` errors (file_guard_errors):
+ * what was computed meanwhile is not to be used. */
+int engine_check_read(uint64_t before, struct err *err);
+
 /* Tells the main thread, once, that the group is broken. */
 void engine_post_broken(struct engine *e, const char *who, const char *why);
 

@@ -1,4 +1,5 @@
 /* A member's engine thread: waits for a step, computes its slice, answers with its logits. */
+#include "base/file_guard.h"
 #include "daemon/engine_int.h"
 
 #include <stdio.h>
@@ -7,8 +8,10 @@ static int
 member_step(struct engine *e, uint32_t n, struct err *err)
 {
 	const float *logits = NULL;
+	uint64_t read_errors = file_guard_errors();
 
-	if (forward_step(e->forward, e->rows, n, e->x, &logits, err) == 0)
+	if (forward_step(e->forward, e->rows, n, e->x, &logits, err) == 0 &&
+		engine_check_read(read_errors, err) == 0)
 		return star_answer(e->star, logits, err);
 	if (!star_broken(e->star))
 		star_void(e->star);

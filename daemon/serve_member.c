@@ -283,6 +283,7 @@ use_open_shard(struct follow *f)
 
 	memory_ask_init(&ask, f->serve->config);
 	if (o == NULL || strcmp(f->serve->config->memory, "auto") != 0 ||
+		shard_unreadable(o->shard) ||
 		memcmp(o->hash, f->header_hash, sizeof o->hash) != 0 ||
 		memory_copies(&ask, shard_header(o->shard), UINT64_MAX))
 		return false;

@@ -174,7 +174,8 @@ name_shard(struct own_job *j, const struct serve *s)
 	if (shard_store_path(j->folder, &want, path, sizeof path, &j->err) != 0)
 		return; /* the job will say so */
 	shard_hash(path, strlen(path), j->name);
-	j->check = s->shard == NULL || memcmp(s->shard->hash, j->name, sizeof j->name) != 0;
+	j->check = s->shard == NULL || shard_unreadable(s->shard->shard) ||
+		   memcmp(s->shard->hash, j->name, sizeof j->name) != 0;
 }
 
 struct own_job *

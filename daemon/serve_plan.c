@@ -89,7 +89,7 @@ plan_peer_up(struct serve *s, struct swarm_peer *p)
 	roster_came(&p->roster);
 	s->retry_at = s->pause = 0;
 	for (uint32_t i = 0; i < n; i++)
-		roster_forgive(&all[i]->roster);
+		roster_pardon(&all[i]->roster, uv_now(s->loop));
 }
 
 void
@@ -309,6 +309,19 @@ chosen_peers(struct serve *s, const struct roster_choice *c, struct swarm_peer *
 	return c->n;
 }
 
+/* Says in the roster who takes part. */
+static void
+take_part(struct plan *p)
+{
+	struct swarm_peer *const *all;
+	uint32_t n = swarm_peers(p->serve->swarm, &all);
+
+	for (uint32_t i = 0; i < n; i++)
+		all[i]->roster.in_last = false;
+	for (uint32_t i = 1; i < p->n; i++)
+		p->members[i].peer->roster.in_plan = p->members[i].peer->roster.in_last = true;
+}
+
 static struct plan *
 plan_new(struct serve *s, const struct roster_choice *choice, struct err *err)
 {
@@ -322,8 +335,7 @@ plan_new(struct serve *s, const struct roster_choice *choice, struct err *err)
 		plan_free(p);
 		return NULL;
 	}
-	for (uint32_t i = 1; i < p->n; i++)
-		p->members[i].peer->roster.in_plan = true;
+	take_part(p);
 	return p;
 }
 

@@ -202,8 +202,11 @@ star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n)
 	uint64_t start = uv_hrtime();
 	const uint8_t *in = p->other.data;
 
-	while (!p->have_other && !s->broken && uv_hrtime() - start < s->spin_ns)
+	/* Once at least: a step that came with the end of the handshake is delivered by a timer, and
+	 * a blocking turn would run that and then sleep. */
+	do
 		uv_run(s->loop, UV_RUN_NOWAIT);
+	while (!p->have_other && !s->broken && uv_hrtime() - start < s->spin_ns);
 	if (!p->have_other && !s->broken)
 		uv_run(s->loop, UV_RUN_ONCE);
 	if (!p->have_other || s->broken)

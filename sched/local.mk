@@ -52,4 +52,11 @@ check_PROGRAMS += tests/unit/test_rebalance
 tests_unit_test_rebalance_SOURCES = tests/unit/test_rebalance.c
 tests_unit_test_rebalance_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_rebalance_LDADD = $(tests_unit_test_window_LDADD)
+
+# Who takes part: rules one by one, and ten thousand stories in virtual time.
+check_PROGRAMS += tests/unit/test_roster
+tests_unit_test_roster_SOURCES = tests/unit/test_roster.c \
+	tests/support/roster_sim.c tests/support/roster_sim.h
+tests_unit_test_roster_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_roster_LDADD = $(tests_unit_test_window_LDADD)
 endif

@@ -1,6 +1,7 @@
 # tests/: swarms of real daemons on this machine. Unit tests stand in their folders' local.mk.
 if HAVE_CHECK
 dist_check_SCRIPTS += \
+	tests/faults/short.sh \
 	tests/hearth/corpus.sh \
 	tests/hearth/eval.sh \
 	tests/swarm/collective.sh \
@@ -41,3 +42,14 @@ $(tests_bench_collective_OBJECTS): | proto/shoal.pb-c.h
 bench-collective: tests/bench/collective
 	tests/bench/collective $(REDUCTIONS) $(ROWS)
 CLEANFILES += tests/bench/collective
+
+# The fault matrix: what a swarm does when its devices fail; TRIALS of each cell. And a long run with faults, by SEED.
+TRIALS = 3
+SECONDS = 120
+SEED = 1
+check-faults: daemon/shoald
+	python3 $(srcdir)/tests/faults/matrix.py --trials $(TRIALS) $(abs_top_builddir)
+soak: daemon/shoald
+	python3 $(srcdir)/tests/faults/soak.py --seconds $(SECONDS) --seed $(SEED) $(abs_top_builddir)
+EXTRA_DIST += tests/faults/client.py tests/faults/faults.py tests/faults/lab.py tests/faults/matrix.py \
+	tests/faults/network.py tests/faults/phases.py tests/faults/soak.py
