@@ -109,7 +109,7 @@ wait_for(struct star *s, bool (*late)(const struct star_peer *p), struct err *er
 static bool
 is_late(const struct star_peer *p)
 {
-	return p->owes && !star_has(p);
+	return p->owes && star_first(p) == NULL;
 }
 
 static bool
@@ -130,11 +130,7 @@ star_collect(struct star *s, struct err *err)
 	for (uint32_t i = 0; i < s->n_peers; i++) {
 		struct star_peer *p = &s->peers[i];
 
-		if (p->owes && p->n_sums > 0 && p->due.kind != FRAME_LOGITS &&
-			star_check_due(p, &p->sums[0].frame, err) != 0)
-			star_blame(p, err->msg);
-		if (p->owes && p->have_other && p->due.kind == FRAME_LOGITS &&
-			star_check_due(p, &p->other.frame, err) != 0)
+		if (p->owes && star_first(p) != NULL && star_check_due(p, star_first(p), err) != 0)
 			star_blame(p, err->msg);
 	}
 	return wait_for(s, is_late, err);

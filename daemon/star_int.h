@@ -54,8 +54,8 @@ extern const struct link_events star_link_events; /* arg: struct star_peer */
 
 /* --- star_receive.c --- */
 
-/* Whether what is awaited of the peer has come. */
-bool star_has(const struct star_peer *p);
+/* What has come of the peer where p->due is awaited; NULL: nothing yet. */
+const struct frame *star_first(const struct star_peer *p);
 /* The peer's frame was the one that is awaited: makes room for its next. */
 void star_used(struct star_peer *p);
 /* The frame is not the one that is awaited (p->due). */

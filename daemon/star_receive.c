@@ -17,10 +17,12 @@ is_sum(unsigned kind)
 	return kind == FRAME_PART || kind == FRAME_SUM;
 }
 
-bool
-star_has(const struct star_peer *p)
+const struct frame *
+star_first(const struct star_peer *p)
 {
-	return is_sum(p->due.kind) ? p->n_sums > 0 : p->have_other;
+	if (is_sum(p->due.kind))
+		return p->n_sums > 0 ? &p->sums[0].frame : NULL;
+	return p->have_other ? &p->other.frame : NULL;
 }
 
 void
@@ -160,7 +162,7 @@ take(struct star_peer *p, const struct frame *f, const uint8_t *payload, size_t 
 		return star_asked(s, f, payload, err);
 	if (f->kind == FRAME_STEP && check_step_rows(s, f, payload, err) != 0)
 		return -1;
-	if (p->owes && !star_has(p) && star_check_due(p, f, err) != 0)
+	if (p->owes && star_first(p) == NULL && star_check_due(p, f, err) != 0)
 		return -1;
 	if (f->kind == FRAME_STEP)
 		s->given = NULL;
