@@ -34,6 +34,12 @@ is_usable(const struct roster_sim *s, uint32_t i)
 	return s->m[i].r.here && s->m[i].r.held_until <= s->now;
 }
 
+static bool
+is_quick(const struct roster_sim *s)
+{
+	return s->quick || s->now >= s->calm;
+}
+
 static uint32_t
 seats(const struct roster_sim *s)
 {
@@ -49,7 +55,7 @@ ask(struct roster_sim *s, struct roster_choice *c)
 		.planned = s->planned,
 		.serving = s->serving,
 		.waiting = s->busy != 0,
-		.quick = s->quick,
+		.quick = is_quick(s),
 		.since = 1,
 		.busy_since = s->busy,
 		.now = s->now};
@@ -121,9 +127,9 @@ improve(struct roster_sim *s)
 		s->old |= (uint64_t)s->m[i].r.in_plan << i;
 	}
 	demand(s, newcomers > 0 && in_plan < seats(s), "a plan is dropped without a reason");
+	demand(s, !s->serving || is_quick(s), "a plan stops that could serve until slices are there");
 	if (s->busy != 0) {
 		demand(s, s->serving, "a plan is dropped while it is made and requests wait");
-		demand(s, s->quick, "requests wait for slices of a newcomer");
 		demand(s, s->now >= s->busy + ROSTER_PATIENCE, "an answer is cut off too soon");
 		s->interrupted++;
 	}

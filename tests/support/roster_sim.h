@@ -37,7 +37,7 @@ struct roster_sim {
 	uint32_t n, wanted;
 	enum sim_habit habits[SIM_MEMBERS];
 	enum sim_load load;
-	bool quick;    /* slices are on disk where they are wanted */
+	bool quick;    /* slices are on disk where they are wanted; in the end they always are */
 	uint64_t calm; /* from then on nobody has a bad habit, and all are here */
 	uint64_t end;
 
