@@ -30,7 +30,7 @@ tests_unit_test_experts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_experts_LDADD = $(tests_unit_test_window_LDADD)
 
 check_PROGRAMS += tests/unit/test_plan tests/unit/test_plan_best \
-	tests/unit/test_plan_published tests/unit/test_plan_random
+	tests/unit/test_plan_model tests/unit/test_plan_published tests/unit/test_plan_random
 plan_test_libs = sched/libsched.a model/libmodel.a sched/libsched.a $(KERNEL_LIBS) \
 	base/libbase.a $(CHECK_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread
 plan_test_support = tests/support/plan_swarm.c tests/support/plan_swarm.h
@@ -41,6 +41,11 @@ tests_unit_test_plan_best_SOURCES = tests/unit/test_plan_best.c tests/support/pl
 	tests/support/plan_sim.h $(plan_test_support)
 tests_unit_test_plan_best_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_plan_best_LDADD = $(plan_test_libs)
+tests_unit_test_plan_model_SOURCES = tests/unit/test_plan_model.c tests/support/shared_dir.c \
+	tests/support/shared_dir.h $(plan_test_support)
+tests_unit_test_plan_model_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
+tests_unit_test_plan_model_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_model_LDADD = $(plan_test_libs)
 tests_unit_test_plan_published_SOURCES = tests/unit/test_plan_published.c $(plan_test_support)
 tests_unit_test_plan_published_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_plan_published_LDADD = $(plan_test_libs)

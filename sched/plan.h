@@ -2,7 +2,7 @@
  * time, and why the others are left out. Measurements go in, a list of alternatives with predicted
  * times comes out, the best first. Pure: no clock, no file, no randomness; doubles are added in a
  * fixed order, so that the same input gives the same plan. (window_choose makes a copy for a
- * moment; nothing else allocates.) sched/plan_model.h fills the model's numbers.
+ * moment; nothing else allocates.) model/plan_model.h fills the model's numbers.
  *
  * Shapes of a plan
  *   one        a single device has all layers
@@ -193,7 +193,7 @@ struct swarm_plan_spare { /* a device without a part in the best plan */
 
 /* Large (some 300 kB): not for the stack. */
 struct swarm_plan_result {
-	struct swarm_plan_alt alts[SWARM_PLAN_ALTS]; /* [n_alts], least score first, but: */
+	struct swarm_plan_alt alts[SWARM_PLAN_ALTS]; /* [n_alts], least score first */
 	uint32_t n_alts;
 	uint32_t best; /* of alts: what to do, within SWARM_PLAN_WORTH of the least allowed */
 	struct swarm_plan_spare spares[SWARM_PLAN_PEERS];

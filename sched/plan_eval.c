@@ -46,7 +46,7 @@ group_of(const struct eval *e, uint32_t stage, double step)
 		.stream = e->c->stream,
 		.exact = e->exact,
 		.other_s = e->hops,
-		.delays = &e->delays[stage]};
+		.delays = &e->delays[st->first]};
 
 	if (n > 1)
 		g.other_s = step - plan_layer_seconds(e, stage) * g.layers;
@@ -91,31 +91,34 @@ phase_max(struct stage_time *t, double compute, double delay)
 	t->total = fmax(t->total, compute + delay);
 }
 
-/* A step of a stage and its members, with such delays of reductions. logits: those of the token's step
- * are counted, with what each member computes. */
+enum kind_of_step { TOKEN, PROMPT };
+
+/* A step of a stage with these members. Of a token: the logits' way is counted, and what each member
+ * computes is kept. */
 static struct stage_time
 stage_step(const struct eval *e, uint32_t stage, struct swarm_plan_member *members,
-	const struct step *step, const double *delay, bool logits)
+	const struct step *step, enum kind_of_step kind)
 {
 	const struct swarm_plan_stage *st = &e->out->stages[stage];
-	const struct delays *d = &e->delays[stage];
+	const struct delay *d = &e->delays[st->first];
 	struct stage_time t[PHASES] = {{0, 0}};
 	double unit[PHASES];
 
 	for (uint32_t i = 0; i < st->n; i++) {
 		struct swarm_plan_member *m = &members[i];
 		double fixed = e->in->peers[m->peer].layer_s / 2, attn, ffn, head;
+		double delay = kind == TOKEN ? d[i].token : d[i].prompt;
+		double last = kind == TOKEN ? d[i].head + m->slice.vocab * d[i].head_row : 0;
 
 		plan_unit_seconds(e->in, m->peer, step, unit);
 		attn = st->layers * (fixed + m->slice.kv_heads * unit[ATTN]);
 		ffn = st->layers * (fixed + m->slice.ffn * unit[FFN]);
 		head = m->slice.vocab * unit[HEAD];
-		phase_max(&t[ATTN], attn, st->layers * delay[i]);
-		phase_max(&t[FFN], ffn, st->layers * delay[i]);
+		phase_max(&t[ATTN], attn, st->layers * delay);
+		phase_max(&t[FFN], ffn, st->layers * delay);
 		if (m->slice.vocab > 0)
-			phase_max(&t[HEAD], head,
-				logits ? d->head[i] + m->slice.vocab * d->head_row[i] : 0);
-		if (logits)
+			phase_max(&t[HEAD], head, last);
+		if (kind == TOKEN)
 			m->compute_s = attn + ffn + head;
 	}
 	return (struct stage_time){t[ATTN].compute + t[FFN].compute + t[HEAD].compute,
@@ -149,8 +152,8 @@ predict_token(struct eval *e)
 
 	t->network = e->hops;
 	for (uint32_t i = 0; i < o->n_stages; i++) {
-		struct stage_time st = stage_step(
-			e, i, &o->members[o->stages[i].first], &step, e->delays[i].token, true);
+		struct stage_time st =
+			stage_step(e, i, &o->members[o->stages[i].first], &step, TOKEN);
 
 		t->compute += st.compute;
 		t->network += st.total - st.compute;
@@ -175,8 +178,8 @@ predict_prompt(struct eval *e)
 
 	t->disk = disk_seconds(e, plan_used(in, step.rows) / used);
 	for (uint32_t i = 0; i < o->n_stages; i++) {
-		struct stage_time st = stage_step(
-			e, i, &o->members[o->stages[i].first], &step, e->delays[i].prompt, false);
+		struct stage_time st =
+			stage_step(e, i, &o->members[o->stages[i].first], &step, PROMPT);
 		double network = st.total - st.compute + plan_hop_seconds(e, i, step.rows);
 		double total = in->overlap ? fmax(st.compute, network) : st.compute + network;
 
@@ -208,7 +211,7 @@ set_compute(struct swarm_plan_cost *t, double compute)
 static void
 split(struct eval *e)
 {
-	static const struct delays none;
+	static const struct delay none[SWARM_PLAN_PEERS];
 	struct swarm_plan_member m[SWARM_PLAN_PEERS];
 	struct step token = plan_token_step(e->in, e->c->n_stages),
 		    prompt = plan_prompt_step(e->in);
@@ -218,11 +221,11 @@ split(struct eval *e)
 		struct group g = group_of(e, i, 0);
 		double seconds;
 
-		g.delays = &none;
+		g.delays = none;
 		if (plan_shares(e->in, &g, m) < 0)
 			return;
-		of_token += stage_step(e, i, m, &token, none.token, false).compute;
-		seconds = stage_step(e, i, m, &prompt, none.prompt, false).compute;
+		of_token += stage_step(e, i, m, &token, TOKEN).compute;
+		seconds = stage_step(e, i, m, &prompt, PROMPT).compute;
 		of_prompt += seconds;
 		slowest = fmax(slowest, seconds);
 	}

@@ -84,18 +84,18 @@ double plan_whole_seconds(
 
 /* --- shares (plan_share.c) --- */
 
-struct delays { /* seconds of messages, for each member of a group */
-	double token[SWARM_PLAN_PEERS], prompt[SWARM_PLAN_PEERS]; /* of a reduction */
-	double head[SWARM_PLAN_PEERS];     /* of the last sum and the logits, bytes not counted */
-	double head_row[SWARM_PLAN_PEERS]; /* of each vocabulary row */
+struct delay {                /* seconds of messages, of a member */
+	double token, prompt; /* of a reduction */
+	double head;          /* of the last sum and the logits, bytes not counted */
+	double head_row;      /* of each vocabulary row */
 };
 
 struct group {
 	const uint32_t *who; /* hub first */
 	uint32_t n, layers, n_stages;
 	bool head, stream, exact;
-	double other_s; /* seconds of a step that are none of this group's */
-	const struct delays *delays;
+	double other_s;             /* seconds of a step that are none of this group's */
+	const struct delay *delays; /* [n] */
 };
 /* Cuts a group's layers among its members (m[n]): peers, slices and bytes. -1: does not fit; 1: it
  * does, and some have less than their speed calls for, for want of memory. */
@@ -129,8 +129,8 @@ struct eval {
 	bool exact, given, bound;       /* given: layers, slices and hubs are not to be chosen */
 	uint32_t who[SWARM_PLAN_PEERS]; /* hubs first */
 	uint32_t first[SWARM_PLAN_PEERS], layers[SWARM_PLAN_PEERS];
-	double hops;                            /* seconds of a token's step between stages */
-	struct delays delays[SWARM_PLAN_PEERS]; /* of stages */
+	double hops;                           /* seconds of a token's step between stages */
+	struct delay delays[SWARM_PLAN_PEERS]; /* of members, as who */
 	struct swarm_plan_alt *out;
 };
 

@@ -116,7 +116,7 @@ plan_logits_seconds(const struct eval *e, double rows)
 
 /* The last sum's way to a member, and its logits' way to the coordinator. */
 static void
-set_head_delays(struct eval *e, uint32_t stage, struct delays *d)
+set_head_delays(struct eval *e, uint32_t stage, struct delay *d)
 {
 	const struct swarm_plan_input *in = e->in;
 	const uint32_t *who = &e->who[e->first[stage]];
@@ -132,13 +132,13 @@ set_head_delays(struct eval *e, uint32_t stage, struct delays *d)
 		const struct swarm_plan_link *l = plan_link(in, 0, who[i]);
 		double slow = fmin(l->bps, port / others);
 
-		d->head[i] = i == 0 ? 0 : d->token[i] / 2;
-		d->head_row[i] = 0;
+		d[i].head = i == 0 ? 0 : d[i].token / 2;
+		d[i].head_row = 0;
 		if (who[i] == 0)
 			continue;
-		d->head[i] +=
+		d[i].head +=
 			plan_wait(l, (uint32_t)others) / 2 + rows * in->candidates_bytes / slow;
-		d->head_row[i] = rows * in->logit_bytes / slow;
+		d[i].head_row = rows * in->logit_bytes / slow;
 	}
 }
 
@@ -149,6 +149,7 @@ plan_set_stages(struct eval *e)
 	const struct swarm_plan_input *in = e->in;
 	double token = plan_token_step(in, e->c->n_stages).rows;
 	double prompt = plan_prompt_step(in).rows, bytes = in->row_bytes, sum = 0;
+	double off[2][SWARM_PLAN_PEERS];
 	uint32_t at = 0;
 
 	memcpy(e->who, e->c->who, e->c->n * sizeof *e->who);
@@ -164,13 +165,16 @@ plan_set_stages(struct eval *e)
 			choose_hub(e, who, st->n, token * bytes);
 		plan_reduction(in, who, st->n, token * bytes, &st->token_way);
 		plan_reduction(in, who, st->n, prompt * bytes, &st->prompt_way);
-		plan_delays(in, st->token_way, who, st->n, token * bytes, e->delays[i].token);
-		plan_delays(in, st->prompt_way, who, st->n, prompt * bytes, e->delays[i].prompt);
+		plan_delays(in, st->token_way, who, st->n, token * bytes, off[0]);
+		plan_delays(in, st->prompt_way, who, st->n, prompt * bytes, off[1]);
+		for (uint32_t k = 0; k < st->n; k++) {
+			e->delays[at + k].token = off[0][k];
+			e->delays[at + k].prompt = off[1][k];
+			sum += off[0][k];
+		}
 		if (i + 1 == e->c->n_stages)
-			set_head_delays(e, i, &e->delays[i]);
+			set_head_delays(e, i, &e->delays[at]);
 		e->hops += plan_hop_seconds(e, i, token);
-		for (uint32_t k = 0; k < st->n; k++)
-			sum += e->delays[i].token[k];
 		at += st->n;
 	}
 	return isfinite(e->hops + sum) ? 0 : -1;
