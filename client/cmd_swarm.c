@@ -91,6 +91,20 @@ print_weights(json_t *w)
 		num(w, "disk_bytes_per_second") / 1e9, num(w, "wait_seconds"));
 }
 
+/* Why devices that are here do not compute. */
+static void
+print_left_out(json_t *peers)
+{
+	json_t *p;
+	size_t i;
+
+	json_array_foreach(peers, i, p)
+	{
+		if (str(p, "left_out")[0] != '\0')
+			printf("%s\n", str(p, "left_out"));
+	}
+}
+
 static void
 print_status(json_t *s)
 {
@@ -112,6 +126,8 @@ print_status(json_t *s)
 		printf("speed    prompt %.1f, generation %.1f tokens/s over %.0f tokens\n",
 			num(f, "prompt_per_second"), num(f, "new_per_second"),
 			num(f, "new_tokens"));
+	if (str(s, "background")[0] != '\0')
+		printf("besides  %s\n", str(s, "background"));
 	if (json_is_object(json_object_get(s, "weights")))
 		print_weights(json_object_get(s, "weights"));
 	if (num(r, "running") + num(r, "waiting") > 0)
@@ -120,6 +136,7 @@ print_status(json_t *s)
 	if (json_array_size(json_object_get(s, "peers")) > 0) {
 		putchar('\n');
 		print_peers(json_object_get(s, "peers"));
+		print_left_out(json_object_get(s, "peers"));
 	}
 }
 

@@ -46,6 +46,8 @@ static const struct key {
 	TEXT(model, "GGUF file that the coordinator serves from the start"),
 	{"shares", K_SHARES, 0, 0, 0, 0, NULL,
 		"sizes of the slices, as 3,1: the coordinator's, then members' as they joined"},
+	CHOICE(plan, "auto all",
+		"auto: the devices and slices that are predicted to be fastest; all: every device"),
 	NUMBER(peers, 0, CONFIG_MAX_SHARES,
 		"devices that the first plan waits for; 0: all that are paired, for 5 s"),
 	CHOICE(payload, "f32 f16 q8", "how sums travel"),
@@ -89,6 +91,7 @@ set_defaults(struct config *c)
 	strcpy(c->pin, "no");
 	strcpy(c->log_level, "info");
 	strcpy(c->memory, "auto");
+	strcpy(c->plan, "auto");
 	strcpy(c->spare_disk, "auto");
 	strcpy(c->weights, "auto");
 	strcpy(c->state_dir, "/var/lib/shoal");

@@ -25,6 +25,7 @@ struct config {
 	float shares[CONFIG_MAX_SHARES]; /* in order: the coordinator, then members as they joined;
 					    0 of them: equal */
 	uint32_t n_shares;
+	char plan[8];    /* auto, all */
 	uint32_t peers;  /* devices the first plan waits for, coordinator included; 0: all that are
 			    paired, for a few seconds */
 	char payload[8]; /* f32, f16, q8 */

@@ -57,6 +57,7 @@ daemon_libdaemon_a_SOURCES += \
 # What is served: the model, its plan over the swarm, slices over bulk links.
 daemon_libdaemon_a_SOURCES += \
 	daemon/serve.c daemon/serve.h daemon/serve_int.h \
+	daemon/serve_choose.c \
 	daemon/serve_fetch.c \
 	daemon/serve_file.c \
 	daemon/serve_hash.c \

@@ -266,6 +266,7 @@ on_speed(void *arg, struct swarm_peer *p)
 
 	(void)p;
 	speeds_news(s->speeds);
+	choices_news(s);
 }
 
 static void
@@ -274,6 +275,7 @@ on_members(void *arg)
 	struct serve *s = arg;
 
 	speeds_news(s->speeds);
+	choices_news(s);
 	advance(s);
 }
 
@@ -390,7 +392,7 @@ serve_load(struct serve *s, const char *path, struct err *err)
 		(unsigned long long)f->bytes, f->shape.context);
 	serve_end_requests(s, "another model is being loaded");
 	plan_drop(s, "another model is being loaded");
-	plan_gather(s);
+	plan_look_anew(s);
 	model_file_unref(s->file);
 	s->file = f;
 	s->trouble[0] = '\0';
@@ -436,6 +438,7 @@ serve_free(struct serve *s)
 		return;
 	discovery_free(s->discovery);
 	speeds_free(s->speeds);
+	choices_forget(s);
 	swarm_free(s->swarm);
 	desk_free(s->desk);
 	model_file_unref(s->file);

@@ -22,6 +22,7 @@ name_id(struct model_file *f)
 static int
 load(struct model_file *f, struct err *err)
 {
+	struct slice whole;
 	struct stat st;
 
 	if (stat(f->path, &st) != 0)
@@ -38,6 +39,9 @@ load(struct model_file *f, struct err *err)
 		return err_prefix(err, "%s: ", f->path);
 	f->chat = chat_detect(f->gguf);
 	shard_model_id(f->gguf, f->model_id);
+	whole = slice_whole(&f->shape);
+	if (shard_header_plan(f->gguf, &f->shape, &whole, &f->whole, err) != 0)
+		return err_prefix(err, "%s: ", f->path);
 	f->opened = (uint64_t)time(NULL);
 	return 0;
 }
@@ -76,6 +80,7 @@ model_file_unref(struct model_file *f)
 {
 	if (f == NULL || --f->refs > 0)
 		return;
+	shard_header_free(&f->whole);
 	tokenizer_free(f->tokenizer);
 	gguf_close(f->gguf);
 	free(f);

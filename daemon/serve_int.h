@@ -8,6 +8,7 @@
 #include "daemon/speeds.h"
 #include "model/shard.h"
 #include "model/weights_copied.h"
+#include "sched/plan.h"
 
 #define SERVE_PIECE     (256u << 10) /* bytes of an extent in one message */
 #define SERVE_IN_FLIGHT 4            /* pieces that a member has asked for at once */
@@ -23,6 +24,8 @@ struct model_file {
 	struct tokenizer *tokenizer;
 	enum chat_family chat;
 	uint8_t model_id[SHARD_HASH];
+	struct shard_header
+		whole;  /* of a shard of all of it, not hashed: what a plan counts with */
 	uint64_t stamp; /* when the file was changed last, ns: hashes of another one do not count */
 	uint64_t bytes, opened;
 };
@@ -94,6 +97,11 @@ struct plan_member {
 	bool linked, direct; /* it has said whether it is linked with its neighbours; it is */
 };
 
+struct plan_spare { /* a member that could take part and does not */
+	struct swarm_peer *peer;
+	char why[SWARM_PLAN_WORDS + PEER_NAME + 16];
+};
+
 struct plan {
 	struct serve *serve;
 	struct stock *stock; /* not NULL: it is never linked, only its slices are wanted */
@@ -105,6 +113,8 @@ struct plan {
 	bool direct; /* the links for it are there, or none beside the hub's are needed */
 	struct slice slices[SLICE_MAX_PEERS];
 	struct plan_member members[SLICE_MAX_PEERS]; /* by rank */
+	uint32_t n_spares;
+	struct plan_spare spares[SLICE_MAX_PEERS];
 	struct hash_job *hashing;
 	struct own_job *preparing;
 	struct weight_source *weights; /* rank 0's, until the engine takes them; NULL: not there */
@@ -120,7 +130,7 @@ void plan_fail(struct serve *s, const char *why); /* drops it and tries again af
 /* The same, and holds the member back for a while. */
 void plan_blame(struct serve *s, struct swarm_peer *p, const char *why);
 /* Another model, or all at once another swarm: members are awaited anew. */
-void plan_gather(struct serve *s);
+void plan_look_anew(struct serve *s);
 void plan_peer_up(struct serve *s, struct swarm_peer *p);
 void plan_peer_down(struct serve *s, struct swarm_peer *p, const char *why);
 void plan_hashed(struct plan *p, int result, struct member_header *headers, const struct err *err);
@@ -131,12 +141,23 @@ int plan_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e
 /* In words: who is away. Empty: nobody. */
 void plan_missing(struct serve *s, char *out, size_t size);
 
-/* A plan's slices over these members, in rank order from 1, before it has an epoch. */
+/* A plan over these members, or those of them that make it fastest, in rank order from 1, before it
+ * has an epoch. */
 struct plan *plan_make(
 	struct serve *s, struct swarm_peer *const *members, uint32_t n, struct err *err);
 void plan_free(struct plan *p); /* of plan_make */
 /* A number for the slices of a plan: who has which. */
 uint64_t plan_set(const struct plan *p);
+
+/* --- who of those that could (serve_choose.c, coordinator) -------------------------------------- */
+
+/* Fills members, slices and spares of p from those of `members` with which it is predicted to be
+ * fastest. *chosen: false: all shall take part, and nothing is filled (the user wants that, or
+ * speeds are not known yet). */
+int choose_members(struct serve *s, struct plan *p, struct swarm_peer *const *members, uint32_t n,
+	bool *chosen, struct err *err);
+void choices_news(struct serve *s); /* something was measured */
+void choices_forget(struct serve *s);
 
 /* --- slices for other plans (serve_stock.c, coordinator) ---------------------------------------- */
 
@@ -147,8 +168,8 @@ void stock_tick(struct serve *s, struct swarm_peer *const *wanted, uint32_t n);
 void stock_drop(struct serve *s);
 bool stock_busy(const struct serve *s); /* it hashes, makes, sends */
 /* Whether what a plan over these members needs is on their disks, as far as is known; always so
- * where spare slices are not wanted. */
-bool stock_has(struct serve *s, struct swarm_peer *const *members, uint32_t n);
+ * where spare slices are not wanted. *set: plan_set of that plan, when there is one. */
+bool stock_has(struct serve *s, struct swarm_peer *const *members, uint32_t n, uint64_t *set);
 void stock_served(struct serve *s, const struct plan *p); /* it was made: all is there */
 void stock_control(struct serve *s, struct swarm_peer *p, const Shoal__Stocked *m);
 /* The header that a member asks for, or NULL. */
@@ -319,8 +340,9 @@ struct serve {
 
 	struct open_shard *shard; /* the last one that was computed with, for a quick return */
 
-	struct stock *stock;  /* slices for other plans, being brought to disks */
-	uint64_t stocked[16]; /* plan_set of those whose slices are on disks: a ring */
+	struct choices *choices; /* that were made lately */
+	struct stock *stock;     /* slices for other plans, being brought to disks */
+	uint64_t stocked[16];    /* plan_set of those whose slices are on disks: a ring */
 	uint32_t n_stocked;
 
 	/* member */

@@ -22,6 +22,8 @@ static void
 look_at_roster(struct serve *s, struct roster_choice *choice)
 {
 	struct swarm_peer *const *all, *members[SLICE_MAX_PEERS];
+	uint64_t set;
+	uint32_t n;
 	struct roster_view v = {
 		.n = swarm_peers(s->swarm, &all),
 		.wanted = s->config->peers,
@@ -39,8 +41,11 @@ look_at_roster(struct serve *s, struct roster_choice *choice)
 	roster_choose(&v, choice);
 	if (!v.serving || choice->step != ROSTER_KEEP)
 		return;
-	/* Whether it is KEEP because slices are missing takes a plan to find out. */
-	v.quick = stock_has(s, members, chosen_peers(s, choice, members));
+	/* Whether it is KEEP because slices are missing takes a plan to find out; and whether with
+	 * the same members another one would be better. */
+	n = chosen_peers(s, choice, members);
+	v.quick = stock_has(s, members, n, &set);
+	v.other = v.quick && set != plan_set(s->plan);
 	if (v.quick)
 		roster_choose(&v, choice);
 }
@@ -69,7 +74,7 @@ plan_missing(struct serve *s, char *out, size_t size)
 }
 
 void
-plan_gather(struct serve *s)
+plan_look_anew(struct serve *s)
 {
 	struct swarm_peer *const *all;
 	uint32_t n = swarm_peers(s->swarm, &all);
@@ -240,6 +245,8 @@ struct plan *
 plan_make(struct serve *s, struct swarm_peer *const *members, uint32_t n, struct err *err)
 {
 	struct plan *p = calloc(1, sizeof *p);
+	bool chosen;
+	int rc;
 
 	if (p == NULL) {
 		err_set(err, "not enough memory for a plan");
@@ -253,7 +260,10 @@ plan_make(struct serve *s, struct swarm_peer *const *members, uint32_t n, struct
 	p->context = context_of(s, s->file);
 	p->way = serve_way(s->config);
 	p->since = uv_now(s->loop);
-	if (cut(p, err) == 0)
+	rc = choose_members(s, p, members, n, &chosen, err);
+	if (rc == 0 && !chosen)
+		rc = cut(p, err);
+	if (rc == 0)
 		return p;
 	plan_free(p);
 	return NULL;
@@ -317,7 +327,11 @@ take_part(struct plan *p)
 	uint32_t n = swarm_peers(p->serve->swarm, &all);
 
 	for (uint32_t i = 0; i < n; i++)
-		all[i]->roster.in_last = false;
+		all[i]->roster.in_last = all[i]->roster.spare = false;
+	for (uint32_t i = 0; i < p->n_spares; i++) {
+		p->spares[i].peer->roster.spare = true;
+		log_info("plan %llu: %s", (unsigned long long)p->epoch, p->spares[i].why);
+	}
 	for (uint32_t i = 1; i < p->n; i++)
 		p->members[i].peer->roster.in_plan = p->members[i].peer->roster.in_last = true;
 }

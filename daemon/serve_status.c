@@ -162,6 +162,17 @@ add_bytes(json_t *o, uint64_t weights, uint64_t fetched, uint64_t total)
 	json_object_set_new(o, "total", json_integer((json_int_t)total));
 }
 
+/* Why a device that is here does not compute. */
+static void
+add_reason(const struct serve *s, const struct swarm_peer *p, json_t *o)
+{
+	const struct plan *plan = s->plan;
+
+	for (uint32_t i = 0; plan != NULL && i < plan->n_spares; i++)
+		if (plan->spares[i].peer == p)
+			json_object_set_new(o, "left_out", json_string(plan->spares[i].why));
+}
+
 static json_t *
 swarm_json(struct serve *s)
 {
@@ -183,6 +194,7 @@ swarm_json(struct serve *s)
 			add_slice(o, &p->slices[m - p->members]);
 			add_bytes(o, m->weights, m->ready ? m->fetched : m->done, m->total);
 		}
+		add_reason(s, peers[i], o);
 		json_array_append_new(list, o);
 	}
 	return list;

@@ -58,20 +58,19 @@ stock_served(struct serve *s, const struct plan *p)
 }
 
 bool
-stock_has(struct serve *s, struct swarm_peer *const *members, uint32_t n)
+stock_has(struct serve *s, struct swarm_peer *const *members, uint32_t n, uint64_t *set)
 {
 	struct err ignored;
 	struct plan *p;
 	bool there;
 
-	if (strcmp(s->config->spare_disk, "off") == 0)
-		return true;
 	p = plan_make(s, members, n, &ignored);
 	if (p == NULL)
 		return false;
+	*set = plan_set(p);
 	/* What cannot be brought to disk beforehand is fetched when the plan is made. */
-	there = is_stocked(s, plan_set(p)) ||
-		(s->stock != NULL && has_failed(s->stock, plan_set(p)));
+	there = strcmp(s->config->spare_disk, "off") == 0 || is_stocked(s, *set) ||
+		(s->stock != NULL && has_failed(s->stock, *set));
 	plan_free(p);
 	return there;
 }

@@ -110,12 +110,12 @@ count_here(const struct roster_view *v)
 }
 
 static uint32_t
-count_in_plan(const struct roster_view *v)
+count_considered(const struct roster_view *v)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < v->n; i++)
-		n += v->members[i]->in_plan;
+		n += v->members[i]->in_plan || (v->members[i]->spare && usable(v, v->members[i]));
 	return n;
 }
 
@@ -151,9 +151,9 @@ static bool
 same_members(const struct roster_view *v, const struct roster_choice *c)
 {
 	for (uint32_t i = 0; i < c->n; i++)
-		if (!v->members[c->chosen[i]]->in_plan)
+		if (!v->members[c->chosen[i]]->in_plan && !v->members[c->chosen[i]]->spare)
 			return false;
-	return c->n == count_in_plan(v);
+	return c->n == count_considered(v);
 }
 
 static void
@@ -165,7 +165,7 @@ running_plan(const struct roster_view *v, struct roster_choice *c)
 		return;
 	}
 	c->until = next_release(v);
-	if (same_members(v, c))
+	if (same_members(v, c) && !v->other)
 		return;
 	/* What serves goes on while slices travel, and who waits for a plan waits for no other. */
 	if (v->serving ? !v->quick : v->waiting)

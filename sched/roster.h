@@ -24,6 +24,7 @@
 struct roster_member {
 	bool here;         /* its link is open */
 	bool in_plan;      /* of the plan that is there */
+	bool spare;        /* it could take part in that plan, which is faster without it */
 	bool in_last;      /* of the last plan that was made, be it there or not */
 	bool was_lost;     /* what it is held back for: it went; else: it is here and had trouble */
 	unsigned failures; /* since it settled */
@@ -50,6 +51,7 @@ struct roster_view {
 	bool planned;        /* there is a plan: of the members with in_plan */
 	bool serving;        /* it computes */
 	bool waiting;        /* requests are there */
+	bool other;          /* with the same members another plan would be better */
 	bool quick;          /* what the next plan's members need is on their disks */
 	uint64_t since;      /* when the coordinator began to look for members for this model */
 	uint64_t busy_since; /* when the requests began that have come without a pause; 0: idle */

@@ -9,7 +9,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/discovery.sh \
 	tests/swarm/greedy.sh \
 	tests/swarm/http.sh \
-	tests/swarm/killed.sh tests/swarm/spare.sh \
+	tests/swarm/choose.sh tests/swarm/killed.sh tests/swarm/spare.sh \
 	tests/swarm/leaks.sh \
 	tests/swarm/payload.sh \
 	tests/swarm/peers.sh \

@@ -80,7 +80,7 @@ class Daemon:
                 self.lab.network.enter(self.name) +
                 [self.lab.shoald, "--config", "/dev/null", "--state-dir", self.state, "--socket",
                  self.socket, "--http", "off", "--name", self.name, "--listen", self.address,
-                 "--threads", "1"] + self.options,
+                 "--threads", "1", "--plan", "all"] + self.options,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.wanted = True
         end = time.time() + 20

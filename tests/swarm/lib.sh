@@ -49,7 +49,7 @@ start() {
   local options
   mapfile -t options < <(grep -v '^$' "$dir/options" || true)
   ${wrap-} "$shoald" --config /dev/null --state-dir "$dir/state" --socket "$dir/sock" --http off --name "$name" \
-    --listen "127.0.0.1:$(cat "$dir/port")" --threads 1 "${options[@]}" </dev/null >>"$dir/log" 2>&1 &
+    --listen "127.0.0.1:$(cat "$dir/port")" --threads 1 --plan "${plan-all}" "${options[@]}" </dev/null >>"$dir/log" 2>&1 &
   pids[$name]=$!
   for _ in $(seq 200); do
     on "$name" status >/dev/null 2>&1 || [ $? -ne 3 ] && return 0

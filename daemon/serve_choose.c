@@ -1,0 +1,321 @@
+/* Which of the members that could take part do, and with which slices: what sched/plan predicts to
+ * be fastest, from what daemon/speeds has measured. While something is not measured yet, or where
+ * the user says so (`plan = all`, `shares`), all of them do.
+ *
+ * Choices are kept for a while: asked again within CHOICE_MS the answer is the same, and later
+ * another one must be better by CHOICE_GAIN, so that what is measured anew does not move slices
+ * between devices for nothing. */
+#include "daemon/log.h"
+#include "daemon/serve_int.h"
+#include "model/memory.h"
+#include "model/plan_model.h"
+
+#include <math.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CHOICES     16
+#define CHOICE_MS   10000
+#define CHOICE_GAIN 0.10
+#define LAYER_S     10e-6 /* norms and the meeting of threads, whatever the share */
+#define DEPTH       512   /* positions in the cache, when time is predicted */
+
+struct choice { /* of a set of members that could take part */
+	uint64_t set, at;
+	uint32_t n; /* devices that do, the coordinator first */
+	struct swarm_peer *peers[SLICE_MAX_PEERS];
+	struct slice slices[SLICE_MAX_PEERS];
+	uint32_t n_spares;
+	struct plan_spare spares[SLICE_MAX_PEERS];
+};
+
+struct choices {
+	struct choice *ring[CHOICES];
+	unsigned next;
+};
+
+/* Everything that a prediction reads. */
+struct forecast {
+	struct swarm_plan_model model;
+	struct swarm_plan_peer peers[SLICE_MAX_PEERS];
+	struct swarm_plan_link links[SLICE_MAX_PEERS * SLICE_MAX_PEERS];
+	struct swarm_plan_input in;
+	struct swarm_plan_result result;
+};
+
+/* --- what is measured --------------------------------------------------------------------------- */
+
+/* The type that most of the model's bytes have. */
+static uint32_t
+main_dtype(const struct shard_header *h)
+{
+	uint64_t bytes[DTYPE_COUNT] = {0};
+	uint32_t best = 0;
+
+	for (uint32_t i = 0; i < h->n_extents; i++)
+		if (h->extents[i].dtype < DTYPE_COUNT)
+			bytes[h->extents[i].dtype] += h->extents[i].bytes;
+	for (uint32_t i = 1; i < DTYPE_COUNT; i++)
+		if (bytes[i] > bytes[best])
+			best = i;
+	return best;
+}
+
+static uint64_t
+overhead(const struct serve *s, const struct model_file *f, uint32_t context)
+{
+	const struct slice whole = slice_whole(&f->shape);
+	const struct engine_config c = {.shape = &f->shape,
+		.slices = &whole,
+		.peers = 1,
+		.context = context,
+		.slots = s->config->parallel,
+		.max_rows = s->config->batch,
+		.threads = s->config->threads,
+		.kv = serve_kv(s->config)};
+	struct engine_config bare = c;
+
+	/* Without the cache, which the planner counts itself: that of one position. */
+	bare.context = 1;
+	return memory_process() + (9u << 20) + engine_bytes(&bare);
+}
+
+static bool
+fill_peer(struct serve *s, const struct swarm_peer *p, uint32_t dtype, uint64_t fixed,
+	struct swarm_plan_peer *out, struct peer_speed *speed)
+{
+	if (!speeds_of(s->speeds, p, dtype, speed) || speed->memory == 0)
+		return false;
+	if (p != NULL && (!(speed->rtt_s > 0) || !(speed->link_bytes_per_s > 0)))
+		return false;
+	*out = (struct swarm_plan_peer){.read_bps = speed->bytes_per_s,
+		.macs_ps = speed->ops_per_s / 2,
+		.layer_s = LAYER_S,
+		.disk_bps = speed->disk_bytes_per_s,
+		.memory = speed->memory,
+		.overhead = fixed,
+		.usable = true};
+	snprintf(out->name, sizeof out->name, "%s", p != NULL ? p->known->name : s->state->name);
+	return true;
+}
+
+/* Links between members are not measured: they are taken for the mean of theirs with the
+ * coordinator. */
+static void
+fill_links(struct forecast *f, const struct peer_speed *speeds, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		for (uint32_t j = i + 1; j < n; j++) {
+			const struct peer_speed *a = &speeds[i], *b = &speeds[j];
+			struct swarm_plan_link *l = &f->links[i * n + j];
+
+			if (i == 0)
+				a = b;
+			l->rtt = (a->rtt_s + b->rtt_s) / 2;
+			l->rtt99 = (a->rtt_p99_s + b->rtt_p99_s) / 2;
+			l->rtt99 = l->rtt99 > l->rtt ? l->rtt99 : l->rtt;
+			l->bps = a->link_bytes_per_s < b->link_bytes_per_s ? a->link_bytes_per_s
+									   : b->link_bytes_per_s;
+		}
+}
+
+/* false: something is not known yet. */
+static bool
+fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, uint32_t n,
+	struct forecast *f)
+{
+	const struct shard_header *h = &p->file->whole;
+	uint32_t dtype = main_dtype(h), way = serve_way(s->config);
+	uint64_t fixed = overhead(s, p->file, p->context);
+	struct peer_speed speeds[SLICE_MAX_PEERS];
+
+	for (uint32_t i = 0; i <= n; i++)
+		if (!fill_peer(s, i > 0 ? members[i - 1] : NULL, dtype, fixed, &f->peers[i],
+			    &speeds[i]))
+			return false;
+	fill_links(f, speeds, n + 1);
+	plan_model_from_header(h, serve_kv(s->config), s->config->parallel, p->context, &f->model);
+	swarm_plan_input_init(&f->in, &f->model);
+	f->in.peers = f->peers;
+	f->in.links = f->links;
+	f->in.n = n + 1;
+	f->in.depth = DEPTH < p->context / 2 ? DEPTH : p->context / 2;
+	f->in.batch = s->config->batch;
+	f->in.prompt_ratio = 1;
+	f->in.row_bytes = (double)frame_payload(serve_payload(s->config), 1, f->model.shape->embd);
+	f->in.logit_bytes = 0;
+	f->in.candidates_bytes = (double)frame_best(f->model.shape->vocab);
+	f->in.ways = way == WAY_STAR ? 1u << SWARM_STAR
+				     : 1u << SWARM_STAR | 1u << SWARM_DIRECT | 1u << SWARM_SCATTER;
+	f->in.today_only = true;
+	return true;
+}
+
+/* --- choices that are kept ---------------------------------------------------------------------- */
+
+static uint64_t
+set_of(const struct plan *p, struct swarm_peer *const *members, uint32_t n)
+{
+	crypto_generichash_state state;
+	uint8_t hash[16];
+	uint64_t set;
+
+	crypto_generichash_init(&state, NULL, 0, sizeof hash);
+	crypto_generichash_update(&state, p->file->model_id, SHARD_HASH);
+	for (uint32_t i = 0; i < n; i++)
+		crypto_generichash_update(&state, members[i]->known->key, 32);
+	crypto_generichash_final(&state, hash, sizeof hash);
+	memcpy(&set, hash, sizeof set);
+	return set;
+}
+
+static struct choice *
+kept(struct serve *s, uint64_t set)
+{
+	for (unsigned i = 0; s->choices != NULL && i < CHOICES; i++)
+		if (s->choices->ring[i] != NULL && s->choices->ring[i]->set == set)
+			return s->choices->ring[i];
+	return NULL;
+}
+
+/* A place for it, at the expense of the oldest. NULL: out of memory. */
+static struct choice *
+keep(struct serve *s, uint64_t set)
+{
+	struct choice *c = kept(s, set), **place;
+
+	if (c != NULL)
+		return c;
+	if (s->choices == NULL)
+		s->choices = calloc(1, sizeof *s->choices);
+	if (s->choices == NULL)
+		return NULL;
+	place = &s->choices->ring[s->choices->next++ % CHOICES];
+	if (*place == NULL)
+		*place = malloc(sizeof **place);
+	if (*place != NULL)
+		**place = (struct choice){.set = set};
+	return *place;
+}
+
+void
+choices_forget(struct serve *s)
+{
+	for (unsigned i = 0; s->choices != NULL && i < CHOICES; i++)
+		free(s->choices->ring[i]);
+	free(s->choices);
+	s->choices = NULL;
+}
+
+void
+choices_news(struct serve *s)
+{
+	for (unsigned i = 0; s->choices != NULL && i < CHOICES; i++)
+		if (s->choices->ring[i] != NULL)
+			s->choices->ring[i]->at = 0;
+}
+
+/* --- choosing ----------------------------------------------------------------------------------- */
+
+/* Seconds that count of the plan that was chosen before, by what is known now. INFINITY: it does not
+ * fit any more. */
+static double
+old_score(struct forecast *f, const struct choice *c, struct swarm_peer *const *members, uint32_t n)
+{
+	struct swarm_plan_alt *a = &f->result.scratch[0];
+
+	if (c->n == 0)
+		return INFINITY;
+	*a = (struct swarm_plan_alt){.n = c->n, .n_stages = 1};
+	a->stages[0] = (struct swarm_plan_stage){.layers = f->model.shape->layers, .n = c->n};
+	for (uint32_t i = 0; i < c->n; i++) {
+		uint32_t at = 0;
+
+		while (i > 0 && at < n && members[at] != c->peers[i])
+			at++;
+		if (i > 0 && at == n)
+			return INFINITY;
+		a->members[i].peer = i > 0 ? at + 1 : 0;
+		a->members[i].slice = c->slices[i];
+	}
+	return swarm_plan_predict_given(&f->in, a) == 0 ? a->score : INFINITY;
+}
+
+static void
+take(struct choice *c, const struct swarm_plan_result *r, struct swarm_peer *const *members)
+{
+	const struct swarm_plan_alt *a = &r->alts[r->best];
+
+	c->n = a->n;
+	for (uint32_t i = 0; i < a->n; i++) {
+		c->peers[i] = a->members[i].peer > 0 ? members[a->members[i].peer - 1] : NULL;
+		c->slices[i] = a->members[i].slice;
+	}
+	c->n_spares = 0;
+	for (uint32_t i = 0; i < r->n_spares; i++) {
+		struct plan_spare *sp = &c->spares[c->n_spares];
+
+		if (r->spares[i].peer == 0)
+			continue;
+		sp->peer = members[r->spares[i].peer - 1];
+		snprintf(sp->why, sizeof sp->why, "%s is left out: %s", sp->peer->known->name,
+			r->spares[i].why);
+		c->n_spares++;
+	}
+}
+
+static int
+predict(struct serve *s, struct choice *c, const struct plan *p, struct swarm_peer *const *members,
+	uint32_t n, struct err *err)
+{
+	struct forecast *f = calloc(1, sizeof *f);
+	double old;
+
+	if (f == NULL)
+		return err_set(err, "not enough memory for a plan");
+	if (!fill(s, p, members, n, f)) {
+		free(f);
+		c->n = 0;
+		return 0;
+	}
+	old = old_score(f, c, members, n);
+	if (swarm_plan_choose(&f->in, &f->result, err) != 0) {
+		free(f);
+		return -1;
+	}
+	if (f->result.alts[f->result.best].score < (1 - CHOICE_GAIN) * old)
+		take(c, &f->result, members);
+	free(f);
+	return 0;
+}
+
+int
+choose_members(struct serve *s, struct plan *p, struct swarm_peer *const *members, uint32_t n,
+	bool *chosen, struct err *err)
+{
+	uint64_t set = set_of(p, members, n), now = uv_now(s->loop);
+	struct choice *c;
+
+	*chosen = false;
+	if (n == 0 || s->config->n_shares > 0 || strcmp(s->config->plan, "all") == 0)
+		return 0;
+	c = keep(s, set);
+	if (c == NULL)
+		return err_set(err, "not enough memory for a plan");
+	if (c->at == 0 || now - c->at >= CHOICE_MS) {
+		if (predict(s, c, p, members, n, err) != 0)
+			return -1;
+		c->at = now;
+	}
+	if (c->n == 0)
+		return 0;
+	*chosen = true;
+	p->n = c->n;
+	for (uint32_t i = 1; i < c->n; i++)
+		p->members[i].peer = c->peers[i];
+	memcpy(p->slices, c->slices, sizeof p->slices);
+	p->n_spares = c->n_spares;
+	memcpy(p->spares, c->spares, c->n_spares * sizeof *c->spares);
+	return 0;
+}
