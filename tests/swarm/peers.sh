@@ -42,7 +42,7 @@ start m1 --memory 700M
 start m2
 pair c m1
 pair c m2
-wait_known c 60
+wait_known c 120
 before=$(known c)
 on c peers | grep -q '^m1 .* 734 MB' || fail "the table does not tell the budget of m1: $(on c peers)"
 on m1 peers --json | grep -q '"rtt_median_ms": [0-9]' || fail "a member does not know its link"
@@ -66,7 +66,7 @@ printf '{ "cpu"' >"$tmp/m1/state/speed.json"
 sed -i 's/"threads": 1/"threads": 3/' "$tmp/m2/state/speed.json"
 printf '[1' >"$tmp/c/state/members.json"
 for name in c m1 m2; do start $name; done
-wait_known c 60
+wait_known c 120
 [ "$(times_measured c)" -eq 1 ] || fail "c was measured again"
 for name in m1 m2; do [ "$(times_measured $name)" -eq 2 ] || fail "$name was not measured again"; done
 grep -q 'speed.json is damaged' "$tmp/m1/log" || fail "the damage is not told"
