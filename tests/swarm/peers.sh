@@ -15,7 +15,7 @@ for p in peers:
     for name in ("F32", "F16", "Q4_0", "Q8_0", "Q4_K", "Q6_K"):
         t = s["types"][name]
         assert 1e6 < t["bytes_per_second"] < 1e12, (name, t)
-        assert t["bytes_per_second"] < t["operations_per_second"] < 1e14, (name, t)
+        assert 1e6 < t["operations_per_second"] < 1e14, (name, t)
     assert 1e7 < s["read_bytes_per_second"] < 1e13, s
     assert 1e5 < s["disk_bytes_per_second"] < 1e12, s
     assert 1e7 < p["memory_bytes"] < 1e15, p
