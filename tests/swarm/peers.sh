@@ -45,7 +45,12 @@ pair c m2
 wait_known c 120
 before=$(known c)
 on c peers | grep -q '^m1 .* 734 MB' || fail "the table does not tell the budget of m1: $(on c peers)"
-on m1 peers --json | grep -q '"rtt_median_ms": [0-9]' || fail "a member does not know its link"
+knows_link() { on m1 peers --json | grep -q '"rtt_median_ms": [0-9]'; }
+for _ in $(seq 150); do
+  knows_link && break
+  sleep 0.2
+done
+knows_link || fail "a member does not know its link"
 
 for name in c m1 m2; do stop $name; done
 start c
