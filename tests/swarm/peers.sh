@@ -15,7 +15,7 @@ for p in peers:
     for name in ("F32", "F16", "Q4_0", "Q8_0", "Q4_K", "Q6_K"):
         t = s["types"][name]
         assert 1e6 < t["bytes_per_second"] < 1e12, (name, t)
-        assert t["bytes_per_second"] < t["operations_per_second"] < 1e14, (name, t)
+        assert 1e6 < t["operations_per_second"] < 1e14, (name, t)
     assert 1e7 < s["read_bytes_per_second"] < 1e13, s
     assert 1e5 < s["disk_bytes_per_second"] < 1e12, s
     assert 1e7 < p["memory_bytes"] < 1e15, p
@@ -42,10 +42,15 @@ start m1 --memory 700M
 start m2
 pair c m1
 pair c m2
-wait_known c 60
+wait_known c 120
 before=$(known c)
 on c peers | grep -q '^m1 .* 734 MB' || fail "the table does not tell the budget of m1: $(on c peers)"
-on m1 peers --json | grep -q '"rtt_median_ms": [0-9]' || fail "a member does not know its link"
+knows_link() { on m1 peers --json | grep '"rtt_median_ms": [0-9]' >/dev/null; } # to the end: no broken pipe
+for _ in $(seq 150); do
+  knows_link && break
+  sleep 0.2
+done
+knows_link || fail "a member does not know its link"
 
 for name in c m1 m2; do stop $name; done
 start c
@@ -66,7 +71,7 @@ printf '{ "cpu"' >"$tmp/m1/state/speed.json"
 sed -i 's/"threads": 1/"threads": 3/' "$tmp/m2/state/speed.json"
 printf '[1' >"$tmp/c/state/members.json"
 for name in c m1 m2; do start $name; done
-wait_known c 60
+wait_known c 120
 [ "$(times_measured c)" -eq 1 ] || fail "c was measured again"
 for name in m1 m2; do [ "$(times_measured $name)" -eq 2 ] || fail "$name was not measured again"; done
 grep -q 'speed.json is damaged' "$tmp/m1/log" || fail "the damage is not told"
