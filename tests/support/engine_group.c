@@ -7,6 +7,7 @@
 
 #include <check.h>
 #include <jansson.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -340,6 +341,7 @@ engine_tests_begin(const char *name)
 		printf("SKIP %s: ../shared is not there\n", name);
 		return TEST_SKIPPED;
 	}
+	signal(SIGPIPE, SIG_IGN);  /* as the daemon does: a peer may be gone */
 	log_open(LOG_LEVEL_ERROR); /* refused frames are meant here */
 	return sodium_init() < 0 ? EXIT_FAILURE : 0;
 }

@@ -403,7 +403,7 @@ START_TEST(the_best_tokens_say_what_the_whole_says)
 	static float logits[MAX_VOCAB];
 	unsigned decided[3] = {0}, undecided[3] = {0};
 
-	for (unsigned round = 0; round < 6000; round++) {
+	for (unsigned round = 0; round < 2000; round++) {
 		uint32_t n = dice(4) == 0 ? 1 + dice(80) : 1 + dice(MAX_VOCAB);
 		struct sampler_params p = random_params(n);
 		struct sampler *whole = make(&p, n), *parts = make(&p, n);
@@ -431,8 +431,8 @@ START_TEST(the_best_tokens_say_what_the_whole_says)
 		sampler_free(parts);
 	}
 	ck_assert_uint_gt(decided[SAMPLER_BEST], 9 * undecided[SAMPLER_BEST]);
-	ck_assert_uint_gt(decided[SAMPLER_BEST_AND_SUM], 500);
-	ck_assert_uint_gt(undecided[SAMPLER_BEST_AND_SUM], 100);
+	ck_assert_uint_gt(decided[SAMPLER_BEST_AND_SUM], 100);
+	ck_assert_uint_gt(undecided[SAMPLER_BEST_AND_SUM], 30);
 	ck_assert_uint_eq(decided[SAMPLER_ALL], 0);
 	ck_assert_uint_gt(undecided[SAMPLER_ALL], 100);
 }
@@ -515,7 +515,7 @@ main(void)
 	SRunner *r;
 	int failed;
 
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, greedy_takes_the_lowest_id_of_the_greatest);
 	tcase_add_test(tc, numbers_that_are_none_are_survived);
 	tcase_add_loop_test(tc, draws_follow_the_distribution, 0, 4);
