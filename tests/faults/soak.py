@@ -5,7 +5,9 @@ their cables or get slow ones, all by one seed; clients check every byte of ever
     soak.py [--seconds N] [--seed N] [--clients N] [--loopback] BUILDDIR
 
 Nothing may be lost, and of every daemon that was never killed, resident memory and descriptors at
-the end must be those after the warm-up (but for --slack). Without root there are no cables to pull.
+the end must be those after the warm-up (but for --slack). Memory is what is the process's own
+(RssAnon): pages of mapped files come and go as the system likes. Without root there are no cables
+to pull.
 """
 import argparse
 import os
@@ -17,6 +19,7 @@ import tempfile
 import threading
 import time
 
+sys.dont_write_bytecode = True  # the source tree stays as it is
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Request, known_answer
 from lab import Lab, Trouble
@@ -93,12 +96,30 @@ class Weather:
 
 
 def size(d):
-    return d.figure("VmRSS"), d.descriptors()
+    return d.figure("RssAnon"), d.descriptors()
 
 
-def rest(lab, clients):
-    """Waits until all is whole; how much the survivors then hold."""
+def fill(lab, known):
+    """Uses every session of the plan as far as it ever is: before, its KV cache takes no memory."""
+    longest = [Request(lab.c, known[-1].body["prompt"], len(known[-1].tokens)) for _ in range(4)]
+    for r in longest:
+        r.start()
+    for r in longest:
+        r.join()
+
+
+def rest(lab, known):
+    """How much the survivors hold, when c has had all to do alone, and then all are back."""
     lab.wait_whole(400)
+    for d in lab.members:
+        d.send(signal.SIGSTOP)
+    try:
+        fill(lab, known)
+    finally:
+        for d in lab.members:
+            d.send(signal.SIGCONT)
+    lab.wait_whole(400)
+    fill(lab, known)
     time.sleep(1)
     return {n: size(lab.daemons[n]) for n in ("c", "m3")}
 
@@ -128,7 +149,7 @@ def soak(lab, a):
         for c in clients:
             c.join(150)
         progress("")
-        now = rest(lab, clients)
+        now = rest(lab, known)
         report(clients, weather, now, time.time() - began)
         wrong = [w for c in clients for w in c.wrong] + [
             "a client hangs" for c in clients if c.is_alive()]
