@@ -274,6 +274,7 @@ next_time(const struct roster_sim *s)
 		sooner(s, &next, s->m[i].next);
 		sooner(s, &next, s->m[i].fails);
 	}
+	sooner(s, &next, s->calm); /* slices are on disk */
 	sooner(s, &next, s->load_changes);
 	sooner(s, &next, s->until != 0 ? s->until : NEVER);
 	if (s->planned)
