@@ -185,7 +185,8 @@ on_error(void *arg, int status, const char *what)
 	generation_free(g);
 }
 
-static const struct request_events events = {on_text, on_end, on_error};
+static const struct request_events events = {
+	.on_text = on_text, .on_end = on_end, .on_error = on_error};
 
 /* The client has gone away, or the daemon stops. */
 static void

@@ -73,6 +73,7 @@ engine_free(struct engine *e)
 	free(e->c.names);
 	buf_free(&e->piece);
 	buf_free(&e->text);
+	buf_free(&e->ids);
 	uv_mutex_destroy(&e->lock);
 	free(e);
 }

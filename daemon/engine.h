@@ -62,6 +62,9 @@ struct request_events { /* main thread */
 	void (*on_end)(void *arg, enum session_end end, const struct usage *u);
 	void (*on_error)(
 		void *arg, int status, const char *what); /* HTTP status that fits, words */
+	/* The ids that were picked since the last call, always ahead of their text: who keeps them has
+	 * them before anybody has seen what they say. May be NULL. */
+	void (*on_ids)(void *arg, const uint32_t *ids, size_t n);
 };
 
 /* Starts a generation. Takes the session, also on failure. NULL: the queue is full (*status 429) or

@@ -25,7 +25,9 @@ struct request {
 	uint64_t submitted, started, first_token; /* uv_hrtime */
 	/* under the lock */
 	struct buf text; /* to be heard by the main thread */
-	bool posted;     /* in the list of those to be heard */
+	struct buf ids;  /* uint32_t; likewise, where somebody wants them */
+	bool ids_lost;
+	bool posted; /* in the list of those to be heard */
 	struct request *next_posted;
 	enum outcome outcome;
 	enum session_end end;
@@ -47,6 +49,7 @@ struct engine {
 	/* main thread */
 	uv_async_t heard; /* on the main loop */
 	struct buf text;  /* of the request that is being heard */
+	struct buf ids;
 	uint32_t n_requests;
 	bool stop_wanted;
 	void (*done)(void *arg);
@@ -92,7 +95,8 @@ engine_max_logits(const struct engine_config *c)
 void hub_run(struct engine *e);
 void member_run(struct engine *e);
 
-/* The engine thread's ways to be heard by the main thread. The outcome is the last word on r. */
+/* The engine thread's ways to be heard by the main thread. The outcome is the last word on r. Text
+ * is that of the session's last id. */
 void engine_post_text(struct engine *e, struct request *r, const struct buf *text);
 void engine_post_end(struct engine *e, struct request *r, enum session_end end);
 void engine_post_error(struct engine *e, struct request *r, int status, const char *what);

@@ -49,10 +49,15 @@ post(struct engine *e, struct request *r)
 void
 engine_post_text(struct engine *e, struct request *r, const struct buf *text)
 {
-	if (text->len == 0)
+	uint32_t id = session_last(r->session);
+
+	if (text->len == 0 && r->ev.on_ids == NULL)
 		return;
 	uv_mutex_lock(&e->lock);
 	buf_append(&r->text, text->data, text->len);
+	/* Of ids that found no memory none may follow: who has the first ones can go on from there. */
+	if (r->ev.on_ids != NULL && !r->ids_lost)
+		r->ids_lost = buf_append(&r->ids, &id, sizeof id) != 0;
 	post(e, r);
 	uv_mutex_unlock(&e->lock);
 	uv_async_send(&e->heard);
@@ -134,15 +139,26 @@ request_free(struct request *r)
 {
 	session_free(r->session);
 	buf_free(&r->text);
+	buf_free(&r->ids);
 	free(r);
 }
 
-/* The next request that has something to say, its text moved to e->text. */
+/* Moves the content of one buffer to another, which gets its memory in exchange. */
+static void
+move(struct buf *to, struct buf *from)
+{
+	struct buf swap = *from;
+
+	*from = *to;
+	*to = swap;
+	buf_clear(from);
+}
+
+/* The next request that has something to say, its text moved to e->text, its ids to e->ids. */
 static struct request *
 take_posted(struct engine *e, enum outcome *outcome)
 {
 	struct request *r;
-	struct buf swap;
 
 	uv_mutex_lock(&e->lock);
 	r = e->posted.head;
@@ -151,10 +167,8 @@ take_posted(struct engine *e, enum outcome *outcome)
 		if (e->posted.head == NULL)
 			e->posted.tail = &e->posted.head;
 		r->posted = false;
-		swap = r->text;
-		r->text = e->text;
-		e->text = swap;
-		buf_clear(&r->text);
+		move(&e->text, &r->text);
+		move(&e->ids, &r->ids);
 		*outcome = r->outcome;
 	}
 	uv_mutex_unlock(&e->lock);
@@ -164,6 +178,10 @@ take_posted(struct engine *e, enum outcome *outcome)
 static void
 hear(struct engine *e, struct request *r, enum outcome outcome)
 {
+	size_t n = e->ids.len / sizeof(uint32_t);
+
+	if (n > 0 && !atomic_load(&r->cancelled))
+		r->ev.on_ids(r->arg, (const void *)e->ids.data, n);
 	if (e->text.len > 0 && !atomic_load(&r->cancelled))
 		r->ev.on_text(r->arg, (const char *)e->text.data, e->text.len);
 	if (outcome == OUTCOME_NONE)

@@ -284,7 +284,8 @@ on_error(void *arg, int status, const char *what)
 	snprintf(j->what, sizeof j->what, "%s", what);
 }
 
-static const struct request_events events = {on_text, on_end, on_error};
+static const struct request_events events = {
+	.on_text = on_text, .on_end = on_end, .on_error = on_error};
 
 static struct session *
 make_session(unsigned number, uint32_t max_tokens)
