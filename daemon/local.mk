@@ -14,6 +14,11 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/state.c daemon/state.h \
 	daemon/swarm.c daemon/swarm.h daemon/swarm_internal.h
 
+# What runs, kept over restarts.
+daemon_libdaemon_a_SOURCES += \
+	daemon/journal.c daemon/journal.h daemon/journal_int.h \
+	daemon/journal_read.c
+
 # Computing together: the engine thread and the star.
 daemon_libdaemon_a_SOURCES += \
 	daemon/engine.c daemon/engine.h daemon/engine_int.h \
@@ -116,6 +121,11 @@ $(tests_unit_test_engine_OBJECTS) $(tests_unit_test_star_OBJECTS): | proto/shoal
 endif
 
 if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_journal
+tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
+tests_unit_test_journal_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_journal_LDADD = daemon/libdaemon.a base/libbase.a $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
+
 check_PROGRAMS += tests/unit/test_link tests/unit/test_state
 tests_unit_test_state_SOURCES = tests/unit/test_state.c
 tests_unit_test_state_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
