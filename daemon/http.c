@@ -1,5 +1,6 @@
 #include "daemon/http.h"
 
+#include "daemon/answers.h"
 #include "daemon/http_internal.h"
 #include "daemon/log.h"
 
@@ -39,6 +40,7 @@ on_tick(uv_timer_t *t)
 		next = r->next;
 		sse_tick(r, now);
 	}
+	answers_tick(h->answers);
 	check_deadlines(h, now);
 	listen_tick(h, now);
 }
@@ -79,8 +81,21 @@ open_unix(struct http *h, const char *path, struct err *err)
 }
 
 static int
+open_answers(struct http *h, const struct config *c, struct err *err)
+{
+	char journal[sizeof c->state_dir + 16] = "";
+
+	if (c->state_dir[0] != '\0')
+		snprintf(journal, sizeof journal, "%s/answers", c->state_dir);
+	h->answers = answers_new(h->loop, h->serve, journal);
+	return h->answers != NULL ? 0 : err_set(err, "out of memory");
+}
+
+static int
 open_all(struct http *h, const struct config *c, struct err *err)
 {
+	if (open_answers(h, c, err) != 0)
+		return -1;
 	if (c->api_keys[0] != '\0' && http_keys_read(&h->keys, c->api_keys, err) != 0)
 		return err_prefix(err, "api_keys: ");
 	if (wants_tcp(c) && (listen_tcp(h, c->http, h->keys.n > 0, err) != 0 ||
@@ -165,6 +180,8 @@ http_close(struct http *h)
 		http_cut(r);
 	pump_run(&h->tcp);
 	pump_run(&h->local);
+	answers_free(h->answers);
+	h->answers = NULL;
 	pump_close(&h->tcp);
 	pump_close(&h->local);
 }
@@ -174,6 +191,7 @@ http_free(struct http *h)
 {
 	if (h == NULL)
 		return;
+	answers_free(h->answers);
 	http_keys_free(&h->keys);
 	free(h);
 }

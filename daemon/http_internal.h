@@ -73,7 +73,8 @@ struct http {
 	size_t body_bytes;
 	uint64_t head_ms; /* HTTP_HEAD_SECONDS */
 	struct http_keys keys;
-	bool loopback; /* every address it listens on is this machine's own */
+	struct answers *answers; /* those with an Idempotency-Key */
+	bool loopback;           /* every address it listens on is this machine's own */
 	bool closing;
 	bool orphan;      /* http_new failed: freed with the last handle */
 	unsigned handles; /* being closed */
@@ -103,6 +104,9 @@ struct http_request {
 	const struct http_route *route;
 	char arg[256]; /* the {id} of the path, decoded */
 	char origin[256];
+	/* Who asks: a number that is the same for the same API key, without keys for the same address, on
+	 * the unix socket for the same user. */
+	uint64_t client;
 	struct buf body;
 	size_t discarded;
 	bool arrived; /* the whole body is here */
@@ -120,6 +124,8 @@ struct http_request {
 	uint64_t last_out; /* uv_now */
 	/* who works for it */
 	void (*gone)(void *job);
+	void (*more)(
+		void *job); /* a stream that is asked for its next events when it has sent all */
 	void *job;
 };
 
@@ -138,7 +144,9 @@ void http_wait(struct http_request *r, void (*gone)(void *job), void *job);
 
 /* sse.c: a stream of events. Each function after sse_begin may be called whenever it is alive. */
 void sse_begin(struct http_request *r);
-void sse_event(struct http_request *r, json_t *event);             /* event is taken */
+void sse_event(struct http_request *r, json_t *event); /* event is taken */
+/* The same with an `id:`, which the client may send back as Last-Event-ID. */
+void sse_event_id(struct http_request *r, uint64_t id, json_t *event);
 void sse_done(struct http_request *r);                             /* [DONE], and the end */
 void sse_error(struct http_request *r, const struct api_error *e); /* an error, and the end */
 void sse_tick(struct http_request *r, uint64_t now);

@@ -129,6 +129,7 @@ http_cut(struct http_request *r)
 
 	r->dead = true;
 	r->gone = NULL;
+	r->more = NULL;
 	if (gone != NULL)
 		gone(r->job);
 	http_resume(r);
@@ -180,6 +181,7 @@ void
 http_release(struct http_request *r)
 {
 	r->gone = NULL;
+	r->more = NULL;
 	r->job = NULL;
 }
 

@@ -36,6 +36,8 @@ struct served_model {
 	uint32_t context;
 	struct engine *engine;
 	uint64_t created; /* unix seconds */
+	const uint8_t
+		*model_id; /* [32], a hash of its content: another file of this name has another */
 };
 const struct served_model *serve_model(struct serve *s, struct err *why);
 

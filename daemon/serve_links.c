@@ -201,6 +201,7 @@ plan_start_engine(struct plan *p)
 		.context = p->context,
 		.engine = s->engine,
 		.created = p->file->opened,
+		.model_id = p->file->model_id,
 	};
 	s->trouble[0] = '\0';
 	plan_set_state(p, PLAN_SERVING);
