@@ -10,7 +10,8 @@
  *     event of that number;
  *   - after it has failed by the swarm's fault (status 500 and above): it goes on from where it
  *     stood. Errors that are the request's fault are not kept.
- * A client that goes away does not end it for ANSWER_GRACE_MS.
+ * A client that goes away, or whose time is up (request_timeout), does not end it for
+ * ANSWER_GRACE_MS.
  *
  * The number of a stream's event (its `id:`) is the number of bytes of text up to its end, 0 for the
  * first one, which has no text; the two behind the text count 1 and 2 more. So it means the same

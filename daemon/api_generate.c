@@ -328,6 +328,8 @@ api_generate(struct http_request *r, const struct api_format *f)
 	struct answer_key key;
 	bool keyed = false;
 
+	if (r->http->request_ms != 0)
+		r->end_by = uv_now(r->http->loop) + r->http->request_ms;
 	if (api_parse(f->kind, r->body.data, r->body.len, &a, &e) != 0 ||
 		answer_key_read(r, &a, &key, &keyed, &e) != 0)
 		http_error(r, &e);

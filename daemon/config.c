@@ -52,6 +52,7 @@ static const struct key {
 	NUMBER(parallel, 1, 256, "sessions computed at once"),
 	NUMBER(batch, 1, 1024, "rows of a step"),
 	NUMBER(queue, 0, 65536, "requests that may wait"),
+	NUMBER(request_timeout, 0, 86400, "seconds that a request may take; 0: no limit"),
 	AUTO(threads, 1024, "threads of generation; auto: as many as are measured to be fastest"),
 	AUTO(threads_batch, 1024, "threads of prompts; auto: as threads, or one per CPU"),
 	CHOICE(pin, "no yes", "whether each thread is tied to a CPU of its own"),

@@ -31,6 +31,20 @@ check_deadlines(struct http *h, uint64_t now)
 }
 
 static void
+check_time(struct http_request *r, uint64_t now)
+{
+	struct api_error e;
+
+	if (r->end_by == 0 || now < r->end_by || r->gone == NULL)
+		return;
+	r->end_by = 0;
+	api_error_set(&e, 504, "request_timeout", NULL,
+		"the answer took longer than %llu s (shoald's 'request_timeout')",
+		(unsigned long long)r->http->request_ms / 1000);
+	http_end(r, &e);
+}
+
+static void
 on_tick(uv_timer_t *t)
 {
 	struct http *h = t->data;
@@ -38,6 +52,7 @@ on_tick(uv_timer_t *t)
 
 	for (struct http_request *r = h->requests, *next; r != NULL; r = next) {
 		next = r->next;
+		check_time(r, now);
 		sse_tick(r, now);
 	}
 	answers_tick(h->answers);
@@ -117,6 +132,7 @@ http_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct err *e
 	h->loop = loop;
 	h->serve = s;
 	h->head_ms = HTTP_HEAD_SECONDS * 1000;
+	h->request_ms = (uint64_t)c->request_timeout * 1000;
 	for (int i = 0; i < HTTP_LINGER; i++)
 		h->linger[i].fd = -1;
 	if (open_all(h, c, err) == 0) {
@@ -148,17 +164,8 @@ end_requests(struct http *h)
 
 	api_error_set(&e, 503, NULL, NULL, "the daemon is stopping");
 	for (struct http_request *r = h->requests, *next; r != NULL; r = next) {
-		void (*gone)(void *job) = r->gone;
-		void *job = r->job;
-
 		next = r->next;
-		http_release(r);
-		if (gone != NULL)
-			gone(job);
-		if (r->streaming)
-			sse_error(r, &e);
-		else if (r->suspended && r->response == NULL)
-			http_error(r, &e);
+		http_end(r, &e);
 	}
 }
 

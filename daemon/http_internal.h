@@ -71,7 +71,8 @@ struct http {
 	struct http_request *requests;
 	uv_timer_t tick;
 	size_t body_bytes;
-	uint64_t head_ms; /* HTTP_HEAD_SECONDS */
+	uint64_t head_ms;    /* HTTP_HEAD_SECONDS */
+	uint64_t request_ms; /* config's request_timeout; 0: none */
 	struct http_keys keys;
 	struct answers *answers; /* those with an Idempotency-Key */
 	bool loopback;           /* every address it listens on is this machine's own */
@@ -122,6 +123,7 @@ struct http_request {
 	bool streaming, stream_ended;
 	struct buf out;
 	uint64_t last_out; /* uv_now */
+	uint64_t end_by;   /* uv_now: then it ends with a 504; 0: it may wait and stream for ever */
 	/* who works for it */
 	void (*gone)(void *job);
 	void (*more)(
@@ -139,6 +141,8 @@ void http_text(struct http_request *r, int status, const char *type, const char 
 void http_error(struct http_request *r, const struct api_error *e);
 void http_fail(struct http_request *r, int status, const char *code, const char *param,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* Ends what waits or streams, with this error; its job hears that the client is gone. */
+void http_end(struct http_request *r, const struct api_error *e);
 /* Says who works for the request, until it is answered or the stream has ended. */
 void http_wait(struct http_request *r, void (*gone)(void *job), void *job);
 

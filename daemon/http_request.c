@@ -185,6 +185,21 @@ http_release(struct http_request *r)
 	r->job = NULL;
 }
 
+void
+http_end(struct http_request *r, const struct api_error *e)
+{
+	void (*gone)(void *job) = r->gone;
+	void *job = r->job;
+
+	http_release(r);
+	if (gone != NULL)
+		gone(job);
+	if (r->streaming)
+		sse_error(r, e);
+	else if (r->suspended && r->response == NULL)
+		http_error(r, e);
+}
+
 /* --- MHD's callbacks --- */
 
 static void

@@ -12,6 +12,7 @@
 uint16_t fixture_port;
 char fixture_socket[100], fixture_dir[64];
 const char *fixture_state = "";
+unsigned fixture_request_timeout;
 
 static uv_loop_t loop;
 static uv_async_t wake;
@@ -75,6 +76,7 @@ fixture_start_with(const char *address, const char *api_keys)
 	snprintf(c.http, sizeof c.http, "%s", address);
 	snprintf(c.socket, sizeof c.socket, "%s", fixture_socket);
 	snprintf(c.state_dir, sizeof c.state_dir, "%s", fixture_state);
+	c.request_timeout = fixture_request_timeout;
 	snprintf(c.api_keys, sizeof c.api_keys, "%s", api_keys);
 	if (fixture_state[0] == '\0')
 		fake_reset();

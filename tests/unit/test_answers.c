@@ -431,6 +431,31 @@ START_TEST(what_was_refused_is_not_kept)
 }
 END_TEST
 
+/* A time that is up ends whole answers and streams alike. */
+START_TEST(a_request_has_its_time)
+{
+	struct fake_script endless = {.pieces = {"x", NULL}, .gap_ms = 50, .endless = true};
+
+	fixture_stop();
+	fixture_request_timeout = 1;
+	fixture_start();
+	fake_set(&endless);
+	ask("POST", CHAT, "", STREAM, &a);
+	ck_assert_int_eq(a.status, 200);
+	ck_assert_ptr_nonnull(strstr(a.body, "request_timeout"));
+	ck_assert_ptr_null(strstr(a.body, "[DONE]"));
+	ask("POST", CHAT, "", WHOLE, &b);
+	ck_assert_int_eq(b.status, 504);
+	ck_assert_str_eq(answer_error(&b, "code"), "request_timeout");
+	ck_assert_int_ge(wait_cancelled(2), 0);
+	answer_free(&b);
+	ask("POST", CHAT, KEY, WHOLE, &b); /* one with a key may be asked for again */
+	ck_assert_int_eq(b.status, 504);
+	ck_assert_uint_eq(seen().cancelled, 2);
+	fixture_request_timeout = 0;
+}
+END_TEST
+
 /* --- restarts ----------------------------------------------------------------------------------- */
 
 static void
@@ -566,6 +591,7 @@ main(void)
 	tcase_add_test(tc, an_answer_is_not_kept_for_ever);
 	tcase_add_test(tc, a_failed_answer_goes_on);
 	tcase_add_test(tc, what_was_refused_is_not_kept);
+	tcase_add_test(tc, a_request_has_its_time);
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(kept, setup_kept, teardown_kept);
 	tcase_set_timeout(kept, 30);
