@@ -232,12 +232,14 @@ kept_drop(struct kept *k)
 static void
 fail(struct kept *k, int status, const char *code, const char *what)
 {
+	bool told = k->readers != NULL;
+
 	k->state = KEPT_FAILED;
 	k->until = uv_now(k->all->loop) + k->all->grace_ms;
 	api_error_set(&k->error, status, code, NULL, "%s", what);
 	log_warning("%s: failed: %s", k->head.id, what);
 	readers_fail(k);
-	if (status < 500) /* the request's own fault: another may come under this key */
+	if (status < 500 && told) /* the request's own fault: now another may come under this key */
 		kept_drop(k);
 }
 
@@ -518,7 +520,7 @@ answers_new(uv_loop_t *loop, struct serve *s, const char *journal)
 	for (struct kept *k = all->first; k != NULL; k = k->next)
 		n++;
 	if (n > 0)
-		log_info("%zu answers of before the restart wait for their model", n);
+		log_info("answers from before the restart that wait for their model: %zu", n);
 	if (all->journal != NULL)
 		return all;
 	answers_free(all);

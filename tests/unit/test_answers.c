@@ -557,8 +557,10 @@ START_TEST(another_model_does_not_go_on)
 	other.other_model = true;
 	fake_set(&other);
 	restart();
+	if (_i == 1) /* that it cannot go on was found out before anybody asked */
+		usleep(700000);
 	ask("POST", CHAT, KEY "Last-Event-ID: 4\r\n", STREAM, &a);
-	ck_assert_ptr_nonnull(strstr(a.body, FAKE_MODEL));
+	ck_assert_msg(strstr(a.body, "begun with the model '" FAKE_MODEL) != NULL, "%s", a.body);
 	ck_assert_ptr_null(strstr(a.body, "[DONE]"));
 	ck_assert_uint_eq(seen().submitted, 1);
 	ask("POST", CHAT, KEY, STREAM, &b); /* the key is free again */
@@ -597,7 +599,7 @@ main(void)
 	tcase_set_timeout(kept, 30);
 	tcase_add_test(kept, a_stream_over_a_restart);
 	tcase_add_test(kept, it_goes_on_when_its_model_is_there);
-	tcase_add_test(kept, another_model_does_not_go_on);
+	tcase_add_loop_test(kept, another_model_does_not_go_on, 0, 2);
 	suite_add_tcase(s, kept);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
