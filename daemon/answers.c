@@ -3,231 +3,9 @@
 #include "daemon/answers_int.h"
 #include "daemon/log.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 
-#define MAX_TEXT (64u << 20) /* of one answer */
-
-/* --- keys --------------------------------------------------------------------------------------- */
-
-/* A string of RFC 8941 ("..." with \" and \\ inside), or, as most clients send it, the bare text.
- * The key's length, or 0: it is none. */
-static size_t
-key_text(const char *s, char out[ANSWER_KEY_MAX + 1])
-{
-	size_t len = strlen(s), n = 0;
-	bool quoted = len >= 2 && s[0] == '"' && s[len - 1] == '"';
-	const char *end = s + len - (quoted ? 1 : 0);
-
-	for (s += quoted ? 1 : 0; s < end; s++) {
-		if (quoted && *s == '\\' && ++s == end)
-			return 0;
-		if (*s < 0x20 || *s > 0x7e || n == ANSWER_KEY_MAX)
-			return 0;
-		out[n++] = *s;
-	}
-	return n;
-}
-
-static void
-hash_key(const struct http_request *r, const char *text, size_t len, struct answer_key *k)
-{
-	const char *path = r->route->path;
-	crypto_generichash_state s;
-	uint8_t client[8];
-
-	put_le64(client, r->client);
-	crypto_generichash_init(&s, NULL, 0, sizeof k->name);
-	crypto_generichash_update(&s, client, sizeof client);
-	crypto_generichash_update(&s, (const uint8_t *)text, len);
-	crypto_generichash_final(&s, k->name, sizeof k->name);
-	crypto_generichash_init(&s, NULL, 0, sizeof k->request);
-	crypto_generichash_update(&s, (const uint8_t *)path, strlen(path) + 1);
-	crypto_generichash_update(&s, r->body.data, r->body.len);
-	crypto_generichash_final(&s, k->request, sizeof k->request);
-}
-
-static int
-read_event(const char *s, struct answer_key *k, struct api_error *e)
-{
-	if (s[0] == '\0' || strlen(s) > 18 || strspn(s, "0123456789") != strlen(s))
-		return api_error_set(e, 400, NULL, "Last-Event-ID",
-			"Last-Event-ID is not the number of an event of this server");
-	k->behind = true;
-	k->event = strtoull(s, NULL, 10);
-	return 0;
-}
-
-int
-answer_key_read(struct http_request *r, const struct api_request *a, struct answer_key *k,
-	bool *keyed, struct api_error *e)
-{
-	const char *name = MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, "Idempotency-Key");
-	const char *event = MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, "Last-Event-ID");
-	char text[ANSWER_KEY_MAX + 1];
-	size_t len;
-
-	*k = (struct answer_key){0};
-	*keyed = name != NULL;
-	if (name == NULL)
-		return 0;
-	len = key_text(name, text);
-	if (len == 0)
-		return api_error_set(e, 400, "invalid_idempotency_key", "Idempotency-Key",
-			"Idempotency-Key must be 1 to %d printable ASCII characters",
-			ANSWER_KEY_MAX);
-	hash_key(r, text, len, k);
-	return event != NULL && a->stream ? read_event(event, k, e) : 0;
-}
-
-uint64_t
-answer_key_seed(const struct answer_key *k)
-{
-	uint8_t seed[16];
-
-	crypto_generichash(
-		seed, sizeof seed, k->name, sizeof k->name, k->request, sizeof k->request);
-	return get_le64(seed);
-}
-
-/* --- the store ---------------------------------------------------------------------------------- */
-
-static struct kept *
-kept_new(struct answers *all)
-{
-	struct kept *k = calloc(1, sizeof *k);
-
-	if (k == NULL)
-		return NULL;
-	k->all = all;
-	buf_init(&k->text, MAX_TEXT);
-	k->prev = all->last;
-	if (all->last != NULL)
-		all->last->next = k;
-	else
-		all->first = k;
-	all->last = k;
-	return k;
-}
-
-static void
-kept_free(struct kept *k)
-{
-	struct answers *all = k->all;
-
-	if (k->prev != NULL)
-		k->prev->next = k->next;
-	else
-		all->first = k->next;
-	if (k->next != NULL)
-		k->next->prev = k->prev;
-	else
-		all->last = k->prev;
-	buf_free(&k->session);
-	buf_free(&k->ids);
-	buf_free(&k->text);
-	free(k);
-}
-
-static struct kept *
-find(struct answers *all, const struct answer_key *key)
-{
-	for (struct kept *k = all->first; k != NULL; k = k->next)
-		if (memcmp(k->name, key->name, sizeof k->name) == 0)
-			return k;
-	return NULL;
-}
-
-/* --- the journal -------------------------------------------------------------------------------- */
-
-/* A journal that does not work costs a restart its answers, and nothing else: said once. */
-static bool
-journal_works(struct answers *all, int result, const struct err *err)
-{
-	if (result != 0 && !all->complained)
-		log_warning("%s (what runs now would be lost by a restart)", err->msg);
-	all->complained = result != 0;
-	return result == 0;
-}
-
-static bool
-write_begin(struct kept *k, struct journal *j, struct err *err)
-{
-	struct buf head;
-	int result;
-
-	buf_init(&head, JOURNAL_MAX_RECORD);
-	result = kept_write_head(k, &head) != 0
-			 ? err_set(err, "an answer is too large for the journal")
-			 : journal_begin(j, k->number, head.data, head.len, err);
-	buf_free(&head);
-	return journal_works(k->all, result, err);
-}
-
-static bool
-write_end(struct kept *k, struct journal *j, struct err *err)
-{
-	struct buf tail = {0};
-	int result;
-
-	kept_write_tail(k, &tail);
-	result = tail.failed ? err_set(err, "out of memory")
-			     : journal_end(j, k->number, tail.data, tail.len, err);
-	buf_free(&tail);
-	return journal_works(k->all, result, err);
-}
-
-static bool
-write_ids(struct kept *k, struct journal *j, const uint32_t *ids, size_t n, struct err *err)
-{
-	return n == 0 || journal_works(k->all, journal_grow(j, k->number, ids, n, err), err);
-}
-
-/* All that lives, into a new file. */
-static int
-write_all(void *arg, struct journal *j)
-{
-	struct answers *all = arg;
-	struct err err;
-
-	for (struct kept *k = all->first; k != NULL; k = k->next)
-		if (!write_begin(k, j, &err) ||
-			!write_ids(k, j, (const void *)k->ids.data, k->ids.len / sizeof(uint32_t),
-				&err) ||
-			(k->ended && !write_end(k, j, &err)))
-			return -1;
-	return 0;
-}
-
-static void
-tidy_journal(struct answers *all)
-{
-	struct err err;
-
-	if (all->journal == NULL || !journal_due(all->journal, uv_now(all->loop)))
-		return;
-	if (!journal_works(all, journal_rewrite(all->journal, write_all, all, &err), &err))
-		return;
-	for (struct kept *k = all->first; k != NULL; k = k->next)
-		k->journaled = true;
-}
-
-static void
-kept_drop(struct kept *k)
-{
-	struct answers *all = k->all;
-	bool journaled = k->journaled, live = false;
-	uint64_t number = k->number;
-	struct err err;
-
-	kept_free(k);
-	for (k = all->first; k != NULL; k = k->next)
-		live = live || k->journaled;
-	if (journaled)
-		journal_works(all, journal_forget(all->journal, number, live, &err), &err);
-}
-
-/* --- computing ---------------------------------------------------------------------------------- */
+/* --- events ---------------------------------------------------------------------------------- */
 
 static void
 fail(struct kept *k, int status, const char *code, const char *what)
@@ -247,12 +25,9 @@ static void
 on_ids(void *arg, const uint32_t *ids, size_t n)
 {
 	struct kept *k = arg;
-	struct err err;
 
 	buf_append(&k->ids, ids, n * sizeof *ids);
-	/* After a gap nothing may be added. */
-	if (k->journaled)
-		k->journaled = write_ids(k, k->all->journal, ids, n, &err);
+	kept_note_ids(k, ids, n);
 }
 
 static void
@@ -267,16 +42,14 @@ on_text(void *arg, const char *text, size_t len)
 static void
 ended(struct kept *k)
 {
-	struct err err;
-
 	utf8_finish(&k->hold, &k->text);
 	k->state = KEPT_ENDED;
 	k->until = uv_now(k->all->loop) + k->all->keep_ms;
 	k->usage.tokens = k->ids.len == k->usage.new_tokens * sizeof(uint32_t)
 				  ? (const void *)k->ids.data
 				  : NULL;
-	if (!k->ended && k->journaled)
-		k->journaled = write_end(k, k->all->journal, &err);
+	if (!k->ended)
+		kept_note_end(k);
 	k->ended = true;
 	api_log(k->head.id, session_end_name(k->end), &k->usage);
 	readers_ended(k);
@@ -335,7 +108,7 @@ rebuild(struct kept *k, const struct served_model *m, struct err *err)
 	struct session *s;
 	size_t n = k->ids.len / sizeof(uint32_t);
 
-	buf_init(&said, MAX_TEXT);
+	buf_init(&said, KEPT_MAX_TEXT);
 	s = session_read(m->tokenizer, k->session.data, k->session.len, &said, err);
 	for (size_t i = 0; s != NULL && i < n; i++) {
 		uint32_t id;
@@ -430,7 +203,7 @@ bool
 answers_find(struct answers *all, struct http_request *r, const struct answer_key *key,
 	const struct api_request *a, const struct api_format *f)
 {
-	struct kept *k = find(all, key);
+	struct kept *k = kept_find(all, key);
 
 	if (k == NULL && key->behind)
 		http_fail(r, 410, "answer_gone", "Last-Event-ID",
@@ -475,29 +248,12 @@ answers_begin(struct answers *all, struct http_request *r, const struct answer_k
 		http_fail(r, status, NULL, NULL, "%s", err.msg);
 		return;
 	}
-	k->journaled = all->journal != NULL && write_begin(k, all->journal, &err);
+	kept_note_begin(k);
 	log_debug("%s: is the answer %s", r->id, k->head.id);
 	reader_attach(k, r, key, a, f);
 }
 
 /* --- life --------------------------------------------------------------------------------------- */
-
-static void
-on_found(void *arg, const struct journal_entry *e)
-{
-	struct answers *all = arg;
-	struct kept *k = kept_new(all);
-
-	if (k == NULL)
-		return;
-	k->state = KEPT_RESTORED;
-	k->journaled = true;
-	k->until = uv_now(all->loop) + all->keep_ms;
-	if (e->number >= all->next_number)
-		all->next_number = e->number + 1;
-	if (kept_read(k, e) != 0)
-		k->until = 0; /* of another version: dropped at the first tick */
-}
 
 struct answers *
 answers_new(uv_loop_t *loop, struct serve *s, const char *journal)
@@ -514,7 +270,7 @@ answers_new(uv_loop_t *loop, struct serve *s, const char *journal)
 	all->grace_ms = ANSWER_GRACE_MS;
 	if (journal[0] == '\0')
 		return all;
-	all->journal = journal_open(journal, on_found, all, &note);
+	all->journal = journal_open(journal, kept_restore, all, &note);
 	if (note.msg[0] != '\0')
 		log_warning("%s", note.msg);
 	for (struct kept *k = all->first; k != NULL; k = k->next)
@@ -541,23 +297,6 @@ answers_free(struct answers *all)
 	free(all);
 }
 
-/* Beyond the bounds the oldest of those that nobody reads make room. */
-static void
-keep_bounds(struct answers *all)
-{
-	size_t n = 0, bytes = 0;
-
-	for (struct kept *k = all->last, *prev; k != NULL; k = prev) {
-		prev = k->prev;
-		if (k->state == KEPT_RUNNING || k->readers != NULL)
-			continue;
-		n++;
-		bytes += k->session.len + k->ids.len + k->text.len;
-		if (n > ANSWERS_MAX || bytes > ANSWERS_MAX_BYTES)
-			kept_drop(k);
-	}
-}
-
 void
 answers_tick(struct answers *all)
 {
@@ -575,6 +314,6 @@ answers_tick(struct answers *all)
 			restore(k, m);
 		}
 	}
-	keep_bounds(all);
-	tidy_journal(all);
+	kept_bound(all);
+	kept_tidy(all);
 }

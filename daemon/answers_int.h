@@ -7,6 +7,8 @@
 #include "daemon/journal.h"
 #include "daemon/utf8_hold.h"
 
+#define KEPT_MAX_TEXT (64u << 20) /* bytes of one answer */
+
 /* restored -> running -> ended; running -> failed -> (a retry) -> running. */
 enum kept_state {
 	KEPT_RESTORED, /* from the journal: waits for its model */
@@ -58,6 +60,21 @@ struct answers {
 	uint64_t keep_ms, grace_ms; /* ANSWER_KEEP_MS, ANSWER_GRACE_MS */
 	bool complained;            /* about the journal, since it last worked */
 };
+
+/* answers_store.c. A kept answer is in the store from kept_new to kept_free; kept_drop also has the
+ * journal forget it. */
+struct kept *kept_new(struct answers *all);
+void kept_free(struct kept *k);
+void kept_drop(struct kept *k);
+struct kept *kept_find(struct answers *all, const struct answer_key *key);
+/* Into the journal. After one that failed the others do nothing: ids must have no gap. */
+void kept_note_begin(struct kept *k);
+void kept_note_ids(struct kept *k, const uint32_t *ids, size_t n);
+void kept_note_end(struct kept *k);
+/* An entry that was found becomes a kept answer; arg: the answers. */
+void kept_restore(void *arg, const struct journal_entry *e);
+void kept_bound(struct answers *all); /* beyond the bounds the oldest make room */
+void kept_tidy(struct answers *all);  /* the journal, when it is due */
 
 /* answers_read.c: clients. */
 void reader_attach(struct kept *k, struct http_request *r, const struct answer_key *key,

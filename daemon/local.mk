@@ -33,7 +33,9 @@ daemon_libdaemon_a_SOURCES += \
 daemon_libdaemon_a_SOURCES += \
 	daemon/answers.c daemon/answers.h daemon/answers_int.h \
 	daemon/answers_bytes.c \
+	daemon/answers_key.c \
 	daemon/answers_read.c \
+	daemon/answers_store.c \
 	daemon/api_chat.c \
 	daemon/api_completions.c \
 	daemon/api_error.c \
