@@ -9,6 +9,7 @@ struct desk {
 	/* main thread */
 	uv_async_t heard;
 	struct buf text; /* of the request that is being heard */
+	struct buf ids;
 	uint32_t context, most;
 
 	uv_mutex_t lock; /* held for a few instructions at a time; guards: */
@@ -174,10 +175,15 @@ desk_give_back(struct desk *d, struct request *head, int status, const char *why
 void
 desk_post_text(struct desk *d, struct request *r, const struct buf *text)
 {
-	if (text->len == 0)
+	uint32_t id = session_last(r->session);
+
+	if (text->len == 0 && r->ev.on_ids == NULL)
 		return;
 	uv_mutex_lock(&d->lock);
 	buf_append(&r->text, text->data, text->len);
+	/* Of ids that found no memory none may follow: who has the first ones can go on from there. */
+	if (r->ev.on_ids != NULL && !r->ids_lost)
+		r->ids_lost = buf_append(&r->ids, &id, sizeof id) != 0;
 	post(d, r);
 	uv_mutex_unlock(&d->lock);
 }
@@ -231,15 +237,26 @@ request_free(struct request *r)
 {
 	session_free(r->session);
 	buf_free(&r->text);
+	buf_free(&r->ids);
 	free(r);
 }
 
-/* The next request that has something to say, its text moved to d->text. */
+/* Moves the content of one buffer to another, which gets its memory in exchange. */
+static void
+move(struct buf *to, struct buf *from)
+{
+	struct buf swap = *from;
+
+	*from = *to;
+	*to = swap;
+	buf_clear(from);
+}
+
+/* The next request that has something to say, its text moved to d->text, its ids to d->ids. */
 static struct request *
 take_posted(struct desk *d, enum outcome *outcome)
 {
 	struct request *r;
-	struct buf swap;
 
 	uv_mutex_lock(&d->lock);
 	r = d->posted.head;
@@ -248,10 +265,8 @@ take_posted(struct desk *d, enum outcome *outcome)
 		if (d->posted.head == NULL)
 			d->posted.tail = &d->posted.head;
 		r->posted = false;
-		swap = r->text;
-		r->text = d->text;
-		d->text = swap;
-		buf_clear(&r->text);
+		move(&d->text, &r->text);
+		move(&d->ids, &r->ids);
 		*outcome = r->outcome;
 		if (*outcome != OUTCOME_NONE)
 			d->n_requests--;
@@ -263,6 +278,10 @@ take_posted(struct desk *d, enum outcome *outcome)
 static void
 hear(struct desk *d, struct request *r, enum outcome outcome)
 {
+	size_t n = d->ids.len / sizeof(uint32_t);
+
+	if (n > 0 && !atomic_load(&r->cancelled))
+		r->ev.on_ids(r->arg, (const void *)d->ids.data, n);
 	if (d->text.len > 0 && !atomic_load(&r->cancelled))
 		r->ev.on_text(r->arg, (const char *)d->text.data, d->text.len);
 	if (outcome == OUTCOME_NONE)
@@ -327,6 +346,7 @@ desk_free(struct desk *d)
 	while ((r = request_list_take(&d->waiting)) != NULL)
 		request_free(r);
 	buf_free(&d->text);
+	buf_free(&d->ids);
 	uv_mutex_destroy(&d->lock);
 	free(d);
 }

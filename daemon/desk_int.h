@@ -26,6 +26,8 @@ struct request {
 	uint64_t submitted, started, first_token; /* uv_hrtime */
 	/* under the desk's lock */
 	struct buf text; /* to be heard by the main thread */
+	struct buf ids;  /* uint32_t; likewise, where somebody wants them */
+	bool ids_lost;
 	bool posted;     /* in the list of those to be heard */
 	struct request *next_posted;
 	enum outcome outcome;

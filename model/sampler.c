@@ -358,3 +358,17 @@ sampler_pick(struct sampler *s, float *logits)
 	kept = keep(s, n);
 	return draw(s, n, kept);
 }
+
+/* A draw takes one number, an arg-max none. */
+void
+sampler_skip(struct sampler *s)
+{
+	if (s->p.temperature > 0.0f)
+		rng_next(s->rng);
+}
+
+const struct sampler_params *
+sampler_params(const struct sampler *s)
+{
+	return &s->p;
+}

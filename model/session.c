@@ -23,6 +23,7 @@ struct session {
 	uint32_t max_tokens, context;
 	bool ignore_end;
 	struct stop stops[SESSION_MAX_STOPS];
+	const char *stop_texts[SESSION_MAX_STOPS]; /* of stops, for session_params */
 	uint32_t n_stops;
 	struct buf fresh; /* text of one token */
 	struct buf held;  /* text that may be the beginning of a stop */
@@ -70,13 +71,13 @@ stop_add(struct session *s, const char *text, struct err *err)
 			s->n_stops + 1, len, MAX_STOP);
 	if (((uint8_t)text[0] & 0xc0) == 0x80)
 		return err_set(err, "stop text %u begins inside a character", s->n_stops + 1);
-	s->n_stops++;
 	stop->len = (uint32_t)len;
-	stop->text = malloc(len);
+	stop->text = malloc(len + 1);
 	stop->back = calloc(len, sizeof *stop->back);
+	s->stop_texts[s->n_stops++] = (const char *)stop->text;
 	if (stop->text == NULL || stop->back == NULL)
 		return err_set(err, "out of memory");
-	memcpy(stop->text, text, len);
+	memcpy(stop->text, text, len + 1);
 	stop_prepare(stop);
 	return 0;
 }
@@ -256,14 +257,9 @@ take(struct session *s, uint32_t id, struct buf *text)
 	return SESSION_RUNNING;
 }
 
-enum session_end
-session_next(struct session *s, float *logits, struct buf *text)
+static enum session_end
+accept(struct session *s, uint32_t id, struct buf *text)
 {
-	uint32_t id;
-
-	if (s->end != SESSION_RUNNING)
-		return s->end;
-	id = sampler_pick(s->sampler, logits);
 	sampler_accept(s->sampler, id);
 	s->ids[s->n++] = id;
 	s->end = take(s, id, text);
@@ -271,6 +267,41 @@ session_next(struct session *s, float *logits, struct buf *text)
 	 * reads it. */
 	text->failed |= s->fresh.failed || s->held.failed;
 	return s->end;
+}
+
+enum session_end
+session_next(struct session *s, float *logits, struct buf *text)
+{
+	if (s->end != SESSION_RUNNING)
+		return s->end;
+	return accept(s, sampler_pick(s->sampler, logits), text);
+}
+
+enum session_end
+session_repeat(struct session *s, uint32_t id, struct buf *text)
+{
+	if (s->end != SESSION_RUNNING)
+		return s->end;
+	sampler_skip(s->sampler);
+	return accept(s, id, text);
+}
+
+enum session_end
+session_state(const struct session *s)
+{
+	return s->end;
+}
+
+void
+session_describe(const struct session *s, struct session_params *p)
+{
+	*p = (struct session_params){.sampler = *sampler_params(s->sampler),
+		.max_tokens = s->max_tokens,
+		.context = s->context,
+		.stops = s->stop_texts,
+		.n_stops = s->n_stops,
+		.ignore_end = s->ignore_end,
+		.special = s->detok.special};
 }
 
 const char *

@@ -268,9 +268,21 @@ group_end(void)
 /* --- requests ----------------------------------------------------------------------------------- */
 
 static void
+on_ids(void *arg, const uint32_t *ids, size_t n)
+{
+	struct job *j = arg;
+
+	for (size_t i = 0; i < n; i++, j->n_heard++)
+		if (j->n_heard < MAX_IDS)
+			j->heard[j->n_heard] = ids[i];
+}
+
+static void
 on_text(void *arg, const char *text, size_t len)
 {
 	struct job *j = arg;
+
+	ck_assert_uint_gt(j->n_heard, j->texts); /* ids come before their text */
 
 	ck_assert_ptr_nonnull(text);
 	ck_assert_uint_gt(len, 0);
@@ -287,6 +299,9 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 	j->ended++;
 	j->end = end;
 	j->usage = *u;
+	ck_assert_uint_eq(j->n_heard, u->new_tokens);
+	if (u->new_tokens <= MAX_IDS)
+		ck_assert_mem_eq(j->heard, u->tokens, u->new_tokens * sizeof *j->heard);
 	if (u->new_tokens <= MAX_IDS)
 		memcpy(j->ids, u->tokens, u->new_tokens * sizeof *j->ids);
 }
@@ -301,7 +316,8 @@ on_error(void *arg, int status, const char *what)
 	snprintf(j->what, sizeof j->what, "%s", what);
 }
 
-static const struct request_events events = {on_text, on_end, on_error};
+static const struct request_events events = {
+	.on_text = on_text, .on_end = on_end, .on_error = on_error, .on_ids = on_ids};
 
 static struct session *
 make_session(unsigned number, uint32_t max_tokens)

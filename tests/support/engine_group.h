@@ -65,6 +65,7 @@ struct job {
 	unsigned texts, ended, failed;
 	enum session_end end;
 	uint32_t ids[MAX_IDS];
+	uint32_t heard[MAX_IDS], n_heard; /* by on_ids */
 	struct usage usage;
 	int status;
 	char what[512];
