@@ -3,8 +3,8 @@
 #include <string.h>
 
 /* How many others were served since this client was. */
-static uint32_t
-place(const struct fair *f, uint64_t client)
+uint32_t
+fair_place(const struct fair *f, uint64_t client)
 {
 	for (uint32_t i = 0; i < f->n; i++)
 		if (f->client[i] == client)
@@ -18,7 +18,7 @@ fair_next(const struct fair *f, const uint64_t *clients, uint32_t n)
 	uint32_t best = FAIR_NONE, furthest = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t at = place(f, clients[i]);
+		uint32_t at = fair_place(f, clients[i]);
 
 		if (at == FAIR_CLIENTS)
 			return i;
@@ -33,7 +33,7 @@ fair_next(const struct fair *f, const uint64_t *clients, uint32_t n)
 void
 fair_served(struct fair *f, uint64_t client)
 {
-	uint32_t at = place(f, client);
+	uint32_t at = fair_place(f, client);
 
 	if (at == FAIR_CLIENTS) {
 		if (f->n < FAIR_CLIENTS)

@@ -23,6 +23,8 @@ struct fair {
 /* clients[n]: whose each waiting request is, oldest first. The index of the one that is next, or
  * FAIR_NONE when n is 0. O(n * FAIR_CLIENTS). */
 uint32_t fair_next(const struct fair *f, const uint64_t *clients, uint32_t n);
+/* The same for who walks a list: the first with the largest place is next. */
+uint32_t fair_place(const struct fair *f, uint64_t client);
 /* A request of this client was taken. */
 void fair_served(struct fair *f, uint64_t client);
 
