@@ -85,7 +85,7 @@ submit(struct kept *k, const struct served_model *m, struct session *s, int *sta
 	struct err *err)
 {
 	k->desk = m->desk;
-	k->work = desk_submit(m->desk, s, &events, k, status, err);
+	k->work = desk_submit(m->desk, s, k->client, &events, k, status, err);
 	if (k->work == NULL)
 		return -1;
 	k->state = KEPT_RUNNING;
@@ -239,6 +239,7 @@ answers_begin(struct answers *all, struct http_request *r, const struct answer_k
 		memcpy(k->model_id, m->model_id, sizeof k->model_id);
 		api_head_make(&k->head, f, m->id);
 		k->number = all->next_number++;
+		k->client = r->client;
 		k->prefix = prefix->len;
 		submit(k, m, s, &status, &err);
 	}

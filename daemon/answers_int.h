@@ -34,6 +34,7 @@ struct kept {
 	uint8_t model_id[32];
 	struct api_head head;
 	uint64_t number; /* in the journal */
+	uint64_t client; /* as the desk's; restored ones are one client's */
 	bool journaled;
 	struct buf session; /* as it began */
 	struct buf ids;     /* uint32_t, picked since */

@@ -269,7 +269,7 @@ submit(struct http_request *r, const struct api_format *f, const struct api_requ
 		return;
 	}
 	echo(&g->text, a, m);
-	g->request = desk_submit(m->desk, s, &events, g, &status, &err);
+	g->request = desk_submit(m->desk, s, r->client, &events, g, &status, &err);
 	if (g->request == NULL) {
 		http_fail(r, status, NULL, NULL, "%s", err.msg);
 		generation_free(g);

@@ -1,6 +1,7 @@
 #include "daemon/desk.h"
 
 #include "daemon/desk_int.h"
+#include "sched/fair.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ struct desk {
 
 	uv_mutex_t lock; /* held for a few instructions at a time; guards: */
 	struct request_list waiting;
+	struct fair fair;
 	struct request_list posted;
 	uv_async_t *wake; /* of the engine that is there */
 	uint32_t n_requests;
@@ -122,13 +124,41 @@ desk_detach(struct desk *d)
 	uv_mutex_unlock(&d->lock);
 }
 
+/* Whose turn it is. What was given back goes first: it stands at the head, and has had its turn. */
+static struct request **
+next_in_turn(struct desk *d)
+{
+	struct request **best = &d->waiting.head;
+	uint32_t furthest = 0;
+
+	if (*best == NULL || (*best)->started != 0)
+		return best;
+	for (struct request **at = best; *at != NULL; at = &(*at)->next) {
+		uint32_t place = fair_place(&d->fair, (*at)->client);
+
+		if (place > furthest) {
+			furthest = place;
+			best = at;
+		}
+	}
+	return best;
+}
+
 struct request *
 desk_take(struct desk *d)
 {
-	struct request *r;
+	struct request **at, *r;
 
 	uv_mutex_lock(&d->lock);
-	r = request_list_take(&d->waiting);
+	at = next_in_turn(d);
+	r = *at;
+	if (r != NULL) {
+		*at = r->next;
+		if (r->next == NULL)
+			d->waiting.tail = at;
+		r->next = NULL;
+		fair_served(&d->fair, r->client);
+	}
 	uv_mutex_unlock(&d->lock);
 	return r;
 }
@@ -399,8 +429,8 @@ refusal(struct desk *d, const struct session *s, struct err *err)
 }
 
 struct request *
-desk_submit(struct desk *d, struct session *s, const struct request_events *ev, void *arg,
-	int *status, struct err *err)
+desk_submit(struct desk *d, struct session *s, uint64_t client, const struct request_events *ev,
+	void *arg, int *status, struct err *err)
 {
 	struct request *r = NULL;
 
@@ -410,6 +440,8 @@ desk_submit(struct desk *d, struct session *s, const struct request_events *ev, 
 		if (r == NULL) {
 			*status = 503;
 			err_set(err, "not enough memory for another request");
+		} else {
+			r->client = client;
 		}
 	}
 	if (r == NULL) {

@@ -42,11 +42,12 @@ void desk_free(struct desk *d);
  * time, running and waiting. */
 void desk_limit(struct desk *d, uint32_t context, uint32_t most);
 
-/* Starts a generation, or lets it wait for an engine. Takes the session, also on failure. NULL: it
+/* Starts a generation, or lets it wait for an engine; requests that wait are taken round robin by
+ * client (sched/fair.h). Takes the session, also on failure. NULL: it
  * does not fit (*status 400) or too many are there (429). Exactly one of on_end and on_error
  * follows, unless it is cancelled. */
-struct request *desk_submit(struct desk *d, struct session *s, const struct request_events *ev,
-	void *arg, int *status, struct err *err);
+struct request *desk_submit(struct desk *d, struct session *s, uint64_t client,
+	const struct request_events *ev, void *arg, int *status, struct err *err);
 /* No event after this; r is void after it or after an end. */
 void desk_cancel(struct desk *d, struct request *r);
 

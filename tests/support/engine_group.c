@@ -316,6 +316,8 @@ on_error(void *arg, int status, const char *what)
 	snprintf(j->what, sizeof j->what, "%s", what);
 }
 
+uint64_t submit_client;
+
 static const struct request_events events = {
 	.on_text = on_text, .on_end = on_end, .on_error = on_error, .on_ids = on_ids};
 
@@ -345,8 +347,9 @@ submit(struct job *j, unsigned number, uint32_t max_tokens)
 	int status = 0;
 
 	memset(j, 0, sizeof *j);
-	j->request =
-		desk_submit(g.desk, make_session(number, max_tokens), &events, j, &status, &err);
+	j->client = submit_client;
+	j->request = desk_submit(
+		g.desk, make_session(number, max_tokens), j->client, &events, j, &status, &err);
 	if (j->request == NULL)
 		snprintf(j->what, sizeof j->what, "%s", err.msg);
 	return j->request != NULL ? 0 : status;

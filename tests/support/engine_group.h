@@ -62,6 +62,7 @@ void group_end(void);
 
 struct job {
 	struct request *request;
+	uint64_t client;
 	unsigned texts, ended, failed;
 	enum session_end end;
 	uint32_t ids[MAX_IDS];
@@ -75,6 +76,7 @@ struct job {
 /* A hub without members takes over what the group left on the desk. */
 void start_alone(void);
 
+extern uint64_t submit_client; /* whose the next jobs are */
 /* Returns 0 or the status. */
 int submit(struct job *j, unsigned number, uint32_t max_tokens);
 void run_all_cases(struct job jobs[N_CASES]);

@@ -215,13 +215,13 @@ on_step(uv_timer_t *t)
 }
 
 struct request *
-desk_submit(struct desk *e, struct session *s, const struct request_events *ev, void *arg,
-	int *status, struct err *err)
+desk_submit(struct desk *e, struct session *s, uint64_t client, const struct request_events *ev,
+	void *arg, int *status, struct err *err)
 {
 	struct request *r;
 	struct fake_script now = current();
 
-	(void)e;
+	(void)e, (void)client;
 	if (now.refuse != 0) {
 		*status = now.refuse;
 		session_free(s);
