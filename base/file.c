@@ -2,6 +2,8 @@
 
 #include "base/file.h"
 
+#include "base/file_guard.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,6 +30,7 @@ file_map_fd(int fd, const char *path, struct mapped *m, struct err *err)
 	if (data == MAP_FAILED)
 		return err_errno(err, errno, "%s: cannot map", path);
 	*m = (struct mapped){data, (size_t)st.st_size};
+	file_guard_add(m->data, m->len);
 	return 0;
 }
 
@@ -46,8 +49,10 @@ file_map(const char *path, struct mapped *m, struct err *err)
 void
 file_unmap(struct mapped *m)
 {
-	if (m->data != NULL)
+	if (m->data != NULL) {
+		file_guard_remove(m->data);
 		munmap((void *)(uintptr_t)m->data, m->len);
+	}
 	*m = (struct mapped){0};
 }
 

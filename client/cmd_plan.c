@@ -1,251 +1,150 @@
-/* shoal plan: what a model would do on this device with so much memory, from what is measured here:
- * its own weights' kernels, and the disk it lies on. */
-#include "client/show.h"
+/* shoal plan: what a model would do on this device with so much memory, or on a swarm that a file
+ * describes. */
+#include "client/plan.h"
 #include "kernels/cpu.h"
-#include "model/generate.h"
-#include "model/measure.h"
-#include "model/window.h"
 
-#include <jansson.h>
 #include <string.h>
 
-#define ROWS      64           /* of a prompt's step */
-#define SAMPLE    (256u << 20) /* bytes of weights and of the disk that are measured with */
-#define MAX_LINES 8
+/* --- the model --- */
 
-struct plan_line { /* one budget */
-	uint64_t budget, weights;
-	struct window_prediction token, prompt; /* of one token; of a step of ROWS */
-	bool fits, asked;
-	char why[512];
-};
-
-struct forecast {
-	struct ctl *ctl;
-	const char *path;
-	struct local_options opt;
-	struct gguf *gguf;
-	struct model_shape shape;
-	struct slice slice;
-	struct shard_header header;
-	struct kernels kernels;
-	struct pool *pool;
-	struct memory_need need;
-	struct measured compute;
-	double disk;
-	struct plan_line lines[MAX_LINES];
-	unsigned n;
-};
-
-/* --- measuring --- */
-
-static int
-open_model(struct forecast *f, struct err *err)
+int
+plan_model_open(struct plan_model *m, const struct plan_options *o, struct err *err)
 {
-	uint32_t features = cpu_detect();
-	struct forward_config c = {.shape = &f->shape,
-		.slice = &f->slice,
-		.max_rows = ROWS,
-		.slots = 1,
-		.kv = f->opt.kv};
+	struct forward_config c = {.shape = &m->shape,
+		.slice = &m->slice,
+		.max_rows = PLAN_ROWS,
+		.slots = o->sessions,
+		.kv = o->opt.kv};
 
-	f->gguf = gguf_open(f->path, err);
-	if (f->gguf == NULL)
+	*m = (struct plan_model){.context = o->opt.context};
+	m->gguf = gguf_open(o->path, err);
+	if (m->gguf == NULL)
 		return -1;
-	if (shape_from_gguf(f->gguf, &f->shape, err) != 0)
-		return err_prefix(err, "%s: ", f->path);
-	if (f->opt.context == 0)
-		f->opt.context = f->shape.context < 4096 ? f->shape.context : 4096;
-	c.context = f->opt.context;
-	f->slice = slice_whole(&f->shape);
-	if (f->opt.cpu != NULL && cpu_parse(f->opt.cpu, &features, err) != 0)
+	if (shape_from_gguf(m->gguf, &m->shape, err) != 0)
+		return err_prefix(err, "%s: ", o->path);
+	if (m->context == 0)
+		m->context = m->shape.context < 4096 ? m->shape.context : 4096;
+	c.context = m->context;
+	m->slice = slice_whole(&m->shape);
+	if (shard_header_plan(m->gguf, &m->shape, &m->slice, &m->header, err) != 0)
 		return -1;
-	kernels_init(&f->kernels, features);
-	f->pool = pool_new(f->opt.threads, err);
-	if (f->pool == NULL ||
-		shard_header_plan(f->gguf, &f->shape, &f->slice, &f->header, err) != 0)
-		return -1;
-	f->need = local_need(&c, &f->header);
+	m->need = local_need(&c, &m->header);
 	return 0;
 }
 
-static int
-measure(struct forecast *f, struct err *err)
+void
+plan_model_close(struct plan_model *m)
 {
-	uint64_t most = memory_available() / 4;
-
-	if (measure_compute(f->gguf, &f->header, most < SAMPLE ? most : SAMPLE, ROWS, &f->kernels,
-		    f->pool, &f->compute, err) != 0)
-		return -1;
-	most = gguf_file_bytes(f->gguf);
-	f->disk = window_disk_speed(f->path, most < SAMPLE ? most : SAMPLE, err);
-	return f->disk > 0 ? 0 : -1;
-}
-
-/* --- predicting --- */
-
-static void
-add_line(struct forecast *f, uint64_t budget, bool asked)
-{
-	struct plan_line *l = &f->lines[f->n++];
-	double token = (double)window_weights_step(&f->header) / f->compute.bytes_per_s;
-	double prompt = (double)shape_params(&f->shape) * ROWS / f->compute.macs_per_s;
-	struct err err = {""};
-
-	*l = (struct plan_line){.budget = budget, .asked = asked};
-	l->fits = memory_for_weights(budget, &f->need, &l->weights, &err) == 0 &&
-		  window_forecast(&f->header, l->weights, f->disk, token, &l->token) == 0 &&
-		  window_forecast(&f->header, l->weights, f->disk, prompt, &l->prompt) == 0;
-	snprintf(l->why, sizeof l->why, "%s", err.msg);
-}
-
-static uint64_t
-process_and_buffers(const struct forecast *f)
-{
-	return memory_process() + (9u << 20) + f->need.buffers;
-}
-
-/* The budget that was asked for; without one, a few between the least and enough for everything. */
-static void
-predict(struct forecast *f)
-{
-	uint64_t base = process_and_buffers(f), least = base + f->need.least,
-		 all = base + f->need.all;
-
-	if (f->opt.memory != 0) {
-		add_line(f, f->opt.memory, true);
-		return;
-	}
-	add_line(f, least, false);
-	for (unsigned part = 1; part < 4; part++)
-		add_line(f, least + (all - least) / 4 * part, false);
-	add_line(f, all, false);
-	add_line(f, 0, true);
-}
-
-/* --- showing --- */
-
-static json_t *
-line_json(const struct plan_line *l)
-{
-	json_t *o = json_pack("{s:I,s:b}", "memory", (json_int_t)l->budget, "possible", l->fits);
-
-	if (!l->fits) {
-		json_object_set_new(o, "reason", json_string(l->why));
-		return o;
-	}
-	json_object_set_new(o, "resident_bytes", json_integer((json_int_t)l->token.resident));
-	json_object_set_new(o, "ring_bytes", json_integer((json_int_t)l->token.ring));
-	json_object_set_new(
-		o, "streamed_bytes_per_step", json_integer((json_int_t)l->token.streamed));
-	json_object_set_new(o, "compute_seconds", json_real(l->token.compute_seconds));
-	json_object_set_new(o, "disk_seconds", json_real(l->token.disk_seconds));
-	json_object_set_new(o, "token_seconds", json_real(l->token.seconds));
-	json_object_set_new(o, "tokens_per_second", json_real(1 / l->token.seconds));
-	json_object_set_new(o, "prompt_tokens_per_second", json_real(ROWS / l->prompt.seconds));
-	json_object_set_new(o, "binds", json_string(l->token.disk_binds ? "disk" : "compute"));
-	return o;
-}
-
-static void
-print_json(const struct forecast *f)
-{
-	json_t *o = json_pack("{s:s,s:s,s:i,s:s,s:I,s:f,s:f,s:f}", "model", f->path, "cpu",
-		cpu_model(), "threads", pool_threads(f->pool), "kernels", f->kernels.name,
-		"weights_bytes", (json_int_t)f->need.all, "compute_bytes_per_second",
-		f->compute.bytes_per_s, "prompt_macs_per_second", f->compute.macs_per_s,
-		"disk_bytes_per_second", f->disk);
-	json_t *lines = json_array();
-
-	for (unsigned i = 0; i < f->n; i++)
-		json_array_append_new(lines, line_json(&f->lines[i]));
-	json_object_set_new(o, "plans", lines);
-	json_dumpf(o, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(o);
-}
-
-static void
-print_line(struct table *t, const struct plan_line *l)
-{
-	char a[24];
-
-	table_cell(t, "%s", l->budget == 0 ? "all there is" : show_bytes(l->budget, a));
-	if (!l->fits) {
-		for (int i = 0; i < 7; i++)
-			table_cell(t, "%s", i == 6 ? "too little" : "-");
-		return;
-	}
-	table_cell(t, "%s", show_bytes(l->token.resident, a));
-	table_cell(t, "%s", show_bytes(l->token.streamed, a));
-	table_cell(t, "%.1f", l->token.compute_seconds * 1e3);
-	table_cell(t, "%.1f", l->token.disk_seconds * 1e3);
-	table_cell(t, "%.2f", 1 / l->token.seconds);
-	table_cell(t, "%.1f", ROWS / l->prompt.seconds);
-	table_cell(t, "%s", l->token.disk_binds ? "disk" : "compute");
-}
-
-static void
-print_table(const struct forecast *f)
-{
-	static const char *const headings[] = {"memory", "resident", "streamed", "compute ms",
-		"disk ms", "tokens/s", "prompt/s", "<binds", NULL};
-	struct table *t = table_new(headings);
-	char weights[24];
-
-	printf("%s: %s of weights, a context of %u\n", f->path, show_bytes(f->need.all, weights),
-		f->opt.context);
-	printf("measured here: %s kernels on %u thread%s %.1f GB/s, prompts %.0f GMAC/s, disk %.2f "
-	       "GB/s\n\n",
-		f->kernels.name, pool_threads(f->pool), pool_threads(f->pool) > 1 ? "s" : "",
-		f->compute.bytes_per_s / 1e9, f->compute.macs_per_s / 1e9, f->disk / 1e9);
-	for (unsigned i = 0; i < f->n; i++)
-		print_line(t, &f->lines[i]);
-	table_print(t, stdout);
-	table_free(t);
-}
-
-static int
-show(struct forecast *f)
-{
-	const struct plan_line *l = &f->lines[f->n - 1];
-
-	if (f->ctl->json)
-		print_json(f);
-	else if (l->fits)
-		print_table(f);
-	if (!l->fits)
-		return f->ctl->json ? EXIT_FAILED : ctl_fail(f->ctl, EXIT_FAILED, "%s", l->why);
-	return EXIT_DONE;
+	shard_header_free(&m->header);
+	if (m->gguf != NULL)
+		gguf_close(m->gguf);
 }
 
 /* --- the command --- */
 
+/* "tp", "pp", "one", or a number of devices. */
 static int
-plan_option(struct forecast *f, int opt, struct err *err)
+force(struct plan_options *o, const char *text, struct err *err)
 {
 	uint64_t v;
+
+	if (strcmp(text, "tp") == 0) {
+		o->kinds = 1u << SWARM_TENSOR;
+	} else if (strcmp(text, "pp") == 0) {
+		o->kinds = 1u << SWARM_PIPELINE | 1u << SWARM_GROUPS;
+	} else if (strcmp(text, "one") == 0) {
+		o->kinds = 1u << SWARM_ONE;
+	} else {
+		if (opt_uint("--force", text, 1, SWARM_PLAN_PEERS, &v, NULL) != 0)
+			return err_set(err,
+				"--force: '%s' is neither tp, pp, one, nor a number of devices",
+				text);
+		o->members = (uint32_t)v;
+	}
+	return 0;
+}
+
+static int
+add_name(const char **names, uint32_t *n, struct err *err)
+{
+	if (*n == SWARM_PLAN_PEERS)
+		return err_set(err, "a swarm has at most %d devices", SWARM_PLAN_PEERS);
+	names[(*n)++] = optarg;
+	return 0;
+}
+
+static int
+number(const char *name, uint64_t min, uint64_t max, uint32_t *out, struct err *err)
+{
+	uint64_t v;
+
+	if (opt_uint(name, optarg, min, max, &v, err) != 0)
+		return -1;
+	*out = (uint32_t)v;
+	return 0;
+}
+
+static int
+swarm_option(struct plan_options *o, int opt, struct err *err)
+{
+	switch (opt) {
+	case 'S':
+		o->swarm = optarg;
+		return 0;
+	case 'w':
+		return add_name(o->with, &o->n_with, err);
+	case 'W':
+		return add_name(o->without, &o->n_without, err);
+	case 'F':
+		return force(o, optarg, err);
+	case 's':
+		return number("--sessions", 1, 256, &o->sessions, err);
+	case 'd':
+		return number("--depth", 0, 1 << 24, &o->depth, err);
+	case 'p':
+		return number("--prompt", 1, 1 << 24, &o->prompt, err);
+	case 'P':
+		o->payload = optarg;
+		return 0;
+	default:
+		return err_set(err, "see --help");
+	}
+}
+
+static int
+plan_option(struct plan_options *o, int opt, struct err *err)
+{
 	uint32_t features;
 
 	switch (opt) {
 	case 'M':
-		return memory_parse("--memory", optarg, &f->opt.memory, err);
+		return memory_parse("--memory", optarg, &o->opt.memory, err);
 	case 'c':
-		if (opt_uint("--context", optarg, 8, 1 << 24, &v, err) != 0)
-			return -1;
-		f->opt.context = (uint32_t)v;
-		return 0;
+		return number("--context", 8, 1 << 24, &o->opt.context, err);
 	case 't':
-		if (opt_uint("--threads", optarg, 1, 1024, &v, err) != 0)
-			return -1;
-		f->opt.threads = (unsigned)v;
-		return 0;
+		return number("--threads", 1, 1024, &o->opt.threads, err);
 	case 'C':
-		f->opt.cpu = optarg;
+		o->opt.cpu = optarg;
 		return cpu_parse(optarg, &features, err);
 	default:
-		return err_set(err, "see --help");
+		return swarm_option(o, opt, err);
 	}
+}
+
+/* Options that mean nothing without a swarm, or with one. */
+static int
+check_options(const struct plan_options *o, struct err *err)
+{
+	bool swarm = o->n_with > 0 || o->n_without > 0 || o->kinds != 0 || o->members != 0 ||
+		     o->payload != NULL || o->sessions > 1 || o->depth > 0;
+
+	if (o->swarm == NULL && swarm)
+		return err_set(err, "--with, --without, --force, --payload, --sessions and --depth "
+				    "are for a swarm: name its file with --swarm");
+	if (o->swarm != NULL && (o->opt.memory != 0 || o->opt.threads != 0 || o->opt.cpu != NULL))
+		return err_set(err, "--memory, --threads and --cpu are for this device: what "
+				    "devices of a swarm have stands in its file");
+	return 0;
 }
 
 int
@@ -254,13 +153,28 @@ cmd_plan(struct ctl *ctl, int argc, char *argv[])
 	static const struct option table[] = {{"memory", required_argument, NULL, 'M'},
 		{"context", required_argument, NULL, 'c'},
 		{"threads", required_argument, NULL, 't'}, {"cpu", required_argument, NULL, 'C'},
+		{"swarm", required_argument, NULL, 'S'}, {"with", required_argument, NULL, 'w'},
+		{"without", required_argument, NULL, 'W'}, {"force", required_argument, NULL, 'F'},
+		{"sessions", required_argument, NULL, 's'}, {"depth", required_argument, NULL, 'd'},
+		{"prompt", required_argument, NULL, 'p'}, {"payload", required_argument, NULL, 'P'},
 		COMMON_OPTIONS};
 	static const char help[] =
-		"  --memory SIZE      of the whole process; without it, a few sizes are compared\n"
 		"  --context N        positions (the model's, at most 4096)\n"
+		"On this device:\n"
+		"  --memory SIZE      of the whole process; without it, a few sizes are compared\n"
 		"  -t, --threads N    (one per CPU)\n"
-		"  --cpu SET          kernels to use\n";
-	struct forecast f = {.ctl = ctl, .opt = {.kv = KV_F16}};
+		"  --cpu SET          kernels to use\n"
+		"On a swarm:\n"
+		"  --swarm FILE       its devices and links (shoal(1) says how they are written)\n"
+		"  --with NAME        this device takes part (may be repeated)\n"
+		"  --without NAME     this one does not (may be repeated)\n"
+		"  --force KIND       tp (tensor parallel), pp (pipeline), one, or a number of "
+		"devices\n"
+		"  --sessions N       that generate at once (1)\n"
+		"  --depth N          positions that each has in its cache already (0)\n"
+		"  --prompt N         tokens of a prompt (512)\n"
+		"  --payload FORMAT   of sums: f32, f16 or q8 (f32)\n";
+	struct plan_options o = {.ctl = ctl, .opt = {.kv = KV_F16}, .sessions = 1, .prompt = 512};
 	struct err err = {""};
 	bool done;
 	int opt, code;
@@ -269,22 +183,14 @@ cmd_plan(struct ctl *ctl, int argc, char *argv[])
 		if (ctl_option(ctl, opt, help, &done, &code)) {
 			if (done)
 				return code;
-		} else if (plan_option(&f, opt, &err) != 0) {
+		} else if (plan_option(&o, opt, &err) != 0) {
 			return ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
 		}
 	}
 	if (optind + 1 != argc)
 		return ctl_fail(ctl, EXIT_USAGE, "needs one MODEL, see --help");
-	f.path = argv[optind];
-	if (open_model(&f, &err) != 0 || measure(&f, &err) != 0) {
-		code = ctl_fail(ctl, EXIT_FAILED, "%s", err.msg);
-	} else {
-		predict(&f);
-		code = show(&f);
-	}
-	shard_header_free(&f.header);
-	pool_free(f.pool);
-	if (f.gguf != NULL)
-		gguf_close(f.gguf);
-	return code;
+	o.path = argv[optind];
+	if (check_options(&o, &err) != 0)
+		return ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
+	return o.swarm != NULL ? plan_swarm(&o) : plan_device(&o);
 }

@@ -106,7 +106,8 @@ print_status(json_t *s)
 			str(m, "arch"), show_count((uint64_t)num(m, "params"), params),
 			show_bytes((uint64_t)num(m, "bytes"), size), num(m, "context"));
 	if (num(s, "epoch") > 0)
-		printf("plan     epoch %.0f, sums as %s\n", num(s, "epoch"), str(s, "payload"));
+		printf("plan     epoch %.0f, sums as %s, by way of %s\n", num(s, "epoch"),
+			str(s, "payload"), str(s, "collective"));
 	if (num(f, "new_tokens") > 0)
 		printf("speed    prompt %.1f, generation %.1f tokens/s over %.0f tokens\n",
 			num(f, "prompt_per_second"), num(f, "new_per_second"),

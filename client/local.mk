@@ -17,9 +17,11 @@ client_shoal_SOURCES = \
 	client/eval_set.c client/eval_set.h \
 	client/local.c client/local.h \
 	client/main.c \
+	client/plan.h client/plan_device.c client/plan_file.c client/plan_show.c \
+	client/plan_swarm.c \
 	client/roofline.c client/roofline.h \
 	client/show.c client/show.h
 client_shoal_CPPFLAGS = $(AM_CPPFLAGS) -DPKGDATADIR='"$(pkgdatadir)"'
 client_shoal_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS)
-client_shoal_LDADD = model/libmodel.a sched/libsched.a $(KERNEL_LIBS) base/libbase.a \
+client_shoal_LDADD = proto/libproto.a model/libmodel.a sched/libsched.a $(KERNEL_LIBS) base/libbase.a \
 	$(CURL_LIBS) $(JANSSON_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread

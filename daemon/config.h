@@ -25,11 +25,12 @@ struct config {
 	float shares[CONFIG_MAX_SHARES]; /* in order: the coordinator, then members as they joined;
 					    0 of them: equal */
 	uint32_t n_shares;
-	uint32_t peers;   /* devices the first plan waits for, coordinator included; 0: all that are
+	uint32_t peers;  /* devices the first plan waits for, coordinator included; 0: all that are
 			    paired, for a few seconds */
-	char payload[8];  /* f32, f16, q8 */
-	char kv[8];       /* f32, f16, q8_0 */
-	uint32_t context; /* per session; 0: the model's, at most 4096 */
+	char payload[8]; /* f32, f16, q8 */
+	char collective[8];      /* auto, star, direct, scatter (model/collective.h) */
+	char kv[8];              /* f32, f16, q8_0 */
+	uint32_t context;        /* per session; 0: the model's, at most 4096 */
 	uint32_t parallel;       /* sessions at once: 4 */
 	uint32_t batch;          /* rows in a step: 64 */
 	uint32_t queue;          /* requests that may wait: 64 */

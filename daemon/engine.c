@@ -1,6 +1,7 @@
 /* How an engine begins and ends. */
 #include "daemon/engine.h"
 
+#include "base/file_guard.h"
 #include "daemon/engine_int.h"
 #include "daemon/log.h"
 #include "kernels/cpu.h"
@@ -65,6 +66,8 @@ engine_free(struct engine *e)
 	free(e->slots);
 	free(e->x);
 	free(e->logits);
+	free(e->best);
+	free(e->undecided);
 	free(e->tokens);
 	free(e->rows);
 	free(e->sessions);
@@ -89,6 +92,15 @@ on_heard_closed(uv_handle_t *h)
 }
 
 /* --- news for the main thread ------------------------------------------------------------------- */
+
+int
+engine_check_read(uint64_t before, struct err *err)
+{
+	if (file_guard_errors() == before)
+		return 0;
+	return err_set(err, "weights could not be read: the disk has an error, or their file was "
+			    "cut short");
+}
 
 void
 engine_post_broken(struct engine *e, const char *who, const char *why)
@@ -151,11 +163,15 @@ alloc_buffers(struct engine *e)
 	e->sessions = malloc(c->slots * sizeof *e->sessions);
 	e->parts = malloc(c->slots * sizeof *e->parts);
 	e->slot_of = malloc(c->slots * sizeof *e->slot_of);
-	if (c->rank == 0)
+	if (c->rank == 0) {
 		e->logits = malloc(logits * sizeof *e->logits);
+		e->best = malloc(engine_max_logits(c) * sizeof *e->best);
+		e->undecided = malloc(engine_max_logits(c) * sizeof *e->undecided);
+	}
 	return e->slots != NULL && e->x != NULL && e->tokens != NULL && e->rows != NULL &&
 			       e->sessions != NULL && e->parts != NULL && e->slot_of != NULL &&
-			       (c->rank != 0 || e->logits != NULL)
+			       (c->rank != 0 || (e->logits != NULL && e->best != NULL &&
+							e->undecided != NULL))
 		       ? 0
 		       : -1;
 }
@@ -175,7 +191,9 @@ engine_bytes(const struct engine_config *c)
 		.embd = c->shape->embd,
 		.vocab = c->shape->vocab,
 		.max_rows = c->max_rows,
-		.max_logits = engine_max_logits(c)};
+		.max_logits = engine_max_logits(c),
+		.format = c->payload,
+		.way = c->way};
 	uint64_t bytes = forward_bytes(&fc);
 
 	if (bytes > UINT64_MAX / 2)
@@ -184,7 +202,8 @@ engine_bytes(const struct engine_config *c)
 	if (c->peers > 1)
 		bytes += star_bytes(&sc);
 	if (c->rank == 0) /* logits, and what samplers need */
-		bytes += (uint64_t)engine_max_logits(c) * c->shape->vocab * sizeof(float) +
+		bytes += engine_max_logits(c) *
+				 (c->shape->vocab * sizeof(float) + sizeof(struct best) + 4) +
 			 (uint64_t)c->slots * c->shape->vocab * 24;
 	return bytes;
 }
@@ -205,6 +224,7 @@ make_star(struct engine *e, struct engine_config *c, struct err *err)
 		.context = c->context,
 		.format = c->payload,
 		.names = c->names,
+		.way = c->way,
 		.links = c->links,
 	};
 
@@ -300,7 +320,7 @@ engine_new(uv_loop_t *main_loop, struct engine_config *c, struct err *err)
 		/* Without an engine the parts that were handed over still have to go. */
 		free(e);
 		c->weights->free(c->weights);
-		for (uint32_t i = 0; c->peers > 1 && i < (c->rank == 0 ? c->peers - 1 : 1); i++)
+		for (uint32_t i = 0; c->peers > 1 && i < star_links(c->rank, c->peers, c->way); i++)
 			link_detached_discard(&c->links[i]);
 		return NULL;
 	}

@@ -29,9 +29,9 @@ struct engine_config {
 	unsigned threads, threads_batch; /* 0: auto (model/thread_choice.h) */
 	bool pin;
 	const struct kernels *kernels;
-	struct link_detached
-		*links; /* hub: one per member by rank - 1; member: one, to the hub; taken */
-	char (*names)[PEER_NAME]; /* of all peers by rank, for messages; copied */
+	enum collective_way way;     /* how sums are added */
+	struct link_detached *links; /* star_links() of them (daemon/star.h); taken */
+	char (*names)[PEER_NAME];    /* of all peers by rank, for messages; copied */
 	/* Main thread: the group is broken (a link was lost, a member misbehaved). who: the peer
 	 * whose doing it is, or "". */
 	void (*on_broken)(void *arg, const char *who, const char *why);
@@ -39,7 +39,7 @@ struct engine_config {
 };
 
 /* What engine_new would allocate: KV cache, activations, messages. Only numbers of c are read: shape,
- * slices, rank, peers, context, slots, max_rows, kv. */
+ * slices, rank, peers, context, slots, max_rows, kv, payload, way. */
 uint64_t engine_bytes(const struct engine_config *c);
 
 struct engine *engine_new(uv_loop_t *main_loop, struct engine_config *c, struct err *err);

@@ -1,5 +1,6 @@
 /* The coordinator's engine thread: gives slots to requests, picks the rows of each step, has them
  * computed by the group and lets each session take its logits. */
+#include "base/file_guard.h"
 #include "daemon/engine_int.h"
 
 #include <stdio.h>
@@ -68,6 +69,21 @@ give_back(struct engine *e, int status, const char *why)
 
 /* --- a step ------------------------------------------------------------------------------------- */
 
+/* What of a row's logits its session has to see. */
+static uint32_t
+wanted_logits(const struct engine *e, uint32_t slot)
+{
+	switch (session_needs(e->slots[slot]->session)) {
+	case SAMPLER_BEST:
+		return STEP_LOGITS;
+	case SAMPLER_BEST_AND_SUM:
+		return STEP_LOGITS | STEP_SUM;
+	case SAMPLER_ALL:
+		break;
+	}
+	return STEP_LOGITS | STEP_WHOLE;
+}
+
 /* Fills e->rows and e->tokens for the parts. Returns the number of rows. */
 static uint32_t
 lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits)
@@ -86,7 +102,7 @@ lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits)
 			e->rows[n] = (struct step_row){slot, part->from + k, 0};
 		}
 		if (part->logits) {
-			e->rows[n - 1].flags = STEP_LOGITS;
+			e->rows[n - 1].flags = wanted_logits(e, slot);
 			++*logits;
 		}
 	}
@@ -128,50 +144,95 @@ finish(struct engine *e, uint32_t slot, enum session_end end)
 	desk_post_end(e->c.desk, r, end);
 }
 
-/* Lets the sessions of the parts go on with what was computed. */
-static void
-take_logits(struct engine *e, uint32_t n_parts, float *logits)
+/* Whether the session of a part goes on, in e->piece what it has to say; number: of the part among
+ * those with logits. False: its best tokens do not decide. */
+static bool
+next_token(struct engine *e, const struct request *r, uint32_t number, bool whole,
+	enum session_end *end)
 {
-	for (uint32_t i = 0; i < n_parts; i++) {
-		const struct batch_part *part = &e->parts[i];
-		uint32_t slot = e->slot_of[part->session];
-		struct request *r = e->slots[slot];
-		enum session_end end;
-		size_t n_ids;
-
-		r->n_done += part->n;
-		if (!part->logits)
-			continue;
-		buf_clear(&e->piece);
-		end = session_next(r->session, logits, &e->piece);
-		logits += e->shape.vocab;
-		if (r->first_token == 0)
-			r->first_token = uv_hrtime();
-		desk_post_text(e->c.desk, r, &e->piece);
-		session_ids(r->session, &n_ids);
-		if (end == SESSION_RUNNING && n_ids > e->c.context)
-			end = SESSION_CONTEXT;
-		if (end != SESSION_RUNNING)
-			finish(e, slot, end);
-	}
+	if (!whole)
+		return session_next_best(r->session, &e->best[number], &e->piece, end);
+	*end = session_next(r->session, e->logits + (size_t)number * e->shape.vocab, &e->piece);
+	return true;
 }
 
-/* Has n rows computed; e->logits receives the whole vocabulary's for each row that wants them. */
+/* Lets the session of a part that has logits go on. */
+static bool
+take_token(struct engine *e, const struct batch_part *part, uint32_t number, bool whole)
+{
+	uint32_t slot = e->slot_of[part->session];
+	struct request *r = e->slots[slot];
+	enum session_end end;
+	size_t n_ids;
+
+	buf_clear(&e->piece);
+	if (!next_token(e, r, number, whole, &end))
+		return false;
+	if (r->first_token == 0)
+		r->first_token = uv_hrtime();
+	desk_post_text(e->c.desk, r, &e->piece);
+	session_ids(r->session, &n_ids);
+	if (end == SESSION_RUNNING && n_ids > e->c.context)
+		end = SESSION_CONTEXT;
+	if (end != SESSION_RUNNING)
+		finish(e, slot, end);
+	return true;
+}
+
+/* Lets the sessions of the parts go on with what was computed. */
+static int
+take_logits(struct engine *e, uint32_t n_parts, struct err *err)
+{
+	uint32_t number = 0, row = 0, n_undecided = 0, k = 0;
+
+	for (uint32_t i = 0; i < n_parts; i++) {
+		const struct batch_part *part = &e->parts[i];
+		bool whole;
+
+		row += part->n;
+		e->slots[e->slot_of[part->session]]->n_done += part->n;
+		if (!part->logits)
+			continue;
+		whole = e->star == NULL || (e->rows[row - 1].flags & STEP_WHOLE) != 0;
+		if (!take_token(e, part, number, whole))
+			e->undecided[n_undecided++] = number;
+		number++;
+	}
+	if (n_undecided == 0)
+		return 0;
+	if (star_ask(e->star, e->undecided, n_undecided, e->own, e->logits, err) != 0)
+		return -1;
+	number = 0;
+	for (uint32_t i = 0; i < n_parts && k < n_undecided; i++) {
+		if (!e->parts[i].logits)
+			continue;
+		if (number == e->undecided[k]) {
+			take_token(e, &e->parts[i], number, true);
+			k++;
+		}
+		number++;
+	}
+	return 0;
+}
+
+/* Has n rows computed; e->logits receives the whole vocabulary's for each row that wants them, or,
+ * in a group, e->best the best tokens of those that need no more. */
 static int
 compute(struct engine *e, uint32_t n, uint32_t n_logits, struct err *err)
 {
-	const float *own = NULL;
+	uint64_t read_errors = file_guard_errors();
 
 	if (forward_embed(e->forward, e->tokens, n, e->x, err) != 0)
 		return -1;
-	if (e->star != NULL && star_step(e->star, e->rows, n, e->x, n_logits, err) != 0)
+	if (e->star != NULL && star_step(e->star, e->rows, n, e->x, err) != 0)
 		return -1;
-	if (forward_step(e->forward, e->rows, n, e->x, &own, err) != 0)
+	if (forward_step(e->forward, e->rows, n, e->x, &e->own, err) != 0 ||
+		engine_check_read(read_errors, err) != 0)
 		return -1;
 	if (e->star != NULL)
-		return star_gather(e->star, own, n_logits, e->logits, err);
+		return star_gather(e->star, e->own, e->best, e->logits, err);
 	if (n_logits > 0)
-		memcpy(e->logits, own, (size_t)n_logits * e->shape.vocab * sizeof *own);
+		memcpy(e->logits, e->own, (size_t)n_logits * e->shape.vocab * sizeof *e->own);
 	return 0;
 }
 
@@ -216,9 +277,8 @@ hub_step(struct engine *e)
 	if (n_parts == 0)
 		return false;
 	n = lay_out_rows(e, n_parts, &n_logits);
-	if (compute(e, n, n_logits, &err) == 0)
-		take_logits(e, n_parts, e->logits);
-	else if (e->star == NULL || !star_broken(e->star))
+	if ((compute(e, n, n_logits, &err) != 0 || take_logits(e, n_parts, &err) != 0) &&
+		(e->star == NULL || !star_broken(e->star)))
 		step_failed(e, &err);
 	publish_stats(e);
 	return true;

@@ -35,8 +35,11 @@ struct engine {
 	struct star *star;      /* NULL: alone */
 	struct request **slots; /* running requests; NULL: a free slot */
 	uint32_t turn;
-	float *x;      /* [max_rows][embd] */
-	float *logits; /* coordinator: [max_logits][vocab] */
+	float *x;            /* [max_rows][embd] */
+	float *logits;       /* coordinator: [max_logits][vocab] */
+	struct best *best;   /* coordinator: [max_logits] */
+	const float *own;    /* of the last step: this slice's logits */
+	uint32_t *undecided; /* [max_logits] rows of it whose best tokens do not decide */
 	uint32_t *tokens;
 	struct step_row *rows;
 	struct batch_session *sessions; /* [slots], as sched/batch sees them */
@@ -55,6 +58,10 @@ engine_max_logits(const struct engine_config *c)
 /* The thread's work: returns when the engine shall stop. */
 void hub_run(struct engine *e);
 void member_run(struct engine *e);
+
+/* Fails when a mapped file could not be read since there were `before` errors (file_guard_errors):
+ * what was computed meanwhile is not to be used. */
+int engine_check_read(uint64_t before, struct err *err);
 
 /* Tells the main thread, once, that the group is broken. */
 void engine_post_broken(struct engine *e, const char *who, const char *why);

@@ -1,15 +1,18 @@
 /* A member's engine thread: waits for a step, computes its slice, answers with its logits. */
+#include "base/file_guard.h"
 #include "daemon/engine_int.h"
 
 #include <stdio.h>
 
 static int
-member_step(struct engine *e, uint32_t n, uint32_t n_logits, struct err *err)
+member_step(struct engine *e, uint32_t n, struct err *err)
 {
 	const float *logits = NULL;
+	uint64_t read_errors = file_guard_errors();
 
-	if (forward_step(e->forward, e->rows, n, e->x, &logits, err) == 0)
-		return star_answer(e->star, logits, n_logits, err);
+	if (forward_step(e->forward, e->rows, n, e->x, &logits, err) == 0 &&
+		engine_check_read(read_errors, err) == 0)
+		return star_answer(e->star, logits, err);
 	if (!star_broken(e->star))
 		star_void(e->star);
 	return -1;
@@ -44,15 +47,15 @@ group_broken(struct engine *e)
 void
 member_run(struct engine *e)
 {
-	uint32_t n, n_logits;
+	uint32_t n;
 	struct err err = {""};
 
 	while (!atomic_load(&e->stopping)) {
 		if (star_broken(e->star)) {
 			group_broken(e);
 			uv_run(&e->loop, UV_RUN_ONCE);
-		} else if (star_next(e->star, e->rows, e->x, &n, &n_logits)) {
-			if (member_step(e, n, n_logits, &err) != 0)
+		} else if (star_next(e->star, e->rows, e->x, &n)) {
+			if (member_step(e, n, &err) != 0)
 				star_break(e->star, "", err.msg);
 			publish_stats(e);
 		}

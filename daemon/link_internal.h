@@ -29,6 +29,7 @@ struct link {
 	const struct link_identity *me;
 	struct link_gate gate;          /* of an accepted link */
 	struct link_listener *listener; /* while it is half open */
+	struct link *newer;             /* half-open one of the same listener */
 	uint8_t hello[HELLO_BYTES];
 	uint8_t remote[32];
 	struct noise noise;

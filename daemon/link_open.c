@@ -15,17 +15,35 @@ struct link_listener {
 	uv_tcp_t tcp;
 	const struct link_identity *me;
 	struct link_gate gate;
-	uint32_t half_open; /* links that point here: the last one frees a closed listener */
+	struct link *oldest; /* of the half-open links, which point here; in the order of coming */
+	uint32_t half_open;  /* how many: the last one frees a closed listener */
 	bool closing, closed;
 };
+
+static void
+enter_half_open(struct link *l, struct link_listener *s)
+{
+	struct link **at = &s->oldest;
+
+	while (*at != NULL)
+		at = &(*at)->newer;
+	*at = l;
+	l->newer = NULL;
+	l->listener = s;
+	s->half_open++;
+}
 
 void
 link_leave_half_open(struct link *l)
 {
 	struct link_listener *s = l->listener;
+	struct link **at;
 
 	if (s == NULL)
 		return;
+	for (at = &s->oldest; *at != l; at = &(*at)->newer)
+		;
+	*at = l->newer;
 	l->listener = NULL;
 	s->half_open--;
 	if (s->closed && s->half_open == 0)
@@ -283,6 +301,39 @@ link_dial(uv_loop_t *loop, const struct link_identity *me, const char *host, uin
 
 /* --- listening --- */
 
+static bool
+same_host(const struct link *a, const struct link *b)
+{
+	const char *port = strrchr(a->address, ':'); /* there always is one */
+
+	return strncmp(a->address, b->address, (size_t)(port - a->address) + 1) == 0;
+}
+
+/* Room for one more: the host with the most half-open links loses its oldest, so that one that
+ * opens many and says nothing hinders nobody but itself. */
+static void
+cut_one_off(struct link_listener *s)
+{
+	struct link *victim = NULL;
+	uint32_t most = 0;
+
+	for (struct link *l = s->oldest; l != NULL; l = l->newer) {
+		uint32_t n = 0;
+
+		for (const struct link *o = s->oldest; o != NULL; o = o->newer)
+			n += same_host(l, o);
+		if (n > most) {
+			most = n;
+			victim = l;
+		}
+	}
+	if (victim == NULL)
+		return;
+	log_warning("link from %s cut off: %u have not ended their handshake", victim->address,
+		s->half_open);
+	link_close(victim, "too many at once");
+}
+
 static void
 on_connection(uv_stream_t *server, int status)
 {
@@ -299,14 +350,9 @@ on_connection(uv_stream_t *server, int status)
 		return;
 	}
 	link_name_address(l);
-	if (s->half_open >= MAX_HALF_OPEN) {
-		log_warning("link from %s turned away: %u others have not ended their handshake",
-			l->address, s->half_open);
-		link_close(l, "too many at once");
-		return;
-	}
-	l->listener = s;
-	s->half_open++;
+	if (s->half_open >= MAX_HALF_OPEN)
+		cut_one_off(s);
+	enter_half_open(l, s);
 	link_tune(l);
 	uv_timer_start(&l->deadline, on_deadline, DEADLINE_MS, 0);
 	if (link_start_reading(l) != 0)

@@ -33,8 +33,10 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/engine_hub.c \
 	daemon/engine_member.c \
 	daemon/star.c daemon/star.h daemon/star_int.h \
+	daemon/star_answer.c \
 	daemon/star_new.c \
-	daemon/star_receive.c
+	daemon/star_receive.c \
+	daemon/star_reduce.c
 
 # The HTTP API.
 daemon_libdaemon_a_SOURCES += \
@@ -72,11 +74,13 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_links.c \
 	daemon/serve_member.c \
 	daemon/serve_memory.c daemon/serve_own.c \
+	daemon/serve_neighbours.c \
 	daemon/serve_peers.c \
 	daemon/serve_plan.c \
 	daemon/serve_shard.c \
 	daemon/serve_status.c \
-	daemon/serve_stock.c
+	daemon/serve_stock.c \
+	daemon/serve_ways.c
 
 sbin_PROGRAMS += daemon/shoald
 daemon_shoald_SOURCES = daemon/main.c
@@ -125,6 +129,7 @@ endif
 if HAVE_CHECK
 # Engines alone and in groups, linked over loopback.
 ENGINE_TEST_SUPPORT = tests/support/engine_group.c tests/support/engine_group.h \
+	tests/support/link_pair.c tests/support/link_pair.h \
 	tests/support/shared_dir.c tests/support/shared_dir.h
 check_PROGRAMS += tests/unit/test_engine tests/unit/test_star
 tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(ENGINE_TEST_SUPPORT)
@@ -150,6 +155,16 @@ tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
 tests_unit_test_journal_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_journal_LDADD = daemon/libdaemon.a base/libbase.a $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 
+check_PROGRAMS += tests/unit/test_collective
+STAR_TEST_SUPPORT = tests/support/star_group.c tests/support/star_group.h \
+	tests/support/link_pair.c tests/support/link_pair.h
+tests_unit_test_collective_SOURCES = tests/unit/test_collective.c $(STAR_TEST_SUPPORT)
+tests_unit_test_collective_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_collective_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+$(tests_unit_test_collective_OBJECTS): | proto/shoal.pb-c.h
+endif
+
+if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_link tests/unit/test_state
 tests_unit_test_state_SOURCES = tests/unit/test_state.c
 tests_unit_test_state_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)

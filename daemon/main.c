@@ -2,6 +2,7 @@
  * API, ready, run, end. */
 #include <config.h>
 
+#include "base/file_guard.h"
 #include "daemon/config.h"
 #include "daemon/http.h"
 #include "daemon/log.h"
@@ -152,6 +153,8 @@ start_signals(struct err *err)
 {
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow: the write says so */
+	if (file_guard_start(err) != 0)
+		return -1;
 	uv_signal_init(&d.loop, &d.term);
 	uv_signal_init(&d.loop, &d.interrupt);
 	if (uv_signal_start(&d.term, on_signal, SIGTERM) != 0 ||

@@ -4,6 +4,7 @@
 
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
+#include "daemon/star.h"
 #include "kernels/cpu.h"
 #include "model/thread_choice.h"
 
@@ -28,6 +29,24 @@ serve_payload(const struct config *c)
 	if (strcmp(c->payload, "f16") == 0)
 		return FRAME_F16;
 	return strcmp(c->payload, "q8") == 0 ? FRAME_Q8 : FRAME_F32;
+}
+
+enum collective_way
+serve_way(const struct config *c)
+{
+	if (strcmp(c->collective, "star") == 0)
+		return WAY_STAR;
+	if (strcmp(c->collective, "direct") == 0)
+		return WAY_DIRECT;
+	return strcmp(c->collective, "scatter") == 0 ? WAY_SCATTER : WAY_AUTO;
+}
+
+const char *
+way_name(enum collective_way way)
+{
+	static const char *const names[WAYS] = {"star", "direct", "scatter", "auto"};
+
+	return names[way];
 }
 
 uint32_t
@@ -96,7 +115,7 @@ serve_start_engine(struct serve *s, struct engine_config *c, struct model_file *
 	} else {
 		err_set(err, "not enough memory for an engine");
 		c->weights->free(c->weights);
-		for (uint32_t i = 0; c->peers > 1 && i < (c->rank == 0 ? c->peers - 1 : 1); i++)
+		for (uint32_t i = 0; c->peers > 1 && i < star_links(c->rank, c->peers, c->way); i++)
 			link_detached_discard(&c->links[i]);
 	}
 	if (s->engine == NULL) {
@@ -280,6 +299,17 @@ on_link(void *arg, struct swarm_peer *p, struct link *l, const struct link_event
 	return member_link_admit(s, p, l, ev, ev_arg, max_message, err);
 }
 
+static int
+on_neighbour(void *arg, const uint8_t key[32], struct link *l, const struct link_events **ev,
+	void **ev_arg, size_t *max_message, struct err *err)
+{
+	struct serve *s = arg;
+
+	if (s->closing)
+		return err_set(err, "this device is ending");
+	return neighbours_admit(s, key, l, ev, ev_arg, max_message, err);
+}
+
 /* --- for others --------------------------------------------------------------------------------- */
 
 static int
@@ -303,6 +333,7 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 		.on_members = on_members,
 		.on_control = on_control,
 		.on_link = on_link,
+		.on_neighbour = on_neighbour,
 	};
 	struct serve *s = calloc(1, sizeof *s);
 

@@ -91,6 +91,7 @@ struct plan_member {
 	uint64_t done, total, fetched;
 	bool ready;
 	struct link *tensor; /* open, waiting for the others' */
+	bool linked, direct; /* it has said whether it is linked with its neighbours; it is */
 };
 
 struct plan {
@@ -100,6 +101,8 @@ struct plan {
 	enum plan_state state;
 	struct model_file *file;
 	uint32_t n, context;
+	enum collective_way way; /* as wanted; members are linked with each other if need be */
+	bool direct; /* the links for it are there, or none beside the hub's are needed */
 	struct slice slices[SLICE_MAX_PEERS];
 	struct plan_member members[SLICE_MAX_PEERS]; /* by rank */
 	struct hash_job *hashing;
@@ -172,6 +175,14 @@ int member_link_admit(struct serve *s, struct swarm_peer *p, struct link *l,
 void member_links_close(struct serve *s, const char *why);
 /* All members' tensor links are open: hands them to an engine. */
 void plan_start_engine(struct plan *p);
+/* Whether the members of the plan are to be linked with each other. */
+bool plan_has_neighbours(const struct plan *p);
+/* Starts the engines once every link is there, or will not be. */
+void plan_check_links(struct plan *p);
+void plan_linked(struct plan *p, struct plan_member *m, const Shoal__Linked *l);
+/* Fills in who a member's neighbours are. The messages lie in room, which is freed after packing;
+ * -1: out of memory. */
+int plan_neighbours(const struct plan *p, uint32_t rank, Shoal__Prepare *out, void **room);
 
 /* --- following (serve_member.c, serve_fetch.c, member) ------------------------------------------ */
 
@@ -196,6 +207,7 @@ enum follow_state {
 };
 
 struct shard_job;
+struct neighbours; /* serve_neighbours.c */
 
 /* A plan that is followed, or, with `spare`, a shard that is only brought to disk because a plan may
  * want it soon (when a device is lost, or another one joins). */
@@ -213,7 +225,13 @@ struct follow {
 	char path[4096 + 64]; /* of the shard */
 	struct open_shard *shard;
 	struct weight_source *weights; /* in the shard, until the engine takes them */
-	struct link *tensor;
+	struct link *tensor;           /* to the hub, until it is open */
+	struct link_detached hub;      /* when it is: waiting for the start */
+	bool hub_open;
+	enum collective_way way;
+	struct neighbours *neighbours; /* NULL: this plan has none */
+	bool started;                  /* the coordinator has said so; over which links: */
+	bool direct;
 	struct shard_job *job; /* on the thread pool */
 
 	/* fetching */
@@ -233,6 +251,19 @@ void follow_drop(struct serve *s, const char *why); /* what is spare, too */
 void follow_tick(struct serve *s);
 void follow_trouble(struct follow *f, const char *what); /* tells the coordinator and drops f */
 void follow_ready(struct follow *f);
+
+/* Links with other members (serve_neighbours.c). New ones from what a plan says; NULL and no error:
+ * it has none. */
+int neighbours_new(struct follow *f, const Shoal__Prepare *p, struct err *err);
+void neighbours_free(struct follow *f);
+int neighbours_admit(struct serve *s, const uint8_t key[32], struct link *l,
+	const struct link_events **ev, void **ev_arg, size_t *max_message, struct err *err);
+/* Dials those of lower rank; soon after, the coordinator hears whether all are linked. */
+void neighbours_begin(struct follow *f);
+void neighbours_tick(struct follow *f);
+/* Hands over the open links, those of lower ranks first; -1: one is missing. */
+int neighbours_take(struct follow *f, struct link_detached *out, struct err *err);
+void neighbours_names(const struct follow *f, char names[][PEER_NAME]);
 
 void fetch_start(struct follow *f); /* ends in follow_ready or follow_trouble */
 void fetch_stop(struct follow *f);
@@ -310,6 +341,8 @@ void serve_look_again(struct serve *s, uint64_t ms);
 uint32_t serve_threads(const struct serve *s);
 enum kv_type serve_kv(const struct config *c);
 enum frame_format serve_payload(const struct config *c);
+enum collective_way serve_way(const struct config *c);
+const char *way_name(enum collective_way way);
 /* State in words, and whether that is "serving". */
 bool serve_words(struct serve *s, char *out, size_t size);
 /* Cuts a text to what a control message may hold, at a character's end. */

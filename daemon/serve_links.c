@@ -194,6 +194,7 @@ start_engine(struct plan *p, struct err *err)
 		.max_rows = s->config->batch,
 		.kv = serve_kv(s->config),
 		.payload = serve_payload(s->config),
+		.way = p->direct ? p->way : WAY_STAR,
 		.links = links,
 		.names = names,
 		.on_broken = on_broken,
@@ -242,10 +243,7 @@ static void
 take_tensor(struct plan *p, struct plan_member *m, struct link *l)
 {
 	m->tensor = l;
-	for (uint32_t i = 1; i < p->n; i++)
-		if (p->members[i].tensor == NULL)
-			return;
-	plan_start_engine(p);
+	plan_check_links(p);
 }
 
 static void

@@ -40,6 +40,9 @@ follow_free(struct follow *f, const char *why)
 	static const struct link_events nothing;
 
 	fetch_stop(f);
+	neighbours_free(f);
+	if (f->hub_open)
+		link_detached_discard(&f->hub);
 	if (f->tensor != NULL) {
 		link_set(f->tensor, &nothing, NULL);
 		link_close(f->tensor, why);
@@ -215,10 +218,11 @@ check_prepare(const Shoal__Prepare *p, struct err *err)
 		return -1;
 	if (p->context == 0 || p->context > MAX_CONTEXT || p->slots == 0 || p->slots > MAX_SLOTS ||
 		p->max_rows == 0 || p->max_rows > MAX_ROWS || p->kv_type >= KV_TYPES ||
-		p->payload > FRAME_Q8)
+		p->payload > FRAME_Q8 || p->collective >= WAYS)
 		return err_set(err,
-			"a plan with context %u, %u sessions, %u rows, KV type %u, payload %u came",
-			p->context, p->slots, p->max_rows, p->kv_type, p->payload);
+			"a plan with context %u, %u sessions, %u rows, KV type %u, payload %u, way "
+			"%u came",
+			p->context, p->slots, p->max_rows, p->kv_type, p->payload, p->collective);
 	return 0;
 }
 
@@ -252,6 +256,7 @@ take_numbers(struct follow *f, const Shoal__Prepare *p)
 	f->max_rows = p->max_rows;
 	f->kv = (enum kv_type)p->kv_type;
 	f->payload = (enum frame_format)p->payload;
+	f->way = (enum collective_way)p->collective;
 }
 
 /* Looks for the shard on disk first. */
@@ -278,6 +283,7 @@ use_open_shard(struct follow *f)
 
 	memory_ask_init(&ask, f->serve->config);
 	if (o == NULL || strcmp(f->serve->config->memory, "auto") != 0 ||
+		shard_unreadable(o->shard) ||
 		memcmp(o->hash, f->header_hash, sizeof o->hash) != 0 ||
 		memory_copies(&ask, shard_header(o->shard), UINT64_MAX))
 		return false;
@@ -302,6 +308,10 @@ take_prepare(struct serve *s, const Shoal__Prepare *p, struct err *err)
 		return err_set(err, "not enough memory for a plan");
 	take_numbers(f, p);
 	s->follow = f;
+	if (neighbours_new(f, p, err) != 0) {
+		follow_drop(s, err->msg);
+		return -1;
+	}
 	log_info("plan %llu: rank %u of %u for '%s'", (unsigned long long)f->epoch, f->rank,
 		f->peers, f->model_name);
 	if (use_open_shard(f))
@@ -346,14 +356,26 @@ on_broken(void *arg, const char *who, const char *why)
 		follow_trouble(s->follow, why);
 }
 
+/* The links in the order that the star wants: the hub's, then those of the other members. */
 static int
-start_engine(struct follow *f, struct link *l, struct err *err)
+take_links(struct follow *f, bool direct, struct link_detached *links, struct err *err)
+{
+	if (direct && neighbours_take(f, links + 1, err) != 0)
+		return -1;
+	links[0] = f->hub;
+	f->hub_open = false;
+	return 0;
+}
+
+static int
+start_engine(struct follow *f, struct err *err)
 {
 	const struct shard_header *h = shard_header(f->shard->shard);
 	struct slice slices[SLICE_MAX_PEERS] = {0}; /* only our own matters here */
 	char names[SLICE_MAX_PEERS][PEER_NAME] = {""};
 	struct swarm_peer *c = coordinator(f->serve);
-	struct link_detached detached;
+	struct link_detached links[SLICE_MAX_PEERS];
+	bool direct = f->direct && f->neighbours != NULL;
 	struct engine_config ec = {
 		.epoch = f->epoch,
 		.shape = &h->shape,
@@ -365,21 +387,38 @@ start_engine(struct follow *f, struct link *l, struct err *err)
 		.max_rows = f->max_rows,
 		.kv = f->kv,
 		.payload = f->payload,
-		.links = &detached,
+		.way = direct || f->peers == 2 ? f->way : WAY_STAR,
+		.links = links,
 		.names = names,
 		.on_broken = on_broken,
 		.arg = f->serve,
 	};
 
 	slices[f->rank] = h->slice;
+	neighbours_names(f, names);
 	snprintf(names[0], PEER_NAME, "%s", c != NULL ? c->known->name : "the coordinator");
 	snprintf(names[f->rank], PEER_NAME, "%s", f->serve->state->name);
-	if (link_detach(l, &detached, err) != 0)
+	if (take_links(f, direct, links, err) != 0)
 		return -1;
-	f->tensor = NULL;
 	ec.weights = f->weights;
 	f->weights = NULL;
 	return serve_start_engine(f->serve, &ec, NULL, f->shard, err);
+}
+
+/* Begins to compute when the coordinator has said so (with neighbours it does) and can be heard. */
+static void
+check_start(struct follow *f)
+{
+	struct err err = {""};
+
+	if (!f->hub_open || (f->neighbours != NULL && !f->started))
+		return;
+	if (start_engine(f, &err) != 0) {
+		follow_trouble(f, err.msg);
+		return;
+	}
+	neighbours_free(f);
+	set_state(f, FOLLOW_COMPUTING);
 }
 
 static void
@@ -388,10 +427,14 @@ on_tensor_open(struct link *l, void *arg)
 	struct follow *f = arg;
 	struct err err = {""};
 
-	if (start_engine(f, l, &err) != 0)
+	/* At once: the first step may come before the coordinator's word does. */
+	if (link_detach(l, &f->hub, &err) != 0) {
 		follow_trouble(f, err.msg);
-	else
-		set_state(f, FOLLOW_COMPUTING);
+		return;
+	}
+	f->tensor = NULL;
+	f->hub_open = true;
+	check_start(f);
 }
 
 static int
@@ -425,6 +468,8 @@ take_begin(struct follow *f)
 		star_max_message(f->max_rows, logits, h->shape.embd, h->slice.vocab), &events, f);
 	if (f->tensor == NULL)
 		follow_trouble(f, "the coordinator's address is not usable");
+	else
+		neighbours_begin(f);
 }
 
 /* --- what the coordinator says ------------------------------------------------------------------ */
@@ -443,6 +488,13 @@ follow_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, 
 		if (f != NULL && f->epoch == e->begin->epoch && f->state == FOLLOW_READY)
 			take_begin(f);
 		return 0;
+	case SHOAL__ENVELOPE__BODY_START:
+		if (f != NULL && f->epoch == e->start->epoch && f->state == FOLLOW_LINKING) {
+			f->started = true;
+			f->direct = e->start->direct;
+			check_start(f);
+		}
+		return 0;
 	case SHOAL__ENVELOPE__BODY_RELEASE:
 		if (f != NULL && f->epoch <= e->release->epoch)
 			follow_drop(s, e->release->why);
@@ -460,6 +512,8 @@ follow_tick(struct serve *s)
 {
 	if (s->follow != NULL && s->follow->state == FOLLOW_FETCHING)
 		fetch_tick(s->follow);
+	else if (s->follow != NULL && s->follow->state == FOLLOW_LINKING)
+		neighbours_tick(s->follow);
 	if (s->spare != NULL && s->spare->state == FOLLOW_FETCHING)
 		fetch_tick(s->spare);
 }

@@ -174,7 +174,8 @@ name_shard(struct own_job *j, const struct serve *s)
 	if (shard_store_path(j->folder, &want, path, sizeof path, &j->err) != 0)
 		return; /* the job will say so */
 	shard_hash(path, strlen(path), j->name);
-	j->check = s->shard == NULL || memcmp(s->shard->hash, j->name, sizeof j->name) != 0;
+	j->check = s->shard == NULL || shard_unreadable(s->shard->shard) ||
+		   memcmp(s->shard->hash, j->name, sizeof j->name) != 0;
 }
 
 struct own_job *
@@ -204,7 +205,9 @@ own_job_start(struct plan *p, struct err *err)
 		.slots = s->config->parallel,
 		.max_rows = s->config->batch,
 		.threads = s->config->threads,
-		.kv = serve_kv(s->config)};
+		.kv = serve_kv(s->config),
+		.payload = serve_payload(s->config),
+		.way = p->way};
 	name_shard(j, s);
 	if (uv_queue_work(s->loop, &j->req, work, after_work) != 0) {
 		err_set(err, "the thread pool takes no job");

@@ -89,7 +89,7 @@ plan_peer_up(struct serve *s, struct swarm_peer *p)
 	roster_came(&p->roster);
 	s->retry_at = s->pause = 0;
 	for (uint32_t i = 0; i < n; i++)
-		roster_forgive(&all[i]->roster);
+		roster_pardon(&all[i]->roster, uv_now(s->loop));
 }
 
 void
@@ -251,6 +251,7 @@ plan_make(struct serve *s, struct swarm_peer *const *members, uint32_t n, struct
 		p->members[i + 1].peer = members[i];
 	p->file = model_file_ref(s->file);
 	p->context = context_of(s, s->file);
+	p->way = serve_way(s->config);
 	p->since = uv_now(s->loop);
 	if (cut(p, err) == 0)
 		return p;
@@ -308,6 +309,19 @@ chosen_peers(struct serve *s, const struct roster_choice *c, struct swarm_peer *
 	return c->n;
 }
 
+/* Says in the roster who takes part. */
+static void
+take_part(struct plan *p)
+{
+	struct swarm_peer *const *all;
+	uint32_t n = swarm_peers(p->serve->swarm, &all);
+
+	for (uint32_t i = 0; i < n; i++)
+		all[i]->roster.in_last = false;
+	for (uint32_t i = 1; i < p->n; i++)
+		p->members[i].peer->roster.in_plan = p->members[i].peer->roster.in_last = true;
+}
+
 static struct plan *
 plan_new(struct serve *s, const struct roster_choice *choice, struct err *err)
 {
@@ -321,8 +335,7 @@ plan_new(struct serve *s, const struct roster_choice *choice, struct err *err)
 		plan_free(p);
 		return NULL;
 	}
-	for (uint32_t i = 1; i < p->n; i++)
-		p->members[i].peer->roster.in_plan = true;
+	take_part(p);
 	return p;
 }
 
@@ -366,6 +379,7 @@ send_prepare(struct plan *p, uint32_t rank)
 {
 	struct plan_member *m = &p->members[rank];
 	const struct config *c = p->serve->config;
+	void *room = NULL;
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__Prepare prepare = SHOAL__PREPARE__INIT;
 	char name[257];
@@ -383,9 +397,13 @@ send_prepare(struct plan *p, uint32_t rank)
 	prepare.payload = serve_payload(c);
 	prepare.header_bytes = m->header.bytes.len;
 	prepare.header_hash = (ProtobufCBinaryData){SHARD_HASH, m->header.hash};
+	prepare.collective = p->way;
+	if (plan_neighbours(p, rank, &prepare, &room) != 0)
+		log_warning("not enough memory to name the neighbours of %s", m->peer->known->name);
 	e.body_case = SHOAL__ENVELOPE__BODY_PREPARE;
 	e.prepare = &prepare;
 	swarm_send(m->peer, &e);
+	free(room);
 }
 
 void
@@ -481,6 +499,10 @@ plan_control(struct serve *s, struct swarm_peer *peer, const Shoal__Envelope *e,
 		if (m != NULL && e->ready->epoch == epoch)
 			take_ready(s->plan, m, e->ready);
 		return 0;
+	case SHOAL__ENVELOPE__BODY_LINKED:
+		if (m != NULL && e->linked->epoch == epoch)
+			plan_linked(s->plan, m, e->linked);
+		return 0;
 	case SHOAL__ENVELOPE__BODY_PROGRESS:
 		if (m != NULL && e->progress->epoch == epoch && !m->ready) {
 			m->done = e->progress->done;
@@ -511,8 +533,9 @@ check_linking(struct serve *s)
 	if (p->state != PLAN_LINKING || uv_now(s->loop) - p->since < LINKING_LIMIT)
 		return;
 	for (uint32_t i = 1; i < p->n; i++)
-		if (p->members[i].tensor == NULL) {
-			snprintf(why, sizeof why, "%s did not open its tensor link within %d s",
+		if (p->members[i].tensor == NULL ||
+			(plan_has_neighbours(p) && !p->members[i].linked)) {
+			snprintf(why, sizeof why, "%s did not open its tensor links within %d s",
 				p->members[i].peer->known->name, LINKING_LIMIT / 1000);
 			plan_blame(s, p->members[i].peer, why);
 			return;

@@ -166,7 +166,9 @@ shard_job_start(struct follow *f, enum shard_task task)
 		.slots = f->slots,
 		.max_rows = f->max_rows,
 		.threads = f->serve->config->threads,
-		.kv = f->kv};
+		.kv = f->kv,
+		.payload = f->payload,
+		.way = f->way};
 	j->header = f->header;
 	j->writer = f->writer;
 	if (uv_queue_work(f->serve->loop, &j->req, work, after_work) != 0) {

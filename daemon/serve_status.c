@@ -262,6 +262,16 @@ weights_json(const struct weights_stats *w)
 		w->waiting);
 }
 
+/* The way of the plan that is served; before that, the one that is wanted. */
+static const char *
+collective_in_force(const struct serve *s)
+{
+	bool fallen = s->plan != NULL && s->plan->state == PLAN_SERVING && s->plan->n > 1 &&
+		      !s->plan->direct;
+
+	return way_name(fallen ? WAY_STAR : serve_way(s->config));
+}
+
 json_t *
 serve_status(struct serve *s)
 {
@@ -287,6 +297,7 @@ serve_status(struct serve *s)
 	json_object_set_new(o, "model", model_json(s));
 	json_object_set_new(o, "epoch", json_integer((json_int_t)epoch));
 	json_object_set_new(o, "payload", json_string(s->config->payload));
+	json_object_set_new(o, "collective", json_string(collective_in_force(s)));
 	json_object_set_new(o, "kernels", json_string(s->kernels.name));
 	json_object_set_new(o, "threads", json_integer(serve_threads(s)));
 	json_object_set_new(o, "peers", member ? member_json(s) : swarm_json(s));

@@ -1,6 +1,7 @@
-/* The star: a group's links as its engine thread sees them. Members send their partial sums to the
- * hub, which adds its own and theirs in rank order and sends the sums back, so that every peer
- * holds the same bits. It also carries a step to the members and their logits to the hub.
+/* The star: a group's links as its engine thread sees them. Partial sums are added over the hub, or
+ * over links between all (model/collective.h says the ways), always in rank order, so that every
+ * peer holds the same bits. The hub is at the centre of the rest in any case: it also carries a step to the members and what they say of their logits to
+ * the hub: the best tokens, or all of them where a row's flags want that.
  *
  * Lives on the engine's loop and turns it while it waits: first without sleeping for a bounded
  * time, then blocking. A frame that is not the one that is due, a lost link or an answer that does
@@ -10,6 +11,7 @@
 #define DAEMON_STAR_H
 
 #include "daemon/link.h"
+#include "model/candidates.h"
 #include "model/collective.h"
 #include "model/forward.h"
 #include "proto/frame.h"
@@ -25,10 +27,15 @@ struct star_config {
 	uint32_t max_rows;   /* in a step */
 	uint32_t max_logits; /* rows of a step that want logits */
 	uint32_t slots, context;
-	enum frame_format format;    /* of partial sums and sums */
-	char (*names)[PEER_NAME];    /* by rank; copied */
-	struct link_detached *links; /* hub: by rank - 1; member: one. Taken, also on failure */
+	enum frame_format format; /* of partial sums and sums */
+	char (*names)[PEER_NAME]; /* by rank; copied */
+	enum collective_way way;
+	struct link_detached *links; /* star_links() of them; taken, also on failure */
 };
+
+/* How many links a peer has: with WAY_STAR members have one, to the hub; else one to each other
+ * peer, by rank. With two peers that is the same. */
+uint32_t star_links(uint32_t rank, uint32_t peers, enum collective_way way);
 
 struct star;
 
@@ -45,6 +52,8 @@ size_t star_max_message(uint32_t max_rows, uint32_t max_logits, uint32_t embd, u
 uint64_t star_bytes(const struct star_config *c);
 
 struct collective *star_collective(struct star *s);
+/* The way that a reduction of so many rows takes. */
+enum collective_way star_way(const struct star *s, uint32_t rows);
 
 /* Gives the group up; whoever waits stops waiting. `who` may be "". The first reason stays. */
 void star_break(struct star *s, const char *who, const char *why);
@@ -53,16 +62,21 @@ const char *star_broken_who(const struct star *s); /* the peer's name, or "" */
 const char *star_broken_why(const struct star *s);
 
 /* Hub: begins a step: its rows and their embeddings go to all members. */
-int star_step(struct star *s, const struct step_row *rows, uint32_t n, const float *x,
-	uint32_t logits, struct err *err);
-/* Hub: ends it: out[rows][vocab] from its own part and the members'. rows may be 0. */
-int star_gather(struct star *s, const float *own, uint32_t rows, float *out, struct err *err);
+int star_step(
+	struct star *s, const struct step_row *rows, uint32_t n, const float *x, struct err *err);
+/* Hub: ends it. own: this peer's part of the rows that want logits, in their order. Of each of them,
+ * best receives the best tokens, or, where it has STEP_WHOLE, whole[vocab] all its logits. */
+int star_gather(struct star *s, const float *own, struct best *best, float *whole, struct err *err);
+/* Hub, after star_gather: the best tokens of n of these rows did not decide; which: their numbers. */
+int star_ask(struct star *s, const uint32_t *which, uint32_t n, const float *own, float *whole,
+	struct err *err);
 
 /* Member: waits a moment without sleeping, then once until something happens; true when a step has
- * come: rows[*n], x[*n][embd], and how many rows want logits. */
-bool star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n, uint32_t *logits);
-/* Member: ends the step with its part of the logits. rows may be 0. */
-int star_answer(struct star *s, const float *logits, uint32_t rows, struct err *err);
+ * come: rows[*n], x[*n][embd]. */
+bool star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n);
+/* Member: ends the step with its part of the rows that want logits, which stays as it is until the
+ * next step has come: the hub may ask for more of it. */
+int star_answer(struct star *s, const float *logits, struct err *err);
 /* Member: tells the hub that it cannot go on. */
 void star_void(struct star *s);
 

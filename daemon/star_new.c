@@ -12,10 +12,37 @@ star_max_message(uint32_t max_rows, uint32_t max_logits, uint32_t embd, uint32_t
 {
 	size_t step = (size_t)max_rows * (STEP_ROW_BYTES + (size_t)embd * sizeof(float));
 	size_t sums = frame_payload(FRAME_Q8, max_rows, embd); /* wider than float32 when narrow */
-	size_t logits = (size_t)max_logits * vocab * sizeof(float);
+	size_t logits = star_logits_bytes(max_logits, vocab);
 
 	step = step > sums ? step : sums;
 	return FRAME_HEADER + (step > logits ? step : logits);
+}
+
+uint32_t
+star_links(uint32_t rank, uint32_t peers, enum collective_way way)
+{
+	return rank == 0 || way != WAY_STAR ? peers - 1 : 1;
+}
+
+static uint32_t
+rank_of_link(const struct star_config *c, uint32_t i)
+{
+	return i < c->rank ? i : i + 1;
+}
+
+/* Room for sums, and for the other messages of a peer: a step of the hub's, a member's logits. */
+static size_t
+sums_room(const struct star_config *c)
+{
+	return frame_payload(c->format, c->max_rows, c->embd);
+}
+
+static size_t
+other_room(const struct star_config *c, uint32_t rank)
+{
+	if (c->rank == 0)
+		return star_logits_bytes(c->max_logits, c->slices[rank].vocab);
+	return rank == 0 ? (size_t)c->max_rows * (STEP_ROW_BYTES + c->embd * sizeof(float)) : 0;
 }
 
 uint64_t
@@ -23,12 +50,25 @@ star_bytes(const struct star_config *c)
 {
 	uint64_t bytes = star_max_message(c->max_rows, c->max_logits, c->embd, c->vocab);
 
-	if (c->rank != 0)
-		return bytes + star_max_message(c->max_rows, c->max_logits, c->embd, 0);
-	for (uint32_t rank = 1; rank < c->peers; rank++)
-		bytes += star_max_message(
-			c->max_rows, c->max_logits, c->embd, c->slices[rank].vocab);
+	if (c->way != WAY_STAR)
+		bytes += (uint64_t)c->max_rows * c->embd * sizeof(float);
+	for (uint32_t i = 0; i < star_links(c->rank, c->peers, c->way); i++)
+		bytes += 2 * sums_room(c) + other_room(c, rank_of_link(c, i));
 	return bytes;
+}
+
+static int
+alloc_peer(struct star *s, uint32_t i)
+{
+	struct star_peer *p = &s->peers[i];
+
+	*p = (struct star_peer){.star = s, .rank = rank_of_link(&s->c, i)};
+	p->sums_room = sums_room(&s->c);
+	p->other_room = other_room(&s->c, p->rank);
+	p->sums[0].data = malloc(p->sums_room);
+	p->sums[1].data = malloc(p->sums_room);
+	p->other.data = malloc(p->other_room + 1);
+	return p->sums[0].data != NULL && p->sums[1].data != NULL && p->other.data != NULL ? 0 : -1;
 }
 
 static int
@@ -39,25 +79,20 @@ alloc_buffers(struct star *s)
 
 	s->head = malloc(FRAME_HEADER + (size_t)c->max_rows * STEP_ROW_BYTES);
 	s->out = malloc(room);
+	s->wants = malloc(c->max_logits * sizeof *s->wants);
+	if (c->way != WAY_STAR)
+		s->sums = malloc((size_t)c->max_rows * c->embd * sizeof *s->sums);
 	s->slices = malloc(c->peers * sizeof *s->slices);
 	s->names = malloc(c->peers * sizeof *s->names);
 	s->peers = calloc(s->n_peers, sizeof *s->peers);
-	if (s->head == NULL || s->out == NULL || s->slices == NULL || s->names == NULL ||
-		s->peers == NULL)
+	if (s->head == NULL || s->out == NULL || s->wants == NULL || s->slices == NULL ||
+		s->names == NULL || s->peers == NULL || (c->way != WAY_STAR && s->sums == NULL))
 		return -1;
 	memcpy(s->slices, c->slices, c->peers * sizeof *s->slices);
 	memcpy(s->names, c->names, c->peers * sizeof *s->names);
-	for (uint32_t i = 0; i < s->n_peers; i++) {
-		uint32_t rank = c->rank == 0 ? i + 1 : 0;
-		uint32_t vocab = c->rank == 0 ? s->slices[rank].vocab : 0;
-		struct star_peer *p = &s->peers[i];
-
-		*p = (struct star_peer){.star = s, .rank = rank};
-		p->room = star_max_message(c->max_rows, c->max_logits, c->embd, vocab);
-		p->data = malloc(p->room);
-		if (p->data == NULL)
+	for (uint32_t i = 0; i < s->n_peers; i++)
+		if (alloc_peer(s, i) != 0)
 			return -1;
-	}
 	return 0;
 }
 
@@ -86,7 +121,7 @@ struct star *
 star_new(uv_loop_t *loop, const struct star_config *c, struct err *err)
 {
 	struct star *s = calloc(1, sizeof *s);
-	uint32_t n = c->rank == 0 ? c->peers - 1 : 1;
+	uint32_t n = star_links(c->rank, c->peers, c->way);
 
 	if (s != NULL) {
 		s->collective.allreduce = star_allreduce;
@@ -127,11 +162,16 @@ star_free(struct star *s)
 {
 	if (s == NULL)
 		return;
-	for (uint32_t i = 0; s->peers != NULL && i < s->n_peers; i++)
-		free(s->peers[i].data);
+	for (uint32_t i = 0; s->peers != NULL && i < s->n_peers; i++) {
+		free(s->peers[i].sums[0].data);
+		free(s->peers[i].sums[1].data);
+		free(s->peers[i].other.data);
+	}
 	free(s->peers);
 	free(s->head);
 	free(s->out);
+	free(s->wants);
+	free(s->sums);
 	free(s->slices);
 	free(s->names);
 	free(s);

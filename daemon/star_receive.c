@@ -4,57 +4,125 @@
 static const char *
 kind_name(unsigned kind)
 {
-	static const char *const names[] = {"no", "STEP", "PART", "SUM", "LOGITS", "VOID"};
+	static const char *const names[] = {"no", "STEP", "PART", "SUM", "LOGITS", "VOID", "ASK"};
 
 	return kind < sizeof names / sizeof names[0] ? names[kind] : "unknown";
 }
 
-/* Whether the frame is the one that is due. `extra` of sums is the phase. */
-int
-star_check_due(
-	const struct star *s, const struct star_peer *p, const struct frame *f, struct err *err)
-{
-	const struct frame *w = &s->want;
-	uint32_t width = w->kind == FRAME_LOGITS ? s->slices[p->rank].vocab : w->width;
+/* --- what is awaited ---------------------------------------------------------------------------- */
 
-	if (f->kind == w->kind && f->layer == w->layer && f->extra == w->extra &&
-		f->rows == w->rows && f->width == width && f->format == w->format)
+static bool
+is_sum(unsigned kind)
+{
+	return kind == FRAME_PART || kind == FRAME_SUM;
+}
+
+const struct frame *
+star_first(const struct star_peer *p)
+{
+	if (is_sum(p->due.kind))
+		return p->n_sums > 0 ? &p->sums[0].frame : NULL;
+	return p->have_other ? &p->other.frame : NULL;
+}
+
+void
+star_used(struct star_peer *p)
+{
+	struct star_message used = p->sums[0];
+
+	if (p->owes && is_sum(p->due.kind)) {
+		p->sums[0] = p->sums[1];
+		p->sums[1] = used;
+		p->n_sums--;
+	} else if (p->owes) {
+		p->have_other = false;
+	}
+	p->owes = false;
+}
+
+/* `extra` of sums is the phase. */
+int
+star_check_due(const struct star_peer *p, const struct frame *f, struct err *err)
+{
+	const struct frame *d = &p->due;
+
+	if (f->step == d->step && f->kind == d->kind && f->layer == d->layer &&
+		f->extra == d->extra && f->rows == d->rows && f->width == d->width &&
+		f->format == d->format)
 		return 0;
 	return err_set(err,
-		"it sent a %s frame (layer %u.%u, %u x %u, format %u) where %s (layer %u.%u, %u x "
-		"%u, format %u) was due",
-		kind_name(f->kind), f->layer, f->extra, f->rows, f->width, f->format,
-		kind_name(w->kind), w->layer, w->extra, w->rows, width, w->format);
+		"it sent a %s frame (step %u, layer %u.%u, %u x %u, format %u) where %s (step %u, "
+		"layer %u.%u, %u x %u, format %u) was due",
+		kind_name(f->kind), f->step, f->layer, f->extra, f->rows, f->width, f->format,
+		kind_name(d->kind), d->step, d->layer, d->extra, d->rows, d->width, d->format);
 }
 
 static int
 keep(struct star_peer *p, const struct frame *f, const uint8_t *payload, size_t len,
 	struct err *err)
 {
-	if (p->have)
+	bool sum = is_sum(f->kind);
+	struct star_message *m = sum ? &p->sums[p->n_sums] : &p->other;
+
+	if (sum ? p->n_sums == 2 : p->have_other)
 		return err_set(err, "it sent a %s frame before its turn", kind_name(f->kind));
-	if (len > p->room)
+	if (len > (sum ? p->sums_room : p->other_room))
 		return err_set(err, "it sent a %s frame of %zu bytes", kind_name(f->kind), len);
-	memcpy(p->data, payload, len);
-	p->frame = *f;
-	p->have = true;
+	m->frame = *f;
+	memcpy(m->data, payload, len);
+	if (sum)
+		p->n_sums++;
+	else
+		p->have_other = true;
 	return 0;
 }
 
-/* A member may be one frame ahead of the hub, which then is still busy with another one. */
+/* --- what may come ------------------------------------------------------------------------------ */
+
 static int
-hub_message(struct star *s, struct star_peer *p, const struct frame *f, const uint8_t *payload,
-	size_t len, struct err *err)
+check_sender(const struct star_peer *p, const struct frame *f, struct err *err)
 {
-	if (f->kind != FRAME_PART && f->kind != FRAME_LOGITS)
+	const struct star *s = p->star;
+	bool from_hub = p->rank == 0, to_hub = s->c.rank == 0, star = s->c.way == WAY_STAR;
+
+	if ((f->kind == FRAME_STEP || f->kind == FRAME_ASK) && !from_hub)
 		return err_set(
 			err, "it sent a %s frame, which only a hub sends", kind_name(f->kind));
-	if (!s->in_step || f->step != s->step)
+	if (f->kind == FRAME_SUM && star && !from_hub)
+		return err_set(err, "it sent a SUM frame, which only a hub sends");
+	if (f->kind == FRAME_LOGITS && !to_hub)
+		return err_set(err, "it sent a LOGITS frame, which only a member sends to a hub");
+	if (f->kind == FRAME_PART && star && !to_hub)
+		return err_set(err, "it sent a PART frame, which only a member sends");
+	return 0;
+}
+
+/* The hub knows which step runs. A member may hear of a step from another member, which has begun
+ * it, before it hears of it from the hub. */
+static int
+check_step(const struct star_peer *p, const struct frame *f, struct err *err)
+{
+	const struct star *s = p->star;
+	bool ahead = f->step == s->step + 1;
+
+	if (f->kind == FRAME_STEP && !ahead)
+		return err_set(err, "it began step %u while step %u was running", f->step, s->step);
+	if (f->kind == FRAME_STEP || f->kind == FRAME_ASK)
+		return 0;
+	if (s->c.rank == 0 && (!s->in_step || f->step != s->step))
 		return err_set(err, "it sent a %s frame of step %u, which is not running",
 			kind_name(f->kind), f->step);
-	if (s->wanting && star_check_due(s, p, f, err) != 0)
-		return -1;
-	return keep(p, f, payload, len, err);
+	if (s->c.rank != 0 && (s->c.way == WAY_STAR ? !p->owes : f->step != s->step && !ahead))
+		return err_set(err, "it sent a %s frame of step %u, which nobody waits for",
+			kind_name(f->kind), f->step);
+	return 0;
+}
+
+static bool
+known_flags(uint32_t flags)
+{
+	return flags == 0 || flags == STEP_LOGITS || flags == (STEP_LOGITS | STEP_WHOLE) ||
+	       flags == (STEP_LOGITS | STEP_SUM);
 }
 
 static int
@@ -69,7 +137,7 @@ check_step_rows(const struct star *s, const struct frame *f, const uint8_t *rows
 		uint32_t slot = get_le32(rows), pos = get_le32(rows + 4);
 		uint32_t flags = get_le32(rows + 8);
 
-		if (slot >= s->c.slots || pos >= s->c.context || (flags & ~STEP_LOGITS) != 0)
+		if (slot >= s->c.slots || pos >= s->c.context || !known_flags(flags))
 			return err_set(err,
 				"row %u of its step (slot %u, position %u, flags %u) is out of "
 				"range",
@@ -83,28 +151,35 @@ check_step_rows(const struct star *s, const struct frame *f, const uint8_t *rows
 }
 
 static int
-member_message(struct star *s, struct star_peer *p, const struct frame *f, const uint8_t *payload,
-	size_t len, struct err *err)
+take(struct star_peer *p, const struct frame *f, const uint8_t *payload, size_t len,
+	struct err *err)
 {
-	if (f->kind != FRAME_STEP && f->kind != FRAME_SUM)
-		return err_set(
-			err, "it sent a %s frame, which only a member sends", kind_name(f->kind));
-	if (f->kind == FRAME_STEP) {
-		if (s->wanting || f->step != s->step + 1)
-			return err_set(err, "it began step %u while step %u was running", f->step,
-				s->step);
-		if (check_step_rows(s, f, payload, err) != 0)
-			return -1;
-		return keep(p, f, payload, len, err);
-	}
-	if (!s->wanting || f->step != s->step)
-		return err_set(err, "it sent a sum of step %u that nobody waits for", f->step);
-	if (star_check_due(s, p, f, err) != 0)
+	struct star *s = p->star;
+
+	if (check_sender(p, f, err) != 0 || check_step(p, f, err) != 0)
 		return -1;
-	/* Used at once: the next step may come right behind the last sum of this one. */
-	frame_unpack((enum frame_format)f->format, payload, f->rows, f->width, s->sum, 0);
-	s->wanting = false;
-	return 0;
+	if (f->kind == FRAME_ASK)
+		return star_asked(s, f, payload, err);
+	if (f->kind == FRAME_STEP && check_step_rows(s, f, payload, err) != 0)
+		return -1;
+	if (p->owes && star_first(p) == NULL && star_check_due(p, f, err) != 0)
+		return -1;
+	if (f->kind == FRAME_STEP)
+		s->given = NULL;
+	return keep(p, f, payload, len, err);
+}
+
+/* A member that gives up says whose fault it is: its own, or that of a peer that it has lost. */
+static int
+take_void(struct star_peer *p, const struct frame *f, struct err *err)
+{
+	struct star *s = p->star;
+
+	if (s->c.rank != 0 || f->extra == p->rank || f->extra == 0 || f->extra >= s->c.peers)
+		return err_set(err, "it gave the step up; its log says why");
+	err_set(err, "%s says that it lost it", s->names[p->rank]);
+	star_break(s, s->names[f->extra], err->msg);
+	return -1;
 }
 
 static int
@@ -127,17 +202,12 @@ on_message(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err
 			(unsigned long long)f.epoch, (unsigned long long)s->c.epoch);
 		goto bad;
 	}
-	if (f.kind == FRAME_VOID) {
-		err_set(err, "it gave the step up; its log says why");
-		goto bad;
-	}
-	len -= FRAME_HEADER;
-	if (s->c.rank == 0 ? hub_message(s, p, &f, payload, len, err) != 0
-			   : member_message(s, p, &f, payload, len, err) != 0)
+	if (f.kind == FRAME_VOID ? take_void(p, &f, err) != 0
+				 : take(p, &f, payload, len - FRAME_HEADER, err) != 0)
 		goto bad;
 	return 0;
 bad:
-	star_break(s, s->names[p->rank], err->msg);
+	star_blame(p, err->msg); /* unless it is broken already */
 	return -1;
 }
 
@@ -148,7 +218,7 @@ on_close(struct link *l, void *arg, const char *why)
 
 	(void)l;
 	p->link = NULL;
-	star_break(p->star, p->star->names[p->rank], why[0] != '\0' ? why : "the link was closed");
+	star_blame(p, why[0] != '\0' ? why : "the link was closed");
 }
 
 const struct link_events star_link_events = {.on_message = on_message, .on_close = on_close};

@@ -128,6 +128,7 @@ send_about(struct swarm *s, struct link *l)
 		speed_message_fill(&speed, s->speed);
 		a.speed = &speed.message;
 	}
+	a.port = swarm_port(s);
 	a.role = (char *)(uintptr_t)(s->state->is_member ? "member" : "coordinator");
 	e.body_case = SHOAL__ENVELOPE__BODY_ABOUT;
 	e.about = &a;
@@ -154,6 +155,7 @@ take_about(struct peer *p, const Shoal__About *a, struct err *err)
 	p->pub.memory = a->memory;
 	if (a->speed != NULL && speed_message_read(a->speed, &p->pub.speed, err) != 0)
 		return -1;
+	p->pub.port = a->port <= 65535 ? (uint16_t)a->port : 0;
 	p->up = true;
 	s->dial_pause = SWARM_PAUSE;
 	if (first) {
@@ -268,6 +270,20 @@ on_control_close(struct link *l, void *arg, const char *why)
 
 const struct link_events swarm_control_events = {on_control_open, on_control, on_control_close};
 
+struct link *
+swarm_dial_neighbour(struct swarm *s, const char *address, const uint8_t key[32],
+	size_t max_message, const struct link_events *ev, void *arg)
+{
+	char host[256];
+	uint16_t port;
+	struct err err;
+
+	if (config_address(address, host, sizeof host, &port, &err) != 0)
+		return NULL;
+	return link_dial(
+		s->loop, &s->me, host, port, LINK_TENSOR, key, NULL, NULL, max_message, ev, arg);
+}
+
 /* --- who may come in --- */
 
 static int
@@ -277,6 +293,8 @@ admit(void *arg, struct link *l, const struct hello *h, uint8_t psk[32],
 	struct swarm *s = arg;
 	struct peer *p;
 
+	if (s->state->is_member && h->purpose == LINK_TENSOR)
+		return s->ev.on_neighbour(s->arg, h->who, l, ev, ev_arg, max_message, err);
 	if (s->state->is_member)
 		return err_set(err, "this device is a member: only its coordinator takes links");
 	if (h->purpose == LINK_PAIR)

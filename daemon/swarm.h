@@ -30,6 +30,7 @@ struct swarm_peer { /* as others may see it; owned by the swarm */
 	struct swarm_net net;
 	double rtt_ms;               /* of the last heartbeat; 0: not measured yet */
 	struct roster_member roster; /* kept by whoever makes plans (daemon/serve_plan.c) */
+	uint16_t port;               /* where it listens; 0: not said */
 };
 
 struct swarm_events {
@@ -45,6 +46,10 @@ struct swarm_events {
 		void *arg, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);
 	/* A tensor or bulk link of a known peer has come in (coordinator): give it its events. */
 	int (*on_link)(void *arg, struct swarm_peer *p, struct link *l,
+		const struct link_events **ev, void **ev_arg, size_t *max_message, struct err *err);
+	/* A tensor link of somebody who may be a fellow member has come in (member). -1: it is
+	 * turned away. */
+	int (*on_neighbour)(void *arg, const uint8_t key[32], struct link *l,
 		const struct link_events **ev, void **ev_arg, size_t *max_message, struct err *err);
 };
 
@@ -92,5 +97,8 @@ int swarm_pack_send(struct link *l, Shoal__Envelope *e);
 /* A member dials another link (tensor, bulk) to its coordinator. */
 struct link *swarm_dial(struct swarm *s, enum link_purpose purpose, size_t max_message,
 	const struct link_events *ev, void *arg);
+/* A member dials a tensor link to a fellow member, of which its coordinator has told. */
+struct link *swarm_dial_neighbour(struct swarm *s, const char *address, const uint8_t key[32],
+	size_t max_message, const struct link_events *ev, void *arg);
 
 #endif

@@ -18,6 +18,9 @@
 /* Without vpdpbusd, codes of 8 bits stay signed: products of unsigned ones would not fit 16 bits. */
 #define WIDE_UNSIGNED TILE_VNNI
 
+/* Weights are multiplied as they are unpacked, strips side by side: 16 registers hold no run of them. */
+#define TILE_STEPS 1
+
 enum {
 	EXPANDED_SIGNED = 0, /* expanded weights are codes: one factor must be unsigned */
 	ROW_LANES = 8,
@@ -97,9 +100,8 @@ bytes_move(vbytes v, int from, int to, uint8_t mask)
 INLINE vbytes
 bytes_above(vbytes v, uint8_t limit)
 {
-	vbytes over = _mm256_set1_epi8((char)(limit + 1));
-
-	return bytes_and(_mm256_cmpeq_epi8(_mm256_max_epu8(v, over), v), 1);
+	return _mm256_min_epu8(
+		_mm256_subs_epu8(v, _mm256_set1_epi8((char)limit)), _mm256_set1_epi8(1));
 }
 
 INLINE vbytes
@@ -232,6 +234,25 @@ floats_fma(vfloats a, vfloats b, vfloats c)
 
 /* --- products --- */
 
+/* What six_bit_plane says. Runs 0 and 2, 1 and 3, and so on, lie in one register as their upper bits do. */
+INLINE void
+six_bit_planes(const uint8_t *body, uint8_t *planes)
+{
+	UNROLL
+	for (int i = 0; i < 4; i++) {
+		const uint8_t *p = body + 64 * (i / 2) + 16 * (i % 2);
+		vbytes upper = bytes_load(body + 128 + 32 * (i / 2));
+		vbytes lower = _mm256_inserti128_si256(
+			_mm256_castsi128_si256(_mm_load_si128((const __m128i *)(const void *)p)),
+			_mm_load_si128((const __m128i *)(const void *)(p + 32)), 1);
+
+		bytes_store(planes + 64 * i,
+			bytes_or(bytes_and(lower, 15), bytes_move(upper, i % 2 * 4, 4, 48)));
+		bytes_store(planes + 64 * i + 32, bytes_or(bytes_move(lower, 4, 0, 15),
+							  bytes_move(upper, i % 2 * 4 + 2, 4, 48)));
+	}
+}
+
 /* Weights as they are stored when expanded. */
 INLINE void
 order_expanded(vbytes *w, int groups, int offset)
@@ -241,59 +262,65 @@ order_expanded(vbytes *w, int groups, int offset)
 	(void)offset;
 }
 
+/* A sum of products that is made in `steps` steps of a group each, weights and four activations.
+ * Weights are unsigned and at most `most`; without vpdpbusd, those with most = 255 are signed. */
+struct dot {
+	vints sum;
+	__m256i pairs; /* products of some steps, two to a lane, in 16 bits */
+};
+
 #if TILE_VNNI
 
-/* start + the products of `groups` groups of weights with 4 * groups activations. Weights are
- * unsigned and at most `most`. */
-INLINE vints
-dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
+INLINE void
+dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int most)
 {
-	(void)most;
-	UNROLL for (int g = 0; g < groups; g++)
-	{
-		int32_t four;
+	int32_t four;
 
-		memcpy(&four, q + 4 * g, sizeof(four));
-		start = TILE_DPBUSD(start, w[g], _mm256_set1_epi32(four));
-	}
-	return start;
+	(void)step;
+	(void)steps;
+	(void)most;
+	memcpy(&four, q, sizeof(four));
+	d->sum = TILE_DPBUSD(d->sum, w, _mm256_set1_epi32(four));
 }
 
 #else
 
-/* start + the products of `groups` groups of weights with 4 * groups activations. Weights are
- * unsigned and at most `most`; with most = 255 they are signed. */
-INLINE vints
-dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
+INLINE void
+dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int most)
 {
-	/* Groups whose products, two to a lane, add up within 16 bits. */
+	/* Steps whose products add up within 16 bits. */
 	const int room = most == 255 ? 1 : most > 31 ? 2 : most > 15 ? 4 : 8;
-	const int fit = room < groups ? room : groups;
-	const __m256i ones = _mm256_set1_epi16(1);
+	int32_t four;
+	__m256i x, products;
 
-	UNROLL for (int g = 0; g < groups; g += fit)
-	{
-		__m256i pairs = _mm256_setzero_si256();
-
-		UNROLL
-		for (int i = g; i < g + fit; i++) {
-			int32_t four;
-			__m256i x, products;
-
-			memcpy(&four, q + 4 * i, sizeof(four));
-			x = _mm256_set1_epi32(four);
-			if (most == 255)
-				products = _mm256_maddubs_epi16(
-					_mm256_abs_epi8(w[i]), _mm256_sign_epi8(x, w[i]));
-			else
-				products = _mm256_maddubs_epi16(w[i], x);
-			pairs = i == g ? products : _mm256_add_epi16(pairs, products);
-		}
-		start = _mm256_add_epi32(start, _mm256_madd_epi16(pairs, ones));
+	memcpy(&four, q, sizeof(four));
+	x = _mm256_set1_epi32(four);
+	if (most == 255)
+		products = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+	else
+		products = _mm256_maddubs_epi16(w, x);
+	d->pairs = step % room == 0 ? products : _mm256_add_epi16(d->pairs, products);
+	/* The compiler is not to add in another order, for which it would keep all products at once. */
+	__asm__("" : "+x"(d->pairs));
+	if ((step + 1) % room == 0 || step + 1 == steps) {
+		d->sum =
+			_mm256_add_epi32(d->sum, _mm256_madd_epi16(d->pairs, _mm256_set1_epi16(1)));
+		__asm__("" : "+x"(d->sum));
 	}
-	return start;
 }
 
 #endif
+
+/* start + the products of `groups` groups of weights with 4 * groups activations. */
+INLINE vints
+dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
+{
+	struct dot d = {.sum = start};
+
+	UNROLL
+	for (int g = 0; g < groups; g++)
+		dot_step(&d, g, groups, w[g], q + 4 * g, most);
+	return d.sum;
+}
 
 #endif

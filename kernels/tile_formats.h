@@ -19,6 +19,15 @@ struct run {
 	vfloats scale[2], min[2];
 };
 
+/* Where a set unpacks the two scales of six bits of all runs of a block at once (tiles.h: Q3_K, Q4_K),
+ * into SIX_BIT_BYTES, a run's first one is this far in, its second one 32 bytes behind. */
+#define SIX_BIT_BYTES 256
+INLINE uint32_t
+six_bit_plane(uint32_t run)
+{
+	return run / 4 * 128 + run % 2 * 64 + run / 2 % 2 * 16;
+}
+
 /* --- what is fixed for a type --- */
 
 INLINE uint32_t
@@ -182,57 +191,44 @@ format_most(enum dtype t)
 
 /* --- weights --- */
 
-/* The lower bits of codes: a run's N part. */
-INLINE void
-take_nibbles(vbytes w[GROUPS], const uint8_t *p)
+/* The run begins with an N part. */
+INLINE bool
+format_nibbles(enum dtype t)
 {
-	UNROLL
-	for (int g = 0; g < GROUPS / 2; g++) {
-		vbytes v = bytes_load(p + 64 * g);
-
-		w[g] = bytes_and(v, 15);
-		w[g + GROUPS / 2] = bytes_move(v, 4, 0, 15);
-	}
+	return t != DTYPE_Q8_0 && t != DTYPE_Q2_K && t != DTYPE_Q3_K && t != DTYPE_TQ1_0 &&
+	       t != DTYPE_TQ2_0;
 }
 
-/* Two bits of each code, put at bit `at`: a run's P part. */
-INLINE void
-take_pairs(vbytes pairs[GROUPS], const uint8_t *p, int at)
+/* A run's groups are taken in four pairs, of those that lie in the same bytes: `second` (0 or 1) of pair
+ * g. */
+INLINE int
+format_group(enum dtype t, int g, int second)
 {
-	UNROLL
-	for (int g = 0; g < GROUPS; g++)
-		pairs[g] =
-			bytes_move(bytes_load(p + g / 4 * 64), 2 * (g % 4), at, (uint8_t)(3 << at));
+	return format_nibbles(t) ? g + second * GROUPS / 2 : 2 * g + second;
 }
 
+/* Groups g and g + 4 (g < 4): the lower bits of their codes, the N part. */
 INLINE void
-add_pairs(vbytes w[GROUPS], const uint8_t *p, int at)
+take_nibbles(vbytes *lo, vbytes *hi, const uint8_t *p, int g)
 {
-	vbytes pairs[GROUPS];
+	vbytes v = bytes_load(p + 64 * g);
 
-	take_pairs(pairs, p, at);
-	UNROLL
-	for (int g = 0; g < GROUPS; g++)
-		w[g] = bytes_or(w[g], pairs[g]);
+	*lo = bytes_and(v, 15);
+	*hi = bytes_move(v, 4, 0, 15);
 }
 
-/* One bit of each code, put at bit `at`: a run's S part. */
-INLINE void
-add_singles(vbytes w[GROUPS], const uint8_t *p, int at)
+/* Two bits of a group's codes, put at bit `at`: the P part. */
+INLINE vbytes
+take_pairs(const uint8_t *p, int group, int at)
 {
-	vbytes v = bytes_load(p);
-
-	UNROLL
-	for (int g = 0; g < GROUPS; g++)
-		w[g] = bytes_or(w[g], bytes_move(v, g, at, (uint8_t)(1 << at)));
+	return bytes_move(bytes_load(p + group / 4 * 64), 2 * (group % 4), at, (uint8_t)(3 << at));
 }
 
-INLINE void
-look_up(vbytes w[GROUPS], const uint8_t table[16])
+/* One bit of them: the S part. */
+INLINE vbytes
+take_singles(const uint8_t *p, int group, int at)
 {
-	UNROLL
-	for (int g = 0; g < GROUPS; g++)
-		w[g] = bytes_lookup(w[g], table);
+	return bytes_move(bytes_load(p), group, at, (uint8_t)(1 << at));
 }
 
 /* Digit n (0 to 4) of numbers of five ternary digits, which TQ1_0 holds as fractions of 256: times
@@ -246,25 +242,22 @@ ternary_digit(vbytes v, int n)
 	return bytes_add(bytes_above(v, 85), bytes_above(v, 170));
 }
 
-/* Run `run` of a block of TQ1_0: 32 bytes have its weights 0 to 159, a digit each for 32 of them; 16
- * bytes the next 80; 4 bytes the last 16. */
-INLINE void
-take_ternary(vbytes w[GROUPS], const uint8_t *body, uint32_t run)
+/* Group g of run `run` of a block of TQ1_0: 32 bytes have its weights 0 to 159, a digit each for 32 of
+ * them; 16 bytes the next 80; 4 bytes the last 16. */
+INLINE vbytes
+take_ternary(const uint8_t *body, uint32_t run, int g)
 {
-	UNROLL
-	for (int g = 0; g < GROUPS; g++) {
-		int byte_group = g, digit = (int)run;
+	int byte_group = g, digit = (int)run;
 
-		if (run >= 5) {
-			digit = 2 * ((int)run - 5) + g / 4;
-			byte_group = 8 + g % 4;
-		}
-		if (digit == 5) {
-			byte_group = 12;
-			digit = g % 4;
-		}
-		w[g] = ternary_digit(bytes_load(body + 64 * byte_group), digit);
+	if (run >= 5) {
+		digit = 2 * ((int)run - 5) + g / 4;
+		byte_group = 8 + g % 4;
 	}
+	if (digit == 5) {
+		byte_group = 12;
+		digit = g % 4;
+	}
+	return ternary_digit(bytes_load(body + 64 * byte_group), digit);
 }
 
 /* --- scales --- */
@@ -277,31 +270,23 @@ six_bits(vints lower, vints upper, int from_lower, int from_upper)
 		ints_shl(ints_and(ints_shr(upper, from_upper), 3), 4));
 }
 
-/* Q4_K and Q5_K. */
+/* The two of a run: bytes of `planes`, where all of a block's are there already, else bits of the body. */
 INLINE void
-take_k_scales(struct run *r, const uint8_t *head, const uint8_t *body, uint32_t run)
+take_six_bits(vints v[2], const uint8_t *body, const uint8_t *planes, uint32_t run, uint32_t strip)
 {
-	vints lower = ints_u8(body + 16 * run);
-	vints upper = ints_u8(body + 128 + 16 * (run / 2));
+	const uint8_t *p = planes + six_bit_plane(run) + strip * ROW_LANES;
+	vints lower, upper;
 	int at = run % 2 * 4;
 
-	r->scale[0] = floats_mul(floats_f16(head), ints_to_floats(six_bits(lower, upper, 0, at)));
-	r->min[0] = floats_mul(floats_mul(floats_f16(head + 32), floats_set1(-1.0f)),
-		ints_to_floats(six_bits(lower, upper, 4, at + 2)));
-}
-
-INLINE void
-take_q3_scales(struct run *r, const uint8_t *head, const uint8_t *body, uint32_t run)
-{
-	vints lower = ints_u8(body + 16 * run);
-	vints upper = ints_u8(body + 128 + 16 * (run / 2));
-
-	UNROLL
-	for (int h = 0; h < 2; h++)
-		r->scale[h] = floats_mul(floats_f16(head),
-			ints_to_floats(
-				ints_sub(six_bits(lower, upper, 4 * h, 2 * ((int)run % 2 * 2 + h)),
-					ints_set1(32))));
+	if (planes != NULL) {
+		v[0] = ints_u8(p);
+		v[1] = ints_u8(p + 32);
+		return;
+	}
+	lower = ints_u8(body + 16 * run + strip * ROW_LANES);
+	upper = ints_u8(body + 128 + 16 * (run / 2) + strip * ROW_LANES);
+	v[0] = six_bits(lower, upper, 0, at);
+	v[1] = six_bits(lower, upper, 4, at + 2);
 }
 
 INLINE void
@@ -342,68 +327,81 @@ static const uint8_t iq4_table[16] = {WIDE(-127), WIDE(-104), WIDE(-83), WIDE(-6
 static const uint8_t mxfp4_table[16] = {
 	16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4};
 
-/* Run `run` (a constant where the loop over a block's runs is unrolled) of a block; head and body point
- * at the strip: `strip` times 4 * ROW_LANES bytes and so on are added here. */
+/* Pair g of groups of run `run` (constants where loops are unrolled) of a block, whose body is at
+ * `body`; `strip` times the bytes of one is added here. */
 INLINE void
-take_run(enum dtype t, struct run *r, const uint8_t *head, const uint8_t *body, uint32_t run,
-	uint32_t strip)
+take_groups(enum dtype t, const uint8_t *body, uint32_t run, uint32_t strip, int g, vbytes pair[2])
 {
 	const uint8_t *w = body + format_front(t) + run * format_step(t) + strip * 4 * ROW_LANES;
+	const uint8_t *upper = w + (t == DTYPE_Q3_K ? 128 : 256);
+
+	if (format_nibbles(t))
+		take_nibbles(&pair[0], &pair[1], w, g);
+	UNROLL
+	for (int i = 0; i < 2; i++) {
+		int group = format_group(t, g, i);
+
+		switch (t) {
+		case DTYPE_Q8_0:
+			pair[i] = bytes_xor(bytes_load(w + 64 * group), WIDE(0));
+			break;
+		case DTYPE_TQ1_0:
+			pair[i] = take_ternary(body + strip * 4 * ROW_LANES, run, group);
+			break;
+		case DTYPE_TQ2_0:
+		case DTYPE_Q2_K:
+			pair[i] = take_pairs(w, group, 0);
+			break;
+		case DTYPE_Q3_K:
+			pair[i] = bytes_or(take_pairs(w, group, 0), take_singles(upper, group, 2));
+			break;
+		case DTYPE_Q6_K:
+			pair[i] = bytes_or(pair[i], take_pairs(upper, group, 4));
+			break;
+		case DTYPE_Q5_0:
+		case DTYPE_Q5_1:
+		case DTYPE_Q5_K:
+			pair[i] = bytes_or(pair[i], take_singles(upper, group, 4));
+			break;
+		case DTYPE_IQ4_NL:
+		case DTYPE_IQ4_XS:
+			pair[i] = bytes_lookup(pair[i], iq4_table);
+			break;
+		case DTYPE_MXFP4:
+			pair[i] = bytes_lookup(pair[i], mxfp4_table);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+/* The scales and mins of such a run; head is the block's. planes: of six_bit_planes, or NULL. */
+INLINE void
+take_scales(enum dtype t, struct run *r, const uint8_t *head, const uint8_t *body,
+	const uint8_t *planes, uint32_t run, uint32_t strip)
+{
 	const uint8_t *plane = body + strip * ROW_LANES;
 	const uint8_t *d = head + strip * 2 * ROW_LANES;
+	vints v[2];
 
-	switch (t) {
-	case DTYPE_Q8_0:
-		UNROLL
-		for (int g = 0; g < GROUPS; g++)
-			r->w[g] = bytes_xor(bytes_load(w + 64 * g), WIDE(0));
-		break;
-	case DTYPE_TQ1_0:
-		take_ternary(r->w, body + strip * 4 * ROW_LANES, run);
-		break;
-	case DTYPE_TQ2_0:
-		take_pairs(r->w, w, 0);
-		break;
-	case DTYPE_Q2_K:
-		take_pairs(r->w, w, 0);
-		break;
-	case DTYPE_Q3_K:
-		take_pairs(r->w, w, 0);
-		add_singles(r->w, w + 128, 2);
-		break;
-	case DTYPE_Q6_K:
-		take_nibbles(r->w, w);
-		add_pairs(r->w, w + 256, 4);
-		break;
-	case DTYPE_Q5_0:
-	case DTYPE_Q5_1:
-	case DTYPE_Q5_K:
-		take_nibbles(r->w, w);
-		add_singles(r->w, w + 256, 4);
-		break;
-	case DTYPE_IQ4_NL:
-	case DTYPE_IQ4_XS:
-		take_nibbles(r->w, w);
-		look_up(r->w, iq4_table);
-		break;
-	case DTYPE_MXFP4:
-		take_nibbles(r->w, w);
-		look_up(r->w, mxfp4_table);
-		break;
-	default:
-		take_nibbles(r->w, w);
-		break;
-	}
 	switch (t) {
 	case DTYPE_Q4_K:
 	case DTYPE_Q5_K:
-		take_k_scales(r, d, plane, run);
+		take_six_bits(v, body, planes, run, strip);
+		r->scale[0] = floats_mul(floats_f16(d), ints_to_floats(v[0]));
+		r->min[0] = floats_mul(
+			floats_mul(floats_f16(d + 32), floats_set1(-1.0f)), ints_to_floats(v[1]));
 		break;
 	case DTYPE_Q2_K:
 		take_q2_scales(r, d, plane, run);
 		break;
 	case DTYPE_Q3_K:
-		take_q3_scales(r, d, plane, run);
+		take_six_bits(v, body, planes, run, strip);
+		UNROLL
+		for (int h = 0; h < 2; h++)
+			r->scale[h] = floats_mul(
+				floats_f16(d), ints_to_floats(ints_sub(v[h], ints_set1(32))));
 		break;
 	case DTYPE_Q6_K:
 		UNROLL
@@ -431,6 +429,22 @@ take_run(enum dtype t, struct run *r, const uint8_t *head, const uint8_t *body, 
 		r->scale[0] = floats_f16(d);
 		break;
 	}
+}
+
+/* All of a run. */
+INLINE void
+take_run(enum dtype t, struct run *r, const uint8_t *head, const uint8_t *body, uint32_t run,
+	uint32_t strip)
+{
+	UNROLL
+	for (int g = 0; g < GROUPS / 2; g++) {
+		vbytes pair[2];
+
+		take_groups(t, body, run, strip, g, pair);
+		r->w[format_group(t, g, 0)] = pair[0];
+		r->w[format_group(t, g, 1)] = pair[1];
+	}
+	take_scales(t, r, head, body, NULL, run, strip);
 }
 
 #endif

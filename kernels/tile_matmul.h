@@ -13,6 +13,9 @@
 #ifndef TILE_PAIRS
 #define TILE_PAIRS 0
 #endif
+#ifndef TILE_STEPS
+#define TILE_STEPS 0
+#endif
 
 enum {
 	EXPAND_RUNS = 32,                  /* of a strip, at a time */
@@ -54,19 +57,26 @@ load_sums(const struct sums *s, uint32_t c)
 
 /* --- quantised weights --------------------------------------------------------------------------- */
 
+/* The sum of half h of a run's activations. */
+INLINE vints
+half_sum(const struct act *x, size_t at, int h)
+{
+	vints half = ints_set1(x->half[at]);
+
+	return h == 0 ? half : ints_sub(ints_set1(x->sum[at]), half);
+}
+
 /* Where the sum of half h (0: of all, where there are no halves) starts: at what codes are above weights,
  * times the activations. at: the run's place in the column's arrays. */
 INLINE vints
 run_start(enum dtype t, const struct act *x, size_t at, int h, bool expanded)
 {
 	int offset = expanded && EXPANDED_SIGNED ? -1 : format_offset(t);
-	int32_t sum = x->sum[at];
 
 	if (offset < 0)
 		return ints_set1(0);
-	if (format_halves(t))
-		sum = h == 0 ? x->half[at] : sum - x->half[at];
-	return ints_sub(ints_set1(0), ints_shl(ints_set1(sum), offset));
+	return ints_sub(ints_set1(0),
+		ints_shl(format_halves(t) ? half_sum(x, at, h) : ints_set1(x->sum[at]), offset));
 }
 
 /* The rule of kernels.h for one run and one column, once the integer sum of half h is there. */
@@ -85,9 +95,10 @@ add_mins(enum dtype t, const struct run *r, const struct act *x, size_t at, vflo
 	if (format_mins(t) && !format_halves(t))
 		f = floats_fma(floats_mul(r->min[0], d), ints_to_floats(ints_set1(x->sum[at])), f);
 	if (format_mins(t) && format_halves(t)) {
-		f = floats_fma(floats_mul(r->min[0], d), ints_to_floats(ints_set1(x->half[at])), f);
-		f = floats_fma(floats_mul(r->min[1], d),
-			ints_to_floats(ints_set1(x->sum[at] - x->half[at])), f);
+		UNROLL
+		for (int h = 0; h < 2; h++)
+			f = floats_fma(
+				floats_mul(r->min[h], d), ints_to_floats(half_sum(x, at, h)), f);
 	}
 	return f;
 }
@@ -125,6 +136,73 @@ fetch_part(enum dtype t, const uint8_t *body, uint32_t part, uint32_t parts)
 	}
 }
 
+/* Run `run` of a block and n (a constant) columns. at: its place in the first column's arrays; runs:
+ * from one column to the next. */
+#if TILE_STEPS
+INLINE void
+direct_run(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t *planes,
+	uint32_t run, const struct act *x, size_t at, size_t runs, uint32_t n,
+	vfloats f[STRIPS][DIRECT_COLS])
+{
+	const int halves = format_halves(t) ? 2 : 1;
+	struct dot dot[STRIPS][DIRECT_COLS][2];
+	struct run r;
+
+	UNROLL
+	for (uint32_t i = 0; i < STRIPS * n; i++)
+		UNROLL for (int h = 0; h < halves; h++) dot[i / n][i % n][h].sum =
+			run_start(t, x, at + i % n * runs, h, false);
+	UNROLL
+	for (int g = 0; g < GROUPS / 2; g++) {
+		UNROLL
+		for (uint32_t strip = 0; strip < STRIPS; strip++) {
+			vbytes pair[2];
+
+			take_groups(t, body, run, strip, g, pair);
+			UNROLL
+			for (uint32_t i = 0; i < 2 * n; i++) {
+				int group = format_group(t, g, i % 2);
+				int step = halves == 2 ? group % 4 : 2 * g + (int)(i % 2);
+
+				dot_step(&dot[strip][i / 2][halves == 2 ? group / 4 : 0], step,
+					GROUPS / halves, pair[i % 2],
+					x->q + (at + i / 2 * runs) * BLOCK + 4 * group,
+					format_most(t));
+			}
+		}
+	}
+	UNROLL
+	for (uint32_t strip = 0; strip < STRIPS; strip++) {
+		take_scales(t, &r, head, body, planes, run, strip);
+		UNROLL
+		for (uint32_t i = 0; i < n; i++) {
+			UNROLL
+			for (int h = 0; h < halves; h++)
+				f[strip][i] = add_dot(
+					&r, x, at + i * runs, h, dot[strip][i][h].sum, f[strip][i]);
+			f[strip][i] = add_mins(t, &r, x, at + i * runs, f[strip][i]);
+		}
+	}
+}
+#else
+INLINE void
+direct_run(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t *planes,
+	uint32_t run, const struct act *x, size_t at, size_t runs, uint32_t n,
+	vfloats f[STRIPS][DIRECT_COLS])
+{
+	UNROLL
+	for (uint32_t strip = 0; strip < STRIPS; strip++) {
+		struct run r;
+
+		(void)planes;
+		take_run(t, &r, head, body, run, strip);
+		UNROLL
+		for (uint32_t i = 0; i < n; i++)
+			f[strip][i] = add_run(t, &r, x, at + i * runs, false, f[strip][i]);
+	}
+}
+#endif
+
 /* All runs of a row group for n columns from c on; n is a constant. */
 INLINE void
 direct(enum dtype t, const uint8_t *group, const struct act *x, uint32_t c, uint32_t n,
@@ -139,20 +217,22 @@ direct(enum dtype t, const uint8_t *group, const struct act *x, uint32_t c, uint
 	for (uint32_t i = 0; i < STRIPS * n; i++)
 		f[i / n][i % n] = floats_set1(0.0f);
 	for (uint32_t b = 0; b < blocks; b++) {
+		const uint8_t *planes = NULL;
+#if TILE_STEPS
+		_Alignas(32) uint8_t room[SIX_BIT_BYTES];
+
+		if (t == DTYPE_Q3_K || t == DTYPE_Q4_K || t == DTYPE_Q5_K) {
+			six_bit_planes(body, room);
+			/* They are to be read from memory, not taken out of registers again. */
+			__asm__("" : "+m"(room));
+			planes = room;
+		}
+#endif
 		UNROLL
 		for (uint32_t run = 0; run < per_block; run++) {
 			fetch_part(t, body, run, per_block);
-			UNROLL
-			for (uint32_t strip = 0; strip < STRIPS; strip++) {
-				struct run r;
-
-				take_run(t, &r, head, body, run, strip);
-				UNROLL
-				for (uint32_t i = 0; i < n; i++)
-					f[strip][i] = add_run(t, &r, x,
-						(size_t)(c + i) * runs + b * per_block + run, false,
-						f[strip][i]);
-			}
+			direct_run(t, head, body, planes, run, x,
+				(size_t)c * runs + b * per_block + run, runs, n, f);
 		}
 		head += format_head(t);
 		body += format_body(t);

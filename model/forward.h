@@ -17,6 +17,9 @@ struct step_row {
 	uint32_t flags;
 };
 #define STEP_LOGITS 1u /* this row's logits are wanted */
+/* Of these: for who gathers the logits of a group (daemon/star.h); without one, the best tokens. */
+#define STEP_WHOLE 2u /* every one of them */
+#define STEP_SUM   4u /* the sum beside the best tokens */
 
 struct forward_config {
 	const struct model_shape *shape;

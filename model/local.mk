@@ -49,6 +49,7 @@ model_libmodel_a_SOURCES += \
 
 # Computing: the forward pass, sampling, sessions.
 model_libmodel_a_SOURCES += \
+	model/candidates.c model/candidates.h \
 	model/collective.h \
 	model/device_speed.c model/device_speed.h model/disk_speed.c \
 	model/forward.c model/forward.h model/forward_int.h \

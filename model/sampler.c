@@ -4,18 +4,11 @@
  * everywhere. */
 #include "model/sampler.h"
 
-#include <float.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_PENALTY_LAST (1u << 20)
-
-struct candidate {
-	float logit;
-	uint32_t id;
-};
 
 struct sampler {
 	struct sampler_params p;
@@ -206,42 +199,7 @@ apply_penalties(struct sampler *s, float *logits)
 			s->count[s->last[i]] = -s->count[s->last[i]];
 }
 
-/* --- heaps ------------------------------------------------------------------------------------- */
-
-/* The higher logit is better, of equals the lower id. */
-static bool
-better(struct candidate a, struct candidate b)
-{
-	return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
-}
-
-/* Lets h[at] sink in a heap of n, whose root is the best (best_first) or the worst. */
-static void
-sink(struct candidate *h, uint32_t n, uint32_t at, bool best_first)
-{
-	struct candidate c = h[at];
-
-	for (;;) {
-		uint64_t child = 2 * (uint64_t)at + 1;
-
-		if (child >= n)
-			break;
-		if (child + 1 < n && better(h[child + 1], h[child]) == best_first)
-			child++;
-		if (better(h[child], c) != best_first)
-			break;
-		h[at] = h[child];
-		at = (uint32_t)child;
-	}
-	h[at] = c;
-}
-
-static void
-make_heap(struct candidate *h, uint32_t n, bool best_first)
-{
-	for (uint32_t i = n / 2; i-- > 0;)
-		sink(h, n, i, best_first);
-}
+/* --- the pick ---------------------------------------------------------------------------------- */
 
 /* Takes the best one off a heap, and leaves it behind the heap's new end. */
 static struct candidate
@@ -252,30 +210,19 @@ pop_best(struct candidate *h, uint32_t *n)
 	h[0] = h[--*n];
 	h[*n] = best;
 	if (*n > 0)
-		sink(h, *n, 0, true);
+		candidates_sink(h, *n, 0, true);
 	return best;
-}
-
-/* --- the pick ---------------------------------------------------------------------------------- */
-
-/* What a broken model may yield is made a number that can be compared. */
-static float
-usable(float logit)
-{
-	if (isnan(logit) || logit < -FLT_MAX)
-		return -FLT_MAX;
-	return logit > FLT_MAX ? FLT_MAX : logit;
 }
 
 static uint32_t
 arg_max(const float *logits, uint32_t n)
 {
 	uint32_t best = 0;
-	float value = usable(logits[0]);
+	float value = candidate_usable(logits[0]);
 
 	for (uint32_t i = 1; i < n; i++)
-		if (logits[i] > value && usable(logits[i]) > value) {
-			value = usable(logits[i]);
+		if (logits[i] > value && candidate_usable(logits[i]) > value) {
+			value = candidate_usable(logits[i]);
 			best = i;
 		}
 	return best;
@@ -288,18 +235,18 @@ collect(struct sampler *s, const float *logits)
 	uint32_t n = s->room;
 
 	for (uint32_t i = 0; i < n; i++)
-		s->cand[i] = (struct candidate){usable(logits[i]), i};
+		s->cand[i] = (struct candidate){candidate_usable(logits[i]), i};
 	if (n < s->vocab)
-		make_heap(s->cand, n, false);
+		candidates_heap(s->cand, n, false);
 	for (uint32_t i = n; i < s->vocab; i++) {
-		struct candidate c = {usable(logits[i]), i};
+		struct candidate c = {candidate_usable(logits[i]), i};
 
-		if (better(c, s->cand[0])) {
+		if (candidate_better(c, s->cand[0])) {
 			s->cand[0] = c;
-			sink(s->cand, n, 0, false);
+			candidates_sink(s->cand, n, 0, false);
 		}
 	}
-	make_heap(s->cand, n, true);
+	candidates_heap(s->cand, n, true);
 	return n;
 }
 
@@ -371,4 +318,70 @@ const struct sampler_params *
 sampler_params(const struct sampler *s)
 {
 	return &s->p;
+}
+
+/* --- the pick from the best alone --------------------------------------------------------------- */
+
+/* A share of a sum whose terms were added in another order is not decided when it is as near as this. */
+#define SUM_DOUBT 1e-9
+
+enum sampler_needs
+sampler_needs(const struct sampler *s)
+{
+	bool all = s->room == s->vocab;
+
+	if (s->count != NULL)
+		return SAMPLER_ALL;
+	if (s->p.temperature <= 0.0f || s->room <= BEST_TOKENS)
+		return SAMPLER_BEST;
+	if (s->p.top_p < 1.0f) /* a part of what top-k leaves */
+		return all ? SAMPLER_BEST_AND_SUM : SAMPLER_ALL;
+	return s->p.min_p > 0.0f ? SAMPLER_BEST : SAMPLER_ALL;
+}
+
+/* As keep() does; 0: the best ones do not say. */
+static uint32_t
+keep_best(const struct sampler *s, const struct best *b)
+{
+	bool whole = s->room <= b->n; /* they are all that top-k leaves */
+	uint32_t n = whole ? s->room : b->n;
+	double total = whole ? 0.0 : b->sum, sum = 0.0, p, edge;
+
+	for (uint32_t i = 0; whole && i < n; i++)
+		total += exp((double)b->c[i].logit - b->c[0].logit);
+	edge = s->p.top_p * total;
+	for (uint32_t i = 0; i < n; i++) {
+		p = exp((double)b->c[i].logit - b->c[0].logit);
+		if (i > 0 && p < s->p.min_p)
+			return i;
+		sum += p;
+		if (s->p.top_p >= 1.0f)
+			continue;
+		if (fabs(sum - edge) <= SUM_DOUBT * total)
+			return 0;
+		if (sum >= edge)
+			return i + 1;
+	}
+	return whole ? n : 0;
+}
+
+bool
+sampler_pick_best(struct sampler *s, const struct best *b, uint32_t *token)
+{
+	enum sampler_needs needs = sampler_needs(s);
+	uint32_t kept;
+
+	if (b->n == 0 || needs == SAMPLER_ALL || (needs == SAMPLER_BEST_AND_SUM && b->sum < 1.0))
+		return false;
+	if (s->p.temperature <= 0.0f) {
+		*token = b->c[0].id;
+		return true;
+	}
+	kept = keep_best(s, b);
+	if (kept == 0)
+		return false;
+	for (uint32_t i = 0; i < kept; i++)
+		s->cand[kept - 1 - i] = b->c[i];
+	*token = draw(s, kept, kept);
+	return true;
 }

@@ -5,6 +5,7 @@
 #define MODEL_SAMPLER_H
 
 #include "base/err.h"
+#include "model/candidates.h"
 
 #include <stdint.h>
 
@@ -33,5 +34,16 @@ uint32_t sampler_pick(struct sampler *s, float *logits);
 /* Does to the random state what a pick would have done. */
 void sampler_skip(struct sampler *s);
 const struct sampler_params *sampler_params(const struct sampler *s);
+
+/* What of a distribution the next pick has to see. */
+enum sampler_needs {
+	SAMPLER_BEST,         /* its best tokens; now and then they do not decide */
+	SAMPLER_BEST_AND_SUM, /* and the sum (top-p of the whole vocabulary) */
+	SAMPLER_ALL           /* every logit: penalties, a large top-k, no truncation at all */
+};
+enum sampler_needs sampler_needs(const struct sampler *s);
+/* The token that sampler_pick would return for the whole vocabulary, from its best tokens. False:
+ * they do not decide it, nothing has changed, and sampler_pick must see all. */
+bool sampler_pick_best(struct sampler *s, const struct best *b, uint32_t *token);
 
 #endif

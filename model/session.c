@@ -258,7 +258,7 @@ take(struct session *s, uint32_t id, struct buf *text)
 }
 
 static enum session_end
-accept(struct session *s, uint32_t id, struct buf *text)
+go_on(struct session *s, uint32_t id, struct buf *text)
 {
 	sampler_accept(s->sampler, id);
 	s->ids[s->n++] = id;
@@ -274,7 +274,28 @@ session_next(struct session *s, float *logits, struct buf *text)
 {
 	if (s->end != SESSION_RUNNING)
 		return s->end;
-	return accept(s, sampler_pick(s->sampler, logits), text);
+	return go_on(s, sampler_pick(s->sampler, logits), text);
+}
+
+enum sampler_needs
+session_needs(const struct session *s)
+{
+	return sampler_needs(s->sampler);
+}
+
+bool
+session_next_best(
+	struct session *s, const struct best *best, struct buf *text, enum session_end *end)
+{
+	uint32_t id;
+
+	*end = s->end;
+	if (s->end != SESSION_RUNNING)
+		return true;
+	if (!sampler_pick_best(s->sampler, best, &id))
+		return false;
+	*end = go_on(s, id, text);
+	return true;
 }
 
 enum session_end
@@ -283,7 +304,7 @@ session_repeat(struct session *s, uint32_t id, struct buf *text)
 	if (s->end != SESSION_RUNNING)
 		return s->end;
 	sampler_skip(s->sampler);
-	return accept(s, id, text);
+	return go_on(s, id, text);
 }
 
 enum session_end

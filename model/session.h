@@ -39,6 +39,11 @@ size_t session_n_prompt(const struct session *s);
  * that may be shown now to `text` (a stop text's beginning is held back until it is decided), and
  * says whether the generation goes on. */
 enum session_end session_next(struct session *s, float *logits, struct buf *text);
+/* The same from the best tokens, where the session needs no more (model/sampler.h). False: they do
+ * not decide, and session_next has to be called with all logits. */
+enum sampler_needs session_needs(const struct session *s);
+bool session_next_best(
+	struct session *s, const struct best *best, struct buf *text, enum session_end *end);
 /* The same for a token that was picked before, by this session before it was lost: no logits. Takes
  * the sampler as far as that pick took it. */
 enum session_end session_repeat(struct session *s, uint32_t id, struct buf *text);

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "base/file.h"
+#include "base/file_guard.h"
 #include "model/shard_int.h"
 
 #include <errno.h>
@@ -112,6 +113,12 @@ int
 shard_fd(const struct shard *s)
 {
 	return s->fd;
+}
+
+bool
+shard_unreadable(const struct shard *s)
+{
+	return file_guard_failed(s->file.data);
 }
 
 enum unit_kind

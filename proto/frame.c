@@ -37,6 +37,31 @@ frame_payload(enum frame_format f, uint32_t rows, uint32_t width)
 	return 0;
 }
 
+size_t
+frame_best(uint32_t width)
+{
+	return 8 + 8 * (size_t)(width < FRAME_BEST ? width : FRAME_BEST);
+}
+
+/* What has to follow a header. */
+static size_t
+payload_of(const struct frame *f)
+{
+	size_t rows = frame_payload((enum frame_format)f->format, f->rows, f->width);
+
+	switch (f->kind) {
+	case FRAME_STEP:
+		return rows + (size_t)f->rows * STEP_ROW;
+	case FRAME_LOGITS:
+		return f->rows * frame_best(f->width) +
+		       frame_payload(FRAME_F32, f->extra, f->width);
+	case FRAME_ASK:
+		return (size_t)f->rows * 4;
+	default:
+		return rows;
+	}
+}
+
 int
 frame_read(const void *msg, size_t len, uint32_t max_rows, uint32_t max_width, struct frame *f,
 	const uint8_t **payload, struct err *err)
@@ -54,15 +79,16 @@ frame_read(const void *msg, size_t len, uint32_t max_rows, uint32_t max_width, s
 	f->extra = rd_u32(&r);
 	if (rd_u32(&r) != 0 || r.failed)
 		return err_set(err, "a tensor frame of %zu bytes has no whole header", len);
-	if (f->kind < FRAME_STEP || f->kind > FRAME_VOID || f->format > FRAME_Q8)
+	if (f->kind < FRAME_STEP || f->kind > FRAME_ASK || f->format > FRAME_Q8)
 		return err_set(err, "a tensor frame of kind %u and format %u is not known", f->kind,
 			f->format);
 	if (f->rows > max_rows || f->width > max_width)
 		return err_set(err, "a tensor frame of %u x %u is over the plan's %u x %u", f->rows,
 			f->width, max_rows, max_width);
-	want = frame_payload((enum frame_format)f->format, f->rows, f->width);
-	if (f->kind == FRAME_STEP)
-		want += (size_t)f->rows * STEP_ROW;
+	if (f->kind == FRAME_LOGITS && f->extra > max_rows)
+		return err_set(err, "a tensor frame has %u whole rows instead of at most %u",
+			f->extra, max_rows);
+	want = payload_of(f);
 	if (len - FRAME_HEADER != want)
 		return err_set(err, "a tensor frame has %zu bytes of rows instead of %zu",
 			len - FRAME_HEADER, want);

@@ -7,8 +7,11 @@
  * STEP (hub to member): `rows` step rows of 12 bytes (slot, pos, flags), then rows x width
  * embeddings; `extra` is the number of rows that want logits. PART (member to hub) and SUM (hub to
  * member): rows x width; `layer` and, in `extra`, the phase say which sum. LOGITS (member to hub):
- * rows x width (its vocabulary slice). VOID (either way): the step is given up. Formats of rows:
- * float32; float16; 8-bit blocks of 32 (float32 scale, 32 int8), widths padded to 32. */
+ * for each of `rows` the best tokens of its vocabulary slice of `width` (frame_best), then for each
+ * of `extra` rows the whole slice, as float32. VOID (either way): the step is given up. ASK (hub to
+ * member): `rows` numbers (u32) of rows of which it wants the whole slice after all; a LOGITS frame
+ * answers. Formats of rows: float32; float16; 8-bit blocks of 32 (float32 scale, 32 int8), widths
+ * padded to 32. */
 #ifndef PROTO_FRAME_H
 #define PROTO_FRAME_H
 
@@ -17,7 +20,7 @@
 
 #define FRAME_HEADER 32
 
-enum frame_kind { FRAME_STEP = 1, FRAME_PART, FRAME_SUM, FRAME_LOGITS, FRAME_VOID };
+enum frame_kind { FRAME_STEP = 1, FRAME_PART, FRAME_SUM, FRAME_LOGITS, FRAME_VOID, FRAME_ASK };
 enum frame_format { FRAME_F32 = 0, FRAME_F16 = 1, FRAME_Q8 = 2 };
 
 struct frame {
@@ -39,6 +42,9 @@ int frame_read(const void *msg, size_t len, uint32_t max_rows, uint32_t max_widt
 
 /* Bytes of rows x width in a format (without the header or step rows). */
 size_t frame_payload(enum frame_format f, uint32_t rows, uint32_t width);
+/* Bytes of the best tokens of a slice: their sum (float64), then id and logit (float32) of each. */
+#define FRAME_BEST 64 /* tokens, at most */
+size_t frame_best(uint32_t width);
 /* Packs and unpacks; add: out += payload instead of out = payload. Same bits on every machine. */
 void frame_pack(enum frame_format f, const float *x, uint32_t rows, uint32_t width, uint8_t *out);
 void frame_unpack(

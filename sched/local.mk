@@ -4,9 +4,10 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/experts.c sched/experts.h \
 	sched/fair.c sched/fair.h \
 	sched/link_speed.c sched/link_speed.h \
-	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_eval.c sched/plan_group.c \
-	sched/plan_memory.c sched/plan_net.c sched/plan_search.c sched/plan_share.c \
-	sched/plan_time.c sched/plan_words.c \
+	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_deal.c sched/plan_eval.c \
+	sched/plan_group.c sched/plan_memory.c sched/plan_net.c sched/plan_search.c \
+	sched/plan_share.c sched/plan_stage.c sched/plan_time.c sched/plan_words.c \
+	sched/rebalance.c sched/rebalance.h \
 	sched/roster.c sched/roster.h \
 	sched/window.c sched/window.h
 
@@ -32,7 +33,8 @@ tests_unit_test_experts_SOURCES = tests/unit/test_experts.c
 tests_unit_test_experts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_experts_LDADD = $(tests_unit_test_window_LDADD)
 
-check_PROGRAMS += tests/unit/test_plan tests/unit/test_plan_best tests/unit/test_plan_random
+check_PROGRAMS += tests/unit/test_plan tests/unit/test_plan_best \
+	tests/unit/test_plan_model tests/unit/test_plan_published tests/unit/test_plan_random
 plan_test_libs = sched/libsched.a model/libmodel.a sched/libsched.a $(KERNEL_LIBS) \
 	base/libbase.a $(CHECK_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread
 plan_test_support = tests/support/plan_swarm.c tests/support/plan_swarm.h
@@ -43,7 +45,27 @@ tests_unit_test_plan_best_SOURCES = tests/unit/test_plan_best.c tests/support/pl
 	tests/support/plan_sim.h $(plan_test_support)
 tests_unit_test_plan_best_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_plan_best_LDADD = $(plan_test_libs)
+tests_unit_test_plan_model_SOURCES = tests/unit/test_plan_model.c tests/support/shared_dir.c \
+	tests/support/shared_dir.h $(plan_test_support)
+tests_unit_test_plan_model_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
+tests_unit_test_plan_model_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_model_LDADD = $(plan_test_libs)
+tests_unit_test_plan_published_SOURCES = tests/unit/test_plan_published.c $(plan_test_support)
+tests_unit_test_plan_published_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_published_LDADD = $(plan_test_libs)
 tests_unit_test_plan_random_SOURCES = tests/unit/test_plan_random.c $(plan_test_support)
 tests_unit_test_plan_random_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_plan_random_LDADD = $(plan_test_libs)
+
+check_PROGRAMS += tests/unit/test_rebalance
+tests_unit_test_rebalance_SOURCES = tests/unit/test_rebalance.c
+tests_unit_test_rebalance_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_rebalance_LDADD = $(tests_unit_test_window_LDADD)
+
+# Who takes part: rules one by one, and ten thousand stories in virtual time.
+check_PROGRAMS += tests/unit/test_roster
+tests_unit_test_roster_SOURCES = tests/unit/test_roster.c \
+	tests/support/roster_sim.c tests/support/roster_sim.h
+tests_unit_test_roster_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_roster_LDADD = $(tests_unit_test_window_LDADD)
 endif

@@ -88,18 +88,15 @@ check(const struct swarm_plan_input *in, struct err *err)
 
 /* --- the list --- */
 
-/* The slots' plans once more, with the window itself asked for what streams. */
+/* The slots' plans once more, with the window itself asked for what streams, and time split. */
 static void
 settle(struct search *s)
 {
 	struct swarm_plan_result *out = s->out;
 
-	for (uint32_t i = 0; i < SWARM_PLAN_ALTS; i++) {
-		bool again = s->used[i] && out->alts[i].streams;
-
-		if (again && plan_eval(s->in, &s->best[i], true, &out->alts[i]) < 0)
+	for (uint32_t i = 0; i < SWARM_PLAN_ALTS; i++)
+		if (s->used[i] && plan_eval(s->in, &s->best[i], true, &out->alts[i]) < 0)
 			s->used[i] = false;
-	}
 }
 
 static bool

@@ -2,7 +2,7 @@
  * time, and why the others are left out. Measurements go in, a list of alternatives with predicted
  * times comes out, the best first. Pure: no clock, no file, no randomness; doubles are added in a
  * fixed order, so that the same input gives the same plan. (window_choose makes a copy for a
- * moment; nothing else allocates.) sched/plan_model.h fills the model's numbers.
+ * moment; nothing else allocates.) model/plan_model.h fills the model's numbers.
  *
  * Shapes of a plan
  *   one        a single device has all layers
@@ -42,7 +42,7 @@
  *   member. Reading ahead overlaps with all of it, so
  *       step = max(compute + network, max over peers(streamed bytes / disk_bps))
  *   with streamed bytes as sched/window predicts them; compute is what it would be if messages took
- *   no time (each half's slowest member), network what they add. With several sessions a pipeline
+ *   no time and shares were cut for that, network the rest. With several sessions a pipeline
  *   holds min(sessions, stages) steps at once, of sessions/that many rows, and
  *       period = max(step, steps at once x the slowest stage).
  *   A prompt goes in chunks of `batch` rows, one after another through the stages, which all work
@@ -193,7 +193,7 @@ struct swarm_plan_spare { /* a device without a part in the best plan */
 
 /* Large (some 300 kB): not for the stack. */
 struct swarm_plan_result {
-	struct swarm_plan_alt alts[SWARM_PLAN_ALTS]; /* [n_alts], least score first, but: */
+	struct swarm_plan_alt alts[SWARM_PLAN_ALTS]; /* [n_alts], least score first */
 	uint32_t n_alts;
 	uint32_t best; /* of alts: what to do, within SWARM_PLAN_WORTH of the least allowed */
 	struct swarm_plan_spare spares[SWARM_PLAN_PEERS];
@@ -210,6 +210,10 @@ int swarm_plan_choose(
  * out->members[].peer, stage after stage. Fills the rest, choosing layers and shares. stream:
  * weights may stream. -1: it does not fit, or members cannot reach each other. */
 int swarm_plan_predict(const struct swarm_plan_input *in, bool stream, struct swarm_plan_alt *out);
+
+/* Predicts a plan whose layers (stages[].layers), hubs (first of a stage) and slices are given too, as
+ * one that runs: what can be compared with what is measured. */
+int swarm_plan_predict_given(const struct swarm_plan_input *in, struct swarm_plan_alt *out);
 
 /* Seconds of one reduction of `bytes` among members (peer numbers, the hub first) that all begin
  * together: the longest delay. INFINITY: they cannot reach each other. */

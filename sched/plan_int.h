@@ -1,6 +1,7 @@
-/* Inside of sched/plan: plan.c (checks, alternatives), plan_search.c and plan_group.c (candidates),
- * plan_eval.c (one candidate's stages and time), plan_share.c (shares of one group), plan_memory.c
- * (what fits and what streams), plan_net.c (messages), plan_words.c (reasons). */
+/* Inside of sched/plan: plan.c (checks, the list of alternatives), plan_search.c and plan_group.c
+ * (candidates), plan_eval.c (a candidate's time), plan_stage.c (its hubs and messages), plan_deal.c
+ * (layers of its stages), plan_share.c (shares within one), plan_memory.c (what fits and what
+ * streams), plan_time.c (computing), plan_net.c (links), plan_words.c (reasons). */
 #ifndef SCHED_PLAN_INT_H
 #define SCHED_PLAN_INT_H
 
@@ -83,18 +84,18 @@ double plan_whole_seconds(
 
 /* --- shares (plan_share.c) --- */
 
-struct delays { /* seconds of messages, for each member of a group */
-	double token[SWARM_PLAN_PEERS], prompt[SWARM_PLAN_PEERS]; /* of a reduction */
-	double head[SWARM_PLAN_PEERS];     /* of the last sum and the logits, bytes not counted */
-	double head_row[SWARM_PLAN_PEERS]; /* of each vocabulary row */
+struct delay {                /* seconds of messages, of a member */
+	double token, prompt; /* of a reduction */
+	double head;          /* of the last sum and the logits, bytes not counted */
+	double head_row;      /* of each vocabulary row */
 };
 
 struct group {
 	const uint32_t *who; /* hub first */
 	uint32_t n, layers, n_stages;
 	bool head, stream, exact;
-	double other_s; /* seconds of a step that are none of this group's */
-	const struct delays *delays;
+	double other_s;             /* seconds of a step that are none of this group's */
+	const struct delay *delays; /* [n] */
 };
 /* Cuts a group's layers among its members (m[n]): peers, slices and bytes. -1: does not fit; 1: it
  * does, and some have less than their speed calls for, for want of memory. */
@@ -115,16 +116,36 @@ struct candidate {
 	uint32_t n, n_stages;
 	uint32_t who[SWARM_PLAN_PEERS]; /* stage after stage */
 	uint32_t stage_n[SWARM_PLAN_PEERS];
+	bool idle;             /* some may have nothing to do */
 	bool stream, free_hub; /* free_hub: any member may be the hub, not only the coordinator */
 };
 /* -1: not possible; 0, or 1 when memory bounds shares. exact: bytes that stream are asked of
  * sched/window. */
 int plan_eval(const struct swarm_plan_input *in, const struct candidate *c, bool exact,
 	struct swarm_plan_alt *out);
-/* Layers of stages. seconds[]: of a layer, caps[]: layers that fit. even: for the least slowest
- * stage; else for the least sum. */
-int plan_deal_layers(uint32_t layers, uint32_t n, const double *seconds, const double *caps,
-	bool even, uint32_t *out);
+struct eval {
+	const struct swarm_plan_input *in;
+	const struct candidate *c;
+	bool exact, given, bound;       /* given: layers, slices and hubs are not to be chosen */
+	uint32_t who[SWARM_PLAN_PEERS]; /* hubs first */
+	uint32_t first[SWARM_PLAN_PEERS], layers[SWARM_PLAN_PEERS];
+	double hops;                           /* seconds of a token's step between stages */
+	struct delay delays[SWARM_PLAN_PEERS]; /* of members, as who */
+	struct swarm_plan_alt *out;
+};
+
+/* Who is the hub, and what messages add (plan_stage.c). -1: some cannot reach each other. */
+int plan_set_stages(struct eval *e);
+/* From the coordinator to the first stage, from each to the next. */
+double plan_hop_seconds(const struct eval *e, uint32_t stage, double rows);
+/* What logits take once the last member has them. */
+double plan_logits_seconds(const struct eval *e, double rows);
+
+/* Deals the layers (plan_deal.c); *step: seconds of the step that is then expected. even: for the
+ * least slowest stage, else for the least sum. */
+int plan_deal_stages(struct eval *e, bool even, double *step);
+/* Of one layer on a stage, when memory does not bind. */
+double plan_layer_seconds(const struct eval *e, uint32_t stage);
 
 /* --- search (plan_search.c, plan_group.c) --- */
 

@@ -112,14 +112,14 @@ take_speeds(struct sharing *s)
 
 	for (uint32_t i = 0; i < g->n; i++) {
 		double fixed = s->in->peers[g->who[i]].layer_s / 2;
-		double late = plan_goal(s->in, g->n_stages, g->delays->token[i] + fixed,
-			g->delays->prompt[i] + fixed);
+		double late = plan_goal(s->in, g->n_stages, g->delays[i].token + fixed,
+			g->delays[i].prompt + fixed);
 
 		plan_goal_seconds(s->in, g->who[i], g->n_stages, s->goal[i]);
 		plan_unit_seconds(s->in, g->who[i], &token, unit);
-		s->goal[i][HEAD] += plan_goal(s->in, g->n_stages, g->delays->head_row[i], 0);
+		s->goal[i][HEAD] += plan_goal(s->in, g->n_stages, g->delays[i].head_row, 0);
 		s->delay[i][ATTN] = s->delay[i][FFN] = late;
-		s->delay[i][HEAD] = plan_goal(s->in, g->n_stages, g->delays->head[i], 0);
+		s->delay[i][HEAD] = plan_goal(s->in, g->n_stages, g->delays[i].head, 0);
 		s->late[i] = 2 * g->layers * late + (g->head ? s->delay[i][HEAD] : 0);
 		s->whole[i] = plan_whole_seconds(s->in, g->layers, g->head, s->goal[i]);
 		s->token[i] = plan_whole_seconds(s->in, g->layers, g->head, unit);
@@ -142,7 +142,7 @@ fill(struct sharing *s, double seconds)
 		s->share[i] = fmin(fmax(level - s->late[i], 0) / s->whole[i], s->cap[i]);
 		s->bound |= s->share[i] >= s->cap[i];
 		longest = fmax(
-			longest, s->share[i] * s->token[i] + 2 * g->layers * g->delays->token[i]);
+			longest, s->share[i] * s->token[i] + 2 * g->layers * g->delays[i].token);
 	}
 	return isfinite(level) ? longest + g->other_s : INFINITY;
 }

@@ -34,6 +34,7 @@ with_peer(const struct search *s, const struct candidate *best, uint32_t peer)
 		if (i == 1 && best->n_stages == 1 && found)
 			break;
 		put_peer(&c, i, peer);
+		c.idle = true;
 		if (plan_eval(s->in, &c, false, a) < 0 || (today && !a->today))
 			continue;
 		if (found && a->score >= least->score)
@@ -95,8 +96,8 @@ static void
 why_spare(const struct search *s, struct swarm_plan_spare *spare)
 {
 	const struct swarm_plan_alt *b = &s->out->alts[s->out->best], *w = &s->out->scratch[1];
-	char because[128];
-	double gain;
+	char because[128] = "too little gain for one more device that can fail", times[64];
+	int digits = b->period < 10e-3 ? 2 : 1;
 
 	if (with_peer(s, &s->best[s->out->best], spare->peer) != 0) {
 		snprintf(spare->why, sizeof spare->why,
@@ -107,18 +108,12 @@ why_spare(const struct search *s, struct swarm_plan_spare *spare)
 		return;
 	}
 	spare->with_s = w->period;
-	gain = 1 - w->score / b->score;
-	if (gain > 0) {
-		snprintf(spare->why, sizeof spare->why,
-			"with it a token would take %.3g ms instead of %.3g ms: too little gain "
-			"for one more device that can fail",
-			w->period * 1e3, b->period * 1e3);
-		return;
-	}
-	why_slower(s, b, w, spare->peer, because, sizeof because);
-	snprintf(spare->why, sizeof spare->why,
-		"with it a token would take %.3g ms instead of %.3g ms, %s", w->period * 1e3,
-		b->period * 1e3, because);
+	snprintf(times, sizeof times, "%.*f ms instead of %.*f ms", digits, w->period * 1e3, digits,
+		b->period * 1e3);
+	if (w->score >= b->score)
+		why_slower(s, b, w, spare->peer, because, sizeof because);
+	snprintf(spare->why, sizeof spare->why, "with it a token would take %s%s %s", times,
+		w->score < b->score ? ":" : ",", because);
 }
 
 void

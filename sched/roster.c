@@ -35,12 +35,22 @@ roster_failed(struct roster_member *m, uint64_t now)
 void
 roster_settled(struct roster_member *m)
 {
-	m->failures = 0;
+	m->failures = m->pardons = 0;
+}
+
+void
+roster_pardon(struct roster_member *m, uint64_t now)
+{
+	if (m->was_lost || m->held_until <= now || m->pardons >= ROSTER_PARDONS)
+		return;
+	m->pardons++;
+	m->held_until = 0;
 }
 
 void
 roster_forgive(struct roster_member *m)
 {
+	m->pardons = 0;
 	if (!m->was_lost)
 		m->held_until = 0;
 }
@@ -51,8 +61,8 @@ usable(const struct roster_view *v, const struct roster_member *m)
 	return m->here && m->held_until <= v->now;
 }
 
-/* Those that can be used, up to the number that is asked for; who is in the plan already comes
- * first, so that nobody is exchanged without need. */
+/* Those that can be used, up to the number that is asked for; who is in the plan already, or was in
+ * the last one, comes first, so that nobody is exchanged without need. */
 static void
 choose(const struct roster_view *v, struct roster_choice *c)
 {
@@ -63,7 +73,7 @@ choose(const struct roster_view *v, struct roster_choice *c)
 		for (uint32_t i = 0; i < v->n && taken < most; i++) {
 			const struct roster_member *m = v->members[i];
 
-			if (take[i] || !usable(v, m) || (m->in_plan == (newcomers == 1)))
+			if (take[i] || !usable(v, m) || (m->in_last == (newcomers == 1)))
 				continue;
 			take[i] = true;
 			taken++;

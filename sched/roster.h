@@ -17,14 +17,17 @@
 #define ROSTER_HOLD_MIN 500    /* after the first failure */
 #define ROSTER_HOLD_MAX 300000 /* after many */
 #define ROSTER_SETTLED  60000  /* of serving, after which a member's failures are forgotten */
+#define ROSTER_PARDONS  3 /* times that a member's trouble is overlooked because another one came */
 #define ROSTER_PATIENCE                                                                            \
 	20000 /* of requests without a pause: then a plan is changed between steps */
 
 struct roster_member {
 	bool here;         /* its link is open */
 	bool in_plan;      /* of the plan that is there */
+	bool in_last;      /* of the last plan that was made, be it there or not */
 	bool was_lost;     /* what it is held back for: it went; else: it is here and had trouble */
 	unsigned failures; /* since it settled */
+	unsigned pardons;  /* since it settled */
 	uint64_t held_until; /* it is not used before */
 };
 
@@ -33,8 +36,10 @@ void roster_went(struct roster_member *m, uint64_t now);
 void roster_failed(
 	struct roster_member *m, uint64_t now); /* it is here, but its part did not work */
 void roster_settled(struct roster_member *m);
-/* Something has changed for everybody (a member came, another model is wanted): those that had
- * trouble may try at once. */
+/* Another member has come, with which what this one had trouble with may work: it may try at once,
+ * but for ROSTER_PARDONS times only, or two bad members would free each other for ever. */
+void roster_pardon(struct roster_member *m, uint64_t now);
+/* Another model is wanted: what the last one gave trouble with does not count. */
 void roster_forgive(struct roster_member *m);
 
 struct roster_view {

@@ -1,8 +1,10 @@
 # tests/: swarms of real daemons on this machine. Unit tests stand in their folders' local.mk.
 if HAVE_CHECK
 dist_check_SCRIPTS += \
+	tests/faults/short.sh \
 	tests/hearth/corpus.sh \
 	tests/hearth/eval.sh \
+	tests/swarm/collective.sh \
 	tests/swarm/command.sh \
 	tests/swarm/discovery.sh \
 	tests/swarm/greedy.sh \
@@ -11,6 +13,8 @@ dist_check_SCRIPTS += \
 	tests/swarm/leaks.sh \
 	tests/swarm/payload.sh \
 	tests/swarm/peers.sh \
+	tests/swarm/sampling.sh \
+	tests/swarm/plan.sh \
 	tests/swarm/restart.sh \
 	tests/swarm/trust.sh \
 	tests/swarm/warm.sh \
@@ -25,3 +29,28 @@ bench-window: client/shoal
 	@test -n "$(MODEL)" || { echo 'say which model: make bench-window MODEL=FILE BUDGETS="450M 250M"' >&2; exit 2; }
 	python3 $(srcdir)/tests/bench/window.py client/shoal "$(MODEL)" $(BUDGETS)
 EXTRA_DIST += tests/bench/window.py
+
+# What one reduction costs on loopback: [REDUCTIONS=3000] [ROWS=1].
+REDUCTIONS = 3000
+ROWS = 1
+EXTRA_PROGRAMS += tests/bench/collective
+tests_bench_collective_SOURCES = tests/bench/collective.c tests/bench/plain_group.c tests/bench/plain_group.h \
+	tests/support/star_group.c tests/support/star_group.h \
+	tests/support/link_pair.c tests/support/link_pair.h
+tests_bench_collective_CFLAGS = $(daemon_libdaemon_a_CFLAGS)
+tests_bench_collective_LDADD = $(DAEMON_LIBS)
+$(tests_bench_collective_OBJECTS): | proto/shoal.pb-c.h
+bench-collective: tests/bench/collective
+	tests/bench/collective $(REDUCTIONS) $(ROWS)
+CLEANFILES += tests/bench/collective
+
+# The fault matrix: what a swarm does when its devices fail; TRIALS of each cell. And a long run with faults, by SEED.
+TRIALS = 3
+SECONDS = 120
+SEED = 1
+check-faults: daemon/shoald
+	python3 $(srcdir)/tests/faults/matrix.py --trials $(TRIALS) $(abs_top_builddir)
+soak: daemon/shoald
+	python3 $(srcdir)/tests/faults/soak.py --seconds $(SECONDS) --seed $(SEED) $(abs_top_builddir)
+EXTRA_DIST += tests/faults/client.py tests/faults/faults.py tests/faults/lab.py tests/faults/matrix.py \
+	tests/faults/network.py tests/faults/phases.py tests/faults/soak.py

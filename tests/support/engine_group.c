@@ -89,74 +89,6 @@ count_one(void *arg)
 	++*(unsigned *)arg;
 }
 
-/* --- links over loopback ------------------------------------------------------------------------ */
-
-static void
-on_near(struct link *l, void *arg)
-{
-	((struct pair *)arg)->near = l;
-	((struct pair *)arg)->open++;
-}
-
-static void
-on_far(struct link *l, void *arg)
-{
-	((struct pair *)arg)->far = l;
-	((struct pair *)arg)->open++;
-}
-
-int
-on_unexpected(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *err)
-{
-	(void)l, (void)arg, (void)msg;
-	return err_set(err, "%zu bytes came too early", len);
-}
-
-void
-on_lost(struct link *l, void *arg, const char *why)
-{
-	(void)l, (void)arg, (void)why; /* of a link that a test plays a member on */
-}
-
-static const struct link_events near_events = {on_near, on_unexpected, on_lost};
-static const struct link_events far_events = {on_far, on_unexpected, on_lost};
-static size_t max_message;
-
-static int
-admit(void *arg, struct link *l, const struct hello *h, uint8_t psk[32],
-	const struct link_events **ev, void **ev_arg, size_t *max, struct err *err)
-{
-	(void)l, (void)h, (void)psk, (void)err;
-	*ev = &near_events;
-	*ev_arg = arg;
-	*max = max_message;
-	return 0;
-}
-
-/* Opens a tensor link: near is the hub's end, far the member's. */
-static void
-open_pair(uv_loop_t *loop, struct pair *p)
-{
-	static uint8_t keys[4][32];
-	struct link_identity hub = {keys[0], keys[1]}, member = {keys[2], keys[3]};
-	const struct link_gate gate = {admit, p};
-	struct link_listener *listener;
-	struct err err = {""};
-
-	for (int i = 0; i < 4; i += 2) {
-		randombytes_buf(keys[i], 32);
-		noise_public(keys[i + 1], keys[i]);
-	}
-	*p = (struct pair){0};
-	max_message = star_max_message(64, 8, m.shape.embd, m.shape.vocab);
-	listener = link_listen(loop, &hub, "127.0.0.1", 0, &gate, &err);
-	ck_assert_msg(listener != NULL, "%s", err.msg);
-	link_dial(loop, &member, "127.0.0.1", link_listener_port(listener), LINK_TENSOR, keys[1],
-		NULL, NULL, max_message, &far_events, p);
-	wait_for(loop, &p->open, 2, "a link to open");
-	link_listener_close(listener);
-}
-
 /* --- groups ------------------------------------------------------------------------------------- */
 
 static void
@@ -186,7 +118,8 @@ group_init(uint32_t n, const float *shares)
 	for (uint32_t i = 0; i < n; i++)
 		snprintf(g.names[i], PEER_NAME, i == 0 ? "hub" : "member-%u", i);
 	for (uint32_t i = 1; i < n; i++)
-		open_pair(&g.loop, &g.pairs[i]);
+		pair_open(
+			&g.loop, &g.pairs[i], star_max_message(64, 8, m.shape.embd, m.shape.vocab));
 	g.config = (struct engine_config){
 		.epoch = EPOCH,
 		.shape = &m.shape,
@@ -205,6 +138,37 @@ group_init(uint32_t n, const float *shares)
 	};
 }
 
+/* What has come already is handed over with the link, as the bytes behind a handshake are. */
+static void
+take_unread(struct link_detached *d)
+{
+	uint8_t bytes[65536];
+	ssize_t n;
+
+	while ((n = recv(d->fd, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
+		ck_assert_int_eq(buf_append(&d->unread, bytes, (size_t)n), 0);
+}
+
+void
+group_link_members(enum collective_way way)
+{
+	g.config.way = way;
+	for (uint32_t i = 1; i < g.n && way != WAY_STAR; i++)
+		for (uint32_t k = i + 1; k < g.n; k++)
+			pair_open(&g.loop, &g.between[i][k],
+				star_max_message(64, 8, m.shape.embd, m.shape.vocab));
+}
+
+/* The end that a rank has of its link with another. */
+static struct link *
+end_of(uint32_t rank, uint32_t other)
+{
+	uint32_t low = rank < other ? rank : other, high = rank < other ? other : rank;
+	struct pair *p = low == 0 ? &g.pairs[high] : &g.between[low][high];
+
+	return rank == low ? p->near : p->far;
+}
+
 void
 start_engine(uint32_t rank)
 {
@@ -217,11 +181,11 @@ start_engine(uint32_t rank)
 	c.links = links;
 	c.weights = weights_from_gguf(m.gguf, &m.shape, &g.slices[rank], rank == 0, &err);
 	ck_assert_msg(c.weights != NULL, "%s", err.msg);
-	for (uint32_t i = 1; rank == 0 && i < g.n; i++)
-		ck_assert_msg(
-			link_detach(g.pairs[i].near, &links[i - 1], &err) == 0, "%s", err.msg);
-	if (rank > 0)
-		ck_assert_msg(link_detach(g.pairs[rank].far, &links[0], &err) == 0, "%s", err.msg);
+	for (uint32_t i = 0; i < star_links(rank, g.n, c.way); i++) {
+		pair_detach(end_of(rank, i < rank ? i : i + 1), &links[i]);
+		if (rank > 0 && i == 0)
+			take_unread(&links[i]);
+	}
 	g.engines[rank] = engine_new(&g.loop, &c, &err);
 	ck_assert_msg(g.engines[rank] != NULL, "%s", err.msg);
 }
@@ -322,7 +286,7 @@ static const struct request_events events = {
 	.on_text = on_text, .on_end = on_end, .on_error = on_error, .on_ids = on_ids};
 
 static struct session *
-make_session(unsigned number, uint32_t max_tokens)
+make_session(unsigned number, uint32_t max_tokens, const struct sampler_params *sampler)
 {
 	struct session_params p = {
 		.sampler = sampler_defaults(),
@@ -333,26 +297,35 @@ make_session(unsigned number, uint32_t max_tokens)
 	struct err err = {""};
 	struct session *s;
 
-	p.sampler.temperature = 0;
+	if (sampler != NULL)
+		p.sampler = *sampler;
+	else
+		p.sampler.temperature = 0;
 	s = session_new(m.tokenizer, &p, m.cases[number].prompt, m.cases[number].n_prompt, &err);
 	ck_assert_msg(s != NULL, "%s", err.msg);
 	return s;
 }
 
-/* Returns 0 or the status. */
 int
-submit(struct job *j, unsigned number, uint32_t max_tokens)
+submit_sampled(
+	struct job *j, unsigned number, uint32_t max_tokens, const struct sampler_params *sampler)
 {
 	struct err err = {""};
 	int status = 0;
 
 	memset(j, 0, sizeof *j);
 	j->client = submit_client;
-	j->request = desk_submit(
-		g.desk, make_session(number, max_tokens), j->client, &events, j, &status, &err);
+	j->request = desk_submit(g.desk, make_session(number, max_tokens, sampler), j->client,
+		&events, j, &status, &err);
 	if (j->request == NULL)
 		snprintf(j->what, sizeof j->what, "%s", err.msg);
 	return j->request != NULL ? 0 : status;
+}
+
+int
+submit(struct job *j, unsigned number, uint32_t max_tokens)
+{
+	return submit_sampled(j, number, max_tokens, NULL);
 }
 
 void

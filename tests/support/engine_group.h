@@ -4,8 +4,9 @@
 #define TESTS_SUPPORT_ENGINE_GROUP_H
 
 #include "daemon/engine.h"
+#include "tests/support/link_pair.h"
 
-#define MAX_PEERS 4
+#define MAX_PEERS 8
 #define MAX_IDS   128
 #define N_CASES   4
 #define EPOCH     7
@@ -30,23 +31,15 @@ int engine_tests_begin(const char *name);
 /* Turns the loop until *flag is at least n. */
 void wait_for(uv_loop_t *loop, const unsigned *flag, unsigned n, const char *what);
 
-struct pair { /* the two ends of a link, open */
-	struct link *near, *far;
-	unsigned open;
-};
-
-/* Events of a link on which a test plays a peer. */
-int on_unexpected(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *err);
-void on_lost(struct link *l, void *arg, const char *why);
-
 struct group {
 	uv_loop_t loop;
 	struct desk *desk;
 	uint32_t n;
 	struct engine *engines[MAX_PEERS];
-	struct pair pairs[MAX_PEERS];
-	unsigned broken[MAX_PEERS];    /* times that on_broken was called */
-	char who[PEER_NAME], why[512]; /* the hub's */
+	struct pair pairs[MAX_PEERS]; /* near: the hub's end, far: that of the member */
+	struct pair between[MAX_PEERS][MAX_PEERS]; /* members, the lower rank first */
+	unsigned broken[MAX_PEERS];                /* times that on_broken was called */
+	char who[PEER_NAME], why[512];             /* the hub's */
 	unsigned stopped, to_stop;
 	struct engine_config config; /* of all, to be changed before group_start */
 	struct slice slices[MAX_PEERS];
@@ -55,6 +48,8 @@ struct group {
 extern struct group g;
 
 void group_init(uint32_t n, const float *shares);
+/* Before the engines start: links between members too, as ways other than the star need them. */
+void group_link_members(enum collective_way way);
 void start_engine(uint32_t rank);
 void stop_engine(uint32_t rank);
 void group_start(void);
@@ -78,7 +73,9 @@ void start_alone(void);
 
 extern uint64_t submit_client; /* whose the next jobs are */
 /* Returns 0 or the status. */
-int submit(struct job *j, unsigned number, uint32_t max_tokens);
+int submit(struct job *j, unsigned number, uint32_t max_tokens); /* greedy */
+int submit_sampled(
+	struct job *j, unsigned number, uint32_t max_tokens, const struct sampler_params *sampler);
 void run_all_cases(struct job jobs[N_CASES]);
 void check_greedy(const struct job *j, unsigned number);
 

@@ -29,8 +29,8 @@ swarm_mixture(struct plan_swarm *s, uint32_t experts, uint32_t used)
 	plan_model_from_shape(&s->shape, Q4_0, KV_F16, 1, 512, &s->model);
 }
 
-/* Rows of the table of links move when it grows: it is kept as for the largest swarm, and copied
- * out. So links are set for all pairs of [n][n] anew. */
+/* The table of links is [n][n]: its rows move apart when a device comes. From the end, so that none is
+ * overwritten before it has moved. */
 static void
 grow(struct plan_swarm *s)
 {

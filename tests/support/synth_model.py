@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Write a GGUF model of a chosen shape with random Q4_0 weights, for tests and benchmarks of memory.
+"""Write a GGUF model of a chosen shape with random weights, for tests and benchmarks of memory.
 
     synth_model.py OUT [--embd N] [--ffn N] [--layers N] [--heads N] [--kv-heads N] [--vocab N]
-                       [--context N] [--seed N] [--holes]
+                       [--context N] [--seed N] [--holes] [--f32]
 
 Every layer has the bytes of the first one, so that a model of any size is written as fast as the
-disk takes it. --holes leaves the layers after the first as holes of the file (zeros): a model of
+disk takes it. Weights are Q4_0, or with --f32 plain floats: what follows from them does not hang on
+the last bit of a sum, as it may where activations are rounded to 8 bits. --holes leaves the layers after the first as holes of the file (zeros): a model of
 40 GB then takes no room, and its shard, which is as large as the model says, can be made from it.
 """
 import argparse
@@ -14,7 +15,7 @@ import struct
 
 ALIGN = 32
 F32, Q4_0 = 0, 2
-BLOCK = 1 << 16  # Q4_0 blocks of random bytes, repeated
+BLOCK = 1 << 16  # blocks of Q4_0, or floats, that are repeated
 
 
 def text(s):
@@ -67,36 +68,39 @@ def metadata(a):
 
 def tensors(a):
     """(name, columns, rows, type, layer) in the order of the file."""
-    kv = a.embd // a.heads * a.kv_heads
-    yield "token_embd.weight", a.embd, a.vocab, Q4_0, 0
+    kv, weights = a.embd // a.heads * a.kv_heads, F32 if a.f32 else Q4_0
+    yield "token_embd.weight", a.embd, a.vocab, weights, 0
     for i in range(a.layers):
         for name, cols, rows in (
                 ("attn_norm", a.embd, 0), ("attn_q", a.embd, a.embd), ("attn_k", a.embd, kv),
                 ("attn_v", a.embd, kv), ("attn_output", a.embd, a.embd),
                 ("ffn_norm", a.embd, 0), ("ffn_gate", a.embd, a.ffn), ("ffn_up", a.embd, a.ffn),
                 ("ffn_down", a.ffn, a.embd)):
-            yield "blk.%d.%s.weight" % (i, name), cols, rows, Q4_0 if rows else F32, i
+            yield "blk.%d.%s.weight" % (i, name), cols, rows, weights if rows else F32, i
     yield "output_norm.weight", a.embd, 0, F32, 0
-    yield "output.weight", a.embd, a.vocab, Q4_0, 0
+    yield "output.weight", a.embd, a.vocab, weights, 0
 
 
 def size(cols, rows, kind):
-    return cols * 4 if kind == F32 else cols // 32 * 18 * rows
+    return cols * 4 * max(rows, 1) if kind == F32 else cols // 32 * 18 * rows
 
 
-def blocks(rng, columns):
-    """Random Q4_0 blocks whose scales keep the rows of activations near their size."""
+def blocks(rng, columns, kind):
+    """Random weights whose sizes keep the rows of activations near their size."""
+    if kind == F32:
+        most = 0.87 / columns ** 0.5
+        return struct.pack("<%df" % BLOCK, *(rng.uniform(-most, most) for _ in range(BLOCK)))
     scale = struct.pack("<e", 0.5 / (4.6 * columns ** 0.5))
     return b"".join(scale + rng.randbytes(16) for _ in range(BLOCK))
 
 
 def write_tensor(f, rng, cols, rows, kind, cache):
-    if kind == F32:
+    if rows == 0:
         f.write(struct.pack("<%df" % cols, *([1.0] * cols)))
         return
     if cols not in cache:
-        cache[cols] = blocks(rng, cols)
-    left, at = size(cols, rows, kind), rng.randrange(BLOCK) * 18
+        cache[cols] = blocks(rng, cols, kind)
+    left, at = size(cols, rows, kind), rng.randrange(BLOCK) * (4 if kind == F32 else 18)
     while left > 0:
         part = cache[cols][at:at + left]
         f.write(part)
@@ -111,6 +115,7 @@ def main():
                           ("kv-heads", 4), ("vocab", 1024), ("context", 4096), ("seed", 1)):
         p.add_argument("--" + name, type=int, default=default)
     p.add_argument("--holes", action="store_true", help="only the first layer has bytes")
+    p.add_argument("--f32", action="store_true", help="weights of 32 bits")
     a = p.parse_args()
     if a.vocab < 286 or a.embd % 32 or a.ffn % 32 or a.embd % a.heads or a.heads % a.kv_heads:
         p.error("a vocabulary of 286 or more, widths in 32s, heads that divide")
@@ -127,7 +132,7 @@ def main():
         place, cache = base, {}
         for name, cols, rows, kind, layer in table:
             f.seek(place)
-            if not a.holes or layer == 0 or kind == F32:
+            if not a.holes or layer == 0 or rows == 0:
                 write_tensor(f, random.Random("%d %s" % (a.seed, name.split(".")[-2])),
                              cols, rows, kind, cache)
             place = (place + size(cols, rows, kind) + ALIGN - 1) // ALIGN * ALIGN

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Greedy output of a real model is the same in one process and in swarms of 2, 3 and 4 peers, with equal and with
-# uneven shares: token for token what another engine computed. That of a mixture of experts is the same in a swarm as
+# uneven shares, by every way to add sums: token for token what another engine computed. That of a mixture of experts is the same in a swarm as
 # in one process.
 . "$(dirname "$0")/lib.sh"
 need_shared
@@ -29,14 +29,15 @@ check() { # LABEL COMMAND...
 check "one process" "$shoal" generate --local -m "$model" --kv f32
 check "one process, weights copied" "$shoal" generate --local -m "$model" --kv f32 --weights copied
 
-for setup in "2 " "2 3,1" "3 " "3 5,1,2" "4 " "4 1,2,1,4"; do
-  read -r peers shares <<<"$setup"
+for setup in "2 auto" "2 star 3,1" "3 star" "3 auto 5,1,2" "3 scatter" "4 auto" "4 direct 1,2,1,4"; do
+  read -r peers way shares <<<"$setup"
   place=auto
   [ "$peers" -ne 3 ] || place=copied
-  swarm "$peers" --kv f32 --weights $place ${shares:+--shares "$shares"}
+  swarm "$peers" --kv f32 --collective "$way" --weights $place ${shares:+--shares "$shares"}
   on c load --quiet "$model" >/dev/null || fail "$setup: load"
   [ "$(on c status --json | grep -c '"rank"')" -eq "$peers" ] || fail "$setup: not all peers hold a slice"
-  check "$peers peers, shares ${shares:-equal}" on c generate -m stories260K
+  on c status --json | grep -q "\"collective\": \"$way\"" || fail "$setup: sums go another way"
+  check "$peers peers, sums by $way, shares ${shares:-equal}" on c generate -m stories260K
   end_swarm
 done
 

@@ -14,10 +14,11 @@ wait_log() {
   fail "$1 did not say '$2' $3 times"
 }
 
-prompt=(-p "Once upon a time" -n 120 --temp 0 --ignore-end)
-want=$("$shoal" generate --local -m "$model" "${prompt[@]}" --threads 1)
+prompt=(-p "Once upon a time" -n 1500 --temp 0 --ignore-end)
+# Longer than the model was trained for, so that an answer takes seconds.
+want=$("$shoal" generate --local -m "$model" --context 4096 "${prompt[@]}" --threads 1)
 
-swarm 3 --model "$model"
+swarm 3 --model "$model" --context 4096
 wait_serving c
 wait_log c 'the slices of another plan of 2 devices are on disk' 2
 on c status --json | grep -q '"background": ""' || fail "still at something: $(on c status --json | grep background)"
@@ -48,7 +49,7 @@ sleep 3
 end_swarm
 
 # A member without room: said once, and the others serve.
-start c --model "$model"
+start c --model "$model" --context 4096
 start m1 --spare-disk 10K
 start m2
 for m in m1 m2; do pair c $m; done

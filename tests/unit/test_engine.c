@@ -8,12 +8,13 @@
 #include <stdlib.h>
 
 static void
-check_group(uint32_t n, const float *shares)
+check_group(uint32_t n, const float *shares, enum collective_way way)
 {
 	struct job jobs[N_CASES];
 	struct engine_stats st;
 
 	group_init(n, shares);
+	group_link_members(way);
 	group_start();
 	run_all_cases(jobs);
 	for (unsigned i = 0; i < N_CASES; i++)
@@ -32,22 +33,28 @@ check_group(uint32_t n, const float *shares)
 
 START_TEST(alone)
 {
-	check_group(1, NULL);
+	check_group(1, NULL, WAY_STAR);
 }
 END_TEST
 
 START_TEST(groups_with_equal_shares)
 {
-	for (uint32_t n = 2; n <= MAX_PEERS; n++)
-		check_group(n, NULL);
+	check_group(_i == WAY_SCATTER ? 3 : 2, NULL, (enum collective_way)_i);
 }
 END_TEST
 
 START_TEST(groups_with_uneven_shares)
 {
-	check_group(2, (const float[]){1, 3});
-	check_group(3, (const float[]){3, 1, 2});
-	check_group(4, (const float[]){1, 5, 1, 1}); /* someone is left without heads */
+	/* Someone is left without heads. */
+	check_group(4, (const float[]){1, 5, 1, 1}, (enum collective_way)_i);
+	if (_i == WAY_STAR)
+		check_group(3, (const float[]){3, 1, 2}, WAY_STAR);
+}
+END_TEST
+
+START_TEST(a_large_group)
+{
+	check_group(MAX_PEERS, (const float[]){1, 2, 3, 1, 2, 3, 1, 2}, WAY_AUTO);
 }
 END_TEST
 
@@ -95,13 +102,14 @@ START_TEST(narrow_payloads)
 {
 	const enum frame_format formats[] = {FRAME_F16, FRAME_Q8};
 
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		struct job jobs[N_CASES];
 		uint64_t sent;
 		struct engine_stats st;
 
 		group_init(3, NULL);
-		g.config.payload = formats[i];
+		group_link_members(i < 2 ? WAY_STAR : WAY_AUTO);
+		g.config.payload = formats[i % 2];
 		group_start();
 		run_all_cases(jobs);
 		for (unsigned k = 0; k < N_CASES; k++) {
@@ -113,6 +121,54 @@ START_TEST(narrow_payloads)
 		sent = st.sent_bytes;
 		ck_assert_uint_gt(sent, 0);
 		group_end();
+	}
+}
+END_TEST
+
+#define N_SAMPLED 24
+
+/* Settings that are decided by the best tokens, by them and the sum, by them only now and then, and
+ * by the whole. */
+static void
+sampled(uint32_t n, const float *shares, struct job jobs[], unsigned n_jobs)
+{
+	struct sampler_params p[] = {
+		sampler_defaults(), sampler_defaults(), sampler_defaults(), sampler_defaults()};
+
+	p[1].top_k = 0;
+	p[1].top_p = 0.8f;
+	p[2].top_k = 0;
+	p[2].min_p = 0;
+	p[2].top_p = 0.9999f;
+	p[2].temperature = 1.5f;
+	p[3].repeat_penalty = 1.2f;
+	group_init(n, shares);
+	desk_limit(g.desk, 512, 72);
+	group_start();
+	for (unsigned i = 0; i < n_jobs; i++) {
+		p[i % 4].seed = i;
+		ck_assert_int_eq(submit_sampled(&jobs[i], i / 4, N_SAMPLED, &p[i % 4]), 0);
+	}
+	for (unsigned i = 0; i < n_jobs; i++)
+		while (!jobs[i].ended && !jobs[i].failed)
+			uv_run(&g.loop, UV_RUN_ONCE);
+	group_end();
+}
+
+START_TEST(samples_are_the_same_alone_and_in_groups)
+{
+	enum { N = 16 };
+	static struct job single[N], group[N];
+
+	sampled(1, NULL, single, N);
+	for (uint32_t n = 2; n <= 3; n++) {
+		sampled(n, n == 3 ? (const float[]){3, 1, 2} : NULL, group, N);
+		for (unsigned i = 0; i < N; i++) {
+			ck_assert_msg(group[i].ended == 1, "%s", group[i].what);
+			ck_assert_uint_eq(group[i].usage.new_tokens, N_SAMPLED);
+			ck_assert_msg(memcmp(group[i].ids, single[i].ids, 4 * N_SAMPLED) == 0,
+				"%u peers, job %u: other tokens than alone", n, i);
+		}
 	}
 }
 END_TEST
@@ -196,6 +252,30 @@ START_TEST(requests_without_an_engine_can_be_cancelled)
 	check_greedy(&jobs[2], 2);
 	ck_assert_uint_eq(jobs[1].texts + jobs[1].ended + jobs[1].failed, 0);
 	group_end();
+}
+END_TEST
+
+/* Each of the others hears of it from the lost one's link and from each other, in any order. */
+START_TEST(member_lost_among_linked_members)
+{
+	for (unsigned round = 0; round < 2; round++) {
+		struct job running;
+
+		group_init(4, NULL);
+		group_link_members(round == 0 ? WAY_DIRECT : WAY_SCATTER);
+		group_start();
+		ck_assert_int_eq(submit(&running, 0, 500), 0);
+		wait_for(&g.loop, &running.texts, 3, "the first texts");
+		stop_engine(2);
+		wait_for(&g.loop, &g.broken[0], 1, "on_broken");
+		ck_assert_str_eq(g.who, "member-2");
+		ck_assert_msg(strstr(g.why, "member-2 was lost") != NULL, "%s", g.why);
+		ck_assert_uint_eq(running.ended + running.failed, 0);
+		wait_for(&g.loop, &g.broken[1], 1, "a member to hear of it");
+		wait_for(&g.loop, &g.broken[3], 1, "the other one to hear of it");
+		desk_end_all(g.desk, 503, "the test ends");
+		group_end();
+	}
 }
 END_TEST
 
@@ -309,17 +389,20 @@ main(void)
 	tcase_add_checked_fixture(same, load, unload);
 	tcase_set_timeout(same, 120);
 	tcase_add_test(same, alone);
-	tcase_add_test(same, groups_with_equal_shares);
-	tcase_add_test(same, groups_with_uneven_shares);
+	tcase_add_loop_test(same, groups_with_equal_shares, 0, WAYS);
+	tcase_add_loop_test(same, groups_with_uneven_shares, 0, WAYS);
+	tcase_add_test(same, a_large_group);
 	tcase_add_test(same, clients_take_turns);
 	tcase_add_test(same, more_requests_than_slots);
 	tcase_add_test(same, narrow_payloads);
+	tcase_add_test(same, samples_are_the_same_alone_and_in_groups);
 	suite_add_tcase(s, same);
 	tcase_add_checked_fixture(trouble, load, unload);
 	tcase_set_timeout(trouble, 120);
 	tcase_add_test(trouble, member_lost_during_the_answer);
 	tcase_add_test(trouble, a_request_that_gets_nowhere_is_given_up);
 	tcase_add_test(trouble, requests_without_an_engine_can_be_cancelled);
+	tcase_add_test(trouble, member_lost_among_linked_members);
 	tcase_add_test(trouble, member_lost_while_idle);
 	tcase_add_test(trouble, a_cancelled_request_frees_its_slot);
 	tcase_add_test(trouble, a_full_queue_says_429);

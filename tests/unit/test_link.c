@@ -275,16 +275,13 @@ START_TEST(half_open_connections_are_bounded)
 		uv_run(&loop, UV_RUN_NOWAIT);
 		usleep(1000);
 	}
-	for (int i = 0; i < 40; i++) {
+	for (int i = 0; i < 40; i++)
 		cut += recv(fds[i], &c, 1, MSG_DONTWAIT) == 0;
-		close(fds[i]);
-	}
 	ck_assert_int_eq(cut, 8);
-	for (int i = 0; i < 50; i++) {
-		uv_run(&loop, UV_RUN_NOWAIT);
-		usleep(1000);
-	}
+	/* As many as there may be are there and say nothing: that hinders nobody. */
 	connect_both();
+	for (int i = 0; i < 40; i++)
+		close(fds[i]);
 }
 END_TEST
 

@@ -94,7 +94,8 @@ check_alternative(const struct swarm_plan_alt *a)
 
 		ck_assert(!in[m->peer]);
 		in[m->peer] = true;
-		ck_assert_double_le(m->compute_s, a->token.compute * (1 + 1e-9));
+		ck_assert_double_le(
+			m->compute_s, (a->token.compute + a->token.network) * (1 + 1e-9));
 		if (m->streamed > 0)
 			disk = fmax(disk, (double)m->streamed / s.peers[m->peer].disk_bps);
 	}

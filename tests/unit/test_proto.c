@@ -197,6 +197,31 @@ START_TEST(frames_are_checked)
 }
 END_TEST
 
+/* Frames whose length is not just rows times width. */
+START_TEST(frames_of_logits_are_checked)
+{
+	enum { WIDTH = 100, ROW = 8 + 8 * FRAME_BEST };
+	struct frame f = {.kind = FRAME_LOGITS, .rows = 2, .width = WIDTH, .extra = 1};
+	static uint8_t wire[FRAME_HEADER + 2 * ROW + 4 * WIDTH];
+	const uint8_t *payload;
+	struct frame back;
+
+	ck_assert_uint_eq(frame_best(WIDTH), ROW);
+	ck_assert_uint_eq(frame_best(3), 8 + 8 * 3);
+	frame_write(&f, wire);
+	ck_assert_int_eq(frame_read(wire, sizeof wire, 2, WIDTH, &back, &payload, &err), 0);
+	ck_assert_int_eq(frame_read(wire, sizeof wire - 1, 2, WIDTH, &back, &payload, &err), -1);
+	f.extra = 3; /* more rows than there can be */
+	frame_write(&f, wire);
+	ck_assert_int_eq(frame_read(wire, sizeof wire, 2, WIDTH, &back, &payload, &err), -1);
+	f = (struct frame){.kind = FRAME_ASK, .rows = 3};
+	frame_write(&f, wire);
+	ck_assert_int_eq(frame_read(wire, FRAME_HEADER + 12, 3, WIDTH, &back, &payload, &err), 0);
+	ck_assert_int_eq(frame_read(wire, FRAME_HEADER + 8, 3, WIDTH, &back, &payload, &err), -1);
+	ck_assert_int_eq(frame_read(wire, FRAME_HEADER + 12, 2, WIDTH, &back, &payload, &err), -1);
+}
+END_TEST
+
 /* --- control messages --- */
 
 static void
@@ -269,6 +294,48 @@ START_TEST(headers_of_shards_fit_into_one_message)
 }
 END_TEST
 
+static Shoal__Envelope *
+pack_neighbours(size_t n, const char *name)
+{
+	static Shoal__Neighbour list[100];
+	Shoal__Neighbour *pointers[100];
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT, *back = NULL;
+	Shoal__Prepare p = SHOAL__PREPARE__INIT;
+	struct buf b;
+
+	for (size_t i = 0; i < n; i++) {
+		shoal__neighbour__init(&list[i]);
+		list[i].rank = (uint32_t)i + 1;
+		list[i].name = (char *)(uintptr_t)name;
+		pointers[i] = &list[i];
+	}
+	p.n_neighbours = n;
+	p.neighbours = pointers;
+	e.body_case = SHOAL__ENVELOPE__BODY_PREPARE;
+	e.prepare = &p;
+	buf_init(&b, 0);
+	if (control_pack(&e, &b, &err) == 0) {
+		back = control_unpack(b.data, b.len, &err);
+		ck_assert_msg(back != NULL, "%s", err.msg);
+	}
+	buf_free(&b);
+	return back;
+}
+
+START_TEST(neighbours_come_back_and_are_bounded)
+{
+	Shoal__Envelope *e = pack_neighbours(CONTROL_MAX_LIST, "pi-kitchen");
+
+	ck_assert_ptr_nonnull(e);
+	ck_assert_uint_eq(e->prepare->n_neighbours, CONTROL_MAX_LIST);
+	ck_assert_uint_eq(e->prepare->neighbours[63]->rank, 64);
+	ck_assert_str_eq(e->prepare->neighbours[63]->name, "pi-kitchen");
+	control_free(e);
+	ck_assert_ptr_null(pack_neighbours(CONTROL_MAX_LIST + 1, "x"));
+	ck_assert_ptr_null(pack_neighbours(1, "\xff\xfe")); /* deep down, and no text */
+}
+END_TEST
+
 START_TEST(control_messages_are_bounded)
 {
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
@@ -336,7 +403,7 @@ START_TEST(lists_are_bounded)
 	ck_assert_uint_eq(e->about->speed->n_types, CONTROL_MAX_LIST);
 	ck_assert(e->about->speed->types[7]->bytes_per_s == 1e9 + 7);
 	control_free(e);
-	for (size_t bit = 0; bit < b.len * 8; bit++) {
+	for (size_t bit = 0; bit < b.len * 8; bit += 5) {
 		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		control_free(control_unpack(b.data, b.len, &err));
 		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -381,6 +448,7 @@ main(void)
 
 	if (sodium_init() < 0)
 		return 1;
+	tcase_set_timeout(t, 30);
 	tcase_add_test(t, hellos);
 	tcase_add_test(t, codes_come_back);
 	tcase_add_test(t, codes_that_are_none);
@@ -388,10 +456,12 @@ main(void)
 	tcase_add_test(t, rows_come_back);
 	tcase_add_test(t, halves_are_exact);
 	tcase_add_test(t, frames_are_checked);
+	tcase_add_test(t, frames_of_logits_are_checked);
 	tcase_add_test(t, control_messages_come_back);
 	tcase_add_test(t, control_messages_are_bounded);
 	tcase_add_test(t, lists_are_bounded);
 	tcase_add_test(t, empty_elements_cost_little);
+	tcase_add_test(t, neighbours_come_back_and_are_bounded);
 	tcase_add_test(t, headers_of_shards_fit_into_one_message);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -337,6 +337,129 @@ START_TEST(no_window_means_no_penalties)
 }
 END_TEST
 
+/* --- from the best alone ------------------------------------------------------------------------ */
+
+#define MAX_VOCAB 3000
+
+static uint64_t state = 1;
+
+static uint32_t
+dice(uint32_t n)
+{
+	state = state * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(state >> 33) % n;
+}
+
+/* Steep and flat ones, with equals, with numbers that are none. */
+static void
+random_logits(float *logits, uint32_t n)
+{
+	uint32_t steps = dice(3) == 0 ? 1 + dice(20) : 100000;
+	float spread = (float[]){0.0f, 0.5f, 5.0f, 30.0f}[dice(4)];
+
+	for (uint32_t i = 0; i < n; i++)
+		logits[i] = spread * (float)(dice(steps) + dice(steps)) / (float)steps;
+	if (dice(20) == 0)
+		logits[dice(n)] = NAN;
+	if (dice(20) == 0)
+		logits[dice(n)] = INFINITY;
+	if (dice(20) == 0)
+		logits[dice(n)] = -INFINITY;
+}
+
+static struct sampler_params
+random_params(uint32_t vocab)
+{
+	struct sampler_params p = sampler_defaults();
+
+	p.temperature = (float[]){0.0f, 0.3f, 0.8f, 1.0f, 1.7f}[dice(5)];
+	p.top_k = (uint32_t[]){0, 1, 40, 64, 65, 200, vocab, vocab + 1}[dice(8)];
+	p.top_p = (float[]){0.0f, 0.1f, 0.5f, 0.95f, 1.0f, 1.0f}[dice(6)];
+	p.min_p = (float[]){0.0f, 0.0f, 0.05f, 0.5f}[dice(4)];
+	p.repeat_penalty = dice(8) == 0 ? 1.3f : 1.0f;
+	p.seed = dice(1000);
+	return p;
+}
+
+/* As peers with uneven parts of the vocabulary would say it. */
+static void
+best_of_parts(struct best *b, const float *logits, uint32_t n, bool sum)
+{
+	uint32_t peers = 1 + dice(5);
+
+	*b = (struct best){0};
+	for (uint32_t from = 0; peers > 0; peers--) {
+		uint32_t part = peers == 1 ? n - from : dice(n - from + 1);
+		struct best one = {0};
+
+		best_of(&one, logits + from, part, from, sum);
+		best_merge(b, &one);
+		from += part;
+	}
+}
+
+START_TEST(the_best_tokens_say_what_the_whole_says)
+{
+	static float logits[MAX_VOCAB];
+	unsigned decided[3] = {0}, undecided[3] = {0};
+
+	for (unsigned round = 0; round < 6000; round++) {
+		uint32_t n = dice(4) == 0 ? 1 + dice(80) : 1 + dice(MAX_VOCAB);
+		struct sampler_params p = random_params(n);
+		struct sampler *whole = make(&p, n), *parts = make(&p, n);
+		enum sampler_needs needs = sampler_needs(parts);
+
+		for (unsigned i = 0; i < 3; i++) {
+			uint32_t want, got = n;
+			struct best b;
+
+			random_logits(logits, n);
+			best_of_parts(&b, logits, n, needs == SAMPLER_BEST_AND_SUM);
+			want = pick_copy(whole, logits, n);
+			if (sampler_pick_best(parts, &b, &got)) {
+				decided[needs]++;
+			} else {
+				undecided[needs]++;
+				got = pick_copy(parts, logits, n);
+			}
+			if (got != want)
+				ck_abort_msg("round %u: %u instead of %u", round, got, want);
+			sampler_accept(whole, want);
+			sampler_accept(parts, want);
+		}
+		sampler_free(whole);
+		sampler_free(parts);
+	}
+	ck_assert_uint_gt(decided[SAMPLER_BEST], 9 * undecided[SAMPLER_BEST]);
+	ck_assert_uint_gt(decided[SAMPLER_BEST_AND_SUM], 500);
+	ck_assert_uint_gt(undecided[SAMPLER_BEST_AND_SUM], 100);
+	ck_assert_uint_eq(decided[SAMPLER_ALL], 0);
+	ck_assert_uint_gt(undecided[SAMPLER_ALL], 100);
+}
+END_TEST
+
+START_TEST(the_usual_settings_need_the_best_only)
+{
+	struct sampler_params p = sampler_defaults();
+	struct sampler *s = make(&p, 128000);
+
+	ck_assert_int_eq(sampler_needs(s), SAMPLER_BEST);
+	sampler_free(s);
+	p.top_k = 0;
+	s = make(&p, 128000);
+	ck_assert_int_eq(sampler_needs(s), SAMPLER_BEST_AND_SUM);
+	sampler_free(s);
+	p.frequency_penalty = 0.5f;
+	s = make(&p, 128000);
+	ck_assert_int_eq(sampler_needs(s), SAMPLER_ALL);
+	sampler_free(s);
+	p = (struct sampler_params){.temperature = 1.0f, .top_p = 1.0f, .repeat_penalty = 1.0f};
+	s = make(&p, 128000);
+	ck_assert_int_eq(sampler_needs(s), SAMPLER_ALL);
+	sampler_free(s);
+}
+END_TEST
+
 /* --- refusals ----------------------------------------------------------------------------------- */
 
 static void
@@ -404,6 +527,8 @@ main(void)
 	tcase_add_test(tc, penalties_are_as_llama_cpp_has_them);
 	tcase_add_test(tc, penalties_forget_what_is_long_ago);
 	tcase_add_test(tc, no_window_means_no_penalties);
+	tcase_add_test(tc, the_best_tokens_say_what_the_whole_says);
+	tcase_add_test(tc, the_usual_settings_need_the_best_only);
 	tcase_add_test(tc, values_out_of_range_are_refused_by_name);
 	suite_add_tcase(s, tc);
 	r = srunner_create(s);

@@ -1,0 +1,122 @@
+/* What a model would do on a swarm that a file describes: which devices take part, who holds what,
+ * and what every other way would cost. */
+#include "client/plan.h"
+#include "model/plan_model.h"
+#include "proto/frame.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What one process takes beside weights and KV cache: itself, what libraries allocate, and buffers as
+ * if it held the whole model. */
+static uint64_t
+overhead(const struct plan_model *m, const struct swarm_plan_model *numbers)
+{
+	double cache = (double)m->shape.layers * m->shape.kv_heads * numbers->cache_bytes;
+	uint64_t bytes = memory_process() + (9u << 20), kv = (uint64_t)cache;
+
+	return bytes + (m->need.buffers > kv ? m->need.buffers - kv : 0);
+}
+
+static int
+take_payload(const struct plan_options *o, struct swarm_plan_input *in, struct err *err)
+{
+	static const char *const names[] = {
+		[FRAME_F32] = "f32", [FRAME_F16] = "f16", [FRAME_Q8] = "q8"};
+	uint32_t width = in->model->shape->embd;
+
+	for (int i = 0; i < 3; i++)
+		if (o->payload == NULL || strcmp(o->payload, names[i]) == 0) {
+			in->row_bytes = (double)frame_payload((enum frame_format)i, 1, width);
+			return 0;
+		}
+	return err_set(err, "--payload: '%.20s' is not f32, f16 or q8", o->payload);
+}
+
+static int
+take_names(const struct plan_options *o, struct swarm_file *f, struct err *err)
+{
+	int found;
+
+	for (uint32_t i = 0; i < o->n_with; i++) {
+		found = swarm_file_find(f, o->with[i], err);
+		if (found < 0)
+			return err_prefix(err, "--with: ");
+		f->peers[found].wanted = true;
+	}
+	for (uint32_t i = 0; i < o->n_without; i++) {
+		found = swarm_file_find(f, o->without[i], err);
+		if (found < 0)
+			return err_prefix(err, "--without: ");
+		if (f->peers[found].wanted)
+			return err_set(err, "%s is wanted with and without", f->peers[found].name);
+		f->peers[found].usable = false;
+		snprintf(f->peers[found].why, sizeof f->peers[found].why, "--without was given");
+	}
+	return 0;
+}
+
+/* The best of what the daemon can run now; where there is none, or a pipeline was asked for, of all. */
+static int
+choose(struct swarm_plan_input *in, struct swarm_plan_result *r, struct err *err)
+{
+	unsigned now = 1u << SWARM_ONE | 1u << SWARM_TENSOR;
+
+	in->today_only = in->kinds == 0 || (in->kinds & now) != 0;
+	if (in->today_only && swarm_plan_choose(in, r, err) == 0)
+		return 0;
+	in->today_only = false;
+	return swarm_plan_choose(in, r, err);
+}
+
+static int
+make_plan(const struct plan_options *o, struct plan_model *m, struct swarm_file *f,
+	struct swarm_plan_result *r, struct err *err)
+{
+	struct swarm_plan_model numbers;
+	struct swarm_plan_input in;
+
+	if (plan_model_open(m, o, err) != 0 || swarm_file_read(f, o->swarm, err) != 0 ||
+		take_names(o, f, err) != 0)
+		return -1;
+	plan_model_from_header(&m->header, o->opt.kv, o->sessions, m->context, &numbers);
+	swarm_plan_input_init(&in, &numbers);
+	in.peers = f->peers;
+	in.n = f->n;
+	in.links = f->links;
+	in.sessions = o->sessions;
+	in.depth = o->depth;
+	in.batch = PLAN_ROWS;
+	in.prompt = o->prompt;
+	in.kinds = o->kinds;
+	in.members = o->members;
+	if (o->depth > m->context)
+		return err_set(err, "--depth: %u positions are more than the %u of the context",
+			o->depth, m->context);
+	for (uint32_t i = 0; i < f->n; i++)
+		if (f->peers[i].overhead == 0)
+			f->peers[i].overhead = overhead(m, &numbers);
+	if (take_payload(o, &in, err) != 0 || choose(&in, r, err) != 0)
+		return -1;
+	(o->ctl->json ? plan_print_json : plan_print)(&(struct plan_shown){o, m, &in, r});
+	return 0;
+}
+
+int
+plan_swarm(const struct plan_options *o)
+{
+	struct swarm_plan_result *r = calloc(1, sizeof *r);
+	struct swarm_file *f = calloc(1, sizeof *f);
+	struct plan_model m = {.gguf = NULL};
+	struct err err = {""};
+	int code = EXIT_DONE;
+
+	if (r == NULL || f == NULL)
+		code = ctl_fail(o->ctl, EXIT_FAILED, "out of memory");
+	else if (make_plan(o, &m, f, r, &err) != 0)
+		code = ctl_fail(o->ctl, EXIT_FAILED, "%s", err.msg);
+	plan_model_close(&m);
+	free(f);
+	free(r);
+	return code;
+}

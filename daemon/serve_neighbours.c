@@ -1,0 +1,274 @@
+/* A member's links with the other members of its plan, for ways to add sums that are not over the
+ * hub. The coordinator has told keys and addresses with the plan; the higher rank dials, the lower
+ * one lets in just those keys, until the plan has started. An open link is detached at once and
+ * waits so for the engine. */
+#include "daemon/log.h"
+#include "daemon/serve_int.h"
+#include "daemon/star.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LINK_LIMIT 1000 /* ms until the plan goes on without these links */
+
+struct neighbour {
+	struct neighbours *all;
+	uint32_t rank;
+	char name[PEER_NAME], address[80];
+	uint8_t key[32];
+	struct link *link; /* until it is open */
+	struct link_detached ready;
+	bool open;
+};
+
+struct neighbours {
+	struct follow *follow;
+	uint64_t since; /* loop time of the beginning; 0: not begun */
+	bool told;
+	uint32_t n;
+	struct neighbour list[]; /* by rank */
+};
+
+/* --- life --------------------------------------------------------------------------------------- */
+
+static int
+check(const struct follow *f, const Shoal__Prepare *p, struct err *err)
+{
+	uint32_t rank = 1;
+
+	if (p->n_neighbours != f->peers - 2)
+		return err_set(err, "a plan with %zu of %u neighbours came", p->n_neighbours,
+			f->peers - 2);
+	for (size_t i = 0; i < p->n_neighbours; i++, rank++) {
+		const Shoal__Neighbour *m = p->neighbours[i];
+
+		rank += rank == f->rank;
+		if (m->rank != rank || m->key.len != 32 || strlen(m->name) >= PEER_NAME ||
+			strlen(m->address) >= sizeof(((struct neighbour *)0)->address))
+			return err_set(
+				err, "a plan with an unusable neighbour of rank %u came", m->rank);
+	}
+	return 0;
+}
+
+int
+neighbours_new(struct follow *f, const Shoal__Prepare *p, struct err *err)
+{
+	struct neighbours *all;
+
+	if (p->n_neighbours == 0)
+		return 0;
+	if (check(f, p, err) != 0)
+		return -1;
+	all = calloc(1, sizeof *all + p->n_neighbours * sizeof *all->list);
+	if (all == NULL)
+		return err_set(err, "not enough memory for a plan");
+	all->follow = f;
+	all->n = (uint32_t)p->n_neighbours;
+	for (uint32_t i = 0; i < all->n; i++) {
+		const Shoal__Neighbour *m = p->neighbours[i];
+		struct neighbour *nb = &all->list[i];
+
+		nb->all = all;
+		nb->rank = m->rank;
+		snprintf(nb->name, sizeof nb->name, "%s", m->name);
+		snprintf(nb->address, sizeof nb->address, "%s", m->address);
+		memcpy(nb->key, m->key.data, sizeof nb->key);
+	}
+	f->neighbours = all;
+	return 0;
+}
+
+void
+neighbours_free(struct follow *f)
+{
+	static const struct link_events nothing;
+	struct neighbours *all = f->neighbours;
+
+	f->neighbours = NULL;
+	for (uint32_t i = 0; all != NULL && i < all->n; i++) {
+		struct neighbour *nb = &all->list[i];
+
+		if (nb->link != NULL) {
+			link_set(nb->link, &nothing, NULL);
+			link_close(nb->link, "the plan goes on without it");
+		}
+		if (nb->open)
+			link_detached_discard(&nb->ready);
+	}
+	free(all);
+}
+
+/* --- what the coordinator hears ----------------------------------------------------------------- */
+
+static void
+tell(struct neighbours *all, bool direct, const char *why)
+{
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
+	Shoal__Linked linked = SHOAL__LINKED__INIT;
+	struct swarm_peer *const *peers;
+	char text[257];
+
+	if (all->told)
+		return;
+	all->told = true;
+	if (!direct)
+		log_warning("not linked with all other members: %s", why);
+	control_text(why, text);
+	linked.epoch = all->follow->epoch;
+	linked.direct = direct;
+	linked.why = text;
+	e.body_case = SHOAL__ENVELOPE__BODY_LINKED;
+	e.linked = &linked;
+	if (swarm_peers(all->follow->serve->swarm, &peers) > 0)
+		swarm_send(peers[0], &e);
+}
+
+static void
+tell_when_all_are_open(struct neighbours *all)
+{
+	if (all->since == 0)
+		return;
+	for (uint32_t i = 0; i < all->n; i++)
+		if (!all->list[i].open)
+			return;
+	tell(all, true, "");
+}
+
+/* --- links -------------------------------------------------------------------------------------- */
+
+static void
+on_open(struct link *l, void *arg)
+{
+	struct neighbour *nb = arg;
+	struct err err = {""};
+
+	if (link_detach(l, &nb->ready, &err) != 0) {
+		link_close(l, err.msg);
+		return;
+	}
+	nb->link = NULL;
+	nb->open = true;
+	tell_when_all_are_open(nb->all);
+}
+
+static int
+on_early_frame(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *err)
+{
+	(void)l, (void)arg, (void)msg;
+	return err_set(err, "%zu bytes came before the first step", len);
+}
+
+static void
+on_close(struct link *l, void *arg, const char *why)
+{
+	struct neighbour *nb = arg;
+	char text[400];
+
+	(void)l;
+	nb->link = NULL;
+	snprintf(text, sizeof text, "%s: %s", nb->name, why);
+	if (nb->all->since != 0)
+		tell(nb->all, false, text);
+}
+
+static const struct link_events events = {on_open, on_early_frame, on_close};
+
+static size_t
+max_message(const struct follow *f)
+{
+	const struct shard_header *h = shard_header(f->shard->shard);
+
+	return star_max_message(f->max_rows, 0, h->shape.embd, 0);
+}
+
+int
+neighbours_admit(struct serve *s, const uint8_t key[32], struct link *l,
+	const struct link_events **ev, void **ev_arg, size_t *max, struct err *err)
+{
+	struct follow *f = s->follow;
+	struct neighbours *all = f != NULL ? f->neighbours : NULL;
+
+	for (uint32_t i = 0; all != NULL && i < all->n; i++) {
+		struct neighbour *nb = &all->list[i];
+
+		if (sodium_memcmp(nb->key, key, 32) != 0)
+			continue;
+		if (nb->rank < f->rank || nb->link != NULL || nb->open || all->told ||
+			(f->state != FOLLOW_READY && f->state != FOLLOW_LINKING))
+			return err_set(err, "no link of %s is awaited", nb->name);
+		nb->link = l;
+		*ev = &events;
+		*ev_arg = nb;
+		*max = max_message(f);
+		return 0;
+	}
+	return err_set(err, "this device is a member, and its plan has no neighbour of that key");
+}
+
+void
+neighbours_begin(struct follow *f)
+{
+	struct neighbours *all = f->neighbours;
+	char why[200];
+
+	if (all == NULL)
+		return;
+	all->since = uv_now(f->serve->loop);
+	for (uint32_t i = 0; i < all->n && all->list[i].rank < f->rank; i++) {
+		struct neighbour *nb = &all->list[i];
+
+		nb->link = swarm_dial_neighbour(
+			f->serve->swarm, nb->address, nb->key, max_message(f), &events, nb);
+		if (nb->link == NULL) {
+			snprintf(why, sizeof why, "%s has no usable address ('%s')", nb->name,
+				nb->address);
+			tell(all, false, why);
+		}
+	}
+	tell_when_all_are_open(all);
+}
+
+void
+neighbours_tick(struct follow *f)
+{
+	struct neighbours *all = f->neighbours;
+	char why[200];
+
+	if (all == NULL || all->told || uv_now(f->serve->loop) - all->since < LINK_LIMIT)
+		return;
+	for (uint32_t i = 0; i < all->n; i++)
+		if (!all->list[i].open) {
+			snprintf(why, sizeof why, "no link with %s within %d s", all->list[i].name,
+				LINK_LIMIT / 1000);
+			tell(all, false, why);
+			return;
+		}
+}
+
+/* --- the start ---------------------------------------------------------------------------------- */
+
+int
+neighbours_take(struct follow *f, struct link_detached *out, struct err *err)
+{
+	struct neighbours *all = f->neighbours;
+
+	for (uint32_t i = 0; i < all->n; i++)
+		if (!all->list[i].open)
+			return err_set(err, "the link with %s is missing", all->list[i].name);
+	for (uint32_t i = 0; i < all->n; i++) {
+		out[i] = all->list[i].ready;
+		all->list[i].open = false;
+	}
+	return 0;
+}
+
+void
+neighbours_names(const struct follow *f, char names[][PEER_NAME])
+{
+	const struct neighbours *all = f->neighbours;
+
+	for (uint32_t i = 0; all != NULL && i < all->n; i++)
+		snprintf(names[all->list[i].rank], PEER_NAME, "%s", all->list[i].name);
+}

@@ -1,0 +1,181 @@
+/* A candidate's stages: who is the hub of each, and what messages add. */
+#include "sched/plan_int.h"
+
+#define HUBS 8
+
+/* --- who is the hub --- */
+
+static void
+swap(uint32_t *a, uint32_t *b)
+{
+	uint32_t t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+static void
+sort_up(uint32_t *v, uint32_t n)
+{
+	for (uint32_t i = 1; i < n; i++)
+		for (uint32_t k = i; k > 0 && v[k] < v[k - 1]; k--)
+			swap(&v[k], &v[k - 1]);
+}
+
+/* Seconds of a layer with who[0] as hub, when nothing streams. */
+static double
+layer_with_hub(const struct eval *e, const uint32_t *who, uint32_t n, double bytes)
+{
+	double whole[SWARM_PLAN_PEERS], cap[SWARM_PLAN_PEERS], off[SWARM_PLAN_PEERS];
+	struct step token = plan_token_step(e->in, e->c->n_stages);
+	struct load l = plan_load(e->in, e->in->model->shape->layers, true);
+	double unit[PHASES], longest = 0, caps = 0, part = (double)n / e->c->n;
+
+	plan_delays(e->in, SWARM_STAR, who, n, bytes, off);
+	for (uint32_t i = 0; i < n; i++) {
+		plan_unit_seconds(e->in, who[i], &token, unit);
+		whole[i] = plan_whole_seconds(e->in, 1, false, unit);
+		cap[i] = plan_share_cap(e->in, &l, who[i], false, 0) / part;
+		caps += cap[i];
+		off[i] = 2 * off[i] + e->in->peers[who[i]].layer_s;
+		longest = fmax(longest, off[i]);
+	}
+	if (!isfinite(longest))
+		return INFINITY;
+	return fmax(longest, plan_fill(n, off, whole, cap, fmin(1, caps * 0.999)));
+}
+
+/* Puts the hub in front: the coordinator where it is a member, unless any may be. Of large groups
+ * the first HUBS members are looked at, which are the fastest in the orders of the search. */
+static void
+choose_hub(const struct eval *e, uint32_t *who, uint32_t n, double bytes)
+{
+	uint32_t best = 0, hubs = n < HUBS ? n : HUBS;
+	double least = INFINITY;
+
+	for (uint32_t i = 0; i < n && !e->c->free_hub; i++)
+		if (who[i] == 0) {
+			swap(&who[0], &who[i]);
+			sort_up(who + 1, n - 1);
+			return;
+		}
+	for (uint32_t i = 0; i < hubs; i++) {
+		double cost;
+
+		swap(&who[0], &who[i]);
+		cost = layer_with_hub(e, who, n, bytes);
+		swap(&who[0], &who[i]);
+		if (cost < least) {
+			least = cost;
+			best = i;
+		}
+	}
+	swap(&who[0], &who[best]);
+	sort_up(who + 1, n - 1);
+}
+
+/* --- messages --- */
+
+static double
+row_message(const struct swarm_plan_input *in, double rows)
+{
+	return 32 + rows * (12 + 4.0 * in->model->shape->embd);
+}
+
+/* From the coordinator to the first stage, from each to the next; without the logits. Where the
+ * sender is the hub this is the way that sums take to members, which each reduction counts: only what
+ * the embedded rows are longer is added. */
+double
+plan_hop_seconds(const struct eval *e, uint32_t stage, double rows)
+{
+	const uint32_t *who = &e->who[e->first[stage]];
+	uint32_t from = stage == 0 ? 0 : e->who[e->first[stage - 1]], n = e->c->stage_n[stage];
+	double row = row_message(e->in, rows), sum = rows * e->in->row_bytes, empty, longer;
+
+	if (who[0] != from)
+		return plan_spread(e->in, from, who, n, row);
+	longer = row > sum ? row - sum : 0;
+	empty = plan_spread(e->in, from, who, n, 0);
+	return plan_spread(e->in, from, who, n, longer) - empty;
+}
+
+/* What the logits take after the last member has them, bytes counted, of so many rows. */
+double
+plan_logits_seconds(const struct eval *e, double rows)
+{
+	const struct swarm_plan_input *in = e->in;
+	const struct swarm_plan_stage *st = &e->out->stages[e->c->n_stages - 1];
+	double bytes[SWARM_PLAN_PEERS];
+
+	for (uint32_t i = 0; i < st->n; i++)
+		bytes[i] = rows *
+			   (in->candidates_bytes +
+				   in->logit_bytes * e->out->members[st->first + i].slice.vocab);
+	return plan_gather(in, 0, &e->who[st->first], st->n, bytes);
+}
+
+/* The last sum's way to a member, and its logits' way to the coordinator. */
+static void
+set_head_delays(struct eval *e, uint32_t stage, struct delay *d)
+{
+	const struct swarm_plan_input *in = e->in;
+	const uint32_t *who = &e->who[e->first[stage]];
+	uint32_t n = e->c->stage_n[stage];
+	double rows = plan_token_step(in, e->c->n_stages).logits, port = 0, others = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		others += who[i] != 0;
+		if (who[i] != 0)
+			port = fmax(port, plan_link(in, 0, who[i])->bps);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		const struct swarm_plan_link *l = plan_link(in, 0, who[i]);
+		double slow = fmin(l->bps, port / others);
+
+		d[i].head = i == 0 ? 0 : d[i].token / 2;
+		d[i].head_row = 0;
+		if (who[i] == 0)
+			continue;
+		d[i].head +=
+			plan_wait(l, (uint32_t)others) / 2 + rows * in->candidates_bytes / slow;
+		d[i].head_row = rows * in->logit_bytes / slow;
+	}
+}
+
+/* Takes members and ways over into out; the seconds of messages that depend on no share. */
+int
+plan_set_stages(struct eval *e)
+{
+	const struct swarm_plan_input *in = e->in;
+	double token = plan_token_step(in, e->c->n_stages).rows;
+	double prompt = plan_prompt_step(in).rows, bytes = in->row_bytes, sum = 0;
+	double off[2][SWARM_PLAN_PEERS];
+	uint32_t at = 0;
+
+	memcpy(e->who, e->c->who, e->c->n * sizeof *e->who);
+	for (uint32_t i = 0; i < e->c->n_stages; i++) {
+		struct swarm_plan_stage *st = &e->out->stages[i];
+		uint32_t *who = &e->who[at];
+
+		if (e->given)
+			e->layers[i] = st->layers;
+		*st = (struct swarm_plan_stage){.first = at, .n = e->c->stage_n[i]};
+		e->first[i] = at;
+		if (!e->given)
+			choose_hub(e, who, st->n, token * bytes);
+		plan_reduction(in, who, st->n, token * bytes, &st->token_way);
+		plan_reduction(in, who, st->n, prompt * bytes, &st->prompt_way);
+		plan_delays(in, st->token_way, who, st->n, token * bytes, off[0]);
+		plan_delays(in, st->prompt_way, who, st->n, prompt * bytes, off[1]);
+		for (uint32_t k = 0; k < st->n; k++) {
+			e->delays[at + k].token = off[0][k];
+			e->delays[at + k].prompt = off[1][k];
+			sum += off[0][k];
+		}
+		if (i + 1 == e->c->n_stages)
+			set_head_delays(e, i, &e->delays[at]);
+		e->hops += plan_hop_seconds(e, i, token);
+		at += st->n;
+	}
+	return isfinite(e->hops + sum) ? 0 : -1;
+}

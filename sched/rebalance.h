@@ -1,0 +1,65 @@
+/* When shares should be changed while a plan runs: a phone throttles, a device gets busy, one that was
+ * busy is free again. What each member was predicted to compute in a step and what it took are
+ * compared all the time; when new shares would save enough, for long enough, it is time for a new
+ * plan with the speeds that were seen.
+ *
+ *   averages      of each member's seconds, exponential, over about REBALANCE_AVERAGE seconds
+ *   now           the slowest member's average
+ *   then          all members' work by the sum of their speeds as seen, as far above it as the plan
+ *                 itself stood above its own ideal (units are coarse, memory binds)
+ *   gain          1 - then / now. All slower alike (a longer context) is no gain.
+ *
+ * Against flapping: the gain must have been above REBALANCE_GAIN for REBALANCE_DRIFT seconds without a
+ * break, and between two changes lies a wait, REBALANCE_WAIT at first. A change that takes the last one
+ * back doubles the wait, up to REBALANCE_WAIT_MAX; a plan that stood ten waits makes it short again.
+ *
+ * Pure: time is an argument, in seconds of any clock that does not go back. */
+#ifndef SCHED_REBALANCE_H
+#define SCHED_REBALANCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define REBALANCE_PEERS    64
+#define REBALANCE_AVERAGE  2.0
+#define REBALANCE_GAIN     0.10
+#define REBALANCE_DRIFT    10.0
+#define REBALANCE_WAIT     60.0
+#define REBALANCE_WAIT_MAX 3600.0
+
+struct rebalance_peer {
+	uint32_t id;       /* stays the same from plan to plan */
+	double work;       /* its part of the model, in any unit: swarm_plan_member.share */
+	double expected_s; /* its computing in a step: swarm_plan_member.compute_s */
+	double average_s, measured_at; /* average 0: nothing measured yet */
+};
+
+struct rebalance {
+	struct rebalance_peer peers[REBALANCE_PEERS];
+	uint32_t n;
+	double drifting_since; /* below 0: it does not drift */
+	bool changed;          /* there was a change: */
+	double changed_at, wait;
+	uint32_t mover; /* the peer whose speed had changed most */
+	bool slower;    /* and which way */
+};
+
+/* No plan, and no history. */
+void rebalance_init(struct rebalance *r);
+
+/* A plan begins: ids, work and expected_s are set, the rest need not be; n up to REBALANCE_PEERS. History
+ * of changes is kept. */
+void rebalance_plan(struct rebalance *r, const struct rebalance_peer *peers, uint32_t n);
+
+/* A member computed so long in a step (of one row, as expected_s is). */
+void rebalance_step(struct rebalance *r, uint32_t peer, double seconds, double now);
+
+/* What new shares would save, as a part of a step's time: for people, too. */
+double rebalance_gain(const struct rebalance *r);
+
+/* Whether it is time to plan anew; factors[n]: by what each one's planned speed is to be multiplied
+ * (1: as planned, or not measured). That counts as a change: the wait begins, whatever the planner then
+ * finds. Ask now and then, about once a second. */
+bool rebalance_due(struct rebalance *r, double now, double *factors);
+
+#endif

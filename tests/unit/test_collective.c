@@ -1,0 +1,185 @@
+/* Sums over groups of 2 to 8 peers, each way and each payload: every peer holds the same bits, and
+ * they are the sum. */
+#include "tests/support/star_group.h"
+
+#include "daemon/log.h"
+
+#include <check.h>
+#include <math.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+#define EMBD       200 /* six blocks and a piece of one */
+#define MAX_ROWS   40
+#define STEPS      6
+#define REDUCTIONS 6 /* of a step */
+
+struct run {
+	struct star_config c;
+	pthread_mutex_t lock;
+	/* Of each reduction: the sums of whoever came first. */
+	float first[STEPS][REDUCTIONS][MAX_ROWS * EMBD];
+	unsigned seen[STEPS][REDUCTIONS];
+};
+
+static uint32_t
+rows_of(uint32_t step)
+{
+	static const uint32_t rows[STEPS] = {1, MAX_ROWS, 3, 1, 17, 2};
+
+	return rows[step];
+}
+
+/* A peer's part: no two are alike, and some are zeros. */
+static float
+part_of(uint32_t rank, uint32_t step, uint32_t reduction, uint32_t i)
+{
+	uint32_t h = (rank + 1) * 2654435761u ^ (step * 7 + reduction + 1) * 40503u ^ i * 69069u;
+
+	h ^= h >> 13;
+	h *= 1274126177u;
+	h ^= h >> 16;
+	return h % 17 == 0 ? 0.0f : ((float)(h % 20001) - 10000.0f) / 3000.0f;
+}
+
+static void
+check_sums(struct run *r, uint32_t step, uint32_t reduction, const float *rows)
+{
+	size_t n = (size_t)rows_of(step) * EMBD;
+	/* What is rounded are parts of up to 3.4, or sums of up to 27. */
+	float most = 3.4f * (float)r->c.peers;
+	float tolerance = r->c.format == FRAME_F32   ? 0
+			  : r->c.format == FRAME_F16 ? most / 1024
+						     : most / 100;
+
+	for (uint32_t i = 0; i < n; i++) {
+		float want = part_of(0, step, reduction, i);
+
+		for (uint32_t rank = 1; rank < r->c.peers; rank++)
+			want += part_of(rank, step, reduction, i);
+		if (fabsf(rows[i] - want) > tolerance)
+			ck_abort_msg("step %u.%u: element %u is %g instead of %g", step, reduction,
+				i, (double)rows[i], (double)want);
+	}
+	pthread_mutex_lock(&r->lock);
+	if (r->seen[step][reduction]++ == 0)
+		memcpy(r->first[step][reduction], rows, n * sizeof *rows);
+	ck_assert_msg(memcmp(r->first[step][reduction], rows, n * sizeof *rows) == 0,
+		"step %u.%u: two peers hold other bits", step, reduction);
+	pthread_mutex_unlock(&r->lock);
+}
+
+static void
+reduce_all(struct run *r, struct star *s, uint32_t rank, uint32_t step)
+{
+	struct collective *c = star_collective(s);
+	float *rows = malloc(sizeof(float) * MAX_ROWS * EMBD);
+	struct err err = {""};
+
+	ck_assert_ptr_nonnull(rows);
+	for (uint32_t k = 0; k < REDUCTIONS; k++) {
+		for (uint32_t i = 0; i < rows_of(step) * EMBD; i++)
+			rows[i] = part_of(rank, step, k, i);
+		ck_assert_msg(c->allreduce(c, rows, rows_of(step), EMBD, k / 2, k % 2, &err) == 0,
+			"rank %u: %s", rank, err.msg);
+		check_sums(r, step, k, rows);
+	}
+	free(rows);
+}
+
+static void
+lead(struct run *r, struct star *s)
+{
+	float *x = calloc((size_t)MAX_ROWS * EMBD, sizeof *x);
+	struct step_row rows[MAX_ROWS] = {0};
+	struct err err = {""};
+
+	ck_assert_ptr_nonnull(x);
+	for (uint32_t step = 0; step < STEPS; step++) {
+		x[0] = (float)step;
+		ck_assert_msg(star_step(s, rows, rows_of(step), x, &err) == 0, "%s", err.msg);
+		reduce_all(r, s, 0, step);
+		ck_assert_msg(star_gather(s, NULL, NULL, NULL, &err) == 0, "%s", err.msg);
+	}
+	free(x);
+}
+
+static void
+follow(struct run *r, struct star *s, uint32_t rank)
+{
+	float *x = malloc(sizeof(float) * MAX_ROWS * EMBD);
+	struct step_row rows[MAX_ROWS];
+	struct err err = {""};
+	uint32_t n;
+
+	ck_assert_ptr_nonnull(x);
+	for (uint32_t step = 0; step < STEPS; step++) {
+		while (!star_next(s, rows, x, &n))
+			ck_assert_msg(!star_broken(s), "rank %u: %s", rank, star_broken_why(s));
+		ck_assert_uint_eq(n, rows_of(step));
+		ck_assert_float_eq(x[0], (float)step);
+		reduce_all(r, s, rank, step);
+		ck_assert_msg(star_answer(s, NULL, &err) == 0, "%s", err.msg);
+	}
+	free(x);
+}
+
+static void
+peer(void *arg, struct star *s, uint32_t rank)
+{
+	if (rank == 0)
+		lead(arg, s);
+	else
+		follow(arg, s, rank);
+}
+
+START_TEST(every_peer_holds_the_sum)
+{
+	struct slice slices[STAR_GROUP_MAX] = {0};
+
+	for (uint32_t peers = 2; peers <= STAR_GROUP_MAX; peers++) {
+		for (int format = FRAME_F32; format <= FRAME_Q8; format++) {
+			struct run *r = calloc(1, sizeof *r);
+
+			ck_assert_ptr_nonnull(r);
+			pthread_mutex_init(&r->lock, NULL);
+			r->c = (struct star_config){.epoch = 3,
+				.slices = slices,
+				.peers = peers,
+				.embd = EMBD,
+				.vocab = 1,
+				.max_rows = MAX_ROWS,
+				.max_logits = 1,
+				.slots = 1,
+				.context = 1,
+				.format = (enum frame_format)format,
+				.way = (enum collective_way)_i};
+			star_group_run(&r->c, peer, r);
+			for (uint32_t i = 0; i < STEPS * REDUCTIONS; i++)
+				ck_assert_uint_eq(r->seen[i / REDUCTIONS][i % REDUCTIONS], peers);
+			free(r);
+		}
+	}
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("collective");
+	SRunner *r = srunner_create(s);
+	TCase *t = tcase_create("sums");
+	int failed;
+
+	if (sodium_init() < 0)
+		return EXIT_FAILURE;
+	log_open(LOG_LEVEL_ERROR);
+	tcase_set_timeout(t, 120);
+	tcase_add_loop_test(t, every_peer_holds_the_sum, 0, WAYS);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

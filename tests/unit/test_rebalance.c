@@ -1,0 +1,273 @@
+/* Live re-balancing in virtual time: a swarm whose devices change their speed, steps and changes of
+ * shares on a clock that only the test moves. */
+#include "sched/rebalance.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PEERS 3
+#define STEP  0.1 /* seconds of a step when all is as planned */
+
+struct world {
+	struct rebalance r;
+	double now;
+	double speed[PEERS];   /* as it is */
+	double planned[PEERS]; /* as the plan thinks */
+	double share[PEERS];
+	double computed; /* steps */
+	unsigned changes;
+	double changed_at; /* the last one */
+	uint32_t seed;
+	double noise; /* part of a step's time by which measurements scatter */
+};
+
+static struct world w;
+
+static double
+scatter(void)
+{
+	w.seed = w.seed * 1664525u + 1013904223u;
+	return 1 + w.noise * ((w.seed >> 8) / (double)(1 << 24) * 2 - 1);
+}
+
+/* Shares by speed: what the planner does when nothing else binds. */
+static void
+begin_plan(void)
+{
+	struct rebalance_peer p[PEERS];
+	double sum = 0;
+
+	for (int i = 0; i < PEERS; i++)
+		sum += w.planned[i];
+	for (uint32_t i = 0; i < PEERS; i++) {
+		w.share[i] = w.planned[i] / sum;
+		p[i] = (struct rebalance_peer){
+			.id = i, .work = w.share[i], .expected_s = w.share[i] / w.planned[i]};
+	}
+	rebalance_plan(&w.r, p, PEERS);
+}
+
+static void
+start(double a, double b, double c)
+{
+	memset(&w, 0, sizeof w);
+	w.seed = 7;
+	w.noise = 0.05;
+	w.planned[0] = w.speed[0] = a / STEP;
+	w.planned[1] = w.speed[1] = b / STEP;
+	w.planned[2] = w.speed[2] = c / STEP;
+	rebalance_init(&w.r);
+	begin_plan();
+}
+
+/* Runs steps for so many seconds. */
+static void
+run(double seconds)
+{
+	double end = w.now + seconds, asked = w.now, factors[PEERS];
+
+	while (w.now < end) {
+		double slowest = 0, took[PEERS];
+
+		for (int i = 0; i < PEERS; i++) {
+			took[i] = w.share[i] / w.speed[i] * scatter();
+			slowest = fmax(slowest, took[i]);
+		}
+		w.now += slowest;
+		w.computed++;
+		for (uint32_t i = 0; i < PEERS; i++)
+			rebalance_step(&w.r, i, took[i], w.now);
+		if (w.now < asked + 1)
+			continue;
+		asked = w.now;
+		if (!rebalance_due(&w.r, w.now, factors))
+			continue;
+		for (int i = 0; i < PEERS; i++)
+			w.planned[i] *= factors[i];
+		w.changes++;
+		w.changed_at = w.now;
+		begin_plan();
+	}
+}
+
+START_TEST(steady_it_stays)
+{
+	start(0.5, 0.3, 0.2);
+	w.noise = 0.2;
+	run(3600);
+	ck_assert_uint_eq(w.changes, 0);
+	ck_assert_double_lt(fabs(rebalance_gain(&w.r)), 0.1);
+}
+END_TEST
+
+START_TEST(one_that_slows_down_gets_less)
+{
+	double before;
+
+	start(0.5, 0.3, 0.2);
+	run(100);
+	w.speed[0] /= 2;
+	before = w.now;
+	run(30);
+	ck_assert_uint_eq(w.changes, 1);
+	ck_assert_double_gt(w.changed_at - before, REBALANCE_DRIFT);
+	ck_assert_double_lt(w.changed_at - before, REBALANCE_DRIFT + 8);
+	ck_assert_double_eq_tol(w.share[0], 0.25 / 0.75, 0.03);
+	before = w.computed;
+	run(300);
+	ck_assert_uint_eq(w.changes, 1);
+	/* Three quarters of the speed are left, and they are used. */
+	ck_assert_double_gt((w.computed - before) / (300 / STEP), 0.75 * 0.93);
+}
+END_TEST
+
+START_TEST(one_that_is_free_again_gets_more)
+{
+	start(0.25, 0.3, 0.2);
+	run(50);
+	w.speed[0] *= 2;
+	run(100);
+	ck_assert_uint_eq(w.changes, 1);
+	ck_assert_double_eq_tol(w.share[0], 0.5, 0.03);
+}
+END_TEST
+
+START_TEST(hiccups_change_nothing)
+{
+	start(0.5, 0.3, 0.2);
+	for (int i = 0; i < 60; i++) {
+		w.speed[1] /= 3;
+		run(5);
+		w.speed[1] *= 3;
+		run(20);
+	}
+	ck_assert_uint_eq(w.changes, 0);
+}
+END_TEST
+
+START_TEST(all_slower_alike_change_nothing)
+{
+	start(0.5, 0.3, 0.2);
+	for (int i = 0; i < PEERS; i++)
+		w.speed[i] /= 3;
+	run(600);
+	ck_assert_uint_eq(w.changes, 0);
+}
+END_TEST
+
+START_TEST(between_changes_lies_a_wait)
+{
+	double first;
+
+	start(0.5, 0.3, 0.2);
+	run(20);
+	w.speed[0] /= 2;
+	run(25);
+	ck_assert_uint_eq(w.changes, 1);
+	first = w.changed_at;
+	w.speed[1] /= 2;
+	run(REBALANCE_WAIT + 40);
+	ck_assert_uint_eq(w.changes, 2);
+	ck_assert_double_ge(w.changed_at - first, REBALANCE_WAIT);
+	ck_assert_double_lt(w.changed_at - first, REBALANCE_WAIT + 15);
+}
+END_TEST
+
+/* A device that is busy for two minutes of every four: each time back doubles the wait. */
+START_TEST(flapping_calms_down)
+{
+	unsigned first;
+
+	start(0.5, 0.3, 0.2);
+	for (int i = 0; i < 15; i++) {
+		w.speed[0] /= 2;
+		run(120);
+		w.speed[0] *= 2;
+		run(120);
+	}
+	first = w.changes;
+	ck_assert_uint_ge(first, 3);
+	ck_assert_uint_le(first, 8);
+	ck_assert_double_ge(w.r.wait, 4 * REBALANCE_WAIT);
+}
+END_TEST
+
+START_TEST(calm_for_long_the_wait_is_short_again)
+{
+	start(0.5, 0.3, 0.2);
+	w.speed[0] /= 2;
+	run(100);
+	w.speed[0] *= 2;
+	run(200);
+	ck_assert_uint_eq(w.changes, 2);
+	ck_assert_double_eq(w.r.wait, 2 * REBALANCE_WAIT);
+	run(25 * REBALANCE_WAIT);
+	w.speed[0] /= 2;
+	run(30);
+	ck_assert_uint_eq(w.changes, 3);
+	ck_assert_double_eq(w.r.wait, REBALANCE_WAIT);
+}
+END_TEST
+
+/* A plan that could not be even (memory binds) is not what new shares could better. */
+START_TEST(uneven_as_planned_is_no_drift)
+{
+	struct rebalance_peer p[2] = {{.id = 0, .work = 0.8, .expected_s = 0.08},
+		{.id = 1, .work = 0.2, .expected_s = 0.01}};
+	struct rebalance r;
+	double factors[2];
+
+	rebalance_init(&r);
+	rebalance_plan(&r, p, 2);
+	for (int i = 0; i < 1000; i++) {
+		rebalance_step(&r, 0, 0.08, i * 0.08);
+		rebalance_step(&r, 1, 0.01, i * 0.08);
+		ck_assert(!rebalance_due(&r, i * 0.08, factors));
+	}
+	ck_assert_double_eq_tol(rebalance_gain(&r), 0, 1e-9);
+}
+END_TEST
+
+START_TEST(nothing_measured_nothing_done)
+{
+	struct rebalance r;
+	double factors[PEERS];
+
+	rebalance_init(&r);
+	ck_assert(!rebalance_due(&r, 1, factors));
+	start(0.5, 0.3, 0.2);
+	rebalance_step(&w.r, 99, 1, 1);
+	rebalance_step(&w.r, 0, NAN, 1);
+	rebalance_step(&w.r, 0, -1, 1);
+	ck_assert(!rebalance_due(&w.r, 100, factors));
+	ck_assert_double_eq(rebalance_gain(&w.r), 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("rebalance");
+	TCase *t = tcase_create("virtual time");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_test(t, steady_it_stays);
+	tcase_add_test(t, one_that_slows_down_gets_less);
+	tcase_add_test(t, one_that_is_free_again_gets_more);
+	tcase_add_test(t, hiccups_change_nothing);
+	tcase_add_test(t, all_slower_alike_change_nothing);
+	tcase_add_test(t, between_changes_lies_a_wait);
+	tcase_add_test(t, flapping_calms_down);
+	tcase_add_test(t, calm_for_long_the_wait_is_short_again);
+	tcase_add_test(t, uneven_as_planned_is_no_drift);
+	tcase_add_test(t, nothing_measured_nothing_done);
+	suite_add_tcase(suite, t);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
