@@ -98,8 +98,8 @@ write_all(int fd, const uint8_t *data, size_t len)
 	return 0;
 }
 
-static void
-sync_parent(const char *path)
+void
+file_sync_parent(const char *path)
 {
 	char dir[4096];
 	const char *slash = strrchr(path, '/');
@@ -139,7 +139,7 @@ file_write(const char *path, const void *data, size_t len, unsigned mode, struct
 		unlink(tmp);
 		return -1;
 	}
-	sync_parent(path);
+	file_sync_parent(path);
 	return 0;
 }
 

@@ -23,6 +23,9 @@ int file_read(const char *path, struct buf *b, struct err *err);
 /* Writes a temporary file beside it, syncs it, renames it over path, syncs the folder. */
 int file_write(const char *path, const void *data, size_t len, unsigned mode, struct err *err);
 
+/* Syncs the folder of a file that was made or renamed; what fails there is nobody's to mend. */
+void file_sync_parent(const char *path);
+
 /* Makes a folder and its parents (mode 0755, the last one `mode`); one that is there is fine. */
 int file_mkdirs(const char *path, unsigned mode, struct err *err);
 

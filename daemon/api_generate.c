@@ -1,11 +1,12 @@
 #include "daemon/api_generate.h"
 
+#include "daemon/answers.h"
+#include "daemon/api_object.h"
 #include "daemon/log.h"
 #include "daemon/utf8_hold.h"
 
 #include <sodium.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define MAX_ANSWER (64u << 20) /* text of an answer that is not streamed */
 /* A text of so many bytes per position of the context cannot fit: not worth the time to tokenize
@@ -14,12 +15,10 @@
 
 struct generation {
 	struct http_request *http;
-	const struct api_format *format;
+	struct api_head head;
 	struct desk *desk;
 	struct request *request;
 	bool stream, include_usage, return_tokens;
-	char id[48], model[256];
-	json_int_t created;
 	struct utf8_hold hold;
 	struct buf text; /* not streamed: the answer; streamed: the next piece */
 };
@@ -29,62 +28,6 @@ generation_free(struct generation *g)
 {
 	buf_free(&g->text);
 	free(g);
-}
-
-/* --- the objects --- */
-
-static json_t *
-object(const struct generation *g, bool chunk, json_t *choice)
-{
-	json_t *choices = json_array();
-
-	if (choice != NULL)
-		json_array_append_new(choices, choice);
-	return json_pack("{s:s,s:s,s:I,s:s,s:o}", "id", g->id, "object",
-		chunk ? g->format->chunk : g->format->whole, "created", g->created, "model",
-		g->model, "choices", choices);
-}
-
-static json_t *
-usage_json(const struct usage *u)
-{
-	return json_pack("{s:I,s:I,s:I}", "prompt_tokens", (json_int_t)u->prompt_tokens,
-		"completion_tokens", (json_int_t)u->new_tokens, "total_tokens",
-		(json_int_t)u->prompt_tokens + (json_int_t)u->new_tokens);
-}
-
-static double
-ratio(double a, double b)
-{
-	return b > 0 ? a / b : 0;
-}
-
-/* As llama-server's. */
-static json_t *
-timings_json(const struct usage *u)
-{
-	double pn = u->prompt_tokens, ps = u->prompt_seconds;
-	double nn = u->new_tokens, ns = u->new_seconds;
-
-	return json_pack("{s:I,s:f,s:f,s:f,s:I,s:f,s:f,s:f}", "prompt_n",
-		(json_int_t)u->prompt_tokens, "prompt_ms", ps * 1e3, "prompt_per_token_ms",
-		ratio(ps * 1e3, pn), "prompt_per_second", ratio(pn, ps), "predicted_n",
-		(json_int_t)u->new_tokens, "predicted_ms", ns * 1e3, "predicted_per_token_ms",
-		ratio(ns * 1e3, nn), "predicted_per_second", ratio(nn, ns));
-}
-
-static void
-add_figures(const struct generation *g, json_t *o, const struct usage *u)
-{
-	json_t *ids;
-
-	json_object_set_new(o, "timings", timings_json(u));
-	if (!g->return_tokens)
-		return;
-	ids = json_array();
-	for (uint32_t i = 0; i < u->new_tokens; i++)
-		json_array_append_new(ids, json_integer(u->tokens[i]));
-	json_object_set_new(o, "tokens", ids);
 }
 
 static json_t *
@@ -103,7 +46,8 @@ static void
 send_text(struct generation *g)
 {
 	if (g->text.len > 0)
-		sse_event(g->http, object(g, true, g->format->chunk_choice(take_text(g), NULL)));
+		sse_event(g->http,
+			api_chunk(&g->head, g->head.format->chunk_choice(take_text(g), NULL)));
 }
 
 static void
@@ -119,36 +63,22 @@ on_text(void *arg, const char *text, size_t len)
 static void
 end_stream(struct generation *g, const char *reason, const struct usage *u)
 {
-	struct http_request *r = g->http;
-	json_t *last, *usage = NULL;
-
 	send_text(g);
-	last = object(g, true, g->format->chunk_choice(NULL, reason));
-	add_figures(g, last, u);
-	if (g->include_usage) {
-		usage = object(g, true, NULL);
-		json_object_set_new(usage, "usage", usage_json(u));
-	}
-	sse_event(r, last);
-	if (usage != NULL)
-		sse_event(r, usage);
-	sse_done(r);
+	sse_event(g->http, api_last_chunk(&g->head, reason, u, g->return_tokens));
+	if (g->include_usage)
+		sse_event(g->http, api_usage_chunk(&g->head, u));
+	sse_done(g->http);
 }
 
 static void
 end_whole(struct generation *g, const char *reason, const struct usage *u)
 {
-	json_t *o;
-
-	if (g->text.failed) {
+	if (g->text.failed)
 		http_fail(g->http, 500, NULL, NULL, "the answer is longer than %u MiB: stream it",
 			MAX_ANSWER >> 20);
-		return;
-	}
-	o = object(g, false, g->format->whole_choice(take_text(g), reason));
-	json_object_set_new(o, "usage", usage_json(u));
-	add_figures(g, o, u);
-	http_json(g->http, 200, o);
+	else
+		http_json(g->http, 200,
+			api_whole(&g->head, take_text(g), reason, u, g->return_tokens));
 }
 
 static void
@@ -159,9 +89,7 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 
 	http_release(g->http);
 	utf8_finish(&g->hold, &g->text);
-	log_info("%s: %u prompt tokens at %.1f/s, %u new at %.1f/s, waited %.2f s, %s", g->http->id,
-		u->prompt_tokens, ratio(u->prompt_tokens, u->prompt_seconds), u->new_tokens,
-		ratio(u->new_tokens, u->new_seconds), u->queue_seconds, reason);
+	api_log(g->http->id, reason, u);
 	if (g->stream)
 		end_stream(g, reason, u);
 	else
@@ -185,7 +113,8 @@ on_error(void *arg, int status, const char *what)
 	generation_free(g);
 }
 
-static const struct request_events events = {on_text, on_end, on_error};
+static const struct request_events events = {
+	.on_text = on_text, .on_end = on_end, .on_error = on_error};
 
 /* The client has gone away, or the daemon stops. */
 static void
@@ -253,7 +182,7 @@ make_prompt(struct http_request *r, const struct api_format *f, const struct api
 
 static struct session *
 make_session(const struct api_request *a, const struct served_model *m,
-	const struct token_list *ids, struct err *err)
+	const struct token_list *ids, const struct answer_key *key, struct err *err)
 {
 	struct session_params p = {.sampler = a->sampler,
 		.max_tokens = a->max_tokens,
@@ -262,7 +191,9 @@ make_session(const struct api_request *a, const struct served_model *m,
 		.n_stops = a->n_stops,
 		.ignore_end = a->ignore_end};
 
-	if (!a->seeded)
+	if (!a->seeded && key != NULL)
+		p.sampler.seed = answer_key_seed(key);
+	else if (!a->seeded)
 		randombytes_buf(&p.sampler.seed, sizeof p.sampler.seed);
 	if (p.sampler.penalty_last > m->context)
 		p.sampler.penalty_last = m->context;
@@ -274,53 +205,47 @@ generation_new(struct http_request *r, const struct api_format *f, const struct 
 	const struct served_model *m)
 {
 	struct generation *g = calloc(1, sizeof *g);
-	uint8_t random[12];
-	size_t len;
 
 	if (g == NULL)
 		return NULL;
 	g->http = r;
-	g->format = f;
 	g->desk = m->desk;
 	g->stream = a->stream;
 	g->include_usage = a->include_usage;
 	g->return_tokens = a->return_tokens;
-	g->created = (json_int_t)time(NULL);
-	snprintf(g->model, sizeof g->model, "%s", m->id);
-	len = (size_t)snprintf(g->id, sizeof g->id, "%s", f->id_prefix);
-	randombytes_buf(random, sizeof random);
-	sodium_bin2hex(g->id + len, sizeof g->id - len, random, sizeof random);
+	api_head_make(&g->head, f, m->id);
 	buf_init(&g->text, MAX_ANSWER);
 	return g;
 }
 
 /* echo: the answer begins with the prompt. */
 static void
-echo(struct generation *g, const struct api_request *a, const struct served_model *m)
+echo(struct buf *text, const struct api_request *a, const struct served_model *m)
 {
 	struct detok d;
 
 	if (!a->echo)
 		return;
 	if (a->prompt != NULL) {
-		buf_str(&g->text, a->prompt);
+		buf_str(text, a->prompt);
 		return;
 	}
 	detok_init(&d, m->tokenizer, true);
 	for (size_t i = 0; i < a->n_ids; i++)
-		detok_push(&d, a->ids[i], &g->text);
-	detok_finish(&d, &g->text);
+		detok_push(&d, a->ids[i], text);
+	detok_finish(&d, text);
 }
 
 /* The headers and the first chunk leave at once: they tell the client that it was admitted. */
 static void
 begin_stream(struct generation *g)
 {
-	json_t *first = g->format->begin_choice != NULL ? g->format->begin_choice() : NULL;
+	const struct api_format *f = g->head.format;
+	json_t *first = f->begin_choice != NULL ? f->begin_choice() : NULL;
 
 	sse_begin(g->http);
 	if (first != NULL)
-		sse_event(g->http, object(g, true, first));
+		sse_event(g->http, api_chunk(&g->head, first));
 	send_text(g); /* an echo */
 }
 
@@ -337,14 +262,14 @@ submit(struct http_request *r, const struct api_format *f, const struct api_requ
 		http_fail(r, 503, NULL, NULL, "out of memory");
 		return;
 	}
-	s = make_session(a, m, ids, &err);
+	s = make_session(a, m, ids, NULL, &err);
 	if (s == NULL) {
 		http_fail(r, 400, NULL, NULL, "%s", err.msg);
 		generation_free(g);
 		return;
 	}
-	echo(g, a, m);
-	g->request = desk_submit(m->desk, s, &events, g, &status, &err);
+	echo(&g->text, a, m);
+	g->request = desk_submit(m->desk, s, r->client, &events, g, &status, &err);
 	if (g->request == NULL) {
 		http_fail(r, status, NULL, NULL, "%s", err.msg);
 		generation_free(g);
@@ -355,8 +280,29 @@ submit(struct http_request *r, const struct api_format *f, const struct api_requ
 		begin_stream(g);
 }
 
+/* With an Idempotency-Key. */
 static void
-generate(struct http_request *r, const struct api_format *f, const struct api_request *a)
+submit_kept(struct http_request *r, const struct api_format *f, const struct api_request *a,
+	const struct served_model *m, const struct token_list *ids, const struct answer_key *key)
+{
+	struct session *s;
+	struct buf prefix;
+	struct err err;
+
+	s = make_session(a, m, ids, key, &err);
+	if (s == NULL) {
+		http_fail(r, 400, NULL, NULL, "%s", err.msg);
+		return;
+	}
+	buf_init(&prefix, HTTP_MAX_BODY);
+	echo(&prefix, a, m);
+	answers_begin(r->http->answers, r, key, a, f, m, s, &prefix);
+	buf_free(&prefix);
+}
+
+static void
+generate(struct http_request *r, const struct api_format *f, const struct api_request *a,
+	const struct answer_key *key)
 {
 	const struct served_model *m = api_served(r);
 	struct token_list ids = {0};
@@ -365,8 +311,12 @@ generate(struct http_request *r, const struct api_format *f, const struct api_re
 		log_debug("%s: fields without effect: %s", r->id, a->unknown);
 	if (m == NULL || !check_model(r, a, m))
 		return;
-	if (make_prompt(r, f, a, m, &ids))
-		submit(r, f, a, m, &ids);
+	if (make_prompt(r, f, a, m, &ids)) {
+		if (key != NULL)
+			submit_kept(r, f, a, m, &ids, key);
+		else
+			submit(r, f, a, m, &ids);
+	}
 	token_list_free(&ids);
 }
 
@@ -375,10 +325,17 @@ api_generate(struct http_request *r, const struct api_format *f)
 {
 	struct api_request a;
 	struct api_error e;
+	struct answer_key key;
+	bool keyed = false;
 
-	if (api_parse(f->kind, r->body.data, r->body.len, &a, &e) != 0)
+	if (r->http->request_ms != 0)
+		r->end_by = uv_now(r->http->loop) + r->http->request_ms;
+	if (api_parse(f->kind, r->body.data, r->body.len, &a, &e) != 0 ||
+		answer_key_read(r, &a, &key, &keyed, &e) != 0)
 		http_error(r, &e);
-	else
-		generate(r, f, &a);
+	else if (!keyed)
+		generate(r, f, &a, NULL);
+	else if (!answers_find(r->http->answers, r, &key, &a, f))
+		generate(r, f, &a, &key);
 	api_request_free(&a);
 }

@@ -59,6 +59,7 @@ static const struct key {
 	NUMBER(queue, 0, 65536, "requests that may wait"),
 	NUMBER(wait_for_peers, 0, 86400,
 		"seconds that requests wait when too few devices are left"),
+	NUMBER(request_timeout, 0, 86400, "seconds that a request may take; 0: no limit"),
 	AUTO(threads, 1024, "threads of generation; auto: as many as are measured to be fastest"),
 	AUTO(threads_batch, 1024, "threads of prompts; auto: as threads, or one per CPU"),
 	CHOICE(pin, "no yes", "whether each thread is tied to a CPU of its own"),

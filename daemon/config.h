@@ -45,6 +45,7 @@ struct config {
 	char cpu[16];            /* "": the best kernels */
 	char log_level[8];       /* error warning info debug */
 	char api_keys[4096]; /* a file of keys, one a line; needed when http is not on loopback */
+	uint32_t request_timeout; /* seconds that a request may take; 0: as long as it needs */
 };
 
 /* Fills c from argv. Returns 0, 1 when all was said already (--help, --version; exit 0), -1 on an

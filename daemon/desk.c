@@ -1,6 +1,7 @@
 #include "daemon/desk.h"
 
 #include "daemon/desk_int.h"
+#include "sched/fair.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,10 +10,12 @@ struct desk {
 	/* main thread */
 	uv_async_t heard;
 	struct buf text; /* of the request that is being heard */
+	struct buf ids;
 	uint32_t context, most;
 
 	uv_mutex_t lock; /* held for a few instructions at a time; guards: */
 	struct request_list waiting;
+	struct fair fair;
 	struct request_list posted;
 	uv_async_t *wake; /* of the engine that is there */
 	uint32_t n_requests;
@@ -121,13 +124,41 @@ desk_detach(struct desk *d)
 	uv_mutex_unlock(&d->lock);
 }
 
+/* Whose turn it is. What was given back goes first: it stands at the head, and has had its turn. */
+static struct request **
+next_in_turn(struct desk *d)
+{
+	struct request **best = &d->waiting.head;
+	uint32_t furthest = 0;
+
+	if (*best == NULL || (*best)->started != 0)
+		return best;
+	for (struct request **at = best; *at != NULL; at = &(*at)->next) {
+		uint32_t place = fair_place(&d->fair, (*at)->client);
+
+		if (place > furthest) {
+			furthest = place;
+			best = at;
+		}
+	}
+	return best;
+}
+
 struct request *
 desk_take(struct desk *d)
 {
-	struct request *r;
+	struct request **at, *r;
 
 	uv_mutex_lock(&d->lock);
-	r = request_list_take(&d->waiting);
+	at = next_in_turn(d);
+	r = *at;
+	if (r != NULL) {
+		*at = r->next;
+		if (r->next == NULL)
+			d->waiting.tail = at;
+		r->next = NULL;
+		fair_served(&d->fair, r->client);
+	}
 	uv_mutex_unlock(&d->lock);
 	return r;
 }
@@ -174,10 +205,15 @@ desk_give_back(struct desk *d, struct request *head, int status, const char *why
 void
 desk_post_text(struct desk *d, struct request *r, const struct buf *text)
 {
-	if (text->len == 0)
+	uint32_t id = session_last(r->session);
+
+	if (text->len == 0 && r->ev.on_ids == NULL)
 		return;
 	uv_mutex_lock(&d->lock);
 	buf_append(&r->text, text->data, text->len);
+	/* Of ids that found no memory none may follow: who has the first ones can go on from there. */
+	if (r->ev.on_ids != NULL && !r->ids_lost)
+		r->ids_lost = buf_append(&r->ids, &id, sizeof id) != 0;
 	post(d, r);
 	uv_mutex_unlock(&d->lock);
 }
@@ -231,15 +267,26 @@ request_free(struct request *r)
 {
 	session_free(r->session);
 	buf_free(&r->text);
+	buf_free(&r->ids);
 	free(r);
 }
 
-/* The next request that has something to say, its text moved to d->text. */
+/* Moves the content of one buffer to another, which gets its memory in exchange. */
+static void
+move(struct buf *to, struct buf *from)
+{
+	struct buf swap = *from;
+
+	*from = *to;
+	*to = swap;
+	buf_clear(from);
+}
+
+/* The next request that has something to say, its text moved to d->text, its ids to d->ids. */
 static struct request *
 take_posted(struct desk *d, enum outcome *outcome)
 {
 	struct request *r;
-	struct buf swap;
 
 	uv_mutex_lock(&d->lock);
 	r = d->posted.head;
@@ -248,10 +295,8 @@ take_posted(struct desk *d, enum outcome *outcome)
 		if (d->posted.head == NULL)
 			d->posted.tail = &d->posted.head;
 		r->posted = false;
-		swap = r->text;
-		r->text = d->text;
-		d->text = swap;
-		buf_clear(&r->text);
+		move(&d->text, &r->text);
+		move(&d->ids, &r->ids);
 		*outcome = r->outcome;
 		if (*outcome != OUTCOME_NONE)
 			d->n_requests--;
@@ -263,6 +308,10 @@ take_posted(struct desk *d, enum outcome *outcome)
 static void
 hear(struct desk *d, struct request *r, enum outcome outcome)
 {
+	size_t n = d->ids.len / sizeof(uint32_t);
+
+	if (n > 0 && !atomic_load(&r->cancelled))
+		r->ev.on_ids(r->arg, (const void *)d->ids.data, n);
 	if (d->text.len > 0 && !atomic_load(&r->cancelled))
 		r->ev.on_text(r->arg, (const char *)d->text.data, d->text.len);
 	if (outcome == OUTCOME_NONE)
@@ -327,6 +376,7 @@ desk_free(struct desk *d)
 	while ((r = request_list_take(&d->waiting)) != NULL)
 		request_free(r);
 	buf_free(&d->text);
+	buf_free(&d->ids);
 	uv_mutex_destroy(&d->lock);
 	free(d);
 }
@@ -379,8 +429,8 @@ refusal(struct desk *d, const struct session *s, struct err *err)
 }
 
 struct request *
-desk_submit(struct desk *d, struct session *s, const struct request_events *ev, void *arg,
-	int *status, struct err *err)
+desk_submit(struct desk *d, struct session *s, uint64_t client, const struct request_events *ev,
+	void *arg, int *status, struct err *err)
 {
 	struct request *r = NULL;
 
@@ -390,6 +440,8 @@ desk_submit(struct desk *d, struct session *s, const struct request_events *ev, 
 		if (r == NULL) {
 			*status = 503;
 			err_set(err, "not enough memory for another request");
+		} else {
+			r->client = client;
 		}
 	}
 	if (r == NULL) {

@@ -26,6 +26,9 @@ struct request_events { /* main thread */
 	void (*on_end)(void *arg, enum session_end end, const struct usage *u);
 	void (*on_error)(
 		void *arg, int status, const char *what); /* HTTP status that fits, words */
+	/* The ids that were picked since the last call, always ahead of their text: who keeps them has
+	 * them before anybody has seen what they say. May be NULL. */
+	void (*on_ids)(void *arg, const uint32_t *ids, size_t n);
 };
 
 /* --- main thread -------------------------------------------------------------------------------- */
@@ -39,11 +42,12 @@ void desk_free(struct desk *d);
  * time, running and waiting. */
 void desk_limit(struct desk *d, uint32_t context, uint32_t most);
 
-/* Starts a generation, or lets it wait for an engine. Takes the session, also on failure. NULL: it
+/* Starts a generation, or lets it wait for an engine; requests that wait are taken round robin by
+ * client (sched/fair.h). Takes the session, also on failure. NULL: it
  * does not fit (*status 400) or too many are there (429). Exactly one of on_end and on_error
  * follows, unless it is cancelled. */
-struct request *desk_submit(struct desk *d, struct session *s, const struct request_events *ev,
-	void *arg, int *status, struct err *err);
+struct request *desk_submit(struct desk *d, struct session *s, uint64_t client,
+	const struct request_events *ev, void *arg, int *status, struct err *err);
 /* No event after this; r is void after it or after an end. */
 void desk_cancel(struct desk *d, struct request *r);
 
@@ -68,6 +72,7 @@ struct request *desk_take(struct desk *d); /* NULL: there is none */
  * has been given back too often without getting further ends with `status` and `why`. */
 void desk_give_back(struct desk *d, struct request *head, int status, const char *why);
 
+/* The session has a new id; text is what it adds. */
 void desk_post_text(struct desk *d, struct request *r, const struct buf *text);
 /* The last word on r: after it r belongs to the main thread. */
 void desk_post_end(struct desk *d, struct request *r, enum session_end end);

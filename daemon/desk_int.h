@@ -19,14 +19,17 @@ struct request {
 	/* whoever has it: the desk (under its lock) or an engine's thread, until the outcome is set */
 	struct session *session;
 	struct request *next;
-	uint64_t number;     /* in the order of submission */
+	uint64_t number; /* in the order of submission */
+	uint64_t client;
 	uint32_t n_done;     /* ids whose rows are computed */
 	size_t n_ids_before; /* ids when it was given back last */
 	unsigned tries;      /* how often it was given back without a new one */
 	uint64_t submitted, started, first_token; /* uv_hrtime */
 	/* under the desk's lock */
 	struct buf text; /* to be heard by the main thread */
-	bool posted;     /* in the list of those to be heard */
+	struct buf ids;  /* uint32_t; likewise, where somebody wants them */
+	bool ids_lost;
+	bool posted; /* in the list of those to be heard */
 	struct request *next_posted;
 	enum outcome outcome;
 	enum session_end end;

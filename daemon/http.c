@@ -1,5 +1,6 @@
 #include "daemon/http.h"
 
+#include "daemon/answers.h"
 #include "daemon/http_internal.h"
 #include "daemon/log.h"
 
@@ -30,6 +31,20 @@ check_deadlines(struct http *h, uint64_t now)
 }
 
 static void
+check_time(struct http_request *r, uint64_t now)
+{
+	struct api_error e;
+
+	if (r->end_by == 0 || now < r->end_by || r->gone == NULL)
+		return;
+	r->end_by = 0;
+	api_error_set(&e, 504, "request_timeout", NULL,
+		"the answer took longer than %llu s (shoald's 'request_timeout')",
+		(unsigned long long)r->http->request_ms / 1000);
+	http_end(r, &e);
+}
+
+static void
 on_tick(uv_timer_t *t)
 {
 	struct http *h = t->data;
@@ -37,8 +52,10 @@ on_tick(uv_timer_t *t)
 
 	for (struct http_request *r = h->requests, *next; r != NULL; r = next) {
 		next = r->next;
+		check_time(r, now);
 		sse_tick(r, now);
 	}
+	answers_tick(h->answers);
 	check_deadlines(h, now);
 	listen_tick(h, now);
 }
@@ -79,8 +96,21 @@ open_unix(struct http *h, const char *path, struct err *err)
 }
 
 static int
+open_answers(struct http *h, const struct config *c, struct err *err)
+{
+	char journal[sizeof c->state_dir + 16] = "";
+
+	if (c->state_dir[0] != '\0')
+		snprintf(journal, sizeof journal, "%s/answers", c->state_dir);
+	h->answers = answers_new(h->loop, h->serve, journal);
+	return h->answers != NULL ? 0 : err_set(err, "out of memory");
+}
+
+static int
 open_all(struct http *h, const struct config *c, struct err *err)
 {
+	if (open_answers(h, c, err) != 0)
+		return -1;
 	if (c->api_keys[0] != '\0' && http_keys_read(&h->keys, c->api_keys, err) != 0)
 		return err_prefix(err, "api_keys: ");
 	if (wants_tcp(c) && (listen_tcp(h, c->http, h->keys.n > 0, err) != 0 ||
@@ -102,6 +132,7 @@ http_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct err *e
 	h->loop = loop;
 	h->serve = s;
 	h->head_ms = HTTP_HEAD_SECONDS * 1000;
+	h->request_ms = (uint64_t)c->request_timeout * 1000;
 	for (int i = 0; i < HTTP_LINGER; i++)
 		h->linger[i].fd = -1;
 	if (open_all(h, c, err) == 0) {
@@ -133,17 +164,8 @@ end_requests(struct http *h)
 
 	api_error_set(&e, 503, NULL, NULL, "the daemon is stopping");
 	for (struct http_request *r = h->requests, *next; r != NULL; r = next) {
-		void (*gone)(void *job) = r->gone;
-		void *job = r->job;
-
 		next = r->next;
-		http_release(r);
-		if (gone != NULL)
-			gone(job);
-		if (r->streaming)
-			sse_error(r, &e);
-		else if (r->suspended && r->response == NULL)
-			http_error(r, &e);
+		http_end(r, &e);
 	}
 }
 
@@ -165,6 +187,8 @@ http_close(struct http *h)
 		http_cut(r);
 	pump_run(&h->tcp);
 	pump_run(&h->local);
+	answers_free(h->answers);
+	h->answers = NULL;
 	pump_close(&h->tcp);
 	pump_close(&h->local);
 }
@@ -174,6 +198,7 @@ http_free(struct http *h)
 {
 	if (h == NULL)
 		return;
+	answers_free(h->answers);
 	http_keys_free(&h->keys);
 	free(h);
 }

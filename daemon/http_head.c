@@ -2,11 +2,13 @@
  * otherwise, who asks, and from which page. */
 #include "daemon/http_internal.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 struct head {
-	unsigned n_length, n_host, n_auth, n_encoding, n_origin;
+	unsigned n_length, n_host, n_auth, n_encoding, n_origin, n_key, n_event;
 	const char *length, *host, *auth, *encoding, *origin, *content;
 };
 
@@ -33,6 +35,10 @@ note(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
 		d->origin = value;
 	} else if (strcasecmp(key, "Content-Encoding") == 0) {
 		d->content = value;
+	} else if (strcasecmp(key, "Idempotency-Key") == 0) {
+		d->n_key++;
+	} else if (strcasecmp(key, "Last-Event-ID") == 0) {
+		d->n_event++;
 	}
 	return MHD_YES;
 }
@@ -43,7 +49,7 @@ static int
 check_framing(struct http_request *r, const struct head *d)
 {
 	if (d->n_length > 1 || d->n_host > 1 || d->n_auth > 1 || d->n_encoding > 1 ||
-		d->n_origin > 1)
+		d->n_origin > 1 || d->n_key > 1 || d->n_event > 1)
 		http_fail(r, 400, NULL, NULL, "a header that may occur once occurs twice");
 	else if (d->n_encoding > 0 && (d->n_length > 0 || d->encoding == NULL ||
 					      strcasecmp(d->encoding, "chunked") != 0))
@@ -97,6 +103,40 @@ check_key(struct http_request *r, const struct head *d)
 	return -1;
 }
 
+/* 8 bytes of a hash: clients are told apart by it, and nothing is learned from it. */
+static uint64_t
+client_number(const char *kind, const void *who, size_t len)
+{
+	crypto_generichash_state s;
+	uint8_t hash[16];
+
+	crypto_generichash_init(&s, NULL, 0, sizeof hash);
+	crypto_generichash_update(&s, (const uint8_t *)kind, strlen(kind) + 1);
+	crypto_generichash_update(&s, who, len);
+	crypto_generichash_final(&s, hash, sizeof hash);
+	return get_le64(hash);
+}
+
+static uint64_t
+find_client(const struct http_request *r, const struct head *d)
+{
+	struct sockaddr_storage at = {0};
+	socklen_t len = sizeof at;
+	struct ucred user = {.uid = (uid_t)-1};
+
+	if (r->pump->unix_socket) {
+		len = sizeof user;
+		getsockopt(r->conn->fd, SOL_SOCKET, SO_PEERCRED, &user, &len);
+		return client_number("uid", &user.uid, sizeof user.uid);
+	}
+	if (r->http->keys.n > 0 && d->auth != NULL)
+		return client_number("key", d->auth, strlen(d->auth));
+	getpeername(r->conn->fd, (struct sockaddr *)&at, &len);
+	if (at.ss_family == AF_INET6)
+		return client_number("v6", &((struct sockaddr_in6 *)&at)->sin6_addr, 16);
+	return client_number("v4", &((struct sockaddr_in *)&at)->sin_addr, 4);
+}
+
 int
 http_head_check(struct http_request *r, const char *method, const char *path, bool *fatal)
 {
@@ -113,6 +153,7 @@ http_head_check(struct http_request *r, const char *method, const char *path, bo
 	r->route = http_route(r, method, path);
 	if (r->route == NULL || check_key(r, &d) != 0)
 		return -1;
+	r->client = find_client(r, &d);
 	if (r->route->control && !r->pump->unix_socket) {
 		http_fail(r, 403, NULL, NULL, "%s is answered on the unix socket only",
 			r->route->path);

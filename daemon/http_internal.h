@@ -71,9 +71,11 @@ struct http {
 	struct http_request *requests;
 	uv_timer_t tick;
 	size_t body_bytes;
-	uint64_t head_ms; /* HTTP_HEAD_SECONDS */
+	uint64_t head_ms;    /* HTTP_HEAD_SECONDS */
+	uint64_t request_ms; /* config's request_timeout; 0: none */
 	struct http_keys keys;
-	bool loopback; /* every address it listens on is this machine's own */
+	struct answers *answers; /* those with an Idempotency-Key */
+	bool loopback;           /* every address it listens on is this machine's own */
 	bool closing;
 	bool orphan;      /* http_new failed: freed with the last handle */
 	unsigned handles; /* being closed */
@@ -103,6 +105,9 @@ struct http_request {
 	const struct http_route *route;
 	char arg[256]; /* the {id} of the path, decoded */
 	char origin[256];
+	/* Who asks: a number that is the same for the same API key, without keys for the same address, on
+	 * the unix socket for the same user. */
+	uint64_t client;
 	struct buf body;
 	size_t discarded;
 	bool arrived; /* the whole body is here */
@@ -118,8 +123,11 @@ struct http_request {
 	bool streaming, stream_ended;
 	struct buf out;
 	uint64_t last_out; /* uv_now */
+	uint64_t end_by;   /* uv_now: then it ends with a 504; 0: it may wait and stream for ever */
 	/* who works for it */
 	void (*gone)(void *job);
+	void (*more)(
+		void *job); /* a stream that is asked for its next events when it has sent all */
 	void *job;
 };
 
@@ -133,12 +141,16 @@ void http_text(struct http_request *r, int status, const char *type, const char 
 void http_error(struct http_request *r, const struct api_error *e);
 void http_fail(struct http_request *r, int status, const char *code, const char *param,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* Ends what waits or streams, with this error; its job hears that the client is gone. */
+void http_end(struct http_request *r, const struct api_error *e);
 /* Says who works for the request, until it is answered or the stream has ended. */
 void http_wait(struct http_request *r, void (*gone)(void *job), void *job);
 
 /* sse.c: a stream of events. Each function after sse_begin may be called whenever it is alive. */
 void sse_begin(struct http_request *r);
-void sse_event(struct http_request *r, json_t *event);             /* event is taken */
+void sse_event(struct http_request *r, json_t *event); /* event is taken */
+/* The same with an `id:`, which the client may send back as Last-Event-ID. */
+void sse_event_id(struct http_request *r, uint64_t id, json_t *event);
 void sse_done(struct http_request *r);                             /* [DONE], and the end */
 void sse_error(struct http_request *r, const struct api_error *e); /* an error, and the end */
 void sse_tick(struct http_request *r, uint64_t now);

@@ -129,6 +129,7 @@ http_cut(struct http_request *r)
 
 	r->dead = true;
 	r->gone = NULL;
+	r->more = NULL;
 	if (gone != NULL)
 		gone(r->job);
 	http_resume(r);
@@ -180,7 +181,23 @@ void
 http_release(struct http_request *r)
 {
 	r->gone = NULL;
+	r->more = NULL;
 	r->job = NULL;
+}
+
+void
+http_end(struct http_request *r, const struct api_error *e)
+{
+	void (*gone)(void *job) = r->gone;
+	void *job = r->job;
+
+	http_release(r);
+	if (gone != NULL)
+		gone(job);
+	if (r->streaming)
+		sse_error(r, e);
+	else if (r->suspended && r->response == NULL)
+		http_error(r, e);
 }
 
 /* --- MHD's callbacks --- */

@@ -21,6 +21,11 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/swarm_dial.c \
 	daemon/swarm_rtt.c
 
+# What runs, kept over restarts.
+daemon_libdaemon_a_SOURCES += \
+	daemon/journal.c daemon/journal.h daemon/journal_int.h \
+	daemon/journal_read.c
+
 # Computing together: the engine thread and the star.
 daemon_libdaemon_a_SOURCES += \
 	daemon/desk.c daemon/desk.h daemon/desk_int.h \
@@ -35,12 +40,18 @@ daemon_libdaemon_a_SOURCES += \
 
 # The HTTP API.
 daemon_libdaemon_a_SOURCES += \
+	daemon/answers.c daemon/answers.h daemon/answers_int.h \
+	daemon/answers_bytes.c \
+	daemon/answers_key.c \
+	daemon/answers_read.c \
+	daemon/answers_store.c \
 	daemon/api_chat.c \
 	daemon/api_completions.c \
 	daemon/api_error.c \
 	daemon/api_fields.c daemon/api_fields.h \
 	daemon/api_generate.c daemon/api_metrics.c daemon/api_generate.h \
 	daemon/api_models.c \
+	daemon/api_object.c daemon/api_object.h \
 	daemon/api_parse.c daemon/api_parse.h \
 	daemon/api_prompt.c \
 	daemon/api_shoal.c \
@@ -91,14 +102,17 @@ HTTP_TEST_SUPPORT = tests/support/fake_serve.c tests/support/fake_serve.h \
 	tests/support/http_fixture.c tests/support/http_fixture.h
 HTTP_TEST_LIBS = daemon/libdaemon.a model/libmodel.a base/libbase.a $(UV_LIBS) $(MHD_LIBS) $(JANSSON_LIBS) \
 	$(SODIUM_LIBS) $(INIH_LIBS) $(CHECK_LIBS) -lm -lpthread
-check_PROGRAMS += tests/unit/test_http tests/unit/test_http_access tests/unit/test_api \
-	tests/unit/test_api_parse tests/fuzz/fuzz_http
+check_PROGRAMS += tests/unit/test_http tests/unit/test_http_access tests/unit/test_answers \
+	tests/unit/test_api tests/unit/test_api_parse tests/fuzz/fuzz_http
 tests_unit_test_http_SOURCES = tests/unit/test_http.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_http_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_http_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_http_access_SOURCES = tests/unit/test_http_access.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_http_access_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_http_access_LDADD = $(HTTP_TEST_LIBS)
+tests_unit_test_answers_SOURCES = tests/unit/test_answers.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_answers_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_answers_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_api_SOURCES = tests/unit/test_api.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_api_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_api_LDADD = $(HTTP_TEST_LIBS)
@@ -110,7 +124,7 @@ tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz_http.c tests/fuzz/driver.c tests/
 tests_fuzz_fuzz_http_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_fuzz_fuzz_http_LDADD = daemon/libdaemon.a base/libbase.a $(JANSSON_LIBS)
 $(tests_unit_test_http_OBJECTS) $(tests_unit_test_http_access_OBJECTS) \
-	$(tests_unit_test_api_OBJECTS): | proto/shoal.pb-c.h
+	$(tests_unit_test_answers_OBJECTS) $(tests_unit_test_api_OBJECTS): | proto/shoal.pb-c.h
 endif
 
 if HAVE_CHECK
@@ -136,6 +150,11 @@ tests_unit_test_speeds_SOURCES = tests/unit/test_speeds.c
 tests_unit_test_speeds_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_speeds_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 $(tests_unit_test_speeds_OBJECTS): | proto/shoal.pb-c.h
+
+check_PROGRAMS += tests/unit/test_journal
+tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
+tests_unit_test_journal_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_journal_LDADD = daemon/libdaemon.a base/libbase.a $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_collective
 STAR_TEST_SUPPORT = tests/support/star_group.c tests/support/star_group.h \

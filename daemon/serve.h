@@ -35,6 +35,8 @@ struct served_model {
 	uint32_t context;
 	struct desk *desk; /* that takes its requests */
 	uint64_t created;  /* unix seconds */
+	/* [32], a hash of its content: another file of this name has another */
+	const uint8_t *model_id;
 };
 const struct served_model *serve_model(struct serve *s, struct err *why);
 

@@ -228,6 +228,7 @@ plan_start_engine(struct plan *p)
 		.context = p->context,
 		.desk = s->desk,
 		.created = p->file->opened,
+		.model_id = p->file->model_id,
 	};
 	desk_limit(s->desk, p->context, s->config->parallel + s->config->queue);
 	s->trouble[0] = '\0';

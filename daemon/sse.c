@@ -12,11 +12,14 @@ static ssize_t
 on_read(void *arg, uint64_t pos, char *out, size_t max)
 {
 	struct http_request *r = arg;
-	size_t n = r->out.len < max ? r->out.len : max;
+	size_t n;
 
 	(void)pos;
+	if (r->out.len == 0 && r->more != NULL && !r->dead)
+		r->more(r->job);
 	if (r->dead)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
+	n = r->out.len < max ? r->out.len : max;
 	if (n > 0) {
 		memcpy(out, r->out.data, n);
 		buf_consume(&r->out, n);
@@ -67,10 +70,12 @@ dump(const char *data, size_t len, void *arg)
 }
 
 static void
-append(struct http_request *r, json_t *event)
+append(struct http_request *r, const uint64_t *id, json_t *event)
 {
 	size_t before = r->out.len;
 
+	if (id != NULL)
+		buf_printf(&r->out, "id: %llu\n", (unsigned long long)*id);
 	buf_str(&r->out, "data: ");
 	if (event == NULL || json_dump_callback(event, dump, &r->out,
 				     JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0)
@@ -81,15 +86,27 @@ append(struct http_request *r, json_t *event)
 	json_decref(event);
 }
 
-void
-sse_event(struct http_request *r, json_t *event)
+static void
+send_event(struct http_request *r, const uint64_t *id, json_t *event)
 {
 	if (r->stream_ended || r->dead) {
 		json_decref(event);
 		return;
 	}
-	append(r, event);
+	append(r, id, event);
 	flush(r);
+}
+
+void
+sse_event(struct http_request *r, json_t *event)
+{
+	send_event(r, NULL, event);
+}
+
+void
+sse_event_id(struct http_request *r, uint64_t id, json_t *event)
+{
+	send_event(r, &id, event);
 }
 
 static void
@@ -114,7 +131,7 @@ sse_error(struct http_request *r, const struct api_error *e)
 {
 	if (r->stream_ended || r->dead)
 		return;
-	append(r, api_error_json(e));
+	append(r, NULL, api_error_json(e));
 	end(r);
 }
 

@@ -65,6 +65,7 @@ model_libmodel_a_SOURCES += \
 	model/rope.c model/rope.h \
 	model/sampler.c model/sampler.h \
 	model/session.c model/session.h \
+	model/session_bytes.c \
 	model/thread_choice.c model/thread_choice.h
 
 if HAVE_CHECK

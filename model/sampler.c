@@ -306,6 +306,20 @@ sampler_pick(struct sampler *s, float *logits)
 	return draw(s, n, kept);
 }
 
+/* A draw takes one number, an arg-max none. */
+void
+sampler_skip(struct sampler *s)
+{
+	if (s->p.temperature > 0.0f)
+		rng_next(s->rng);
+}
+
+const struct sampler_params *
+sampler_params(const struct sampler *s)
+{
+	return &s->p;
+}
+
 /* --- the pick from the best alone --------------------------------------------------------------- */
 
 /* A share of a sum whose terms were added in another order is not decided when it is as near as this. */

@@ -31,6 +31,9 @@ void sampler_free(struct sampler *s);
 void sampler_accept(struct sampler *s, uint32_t token);
 /* logits[vocab] is overwritten. Does not accept the token it returns. */
 uint32_t sampler_pick(struct sampler *s, float *logits);
+/* Does to the random state what a pick would have done. */
+void sampler_skip(struct sampler *s);
+const struct sampler_params *sampler_params(const struct sampler *s);
 
 /* What of a distribution the next pick has to see. */
 enum sampler_needs {

@@ -23,6 +23,7 @@ struct session {
 	uint32_t max_tokens, context;
 	bool ignore_end;
 	struct stop stops[SESSION_MAX_STOPS];
+	const char *stop_texts[SESSION_MAX_STOPS]; /* of stops, for session_params */
 	uint32_t n_stops;
 	struct buf fresh; /* text of one token */
 	struct buf held;  /* text that may be the beginning of a stop */
@@ -70,13 +71,13 @@ stop_add(struct session *s, const char *text, struct err *err)
 			s->n_stops + 1, len, MAX_STOP);
 	if (((uint8_t)text[0] & 0xc0) == 0x80)
 		return err_set(err, "stop text %u begins inside a character", s->n_stops + 1);
-	s->n_stops++;
 	stop->len = (uint32_t)len;
-	stop->text = malloc(len);
+	stop->text = malloc(len + 1);
 	stop->back = calloc(len, sizeof *stop->back);
+	s->stop_texts[s->n_stops++] = (const char *)stop->text;
 	if (stop->text == NULL || stop->back == NULL)
 		return err_set(err, "out of memory");
-	memcpy(stop->text, text, len);
+	memcpy(stop->text, text, len + 1);
 	stop_prepare(stop);
 	return 0;
 }
@@ -295,6 +296,33 @@ session_next_best(
 		return false;
 	*end = go_on(s, id, text);
 	return true;
+}
+
+enum session_end
+session_repeat(struct session *s, uint32_t id, struct buf *text)
+{
+	if (s->end != SESSION_RUNNING)
+		return s->end;
+	sampler_skip(s->sampler);
+	return go_on(s, id, text);
+}
+
+enum session_end
+session_state(const struct session *s)
+{
+	return s->end;
+}
+
+void
+session_describe(const struct session *s, struct session_params *p)
+{
+	*p = (struct session_params){.sampler = *sampler_params(s->sampler),
+		.max_tokens = s->max_tokens,
+		.context = s->context,
+		.stops = s->stop_texts,
+		.n_stops = s->n_stops,
+		.ignore_end = s->ignore_end,
+		.special = s->detok.special};
 }
 
 const char *

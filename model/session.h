@@ -8,7 +8,8 @@
 #include "model/sampler.h"
 #include "model/tokenizer.h"
 
-#define SESSION_MAX_STOPS 16
+#define SESSION_MAX_STOPS   16
+#define SESSION_MAX_CONTEXT (1u << 24) /* of one that is read */
 
 enum session_end { SESSION_RUNNING, SESSION_STOP, SESSION_LENGTH, SESSION_CONTEXT };
 
@@ -43,7 +44,24 @@ enum session_end session_next(struct session *s, float *logits, struct buf *text
 enum sampler_needs session_needs(const struct session *s);
 bool session_next_best(
 	struct session *s, const struct best *best, struct buf *text, enum session_end *end);
+/* The same for a token that was picked before, by this session before it was lost: no logits. Takes
+ * the sampler as far as that pick took it. */
+enum session_end session_repeat(struct session *s, uint32_t id, struct buf *text);
+enum session_end session_state(const struct session *s);
 uint32_t session_last(const struct session *s);   /* the token picked last */
 const char *session_end_name(enum session_end e); /* "stop", "length" as the API says */
+
+/* What it was made with; the stop texts are the session's own. */
+void session_describe(const struct session *s, struct session_params *p);
+
+/* A session as bytes, to go on elsewhere exactly as it would have here. Written are parameters (the
+ * seed among them) and ids only: the sampler's random state and its penalties, stop texts that are
+ * half read and text that is held back all follow from these, and session_read brings them about by
+ * taking the generated ids again, without computing. What cannot be written cannot contradict. */
+int session_write(const struct session *s, struct buf *out); /* -1: out has no room */
+/* text receives what the session has said so far. The bytes may come from a damaged file: every
+ * number is checked as session_new does, and memory is bounded by SESSION_MAX_CONTEXT. */
+struct session *session_read(
+	const struct tokenizer *t, const void *data, size_t len, struct buf *text, struct err *err);
 
 #endif

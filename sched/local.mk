@@ -2,6 +2,7 @@
 noinst_LIBRARIES += sched/libsched.a
 sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/experts.c sched/experts.h \
+	sched/fair.c sched/fair.h \
 	sched/link_speed.c sched/link_speed.h \
 	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_deal.c sched/plan_eval.c \
 	sched/plan_group.c sched/plan_memory.c sched/plan_net.c sched/plan_search.c \
@@ -11,7 +12,10 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/window.c sched/window.h
 
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_batch
+check_PROGRAMS += tests/unit/test_batch tests/unit/test_fair
+tests_unit_test_fair_SOURCES = tests/unit/test_fair.c
+tests_unit_test_fair_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_fair_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_batch_SOURCES = tests/unit/test_batch.c
 tests_unit_test_batch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_batch_LDADD = sched/libsched.a base/libbase.a $(CHECK_LIBS) -lm -lpthread

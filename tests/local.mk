@@ -15,12 +15,13 @@ dist_check_SCRIPTS += \
 	tests/swarm/peers.sh \
 	tests/swarm/sampling.sh \
 	tests/swarm/plan.sh \
+	tests/swarm/restart.sh \
 	tests/swarm/trust.sh \
 	tests/swarm/warm.sh \
 	tests/swarm/window.sh \
 	tests/swarm/wire.sh
 endif
-EXTRA_DIST += tests/support/synth_model.py tests/swarm/lib.sh tests/swarm/proxy.py
+EXTRA_DIST += tests/support/synth_model.py tests/swarm/keyed.py tests/swarm/lib.sh tests/swarm/proxy.py
 
 # MODEL=FILE [BUDGETS="450M 250M"]: generation under memory budgets, beside the bound.
 BUDGETS = 450M 250M

@@ -233,9 +233,21 @@ group_end(void)
 /* --- requests ----------------------------------------------------------------------------------- */
 
 static void
+on_ids(void *arg, const uint32_t *ids, size_t n)
+{
+	struct job *j = arg;
+
+	for (size_t i = 0; i < n; i++, j->n_heard++)
+		if (j->n_heard < MAX_IDS)
+			j->heard[j->n_heard] = ids[i];
+}
+
+static void
 on_text(void *arg, const char *text, size_t len)
 {
 	struct job *j = arg;
+
+	ck_assert_uint_gt(j->n_heard, j->texts); /* ids come before their text */
 
 	ck_assert_ptr_nonnull(text);
 	ck_assert_uint_gt(len, 0);
@@ -252,6 +264,9 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 	j->ended++;
 	j->end = end;
 	j->usage = *u;
+	ck_assert_uint_eq(j->n_heard, u->new_tokens);
+	if (u->new_tokens <= MAX_IDS)
+		ck_assert_mem_eq(j->heard, u->tokens, u->new_tokens * sizeof *j->heard);
 	if (u->new_tokens <= MAX_IDS)
 		memcpy(j->ids, u->tokens, u->new_tokens * sizeof *j->ids);
 }
@@ -266,7 +281,10 @@ on_error(void *arg, int status, const char *what)
 	snprintf(j->what, sizeof j->what, "%s", what);
 }
 
-static const struct request_events events = {on_text, on_end, on_error};
+uint64_t submit_client;
+
+static const struct request_events events = {
+	.on_text = on_text, .on_end = on_end, .on_error = on_error, .on_ids = on_ids};
 
 static struct session *
 make_session(unsigned number, uint32_t max_tokens, const struct sampler_params *sampler)
@@ -297,8 +315,9 @@ submit_sampled(
 	int status = 0;
 
 	memset(j, 0, sizeof *j);
-	j->request = desk_submit(
-		g.desk, make_session(number, max_tokens, sampler), &events, j, &status, &err);
+	j->client = submit_client;
+	j->request = desk_submit(g.desk, make_session(number, max_tokens, sampler), j->client,
+		&events, j, &status, &err);
 	if (j->request == NULL)
 		snprintf(j->what, sizeof j->what, "%s", err.msg);
 	return j->request != NULL ? 0 : status;

@@ -57,9 +57,11 @@ void group_end(void);
 
 struct job {
 	struct request *request;
+	uint64_t client;
 	unsigned texts, ended, failed;
 	enum session_end end;
 	uint32_t ids[MAX_IDS];
+	uint32_t heard[MAX_IDS], n_heard; /* by on_ids */
 	struct usage usage;
 	int status;
 	char what[512];
@@ -69,6 +71,7 @@ struct job {
 /* A hub without members takes over what the group left on the desk. */
 void start_alone(void);
 
+extern uint64_t submit_client; /* whose the next jobs are */
 /* Returns 0 or the status. */
 int submit(struct job *j, unsigned number, uint32_t max_tokens); /* greedy */
 int submit_sampled(

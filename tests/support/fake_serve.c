@@ -12,9 +12,13 @@ struct tokenizer {
 	int unused;
 };
 
+#define MAX_NEW 64
+
 struct session {
 	struct session_params p;
-	uint32_t n_prompt;
+	uint32_t n_prompt, n;  /* ids of the prompt, and all */
+	uint32_t ids[MAX_NEW]; /* the new ones: 7 for the script's first piece, and so on */
+	enum session_end end;
 };
 
 struct request {
@@ -24,7 +28,6 @@ struct request {
 	void *arg;
 	struct fake_script script;
 	unsigned next;
-	uint32_t tokens;
 };
 
 struct joining {
@@ -81,6 +84,8 @@ fake_reset(void)
 
 /* --- serve --- */
 
+static const uint8_t model_id[32] = {1}, other_id[32] = {2};
+
 struct serve *
 fake_serve_new(uv_loop_t *loop)
 {
@@ -108,6 +113,7 @@ fake_serve_free(struct serve *s)
 const struct served_model *
 serve_model(struct serve *s, struct err *why)
 {
+	s->model.model_id = current().other_model ? other_id : model_id;
 	if (!current().absent)
 		return &s->model;
 	err_set(why, "no model is loaded: say 'shoal load FILE'");
@@ -167,12 +173,11 @@ request_end(struct request *r)
 static void
 finish(struct request *r)
 {
-	static const uint32_t ids[] = {7, 8, 9, 10, 11, 12, 13, 14};
 	struct usage u = {.prompt_tokens = r->session->n_prompt,
-		.new_tokens = r->tokens,
+		.new_tokens = r->session->n - r->session->n_prompt,
 		.prompt_seconds = 0.5,
 		.new_seconds = 0.25,
-		.tokens = ids};
+		.tokens = r->session->ids};
 
 	pthread_mutex_lock(&lock);
 	seen.ended++;
@@ -198,20 +203,25 @@ on_step(uv_timer_t *t)
 		finish(r);
 		return;
 	}
-	r->next++;
-	r->tokens++;
+	pthread_mutex_lock(&lock);
+	seen.tokens++;
+	pthread_mutex_unlock(&lock);
+	session_repeat(r->session, 7 + r->next++, NULL);
+	if (r->ev.on_ids != NULL)
+		r->ev.on_ids(r->arg,
+			&r->session->ids[(r->session->n - r->session->n_prompt - 1) % MAX_NEW], 1);
 	uv_timer_start(t, on_step, r->script.gap_ms, 0);
 	r->ev.on_text(r->arg, piece, strlen(piece));
 }
 
 struct request *
-desk_submit(struct desk *e, struct session *s, const struct request_events *ev, void *arg,
-	int *status, struct err *err)
+desk_submit(struct desk *e, struct session *s, uint64_t client, const struct request_events *ev,
+	void *arg, int *status, struct err *err)
 {
 	struct request *r;
 	struct fake_script now = current();
 
-	(void)e;
+	(void)e, (void)client;
 	if (now.refuse != 0) {
 		*status = now.refuse;
 		session_free(s);
@@ -221,6 +231,7 @@ desk_submit(struct desk *e, struct session *s, const struct request_events *ev, 
 	r = calloc(1, sizeof *r);
 	r->script = now;
 	r->session = s;
+	r->next = s->n - s->n_prompt;
 	r->ev = *ev;
 	r->arg = arg;
 	uv_timer_init(the_loop, &r->timer);
@@ -399,7 +410,7 @@ session_new(const struct tokenizer *t, const struct session_params *p, const uin
 	size_t i;
 
 	(void)t, (void)err;
-	s->n_prompt = (uint32_t)n_prompt;
+	s->n = s->n_prompt = (uint32_t)n_prompt;
 	pthread_mutex_lock(&lock);
 	seen.sampler = p->sampler;
 	seen.max_tokens = p->max_tokens;
@@ -418,6 +429,53 @@ void
 session_free(struct session *s)
 {
 	free(s);
+}
+
+int
+session_write(const struct session *s, struct buf *out)
+{
+	return buf_u32(out, s->n_prompt);
+}
+
+struct session *
+session_read(
+	const struct tokenizer *t, const void *data, size_t len, struct buf *text, struct err *err)
+{
+	struct session *s = calloc(1, sizeof *s);
+
+	(void)t, (void)len, (void)text, (void)err;
+	s->n = s->n_prompt = get_le32(data);
+	return s;
+}
+
+enum session_end
+session_repeat(struct session *s, uint32_t id, struct buf *text)
+{
+	struct fake_script now = current();
+
+	s->ids[(s->n++ - s->n_prompt) % MAX_NEW] = id;
+	if (text != NULL)
+		buf_str(text, now.pieces[id - 7]);
+	return s->end;
+}
+
+enum session_end
+session_state(const struct session *s)
+{
+	return s->end;
+}
+
+const uint32_t *
+session_ids(const struct session *s, size_t *n)
+{
+	*n = s->n;
+	return s->ids;
+}
+
+size_t
+session_n_prompt(const struct session *s)
+{
+	return s->n_prompt;
 }
 
 const char *

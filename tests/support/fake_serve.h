@@ -20,10 +20,11 @@ struct fake_script {
 	int refuse;  /* not 0: engine_submit gives this status */
 	bool absent; /* no model */
 	const char *join_trouble;
+	bool other_model; /* of the same name */
 };
 
 struct fake_seen {
-	unsigned submitted, cancelled, ended, running;
+	unsigned submitted, cancelled, ended, running, tokens;
 	struct sampler_params sampler;
 	uint32_t max_tokens;
 	bool ignore_end;

@@ -1,5 +1,6 @@
 #include "tests/support/http_fixture.h"
 
+#include "daemon/answers_int.h"
 #include "daemon/http_internal.h"
 
 #include <check.h>
@@ -10,6 +11,8 @@
 
 uint16_t fixture_port;
 char fixture_socket[100], fixture_dir[64];
+const char *fixture_state = "";
+unsigned fixture_request_timeout;
 
 static uv_loop_t loop;
 static uv_async_t wake;
@@ -17,7 +20,7 @@ static pthread_t thread;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static enum { NOTHING, CLOSE_HTTP, STOP } wanted;
-static unsigned wanted_head_ms;
+static unsigned wanted_head_ms, wanted_grace_ms;
 static struct serve *serve;
 static struct http *http;
 
@@ -28,6 +31,9 @@ on_wake(uv_async_t *a)
 	if (wanted_head_ms != 0)
 		http->head_ms = wanted_head_ms;
 	wanted_head_ms = 0;
+	if (wanted_grace_ms != 0)
+		http->answers->grace_ms = http->answers->keep_ms = wanted_grace_ms;
+	wanted_grace_ms = 0;
 	if (wanted != NOTHING)
 		http_close(http);
 	if (wanted == STOP)
@@ -46,13 +52,14 @@ run(void *arg)
 }
 
 static void
-wake_up(int what, unsigned head_ms)
+wake_up(int what, unsigned head_ms, unsigned grace_ms)
 {
 	pthread_mutex_lock(&lock);
 	wanted = what;
 	wanted_head_ms = head_ms;
+	wanted_grace_ms = grace_ms;
 	uv_async_send(&wake);
-	while (wanted != NOTHING || wanted_head_ms != 0)
+	while (wanted != NOTHING || wanted_head_ms != 0 || wanted_grace_ms != 0)
 		pthread_cond_wait(&changed, &lock);
 	pthread_mutex_unlock(&lock);
 }
@@ -68,8 +75,11 @@ fixture_start_with(const char *address, const char *api_keys)
 	snprintf(fixture_socket, sizeof fixture_socket, "%s/sock", fixture_dir);
 	snprintf(c.http, sizeof c.http, "%s", address);
 	snprintf(c.socket, sizeof c.socket, "%s", fixture_socket);
+	snprintf(c.state_dir, sizeof c.state_dir, "%s", fixture_state);
+	c.request_timeout = fixture_request_timeout;
 	snprintf(c.api_keys, sizeof c.api_keys, "%s", api_keys);
-	fake_reset();
+	if (fixture_state[0] == '\0')
+		fake_reset();
 	uv_loop_init(&loop);
 	uv_async_init(&loop, &wake, on_wake);
 	serve = fake_serve_new(&loop);
@@ -88,19 +98,25 @@ fixture_start(void)
 void
 fixture_head_ms(unsigned ms)
 {
-	wake_up(NOTHING, ms);
+	wake_up(NOTHING, ms, 0);
+}
+
+void
+fixture_grace_ms(unsigned ms)
+{
+	wake_up(NOTHING, 0, ms);
 }
 
 void
 fixture_close_http(void)
 {
-	wake_up(CLOSE_HTTP, 0);
+	wake_up(CLOSE_HTTP, 0, 0);
 }
 
 void
 fixture_stop(void)
 {
-	wake_up(STOP, 0);
+	wake_up(STOP, 0, 0);
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(uv_loop_close(&loop), 0); /* every handle was closed */
 	http_free(http);

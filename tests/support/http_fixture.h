@@ -8,11 +8,15 @@
 
 extern uint16_t fixture_port;
 extern char fixture_socket[100], fixture_dir[64];
+/* Where answers are kept, "": nowhere. With one, the fake's script and memory outlive a server. */
+extern const char *fixture_state;
+extern unsigned fixture_request_timeout; /* as in the configuration; 0: none */
 
 void fixture_start(void);
 void fixture_start_with(const char *http, const char *api_keys);
-void fixture_head_ms(unsigned ms); /* another deadline for what arrives */
-void fixture_close_http(void);     /* http_close, in the loop; returns when it is done */
+void fixture_head_ms(unsigned ms);  /* another deadline for what arrives */
+void fixture_grace_ms(unsigned ms); /* and for how long answers are kept */
+void fixture_close_http(void);      /* http_close, in the loop; returns when it is done */
 void fixture_stop(void);
 
 /* One request by TCP. */

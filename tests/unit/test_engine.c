@@ -58,6 +58,30 @@ START_TEST(a_large_group)
 }
 END_TEST
 
+/* One slot: who asks once does not wait behind all of who asks three times. */
+START_TEST(clients_take_turns)
+{
+	struct job jobs[N_CASES];
+
+	group_init(1, NULL);
+	g.config.slots = 1;
+	group_start();
+	for (unsigned i = 0; i < N_CASES; i++) {
+		submit_client = i < N_CASES - 1 ? 1 : 2;
+		ck_assert_int_eq(submit(&jobs[i], i, (uint32_t)m.cases[i].n_greedy), 0);
+	}
+	submit_client = 0;
+	for (unsigned i = 0; i < N_CASES; i++)
+		while (!jobs[i].ended && !jobs[i].failed)
+			uv_run(&g.loop, UV_RUN_ONCE);
+	for (unsigned i = 0; i < N_CASES; i++)
+		check_greedy(&jobs[i], i);
+	ck_assert(jobs[N_CASES - 1].usage.queue_seconds < jobs[1].usage.queue_seconds);
+	ck_assert(jobs[1].usage.queue_seconds < jobs[2].usage.queue_seconds);
+	group_end();
+}
+END_TEST
+
 START_TEST(more_requests_than_slots)
 {
 	struct job jobs[N_CASES];
@@ -368,6 +392,7 @@ main(void)
 	tcase_add_loop_test(same, groups_with_equal_shares, 0, WAYS);
 	tcase_add_loop_test(same, groups_with_uneven_shares, 0, WAYS);
 	tcase_add_test(same, a_large_group);
+	tcase_add_test(same, clients_take_turns);
 	tcase_add_test(same, more_requests_than_slots);
 	tcase_add_test(same, narrow_payloads);
 	tcase_add_test(same, samples_are_the_same_alone_and_in_groups);

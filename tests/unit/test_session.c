@@ -389,6 +389,135 @@ START_TEST(penalties_see_the_prompt)
 }
 END_TEST
 
+/* --- as bytes ----------------------------------------------------------------------------------- */
+
+#define STEPS 40
+
+/* The logits of step i of a made-up model: they prefer no token much. */
+static void
+step_logits(uint32_t i, float logits[VOCAB])
+{
+	uint32_t x = i * 2654435761u + 12345;
+
+	for (uint32_t k = 0; k < VOCAB; k++) {
+		x = x * 1664525u + 1013904223u;
+		logits[k] =
+			k >= 'a' && k < 'e' ? 2.0f + (float)(x >> 28) / 8 : (float)(x >> 28) / 16;
+	}
+}
+
+static enum session_end
+run(struct session *s, uint32_t from, uint32_t to, struct buf *text)
+{
+	enum session_end end = SESSION_RUNNING;
+	float logits[VOCAB];
+
+	for (uint32_t i = from; i < to && end == SESSION_RUNNING; i++) {
+		step_logits(i, logits);
+		end = session_next(s, logits, text);
+	}
+	return end;
+}
+
+static const char *const some_stops[] = {"abca", "bbbb", "dcd"};
+static const struct session_params kept[] = {
+	{.sampler = {.top_p = 1, .repeat_penalty = 1}, .max_tokens = 30, .context = 100},
+	{.sampler = {.temperature = 0.9f,
+		 .top_k = 40,
+		 .top_p = 0.95f,
+		 .min_p = 0.05f,
+		 .repeat_penalty = 1,
+		 .seed = 7},
+		.max_tokens = UINT32_MAX,
+		.context = 43,
+		.stops = some_stops,
+		.n_stops = 3},
+	{.sampler = {.temperature = 1.3f,
+		 .top_p = 1,
+		 .repeat_penalty = 1.1f,
+		 .frequency_penalty = 0.3f,
+		 .presence_penalty = 0.2f,
+		 .penalty_last = 8,
+		 .seed = UINT64_MAX},
+		.max_tokens = 35,
+		.context = 100,
+		.stops = some_stops + 1,
+		.n_stops = 1,
+		.ignore_end = true},
+};
+
+static void
+expect_same(const struct buf *got, const struct buf *want, uint32_t cut)
+{
+	ck_assert_msg(got->len == want->len && memcmp(got->data, want->data, want->len) == 0,
+		"cut after %u: \"%.*s\", not \"%.*s\"", cut, (int)got->len, (const char *)got->data,
+		(int)want->len, (const char *)want->data);
+}
+
+/* Wherever it is cut, written and read, a session goes on as the one that was not. */
+START_TEST(a_session_goes_on_from_bytes)
+{
+	const struct session_params *p = &kept[_i];
+	struct session *whole = start(p);
+	struct buf want = {0};
+	enum session_end last = run(whole, 0, STEPS, &want);
+	size_t n_want, n_got;
+	const uint32_t *want_ids = session_ids(whole, &n_want);
+
+	ck_assert_uint_gt(want.len, 5);
+	for (uint32_t cut = 0; cut <= n_want - 3; cut++) {
+		struct session *s = start(p), *again;
+		struct buf said = {0}, bytes = {0}, text = {0};
+		struct err err;
+		enum session_end end;
+
+		run(s, 0, cut, &said);
+		ck_assert_int_eq(session_write(s, &bytes), 0);
+		again = session_read(tokenizer, bytes.data, bytes.len, &text, &err);
+		ck_assert_msg(again != NULL, "%s", err.msg);
+		ck_assert_uint_eq(text.len, said.len);
+		end = session_state(again);
+		if (end == SESSION_RUNNING)
+			end = run(again, cut, STEPS, &text);
+		ck_assert_int_eq(end, last);
+		expect_same(&text, &want, cut);
+		ck_assert_mem_eq(session_ids(again, &n_got), want_ids, n_want * sizeof *want_ids);
+		ck_assert_uint_eq(n_got, n_want);
+		buf_free(&said);
+		buf_free(&bytes);
+		buf_free(&text);
+		session_free(s);
+		session_free(again);
+	}
+	buf_free(&want);
+	session_free(whole);
+}
+END_TEST
+
+/* Bytes that are missing or changed are refused, or make another session: never harm. */
+START_TEST(damaged_bytes_do_no_harm)
+{
+	struct session *s = start(&kept[1]);
+	struct buf bytes = {0}, text = {0};
+	struct err err;
+
+	run(s, 0, 12, &text);
+	ck_assert_int_eq(session_write(s, &bytes), 0);
+	session_free(s);
+	for (size_t n = 0; n < bytes.len; n++)
+		ck_assert_ptr_null(session_read(tokenizer, bytes.data, n, &text, &err));
+	for (size_t bit = 0; bit < bytes.len * 8; bit++) {
+		bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		session_free(session_read(tokenizer, bytes.data, bytes.len, &text, &err));
+		bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	buf_u8(&bytes, 0);
+	ck_assert_ptr_null(session_read(tokenizer, bytes.data, bytes.len, &text, &err));
+	buf_free(&bytes);
+	buf_free(&text);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -413,6 +542,8 @@ main(void)
 	tcase_add_test(tc, prompts_that_cannot_be_are_refused);
 	tcase_add_test(tc, characters_are_whole);
 	tcase_add_test(tc, penalties_see_the_prompt);
+	tcase_add_loop_test(tc, a_session_goes_on_from_bytes, 0, sizeof kept / sizeof *kept);
+	tcase_add_test(tc, damaged_bytes_do_no_harm);
 	suite_add_tcase(s, tc);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

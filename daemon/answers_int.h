@@ -1,0 +1,93 @@
+/* What the files of answers share. */
+#ifndef DAEMON_ANSWERS_INT_H
+#define DAEMON_ANSWERS_INT_H
+
+#include "daemon/answers.h"
+#include "daemon/api_object.h"
+#include "daemon/journal.h"
+#include "daemon/utf8_hold.h"
+
+#define KEPT_MAX_TEXT (64u << 20) /* bytes of one answer */
+
+/* restored -> running -> ended; running -> failed -> (a retry) -> running. */
+enum kept_state {
+	KEPT_RESTORED, /* from the journal: waits for its model */
+	KEPT_RUNNING,
+	KEPT_ENDED,
+	KEPT_FAILED
+};
+
+struct reader { /* a client that waits for an answer, or reads it */
+	struct reader *prev, *next;
+	struct kept *kept;
+	struct http_request *http;
+	const struct api_format *format;
+	bool stream, include_usage, tokens;
+	bool begun;    /* the first event was sent, or is not wanted */
+	uint64_t sent; /* the number of the last event */
+};
+
+struct kept {
+	struct answers *all;
+	struct kept *prev, *next;
+	uint8_t name[32], request[32]; /* as in struct answer_key */
+	uint8_t model_id[32];
+	struct api_head head;
+	uint64_t number; /* in the journal */
+	uint64_t client; /* as the desk's; restored ones are one client's */
+	bool journaled;
+	struct buf session; /* as it began */
+	struct buf ids;     /* uint32_t, picked since */
+	struct buf text;    /* whole characters */
+	size_t prefix;      /* bytes of text that came with the request */
+	struct utf8_hold hold;
+	enum kept_state state;
+	struct desk *desk; /* KEPT_RUNNING */
+	struct request *work;
+	bool ended; /* end and usage are known: KEPT_ENDED, or restored as such */
+	enum session_end end;
+	struct usage usage;     /* tokens: NULL, or those of ids */
+	struct api_error error; /* KEPT_FAILED */
+	struct reader *readers;
+	uint64_t until; /* uv_now: without readers it is dropped then */
+};
+
+struct answers {
+	uv_loop_t *loop;
+	struct serve *serve;
+	struct journal *journal;   /* NULL: none */
+	struct kept *first, *last; /* oldest first */
+	uint64_t next_number;
+	uint64_t keep_ms, grace_ms; /* ANSWER_KEEP_MS, ANSWER_GRACE_MS */
+	bool complained;            /* about the journal, since it last worked */
+};
+
+/* answers_store.c. A kept answer is in the store from kept_new to kept_free; kept_drop also has the
+ * journal forget it. */
+struct kept *kept_new(struct answers *all);
+void kept_free(struct kept *k);
+void kept_drop(struct kept *k);
+struct kept *kept_find(struct answers *all, const struct answer_key *key);
+/* Into the journal. After one that failed the others do nothing: ids must have no gap. */
+void kept_note_begin(struct kept *k);
+void kept_note_ids(struct kept *k, const uint32_t *ids, size_t n);
+void kept_note_end(struct kept *k);
+/* An entry that was found becomes a kept answer; arg: the answers. */
+void kept_restore(void *arg, const struct journal_entry *e);
+void kept_bound(struct answers *all); /* beyond the bounds the oldest make room */
+void kept_tidy(struct answers *all);  /* the journal, when it is due */
+
+/* answers_read.c: clients. */
+void reader_attach(struct kept *k, struct http_request *r, const struct answer_key *key,
+	const struct api_request *a, const struct api_format *f);
+void readers_wake(struct kept *k);  /* there is more text */
+void readers_ended(struct kept *k); /* KEPT_ENDED */
+void readers_fail(struct kept *k);  /* KEPT_FAILED: all get the error, and are gone */
+
+/* answers_bytes.c: what the journal holds. */
+int kept_write_head(const struct kept *k, struct buf *out);
+int kept_write_tail(const struct kept *k, struct buf *out);
+/* Fills k from an entry; -1: it is of another version. */
+int kept_read(struct kept *k, const struct journal_entry *e);
+
+#endif

@@ -1,0 +1,117 @@
+#include "daemon/api_object.h"
+
+#include "daemon/log.h"
+
+#include <sodium.h>
+#include <time.h>
+
+void
+api_head_make(struct api_head *h, const struct api_format *f, const char *model)
+{
+	uint8_t random[12];
+	size_t len;
+
+	h->format = f;
+	h->created = (json_int_t)time(NULL);
+	snprintf(h->model, sizeof h->model, "%s", model);
+	len = (size_t)snprintf(h->id, sizeof h->id, "%s", f->id_prefix);
+	randombytes_buf(random, sizeof random);
+	sodium_bin2hex(h->id + len, sizeof h->id - len, random, sizeof random);
+}
+
+static json_t *
+object(const struct api_head *h, bool chunk, json_t *choice)
+{
+	json_t *choices = json_array();
+
+	if (choice != NULL)
+		json_array_append_new(choices, choice);
+	return json_pack("{s:s,s:s,s:I,s:s,s:o}", "id", h->id, "object",
+		chunk ? h->format->chunk : h->format->whole, "created", h->created, "model",
+		h->model, "choices", choices);
+}
+
+static json_t *
+usage_json(const struct usage *u)
+{
+	return json_pack("{s:I,s:I,s:I}", "prompt_tokens", (json_int_t)u->prompt_tokens,
+		"completion_tokens", (json_int_t)u->new_tokens, "total_tokens",
+		(json_int_t)u->prompt_tokens + (json_int_t)u->new_tokens);
+}
+
+static double
+ratio(double a, double b)
+{
+	return b > 0 ? a / b : 0;
+}
+
+/* As llama-server's. */
+static json_t *
+timings_json(const struct usage *u)
+{
+	double pn = u->prompt_tokens, ps = u->prompt_seconds;
+	double nn = u->new_tokens, ns = u->new_seconds;
+
+	return json_pack("{s:I,s:f,s:f,s:f,s:I,s:f,s:f,s:f}", "prompt_n",
+		(json_int_t)u->prompt_tokens, "prompt_ms", ps * 1e3, "prompt_per_token_ms",
+		ratio(ps * 1e3, pn), "prompt_per_second", ratio(pn, ps), "predicted_n",
+		(json_int_t)u->new_tokens, "predicted_ms", ns * 1e3, "predicted_per_token_ms",
+		ratio(ns * 1e3, nn), "predicted_per_second", ratio(nn, ns));
+}
+
+static void
+add_figures(json_t *o, const struct usage *u, bool tokens)
+{
+	json_t *ids;
+
+	json_object_set_new(o, "timings", timings_json(u));
+	if (!tokens || u->tokens == NULL)
+		return;
+	ids = json_array();
+	for (uint32_t i = 0; i < u->new_tokens; i++)
+		json_array_append_new(ids, json_integer(u->tokens[i]));
+	json_object_set_new(o, "tokens", ids);
+}
+
+json_t *
+api_chunk(const struct api_head *h, json_t *choice)
+{
+	return object(h, true, choice);
+}
+
+json_t *
+api_last_chunk(const struct api_head *h, const char *reason, const struct usage *u, bool tokens)
+{
+	json_t *o = object(h, true, h->format->chunk_choice(NULL, reason));
+
+	add_figures(o, u, tokens);
+	return o;
+}
+
+json_t *
+api_usage_chunk(const struct api_head *h, const struct usage *u)
+{
+	json_t *o = object(h, true, NULL);
+
+	json_object_set_new(o, "usage", usage_json(u));
+	return o;
+}
+
+json_t *
+api_whole(const struct api_head *h, json_t *text, const char *reason, const struct usage *u,
+	bool tokens)
+{
+	json_t *o = object(h, false, h->format->whole_choice(text, reason));
+
+	json_object_set_new(o, "usage", usage_json(u));
+	add_figures(o, u, tokens);
+	return o;
+}
+
+void
+api_log(const char *id, const char *reason, const struct usage *u)
+{
+	log_info("%s: %u prompt tokens at %.1f/s, %u new at %.1f/s, waited %.2f s, %s", id,
+		u->prompt_tokens, ratio(u->prompt_tokens, u->prompt_seconds), u->new_tokens,
+		ratio(u->new_tokens, u->new_seconds), u->queue_seconds, reason);
+}

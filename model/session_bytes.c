@@ -1,0 +1,203 @@
+/* Sessions to bytes and back. Little-endian:
+ *
+ *   u8 version, u8 flags, u32 max_tokens, u32 context,
+ *   sampler: f32 temperature, u32 top_k, f32 top_p, min_p, repeat_penalty, frequency_penalty,
+ *            presence_penalty, u32 penalty_last, u64 seed,
+ *   u8 stops, for each: u32 bytes, text,
+ *   u32 ids of the prompt, u32 of the answer so far, all ids as u32 */
+#include "model/session.h"
+
+#include <stdlib.h>
+
+#define VERSION    1
+#define IGNORE_END 1u
+#define SPECIAL    2u
+#define MAX_STOP   4096
+
+/* --- writing ------------------------------------------------------------------------------------ */
+
+static void
+put_f32(struct buf *out, float v)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &v, sizeof bits);
+	buf_u32(out, bits);
+}
+
+static void
+put_sampler(struct buf *out, const struct sampler_params *p)
+{
+	put_f32(out, p->temperature);
+	buf_u32(out, p->top_k);
+	put_f32(out, p->top_p);
+	put_f32(out, p->min_p);
+	put_f32(out, p->repeat_penalty);
+	put_f32(out, p->frequency_penalty);
+	put_f32(out, p->presence_penalty);
+	buf_u32(out, p->penalty_last);
+	buf_u64(out, p->seed);
+}
+
+int
+session_write(const struct session *s, struct buf *out)
+{
+	size_t n, n_prompt = session_n_prompt(s);
+	const uint32_t *ids = session_ids(s, &n);
+	struct session_params p;
+
+	session_describe(s, &p);
+	buf_u8(out, VERSION);
+	buf_u8(out, (uint8_t)((p.ignore_end ? IGNORE_END : 0) | (p.special ? SPECIAL : 0)));
+	buf_u32(out, p.max_tokens);
+	buf_u32(out, p.context);
+	put_sampler(out, &p.sampler);
+	buf_u8(out, (uint8_t)p.n_stops);
+	for (uint32_t i = 0; i < p.n_stops; i++) {
+		buf_u32(out, (uint32_t)strlen(p.stops[i]));
+		buf_str(out, p.stops[i]);
+	}
+	buf_u32(out, (uint32_t)n_prompt);
+	buf_u32(out, (uint32_t)(n - n_prompt));
+	for (size_t i = 0; i < n; i++)
+		buf_u32(out, ids[i]);
+	return out->failed ? -1 : 0;
+}
+
+/* --- reading ------------------------------------------------------------------------------------ */
+
+static float
+take_f32(struct rd *r)
+{
+	uint32_t bits = rd_u32(r);
+	float v;
+
+	memcpy(&v, &bits, sizeof v);
+	return v;
+}
+
+static void
+take_sampler(struct rd *r, struct sampler_params *p)
+{
+	p->temperature = take_f32(r);
+	p->top_k = rd_u32(r);
+	p->top_p = take_f32(r);
+	p->min_p = take_f32(r);
+	p->repeat_penalty = take_f32(r);
+	p->frequency_penalty = take_f32(r);
+	p->presence_penalty = take_f32(r);
+	p->penalty_last = rd_u32(r);
+	p->seed = rd_u64(r);
+}
+
+struct stop_texts {
+	char *text[SESSION_MAX_STOPS];
+	uint32_t n;
+};
+
+static void
+stop_texts_free(struct stop_texts *st)
+{
+	for (uint32_t i = 0; i < st->n; i++)
+		free(st->text[i]);
+}
+
+static int
+take_stops(struct rd *r, struct stop_texts *st)
+{
+	uint32_t n = rd_u8(r);
+
+	if (n > SESSION_MAX_STOPS)
+		return -1;
+	while (st->n < n) {
+		uint32_t len = rd_u32(r);
+		const char *bytes = len <= MAX_STOP ? rd_bytes(r, len) : NULL;
+
+		if (bytes == NULL)
+			return -1;
+		st->text[st->n] = strndup(bytes, len);
+		if (st->text[st->n] == NULL)
+			return -1;
+		st->n++;
+	}
+	return 0;
+}
+
+/* Up to the ids. */
+static int
+take_params(struct rd *r, struct session_params *p, struct stop_texts *st)
+{
+	bool known = rd_u8(r) == VERSION;
+	uint8_t flags = rd_u8(r);
+
+	p->ignore_end = (flags & IGNORE_END) != 0;
+	p->special = (flags & SPECIAL) != 0;
+	p->max_tokens = rd_u32(r);
+	p->context = rd_u32(r);
+	take_sampler(r, &p->sampler);
+	if (!known || take_stops(r, st) != 0 || r->failed || p->context > SESSION_MAX_CONTEXT)
+		return -1;
+	p->stops = (const char *const *)st->text;
+	p->n_stops = st->n;
+	return 0;
+}
+
+static int
+repeat(struct session *s, const struct tokenizer *t, const uint32_t *ids, size_t n,
+	struct buf *text, struct err *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (session_state(s) != SESSION_RUNNING)
+			return err_set(
+				err, "a session that has ended goes on for %zu tokens", n - i);
+		if (ids[i] >= tokenizer_size(t))
+			return err_set(err, "token %u is beyond the vocabulary of %u", ids[i],
+				tokenizer_size(t));
+		session_repeat(s, ids[i], text);
+	}
+	return text->failed ? err_set(err, "out of memory for an answer's text") : 0;
+}
+
+static struct session *
+make(struct rd *r, const struct tokenizer *t, const struct session_params *p, struct buf *text,
+	struct err *err)
+{
+	size_t n_prompt = rd_u32(r), n = n_prompt + rd_u32(r);
+	struct session *s = NULL;
+	uint32_t *ids;
+
+	if (r->failed || rd_left(r) / 4 < n || rd_left(r) != n * 4) {
+		err_set(err, "a kept session is damaged: its ids are not all there");
+		return NULL;
+	}
+	ids = malloc(n * sizeof *ids + 1);
+	for (size_t i = 0; ids != NULL && i < n; i++)
+		ids[i] = rd_u32(r);
+	if (ids == NULL)
+		err_set(err, "out of memory for %zu tokens", n);
+	else
+		s = session_new(t, p, ids, n_prompt, err);
+	if (s != NULL && repeat(s, t, ids + n_prompt, n - n_prompt, text, err) != 0) {
+		session_free(s);
+		s = NULL;
+	}
+	free(ids);
+	return s;
+}
+
+struct session *
+session_read(
+	const struct tokenizer *t, const void *data, size_t len, struct buf *text, struct err *err)
+{
+	struct rd r = rd_init(data, len);
+	struct session_params p = {0};
+	struct stop_texts st = {0};
+	struct session *s = NULL;
+
+	if (take_params(&r, &p, &st) != 0)
+		err_set(err, "a kept session is damaged, or of another version");
+	else
+		s = make(&r, t, &p, text, err);
+	stop_texts_free(&st);
+	return s;
+}

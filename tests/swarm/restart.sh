@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# The coordinator is killed in the middle of a streamed answer that has an Idempotency-Key: the retry gets the rest of
+# the very text that an undisturbed run says, alone and in a swarm of three, with greedy and with drawn tokens.
+. "$(dirname "$0")/lib.sh"
+need_shared
+common='"stream":true,"max_tokens":120,"ignore_eos":true,"prompt":"Once upon a time"'
+
+ask() { python3 "$srcdir/tests/swarm/keyed.py" "$tmp/c/sock" "$@"; }
+new_tokens() { on c status --json | grep -m1 '"new_tokens"'; }
+
+# cut_off NAME BODY: a stream that ends by the daemon's death, in $tmp/part; its key in $key. A model this small may be
+# faster than the signal: then once more.
+cut_off() {
+  local try
+  for try in 1 2 3 4 5 6 7 8; do
+    key=$1-$try
+    ask "$key" "$2" kill="${pids[c]}" after=5 >"$tmp/part"
+    wait "${pids[c]}" 2>/dev/null || true
+    unset 'pids[c]'
+    grep -q '"done": false' "$tmp/part" && return 0
+    start c
+    wait_serving c
+  done
+  fail "$1: every answer was whole before the signal"
+}
+
+# undisturbed NAME BODY: with and without a kill in it, an answer says the same; asked for again it is the same answer,
+# and nothing is computed.
+undisturbed() {
+  local before steps there
+  ask "$1" "$2" >"$tmp/whole"
+  cut_off "$@"
+  start c
+  # Without waiting for the model: the retry is admitted, and waits.
+  ask "$key" "$2" last="$(grep -o '"last": "[0-9]*"' "$tmp/part" | tr -dc 0-9)" >"$tmp/rest"
+  # Tokens that were there were not computed again: each other one takes a step, the prompt at most five.
+  steps=$(on c status --json | grep -m1 '"steps"' | tr -dc 0-9)
+  there=$(grep -o 'goes on after a restart, with [0-9]*' "$tmp/c/log" | tail -1 | tr -dc 0-9)
+  [ "$there" -gt 0 ] && [ $((steps + there)) -le 125 ] || fail "$1: $steps steps after $there tokens of 120"
+  before=$(new_tokens)
+  ask "$key" "$2" >"$tmp/again"
+  [ "$(new_tokens)" = "$before" ] || fail "$1: computed again"
+  python3 - "$tmp" <<'END' || fail "$1: $(cd "$tmp" && cat whole part rest again)"
+import json, sys
+whole, part, rest, again = (json.load(open(f"{sys.argv[1]}/{n}")) for n in ("whole", "part", "rest", "again"))
+assert whole["done"] and rest["done"] and again["done"]
+assert part["text"] and rest["text"], "it was not cut in the middle"
+assert part["text"] + rest["text"] == again["text"] == whole["text"]
+assert part["answers"] == rest["answers"] == again["answers"] != whole["answers"]
+END
+}
+
+for n in 1 3; do
+  swarm $n --model "$shared/models/stories260K.gguf"
+  wait_serving c
+  undisturbed "greedy-$n" "{$common,\"temperature\":0}"
+  undisturbed "drawn-$n" "{$common,\"temperature\":1,\"seed\":7,\"repeat_penalty\":1.1}"
+  [ "$(stat -c %a "$tmp/c/state/answers")" = 600 ] || fail "others can read the journal"
+  end_swarm
+done
