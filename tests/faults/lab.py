@@ -98,7 +98,9 @@ class Daemon:
     def end(self, number=signal.SIGTERM):
         self.wanted = False
         self.process.send_signal(number)
-        self.process.wait()
+        status = self.process.wait()
+        if number == signal.SIGTERM and status != 0:
+            raise Trouble("%s ended with %d" % (self.name, status))
 
     def ask(self, method, path, body=None, timeout=10):
         c = UnixConnection(self.socket, timeout)
