@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -138,6 +139,11 @@ class Daemon:
 
     def descriptors(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
+
+
+def end_on_sigterm():
+    """A test that is told to end takes its daemons and namespaces with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 class Lab:
