@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -98,7 +99,9 @@ class Daemon:
     def end(self, number=signal.SIGTERM):
         self.wanted = False
         self.process.send_signal(number)
-        self.process.wait()
+        status = self.process.wait()
+        if number == signal.SIGTERM and status != 0:
+            raise Trouble("%s ended with %d" % (self.name, status))
 
     def ask(self, method, path, body=None, timeout=10):
         c = UnixConnection(self.socket, timeout)
@@ -136,6 +139,11 @@ class Daemon:
 
     def descriptors(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
+
+
+def end_on_sigterm():
+    """A test that is told to end takes its daemons and namespaces with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 class Lab:

@@ -22,7 +22,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import faults
 import phases
 from client import Request, known_answer
-from lab import Lab, Trouble
+from lab import Lab, Trouble, end_on_sigterm
 from network import Loopback, Switched
 
 TOKENS = 120
@@ -224,6 +224,7 @@ def main():
     p.add_argument("--logs", action="store_true", help="show the daemons' logs of each trial")
     p.add_argument("--short", action="store_true", help="a handful of cells, for make check")
     a = p.parse_args()
+    end_on_sigterm()
     here = os.path.dirname(os.path.abspath(__file__))
     network = Loopback() if a.loopback or Switched.missing() else Switched()
     with tempfile.NamedTemporaryFile(suffix=".gguf") as model:

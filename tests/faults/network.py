@@ -45,8 +45,8 @@ class Switched:
         """What a Switched network lacks here, in words; None: nothing."""
         if os.geteuid() != 0:
             return "it needs root"
-        if shutil.which("ip") is None:
-            return "it needs the command ip (iproute2)"
+        if shutil.which("ip") is None or shutil.which("tc") is None:
+            return "it needs the commands ip and tc (iproute2)"
         return None
 
     def ip(self, where, *args):

@@ -22,7 +22,7 @@ import time
 sys.dont_write_bytecode = True  # the source tree stays as it is
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Request, known_answer
-from lab import Lab, Trouble
+from lab import Lab, end_on_sigterm
 from matrix import MODEL, progress
 from network import Loopback, Switched
 
@@ -186,6 +186,7 @@ def main():
     p.add_argument("--slack", type=float, default=10, help="percent of memory that may be more")
     p.add_argument("--loopback", action="store_true")
     a = p.parse_args()
+    end_on_sigterm()
     here = os.path.dirname(os.path.abspath(__file__))
     network = Loopback() if a.loopback or Switched.missing() else Switched()
     with tempfile.NamedTemporaryFile(suffix=".gguf") as model:
