@@ -36,12 +36,6 @@ typedef __m256i vints;
 typedef __m256 vfloats;
 
 INLINE void
-fetch_near(const uint8_t *p)
-{
-	_mm_prefetch((const char *)p, _MM_HINT_T0);
-}
-
-INLINE void
 fetch_far(const uint8_t *p)
 {
 	_mm_prefetch((const char *)p, _MM_HINT_T1);

@@ -20,8 +20,7 @@
 enum {
 	EXPAND_RUNS = 32,                  /* of a strip, at a time */
 	EXPAND_FROM = 2 * DIRECT_COLS + 1, /* columns from which expanding pays */
-	FETCH_FAR = 8192,                  /* bytes ahead, into the second-level cache */
-	FETCH_NEAR = 256                   /* bytes ahead, into the first-level cache */
+	FETCH_FAR = 8192                   /* bytes ahead, into the second-level cache */
 };
 
 /* Where a strip's sums are: lane r of column c belongs to out[c * stride + r]. */
@@ -120,20 +119,15 @@ add_run(enum dtype t, const struct run *r, const struct act *x, size_t at, bool 
 }
 
 /* Asks for the part-th of `parts` parts of the lines of a body that comes later. Far ahead is what brings
- * decode to the speed of memory: the hardware's own prefetching ends with each page. Q6_K alone was
- * measured to be faster (by a quarter) with short distances. */
+ * decode to the speed of memory: the hardware's own prefetching ends with each page. */
 INLINE void
 fetch_part(enum dtype t, const uint8_t *body, uint32_t part, uint32_t parts)
 {
 	const uint32_t lines = format_body(t) / 64;
 
 	UNROLL
-	for (uint32_t i = lines * part / parts; i < lines * (part + 1) / parts; i++) {
-		if (t == DTYPE_Q6_K)
-			fetch_near(body + FETCH_NEAR + (size_t)64 * i);
-		else
-			fetch_far(body + FETCH_FAR + (size_t)64 * i);
-	}
+	for (uint32_t i = lines * part / parts; i < lines * (part + 1) / parts; i++)
+		fetch_far(body + FETCH_FAR + (size_t)64 * i);
 }
 
 /* Run `run` of a block and n (a constant) columns. at: its place in the first column's arrays; runs:
@@ -453,6 +447,33 @@ float_columns(enum dtype t, const uint8_t *group, const struct act *x, struct su
 		float_group(t, group, x, c, 1, sums);
 }
 
+/* One row of activations and two row groups side by side: sums that wait for one addition after the other
+ * are slower than memory. */
+INLINE void
+float_two_groups(enum dtype t, const uint8_t *group, size_t stride, const struct act *x, float *out)
+{
+	const uint32_t bytes = t == DTYPE_F32 ? 4 : 2;
+	vfloats f[2 * STRIPS];
+
+	UNROLL
+	for (uint32_t i = 0; i < 2 * STRIPS; i++)
+		f[i] = floats_set1(0.0f);
+	for (uint32_t k = 0; k < x->cols; k++, group += bytes * TILE_ROWS) {
+		vfloats in = floats_set1(x->f[k]);
+
+		fetch_far(group + FETCH_FAR);
+		fetch_far(group + stride + FETCH_FAR);
+		UNROLL
+		for (uint32_t i = 0; i < 2 * STRIPS; i++)
+			f[i] = floats_fma(float_weights(t, group + i / STRIPS * stride +
+								   i % STRIPS * bytes * ROW_LANES),
+				in, f[i]);
+	}
+	UNROLL
+	for (uint32_t i = 0; i < 2 * STRIPS; i++)
+		floats_store(out + i * ROW_LANES, f[i]);
+}
+
 /* --- the kernels --------------------------------------------------------------------------------- */
 
 INLINE void
@@ -461,7 +482,13 @@ tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, cons
 {
 	bool floats = t == DTYPE_F32 || t == DTYPE_F16 || t == DTYPE_BF16;
 
-	for (uint32_t r = r0; r < r1; r += TILE_ROWS) {
+	uint32_t r = r0;
+
+	if (floats && x->rows == 1)
+		for (; r1 - r >= 2 * TILE_ROWS; r += 2 * TILE_ROWS)
+			float_two_groups(
+				t, w->data + r / TILE_ROWS * w->stride, w->stride, x, out + r);
+	for (; r < r1; r += TILE_ROWS) {
 		const uint8_t *group = w->data + r / TILE_ROWS * w->stride;
 		struct sums sums[STRIPS];
 

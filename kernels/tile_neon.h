@@ -38,12 +38,6 @@ typedef int32x4_t vints;
 typedef float32x4_t vfloats;
 
 INLINE void
-fetch_near(const uint8_t *p)
-{
-	__builtin_prefetch(p, 0, 3);
-}
-
-INLINE void
 fetch_far(const uint8_t *p)
 {
 	__builtin_prefetch(p, 0, 2);
