@@ -3,6 +3,7 @@ if HAVE_CHECK
 dist_check_SCRIPTS += \
 	tests/hearth/corpus.sh \
 	tests/hearth/eval.sh \
+	tests/hearth/train.sh \
 	tests/swarm/command.sh \
 	tests/swarm/greedy.sh \
 	tests/swarm/http.sh \
