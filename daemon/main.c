@@ -9,6 +9,7 @@
 #include "daemon/serve.h"
 #include "daemon/state.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdarg.h>
@@ -170,6 +171,9 @@ main(int argc, char **argv)
 	bool check_only = false;
 	int result = config_load(&d.config, argc, argv, &check_only, &err);
 
+	/* Large blocks go back to the system when they are freed: glibc would keep ever larger ones
+	 * after it has seen some go, and `memory` is a promise. */
+	mallopt(M_MMAP_THRESHOLD, 1 << 20);
 	log_open(LOG_LEVEL_INFO);
 	if (result > 0)
 		return EXIT_SUCCESS;

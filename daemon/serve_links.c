@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MAX_LINKS 256 /* of all members; more is a member gone wild */
+#define MAX_LINKS 8 /* of a member; more is a member gone wild */
 
 static void
 unlink_member_link(struct member_link *ml)
@@ -290,7 +290,7 @@ member_link_admit(struct serve *s, struct swarm_peer *p, struct link *l,
 	uint32_t n = 0;
 
 	for (const struct member_link *x = s->links; x != NULL; x = x->next)
-		n++;
+		n += x->peer == p;
 	if (ml == NULL || n >= MAX_LINKS || (tensor && plan_member(s, p) == NULL)) {
 		free(ml);
 		return err_set(err, "%s is not in the plan, or has too many links", p->known->name);

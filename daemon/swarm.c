@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PING_MS   300
+#define LOOK_MS   100
+#define PING_EACH 3    /* looks */
 #define SILENT_MS 1600 /* so that silence is noticed within 2 s */
 
 /* --- peers --- */
@@ -330,8 +331,10 @@ on_tick(uv_timer_t *t)
 			link_close(p->pub.control, "nothing heard of it for 1.6 s");
 			continue;
 		}
-		meter_ping(p);
+		if (s->looks % PING_EACH == 0)
+			meter_ping(p);
 	}
+	s->looks++;
 }
 
 /* --- life --- */
@@ -368,7 +371,7 @@ swarm_new(uv_loop_t *loop, const struct config *c, struct state *st, const struc
 	uv_timer_init(loop, &s->tick);
 	uv_timer_init(loop, &s->dial);
 	s->tick.data = s->dial.data = s;
-	uv_timer_start(&s->tick, on_tick, PING_MS, PING_MS);
+	uv_timer_start(&s->tick, on_tick, LOOK_MS, LOOK_MS);
 	if (st->is_member) {
 		swarm_new_peer(s, &st->coordinator);
 		swarm_dial_soon(s, 0);

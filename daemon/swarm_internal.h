@@ -56,6 +56,7 @@ struct swarm {
 	struct link_identity me;
 	struct link_listener *listener;
 	uv_timer_t tick;                 /* heartbeats */
+	unsigned looks;                  /* ticks so far */
 	uv_timer_t dial;                 /* a member's next try */
 	uint64_t dial_pause;             /* ms */
 	char hearsay[280];               /* where the coordinator may be */

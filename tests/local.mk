@@ -5,6 +5,7 @@ dist_check_SCRIPTS += \
 	tests/hearth/corpus.sh \
 	tests/hearth/eval.sh \
 	tests/swarm/collective.sh \
+	tests/hearth/train.sh \
 	tests/swarm/command.sh \
 	tests/swarm/discovery.sh \
 	tests/swarm/greedy.sh \

@@ -24,6 +24,43 @@ sys.exit(len(held) != 1000 or len(seen) < 2000 or bool(held & seen))
 P
 echo "ok no command on both sides"
 
+# The hints of training are true: where a room's number or light is to be looked up stands that room's, and the
+# number of the answer follows from the two places.
+python3 - "$tools" <<'P' || fail "a hint is wrong"
+import collections, json, re, sys
+sys.path.insert(0, sys.argv[1])
+import corpus, hints
+from tokenizer import Tokenizer
+tok = Tokenizer.load(sys.argv[1] + "/vocab.json")
+seen = collections.Counter()
+for s, _ in corpus.train_samples(1, 0, 3000, focus=True, drill=40):
+    ids, n = tok.sample(s)
+    found = hints.hints(tok, s)
+    words = [tok.tokens[i] for i in ids]
+    for at, (room, place, other, _, second) in found.items():
+        if place < 0:
+            continue
+        assert found[place][0] == room, "another room"
+        if not words[place].isdigit():
+            seen["light"] += 1
+            continue
+        a, b = int(words[place]), 0
+        if other >= 0:  # a number of the command, which may be a word, or of the state
+            b = int(words[other] if s["hints"]["pair"] else tok.tokens[found[other][0]])
+        if s["hints"]["condition"] and not words[at + 1].isdigit():
+            assert s["hints"]["condition"][1] in (a < b, a > b), "another threshold"
+            seen["condition"] += 1
+        elif s["hints"]["pair"]:
+            value = json.loads(s["answer"].split("\n")[0])["answer"]
+            assert found[other][0] == second and ((value == a - b) if isinstance(value, int) else a != b)
+            seen["pair"] += 1
+        else:
+            assert int(re.match("[0-9]+", "".join(words[at + 1:at + 3]))[0]) in (a, a + b, a - b), "another sum"
+            seen["sum"] += 1
+sys.exit(min(seen[k] for k in ("light", "condition", "pair", "sum")) < 50)
+P
+echo "ok hints"
+
 # Every text of the set, and bytes that no text of it has.
 python3 - "$tools" "$tmp" <<'P'
 import json, sys

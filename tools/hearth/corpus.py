@@ -107,6 +107,8 @@ def number_words(n):
     return tens + " " + UNITS[n % 10] if n % 10 else tens
 
 
+MARK = "\x01"  # behind a number that is calculated with, until the text is done
+
 # The order of the keys in an action, whatever the order of the words was.
 KEYS = ["service", "area", "door", "device", "scene", "media", "temperature", "brightness",
         "color", "position", "volume", "minutes", "except", "in", "at"]
@@ -216,8 +218,10 @@ class Command:
         self.used = set()
         self.uses_state = False
         self.looks = []  # the room of each number of the answer that is looked up
-        self.condition = None  # (room, whether it holds): of the action that comes last
+        self.condition = None  # (room, whether it holds, mark): of the action that comes last
         self.light = None  # the room whose light the answer depends on
+        self.pair = None  # the two rooms whose temperatures the answer compares
+        self.marks = []  # the value of each number that MARK stands behind
         self.same_ok = True  # "the hall too" is clear: not after "two degrees warmer"
 
     # -- pieces of text
@@ -227,6 +231,11 @@ class Command:
 
     def number(self, n):
         return str(n) if self.plain or self.rng.chance(60) else number_words(n)
+
+    def marked(self, n, text):
+        """The words of a number that is calculated with; hints for training say where it stands."""
+        self.marks.append(n)
+        return text + MARK
 
     def new_area(self, among=None):
         left = [a for a in (among or AREAS) if a not in self.used] or list(among or AREAS)
@@ -432,28 +441,36 @@ class Command:
     def temp(self, area):
         return next(t for a, t, _ in self.state if a == area)
 
+    def degrees(self, n):
+        """A difference of temperatures."""
+        if n == 1:
+            return self.marked(n, "a degree")
+        return self.marked(n, self.number(n)) + " degrees"
+
     def c_warmer(self):
         """Relative to what the room has now."""
         r = self.rng
         area, n, up = self.state_room(), r.between(1, 4), r.chance(50)
         word = r.pick(["warmer", "hotter"] if up else ["cooler", "colder"])
-        by = "a degree" if n == 1 else self.number(n) + " degrees"
+        by = self.degrees(n)
         text = r.pick(["make it %s %s in the %s" % (by, word, self.name(area)),
                        "make the %s %s %s" % (self.name(area), by, word),
                        ("raise" if up else "lower") +
                        " the temperature in the %s by %s" % (self.name(area), by)])
-        self.add(text, self.set_temp(area, self.temp(area) + (n if up else -n), area))
+        self.add(text, self.set_temp(area, self.temp(area) + (n if up else -n),
+                                     (area, len(self.marks) - 1)))
         self.same_ok = False
 
     def set_temp(self, area, t, look=None):
-        """look: the room whose temperature one must know for it; never written."""
+        """look: (the room whose temperature one must know for it, the mark of the number that is added
+        or None); never written."""
         return {"service": "climate.set_temperature", "area": area, "temperature": t, "look": look}
 
     def c_than(self):
         """Relative to another room."""
         r = self.rng
         other, n, up = self.state_room(), r.between(1, 4), r.chance(50)
-        area = self.new_area()
+        area, mark = self.new_area(), None
         t = self.temp(other)
         if r.chance(25):
             text = r.pick(["make the %s as warm as the %s",
@@ -461,17 +478,19 @@ class Command:
             text = text % (self.name(area), self.name(other))
         else:
             t += n if up else -n
-            by = "a degree" if n == 1 else self.number(n) + " degrees"
+            by = self.degrees(n)
+            mark = len(self.marks) - 1
             text = r.pick(["make the %s", "set the %s"]) % self.name(area)
             text += " %s %s than the %s" % (by, r.pick(["warmer"] if up else ["cooler", "colder"]),
                                              self.name(other))
-        self.add(text, self.set_temp(area, t, other))
+        self.add(text, self.set_temp(area, t, (other, mark)))
 
     def c_toggle(self):
         area = self.state_room()
         on = next(l for a, _, l in self.state if a == area)
         text = self.fill(self.rng.pick(["toggle the {A} {L}", "toggle the {L} {in}"]), area, None)
-        self.add(text, {"service": "light.turn_off" if on else "light.turn_on", "area": area})
+        self.add(text, {"service": "light.turn_off" if on else "light.turn_on", "area": area,
+                        "flip": area})
 
     def c_still_on(self):
         on = self.rng.chance(70)
@@ -492,7 +511,7 @@ class Command:
             t += 1
         below = r.chance(60)
         cond = r.pick(["below %s degrees", "colder than %s degrees"] if below else
-                      ["above %s degrees", "warmer than %s degrees"]) % self.number(t)
+                      ["above %s degrees", "warmer than %s degrees"]) % self.marked(t, self.number(t))
         hit = now < t if below else now > t
         if below:
             goal = r.between(t, 26)
@@ -501,7 +520,7 @@ class Command:
             then, action = "start the fan there", {"service": "fan.turn_on", "area": area}
         text = "if the %s is %s, %s" % (self.name(area), cond, then)
         self.add(text, *([action] if hit else []))
-        self.condition = (area, hit)
+        self.condition = (area, hit, len(self.marks) - 1)
         if not self.actions:
             self.sentence = "There is nothing to do."
 
@@ -510,7 +529,7 @@ class Command:
         area = self.state_room()
         self.ask(["how warm is the %s", "how warm is it in the %s",
                   "what is the temperature in the %s"], area, self.temp(area))
-        self.looks = [area]
+        self.looks = [(area, None)]
         self.sentence = "It is %d degrees there." % self.temp(area)
 
     def q_light(self):
@@ -538,7 +557,7 @@ class Command:
             "warmer" if warmer else "colder", self.name(a), self.name(b))
         value = a if (self.temp(a) > self.temp(b)) == warmer else b
         self.add(text)
-        self.answer = (value,)
+        self.answer, self.pair = (value,), (a, b)
         self.sentence = "It is the %s." % AREAS[value][0]
 
     def q_lights(self):
@@ -558,7 +577,7 @@ class Command:
         self.add(r.pick(["how much warmer is the %s than the %s",
                          "by how many degrees is the %s warmer than the %s"])
                  % (self.name(a), self.name(b)))
-        self.answer = (d,)
+        self.answer, self.pair = (d,), (a, b)
         self.sentence = "By %d." % d
 
     def ask(self, phrases, area, value):
@@ -621,7 +640,7 @@ def practise_report(c):
     if r.chance(65):
         c.add(r.pick(["how warm are %s", "what are the temperatures in %s"]) % names)
         c.answer = ({a: t for a, t, _ in rooms},)
-        c.looks = [a for a, _, _ in rooms]
+        c.looks = [(a, None) for a, _, _ in rooms]
     else:
         c.add(r.pick(["are the lights on in %s", "how are the lights in %s"]) % names)
         c.answer = ({a: l for a, _, l in rooms},)
@@ -633,17 +652,35 @@ def practise_changes(c):
         c.rng.pick([c.c_warmer, c.c_warmer, c.c_than, c.c_toggle])()
 
 
+def practise_condition(c):
+    if c.rng.chance(50):
+        c.c_plain()
+    c.c_if()
+
+
+def practise_pair(c):
+    c.rng.pick([c.q_difference, c.q_difference, c.q_which])()
+
+
+def practise_light(c):
+    c.rng.pick([c.q_light, c.c_toggle])()
+
+
+PRACTICE = [(practise_report, 2), (practise_changes, 2), (practise_condition, 8), (practise_pair, 5),
+            (practise_light, 2)]
+
+
 def practice(seed, index):
-    """A sample that looks up several rooms in the house's state. No level has such samples, and none
-    stands on the held-out side."""
-    rng, user = Rng(seed, "practice", index), None
-    while user is None or is_held_out(user):
+    """A sample that looks up rooms in the house's state, several or to compare them. Samples of several
+    are of no level; none stands on the held-out side."""
+    rng, text = Rng(seed, "practice", index), None
+    while text is None or is_held_out(text):
         c = Command(rng, False)
         c.make_state(rng.between(3, 5))
-        rng.pick([practise_report, practise_changes])(c)
-        user = dress(c, join_clauses(c), 1)
-    return {"level": 0, "system": write_state(c.state), "user": user,
-            "answer": write_json(c) + "\n" + write_sentence(c), "looks": write_looks(c), "condition": c.condition, "light": c.light}
+        rng.weighted(PRACTICE)(c)
+        text = dress(c, join_clauses(c), 1)
+    return {"level": 0, "system": write_state(c.state), "user": text.replace(MARK, ""),
+            "answer": write_json(c) + "\n" + write_sentence(c), "hints": write_hints(c, text)}
 
 
 # ---- difficulties -----------------------------------------------------------------------------
@@ -783,9 +820,10 @@ def typo(rng, word):
 
 def mistype(rng, text):
     words = text.split(" ")
-    long = [i for i, w in enumerate(words) if len(w) >= 6 and w.isalpha()]
+    bare = [w.replace(MARK, "") for w in words]
+    long = [i for i, w in enumerate(bare) if len(w) >= 6 and w.isalpha()]
     for i in rng.sample(long, min(len(long), rng.between(1, 2))):
-        words[i] = typo(rng, words[i])
+        words[i] = typo(rng, bare[i]) + MARK * (MARK in words[i])
     return " ".join(words)
 
 
@@ -812,9 +850,16 @@ def write_json(c):
     return json.dumps(top, separators=(",", ":"))
 
 
-def write_looks(c):
-    """For every temperature of the JSON, in order, the room where it was looked up, or None."""
-    return [a.get("look") for a in c.actions if "temperature" in a] + c.looks
+def write_hints(c, text):
+    """What training may know of an answer beyond its text. looks: for every temperature of the JSON, in
+    order, the room where it was looked up and the mark of the number that was added, or None. marks:
+    [end in the user's text, value] of numbers that are calculated with. flips: for every action the
+    room whose light was asked for, or None."""
+    ends = [len(part) for part in text.split(MARK)[:-1]]
+    return {"looks": [a.get("look") for a in c.actions if "temperature" in a] + c.looks,
+            "marks": [(sum(ends[:i + 1]), n) for i, n in enumerate(c.marks)],
+            "flips": [a.get("flip") for a in c.actions],
+            "condition": c.condition, "light": c.light, "pair": c.pair}
 
 
 SENTENCES = {
@@ -859,11 +904,12 @@ def attempt(rng, level):
         c.make_state(4)  # used where a clause needs it
     LEVELS[level - 1](c)
     clean = dress(c, join_clauses(c), level)
-    user = mistype(rng, clean) if rng.chance(TYPO_CHANCE[level - 1]) else clean
+    text = mistype(rng, clean) if rng.chance(TYPO_CHANCE[level - 1]) else clean
     uses = c.answer is not None or c.uses_state
-    sample = {"level": level, "system": write_state(c.state) if have or uses else "", "user": user,
-              "answer": write_json(c) + "\n" + write_sentence(c), "looks": write_looks(c), "condition": c.condition, "light": c.light}
-    return sample, clean, len(c.actions), uses
+    sample = {"level": level, "system": write_state(c.state) if have or uses else "",
+              "user": text.replace(MARK, ""), "answer": write_json(c) + "\n" + write_sentence(c),
+              "hints": write_hints(c, text)}
+    return sample, clean.replace(MARK, ""), len(c.actions), uses
 
 
 def sample(seed, side, index, level):
@@ -916,8 +962,7 @@ def main():
     samples = (train_samples(args.seed, args.start, args.count) if args.side == "train"
                else test_samples(args.seed, args.count))
     for s, _ in samples:
-        for key in ("looks", "condition", "light"):
-            del s[key]
+        del s["hints"]
         sys.stdout.write(json.dumps(s, separators=(",", ":")) + "\n")
 
 
