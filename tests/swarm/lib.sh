@@ -81,7 +81,7 @@ pair() { # COORDINATOR MEMBER
 # wait_serving NAME: until it serves, at most 20 s.
 wait_serving() {
   for _ in $(seq 200); do
-    on "$1" status --json 2>/dev/null | grep -q '"serving": true' && return 0
+    [[ $(on "$1" status --json 2>/dev/null) == *'"serving": true'* ]] && return 0
     sleep 0.1
   done
   on "$1" status || true
