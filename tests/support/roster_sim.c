@@ -127,7 +127,8 @@ improve(struct roster_sim *s)
 		s->old |= (uint64_t)s->m[i].r.in_plan << i;
 	}
 	demand(s, newcomers > 0 && in_plan < seats(s), "a plan is dropped without a reason");
-	demand(s, !s->serving || is_quick(s), "a plan stops that could serve until slices are there");
+	demand(s, !s->serving || is_quick(s),
+		"a plan stops that could serve until slices are there");
 	if (s->busy != 0) {
 		demand(s, s->serving, "a plan is dropped while it is made and requests wait");
 		demand(s, s->now >= s->busy + ROSTER_PATIENCE, "an answer is cut off too soon");
