@@ -21,7 +21,7 @@ arm64_packages=(libuv1-dev:arm64 libprotobuf-c-dev:arm64 libsodium-dev:arm64 lib
 missing_packages() {
   local p
   for p in "$@"; do
-    dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null | grep -qx installed || printf '%s\n' "$p"
+    dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null | grep >/dev/null -x installed || printf '%s\n' "$p"
   done
 }
 

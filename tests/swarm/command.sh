@@ -28,7 +28,7 @@ model=$shared/models/stories260K.gguf
 for m in "$shared"/models/*.gguf; do
   "$shoal" show "$m" --json | python3 -m json.tool >/dev/null || fail "show --json $m"
 done
-"$shoal" show "$model" | grep -q '4 KV heads' || fail "show"
+"$shoal" show "$model" | grep >/dev/null '4 KV heads' || fail "show"
 ids=$(printf 'Once upon a time' | "$shoal" tokenize -m "$model" --ids)
 [ "$ids" = "1 403 407 261 378" ] || fail "tokenize: $ids"
 "$shoal" bench -m "$model" -p 16 -n 8 -r 2 -o json | python3 -c '
@@ -52,7 +52,7 @@ case $stopped in *Lily*) fail "the stop text is in the output" ;; esac
 start c
 start m1
 pair c m1
-on c load "$model" 2>&1 | grep -q $'\033' && fail "escapes in a pipe"
+on c load "$model" 2>&1 | grep >/dev/null $'\033' && fail "escapes in a pipe"
 for command in status show bench generate; do
   case $command in
   status) on c status ;;

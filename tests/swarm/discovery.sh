@@ -6,7 +6,7 @@ free_udp() {
   python3 -c 'import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 here() { # COORDINATOR MEMBER
-  on "$1" peers | grep -q "^$2 .* here"
+  on "$1" peers | grep >/dev/null "^$2 .* here"
 }
 wait_here() {
   for _ in $(seq 150); do

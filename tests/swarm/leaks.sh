@@ -22,10 +22,10 @@ url=http://localhost/v1
 ask() { curl -s --max-time 20 --unix-socket "$tmp/c/sock" "$@"; }
 for i in $(seq 100); do
   case $((i % 5)) in
-  0) ask $url/completions -d '{"prompt":"Once","max_tokens":4}' | grep -q '"choices"' || fail "request $i" ;;
-  1) ask $url/completions -d '{"prompt":"Once","max_tokens":4,"stream":true}' | grep -q 'DONE' || fail "request $i" ;;
+  0) ask $url/completions -d '{"prompt":"Once","max_tokens":4}' | grep >/dev/null '"choices"' || fail "request $i" ;;
+  1) ask $url/completions -d '{"prompt":"Once","max_tokens":4,"stream":true}' | grep >/dev/null 'DONE' || fail "request $i" ;;
   2) ask $url/chat/completions -d '{"messages":[{"role":"user","content":"Hi"}],"max_tokens":3}' >/dev/null ;;
-  3) ask $url/completions -d '{"prompt":[},' | grep -q '"error"' || fail "request $i" ;;
+  3) ask $url/completions -d '{"prompt":[},' | grep >/dev/null '"error"' || fail "request $i" ;;
   4) ask --max-time 0.05 $url/completions -d '{"prompt":"Once","max_tokens":300,"stream":true}' >/dev/null || true ;;
   esac
 done

@@ -7,7 +7,7 @@ want=$("$shoal" generate --local -m "$model" -p "Once upon a time" -n 8 --temp 0
 for payload in f16 q8; do
   swarm 3 --payload $payload
   on c load --quiet "$model" >/dev/null
-  on c status --json | grep -q "\"payload\": \"$payload\"" || fail "$payload is not in force"
+  on c status --json | grep >/dev/null "\"payload\": \"$payload\"" || fail "$payload is not in force"
   got=$(on c generate -m stories260K -p "Once upon a time" -n 8 --temp 0 --ids)
   [ "$got" = "$want" ] || fail "$payload: $got instead of $want"
   end_swarm

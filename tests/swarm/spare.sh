@@ -21,14 +21,14 @@ want=$("$shoal" generate --local -m "$model" --context 4096 "${prompt[@]}" --thr
 swarm 3 --model "$model" --context 4096
 wait_serving c
 wait_log c 'the slices of another plan of 2 devices are on disk' 2
-on c status --json | grep -q '"background": ""' || fail "still at something: $(on c status --json | grep background)"
+on c status --json | grep >/dev/null '"background": ""' || fail "still at something: $(on c status --json | grep background)"
 on c generate -m stories260K "${prompt[@]}" >"$tmp/text" &
 request=$!
 while [ ! -s "$tmp/text" ]; do sleep 0.01; done
 mark=$(wc -l <"$tmp/c/log")
 stop m2 KILL
 wait $request || fail "the request ended with an error"
-tail -n +"$mark" "$tmp/c/log" | grep -q 'm1 is ready, 0 bytes fetched' || fail "m1 fetched its slice after the loss"
+tail -n +"$mark" "$tmp/c/log" | grep >/dev/null 'm1 is ready, 0 bytes fetched' || fail "m1 fetched its slice after the loss"
 [ "$(cat "$tmp/text")" = "$want" ] || fail "another text"
 
 # A newcomer: a long answer runs on while its slices travel.

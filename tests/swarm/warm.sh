@@ -13,7 +13,7 @@ empty_logs() { for name in m1 m2; do : >"$tmp/$name/log"; done; }
 wait_quiet() {
   local quiet=0
   for _ in $(seq 200); do
-    if on c status --json | grep -q '"background": ""'; then quiet=$((quiet + 1)); else quiet=0; fi
+    if on c status --json | grep >/dev/null '"background": ""'; then quiet=$((quiet + 1)); else quiet=0; fi
     [ $quiet -lt 30 ] || return 0
     sleep 0.1
   done

@@ -49,10 +49,10 @@ for harm in "flip 20" "flip 60" "flip 150" "replay 2" "cut 1"; do
   stop m1
   start m1
   for _ in $(seq 60); do
-    tail -n +$((before + 1)) "$tmp/c/log" | grep -qiE 'refus|turned away|closed|record|handshake' && break
+    tail -n +$((before + 1)) "$tmp/c/log" | grep >/dev/null -iE 'refus|turned away|closed|record|handshake' && break
     sleep 0.1
   done
-  tail -n +$((before + 1)) "$tmp/c/log" | grep -qiE 'refus|turned away|closed|record|handshake' || fail "$harm: no log line"
+  tail -n +$((before + 1)) "$tmp/c/log" | grep >/dev/null -iE 'refus|turned away|closed|record|handshake' || fail "$harm: no log line"
   kill -0 "${pids[c]}" || fail "$harm: the coordinator is down"
   rm "$tmp/wire.arm"
   wait_serving c
