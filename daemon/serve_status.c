@@ -192,7 +192,7 @@ swarm_json(struct serve *s)
 		o = peer_json(peers[i], m != NULL ? (uint32_t)(m - p->members) : i + 1);
 		if (m != NULL) {
 			add_slice(o, &p->slices[m - p->members]);
-			add_bytes(o, m->weights, m->ready ? m->fetched : m->done, m->total);
+			add_bytes(o, m->weights, m->ready ? m->total : m->done, m->total);
 		}
 		add_reason(s, peers[i], o);
 		json_array_append_new(list, o);
