@@ -91,7 +91,7 @@ struct plan_member {
 	struct swarm_peer *peer; /* NULL for rank 0, which is this device */
 	struct member_header header;
 	uint64_t weights; /* bytes of its slices */
-	uint64_t done, total, fetched;
+	uint64_t done, total;
 	bool ready;
 	struct link *tensor; /* open, waiting for the others' */
 	bool linked, direct; /* it has said whether it is linked with its neighbours; it is */

@@ -494,7 +494,6 @@ take_ready(struct plan *p, struct plan_member *m, const Shoal__Ready *r)
 	if (m->ready || p->state != PLAN_PREPARING)
 		return;
 	m->ready = true;
-	m->fetched = r->fetched;
 	m->done = m->total;
 	log_info("plan %llu: %s is ready, %llu bytes fetched", (unsigned long long)p->epoch,
 		m->peer->known->name, (unsigned long long)r->fetched);
