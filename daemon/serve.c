@@ -393,6 +393,9 @@ serve_load(struct serve *s, const char *path, struct err *err)
 	serve_end_requests(s, "another model is being loaded");
 	plan_drop(s, "another model is being loaded");
 	plan_look_anew(s);
+	if (s->config->context > f->shape.context)
+		log_warning("context: %u is more than the %u that %s was trained for",
+			s->config->context, f->shape.context, f->id);
 	model_file_unref(s->file);
 	s->file = f;
 	s->trouble[0] = '\0';

@@ -129,6 +129,8 @@ void plan_set_state(struct plan *p, enum plan_state state);
 void plan_fail(struct serve *s, const char *why); /* drops it and tries again after a pause */
 /* The same, and holds the member back for a while. */
 void plan_blame(struct serve *s, struct swarm_peer *p, const char *why);
+/* The member of that name, if the plan has one. */
+void plan_blame_name(struct serve *s, const char *who, const char *why);
 /* Another model, or all at once another swarm: members are awaited anew. */
 void plan_look_anew(struct serve *s);
 void plan_peer_up(struct serve *s, struct swarm_peer *p);

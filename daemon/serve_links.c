@@ -141,15 +141,7 @@ on_bulk(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *e
 static void
 on_broken(void *arg, const char *who, const char *why)
 {
-	struct serve *s = arg;
-	struct plan *p = s->plan;
-
-	for (uint32_t i = 1; p != NULL && i < p->n; i++)
-		if (strcmp(p->members[i].peer->known->name, who) == 0) {
-			plan_blame(s, p->members[i].peer, why);
-			return;
-		}
-	plan_fail(s, why);
+	plan_blame_name(arg, who, why);
 }
 
 static int

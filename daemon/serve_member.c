@@ -104,16 +104,18 @@ send_stocked(struct follow *f, const char *trouble)
 }
 
 static void
-send_trouble(struct follow *f, const char *what)
+send_trouble(struct follow *f, const char *who, const char *what)
 {
 	struct swarm_peer *c = coordinator(f->serve);
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__Trouble trouble = SHOAL__TROUBLE__INIT;
-	char text[257];
+	char text[257], name[257];
 
 	control_text(what, text);
+	control_text(who, name);
 	trouble.epoch = f->epoch;
 	trouble.what = text;
+	trouble.who = name;
 	e.body_case = SHOAL__ENVELOPE__BODY_TROUBLE;
 	e.trouble = &trouble;
 	if (c != NULL)
@@ -132,7 +134,7 @@ follow_trouble(struct follow *f, const char *what)
 		return;
 	}
 	log_warning("%s", what);
-	send_trouble(f, what);
+	send_trouble(f, "", what);
 	follow_drop(s, what);
 }
 
@@ -350,10 +352,13 @@ static void
 on_broken(void *arg, const char *who, const char *why)
 {
 	struct serve *s = arg;
+	struct follow *f = s->follow;
 
-	(void)who;
-	if (s->follow != NULL)
-		follow_trouble(s->follow, why);
+	if (f == NULL)
+		return;
+	log_warning("%s", why);
+	send_trouble(f, who, why);
+	follow_drop(s, why);
 }
 
 /* The links in the order that the star wants: the hub's, then those of the other members. */

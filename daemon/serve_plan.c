@@ -186,6 +186,19 @@ plan_blame(struct serve *s, struct swarm_peer *p, const char *why)
 	plan_fail(s, why);
 }
 
+void
+plan_blame_name(struct serve *s, const char *who, const char *why)
+{
+	struct plan *p = s->plan;
+
+	for (uint32_t i = 1; p != NULL && i < p->n; i++)
+		if (strcmp(p->members[i].peer->known->name, who) == 0) {
+			plan_blame(s, p->members[i].peer, why);
+			return;
+		}
+	plan_fail(s, why);
+}
+
 /* --- beginning ---------------------------------------------------------------------------------- */
 
 /* The next epoch: one more than any before it, also before a restart. */
@@ -212,9 +225,6 @@ context_of(const struct serve *s, const struct model_file *f)
 
 	if (context == 0)
 		return f->shape.context < 4096 ? f->shape.context : 4096;
-	if (context > f->shape.context)
-		log_warning("context: %u is more than the %u that %s was trained for", context,
-			f->shape.context, f->id);
 	return context;
 }
 
@@ -528,7 +538,9 @@ plan_control(struct serve *s, struct swarm_peer *peer, const Shoal__Envelope *e,
 	case SHOAL__ENVELOPE__BODY_TROUBLE:
 		snprintf(why, sizeof why, "%s: %s", peer->known->name, e->trouble->what);
 		if (m != NULL && e->trouble->epoch == epoch)
-			plan_blame(s, peer, why);
+			plan_blame_name(s,
+				e->trouble->who[0] != '\0' ? e->trouble->who : peer->known->name,
+				why);
 		return 0;
 	default:
 		return err_set(err, "a member does not send '%s'", control_name(e));
