@@ -62,23 +62,21 @@ main_dtype(const struct shard_header *h)
 	return best;
 }
 
+/* What a process takes beside weights and cache, which the planner counts itself. */
 static uint64_t
-overhead(const struct serve *s, const struct model_file *f, uint32_t context)
+overhead(const struct serve *s, const struct model_file *f)
 {
 	const struct slice whole = slice_whole(&f->shape);
 	const struct engine_config c = {.shape = &f->shape,
 		.slices = &whole,
 		.peers = 1,
-		.context = context,
+		.context = 1,
 		.slots = s->config->parallel,
 		.max_rows = s->config->batch,
 		.threads = s->config->threads,
 		.kv = serve_kv(s->config)};
-	struct engine_config bare = c;
 
-	/* Without the cache, which the planner counts itself: that of one position. */
-	bare.context = 1;
-	return memory_process() + (9u << 20) + engine_bytes(&bare);
+	return memory_process() + (9u << 20) + engine_bytes(&c);
 }
 
 static bool
@@ -127,7 +125,7 @@ fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, u
 {
 	const struct shard_header *h = &p->file->whole;
 	uint32_t dtype = main_dtype(h), way = serve_way(s->config);
-	uint64_t fixed = overhead(s, p->file, p->context);
+	uint64_t fixed = overhead(s, p->file);
 	struct peer_speed speeds[SLICE_MAX_PEERS];
 
 	for (uint32_t i = 0; i <= n; i++)

@@ -3,6 +3,7 @@
  * newcomer is made while requests run, since they gain by it. */
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
+#include "model/shard_store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,12 +223,15 @@ try_set(struct stock *k, struct swarm_peer *const *members, uint32_t n)
 	return true;
 }
 
+/* Of more devices than a disk keeps shards there would be no end: each set drives another out. */
 static bool
 try_without_one(struct stock *k)
 {
 	const struct plan *now = k->serve->plan;
 	struct swarm_peer *members[SLICE_MAX_PEERS];
 
+	if (now->n > SHARD_KEEP + 1)
+		return false;
 	for (uint32_t without = 1; without < now->n; without++) {
 		uint32_t m = 0;
 
