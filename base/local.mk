@@ -2,6 +2,7 @@
 noinst_LIBRARIES += base/libbase.a
 base_libbase_a_SOURCES = \
 	base/buf.c base/buf.h \
+	base/clock.c base/clock.h \
 	base/err.c base/err.h \
 	base/file.c base/file.h \
 	base/file_guard.c base/file_guard.h

@@ -1,4 +1,5 @@
 /* shoal bench: prompt and generation speed, in llama-bench's table and field names. */
+#include "base/clock.h"
 #include "client/api.h"
 #include "client/local.h"
 #include "client/roofline.h"
@@ -155,15 +156,15 @@ run_here(struct local *l, struct result *r, struct err *err)
 	some_ids(ids, n, l->shape.vocab);
 	if (l->weights->stats != NULL)
 		l->weights->stats(l->weights, &before);
-	start = now_seconds();
+	start = clock_seconds();
 	if (r->n_prompt > 0) {
 		rc = local_eval(l, 0, ids, n, r->n_depth, &logits, err);
 	} else {
 		for (uint32_t i = 0; rc == 0 && i < n && !interrupted(); i++)
 			rc = local_eval(l, 0, &ids[i], 1, r->n_depth + i, &logits, err);
 	}
-	r->samples[r->n] = n / (now_seconds() - start);
-	r->seconds += now_seconds() - start;
+	r->samples[r->n] = n / (clock_seconds() - start);
+	r->seconds += clock_seconds() - start;
 	if (l->weights->stats != NULL)
 		add_window(l, &before, r);
 	r->threads = forward_threads(l->forward, r->n_prompt > 0 ? r->n_prompt : 1);

@@ -1,5 +1,6 @@
 /* shoal eval: how often a model does the right thing, on commands that it was not trained on.
  * Answers are greedy, and end with their first line, which is all that counts. */
+#include "base/clock.h"
 #include "client/answer.h"
 #include "client/eval_set.h"
 #include "client/show.h"
@@ -84,7 +85,7 @@ measure(struct answerer *a, const struct ctl *ctl, const struct eval_options *o,
 	int code = EXIT_DONE;
 
 	buf_init(&reply, MAX_ANSWER);
-	score->seconds = now_seconds();
+	score->seconds = clock_seconds();
 	progress_begin(&bar, ctl, "eval");
 	for (size_t i = 0; i < n && code == EXIT_DONE; i++) {
 		size_t at = i * set->n / n;
@@ -112,7 +113,7 @@ measure(struct answerer *a, const struct ctl *ctl, const struct eval_options *o,
 		}
 	}
 	progress_end(&bar);
-	score->seconds = now_seconds() - score->seconds;
+	score->seconds = clock_seconds() - score->seconds;
 	buf_free(&reply);
 	return code;
 }

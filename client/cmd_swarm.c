@@ -1,4 +1,5 @@
 /* shoal status, load, invite, join, leave: the daemon and its swarm. */
+#include "base/clock.h"
 #include "client/api.h"
 #include "client/show.h"
 
@@ -262,12 +263,12 @@ static void
 await_peer(const struct ctl *ctl, double seconds)
 {
 	static const struct timespec pause = {0, 500 * 1000 * 1000};
-	double until = now_seconds() + seconds;
+	double until = clock_seconds() + seconds;
 	char name[64];
 	size_t before = count_peers(ctl, name);
 
 	fprintf(stderr, "waiting for it to join (Ctrl-C leaves the invitation open)\n");
-	while (!interrupted() && now_seconds() < until) {
+	while (!interrupted() && clock_seconds() < until) {
 		if (count_peers(ctl, name) > before) {
 			fprintf(stderr, "%s joined\n", name);
 			return;

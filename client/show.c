@@ -1,9 +1,10 @@
 #include "client/show.h"
 
+#include "base/clock.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TABLE_COLUMNS 16
@@ -198,20 +199,11 @@ colour_off(void)
 	return colour("\033[0m");
 }
 
-double
-now_seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void
 progress_begin(struct progress *p, const struct ctl *ctl, const char *what)
 {
 	*p = (struct progress){.ctl = ctl, .what = what};
-	p->started = now_seconds();
+	p->started = clock_seconds();
 	p->terminal = takes_escapes(STDERR_FILENO);
 }
 
@@ -234,7 +226,7 @@ progress_bar(struct progress *p, double part, double left, const char *note)
 void
 progress_set(struct progress *p, uint64_t done, uint64_t total, const char *note)
 {
-	double now = now_seconds(), part = total == 0 ? 1 : (double)done / (double)total;
+	double now = clock_seconds(), part = total == 0 ? 1 : (double)done / (double)total;
 	double left = part > 0 ? (now - p->started) / part * (1 - part) : 0;
 
 	/* Work that takes under a second shows nothing. */

@@ -35,6 +35,4 @@ void progress_begin(struct progress *p, const struct ctl *ctl, const char *what)
 void progress_set(struct progress *p, uint64_t done, uint64_t total, const char *note);
 void progress_end(struct progress *p);
 
-double now_seconds(void); /* monotonic */
-
 #endif

@@ -2,6 +2,7 @@
 
 #include "kernels/pool.h"
 
+#include "base/clock.h"
 #include "kernels/cpu.h"
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	MAX_THREADS = 256,
@@ -68,15 +68,6 @@ relax(void)
 #endif
 }
 
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static bool
 beyond_limit(struct pool *p, unsigned thread)
 {
@@ -102,7 +93,7 @@ work_done(struct pool *p, unsigned thread)
 static bool
 spin(struct pool *p, unsigned thread, bool (*ready)(struct pool *p, unsigned thread))
 {
-	uint64_t end = now_ns() + SPIN_NS;
+	uint64_t end = clock_ns() + SPIN_NS;
 
 	do {
 		for (int i = 0; i < SPINS_PER_LOOK; i++) {
@@ -110,7 +101,7 @@ spin(struct pool *p, unsigned thread, bool (*ready)(struct pool *p, unsigned thr
 				return true;
 			relax();
 		}
-	} while (now_ns() < end);
+	} while (clock_ns() < end);
 	return false;
 }
 
@@ -138,7 +129,7 @@ sleep_beyond_limit(struct pool *p, unsigned thread)
 static void
 wait_until_done(struct pool *p)
 {
-	uint64_t start = now_ns(), end;
+	uint64_t start = clock_ns(), end;
 
 	pthread_mutex_lock(&p->lock);
 	atomic_store(&p->caller_asleep, true);
@@ -146,7 +137,7 @@ wait_until_done(struct pool *p)
 		pthread_cond_wait(&p->idle, &p->lock);
 	atomic_store(&p->caller_asleep, false);
 	pthread_mutex_unlock(&p->lock);
-	end = now_ns();
+	end = clock_ns();
 	if (end - start >= STALL_NS)
 		atomic_store(&p->polite_until, end + POLITE_NS);
 }
@@ -159,12 +150,12 @@ give_way(struct pool *p, uint64_t *turn)
 
 	if (until == 0)
 		return;
-	now = now_ns();
+	now = clock_ns();
 	if (now >= until) {
 		atomic_compare_exchange_strong(&p->polite_until, &until, 0);
 	} else if (now - *turn >= TURN_NS) {
 		sched_yield();
-		*turn = now_ns();
+		*turn = clock_ns();
 	}
 }
 

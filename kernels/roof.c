@@ -2,11 +2,12 @@
 
 #include "kernels/roof.h"
 
+#include "base/clock.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 enum {
 	PASSES = 5,
@@ -20,15 +21,6 @@ struct roof {
 	const struct kernels *k;
 	_Atomic uint64_t seen; /* what is read must be used for something */
 };
-
-static double
-seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 struct roof *
 roof_new(size_t bytes, struct err *err)
@@ -77,10 +69,10 @@ roof_bandwidth(struct roof *r, const struct kernels *k, struct pool *p)
 
 	r->k = k;
 	for (int pass = 0; pass < PASSES; pass++) {
-		double start = seconds(), speed;
+		double start = clock_seconds(), speed;
 
 		pool_run(p, read_unit, r, (uint32_t)(r->bytes / ROOF_UNIT));
-		speed = (double)r->bytes / (seconds() - start);
+		speed = (double)r->bytes / (clock_seconds() - start);
 		best = speed > best ? speed : best;
 	}
 	return best;
@@ -111,10 +103,10 @@ roof_operations(const struct kernels *k, struct pool *p)
 
 	for (int pass = 0; pass < PASSES; pass++) {
 		struct products m = {.k = k};
-		double start = seconds(), speed;
+		double start = clock_seconds(), speed;
 
 		pool_run(p, multiply, &m, PRODUCT_ITEMS * pool_threads(p));
-		speed = 2 * (double)m.done / (seconds() - start);
+		speed = 2 * (double)m.done / (clock_seconds() - start);
 		best = speed > best ? speed : best;
 	}
 	return best;

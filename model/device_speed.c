@@ -2,6 +2,7 @@
 
 #include "model/device_speed.h"
 
+#include "base/clock.h"
 #include "kernels/cpu.h"
 #include "kernels/roof.h"
 #include "model/thread_choice.h"
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 enum {
 	COLS = 4096,
@@ -46,15 +46,6 @@ struct bench {
 	double amount[DTYPE_COUNT][WAYS]; /* bytes, operations of all turns */
 	double spent;                     /* seconds */
 };
-
-static double
-seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* --- memory --- */
 
@@ -190,7 +181,7 @@ turn(struct bench *b, uint32_t type, enum way way, double *amount)
 		.layout = LAYOUT_TILES};
 	size_t bytes = m.stride * (m.rows / TILE_ROWS);
 	struct matmul_job job = {.w = &m, .out = b->out, .out_stride = m.rows};
-	double start = seconds(), now;
+	double start = clock_seconds(), now;
 
 	*amount = 0;
 	pool_limit(b->pool, b->threads[way]);
@@ -200,7 +191,7 @@ turn(struct bench *b, uint32_t type, enum way way, double *amount)
 		matmul_run(b->t->kernels, b->pool, &job, 1, &b->act[way]);
 		b->at += bytes;
 		*amount += way == ONE_ROW ? (double)bytes : 2.0 * m.rows * COLS * DEVICE_SPEED_ROWS;
-		now = seconds();
+		now = clock_seconds();
 	} while (now - start < TURN_SECONDS);
 	return now - start;
 }
@@ -254,11 +245,11 @@ take_turn(struct bench *b, uint32_t type, enum way way)
 static void
 take_turns(struct bench *b)
 {
-	double end = seconds() + LIMIT_SECONDS;
+	double end = clock_seconds() + LIMIT_SECONDS;
 
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		for (unsigned i = 0; i < WAYS * DTYPE_COUNT; i++) {
-			if (round >= ROUNDS_LEAST && seconds() > end)
+			if (round >= ROUNDS_LEAST && clock_seconds() > end)
 				return;
 			take_turn(b, i % DTYPE_COUNT, i < DTYPE_COUNT ? ONE_ROW : MANY_ROWS);
 		}
@@ -326,10 +317,10 @@ read_memory(const struct bench *b)
 
 	pool_limit(b->pool, b->threads[ONE_ROW]);
 	for (int pass = 0; pass < READ_PASSES && !stopped(b); pass++) {
-		double start = seconds(), speed;
+		double start = clock_seconds(), speed;
 
 		pool_run(b->pool, read_unit, &r, (uint32_t)(b->bytes / ROOF_UNIT));
-		speed = (double)b->bytes / (seconds() - start);
+		speed = (double)b->bytes / (clock_seconds() - start);
 		best = speed > best ? speed : best;
 	}
 	return best;

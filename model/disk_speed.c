@@ -2,6 +2,7 @@
  * or one of noise (a file system may pack zeros) that has been synced. */
 #include "config.h"
 
+#include "base/clock.h"
 #include "model/device_speed.h"
 #include "model/window.h"
 
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -22,15 +22,6 @@ enum {
 };
 #define WRITE_SECONDS 0.8
 #define READ_SECONDS  0.1 /* that the first part may take, so that all take no second */
-
-static double
-seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* The largest shard; false: there is none that is large enough. */
 static bool
@@ -84,9 +75,9 @@ static uint64_t
 write_noise(const struct device_test *t, int fd)
 {
 	uint64_t *data = malloc(PIECE), done = 0;
-	double end = seconds() + WRITE_SECONDS;
+	double end = clock_seconds() + WRITE_SECONDS;
 
-	while (data != NULL && done < MOST && seconds() < end && !stopped(t)) {
+	while (data != NULL && done < MOST && clock_seconds() < end && !stopped(t)) {
 		make_noise(data, done + 88172645463325252u);
 		if (write(fd, data, PIECE) != PIECE || fdatasync(fd) != 0)
 			break;

@@ -2,6 +2,7 @@
  * that row alone (and on the cache), in an order that neither the number of rows nor the number of
  * threads changes: a prompt gives the same bits in one chunk, in many, and beside other sessions.
  */
+#include "base/clock.h"
 #include "model/forward_int.h"
 
 /* --- ends --- */
@@ -142,7 +143,7 @@ int
 forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *x,
 	const float **logits, struct err *err)
 {
-	double start = forward_now();
+	double start = clock_seconds();
 
 	if (check_rows(f, rows, n, err) != 0)
 		return -1;
@@ -160,7 +161,7 @@ forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *
 		return -1;
 	for (uint32_t i = 0; i < n; i++)
 		f->filled[rows[i].slot] = rows[i].pos + 1;
-	thread_choice_took(&f->threads, n, forward_now() - start - f->waited);
+	thread_choice_took(&f->threads, n, clock_seconds() - start - f->waited);
 	*logits = f->logits;
 	return 0;
 }

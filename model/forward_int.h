@@ -85,8 +85,6 @@ struct forward {
 	double waited; /* seconds of the step that were not this peer's arithmetic */
 };
 
-double forward_now(void); /* seconds, of a clock that only goes forward */
-
 /* --- rows (forward_unit.c) --- */
 
 /* Items of work over the pool; a single one is not worth waking threads for. */

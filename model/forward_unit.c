@@ -1,17 +1,7 @@
 /* What the phases of a layer share: rows of activations, and units of weights, which are looked at whenever
  * they are taken. */
+#include "base/clock.h"
 #include "model/forward_int.h"
-
-#include <time.h>
-
-double
-forward_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* --- rows --- */
 
@@ -73,10 +63,10 @@ forward_reduce(struct forward *f, uint32_t phase, struct err *err)
 	double start;
 
 	if (col != NULL) {
-		start = forward_now();
+		start = clock_seconds();
 		if (col->allreduce(col, f->partial, f->n, f->shape.embd, f->layer, phase, err) != 0)
 			return -1;
-		f->waited += forward_now() - start;
+		f->waited += clock_seconds() - start;
 	}
 	forward_run(f, add_row, f, f->n);
 	return 0;
@@ -146,10 +136,10 @@ int
 forward_acquire(struct forward *f, enum unit_kind kind,
 	int (*check)(const struct forward *f, struct err *err), struct err *err)
 {
-	double start = forward_now();
+	double start = clock_seconds();
 
 	f->unit = f->c.weights->acquire(f->c.weights, kind, f->layer, 0, err);
-	f->waited += forward_now() - start;
+	f->waited += clock_seconds() - start;
 	if (f->unit == NULL)
 		return -1;
 	if (check(f, err) == 0)

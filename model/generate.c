@@ -1,5 +1,6 @@
 #include "model/generate.h"
 
+#include "base/clock.h"
 #include "kernels/cpu.h"
 #include "model/huge.h"
 #include "model/memory.h"
@@ -10,19 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define DEFAULT_CONTEXT 4096
 #define DEFAULT_ROWS    64
-
-static double
-seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static bool
 has_tokenizer(const struct gguf *g)
@@ -278,7 +269,7 @@ local_generate(struct local *l, struct session *s,
 	enum session_end end = SESSION_RUNNING;
 	size_t done = 0, n;
 	const uint32_t *ids = session_ids(s, &n);
-	double start = seconds();
+	double start = clock_seconds();
 	struct buf text;
 	int rc = 0;
 
@@ -293,8 +284,8 @@ local_generate(struct local *l, struct session *s,
 			break;
 		done = n;
 		if (done == session_n_prompt(s)) {
-			stats->prompt_seconds = seconds() - start;
-			start = seconds();
+			stats->prompt_seconds = clock_seconds() - start;
+			start = clock_seconds();
 		}
 		memcpy(logits, out, l->shape.vocab * sizeof *logits);
 		buf_clear(&text);
@@ -305,7 +296,7 @@ local_generate(struct local *l, struct session *s,
 		if (text.len > 0 && emit(arg, (const char *)text.data, text.len) != 0)
 			break;
 	}
-	stats->new_seconds = seconds() - start;
+	stats->new_seconds = clock_seconds() - start;
 	stats->prompt_tokens = (uint32_t)session_n_prompt(s);
 	stats->new_tokens = (uint32_t)(n - session_n_prompt(s));
 	buf_free(&text);

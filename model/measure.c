@@ -2,11 +2,11 @@
 
 #include "model/measure.h"
 
+#include "base/clock.h"
 #include "kernels/dtype.h"
 #include "model/shard_int.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #define LEAST_SECONDS 0.15 /* of a measurement */
 
@@ -17,15 +17,6 @@ struct sample {
 	uint64_t bytes, macs;
 	bool quantised;
 };
-
-static double
-seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static uint64_t
 align_up(uint64_t n)
@@ -98,19 +89,19 @@ time_pass(const struct sample *s, const struct kernels *k, struct pool *pool, st
 	const float *x, float *out, uint32_t rows)
 {
 	double start, best = 1e30;
-	double end = seconds() + LEAST_SECONDS;
+	double end = clock_seconds() + LEAST_SECONDS;
 
 	do {
-		start = seconds();
+		start = clock_seconds();
 		for (uint32_t i = 0; i < s->n; i++) {
 			const struct matrix *m = &s->matrices[i];
 
 			act_prepare(k, pool, act, x, rows, m->cols, dtype_quantised(m->dtype));
 			matmul_run(k, pool, &(const struct matmul_job){m, out, m->rows}, 1, act);
 		}
-		start = seconds() - start;
+		start = clock_seconds() - start;
 		best = start < best ? start : best;
-	} while (seconds() < end);
+	} while (clock_seconds() < end);
 	return best;
 }
 

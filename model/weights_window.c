@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "base/clock.h"
 #include "model/huge.h"
 #include "model/window_int.h"
 
@@ -195,7 +196,7 @@ largest_streamed(const struct window_source *ws)
 static void
 adjust(struct window_source *ws)
 {
-	double now = window_now();
+	double now = clock_seconds();
 	struct window_seen seen = {.seconds = now - ws->seen_at,
 		.disk_busy = ws->stats.reading - ws->seen.reading,
 		.waited = ws->stats.waiting - ws->seen.waiting,
@@ -250,12 +251,12 @@ wait_for(struct window_source *ws, enum unit_kind kind, uint32_t layer, uint32_t
 		return -1;
 	while (!ws->failed && !is_there(ws, kind, layer, expert)) {
 		if (since == 0)
-			since = window_now();
+			since = clock_seconds();
 		pthread_cond_broadcast(&ws->work);
 		pthread_cond_wait(&ws->news, &ws->lock);
 	}
 	if (since != 0)
-		ws->stats.waiting += window_now() - since;
+		ws->stats.waiting += clock_seconds() - since;
 	if (ws->failed)
 		*err = ws->why;
 	return ws->failed ? -1 : 0;
@@ -338,7 +339,7 @@ window_stats(struct weight_source *base, struct weights_stats *st)
 	pthread_mutex_lock(&ws->lock);
 	*st = ws->stats;
 	if (ws->flying > 0)
-		st->reading += window_now() - ws->fly_since;
+		st->reading += clock_seconds() - ws->fly_since;
 	pthread_mutex_unlock(&ws->lock);
 }
 
@@ -391,7 +392,7 @@ load(struct window_source *ws, shard_progress *progress, void *arg, struct err *
 		*err = ws->why;
 		rc = -1;
 	}
-	ws->seen_at = window_now();
+	ws->seen_at = clock_seconds();
 	pthread_mutex_unlock(&ws->lock);
 	return rc;
 }

@@ -66,7 +66,6 @@ struct window_source {
 	unsigned n_threads;
 };
 
-double window_now(void);
 uint32_t window_unit(
 	const struct shard_header *h, enum unit_kind kind, uint32_t layer, uint32_t expert);
 uint64_t window_bytes(const struct window_source *ws, uint32_t piece); /* in memory */

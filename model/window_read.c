@@ -2,13 +2,13 @@
  * set, then of whatever the window says comes next. */
 #include "config.h"
 
+#include "base/clock.h"
 #include "model/window_int.h"
 
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 struct request {
@@ -16,15 +16,6 @@ struct request {
 	uint64_t from;
 	size_t len;
 };
-
-double
-window_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* --- what to read: under the lock --- */
 
@@ -62,7 +53,7 @@ take(struct window_source *ws, struct request *r)
 	if (ws->piece_from == window_bytes(ws, ws->piece))
 		ws->piece = ws->n;
 	if (ws->flying++ == 0)
-		ws->fly_since = window_now();
+		ws->fly_since = clock_seconds();
 	return true;
 }
 
@@ -129,7 +120,7 @@ static void
 landed(struct window_source *ws)
 {
 	if (--ws->flying == 0)
-		ws->stats.reading += window_now() - ws->fly_since;
+		ws->stats.reading += clock_seconds() - ws->fly_since;
 }
 
 /* Takes the lock when it has read. */
@@ -266,12 +257,12 @@ window_disk_speed(const char *path, uint64_t bytes, struct err *err)
 	if (direct_open(&s.file, path, err) != 0)
 		return 0;
 	pthread_mutex_init(&s.lock, NULL);
-	start = window_now();
+	start = clock_seconds();
 	while (n < WINDOW_READERS && pthread_create(&threads[n], NULL, speed_reader, &s) == 0)
 		n++;
 	for (unsigned i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
-	start = window_now() - start;
+	start = clock_seconds() - start;
 	pthread_mutex_destroy(&s.lock);
 	direct_close(&s.file);
 	if (s.failed || n == 0 || s.bytes == 0) {
