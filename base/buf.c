@@ -165,3 +165,41 @@ rd_u64(struct rd *r)
 {
 	return rd_le(r, 8);
 }
+
+int
+buf_f32(struct buf *b, float v)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &v, sizeof bits);
+	return buf_u32(b, bits);
+}
+
+int
+buf_f64(struct buf *b, double v)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &v, sizeof bits);
+	return buf_u64(b, bits);
+}
+
+float
+rd_f32(struct rd *r)
+{
+	uint32_t bits = rd_u32(r);
+	float v;
+
+	memcpy(&v, &bits, sizeof v);
+	return v;
+}
+
+double
+rd_f64(struct rd *r)
+{
+	uint64_t bits = rd_u64(r);
+	double v;
+
+	memcpy(&v, &bits, sizeof v);
+	return v;
+}

@@ -27,6 +27,8 @@ int buf_u8(struct buf *b, uint8_t v);
 int buf_u16(struct buf *b, uint16_t v);
 int buf_u32(struct buf *b, uint32_t v);
 int buf_u64(struct buf *b, uint64_t v);
+int buf_f32(struct buf *b, float v); /* IEEE 754 */
+int buf_f64(struct buf *b, double v);
 
 /* Reads from a span of bytes. Past its end every read gives 0 and `failed` is set, so that a
  * parser may read a whole structure and check once. */
@@ -67,6 +69,8 @@ uint8_t rd_u8(struct rd *r);
 uint16_t rd_u16(struct rd *r);
 uint32_t rd_u32(struct rd *r);
 uint64_t rd_u64(struct rd *r);
+float rd_f32(struct rd *r);
+double rd_f64(struct rd *r);
 
 static inline void
 put_le32(uint8_t *p, uint32_t v)

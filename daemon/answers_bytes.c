@@ -12,15 +12,6 @@ put_bytes(struct buf *out, const void *data, size_t len)
 	buf_append(out, data, len);
 }
 
-static void
-put_f64(struct buf *out, double v)
-{
-	uint64_t bits;
-
-	memcpy(&bits, &v, sizeof bits);
-	buf_u64(out, bits);
-}
-
 int
 kept_write_head(const struct kept *k, struct buf *out)
 {
@@ -42,20 +33,10 @@ kept_write_tail(const struct kept *k, struct buf *out)
 	buf_u8(out, (uint8_t)k->end);
 	buf_u32(out, k->usage.prompt_tokens);
 	buf_u32(out, k->usage.new_tokens);
-	put_f64(out, k->usage.prompt_seconds);
-	put_f64(out, k->usage.new_seconds);
-	put_f64(out, k->usage.queue_seconds);
+	buf_f64(out, k->usage.prompt_seconds);
+	buf_f64(out, k->usage.new_seconds);
+	buf_f64(out, k->usage.queue_seconds);
 	return out->failed ? -1 : 0;
-}
-
-static double
-take_f64(struct rd *r)
-{
-	uint64_t bits = rd_u64(r);
-	double v;
-
-	memcpy(&v, &bits, sizeof v);
-	return v;
 }
 
 static void
@@ -116,9 +97,9 @@ read_tail(struct kept *k, const uint8_t *data, size_t len)
 	k->end = rd_u8(&r);
 	k->usage.prompt_tokens = rd_u32(&r);
 	k->usage.new_tokens = rd_u32(&r);
-	k->usage.prompt_seconds = take_f64(&r);
-	k->usage.new_seconds = take_f64(&r);
-	k->usage.queue_seconds = take_f64(&r);
+	k->usage.prompt_seconds = rd_f64(&r);
+	k->usage.new_seconds = rd_f64(&r);
+	k->usage.queue_seconds = rd_f64(&r);
 	k->ended = true;
 	return r.failed || k->end == SESSION_RUNNING || k->end > SESSION_CONTEXT ? -1 : 0;
 }

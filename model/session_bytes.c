@@ -17,24 +17,15 @@
 /* --- writing ------------------------------------------------------------------------------------ */
 
 static void
-put_f32(struct buf *out, float v)
-{
-	uint32_t bits;
-
-	memcpy(&bits, &v, sizeof bits);
-	buf_u32(out, bits);
-}
-
-static void
 put_sampler(struct buf *out, const struct sampler_params *p)
 {
-	put_f32(out, p->temperature);
+	buf_f32(out, p->temperature);
 	buf_u32(out, p->top_k);
-	put_f32(out, p->top_p);
-	put_f32(out, p->min_p);
-	put_f32(out, p->repeat_penalty);
-	put_f32(out, p->frequency_penalty);
-	put_f32(out, p->presence_penalty);
+	buf_f32(out, p->top_p);
+	buf_f32(out, p->min_p);
+	buf_f32(out, p->repeat_penalty);
+	buf_f32(out, p->frequency_penalty);
+	buf_f32(out, p->presence_penalty);
 	buf_u32(out, p->penalty_last);
 	buf_u64(out, p->seed);
 }
@@ -66,26 +57,16 @@ session_write(const struct session *s, struct buf *out)
 
 /* --- reading ------------------------------------------------------------------------------------ */
 
-static float
-take_f32(struct rd *r)
-{
-	uint32_t bits = rd_u32(r);
-	float v;
-
-	memcpy(&v, &bits, sizeof v);
-	return v;
-}
-
 static void
 take_sampler(struct rd *r, struct sampler_params *p)
 {
-	p->temperature = take_f32(r);
+	p->temperature = rd_f32(r);
 	p->top_k = rd_u32(r);
-	p->top_p = take_f32(r);
-	p->min_p = take_f32(r);
-	p->repeat_penalty = take_f32(r);
-	p->frequency_penalty = take_f32(r);
-	p->presence_penalty = take_f32(r);
+	p->top_p = rd_f32(r);
+	p->min_p = rd_f32(r);
+	p->repeat_penalty = rd_f32(r);
+	p->frequency_penalty = rd_f32(r);
+	p->presence_penalty = rd_f32(r);
 	p->penalty_last = rd_u32(r);
 	p->seed = rd_u64(r);
 }

@@ -129,25 +129,6 @@ shape_check(const struct model_shape *s, struct err *err)
 	return check_rope(s, err);
 }
 
-static void
-put_f32(struct buf *b, float f)
-{
-	uint32_t bits;
-
-	memcpy(&bits, &f, sizeof bits);
-	buf_u32(b, bits);
-}
-
-static float
-get_f32(struct rd *r)
-{
-	uint32_t bits = rd_u32(r);
-	float f;
-
-	memcpy(&f, &bits, sizeof f);
-	return f;
-}
-
 /* The fields of each kind, in the order of their bytes. */
 #define NUMBERS(s)                                                                                 \
 	{                                                                                          \
@@ -189,7 +170,7 @@ shape_write(const struct model_shape *s, struct buf *b)
 	for (size_t i = 0; i < COUNT(numbers); i++)
 		buf_u32(b, *numbers[i]);
 	for (size_t i = 0; i < COUNT(floats); i++)
-		put_f32(b, *floats[i]);
+		buf_f32(b, *floats[i]);
 	buf_append(b, s->name, sizeof s->name);
 }
 
@@ -206,7 +187,7 @@ shape_read(struct rd *r, struct model_shape *s, struct err *err)
 	for (size_t i = 0; i < COUNT(numbers); i++)
 		*numbers[i] = rd_u32(r);
 	for (size_t i = 0; i < COUNT(floats); i++)
-		*floats[i] = get_f32(r);
+		*floats[i] = rd_f32(r);
 	name = rd_bytes(r, sizeof s->name);
 	if (name == NULL)
 		return err_set(err, "the shape of the model is cut off");
