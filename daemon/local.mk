@@ -78,6 +78,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_neighbours.c \
 	daemon/serve_peers.c \
 	daemon/serve_plan.c \
+	daemon/serve_roster.c \
 	daemon/serve_shard.c \
 	daemon/serve_status.c \
 	daemon/serve_stock.c \

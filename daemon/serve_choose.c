@@ -2,9 +2,9 @@
  * be fastest, from what daemon/speeds has measured. While something is not measured yet, or where
  * the user says so (`plan = all`, `shares`), all of them do.
  *
- * Choices are kept for a while: asked again within CHOICE_MS the answer is the same, and later
- * another one must be better by CHOICE_GAIN, so that what is measured anew does not move slices
- * between devices for nothing. */
+ * Choices are kept, since predicting takes tens of milliseconds on a small board: until something
+ * was measured anew, or CHOICE_MS. Another one must then be better by CHOICE_GAIN, so that slices do
+ * not move between devices for nothing. */
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
 #include "model/memory.h"
@@ -16,7 +16,8 @@
 #include <stdlib.h>
 
 #define CHOICES     16
-#define CHOICE_MS   10000
+#define CHOICE_MS   600000
+#define UNKNOWN_MS  10000 /* while something is not measured yet */
 #define CHOICE_GAIN 0.10
 #define LAYER_S     10e-6 /* norms and the meeting of threads, whatever the share */
 #define DEPTH       512   /* positions in the cache, when time is predicted */
@@ -301,7 +302,7 @@ choose_members(struct serve *s, struct plan *p, struct swarm_peer *const *member
 	c = keep(s, set);
 	if (c == NULL)
 		return err_set(err, "not enough memory for a plan");
-	if (c->at == 0 || now - c->at >= CHOICE_MS) {
+	if (c->at == 0 || now - c->at >= (c->n > 0 ? CHOICE_MS : UNKNOWN_MS)) {
 		if (predict(s, c, p, members, n, err) != 0)
 			return -1;
 		c->at = now;

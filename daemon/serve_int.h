@@ -127,21 +127,11 @@ void plan_advance(struct serve *s);
 void plan_drop(struct serve *s, const char *why);
 void plan_set_state(struct plan *p, enum plan_state state);
 void plan_fail(struct serve *s, const char *why); /* drops it and tries again after a pause */
-/* The same, and holds the member back for a while. */
-void plan_blame(struct serve *s, struct swarm_peer *p, const char *why);
-/* The member of that name, if the plan has one. */
-void plan_blame_name(struct serve *s, const char *who, const char *why);
-/* Another model, or all at once another swarm: members are awaited anew. */
-void plan_look_anew(struct serve *s);
-void plan_peer_up(struct serve *s, struct swarm_peer *p);
-void plan_peer_down(struct serve *s, struct swarm_peer *p, const char *why);
 void plan_hashed(struct plan *p, int result, struct member_header *headers, const struct err *err);
 /* p->weights are there, or NULL with the reason. */
 void plan_prepared(struct plan *p, const struct err *err);
 struct plan_member *plan_member(struct serve *s, const struct swarm_peer *p); /* NULL: not in it */
 int plan_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);
-/* In words: who is away. Empty: nobody. */
-void plan_missing(struct serve *s, char *out, size_t size);
 
 /* A plan over these members, or those of them that make it fastest, in rank order from 1, before it
  * has an epoch. */
@@ -150,6 +140,28 @@ struct plan *plan_make(
 void plan_free(struct plan *p); /* of plan_make */
 /* A number for the slices of a plan: who has which. */
 uint64_t plan_set(const struct plan *p);
+
+/* --- who takes part (serve_roster.c, coordinator) ----------------------------------------------- */
+
+/* What the roster says now: what comes next, and of which members a plan would be. */
+void plan_candidates(struct serve *s, struct roster_choice *choice);
+/* Those members, in rank order from 1. Returns their number. */
+uint32_t plan_chosen(struct serve *s, const struct roster_choice *c, struct swarm_peer **out);
+/* Tells the roster that the plan is of its members, and why of no others. */
+void plan_takes_part(struct plan *p);
+void plan_settled(struct plan *p); /* forgets failures, when it has served for long enough */
+/* In words: who is away. Empty: nobody. */
+void plan_missing(struct serve *s, char *out, size_t size);
+/* Another model: members are awaited anew. */
+void plan_look_anew(struct serve *s);
+void plan_peer_up(struct serve *s, struct swarm_peer *p);
+void plan_peer_down(struct serve *s, struct swarm_peer *p, const char *why);
+/* plan_fail, by this member's doing: it is held back for a while. */
+void plan_blame(struct serve *s, struct swarm_peer *p, const char *why);
+/* The same for the member of that name; if the plan has none, nobody is held back. */
+void plan_blame_name(struct serve *s, const char *who, const char *why);
+/* A member says that its part failed; who: by whose doing, "": its own. */
+void plan_told(struct serve *s, struct swarm_peer *teller, const char *who, const char *why);
 
 /* --- who of those that could (serve_choose.c, coordinator) -------------------------------------- */
 

@@ -30,10 +30,16 @@ is_busy(void *arg, uint64_t *steps)
 	return desk_requests(s->desk) > 0 || getting_ready(s);
 }
 
+static void
+on_measured(void *arg)
+{
+	choices_news(arg);
+}
+
 struct speeds *
 serve_speeds_new(struct serve *s, struct err *err)
 {
-	const struct speeds_host host = {is_busy, s};
+	const struct speeds_host host = {is_busy, on_measured, s};
 
 	return speeds_new(s->loop, s->config, s->state, s->swarm, &s->kernels, &host, err);
 }

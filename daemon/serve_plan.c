@@ -13,99 +13,6 @@
 #define LINKING_LIMIT 10000 /* ms in which members open their tensor links */
 #define SETTLED       10000 /* ms of serving after which a failure counts as the first one again */
 
-/* --- who takes part ----------------------------------------------------------------------------- */
-
-static uint32_t chosen_peers(
-	struct serve *s, const struct roster_choice *c, struct swarm_peer **out);
-
-static void
-look_at_roster(struct serve *s, struct roster_choice *choice)
-{
-	struct swarm_peer *const *all, *members[SLICE_MAX_PEERS];
-	uint64_t set;
-	uint32_t n;
-	struct roster_view v = {
-		.n = swarm_peers(s->swarm, &all),
-		.wanted = s->config->peers,
-		.served = s->served.id != NULL,
-		.planned = s->plan != NULL,
-		.serving = s->plan != NULL && s->plan->state == PLAN_SERVING,
-		.waiting = s->busy_since != 0,
-		.since = s->gathering,
-		.busy_since = s->busy_since,
-		.now = uv_now(s->loop),
-	};
-
-	for (uint32_t i = 0; i < v.n; i++)
-		v.members[i] = &all[i]->roster;
-	roster_choose(&v, choice);
-	if (!v.serving || choice->step != ROSTER_KEEP)
-		return;
-	/* Whether it is KEEP because slices are missing takes a plan to find out; and whether with
-	 * the same members another one would be better. */
-	n = chosen_peers(s, choice, members);
-	v.quick = stock_has(s, members, n, &set);
-	v.other = v.quick && set != plan_set(s->plan);
-	if (v.quick)
-		roster_choose(&v, choice);
-}
-
-void
-plan_missing(struct serve *s, char *out, size_t size)
-{
-	struct swarm_peer *const *all;
-	uint32_t n = swarm_peers(s->swarm, &all), away = 0;
-	size_t len = 0;
-
-	out[0] = '\0';
-	if (s->config->peers > n + 1) {
-		snprintf(out, size, "%u more of the %u devices that 'peers' asks for",
-			s->config->peers - n - 1, s->config->peers);
-		return;
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		if (all[i]->roster.here)
-			continue;
-		if (len + 40 < size)
-			len += (size_t)snprintf(out + len, size - len, "%s%s", away > 0 ? ", " : "",
-				all[i]->known->name);
-		away++;
-	}
-}
-
-void
-plan_look_anew(struct serve *s)
-{
-	struct swarm_peer *const *all;
-	uint32_t n = swarm_peers(s->swarm, &all);
-
-	s->gathering = uv_now(s->loop);
-	s->retry_at = s->pause = 0;
-	for (uint32_t i = 0; i < n; i++)
-		roster_forgive(&all[i]->roster);
-}
-
-void
-plan_peer_up(struct serve *s, struct swarm_peer *p)
-{
-	struct swarm_peer *const *all;
-	uint32_t n = swarm_peers(s->swarm, &all);
-
-	roster_came(&p->roster);
-	s->retry_at = s->pause = 0;
-	for (uint32_t i = 0; i < n; i++)
-		roster_pardon(&all[i]->roster, uv_now(s->loop));
-}
-
-void
-plan_peer_down(struct serve *s, struct swarm_peer *p, const char *why)
-{
-	roster_went(&p->roster, uv_now(s->loop));
-	if (p->roster.in_plan)
-		plan_drop(s, why);
-	s->retry_at = 0;
-}
-
 struct plan_member *
 plan_member(struct serve *s, const struct swarm_peer *peer)
 {
@@ -177,26 +84,6 @@ plan_fail(struct serve *s, const char *why)
 	snprintf(s->trouble, sizeof s->trouble, "%.500s", why);
 	log_warning("%s", why);
 	plan_drop(s, why);
-}
-
-void
-plan_blame(struct serve *s, struct swarm_peer *p, const char *why)
-{
-	roster_failed(&p->roster, uv_now(s->loop));
-	plan_fail(s, why);
-}
-
-void
-plan_blame_name(struct serve *s, const char *who, const char *why)
-{
-	struct plan *p = s->plan;
-
-	for (uint32_t i = 1; p != NULL && i < p->n; i++)
-		if (strcmp(p->members[i].peer->known->name, who) == 0) {
-			plan_blame(s, p->members[i].peer, why);
-			return;
-		}
-	plan_fail(s, why);
 }
 
 /* --- beginning ---------------------------------------------------------------------------------- */
@@ -318,39 +205,11 @@ plan_set(const struct plan *p)
 	return set;
 }
 
-static uint32_t
-chosen_peers(struct serve *s, const struct roster_choice *c, struct swarm_peer **out)
-{
-	struct swarm_peer *const *all;
-
-	swarm_peers(s->swarm, &all);
-	for (uint32_t i = 0; i < c->n; i++)
-		out[i] = all[c->chosen[i]];
-	return c->n;
-}
-
-/* Says in the roster who takes part. */
-static void
-take_part(struct plan *p)
-{
-	struct swarm_peer *const *all;
-	uint32_t n = swarm_peers(p->serve->swarm, &all);
-
-	for (uint32_t i = 0; i < n; i++)
-		all[i]->roster.in_last = all[i]->roster.spare = false;
-	for (uint32_t i = 0; i < p->n_spares; i++) {
-		p->spares[i].peer->roster.spare = true;
-		log_info("plan %llu: %s", (unsigned long long)p->epoch, p->spares[i].why);
-	}
-	for (uint32_t i = 1; i < p->n; i++)
-		p->members[i].peer->roster.in_plan = p->members[i].peer->roster.in_last = true;
-}
-
 static struct plan *
 plan_new(struct serve *s, const struct roster_choice *choice, struct err *err)
 {
 	struct swarm_peer *members[SLICE_MAX_PEERS];
-	uint32_t n = chosen_peers(s, choice, members);
+	uint32_t n = plan_chosen(s, choice, members);
 	struct plan *p = plan_make(s, members, n, err);
 
 	if (p == NULL)
@@ -359,7 +218,7 @@ plan_new(struct serve *s, const struct roster_choice *choice, struct err *err)
 		plan_free(p);
 		return NULL;
 	}
-	take_part(p);
+	plan_takes_part(p);
 	return p;
 }
 
@@ -538,9 +397,7 @@ plan_control(struct serve *s, struct swarm_peer *peer, const Shoal__Envelope *e,
 	case SHOAL__ENVELOPE__BODY_TROUBLE:
 		snprintf(why, sizeof why, "%s: %s", peer->known->name, e->trouble->what);
 		if (m != NULL && e->trouble->epoch == epoch)
-			plan_blame_name(s,
-				e->trouble->who[0] != '\0' ? e->trouble->who : peer->known->name,
-				why);
+			plan_told(s, peer, e->trouble->who, why);
 		return 0;
 	default:
 		return err_set(err, "a member does not send '%s'", control_name(e));
@@ -565,15 +422,6 @@ check_linking(struct serve *s)
 			plan_blame(s, p->members[i].peer, why);
 			return;
 		}
-}
-
-static void
-check_settled(struct plan *p)
-{
-	if (p->state != PLAN_SERVING || uv_now(p->serve->loop) - p->since < ROSTER_SETTLED)
-		return;
-	for (uint32_t i = 1; i < p->n; i++)
-		roster_settled(&p->members[i].peer->roster);
 }
 
 /* Requests wait for devices only so long. */
@@ -610,22 +458,22 @@ plan_advance(struct serve *s)
 
 	keep_time(s);
 	if (s->plan != NULL) {
-		look_at_roster(s, &choice);
+		plan_candidates(s, &choice);
 		if (s->plan->file != s->file) {
 			plan_drop(s, "another model is wanted");
 		} else if (choice.step == ROSTER_DROP) {
 			plan_drop(s, "other devices take part from now on");
 		} else {
-			check_settled(s->plan);
+			plan_settled(s->plan);
 			check_linking(s);
-			stock_tick(s, members, chosen_peers(s, &choice, members));
+			stock_tick(s, members, plan_chosen(s, &choice, members));
 		}
 	}
 	if (s->plan == NULL)
 		check_patience(s);
 	if (s->plan != NULL || s->file == NULL || s->ending > 0 || uv_now(s->loop) < s->retry_at)
 		return;
-	look_at_roster(s, &choice);
+	plan_candidates(s, &choice);
 	if (choice.step == ROSTER_PLAN)
 		begin(s, &choice);
 }

@@ -126,6 +126,7 @@ measured(void *arg, const struct device_speed *speed, const struct err *err)
 	if (speed_file_save(s->state->dir, &c, &s->own, &trouble) != 0)
 		log_warning("%s (this device is measured again at the next start)", trouble.msg);
 	swarm_tell(s->swarm, &s->own, s->memory);
+	s->host.measured(s->host.arg);
 }
 
 static uint64_t

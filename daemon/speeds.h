@@ -15,6 +15,7 @@ struct speeds;
 struct speeds_host { /* asked several times a second */
 	/* Whether this device computes, or gets ready to; *steps: of the forward pass, so far. */
 	bool (*busy)(void *arg, uint64_t *steps);
+	void (*measured)(void *arg); /* this device has new speeds */
 	void *arg;
 };
 

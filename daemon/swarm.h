@@ -1,6 +1,6 @@
 /* Membership: who belongs to the swarm and who is here. Pairing by invite, control links both ways,
  * redialling with growing pauses, heartbeats. What peers compute together is the plan's matter
- * (daemon/plan_run.h), which hears of every coming and going here. Main thread. */
+ * (daemon/serve_plan.c), which hears of every coming and going here. Main thread. */
 #ifndef DAEMON_SWARM_H
 #define DAEMON_SWARM_H
 
@@ -29,7 +29,7 @@ struct swarm_peer { /* as others may see it; owned by the swarm */
 	struct device_speed speed; /* by its own account; threads 0: it did not say */
 	struct swarm_net net;
 	double rtt_ms;               /* of the last heartbeat; 0: not measured yet */
-	struct roster_member roster; /* kept by whoever makes plans (daemon/serve_plan.c) */
+	struct roster_member roster; /* kept by whoever makes plans (daemon/serve_roster.c) */
 	uint16_t port;               /* where it listens; 0: not said */
 };
 

@@ -1,4 +1,5 @@
 """A swarm of real daemons that a test may hurt: c coordinates, m1, m2, ... are its members."""
+import contextlib
 import http.client
 import json
 import os
@@ -10,6 +11,11 @@ import subprocess
 import sys
 import tempfile
 import time
+
+
+# Floats everywhere: its texts do not hang on the last bit of a sum, which is another one with
+# another number of devices.
+MODEL = ["--f32", "--embd", "256", "--ffn", "704", "--layers", "6", "--heads", "8", "--kv-heads", "8"]
 
 
 class Trouble(Exception):
@@ -207,3 +213,22 @@ class Lab:
                 d.process.wait()
         self.network.close()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def whole_swarm(network, builddir):
+    """A coordinator and three members that serve MODEL; what their logs end with is shown when something goes wrong."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    with tempfile.NamedTemporaryFile(suffix=".gguf") as model:
+        subprocess.run([sys.executable, os.path.join(here, "..", "support", "synth_model.py"),
+                        model.name] + MODEL, check=True)
+        lab = Lab(network, 3, builddir, ["--context", "2048", "--kv", "f32"])
+        try:
+            lab.load(model.name)
+            lab.wait_whole()
+            yield lab
+        except BaseException:
+            print("\n".join(lab.tails()), flush=True)
+            raise
+        finally:
+            lab.close()

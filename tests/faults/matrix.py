@@ -12,9 +12,7 @@ went on (the client's clock): median and worst of N trials.
 import argparse
 import os
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
@@ -22,13 +20,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import faults
 import phases
 from client import Request, known_answer
-from lab import Lab, Trouble, end_on_sigterm
+from lab import Trouble, end_on_sigterm, whole_swarm
 from network import Loopback, Switched
 
 TOKENS = 120
-# Floats everywhere: its texts do not hang on the last bit of a sum, which is another one with
-# another number of devices.
-MODEL = ["--f32", "--embd", "256", "--ffn", "704", "--layers", "6", "--heads", "8", "--kv-heads", "8"]
 SHORT = [("member killed", "generation"), ("member stopped", "generation"),
          ("two members killed", "prompt"), ("coordinator killed", "idle")]
 
@@ -225,23 +220,11 @@ def main():
     p.add_argument("--short", action="store_true", help="a handful of cells, for make check")
     a = p.parse_args()
     end_on_sigterm()
-    here = os.path.dirname(os.path.abspath(__file__))
     network = Loopback() if a.loopback or Switched.missing() else Switched()
-    with tempfile.NamedTemporaryFile(suffix=".gguf") as model:
-        subprocess.run([sys.executable, os.path.join(here, "..", "support", "synth_model.py"),
-                        model.name] + MODEL, check=True)
-        lab = Lab(network, 3, a.builddir, ["--context", "2048", "--kv", "f32"])
-        try:
-            lab.load(model.name)
-            lab.wait_whole()
-            cells, skipped = select(a, network)
-            began = time.time()
-            rows, failed = run(Matrix(lab), cells, a.trials, a.logs)
-        except BaseException:
-            print("\n".join(lab.tails()), flush=True)
-            raise
-        finally:
-            lab.close()
+    with whole_swarm(network, a.builddir) as lab:
+        cells, skipped = select(a, network)
+        began = time.time()
+        rows, failed = run(Matrix(lab), cells, a.trials, a.logs)
     print("%-20s %-11s %-7s %-15s %-15s" % ("fault", "phase", "ok", "noticed (s)", "going on (s)"))
     print("\n".join(rows + skipped))
     print("%d cells ok, %d failed, %d skipped; median / worst of %d; %.0f s" % (

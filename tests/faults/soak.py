@@ -13,17 +13,15 @@ import argparse
 import os
 import random
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import Request, known_answer
-from lab import Lab, end_on_sigterm
-from matrix import MODEL, progress
+from lab import end_on_sigterm, whole_swarm
+from matrix import progress
 from network import Loopback, Switched
 
 
@@ -187,23 +185,11 @@ def main():
     p.add_argument("--loopback", action="store_true")
     a = p.parse_args()
     end_on_sigterm()
-    here = os.path.dirname(os.path.abspath(__file__))
     network = Loopback() if a.loopback or Switched.missing() else Switched()
-    with tempfile.NamedTemporaryFile(suffix=".gguf") as model:
-        subprocess.run([sys.executable, os.path.join(here, "..", "support", "synth_model.py"),
-                        model.name] + MODEL, check=True)
-        lab = Lab(network, 3, a.builddir, ["--context", "2048", "--kv", "f32"])
-        try:
-            lab.load(model.name)
-            lab.wait_whole()
-            wrong = soak(lab, a)
-            if wrong:
-                print("\n".join(lab.tails()))
-        except BaseException:
-            print("\n".join(lab.tails()), flush=True)
-            raise
-        finally:
-            lab.close()
+    with whole_swarm(network, a.builddir) as lab:
+        wrong = soak(lab, a)
+        if wrong:
+            print("\n".join(lab.tails()))
     for w in wrong:
         print("FAILED: " + w)
     if not wrong:
