@@ -5,8 +5,6 @@
 
 #include "daemon/http_internal.h"
 
-struct generation;
-
 struct api_format {
 	enum api_kind kind;
 	const char *id_prefix;     /* "chatcmpl-" */
@@ -23,5 +21,16 @@ struct api_format {
 };
 
 void api_generate(struct http_request *r, const struct api_format *f);
+
+/* From a request to a session of a model (api_session.c). */
+struct answer_key;
+/* The prompt's ids, or false after an answer that says why not. */
+bool api_make_prompt(struct http_request *r, const struct api_format *f,
+	const struct api_request *a, const struct served_model *m, struct token_list *ids);
+/* key: of an answer that is kept, or NULL. */
+struct session *api_make_session(const struct api_request *a, const struct served_model *m,
+	const struct token_list *ids, const struct answer_key *key, struct err *err);
+/* With `echo` the answer begins with the prompt: appends it to text. */
+void api_echo(struct buf *text, const struct api_request *a, const struct served_model *m);
 
 #endif

@@ -44,6 +44,7 @@ static const struct key {
 		"UDP port of beacons, by which members find their coordinator; 0: none"),
 	TEXT(advertise, "address that invites carry; without one it is found out"),
 	TEXT(model, "GGUF file that the coordinator serves from the start"),
+	TEXT(small_model, "smaller GGUF file that this device runs by itself, for the model 'auto'"),
 	{"shares", K_SHARES, 0, 0, 0, 0, NULL,
 		"sizes of the slices, as 3,1: the coordinator's, then members' as they joined"},
 	CHOICE(plan, "auto all",

@@ -22,6 +22,7 @@ struct config {
 	uint32_t discovery;   /* UDP port of beacons; 0: none */
 	char advertise[128];  /* address put into invites; "": found out */
 	char model[4096];     /* coordinator: the model to serve; "": none yet */
+	char small_model[4096]; /* that this device runs by itself, for `auto`; "": none */
 	float shares[CONFIG_MAX_SHARES]; /* in order: the coordinator, then members as they joined;
 					    0 of them: equal */
 	uint32_t n_shares;

@@ -369,3 +369,18 @@ engine_stats(struct engine *e, struct engine_stats *st)
 	if (e->c.weights->stats != NULL)
 		e->c.weights->stats(e->c.weights, &st->weights);
 }
+
+void
+engine_stats_add(struct engine_stats *sum, const struct engine_stats *st)
+{
+	sum->running += st->running;
+	sum->steps += st->steps;
+	sum->prompt_tokens += st->prompt_tokens;
+	sum->new_tokens += st->new_tokens;
+	sum->prompt_seconds += st->prompt_seconds;
+	sum->new_seconds += st->new_seconds;
+	sum->reduce_seconds += st->reduce_seconds;
+	sum->sent_bytes += st->sent_bytes;
+	sum->received_bytes += st->received_bytes;
+	sum->weights = st->weights;
+}

@@ -55,5 +55,7 @@ struct engine_stats {
 	struct weights_stats weights;        /* what streams; bytes 0: all is in memory */
 };
 void engine_stats(struct engine *e, struct engine_stats *st); /* any thread */
+/* Adds figures; running and weights, which are no sums, are taken as they are. */
+void engine_stats_add(struct engine_stats *sum, const struct engine_stats *st);
 
 #endif

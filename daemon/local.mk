@@ -45,6 +45,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/answers_key.c \
 	daemon/answers_read.c \
 	daemon/answers_store.c \
+	daemon/api_answer.c daemon/api_answer.h \
 	daemon/api_chat.c \
 	daemon/api_completions.c \
 	daemon/api_error.c \
@@ -54,6 +55,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/api_object.c daemon/api_object.h \
 	daemon/api_parse.c daemon/api_parse.h \
 	daemon/api_prompt.c \
+	daemon/api_session.c \
 	daemon/api_shoal.c \
 	daemon/http.c daemon/http.h daemon/http_internal.h \
 	daemon/http_access.c daemon/http_access.h \
@@ -82,7 +84,8 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_shard.c \
 	daemon/serve_status.c \
 	daemon/serve_stock.c \
-	daemon/serve_ways.c
+	daemon/serve_ways.c \
+	daemon/small.c daemon/small.h
 
 sbin_PROGRAMS += daemon/shoald
 daemon_shoald_SOURCES = daemon/main.c

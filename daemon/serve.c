@@ -131,21 +131,6 @@ serve_start_engine(struct serve *s, struct engine_config *c, struct model_file *
 	return 0;
 }
 
-static void
-add_figures(struct engine_stats *sum, const struct engine_stats *st)
-{
-	sum->running += st->running;
-	sum->steps += st->steps;
-	sum->prompt_tokens += st->prompt_tokens;
-	sum->new_tokens += st->new_tokens;
-	sum->prompt_seconds += st->prompt_seconds;
-	sum->new_seconds += st->new_seconds;
-	sum->reduce_seconds += st->reduce_seconds;
-	sum->sent_bytes += st->sent_bytes;
-	sum->received_bytes += st->received_bytes;
-	sum->weights = st->weights;
-}
-
 void
 serve_figures(struct serve *s, struct engine_stats *sum)
 {
@@ -157,7 +142,7 @@ serve_figures(struct serve *s, struct engine_stats *sum)
 	if (s->engine == NULL)
 		return;
 	engine_stats(s->engine, &st);
-	add_figures(sum, &st);
+	engine_stats_add(sum, &st);
 }
 
 void
@@ -178,14 +163,28 @@ serve_stop_engine(struct serve *s, const char *why)
 /* --- what comes next ---------------------------------------------------------------------------- */
 
 static void
+on_small_closed(void *arg)
+{
+	struct serve *s = arg;
+
+	s->small_closed = true;
+}
+
+static void
 finish_closing(struct serve *s)
 {
-	if (s->engine != NULL && desk_requests(s->desk) > 0 && uv_now(s->loop) < s->close_by)
+	bool running = (s->engine != NULL && desk_requests(s->desk) > 0) ||
+		       small_requests(s->small) > 0;
+
+	if (running && uv_now(s->loop) < s->close_by)
 		return;
+	if (s->small != NULL)
+		small_close(s->small, "the answer was cut off: shoald is being stopped",
+			on_small_closed, s);
 	serve_end_requests(s, "the answer was cut off: shoald is being stopped");
 	plan_drop(s, "shoald is being stopped");
 	follow_drop(s, "shoald is being stopped");
-	if (s->ending > 0 || s->closed)
+	if (s->ending > 0 || s->closed || (s->small != NULL && !s->small_closed))
 		return;
 	s->closed = true;
 	uv_close((uv_handle_t *)&s->tick, NULL);
@@ -205,7 +204,7 @@ advance(struct serve *s)
 	}
 	if (!swarm_is_member(s->swarm)) {
 		follow_drop(s, "this device is no member any more");
-		if (!speeds_come_first(s->speeds))
+		if (!speeds_come_first(s->speeds) && !small_loading(s->small))
 			plan_advance(s);
 		return;
 	}
@@ -217,6 +216,12 @@ advance(struct serve *s)
 		s->file = NULL;
 	}
 	follow_tick(s);
+}
+
+static void
+on_small(void *arg)
+{
+	advance(arg);
 }
 
 static void
@@ -352,6 +357,8 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 		s->swarm = swarm_new(loop, c, st, &events, s, err);
 	if (s->swarm != NULL)
 		s->speeds = serve_speeds_new(s, err);
+	if (s->speeds != NULL && c->small_model[0] != '\0')
+		s->small = small_new(loop, c, &s->kernels, on_small, s, NULL);
 	if (s->speeds == NULL) { /* the daemon ends: what swarm_new opened goes with it */
 		if (s->desk != NULL)
 			desk_close(s->desk);
@@ -422,6 +429,16 @@ serve_model(struct serve *s, struct err *why)
 	return NULL;
 }
 
+const struct served_model *
+serve_small(struct serve *s, struct err *why)
+{
+	if (s->closing) {
+		err_set(why, "shoald is being stopped");
+		return NULL;
+	}
+	return small_model(s->small, why);
+}
+
 void
 serve_close(struct serve *s, void (*done)(void *arg), void *arg)
 {
@@ -444,6 +461,7 @@ serve_free(struct serve *s)
 	choices_forget(s);
 	swarm_free(s->swarm);
 	desk_free(s->desk);
+	small_free(s->small);
 	model_file_unref(s->file);
 	open_shard_unref(s->shard);
 	free(s);

@@ -40,6 +40,9 @@ struct served_model {
 };
 const struct served_model *serve_model(struct serve *s, struct err *why);
 
+/* The small model of this device (`small_model`), or NULL with the reason. */
+const struct served_model *serve_small(struct serve *s, struct err *why);
+
 /* For `shoal status`: model, state in words, epoch, peers with their slices, progress, figures. New
  * reference. */
 json_t *serve_status(struct serve *s);

@@ -5,6 +5,7 @@
 
 #include "daemon/discovery.h"
 #include "daemon/serve.h"
+#include "daemon/small.h"
 #include "daemon/speeds.h"
 #include "model/shard.h"
 #include "model/weights_copied.h"
@@ -66,16 +67,18 @@ unsigned own_job_percent(const struct own_job *j);
 
 /* --- memory (serve_memory.c; any thread) -------------------------------------------------------- */
 
+struct serve;
 struct memory_ask {
 	char budget[24];             /* as configured */
 	enum weights_place place;    /* the same */
+	uint64_t beside;             /* bytes that the small model's engine may come to use */
 	struct engine_config engine; /* what engine_bytes reads */
 };
 /* What weights of a shard with this header may take, and whether they stream. -1: too little. */
 int memory_plan(const struct memory_ask *a, const struct shard_header *h, uint64_t *weights,
 	bool *streams, struct err *err);
 /* Budget and place as configured; the engine is left to the caller. */
-void memory_ask_init(struct memory_ask *a, const struct config *c);
+void memory_ask_init(struct memory_ask *a, const struct serve *s);
 /* Whether all of a shard's weights, when they fit, are copied out of it. */
 bool memory_copies(const struct memory_ask *a, const struct shard_header *h, uint64_t weights);
 /* Weights of a shard within the budget; the shard must outlive them. check: hash it all first where
@@ -331,6 +334,8 @@ struct serve {
 	struct kernels kernels;
 	uv_timer_t tick;
 	bool closing, closed;
+	struct small *small; /* NULL: none is configured */
+	bool small_closed;
 	uint64_t close_by; /* loop time when running streams are cut off */
 	void (*close_done)(void *arg);
 	void *close_arg;

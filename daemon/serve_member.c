@@ -283,7 +283,7 @@ use_open_shard(struct follow *f)
 	struct open_shard *o = f->serve->shard;
 	struct memory_ask ask;
 
-	memory_ask_init(&ask, f->serve->config);
+	memory_ask_init(&ask, f->serve);
 	if (o == NULL || strcmp(f->serve->config->memory, "auto") != 0 ||
 		shard_unreadable(o->shard) ||
 		memcmp(o->hash, f->header_hash, sizeof o->hash) != 0 ||

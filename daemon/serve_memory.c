@@ -11,19 +11,19 @@
 #define SETTLE 5000 /* milliseconds in which an engine that ends lets go of its weights */
 
 void
-memory_ask_init(struct memory_ask *a, const struct config *c)
+memory_ask_init(struct memory_ask *a, const struct serve *s)
 {
-	*a = (struct memory_ask){0};
-	snprintf(a->budget, sizeof a->budget, "%s", c->memory);
+	*a = (struct memory_ask){.beside = small_buffers(s->small)};
+	snprintf(a->budget, sizeof a->budget, "%s", s->config->memory);
 	/* One of its values: config.c has looked. */
-	weights_place_parse("weights", c->weights, &a->place, NULL);
+	weights_place_parse("weights", s->config->weights, &a->place, NULL);
 }
 
 int
 memory_plan(const struct memory_ask *a, const struct shard_header *h, uint64_t *weights,
 	bool *streams, struct err *err)
 {
-	struct memory_need need = {.buffers = engine_bytes(&a->engine),
+	struct memory_need need = {.buffers = engine_bytes(&a->engine) + a->beside,
 		.context = a->engine.context,
 		.slots = a->engine.slots,
 		.least = window_weights_least(h),

@@ -197,7 +197,7 @@ own_job_start(struct plan *p, struct err *err)
 	j->rows = strcmp(s->kernels.name, "plain") == 0;
 	snprintf(j->folder, sizeof j->folder, "%s/shards", s->state->dir);
 	j->file = model_file_ref(p->file);
-	memory_ask_init(&j->ask, s->config);
+	memory_ask_init(&j->ask, s);
 	j->ask.engine = (struct engine_config){.shape = &j->file->shape,
 		.slices = j->slices,
 		.peers = p->n,

@@ -158,7 +158,7 @@ shard_job_start(struct follow *f, enum shard_task task)
 	memcpy(j->header_hash, f->header_hash, sizeof j->header_hash);
 	j->check = f->serve->shard == NULL ||
 		   memcmp(f->serve->shard->hash, f->header_hash, sizeof j->header_hash) != 0;
-	memory_ask_init(&j->ask, f->serve->config);
+	memory_ask_init(&j->ask, f->serve);
 	j->ask.engine = (struct engine_config){.slices = j->slices,
 		.rank = f->rank,
 		.peers = f->peers,

@@ -9,9 +9,15 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/plan_share.c sched/plan_stage.c sched/plan_time.c sched/plan_words.c \
 	sched/rebalance.c sched/rebalance.h \
 	sched/roster.c sched/roster.h \
+	sched/route.c sched/route.h \
 	sched/window.c sched/window.h
 
 if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_route
+tests_unit_test_route_SOURCES = tests/unit/test_route.c
+tests_unit_test_route_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_route_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
+
 check_PROGRAMS += tests/unit/test_batch tests/unit/test_fair
 tests_unit_test_fair_SOURCES = tests/unit/test_fair.c
 tests_unit_test_fair_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

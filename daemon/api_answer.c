@@ -1,0 +1,121 @@
+#include "daemon/api_answer.h"
+
+#include "daemon/log.h"
+
+#define MAX_ANSWER (64u << 20) /* text of an answer that is not streamed */
+
+void
+api_answer_init(struct api_answer *w, struct http_request *r, const struct api_format *f,
+	const struct api_request *a, const char *model)
+{
+	*w = (struct api_answer){.http = r,
+		.stream = a->stream,
+		.include_usage = a->include_usage,
+		.return_tokens = a->return_tokens};
+	api_head_make(&w->head, f, model);
+	buf_init(&w->text, MAX_ANSWER);
+}
+
+void
+api_answer_free(struct api_answer *w)
+{
+	json_decref(w->shoal);
+	buf_free(&w->text);
+}
+
+static json_t *
+take_text(struct api_answer *w)
+{
+	json_t *t = w->text.len > 0 ? json_stringn((const char *)w->text.data, w->text.len)
+				    : json_string("");
+
+	buf_clear(&w->text);
+	return t;
+}
+
+static void
+send_text(struct api_answer *w)
+{
+	if (w->text.len > 0)
+		sse_event(w->http,
+			api_chunk(&w->head, w->head.format->chunk_choice(take_text(w), NULL)));
+}
+
+void
+api_answer_begin(struct api_answer *w)
+{
+	const struct api_format *f = w->head.format;
+	json_t *first = f->begin_choice != NULL ? f->begin_choice() : NULL;
+
+	if (!w->stream)
+		return;
+	sse_begin(w->http);
+	if (first != NULL)
+		sse_event(w->http, api_chunk(&w->head, first));
+	send_text(w); /* an echo */
+}
+
+void
+api_answer_text(struct api_answer *w, const char *text, size_t len)
+{
+	utf8_push(&w->hold, text, len, &w->text);
+	if (w->stream)
+		send_text(w);
+}
+
+/* What only this server says. */
+static json_t *
+with_shoal(struct api_answer *w, json_t *o)
+{
+	if (w->shoal != NULL)
+		json_object_set(o, "shoal", w->shoal);
+	return o;
+}
+
+static void
+end_stream(struct api_answer *w, const char *reason, const struct usage *u)
+{
+	send_text(w);
+	sse_event(w->http, with_shoal(w, api_last_chunk(&w->head, reason, u, w->return_tokens)));
+	if (w->include_usage)
+		sse_event(w->http, api_usage_chunk(&w->head, u));
+	sse_done(w->http);
+}
+
+static void
+end_whole(struct api_answer *w, const char *reason, const struct usage *u)
+{
+	if (w->text.failed)
+		http_fail(w->http, 500, NULL, NULL, "the answer is longer than %u MiB: stream it",
+			MAX_ANSWER >> 20);
+	else
+		http_json(w->http, 200,
+			with_shoal(
+				w, api_whole(&w->head, take_text(w), reason, u, w->return_tokens)));
+}
+
+void
+api_answer_end(struct api_answer *w, const char *reason, const struct usage *u)
+{
+	http_release(w->http);
+	utf8_finish(&w->hold, &w->text);
+	api_log(w->http->id, reason, u);
+	if (w->stream)
+		end_stream(w, reason, u);
+	else
+		end_whole(w, reason, u);
+}
+
+void
+api_answer_error(struct api_answer *w, int status, const char *what)
+{
+	struct api_error e;
+
+	http_release(w->http);
+	log_warning("%s: failed: %s", w->http->id, what);
+	api_error_set(&e, status >= 400 && status < 600 ? status : 500, NULL, NULL, "%s", what);
+	if (w->stream)
+		sse_error(w->http, &e);
+	else
+		http_error(w->http, &e);
+}

@@ -1,0 +1,29 @@
+/* An answer on its way to its client: text comes in as it is made, and goes out as the chunks of a
+ * stream, or as one object at the end. Ended by exactly one of _end and _error. */
+#ifndef DAEMON_API_ANSWER_H
+#define DAEMON_API_ANSWER_H
+
+#include "daemon/api_object.h"
+#include "daemon/utf8_hold.h"
+
+struct api_answer {
+	struct http_request *http;
+	struct api_head head;
+	bool stream, include_usage, return_tokens;
+	struct utf8_hold hold;
+	struct buf text; /* not streamed: the answer; streamed: the next piece */
+	json_t *shoal;   /* the object of that name behind the text; NULL: none */
+};
+
+void api_answer_init(struct api_answer *w, struct http_request *r, const struct api_format *f,
+	const struct api_request *a, const char *model);
+void api_answer_free(struct api_answer *w);
+/* Of a stream, the headers and the first chunk leave at once: they tell the client that it was
+ * admitted. Text that is in w->text already goes with them. After http_wait. */
+void api_answer_begin(struct api_answer *w);
+void api_answer_text(struct api_answer *w, const char *text, size_t len);
+void api_answer_end(struct api_answer *w, const char *reason, const struct usage *u);
+/* status: of HTTP, for an answer that is not streamed. */
+void api_answer_error(struct api_answer *w, int status, const char *what);
+
+#endif

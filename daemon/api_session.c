@@ -1,0 +1,85 @@
+/* From a request to a session of the model that is to answer it. */
+#include "daemon/api_generate.h"
+
+#include "daemon/answers.h"
+
+#include <sodium.h>
+
+/* A text of so many bytes per position of the context cannot fit: not worth the time to tokenize
+ * it. The longest tokens there are (runs of blanks) have about this length. */
+#define MAX_TOKEN_BYTES 128
+
+static void
+too_long(struct http_request *r, const struct api_request *a, uint64_t n, bool at_least,
+	uint32_t context)
+{
+	struct api_error e;
+
+	api_error_set(&e, 400, "context_length_exceeded",
+		a->kind == API_CHAT ? "messages" : "prompt",
+		"the prompt has %s%llu tokens, and the context holds %u with the answer: send less",
+		at_least ? "at least " : "", (unsigned long long)n, context);
+	e.n_prompt_tokens = n;
+	e.n_ctx = context;
+	http_error(r, &e);
+}
+
+bool
+api_make_prompt(struct http_request *r, const struct api_format *f, const struct api_request *a,
+	const struct served_model *m, struct token_list *ids)
+{
+	struct err err;
+
+	if (a->text_bytes / MAX_TOKEN_BYTES > m->context) {
+		too_long(r, a, a->text_bytes / MAX_TOKEN_BYTES, true, m->context);
+		return false;
+	}
+	if (f->prompt(a, m, ids, &err) != 0) {
+		http_fail(r, 400, NULL, a->kind == API_CHAT ? "messages" : "prompt", "%s", err.msg);
+		return false;
+	}
+	if (ids->n >= m->context)
+		too_long(r, a, ids->n, false, m->context);
+	else if (ids->n == 0)
+		http_fail(r, 400, NULL, "prompt", "the prompt is empty");
+	else
+		return true;
+	return false;
+}
+
+struct session *
+api_make_session(const struct api_request *a, const struct served_model *m,
+	const struct token_list *ids, const struct answer_key *key, struct err *err)
+{
+	struct session_params p = {.sampler = a->sampler,
+		.max_tokens = a->max_tokens,
+		.context = m->context,
+		.stops = a->stops,
+		.n_stops = a->n_stops,
+		.ignore_end = a->ignore_end};
+
+	if (!a->seeded && key != NULL)
+		p.sampler.seed = answer_key_seed(key);
+	else if (!a->seeded)
+		randombytes_buf(&p.sampler.seed, sizeof p.sampler.seed);
+	if (p.sampler.penalty_last > m->context)
+		p.sampler.penalty_last = m->context;
+	return session_new(m->tokenizer, &p, ids->ids, ids->n, err);
+}
+
+void
+api_echo(struct buf *text, const struct api_request *a, const struct served_model *m)
+{
+	struct detok d;
+
+	if (!a->echo)
+		return;
+	if (a->prompt != NULL) {
+		buf_str(text, a->prompt);
+		return;
+	}
+	detok_init(&d, m->tokenizer, true);
+	for (size_t i = 0; i < a->n_ids; i++)
+		detok_push(&d, a->ids[i], text);
+	detok_finish(&d, text);
+}

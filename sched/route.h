@@ -1,0 +1,105 @@
+/* Where a query goes: to the small model of this device, to the large one that its swarm runs, or to a
+ * cloud. Pure: what is known of the targets and of the query comes in, a choice with its reason goes
+ * out. What may leave the house is decided before (sched/privacy.h): a candidate that may not be used
+ * comes with its refusal, and nothing here can lift one.
+ *
+ * The small model answers what it is expected to answer as well as the next one. When the prompt
+ * alone does not tell (its gain lies within `doubt` of the threshold, or it is like nothing that was
+ * learned from), the small model begins, and its own tokens decide (route_judge): a cascade, whose
+ * price is a short answer that is thrown away. */
+#ifndef SCHED_ROUTE_H
+#define SCHED_ROUTE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ROUTE_MAX_CANDIDATES 10
+
+enum route_kind { ROUTE_SMALL, ROUTE_LARGE, ROUTE_CLOUD, ROUTE_KINDS };
+
+/* Why a target cannot be used for a query. */
+enum route_refusal {
+	ROUTE_USABLE,
+	ROUTE_ABSENT,     /* none is configured */
+	ROUTE_NOT_READY,  /* it is being loaded, its devices are away */
+	ROUTE_PRIVACY,    /* the policy keeps the query nearer */
+	ROUTE_TAINTED,    /* the conversation holds what was said under a stricter policy */
+	ROUTE_UNREDACTED, /* what had to be removed could not be, for certain */
+	ROUTE_PRICE,      /* its price is not known */
+	ROUTE_BUDGET,     /* it would cost more than is left */
+	ROUTE_BREAKER,    /* it has failed lately */
+	ROUTE_CONTEXT,    /* the query is too long for it */
+	ROUTE_SLOW,       /* it would take longer than max_latency_ms */
+	ROUTE_FAILED,     /* it was tried for this query */
+	ROUTE_REFUSALS
+};
+
+struct route_candidate {
+	enum route_kind kind;
+	enum route_refusal refusal;
+	double quality; /* of a cloud: expected share of right answers; 0: not known */
+	uint64_t price; /* micro-units at worst */
+};
+
+/* What the request said: `auto`, `auto:local`, `auto:home`, `auto:cloud`. */
+enum route_ask { ROUTE_AUTO, ROUTE_ASK_LOCAL, ROUTE_ASK_HOME, ROUTE_ASK_CLOUD };
+
+struct route_query {
+	enum route_ask ask;
+	struct route_candidate candidates[ROUTE_MAX_CANDIDATES]; /* clouds in the user's order */
+	unsigned n;
+	/* P(large right) - P(small right) from the prompt, and from where on the large one is asked;
+	 * doubt: how near is too near to tell. known: it was learned, and the prompt is like what it
+	 * was learned from. */
+	double gain, threshold, doubt;
+	bool known;
+	/* The same for a cloud over the best at home. Without it a cloud is asked only when the request
+	 * names it, or nobody at home can answer. */
+	double cloud_gain, cloud_threshold;
+	bool cloud_known;
+	/* A conversation stays where its last turn was unless the gain is clear: up as soon as it
+	 * exceeds the threshold, down only when it falls short of it by `stay`. */
+	bool had_last;
+	enum route_kind last;
+	double stay;
+};
+
+enum route_reason {
+	ROUTE_ASKED,        /* the request named the target */
+	ROUTE_ONLY,         /* no other may or can */
+	ROUTE_GAIN,         /* the larger one is expected to do better */
+	ROUTE_NO_GAIN,      /* it is not */
+	ROUTE_STAYS,        /* the conversation was there, and the gain is too small to move */
+	ROUTE_TRIES,        /* the small one begins, its tokens decide */
+	ROUTE_TOKENS_SURE,  /* they did: it was sure enough */
+	ROUTE_TOKENS_DOUBT, /* they did: it was not */
+	ROUTE_FELL_BACK,    /* another was tried and failed */
+	ROUTE_NOBODY,       /* there is none */
+	ROUTE_REASONS
+};
+
+struct route_choice {
+	int candidate; /* index; -1: nobody */
+	bool cascade;  /* it may be overruled by route_judge */
+	enum route_reason reason;
+};
+
+/* Whom to ask first. */
+struct route_choice route_first(const struct route_query *q);
+/* The small model has spoken, whole or in part: whether its answer stands. gain: with its tokens. */
+struct route_choice route_judge(
+	const struct route_query *q, double gain, double threshold, unsigned small);
+/* Candidate `failed` could not answer: who is next. It is marked ROUTE_FAILED in q. A request that
+ * named where it is to be answered goes nowhere else, but for `auto:home`, which both models there
+ * may answer. */
+struct route_choice route_next(struct route_query *q, unsigned failed);
+
+/* One word each, for programs: "large", "privacy", "no_gain". */
+const char *route_kind_name(enum route_kind k);
+const char *route_refusal_name(enum route_refusal r);
+const char *route_reason_name(enum route_reason r);
+/* For people. */
+const char *route_refusal_words(enum route_refusal r);
+const char *route_reason_words(enum route_reason r);
+
+#endif
