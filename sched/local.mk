@@ -5,6 +5,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/experts.c sched/experts.h \
 	sched/fair.c sched/fair.h \
 	sched/link_speed.c sched/link_speed.h \
+	sched/money.c sched/money.h \
 	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_deal.c sched/plan_eval.c \
 	sched/plan_group.c sched/plan_memory.c sched/plan_net.c sched/plan_search.c \
 	sched/plan_share.c sched/plan_stage.c sched/plan_time.c sched/plan_words.c \
