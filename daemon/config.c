@@ -3,19 +3,17 @@
 
 #include "daemon/config.h"
 
+#include "daemon/ini_file.h"
 #include "daemon/log.h"
 #include "model/memory.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <ini.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define DEFAULT_FILE "/etc/shoal/shoald.conf"
-#define MAX_LINE     190 /* libinih, as Debian builds it, cuts lines at 200 bytes without a word */
 
 enum kind { K_TEXT, K_NUMBER, K_AUTO, K_CHOICE, K_SHARES, K_SIZE, K_SPARE };
 
@@ -73,6 +71,7 @@ static const struct key {
 	TEXT(cpu, "set of kernels; without one the best"),
 	CHOICE(log_level, "error warning info debug", "how much is said"),
 	TEXT(api_keys, "file of API keys, one a line"),
+	TEXT(cloud, "file of cloud endpoints and what they may cost; without one, no cloud"),
 };
 #define N_KEYS (sizeof keys / sizeof *keys)
 
@@ -247,82 +246,25 @@ nearest_key(const char *name)
 
 /* --- the file --- */
 
-struct reader {
-	struct config *c;
-	FILE *f;
-	const char *path;
-	int line;
-	struct err *err;
-	bool failed;
-};
-
-static char *
-read_line(char *out, int size, void *arg)
-{
-	struct reader *r = arg;
-	size_t len;
-
-	if (r->failed || fgets(out, size, r->f) == NULL)
-		return NULL;
-	r->line++;
-	len = strlen(out);
-	if (len > MAX_LINE && out[len - 1] != '\n') {
-		r->failed = true;
-		err_set(r->err, "%s:%d: the line is longer than %d bytes; use the option instead",
-			r->path, r->line, MAX_LINE);
-		return NULL;
-	}
-	/* An indented line would be taken for more of the one before. */
-	if (len > 0 && isspace((unsigned char)out[0])) {
-		size_t skip = strspn(out, " \t\r\n");
-
-		memmove(out, out + skip, len - skip + 1);
-	}
-	return out;
-}
-
 static int
-on_key(void *arg, const char *section, const char *name, const char *value)
+on_key(void *arg, const char *section, const char *name, const char *value, struct err *err)
 {
-	struct reader *r = arg;
 	const struct key *k = find_key(name);
 
-	if (r->failed)
-		return 0;
-	r->failed = true;
-	if (section[0] != '\0' && strcmp(section, "shoald") != 0) {
-		err_set(r->err, "%s:%d: there is no section [%s]; only [shoald]", r->path, r->line,
-			section);
-	} else if (k == NULL) {
-		err_set(r->err, "%s:%d: there is no key '%s'; the nearest is '%s'", r->path,
-			r->line, name, nearest_key(name));
-	} else if (set_key(r->c, k, value, r->err) != 0) {
-		err_prefix(r->err, "%s:%d: ", r->path, r->line);
-	} else {
-		r->failed = false;
-	}
-	return !r->failed;
+	if (section[0] != '\0' && strcmp(section, "shoald") != 0)
+		return err_set(err, "there is no section [%s]; only [shoald]", section);
+	if (k == NULL)
+		return err_set(
+			err, "there is no key '%s'; the nearest is '%s'", name, nearest_key(name));
+	return set_key(arg, k, value, err);
 }
 
 static int
 read_file(struct config *c, const char *path, bool must, struct err *err)
 {
-	struct reader r = {.c = c, .path = path, .err = err};
-	int rc;
+	struct ini_handler h = {.key = on_key, .arg = c};
 
-	r.f = fopen(path, "re");
-	if (r.f == NULL) {
-		if (!must && errno == ENOENT)
-			return 0;
-		return err_errno(err, errno, "%s: cannot open", path);
-	}
-	rc = ini_parse_stream(read_line, &r, on_key, &r);
-	fclose(r.f);
-	if (r.failed)
-		return -1;
-	if (rc != 0)
-		return err_set(err, "%s:%d: is not 'key = value'", path, rc > 0 ? rc : r.line);
-	return 0;
+	return ini_file_read(path, must, &h, err);
 }
 
 /* --- options --- */

@@ -46,6 +46,7 @@ struct config {
 	char cpu[16];            /* "": the best kernels */
 	char log_level[8];       /* error warning info debug */
 	char api_keys[4096]; /* a file of keys, one a line; needed when http is not on loopback */
+	char cloud[4096];    /* a file of cloud endpoints (daemon/endpoints.h); "": no cloud */
 	uint32_t request_timeout; /* seconds that a request may take; 0: as long as it needs */
 };
 

@@ -7,6 +7,7 @@ daemon_libdaemon_a_SOURCES =
 # Configuration, state, links, membership.
 daemon_libdaemon_a_SOURCES += \
 	daemon/config.c daemon/config.h \
+	daemon/ini_file.c daemon/ini_file.h \
 	daemon/link.c daemon/link.h daemon/link_internal.h \
 	daemon/link_open.c \
 	daemon/log.c daemon/log.h \
@@ -66,6 +67,12 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/http_route.c \
 	daemon/sse.c \
 	daemon/utf8_hold.c daemon/utf8_hold.h
+
+# Clouds: who they are, what may be spent, and the one door to them.
+daemon_libdaemon_a_SOURCES += \
+	daemon/endpoints.c daemon/endpoints.h daemon/endpoints_int.h \
+	daemon/endpoint_key.c \
+	daemon/endpoint_url.c
 
 # What is served: the model, its plan over the swarm, slices over bulk links.
 daemon_libdaemon_a_SOURCES += \
@@ -177,4 +184,14 @@ tests_unit_test_state_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 tests_unit_test_link_SOURCES = tests/unit/test_link.c
 tests_unit_test_link_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_link_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+endif
+
+if HAVE_CHECK
+# Clouds.
+CLOUD_TEST_LIBS = daemon/libdaemon.a sched/libsched.a base/libbase.a $(INIH_LIBS) $(JANSSON_LIBS) \
+	$(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
+check_PROGRAMS += tests/unit/test_endpoints
+tests_unit_test_endpoints_SOURCES = tests/unit/test_endpoints.c
+tests_unit_test_endpoints_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_endpoints_LDADD = $(CLOUD_TEST_LIBS)
 endif

@@ -4,6 +4,7 @@
 
 #include "base/file_guard.h"
 #include "daemon/config.h"
+#include "daemon/endpoints.h"
 #include "daemon/http.h"
 #include "daemon/log.h"
 #include "daemon/serve.h"
@@ -26,6 +27,7 @@
 static struct {
 	struct config config;
 	struct state state;
+	struct endpoints *endpoints;
 	uv_loop_t loop;
 	struct serve *serve;
 	struct http *http;
@@ -118,6 +120,7 @@ finish(void)
 	uv_run(&d.loop, UV_RUN_DEFAULT);
 	http_free(d.http);
 	serve_free(d.serve);
+	endpoints_free(d.endpoints);
 	state_close(&d.state);
 	uv_loop_close(&d.loop);
 	log_info("ended");
@@ -179,13 +182,16 @@ main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	if (result < 0)
 		return fail(EX_CONFIG, &err);
+	if (sodium_init() < 0)
+		return fail(EXIT_FAILURE, &(struct err){"libsodium does not start"});
+	d.endpoints = endpoints_load(d.config.cloud, &err);
+	if (d.endpoints == NULL)
+		return fail(EX_CONFIG, &err);
 	if (check_only) {
 		config_print(&d.config, stdout);
 		return EXIT_SUCCESS;
 	}
 	log_open((enum log_level)log_level_parse(d.config.log_level));
-	if (sodium_init() < 0)
-		return fail(EXIT_FAILURE, &(struct err){"libsodium does not start"});
 
 	if (state_open(&d.state, d.config.state_dir, d.config.name, &err) != 0)
 		return fail(EXIT_FAILURE, &err);

@@ -1,12 +1,15 @@
 # sched/: decisions, as pure functions.
 noinst_LIBRARIES += sched/libsched.a
 sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
+	sched/breaker.c sched/breaker.h \
 	sched/experts.c sched/experts.h \
 	sched/fair.c sched/fair.h \
 	sched/link_speed.c sched/link_speed.h \
+	sched/money.c sched/money.h \
 	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_deal.c sched/plan_eval.c \
 	sched/plan_group.c sched/plan_memory.c sched/plan_net.c sched/plan_search.c \
 	sched/plan_share.c sched/plan_stage.c sched/plan_time.c sched/plan_words.c \
+	sched/purse.c sched/purse.h \
 	sched/rebalance.c sched/rebalance.h \
 	sched/roster.c sched/roster.h \
 	sched/route.c sched/route.h \
@@ -74,4 +77,13 @@ tests_unit_test_roster_SOURCES = tests/unit/test_roster.c \
 	tests/support/roster_sim.c tests/support/roster_sim.h
 tests_unit_test_roster_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_roster_LDADD = $(tests_unit_test_window_LDADD)
+
+# Calls to a cloud: when an endpoint may be called, and what may be spent.
+check_PROGRAMS += tests/unit/test_breaker tests/unit/test_purse
+tests_unit_test_breaker_SOURCES = tests/unit/test_breaker.c
+tests_unit_test_breaker_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_breaker_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
+tests_unit_test_purse_SOURCES = tests/unit/test_purse.c
+tests_unit_test_purse_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_purse_LDADD = $(tests_unit_test_breaker_LDADD)
 endif
