@@ -10,6 +10,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/plan_group.c sched/plan_memory.c sched/plan_net.c sched/plan_search.c \
 	sched/plan_share.c sched/plan_stage.c sched/plan_time.c sched/plan_words.c \
 	sched/purse.c sched/purse.h \
+	sched/privacy.c sched/privacy.h sched/privacy_taint.c \
 	sched/rebalance.c sched/rebalance.h \
 	sched/roster.c sched/roster.h \
 	sched/route.c sched/route.h \
@@ -70,6 +71,13 @@ check_PROGRAMS += tests/unit/test_rebalance
 tests_unit_test_rebalance_SOURCES = tests/unit/test_rebalance.c
 tests_unit_test_rebalance_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_rebalance_LDADD = $(tests_unit_test_window_LDADD)
+
+# The wall: policies, what a conversation may not be loosened to.
+check_PROGRAMS += tests/unit/test_privacy
+tests_unit_test_privacy_SOURCES = tests/unit/test_privacy.c \
+	tests/support/privacy_texts.c tests/support/privacy_texts.h
+tests_unit_test_privacy_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_privacy_LDADD = $(tests_unit_test_window_LDADD)
 
 # Who takes part: rules one by one, and ten thousand stories in virtual time.
 check_PROGRAMS += tests/unit/test_roster
