@@ -67,6 +67,14 @@ TAKE(take_model)
 	return 0;
 }
 
+TAKE(take_shoal)
+{
+	if (!json_is_object(v))
+		return api_bad_value(f, e, "an object");
+	r->shoal = v;
+	return 0;
+}
+
 TAKE(take_stream)
 {
 	return boolean(f, v, &r->stream, e);
@@ -301,6 +309,7 @@ static const struct api_field fields[] = {
 	{"safety_identifier", BOTH, NULL, 0, 0},
 	{"seed", BOTH, take_seed, 0, 0},
 	{"service_tier", BOTH, NULL, 0, 0},
+	{"shoal", BOTH, take_shoal, 0, 0},
 	{"stop", BOTH, take_stop, 0, 0},
 	{"store", BOTH, NULL, 0, 0},
 	{"stream", BOTH, take_stream, 0, 0},

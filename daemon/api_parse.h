@@ -49,6 +49,7 @@ struct api_request {
 	uint32_t max_tokens; /* UINT32_MAX: as the context allows */
 	const char *stops[SESSION_MAX_STOPS];
 	uint32_t n_stops;
+	json_t *shoal;     /* the object of that name; NULL: none */
 	char unknown[200]; /* names of fields nobody knows, for the debug log */
 };
 

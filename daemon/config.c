@@ -15,7 +15,7 @@
 
 #define DEFAULT_FILE "/etc/shoal/shoald.conf"
 
-enum kind { K_TEXT, K_NUMBER, K_AUTO, K_CHOICE, K_SHARES, K_SIZE, K_SPARE };
+enum kind { K_TEXT, K_NUMBER, K_AUTO, K_CHOICE, K_SHARES, K_SIZE, K_SPARE, K_SHARE };
 
 static const struct key {
 	const char *name;
@@ -42,7 +42,8 @@ static const struct key {
 		"UDP port of beacons, by which members find their coordinator; 0: none"),
 	TEXT(advertise, "address that invites carry; without one it is found out"),
 	TEXT(model, "GGUF file that the coordinator serves from the start"),
-	TEXT(small_model, "smaller GGUF file that this device runs by itself, for the model 'auto'"),
+	TEXT(small_model,
+		"smaller GGUF file that this device runs by itself, for the model 'auto'"),
 	{"shares", K_SHARES, 0, 0, 0, 0, NULL,
 		"sizes of the slices, as 3,1: the coordinator's, then members' as they joined"},
 	CHOICE(plan, "auto all",
@@ -68,6 +69,13 @@ static const struct key {
 		"for slices that are needed when a device is lost, as 20G; auto, off"},
 	CHOICE(weights, "auto mapped copied",
 		"where weights lie that fit: pages of the shard, or copied into huge pages"),
+	CHOICE(privacy, "device home redact cloud",
+		"how far a query may travel: this device, the swarm, a cloud without personal "
+		"items, "
+		"a cloud"),
+	TEXT(redact_words, "file of words and names that no cloud may see, one a line"),
+	{"quality", K_SHARE, AT(quality), 4, 0, 0, NULL,
+		"share of the queries for 'auto' that may go to a larger model, 0 to 1"},
 	TEXT(cpu, "set of kernels; without one the best"),
 	CHOICE(log_level, "error warning info debug", "how much is said"),
 	TEXT(api_keys, "file of API keys, one a line"),
@@ -95,6 +103,8 @@ set_defaults(struct config *c)
 	strcpy(c->plan, "auto");
 	strcpy(c->spare_disk, "auto");
 	strcpy(c->weights, "auto");
+	strcpy(c->privacy, "home");
+	c->quality = 0.4f;
 	strcpy(c->state_dir, "/var/lib/shoal");
 	strcpy(c->socket, "/run/shoal/shoald.sock");
 	/* Under systemd the user is not root, but the folders are made for it. */
@@ -126,6 +136,19 @@ parse_shares(struct config *c, const char *text, struct err *err)
 		c->shares[c->n_shares++] = v;
 		text = *end == ',' ? end + 1 : end;
 	}
+	return 0;
+}
+
+static int
+parse_share(float *field, const struct key *k, const char *text, struct err *err)
+{
+	char *end;
+	float v = strtof(text, &end);
+
+	if (end == text || *end != '\0' || !(v >= 0 && v <= 1))
+		return err_set(
+			err, "%s: a number from 0 to 1 is expected, not '%s'", k->name, text);
+	*field = v;
 	return 0;
 }
 
@@ -175,6 +198,8 @@ set_key(struct config *c, const struct key *k, const char *text, struct err *err
 	switch (k->kind) {
 	case K_SHARES:
 		return parse_shares(c, text, err);
+	case K_SHARE:
+		return parse_share((float *)(void *)field, k, text, err);
 	case K_CHOICE:
 		if (!is_choice(k->choices, text))
 			return err_set(err, "%s: '%s' is none of: %s", k->name, text, k->choices);
@@ -383,6 +408,8 @@ config_print(const struct config *c, FILE *out)
 				fputs(" auto", out);
 			else
 				fprintf(out, " %u", number);
+		} else if (keys[i].kind == K_SHARE) {
+			fprintf(out, " %g", (double)*(const float *)(const void *)field);
 		} else if (keys[i].kind == K_SHARES) {
 			for (uint32_t k = 0; k < c->n_shares; k++)
 				fprintf(out, "%s%g", k == 0 ? " " : ",", (double)c->shares[k]);

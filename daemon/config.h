@@ -13,15 +13,15 @@
 #define CONFIG_MAX_SHARES 64
 
 struct config {
-	char name[64];        /* "": from the key */
-	char state_dir[4096]; /* /var/lib/shoal, or $XDG_STATE_HOME/shoal when not root */
-	char socket[100];     /* unix socket of the API; /run/shoal/shoald.sock or
+	char name[64];          /* "": from the key */
+	char state_dir[4096];   /* /var/lib/shoal, or $XDG_STATE_HOME/shoal when not root */
+	char socket[100];       /* unix socket of the API; /run/shoal/shoald.sock or
 				 $XDG_RUNTIME_DIR/shoal/shoald.sock */
-	char http[128];       /* "127.0.0.1:8642"; "" or "off": no TCP */
-	char listen[128];     /* peers: "[::]:8643" */
-	uint32_t discovery;   /* UDP port of beacons; 0: none */
-	char advertise[128];  /* address put into invites; "": found out */
-	char model[4096];     /* coordinator: the model to serve; "": none yet */
+	char http[128];         /* "127.0.0.1:8642"; "" or "off": no TCP */
+	char listen[128];       /* peers: "[::]:8643" */
+	uint32_t discovery;     /* UDP port of beacons; 0: none */
+	char advertise[128];    /* address put into invites; "": found out */
+	char model[4096];       /* coordinator: the model to serve; "": none yet */
 	char small_model[4096]; /* that this device runs by itself, for `auto`; "": none */
 	float shares[CONFIG_MAX_SHARES]; /* in order: the coordinator, then members as they joined;
 					    0 of them: equal */
@@ -44,6 +44,9 @@ struct config {
 	char spare_disk[24];     /* of slices for other plans: "auto", "off", "20G" */
 	char weights[8];         /* auto, mapped, copied (model/weights_copied.h) */
 	char cpu[16];            /* "": the best kernels */
+	char privacy[8];         /* device, home, redact, cloud (sched/privacy.h) */
+	char redact_words[4096]; /* a file of words that no cloud may see */
+	float quality;           /* share of queries that may go to a larger model */
 	char log_level[8];       /* error warning info debug */
 	char api_keys[4096]; /* a file of keys, one a line; needed when http is not on loopback */
 	char cloud[4096];    /* a file of cloud endpoints (daemon/endpoints.h); "": no cloud */

@@ -11,18 +11,49 @@
 #include <unistd.h>
 
 static int
-add_key(struct http_keys *k, const char *key, size_t len, struct err *err)
+add_key(struct http_keys *k, const char *key, size_t len, enum privacy privacy, struct err *err)
 {
-	uint8_t(*more)[32];
+	uint8_t(*more)[32], *policies;
 
 	if (k->n == HTTP_MAX_KEYS)
 		return err_set(err, "more than %d keys", HTTP_MAX_KEYS);
 	more = realloc(k->hashes, (k->n + 1) * sizeof *more);
-	if (more == NULL)
+	if (more != NULL)
+		k->hashes = more;
+	policies = realloc(k->privacy, k->n + 1);
+	if (policies != NULL)
+		k->privacy = policies;
+	if (more == NULL || policies == NULL)
 		return err_set(err, "out of memory");
-	k->hashes = more;
+	policies[k->n] = (uint8_t)privacy;
 	crypto_generichash(more[k->n++], 32, (const unsigned char *)key, len, NULL, 0);
 	return 0;
+}
+
+/* "KEY", or "KEY privacy=WORD". */
+static int
+add_line(struct http_keys *k, const char *line, size_t len, struct err *err)
+{
+	static const char option[] = "privacy=";
+	size_t key = 0, at, n = sizeof option - 1;
+	enum privacy privacy = PRIVACY_CLOUD;
+	char word[16] = "";
+
+	while (key < len && line[key] != ' ' && line[key] != '\t')
+		key++;
+	for (at = key; at < len && (line[at] == ' ' || line[at] == '\t'); at++)
+		;
+	if (at < len) {
+		if (len - at < n || memcmp(line + at, option, n) != 0 ||
+			len - at - n >= sizeof word)
+			return err_set(err,
+				"behind a key may stand privacy=device, home, redact or "
+				"cloud, and nothing else");
+		memcpy(word, line + at + n, len - at - n);
+		if (privacy_parse(word, &privacy, err) != 0)
+			return -1;
+	}
+	return add_key(k, line, key, privacy, err);
 }
 
 static int
@@ -39,7 +70,7 @@ add_lines(struct http_keys *k, const char *s, size_t len, struct err *err)
 			s++;
 		while (last > s && (last[-1] == ' ' || last[-1] == '\t' || last[-1] == '\r'))
 			last--;
-		if (s < last && *s != '#' && add_key(k, s, (size_t)(last - s), err) != 0)
+		if (s < last && *s != '#' && add_line(k, s, (size_t)(last - s), err) != 0)
 			return -1;
 		s = next;
 	}
@@ -76,14 +107,15 @@ void
 http_keys_free(struct http_keys *k)
 {
 	free(k->hashes);
+	free(k->privacy);
 	*k = (struct http_keys){0};
 }
 
 bool
-http_keys_accept(const struct http_keys *k, const char *authorization)
+http_keys_accept(const struct http_keys *k, const char *authorization, enum privacy *privacy)
 {
 	uint8_t hash[32];
-	int found = 0;
+	int found = 0, policy = 0;
 
 	if (authorization == NULL || strncasecmp(authorization, "Bearer ", 7) != 0)
 		return false;
@@ -92,8 +124,13 @@ http_keys_accept(const struct http_keys *k, const char *authorization)
 		authorization++;
 	crypto_generichash(
 		hash, 32, (const unsigned char *)authorization, strlen(authorization), NULL, 0);
-	for (size_t i = 0; i < k->n; i++)
-		found |= sodium_memcmp(hash, k->hashes[i], 32) == 0;
+	for (size_t i = 0; i < k->n; i++) {
+		int same = sodium_memcmp(hash, k->hashes[i], 32) == 0;
+
+		found |= same;
+		policy |= -same & k->privacy[i];
+	}
+	*privacy = (enum privacy)policy;
 	return found != 0;
 }
 

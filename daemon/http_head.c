@@ -93,8 +93,9 @@ check_page(struct http_request *r, const struct head *d)
 static int
 check_key(struct http_request *r, const struct head *d)
 {
+	r->key_privacy = PRIVACY_CLOUD;
 	if (r->pump->unix_socket || r->http->keys.n == 0 || r->route->open ||
-		http_keys_accept(&r->http->keys, d->auth))
+		http_keys_accept(&r->http->keys, d->auth, &r->key_privacy))
 		return 0;
 	http_fail(r, 401, "invalid_api_key", NULL,
 		d->auth == NULL ? "this server needs an API key: send Authorization: Bearer KEY"

@@ -108,6 +108,7 @@ struct http_request {
 	/* Who asks: a number that is the same for the same API key, without keys for the same address, on
 	 * the unix socket for the same user. */
 	uint64_t client;
+	enum privacy key_privacy; /* how far what its API key asks may travel */
 	struct buf body;
 	size_t discarded;
 	bool arrived; /* the whole body is here */

@@ -65,6 +65,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/http_loop.c \
 	daemon/http_request.c \
 	daemon/http_route.c \
+	daemon/route_said.c daemon/route_said.h \
 	daemon/sse.c \
 	daemon/utf8_hold.c daemon/utf8_hold.h
 

@@ -5,7 +5,7 @@
 /* The first usable one of a kind, in the user's order; of clouds the best one that is known to be
  * better than the first. */
 static int
-usable(const struct route_query *q, enum route_kind kind)
+usable(const struct route_query *q, enum route_target kind)
 {
 	int best = NONE;
 
@@ -35,29 +35,30 @@ either(int first, enum route_reason reason, int second)
 	return choose(second, second != NONE ? ROUTE_ONLY : ROUTE_NOBODY);
 }
 
-static double
-threshold_of(const struct route_query *q, enum route_kind larger, double threshold)
+/* Whether the conversation is with the larger one already, and the gain not so small that it would be
+ * worth going back. */
+static bool
+stays(const struct route_query *q, enum route_target larger, double gain, double threshold)
 {
-	return q->had_last && q->last >= larger ? threshold - q->stay : threshold;
+	return q->had_last && q->last == larger && gain > threshold - q->stay;
 }
 
 /* Between the small and the large model. */
 static struct route_choice
 at_home(const struct route_query *q, int small, int large)
 {
-	double threshold = threshold_of(q, ROUTE_LARGE, q->threshold);
-
 	if (small == NONE || large == NONE)
 		return either(large, ROUTE_ONLY, small);
-	if (!q->known || (q->gain > threshold - q->doubt && q->gain < threshold + q->doubt)) {
-		if (q->had_last && q->last == ROUTE_LARGE && !q->known)
-			return choose(large, ROUTE_STAYS);
+	if (!q->known && q->had_last && q->last == ROUTE_LARGE)
+		return choose(large, ROUTE_STAYS);
+	if (!q->known || !q->clear)
 		return (struct route_choice){
 			.candidate = small, .cascade = true, .reason = ROUTE_TRIES};
-	}
-	if (q->gain <= threshold)
-		return choose(small, ROUTE_NO_GAIN);
-	return choose(large, q->gain > q->threshold ? ROUTE_GAIN : ROUTE_STAYS);
+	if (q->up)
+		return choose(large, ROUTE_GAIN);
+	if (stays(q, ROUTE_LARGE, q->gain, q->threshold))
+		return choose(large, ROUTE_STAYS);
+	return choose(small, ROUTE_NO_GAIN);
 }
 
 struct route_choice
@@ -78,26 +79,28 @@ route_first(const struct route_query *q)
 	}
 	if (small == NONE && large == NONE)
 		return either(cloud, ROUTE_ONLY, NONE);
-	if (cloud != NONE && q->cloud_known &&
-		q->cloud_gain > threshold_of(q, ROUTE_CLOUD, q->cloud_threshold))
+	if (cloud != NONE && q->cloud_known && q->cloud_gain > q->cloud_threshold)
 		return choose(cloud, ROUTE_GAIN);
+	if (cloud != NONE && q->cloud_known &&
+		stays(q, ROUTE_CLOUD, q->cloud_gain, q->cloud_threshold))
+		return choose(cloud, ROUTE_STAYS);
 	return at_home(q, small, large);
 }
 
 struct route_choice
-route_judge(const struct route_query *q, double gain, double threshold, unsigned small)
+route_judge(const struct route_query *q, bool up, unsigned small)
 {
 	int large = usable(q, ROUTE_LARGE);
 
-	if (large == NONE || gain <= threshold)
-		return choose((int)small, large == NONE ? ROUTE_ONLY : ROUTE_TOKENS_SURE);
-	return choose(large, ROUTE_TOKENS_DOUBT);
+	if (large == NONE)
+		return choose((int)small, ROUTE_ONLY);
+	return up ? choose(large, ROUTE_TOKENS_DOUBT) : choose((int)small, ROUTE_TOKENS_SURE);
 }
 
 struct route_choice
 route_next(struct route_query *q, unsigned failed)
 {
-	enum route_kind kind = q->candidates[failed].kind;
+	enum route_target kind = q->candidates[failed].kind;
 	int small, large, cloud;
 
 	q->candidates[failed].refusal = ROUTE_FAILED;
@@ -121,9 +124,9 @@ route_next(struct route_query *q, unsigned failed)
 /* --- words -------------------------------------------------------------------------------------- */
 
 const char *
-route_kind_name(enum route_kind k)
+route_target_name(enum route_target k)
 {
-	static const char *const names[ROUTE_KINDS] = {"small", "large", "cloud"};
+	static const char *const names[ROUTE_TARGETS] = {"small", "large", "cloud"};
 
 	return names[k];
 }

@@ -4,9 +4,9 @@
  * comes with its refusal, and nothing here can lift one.
  *
  * The small model answers what it is expected to answer as well as the next one. When the prompt
- * alone does not tell (its gain lies within `doubt` of the threshold, or it is like nothing that was
- * learned from), the small model begins, and its own tokens decide (route_judge): a cascade, whose
- * price is a short answer that is thrown away. */
+ * alone does not tell (its gain is too near the threshold, or it is like nothing that was learned
+ * from), the small model begins, and its own tokens decide (route_judge): a cascade, whose price is a
+ * short answer that is thrown away. */
 #ifndef SCHED_ROUTE_H
 #define SCHED_ROUTE_H
 
@@ -15,7 +15,7 @@
 
 #define ROUTE_MAX_CANDIDATES 10
 
-enum route_kind { ROUTE_SMALL, ROUTE_LARGE, ROUTE_CLOUD, ROUTE_KINDS };
+enum route_target { ROUTE_SMALL, ROUTE_LARGE, ROUTE_CLOUD, ROUTE_TARGETS };
 
 /* Why a target cannot be used for a query. */
 enum route_refusal {
@@ -35,7 +35,7 @@ enum route_refusal {
 };
 
 struct route_candidate {
-	enum route_kind kind;
+	enum route_target kind;
 	enum route_refusal refusal;
 	double quality; /* of a cloud: expected share of right answers; 0: not known */
 	uint64_t price; /* micro-units at worst */
@@ -48,19 +48,20 @@ struct route_query {
 	enum route_ask ask;
 	struct route_candidate candidates[ROUTE_MAX_CANDIDATES]; /* clouds in the user's order */
 	unsigned n;
-	/* P(large right) - P(small right) from the prompt, and from where on the large one is asked;
-	 * doubt: how near is too near to tell. known: it was learned, and the prompt is like what it
-	 * was learned from. */
-	double gain, threshold, doubt;
-	bool known;
+	/* What the prompt alone says. gain: P(large right) - P(small right); up: the knob sends it to
+	 * the large one (sched/knob.h), from `threshold` on; clear: it would also do so, or not do so,
+	 * for a prompt that is nearer. known: it was learned, and the prompt is like what it was
+	 * learned from; false: the others mean nothing. */
+	double gain, threshold;
+	bool known, up, clear;
 	/* The same for a cloud over the best at home. Without it a cloud is asked only when the request
 	 * names it, or nobody at home can answer. */
 	double cloud_gain, cloud_threshold;
 	bool cloud_known;
-	/* A conversation stays where its last turn was unless the gain is clear: up as soon as it
-	 * exceeds the threshold, down only when it falls short of it by `stay`. */
+	/* A conversation stays where its last turn was unless the gain is plain: up as soon as the
+	 * knob says so, down only when the gain falls short of the threshold by `stay`. */
 	bool had_last;
-	enum route_kind last;
+	enum route_target last;
 	double stay;
 };
 
@@ -86,16 +87,16 @@ struct route_choice {
 
 /* Whom to ask first. */
 struct route_choice route_first(const struct route_query *q);
-/* The small model has spoken, whole or in part: whether its answer stands. gain: with its tokens. */
-struct route_choice route_judge(
-	const struct route_query *q, double gain, double threshold, unsigned small);
+/* The small model, candidate `small`, has spoken, whole or in part: whether its answer stands. up: what
+ * the knob says now that its tokens are known. */
+struct route_choice route_judge(const struct route_query *q, bool up, unsigned small);
 /* Candidate `failed` could not answer: who is next. It is marked ROUTE_FAILED in q. A request that
  * named where it is to be answered goes nowhere else, but for `auto:home`, which both models there
  * may answer. */
 struct route_choice route_next(struct route_query *q, unsigned failed);
 
 /* One word each, for programs: "large", "privacy", "no_gain". */
-const char *route_kind_name(enum route_kind k);
+const char *route_target_name(enum route_target k);
 const char *route_refusal_name(enum route_refusal r);
 const char *route_reason_name(enum route_reason r);
 /* For people. */

@@ -18,8 +18,8 @@ query(void)
 		.n = 4,
 		.gain = 0.1,
 		.threshold = 0.3,
-		.doubt = 0.05,
 		.known = true,
+		.clear = true,
 		.stay = 0.1,
 	};
 }
@@ -37,11 +37,11 @@ START_TEST(test_gain_decides)
 	struct route_query q = query();
 
 	expect(route_first(&q), SMALL, ROUTE_NO_GAIN);
-	q.gain = 0.5;
+	q.up = true;
 	expect(route_first(&q), LARGE, ROUTE_GAIN);
-	q.gain = 0.32;
+	q.clear = false;
 	expect(route_first(&q), SMALL, ROUTE_TRIES);
-	q.gain = 0.5;
+	q.clear = true;
 	q.known = false;
 	expect(route_first(&q), SMALL, ROUTE_TRIES);
 }
@@ -51,10 +51,10 @@ START_TEST(test_tokens_overrule)
 {
 	struct route_query q = query();
 
-	expect(route_judge(&q, 0.2, 0.3, SMALL), SMALL, ROUTE_TOKENS_SURE);
-	expect(route_judge(&q, 0.4, 0.3, SMALL), LARGE, ROUTE_TOKENS_DOUBT);
+	expect(route_judge(&q, false, SMALL), SMALL, ROUTE_TOKENS_SURE);
+	expect(route_judge(&q, true, SMALL), LARGE, ROUTE_TOKENS_DOUBT);
 	q.candidates[LARGE].refusal = ROUTE_NOT_READY;
-	expect(route_judge(&q, 0.4, 0.3, SMALL), SMALL, ROUTE_ONLY);
+	expect(route_judge(&q, true, SMALL), SMALL, ROUTE_ONLY);
 }
 END_TEST
 
@@ -63,7 +63,7 @@ START_TEST(test_cloud)
 {
 	struct route_query q = query();
 
-	q.gain = 0.5;
+	q.up = true;
 	q.cloud_gain = 0.6;
 	q.cloud_threshold = 0.3;
 	expect(route_first(&q), LARGE, ROUTE_GAIN);
@@ -108,13 +108,13 @@ START_TEST(test_conversations_stay)
 	q.last = ROUTE_LARGE;
 	q.gain = 0.27;
 	expect(route_first(&q), LARGE, ROUTE_STAYS);
-	q.gain = 0.1; /* well below the threshold by which it was moved up */
+	q.gain = 0.1; /* well below the threshold from which on it goes up */
 	expect(route_first(&q), SMALL, ROUTE_NO_GAIN);
 	q.known = false;
 	expect(route_first(&q), LARGE, ROUTE_STAYS);
 	q.known = true;
 	q.last = ROUTE_SMALL; /* up at once */
-	q.gain = 0.5;
+	q.up = true;
 	expect(route_first(&q), LARGE, ROUTE_GAIN);
 }
 END_TEST
@@ -132,12 +132,12 @@ START_TEST(test_all_refusals)
 			if ((bits >> i & 1) != 0)
 				q.candidates[i].refusal = ROUTE_BUDGET;
 		q.ask = (enum route_ask)(bits >> 4 & 3);
-		q.known = (bits >> 6 & 1) != 0;
+		q.known = q.up = (bits >> 6 & 1) != 0;
 		q.cloud_known = (bits >> 7 & 1) != 0;
 		q.gain = q.cloud_gain = gains[bits >> 8];
 		for (c = route_first(&q); c.candidate >= 0;
 			c = route_next(&q, (unsigned)c.candidate)) {
-			enum route_kind kind = q.candidates[c.candidate].kind;
+			enum route_target kind = q.candidates[c.candidate].kind;
 
 			ck_assert_int_eq(q.candidates[c.candidate].refusal, ROUTE_USABLE);
 			ck_assert(q.ask != ROUTE_ASK_LOCAL || kind == ROUTE_SMALL);
@@ -158,7 +158,7 @@ START_TEST(test_names)
 	for (int i = 0; i < ROUTE_REFUSALS; i++)
 		ck_assert(strlen(route_refusal_name((enum route_refusal)i)) > 0 &&
 			  strlen(route_refusal_words((enum route_refusal)i)) > 0);
-	ck_assert_str_eq(route_kind_name(ROUTE_LARGE), "large");
+	ck_assert_str_eq(route_target_name(ROUTE_LARGE), "large");
 }
 END_TEST
 

@@ -1,0 +1,243 @@
+/* On disk: STATE/route/rows, what was labelled, one row behind the other; STATE/route/lesson, what was
+ * learned from them, and lesson.before. A damaged file costs what it held and nothing else. */
+#include "daemon/route_book_int.h"
+
+#include "base/file.h"
+#include "daemon/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LESSON_MAGIC 0x31544c52u /* RLT1 */
+#define LESSON_BYTES (GAIN_BYTES + 2 * KNOB_BYTES + KNOB_CURVE_BYTES + 16)
+#define ROWS_BYTES   ((size_t)4 * ROUTE_BOOK_ROWS * GAIN_ROW_BYTES)
+
+struct path {
+	char text[4096 + 48];
+};
+
+static struct path
+path_of(const char *dir, const char *name)
+{
+	struct path p;
+
+	snprintf(p.text, sizeof p.text, "%s/%s", dir, name);
+	return p;
+}
+
+/* --- lessons ------------------------------------------------------------------------------------ */
+
+void
+lesson_free(struct lesson *l)
+{
+	gain_free(l->gain);
+	*l = (struct lesson){0};
+}
+
+static int
+lesson_read(struct lesson *l, const void *data, size_t len, struct err *err)
+{
+	struct rd in = rd_init(data, len);
+	uint32_t magic = rd_u32(&in), bytes = rd_u32(&in);
+	const void *gain = rd_bytes(&in, bytes);
+
+	if (magic != LESSON_MAGIC || gain == NULL)
+		return err_set(err, "is damaged, or of another version");
+	l->gain = gain_read(gain, bytes, err);
+	if (l->gain == NULL || knob_read(&l->before, &in, err) != 0 ||
+		knob_read(&l->after, &in, err) != 0 || knob_curve_read(&l->curve, &in, err) != 0) {
+		lesson_free(l);
+		return -1;
+	}
+	return 0;
+}
+
+/* What cannot be read is put aside: it may tell somebody what happened. */
+static void
+put_aside(const char *path, const struct err *why)
+{
+	char aside[sizeof(struct path) + 16];
+
+	snprintf(aside, sizeof aside, "%s.damaged", path);
+	log_warning("%s: %s (it is kept as %s)", path, why->msg, aside);
+	if (rename(path, aside) != 0)
+		log_warning("%s: cannot be renamed: %s", path, strerror(errno));
+}
+
+int
+lesson_load(struct lesson *l, const char *dir, bool before, struct err *err)
+{
+	struct path p = path_of(dir, before ? "lesson.before" : "lesson");
+	struct buf bytes;
+	struct err why;
+	bool there = access(p.text, F_OK) == 0;
+
+	*l = (struct lesson){0};
+	buf_init(&bytes, LESSON_BYTES);
+	if (there && (file_read(p.text, &bytes, &why) != 0 ||
+			     lesson_read(l, bytes.data, bytes.len, &why) != 0))
+		put_aside(p.text, &why);
+	buf_free(&bytes);
+	if (before && l->gain == NULL)
+		return err_set(err, "there is nothing that it could go back to");
+	if (l->gain == NULL)
+		l->gain = gain_new(err);
+	return l->gain != NULL ? 0 : -1;
+}
+
+static int
+lesson_write(const struct lesson *l, struct buf *out)
+{
+	size_t at;
+
+	buf_u32(out, LESSON_MAGIC);
+	at = out->len;
+	buf_u32(out, 0);
+	if (gain_write(l->gain, out) != 0 || out->failed)
+		return -1;
+	put_le32(out->data + at, (uint32_t)(out->len - at - 4));
+	if (knob_write(&l->before, out) != 0 || knob_write(&l->after, out) != 0)
+		return -1;
+	return knob_curve_write(&l->curve, out);
+}
+
+int
+lesson_save(const struct lesson *l, const char *dir, bool keep, struct err *err)
+{
+	struct path p = path_of(dir, "lesson"), old = path_of(dir, "lesson.before");
+	struct buf bytes;
+	int rc;
+
+	buf_init(&bytes, LESSON_BYTES);
+	rc = lesson_write(l, &bytes);
+	if (rc != 0)
+		err_set(err, "not enough memory to keep what was learned");
+	if (rc == 0)
+		rc = file_mkdirs(dir, 0700, err);
+	if (rc == 0 && keep && rename(p.text, old.text) != 0 && errno != ENOENT)
+		rc = err_errno(err, errno, "%s: cannot be kept as %s", p.text, old.text);
+	if (rc == 0)
+		rc = file_write(p.text, bytes.data, bytes.len, 0600, err);
+	buf_free(&bytes);
+	return rc;
+}
+
+/* --- rows --------------------------------------------------------------------------------------- */
+
+static int
+pack_rows(const struct gain_row *rows, size_t n, struct buf *out, struct err *err)
+{
+	buf_init(out, ROWS_BYTES);
+	for (size_t i = 0; i < n; i++)
+		if (gain_row_write(&rows[i], out) != 0)
+			return err_set(err, "not enough memory for %zu rows", n);
+	return 0;
+}
+
+int
+rows_append(const char *dir, const struct gain_row *rows, size_t n, struct err *err)
+{
+	struct path p = path_of(dir, "rows");
+	struct buf bytes;
+	int fd = -1, rc;
+
+	rc = pack_rows(rows, n, &bytes, err);
+	if (rc == 0)
+		rc = file_mkdirs(dir, 0700, err);
+	if (rc == 0) {
+		fd = open(p.text, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd < 0)
+			rc = err_errno(err, errno, "%s: cannot open", p.text);
+	}
+	if (rc == 0 && write(fd, bytes.data, bytes.len) != (ssize_t)bytes.len)
+		rc = err_errno(err, errno, "%s: cannot write", p.text);
+	if (fd >= 0)
+		close(fd);
+	buf_free(&bytes);
+	return rc;
+}
+
+int
+rows_write(const char *dir, const struct gain_row *rows, size_t n, struct err *err)
+{
+	struct path p = path_of(dir, "rows");
+	struct buf bytes;
+	int rc = pack_rows(rows, n, &bytes, err);
+
+	if (rc == 0)
+		rc = file_write(p.text, bytes.data, bytes.len, 0600, err);
+	buf_free(&bytes);
+	return rc;
+}
+
+/* Into a ring of max; what stands behind a damaged row cannot be read. */
+static size_t
+unpack_rows(const struct buf *bytes, struct gain_row *ring, size_t max)
+{
+	struct rd in = rd_init(bytes->data, bytes->len);
+	size_t all = 0;
+	struct err err;
+
+	while (rd_left(&in) > 0 && gain_row_read(&ring[all % max], &in, &err) == 0)
+		all++;
+	return all;
+}
+
+static void
+turn(struct gain_row *ring, struct gain_row *out, size_t max, size_t all)
+{
+	size_t first = all % max;
+
+	memcpy(out, ring + first, (max - first) * sizeof *out);
+	memcpy(out + (max - first), ring, first * sizeof *out);
+}
+
+struct gain_row *
+rows_read(const char *dir, size_t max, size_t *n, size_t *all, struct err *err)
+{
+	struct path p = path_of(dir, "rows");
+	struct gain_row *ring = malloc(max * sizeof *ring), *rows = NULL;
+	struct buf bytes;
+
+	*n = *all = 0;
+	buf_init(&bytes, ROWS_BYTES);
+	if (ring == NULL) {
+		err_set(err, "not enough memory for %zu rows", max);
+		return NULL;
+	}
+	if (access(p.text, F_OK) == 0 && file_read(p.text, &bytes, err) != 0) {
+		free(ring);
+		buf_free(&bytes);
+		return NULL;
+	}
+	*all = unpack_rows(&bytes, ring, max);
+	*n = *all < max ? *all : max;
+	buf_free(&bytes);
+	if (*all <= max)
+		return ring;
+	rows = malloc(max * sizeof *rows);
+	if (rows != NULL)
+		turn(ring, rows, max, *all);
+	else
+		err_set(err, "not enough memory for %zu rows", max);
+	free(ring);
+	return rows;
+}
+
+int
+book_forget_files(const char *dir, struct err *err)
+{
+	static const char *const names[] = {
+		"rows", "lesson", "lesson.before", "lesson.damaged", "lesson.before.damaged"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct path p = path_of(dir, names[i]);
+
+		if (unlink(p.text) != 0 && errno != ENOENT)
+			return err_errno(err, errno, "%s: cannot remove", p.text);
+	}
+	return 0;
+}

@@ -1,0 +1,47 @@
+/* Inside the route book: what is in memory (route_book.c), on disk (route_book_file.c) and how it is
+ * trained (route_book_train.c). */
+#ifndef DAEMON_ROUTE_BOOK_INT_H
+#define DAEMON_ROUTE_BOOK_INT_H
+
+#include "daemon/route_book.h"
+
+/* What training makes, and what is saved as one. */
+struct lesson {
+	struct gain *gain;
+	struct knob before, after; /* the scores of prompts, and of prompts with answers */
+	struct knob_curve curve;   /* of the latter */
+};
+
+struct book_job;
+void book_job_abandon(struct book_job *j); /* ends soon, and says nothing any more */
+
+struct route_book {
+	uv_loop_t *loop;
+	char dir[4096 + 16];
+	struct lesson lesson;
+	uint32_t fresh; /* labels since the last training */
+	uint32_t rows;  /* in the file */
+	struct book_job *job;
+	void (*done)(void *arg, const char *trouble);
+	void *done_arg;
+	char trouble[256]; /* of the last training; "": none */
+};
+
+/* --- files (route_book_file.c) --- */
+
+/* The lesson that is on disk, or one that knows nothing. -1 without memory. before: the one that was
+ * replaced last, which must be there. */
+int lesson_load(struct lesson *l, const char *dir, bool before, struct err *err);
+/* keep: the one that is there stays as the one before. */
+int lesson_save(const struct lesson *l, const char *dir, bool keep, struct err *err);
+void lesson_free(struct lesson *l);
+
+int rows_append(const char *dir, const struct gain_row *rows, size_t n, struct err *err);
+/* The newest at most `max` rows; *n is their number, *all that of all in the file. NULL: no memory, or the
+ * file cannot be read. Any thread. */
+struct gain_row *rows_read(const char *dir, size_t max, size_t *n, size_t *all, struct err *err);
+/* Rewrites the file with these. */
+int rows_write(const char *dir, const struct gain_row *rows, size_t n, struct err *err);
+int book_forget_files(const char *dir, struct err *err);
+
+#endif

@@ -1,0 +1,143 @@
+/* Training on the thread pool: all rows that are kept, then the knobs begin with the scores that these
+ * rows got from heads that had not seen them. */
+#include "daemon/route_book_int.h"
+
+#include "daemon/log.h"
+
+#include <stdlib.h>
+
+struct book_job {
+	uv_work_t req;
+	struct route_book *book; /* main thread; NULL: given up */
+	char dir[sizeof((struct route_book *)0)->dir];
+	struct lesson lesson;
+	uint32_t rows;
+	bool worked;
+	struct err err;
+};
+
+static void
+make_curve(struct book_job *j, const struct gain_row *rows, const struct gain_held *held, size_t n)
+{
+	struct knob_sample *samples = calloc(n + 1, sizeof *samples);
+	size_t k = 0;
+
+	for (size_t i = 0; samples != NULL && i < n; i++)
+		if (rows[i].label[GAIN_SMALL] >= 0 && rows[i].label[GAIN_LARGE] >= 0)
+			samples[k++] = (struct knob_sample){held[i].after,
+				rows[i].label[GAIN_SMALL], rows[i].label[GAIN_LARGE]};
+	knob_curve_make(&j->lesson.curve, samples, k);
+	free(samples);
+}
+
+static int
+begin_knob(struct knob *k, const struct gain_held *held, size_t n, bool after)
+{
+	float *scores = malloc((n + 1) * sizeof *scores);
+
+	if (scores == NULL)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		scores[i] = after ? held[i].after : held[i].before;
+	knob_begin(k, scores, n);
+	free(scores);
+	return 0;
+}
+
+static int
+learn(struct book_job *j, const struct gain_row *rows, size_t n)
+{
+	struct gain_held *held = calloc(n + 1, sizeof *held);
+	int rc = -1;
+
+	j->lesson.gain = gain_new(&j->err);
+	if (held == NULL)
+		err_set(&j->err, "not enough memory to learn");
+	else if (j->lesson.gain != NULL &&
+		 gain_train(j->lesson.gain, rows, n, held, &j->err) == 0 &&
+		 begin_knob(&j->lesson.before, held, n, false) == 0 &&
+		 begin_knob(&j->lesson.after, held, n, true) == 0) {
+		make_curve(j, rows, held, n);
+		rc = 0;
+	}
+	free(held);
+	return rc;
+}
+
+static void
+work(uv_work_t *req)
+{
+	struct book_job *j = req->data;
+	size_t n, all;
+	struct gain_row *rows = rows_read(j->dir, ROUTE_BOOK_ROWS, &n, &all, &j->err);
+
+	if (rows == NULL)
+		return;
+	j->rows = (uint32_t)n;
+	j->worked = learn(j, rows, n) == 0 && lesson_save(&j->lesson, j->dir, true, &j->err) == 0;
+	if (all > 2 * n && rows_write(j->dir, rows, n, &j->err) != 0)
+		log_warning("%s", j->err.msg);
+	free(rows);
+}
+
+static void
+after_work(uv_work_t *req, int status)
+{
+	struct book_job *j = req->data;
+	struct route_book *b = j->book;
+
+	(void)status;
+	if (b != NULL) {
+		b->job = NULL;
+		b->rows = j->rows;
+		snprintf(b->trouble, sizeof b->trouble, "%s", j->worked ? "" : j->err.msg);
+		if (j->worked) {
+			lesson_free(&b->lesson);
+			b->lesson = j->lesson;
+			j->lesson = (struct lesson){0};
+			log_info("routing was learned from %u labelled queries", j->rows);
+		}
+		if (b->done != NULL)
+			b->done(b->done_arg, b->trouble);
+		b->done = NULL;
+	}
+	lesson_free(&j->lesson);
+	free(j);
+}
+
+int
+route_book_train(struct route_book *b, void (*done)(void *arg, const char *trouble), void *arg,
+	struct err *err)
+{
+	struct book_job *j;
+
+	if (b->job != NULL)
+		return err_set(err, "it is being trained already");
+	j = calloc(1, sizeof *j);
+	if (j == NULL)
+		return err_set(err, "not enough memory to learn");
+	j->req.data = j;
+	j->book = b;
+	memcpy(j->dir, b->dir, sizeof j->dir);
+	if (uv_queue_work(b->loop, &j->req, work, after_work) != 0) {
+		free(j);
+		return err_set(err, "the thread pool takes no job");
+	}
+	b->job = j;
+	b->fresh = 0;
+	b->done = done;
+	b->done_arg = arg;
+	return 0;
+}
+
+void
+route_book_unhear(struct route_book *b)
+{
+	b->done = NULL;
+}
+
+void
+book_job_abandon(struct book_job *j)
+{
+	j->book = NULL;
+}

@@ -1,0 +1,269 @@
+#include "daemon/wall.h"
+
+#include "base/file.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAX_WORDS_FILE (1u << 20)
+
+struct wall_record {
+	uint64_t client;
+	unsigned refs;
+	struct privacy_taint *taint;
+	struct redact *redact;    /* made when first needed */
+	struct wall_record *next; /* the one that was used before it */
+};
+
+struct wall {
+	enum privacy policy;
+	struct redact_words *words;
+	uint8_t key[crypto_generichash_KEYBYTES]; /* of messages' hashes */
+	struct wall_record *records;              /* used last first */
+	unsigned n;
+};
+
+/* --- records ------------------------------------------------------------------------------------ */
+
+static void
+record_unref(struct wall_record *r)
+{
+	if (r == NULL || --r->refs > 0)
+		return;
+	privacy_taint_free(r->taint);
+	redact_free(r->redact);
+	free(r);
+}
+
+static struct wall_record *
+record_new(struct wall *w, uint64_t client)
+{
+	struct wall_record *r = calloc(1, sizeof *r);
+
+	if (r == NULL)
+		return NULL;
+	r->client = client;
+	r->refs = 1;
+	r->taint = privacy_taint_new(WALL_MESSAGES, PRIVACY_HOME);
+	if (r->taint == NULL) {
+		free(r);
+		return NULL;
+	}
+	w->n++;
+	return r;
+}
+
+/* Forgets the one that was quiet longest. What it held counts as said at home from then on. */
+static void
+drop_oldest(struct wall *w)
+{
+	struct wall_record **at = &w->records, *last;
+
+	while ((*at)->next != NULL)
+		at = &(*at)->next;
+	last = *at;
+	*at = NULL;
+	w->n--;
+	record_unref(last);
+}
+
+/* The client's record, first in the list. */
+static struct wall_record *
+record_of(struct wall *w, uint64_t client)
+{
+	struct wall_record **at = &w->records, *r;
+
+	while (*at != NULL && (*at)->client != client)
+		at = &(*at)->next;
+	r = *at;
+	if (r != NULL)
+		*at = r->next;
+	else
+		r = record_new(w, client);
+	if (r == NULL)
+		return NULL;
+	r->next = w->records;
+	w->records = r;
+	if (w->n > WALL_CLIENTS)
+		drop_oldest(w);
+	return r;
+}
+
+/* --- messages ----------------------------------------------------------------------------------- */
+
+/* The text alone, runs of white space as one blank: clients reformat. */
+static void
+hash_text(const struct wall *w, const char *text, size_t len, struct privacy_hash *out)
+{
+	crypto_generichash_state s;
+	uint8_t piece[256];
+	size_t n = 0;
+	bool blank = false, begun = false; /* a blank waits for what follows it */
+
+	crypto_generichash_init(&s, w->key, sizeof w->key, sizeof out->bytes);
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == ' ' || (text[i] >= '\t' && text[i] <= '\r')) {
+			blank = begun;
+			continue;
+		}
+		if (blank)
+			piece[n++] = ' ';
+		piece[n++] = (uint8_t)text[i];
+		blank = false;
+		begun = true;
+		if (n >= sizeof piece - 1) {
+			crypto_generichash_update(&s, piece, n);
+			n = 0;
+		}
+	}
+	crypto_generichash_update(&s, piece, n);
+	crypto_generichash_final(&s, out->bytes, sizeof out->bytes);
+}
+
+static void
+hash_messages(const struct wall *w, const struct api_request *a, struct wall_verdict *v)
+{
+	if (a->kind != API_CHAT) {
+		hash_text(w, a->prompt, a->prompt != NULL ? strlen(a->prompt) : 0, &v->hashes[0]);
+		return;
+	}
+	for (size_t i = 0; i < a->n_messages; i++) {
+		const struct chat_message *m = &a->messages[i];
+
+		hash_text(w, m->content, strlen(m->content), &v->hashes[i]);
+		if (strcmp(m->role, "assistant") == 0)
+			v->n_old = i + 1;
+	}
+}
+
+int
+wall_judge(struct wall *w, uint64_t client, enum privacy key, enum privacy request,
+	const struct api_request *a, struct wall_verdict *v)
+{
+	struct privacy_voices voices = {w->policy, key, PRIVACY_CLOUD, request};
+	struct err why = {""};
+
+	*v = (struct wall_verdict){.n = a->kind == API_CHAT ? a->n_messages : 1};
+	v->hashes = calloc(v->n, sizeof *v->hashes);
+	v->record = record_of(w, client);
+	if (v->record != NULL)
+		v->record->refs++;
+	if (v->hashes == NULL || v->record == NULL)
+		return -1;
+	hash_messages(w, a, v);
+	v->asked = privacy_effective(&voices);
+	v->policy = privacy_taint_judge(
+		v->record->taint, v->hashes, v->n, v->n_old, v->asked, NULL, &why);
+	if (v->policy != v->asked)
+		snprintf(v->why, sizeof v->why, "%s", why.msg);
+	else if (v->policy != PRIVACY_CLOUD)
+		snprintf(v->why, sizeof v->why, "privacy is '%s', as %s says",
+			privacy_name(v->policy), privacy_whose(&voices));
+	return 0;
+}
+
+void
+wall_verdict_free(struct wall_verdict *v)
+{
+	record_unref(v->record);
+	free(v->hashes);
+	*v = (struct wall_verdict){0};
+}
+
+void
+wall_made(struct wall *w, const struct wall_verdict *v, const char *answer, size_t len)
+{
+	struct privacy_hash hash;
+
+	if (len == 0) {
+		privacy_taint_made(v->record->taint, v->hashes, v->n, v->n_old, v->policy);
+		return;
+	}
+	hash_text(w, answer, len, &hash);
+	privacy_taint_made(v->record->taint, &hash, 1, 0, v->policy);
+}
+
+const struct redact *
+wall_items(const struct wall_verdict *v)
+{
+	return v->record->redact;
+}
+
+/* --- life --------------------------------------------------------------------------------------- */
+
+/* One word or name a line; blank lines and lines that begin with # say nothing. */
+static int
+split_lines(char *text, const char **words, size_t max, struct err *err)
+{
+	size_t n = 0;
+
+	for (char *line = strtok_r(text, "\r\n", &text); line != NULL;
+		line = strtok_r(NULL, "\r\n", &text)) {
+		line += strspn(line, " \t");
+		if (*line == '\0' || *line == '#')
+			continue;
+		if (n == max)
+			return err_set(err, "holds more than %zu words", max);
+		words[n++] = line;
+	}
+	return (int)n;
+}
+
+static int
+read_words(struct wall *w, const char *path, struct err *err)
+{
+	const char **words = calloc(REDACT_WORDS_MAX, sizeof *words);
+	struct buf text;
+	int n = -1;
+
+	buf_init(&text, MAX_WORDS_FILE);
+	if (words == NULL)
+		err_set(err, "out of memory");
+	else if (file_read(path, &text, err) == 0 && buf_u8(&text, 0) == 0)
+		n = split_lines((char *)text.data, words, REDACT_WORDS_MAX, err);
+	if (n >= 0)
+		w->words = redact_words_new(words, (size_t)n, err);
+	if (w->words == NULL)
+		err_prefix(err, "redact_words: %s: ", path);
+	buf_free(&text);
+	free(words);
+	return w->words != NULL ? 0 : -1;
+}
+
+struct wall *
+wall_new(const struct config *c, struct err *err)
+{
+	struct wall *w = calloc(1, sizeof *w);
+
+	if (w == NULL) {
+		err_set(err, "not enough memory for privacy records");
+		return NULL;
+	}
+	randombytes_buf(w->key, sizeof w->key);
+	if (privacy_parse(c->privacy, &w->policy, err) != 0 ||
+		(c->redact_words[0] != '\0' && read_words(w, c->redact_words, err) != 0)) {
+		wall_free(w);
+		return NULL;
+	}
+	return w;
+}
+
+void
+wall_free(struct wall *w)
+{
+	if (w == NULL)
+		return;
+	for (struct wall_record *r = w->records, *next; r != NULL; r = next) {
+		next = r->next;
+		record_unref(r);
+	}
+	redact_words_free(w->words);
+	free(w);
+}
+
+enum privacy
+wall_policy(const struct wall *w)
+{
+	return w->policy;
+}

@@ -1,0 +1,50 @@
+/* The wall around the house: how far a request may travel, what was said under which policy, and what
+ * a cloud may see of it. Policies are decided by sched/privacy, items removed by sched/redact; here
+ * is what remembers them, one record for each client (API key, address, or user of the socket).
+ *
+ * Records live as long as the process. After a restart every history counts as said at home. */
+#ifndef DAEMON_WALL_H
+#define DAEMON_WALL_H
+
+#include "daemon/api_parse.h"
+#include "daemon/config.h"
+#include "sched/privacy.h"
+#include "sched/redact.h"
+
+struct wall;
+struct wall_record; /* of a client */
+
+#define WALL_CLIENTS  64   /* remembered; the one that was quiet longest gives way */
+#define WALL_MESSAGES 4096 /* of a client; beyond it all of its histories stay at home */
+
+/* Takes `privacy` and `redact_words` of the configuration. */
+struct wall *wall_new(const struct config *c, struct err *err);
+void wall_free(struct wall *w);
+enum privacy wall_policy(const struct wall *w); /* the daemon's own */
+
+/* What a request is held to. */
+struct wall_verdict {
+	struct wall_record *record; /* held until the verdict is freed */
+	enum privacy asked;         /* the strictest of daemon, key and request */
+	enum privacy policy;        /* that, or what its history holds it to */
+	char why[256]; /* policy is stricter than cloud: whose word that is, or which message's */
+	struct privacy_hash *hashes; /* [n] of the messages */
+	size_t n, n_old;
+};
+/* 0, or -1 without memory. request: its own word. wall_verdict_free in both cases. */
+int wall_judge(struct wall *w, uint64_t client, enum privacy key, enum privacy request,
+	const struct api_request *a, struct wall_verdict *v);
+void wall_verdict_free(struct wall_verdict *v);
+/* The turn is answered under v->policy. Before the first byte of the answer leaves with len 0; and
+ * with what the client has seen of it, when it ends in whatever way. */
+void wall_made(struct wall *w, const struct wall_verdict *v, const char *answer, size_t len);
+
+/* The body that a cloud would get: the chat of the request, for `model`, streamed. redacted: without
+ * personal items. -1: it could not be made for certain, and nothing may be sent. */
+int wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a,
+	const char *model, uint32_t max_tokens, bool redacted, struct buf *out, struct err *err);
+/* The items that were removed from this client's texts, to be put back; good as long as the verdict.
+ * NULL: none were. */
+const struct redact *wall_items(const struct wall_verdict *v);
+
+#endif
