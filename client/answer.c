@@ -192,7 +192,7 @@ answer_here(struct answerer *a, const char *prompt, json_t *conversation, struct
 		.n_stops = a->o->n_stops,
 		.ignore_end = a->o->ignore_end};
 	struct token_list ids = {0};
-	struct local_stats st = {0};
+	struct local_stats st = {.signals = a->o->signals};
 	struct session *s = NULL;
 	const uint32_t *all;
 	size_t n;

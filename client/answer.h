@@ -20,6 +20,8 @@ struct answer_options {
 	bool ignore_end;
 	bool no_shard;             /* the model is prepared in memory at each start */
 	struct local_options here; /* for a model in this process */
+	/* The caller's: receives how sure an answer in this process was. NULL: not wanted. */
+	struct token_signals *signals;
 };
 
 /* The options that both commands have. */

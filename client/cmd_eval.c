@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "client/answer.h"
 #include "client/eval_set.h"
+#include "client/eval_signals.h"
 #include "client/show.h"
 
 #include <stdlib.h>
@@ -15,8 +16,16 @@
 struct eval_options {
 	struct answer_options answer;
 	const char *data;
-	uint32_t samples; /* 0: all */
+	const char *signals; /* the file that how sure the model was goes to; NULL: none */
+	uint32_t samples;    /* 0: all */
 	uint32_t mistakes;
+};
+
+struct eval_run { /* what the samples of one run share */
+	struct buf *reply;
+	struct eval_signals *signals; /* NULL: not wanted */
+	struct token_signals *sure;   /* of the answer under way; NULL as well */
+	uint32_t mistakes;            /* to be printed at most */
 };
 
 struct eval_score {
@@ -73,48 +82,76 @@ ask(struct answerer *a, const struct eval_sample *s, struct buf *reply, struct e
 	return code;
 }
 
+/* One sample: asked, counted, and written down where that is wanted. */
+static int
+try_sample(struct answerer *a, const struct eval_run *run, const struct eval_set *set, size_t at,
+	struct eval_score *score, struct err *err)
+{
+	const struct eval_sample *s = &set->samples[at];
+	double began = clock_seconds();
+	bool right;
+	int code;
+
+	buf_clear(run->reply);
+	if (run->sure != NULL)
+		*run->sure = (struct token_signals){0};
+	code = ask(a, s, run->reply, err);
+	if (interrupted())
+		return EXIT_INTERRUPTED;
+	if (code != EXIT_DONE)
+		return code;
+	right = eval_right(s, (const char *)run->reply->data, run->reply->len);
+	score->samples[0]++, score->samples[s->level]++;
+	score->right[0] += right, score->right[s->level] += right;
+	if (!right)
+		json_array_append_new(score->wrong, json_integer((json_int_t)at));
+	if (!right && score->samples[0] - score->right[0] <= run->mistakes)
+		show_mistake(s, (const char *)run->reply->data, run->reply->len);
+	if (run->signals != NULL && eval_signals_write(run->signals, set, at, right, run->sure,
+					    clock_seconds() - began, err) != 0)
+		return EXIT_FAILED;
+	return EXIT_DONE;
+}
+
 /* Answers n samples, evenly out of the whole set. */
 static int
 measure(struct answerer *a, const struct ctl *ctl, const struct eval_options *o,
 	const struct eval_set *set, struct eval_score *score, struct err *err)
 {
 	size_t n = o->samples > 0 && o->samples < set->n ? o->samples : set->n;
-	uint32_t mistakes = ctl->json ? 0 : o->mistakes;
-	struct progress bar;
 	struct buf reply;
+	struct eval_run run = {.reply = &reply,
+		.mistakes = ctl->json ? 0 : o->mistakes,
+		.sure = o->answer.signals};
+	struct progress bar;
 	int code = EXIT_DONE;
 
+	if (o->signals != NULL && answerer_is_daemon(a)) {
+		err_set(err, "--signals is for a model in this process: add --local");
+		return EXIT_USAGE;
+	}
+	if (o->signals != NULL) {
+		run.signals = eval_signals_open(o->signals, err);
+		if (run.signals == NULL)
+			return EXIT_FAILED;
+	}
 	buf_init(&reply, MAX_ANSWER);
 	score->seconds = clock_seconds();
 	progress_begin(&bar, ctl, "eval");
 	for (size_t i = 0; i < n && code == EXIT_DONE; i++) {
-		size_t at = i * set->n / n;
-		const struct eval_sample *s = &set->samples[at];
 		char note[48] = "";
-		bool right;
 
 		if (i > 0)
 			snprintf(note, sizeof note, "so far %.1f%%", 100 * share(score, 0));
 		progress_set(&bar, i, n, note);
-		buf_clear(&reply);
-		code = ask(a, s, &reply, err);
-		if (interrupted())
-			code = EXIT_INTERRUPTED;
-		if (code != EXIT_DONE)
-			break;
-		right = eval_right(s, (const char *)reply.data, reply.len);
-		score->samples[0]++, score->samples[s->level]++;
-		score->right[0] += right, score->right[s->level] += right;
-		if (!right)
-			json_array_append_new(score->wrong, json_integer((json_int_t)at));
-		if (!right && mistakes > 0) {
-			mistakes--;
-			show_mistake(s, (const char *)reply.data, reply.len);
-		}
+		code = try_sample(a, &run, set, i * set->n / n, score, err);
 	}
 	progress_end(&bar);
 	score->seconds = clock_seconds() - score->seconds;
 	buf_free(&reply);
+	if (eval_signals_close(run.signals, code == EXIT_DONE ? err : NULL) != 0 &&
+		code == EXIT_DONE)
+		code = EXIT_FAILED;
 	return code;
 }
 
@@ -206,11 +243,14 @@ static const char eval_help[] =
 	"  -n, --samples N    so many commands, evenly out of the set (all)\n"
 	"  --data FILE        the set (hearth-eval.jsonl beside the model, else as installed)\n"
 	"  --mistakes N       print so many wrong answers\n"
+	"  --signals FILE     a line of JSON for each command: was it right, how sure was the "
+	"model\n"
+	"                     (of a model in this process)\n"
 	"  --local            compute in this process, even when a daemon serves the model;\n"
 	"                     then: --threads N --context N --cpu SET --kv f32|f16|q8_0,\n"
 	"                     --memory SIZE, --no-shard (keep no prepared copy on disk)\n";
 
-enum { OPT_DATA = OPT_ANSWER_END, OPT_MISTAKES };
+enum { OPT_DATA = OPT_ANSWER_END, OPT_MISTAKES, OPT_SIGNALS };
 
 /* Takes one option that is not common to all commands. */
 static int
@@ -229,6 +269,9 @@ eval_option(struct eval_options *o, int opt, const char *value, struct err *err)
 			return -1;
 		o->mistakes = (uint32_t)n;
 		return 0;
+	case OPT_SIGNALS:
+		o->signals = value;
+		return 0;
 	case OPT_DATA:
 		o->data = value;
 		return 0;
@@ -244,6 +287,7 @@ cmd_eval(struct ctl *ctl, int argc, char *argv[])
 		{"samples", required_argument, NULL, 'n'},
 		{"data", required_argument, NULL, OPT_DATA},
 		{"mistakes", required_argument, NULL, OPT_MISTAKES},
+		{"signals", required_argument, NULL, OPT_SIGNALS},
 		{"threads", required_argument, NULL, OPT_THREADS},
 		{"context", required_argument, NULL, OPT_CONTEXT},
 		{"cpu", required_argument, NULL, OPT_CPU}, {"kv", required_argument, NULL, OPT_KV},
@@ -252,6 +296,7 @@ cmd_eval(struct ctl *ctl, int argc, char *argv[])
 		{"local", no_argument, NULL, OPT_LOCAL},
 		{"no-shard", no_argument, NULL, OPT_NO_SHARD}, COMMON_OPTIONS};
 	struct eval_options o = {0};
+	struct token_signals sure;
 	struct err err;
 	bool done;
 	int opt, code;
@@ -270,5 +315,6 @@ cmd_eval(struct ctl *ctl, int argc, char *argv[])
 	}
 	if (optind + 1 != argc || strcmp(argv[optind], "hearth") != 0 || o.answer.model == NULL)
 		return ctl_fail(ctl, EXIT_USAGE, "needs 'hearth' and -m MODEL, see --help");
+	o.answer.signals = o.signals != NULL ? &sure : NULL;
 	return evaluate(ctl, &o);
 }

@@ -291,6 +291,12 @@ local_generate(struct local *l, struct session *s,
 		buf_clear(&text);
 		end = session_next(s, logits, &text);
 		ids = session_ids(s, &n);
+		if (stats->signals != NULL && n > done) {
+			struct token_signal signal;
+
+			token_signal_of(&signal, out, l->shape.vocab, ids[n - 1]);
+			token_signals_add(stats->signals, &signal);
+		}
 		if (text.failed)
 			rc = err_set(err, "out of memory for the text");
 		if (text.len > 0 && emit(arg, (const char *)text.data, text.len) != 0)

@@ -7,6 +7,7 @@
 #include "model/forward.h"
 #include "model/memory.h"
 #include "model/session.h"
+#include "model/token_signal.h"
 #include "model/weights_copied.h"
 
 struct local_options {
@@ -61,6 +62,7 @@ int local_eval(struct local *l, uint32_t slot, const uint32_t *ids, size_t n, ui
 struct local_stats {
 	uint32_t prompt_tokens, new_tokens;
 	double prompt_seconds, new_seconds;
+	struct token_signals *signals; /* the caller's: of the new tokens; NULL: not wanted */
 };
 
 /* Runs a session to its end in slot 0, giving each piece of text to `emit` (nonzero ends it). */

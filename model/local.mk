@@ -66,7 +66,8 @@ model_libmodel_a_SOURCES += \
 	model/sampler.c model/sampler.h \
 	model/session.c model/session.h \
 	model/session_bytes.c \
-	model/thread_choice.c model/thread_choice.h
+	model/thread_choice.c model/thread_choice.h \
+	model/token_signal.c model/token_signal.h
 
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_tokenizer tests/unit/test_chat tests/fuzz/fuzz_tokenizer

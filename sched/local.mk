@@ -4,6 +4,8 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/breaker.c sched/breaker.h \
 	sched/experts.c sched/experts.h \
 	sched/fair.c sched/fair.h \
+	sched/gain.c sched/gain.h sched/gain_int.h sched/gain_bytes.c sched/gain_dense.c sched/gain_train.c \
+	sched/knob.c sched/knob.h \
 	sched/link_speed.c sched/link_speed.h \
 	sched/money.c sched/money.h \
 	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_deal.c sched/plan_eval.c \
@@ -14,6 +16,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/rebalance.c sched/rebalance.h \
 	sched/roster.c sched/roster.h \
 	sched/route.c sched/route.h \
+	sched/route_text.c sched/route_text.h \
 	sched/window.c sched/window.h
 
 if HAVE_CHECK
@@ -78,6 +81,20 @@ tests_unit_test_privacy_SOURCES = tests/unit/test_privacy.c \
 	tests/support/privacy_texts.c tests/support/privacy_texts.h
 tests_unit_test_privacy_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_privacy_LDADD = $(tests_unit_test_window_LDADD)
+# A router's features, predictor and knob, on a made-up traffic.
+check_PROGRAMS += tests/unit/test_route_text tests/unit/test_gain tests/unit/test_knob
+route_test_support = tests/support/route_task.c tests/support/route_task.h \
+	tests/support/route_curve.c tests/support/route_curve.h
+route_test_libs = sched/libsched.a model/libmodel.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
+tests_unit_test_route_text_SOURCES = tests/unit/test_route_text.c
+tests_unit_test_route_text_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_route_text_LDADD = $(route_test_libs)
+tests_unit_test_gain_SOURCES = tests/unit/test_gain.c $(route_test_support)
+tests_unit_test_gain_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_gain_LDADD = $(route_test_libs)
+tests_unit_test_knob_SOURCES = tests/unit/test_knob.c $(route_test_support)
+tests_unit_test_knob_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_knob_LDADD = $(route_test_libs)
 
 # Who takes part: rules one by one, and ten thousand stories in virtual time.
 check_PROGRAMS += tests/unit/test_roster

@@ -162,7 +162,7 @@ START_TEST(a_session_says_the_references_text)
 		.max_tokens = n_want,
 		.context = MAX_IDS};
 	struct heard heard = {.at_most = UINT32_MAX};
-	struct local_stats stats;
+	struct local_stats stats = {0};
 	struct session *s;
 	struct local l;
 	struct err err;

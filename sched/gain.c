@@ -1,0 +1,269 @@
+#include "sched/gain_int.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct gain *
+gain_new(struct err *err)
+{
+	struct gain *g = calloc(1, sizeof *g);
+
+	if (g == NULL)
+		err_set(err, "no memory for a router's model");
+	return g;
+}
+
+void
+gain_free(struct gain *g)
+{
+	free(g);
+}
+
+void
+gain_facts(const struct gain *g, struct gain_facts *f)
+{
+	*f = g->facts;
+	f->buckets = 0;
+	for (uint32_t b = 0; b < ROUTE_BUCKETS; b++)
+		f->buckets += gain_seen(g, (uint16_t)b);
+}
+
+/* --- scores ------------------------------------------------------------------------------------ */
+
+double
+gain_odds_to_p(double log_odds)
+{
+	return 1.0 / (1.0 + exp(-log_odds));
+}
+
+void
+gain_text_scores(
+	const struct sparse *s, const uint16_t *bucket, uint32_t n, float score[static GAIN_MODELS])
+{
+	float sum[GAIN_MODELS] = {0}, x = gain_feature(n);
+
+	for (uint32_t i = 0; i < n; i++)
+		for (int m = 0; m < GAIN_MODELS; m++)
+			sum[m] += gain_part(bucket[i]) * s->weight[bucket[i]][m];
+	for (int m = 0; m < GAIN_MODELS; m++)
+		score[m] = s->constant[m] + x * sum[m];
+}
+
+/* ln(1 + x), of what may be far out. */
+static float
+small_part(float x)
+{
+	return log1pf(x > 0.0f ? x : 0.0f);
+}
+
+/* Probabilities that are nearly 1 and far below it both matter: log-probabilities and entropies
+ * count by the logarithm. */
+static float
+fine(float x)
+{
+	x = x > 1e-6f ? x : 1e-6f;
+	return logf(x < 1e3f ? x : 1e3f);
+}
+
+void
+gain_inputs(const float text[static GAIN_MODELS], const float figure[static TOKEN_FIGURES],
+	float input[static DENSE_INPUTS])
+{
+	float *in = input + DENSE_TEXT;
+
+	for (int m = 0; m < GAIN_MODELS; m++)
+		input[m] = text[m];
+	in[TOKEN_MEAN_LOGP] = fine(-figure[TOKEN_MEAN_LOGP]);
+	in[TOKEN_SUM_LOGP] = fine(-figure[TOKEN_SUM_LOGP]);
+	in[TOKEN_LEAST_LOGP] = fine(-figure[TOKEN_LEAST_LOGP]);
+	in[TOKEN_MEAN_ENTROPY] = fine(figure[TOKEN_MEAN_ENTROPY]);
+	in[TOKEN_MOST_ENTROPY] = fine(figure[TOKEN_MOST_ENTROPY]);
+	in[TOKEN_MEAN_MARGIN] = figure[TOKEN_MEAN_MARGIN];
+	in[TOKEN_LEAST_MARGIN] = figure[TOKEN_LEAST_MARGIN];
+	in[TOKEN_FIRST_LOGP] = fine(-figure[TOKEN_FIRST_LOGP]);
+	in[TOKEN_FIRST_ENTROPY] = fine(figure[TOKEN_FIRST_ENTROPY]);
+	in[TOKEN_DOUBTS] = small_part(figure[TOKEN_DOUBTS]);
+	in[TOKEN_COUNT] = small_part(figure[TOKEN_COUNT]);
+}
+
+void
+gain_dense_scores(const struct dense *d, const float input[static DENSE_INPUTS],
+	float score[static GAIN_MODELS])
+{
+	for (int m = 0; m < GAIN_MODELS; m++) {
+		const float *w = d->weight[m];
+		float sum = w[DENSE_INPUTS];
+
+		for (int i = 0; i < DENSE_INPUTS; i++)
+			sum += w[i] * (input[i] - d->mean[i]) * d->scale[i];
+		score[m] = sum;
+	}
+}
+
+/* --- why --------------------------------------------------------------------------------------- */
+
+static void
+note_part(struct gain_estimate *e, uint32_t feature, float part)
+{
+	uint32_t at;
+
+	if (!(fabsf(part) > 0.0f))
+		return;
+	for (at = e->n_why; at > 0 && fabsf(part) > fabsf(e->why[at - 1].part); at--)
+		if (at < GAIN_WHY)
+			e->why[at] = e->why[at - 1];
+	if (at == GAIN_WHY)
+		return;
+	e->why[at] = (struct gain_why){feature, part};
+	e->n_why += e->n_why < GAIN_WHY;
+}
+
+/* How much the large model's log odds move with the log odds that `before` gives model m, less how
+ * much the small one's do: the words' weight in a decision that `d` takes. */
+static float
+weight_of_text(const struct dense *d, int m)
+{
+	return (d->platt[GAIN_LARGE].slope * d->weight[GAIN_LARGE][m] -
+		       d->platt[GAIN_SMALL].slope * d->weight[GAIN_SMALL][m]) *
+	       d->scale[m];
+}
+
+/* d: NULL where the words alone decide. */
+static void
+note_words(const struct gain *g, const struct route_text *t, const struct dense *d,
+	struct gain_estimate *e)
+{
+	float x = gain_feature(t->n), by[GAIN_MODELS] = {0};
+
+	if (d == NULL) {
+		by[GAIN_LARGE] = g->platt[GAIN_LARGE].slope;
+		by[GAIN_SMALL] = -g->platt[GAIN_SMALL].slope;
+	}
+	for (int m = 0; d != NULL && m < GAIN_MODELS; m++)
+		by[m] = weight_of_text(d, m) * g->platt[m].slope;
+	for (uint32_t i = 0; i < t->n; i++) {
+		const float *w = g->text.weight[t->bucket[i]];
+		float part = 0.0f;
+
+		for (int m = 0; m < GAIN_MODELS; m++)
+			part += by[m] * w[m];
+		note_part(e, i, x * gain_part(t->bucket[i]) * part);
+	}
+}
+
+static void
+note_figures(const struct dense *d, const float input[static DENSE_INPUTS], struct gain_estimate *e)
+{
+	for (int i = DENSE_TEXT; i < DENSE_INPUTS; i++)
+		note_part(e, GAIN_WHY_FIGURE + (uint32_t)(i - DENSE_TEXT),
+			weight_of_text(d, i) * (input[i] - d->mean[i]));
+}
+
+void
+gain_why_name(const struct gain_why *w, const struct route_text *t, const char *text, size_t len,
+	char name[static ROUTE_NAME])
+{
+	static const char *const figures[TOKEN_FIGURES] = {
+		[TOKEN_MEAN_LOGP] = "how likely its tokens were",
+		[TOKEN_SUM_LOGP] = "how likely its answer was",
+		[TOKEN_LEAST_LOGP] = "its least likely token",
+		[TOKEN_MEAN_ENTROPY] = "how open its tokens were",
+		[TOKEN_MOST_ENTROPY] = "its most open token",
+		[TOKEN_MEAN_MARGIN] = "how far ahead its tokens were",
+		[TOKEN_LEAST_MARGIN] = "its least sure token",
+		[TOKEN_FIRST_LOGP] = "its first token",
+		[TOKEN_FIRST_ENTROPY] = "how open its first token was",
+		[TOKEN_DOUBTS] = "its doubtful tokens",
+		[TOKEN_COUNT] = "the length of its answer"};
+
+	if (w->feature >= GAIN_WHY_FIGURE && w->feature < GAIN_WHY_FIGURE + TOKEN_FIGURES)
+		snprintf(name, ROUTE_NAME, "%s", figures[w->feature - GAIN_WHY_FIGURE]);
+	else if (w->feature < t->n)
+		route_text_name(t, w->feature, text, len, name);
+	else
+		name[0] = '\0';
+}
+
+/* --- estimates ---------------------------------------------------------------------------------- */
+
+static void
+take_scores(struct gain_estimate *e, const struct gain *g, const struct platt *platt,
+	const float score[static GAIN_MODELS])
+{
+	for (int m = 0; m < GAIN_MODELS; m++)
+		if (g->facts.labels[m] >= GAIN_LEAST_ROWS)
+			e->p[m] = (float)gain_odds_to_p(
+				(double)(platt[m].slope * score[m] + platt[m].offset));
+	e->gain = e->p[GAIN_LARGE] - e->p[GAIN_SMALL];
+}
+
+static void
+estimate_untrained(const float *figures, struct gain_estimate *e)
+{
+	if (figures == NULL)
+		return;
+	e->reason = GAIN_MARGIN;
+	e->gain = expf(-(figures[TOKEN_LEAST_MARGIN] > 0.0f ? figures[TOKEN_LEAST_MARGIN] : 0.0f));
+	note_part(e, GAIN_WHY_FIGURE + TOKEN_LEAST_MARGIN, e->gain);
+}
+
+static float
+known_share(const struct gain *g, const struct route_text *t)
+{
+	uint32_t known = 0;
+
+	for (uint32_t i = 0; i < t->n; i++)
+		known += gain_seen(g, t->bucket[i]);
+	return t->n > 0 ? (float)known / (float)t->n : 0.0f;
+}
+
+void
+gain_estimate(const struct gain *g, const struct route_text *t, const float *figures,
+	struct gain_estimate *e)
+{
+	float score[GAIN_MODELS], odds[GAIN_MODELS], input[DENSE_INPUTS];
+	const struct dense *d;
+
+	*e = (struct gain_estimate){.p = {0.5f, 0.5f, 0.5f}};
+	if (g->facts.rows == 0) {
+		estimate_untrained(figures, e);
+		return;
+	}
+	e->known = known_share(g, t);
+	gain_text_scores(&g->text, t->bucket, t->n, score);
+	if (figures != NULL && g->facts.answered < GAIN_LEAST_ROWS && e->known < GAIN_KNOWN) {
+		estimate_untrained(figures, e);
+		return;
+	}
+	if (figures == NULL || g->facts.answered < GAIN_LEAST_ROWS) {
+		e->reason = e->known < GAIN_KNOWN ? GAIN_TEXT_UNKNOWN : GAIN_TEXT;
+		take_scores(e, g, g->platt, score);
+		note_words(g, t, NULL, e);
+		return;
+	}
+	for (int m = 0; m < GAIN_MODELS; m++)
+		odds[m] = g->platt[m].slope * score[m] + g->platt[m].offset;
+	d = e->known < GAIN_KNOWN ? &g->answer : &g->both;
+	e->reason = d == &g->both ? GAIN_TEXT_AND_ANSWER : GAIN_ANSWER;
+	gain_inputs(odds, figures, input);
+	gain_dense_scores(d, input, score);
+	take_scores(e, g, d->platt, score);
+	note_figures(d, input, e);
+	if (d == &g->both)
+		note_words(g, t, d, e);
+}
+
+const char *
+gain_reason_name(enum gain_reason r)
+{
+	static const char *const names[] = {[GAIN_NOTHING] = "nothing-known",
+		[GAIN_MARGIN] = "margin-untrained",
+		[GAIN_TEXT] = "text",
+		[GAIN_TEXT_UNKNOWN] = "text-unknown",
+		[GAIN_ANSWER] = "answer",
+		[GAIN_TEXT_AND_ANSWER] = "text-and-answer"};
+
+	return names[r];
+}

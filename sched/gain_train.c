@@ -1,0 +1,354 @@
+/* The order of things: the words' heads on all folds but one, for each fold, so that every row has
+ * a score by heads that have not seen it; from these the calibration; with them and the figures the
+ * dense heads, cross-fitted in the same folds for their own calibration; at last all heads on all
+ * rows. */
+#include "sched/gain_int.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Chosen on the tuning split of tests/bench/route.c, where none of them matters much. */
+#define RATE  0.2f  /* AdaGrad's */
+#define DECAY 1e-2f /* towards 0, of the words' weights */
+#define RIDGE 3.0   /* of the answer's heads */
+enum { PASSES = 15, NO_FOLD = UINT8_MAX };
+
+/* What training needs beside the model. */
+struct trainer {
+	const struct gain_row *rows;
+	size_t n;
+	uint32_t *order; /* [n] */
+	uint8_t *fold;   /* [n] */
+	float *text;     /* [n][GAIN_MODELS]: scores by heads that have not seen the row */
+	float *input;    /* [n][DENSE_INPUTS] */
+	float *score;    /* [n][2][GAIN_MODELS]: by `both` and `answer`, likewise */
+	float *label;    /* [n][GAIN_MODELS]; of rows without figures unknown in label2 */
+	float *label_answered;
+	struct sparse *heads;   /* on their way */
+	struct sparse *squares; /* AdaGrad's sums */
+	struct gain *g;
+	uint64_t random;
+};
+
+static uint64_t
+next(uint64_t *s) /* splitmix64 */
+{
+	uint64_t z = *s += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return z ^ z >> 31;
+}
+
+static void
+shuffle(struct trainer *t)
+{
+	for (size_t i = t->n; i > 1; i--) {
+		size_t j = (size_t)(next(&t->random) % i);
+		uint32_t other = t->order[j];
+
+		t->order[j] = t->order[i - 1];
+		t->order[i - 1] = other;
+	}
+}
+
+/* --- the words' heads ----------------------------------------------------------------------------- */
+
+static void
+step(float *w, float *square, float gradient)
+{
+	gradient += DECAY * *w;
+	*square += gradient * gradient;
+	*w -= RATE * gradient / sqrtf(*square + 1e-8f);
+}
+
+static void
+learn_row(struct trainer *t, const struct gain_row *row)
+{
+	float score[GAIN_MODELS], x = gain_feature(row->n);
+
+	gain_text_scores(t->heads, row->bucket, row->n, score);
+	for (int m = 0; m < GAIN_MODELS; m++) {
+		float off;
+
+		if (row->label[m] < 0.0f)
+			continue;
+		off = (float)gain_odds_to_p((double)score[m]) - row->label[m];
+		t->heads->constant[m] -= 0.05f * off;
+		for (uint32_t i = 0; i < row->n; i++)
+			step(&t->heads->weight[row->bucket[i]][m],
+				&t->squares->weight[row->bucket[i]][m],
+				off * x * gain_part(row->bucket[i]));
+	}
+}
+
+static double
+odds_of_mean(const struct trainer *t, int m)
+{
+	double sum = 1.0, n = 2.0;
+
+	for (size_t i = 0; i < t->n; i++)
+		if (t->rows[i].label[m] >= 0.0f) {
+			sum += (double)t->rows[i].label[m];
+			n++;
+		}
+	return log(sum / (n - sum));
+}
+
+/* Leaves the heads in t->heads. */
+static void
+learn_words(struct trainer *t, uint8_t without)
+{
+	memset(t->heads, 0, sizeof *t->heads);
+	memset(t->squares, 0, sizeof *t->squares);
+	for (int m = 0; m < GAIN_MODELS; m++)
+		t->heads->constant[m] = (float)odds_of_mean(t, m);
+	for (int pass = 0; pass < PASSES; pass++) {
+		shuffle(t);
+		for (size_t i = 0; i < t->n; i++)
+			if (t->fold[t->order[i]] != without)
+				learn_row(t, &t->rows[t->order[i]]);
+	}
+}
+
+static void
+score_fold(struct trainer *t, uint8_t fold)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->fold[i] == fold)
+			gain_text_scores(t->heads, t->rows[i].bucket, t->rows[i].n,
+				t->text + i * GAIN_MODELS);
+}
+
+/* --- calibration --------------------------------------------------------------------------------- */
+
+static void
+calibrate(const struct trainer *t, const float *score, size_t stride, const float *label,
+	struct platt platt[GAIN_MODELS])
+{
+	for (int m = 0; m < GAIN_MODELS; m++) {
+		struct logistic l = {.x = score + m,
+			.stride = stride,
+			.y = label + m,
+			.y_stride = GAIN_MODELS,
+			.rows = t->n,
+			.n = 1,
+			.ridge = 1.0,
+			.towards = 1.0,
+			.skip = NO_FOLD};
+		float w[2];
+
+		gain_logistic(&l, w);
+		platt[m] = (struct platt){w[0] > 0.0f ? w[0] : 0.0f, w[1]};
+	}
+}
+
+/* --- the answer's heads --------------------------------------------------------------------------- */
+
+/* Inputs of every row, scaled; unanswered rows stay 0. */
+static void
+make_inputs(struct trainer *t, struct dense *d, bool with_text)
+{
+	double sum[DENSE_INPUTS] = {0}, square[DENSE_INPUTS] = {0}, n = 0.0;
+
+	memset(t->input, 0, t->n * DENSE_INPUTS * sizeof *t->input);
+	for (size_t i = 0; i < t->n; i++) {
+		float *in = t->input + i * DENSE_INPUTS, odds[GAIN_MODELS];
+
+		if (!t->rows[i].answered)
+			continue;
+		for (int m = 0; m < GAIN_MODELS; m++)
+			odds[m] = t->g->platt[m].slope * t->text[i * GAIN_MODELS + (size_t)m] +
+				  t->g->platt[m].offset;
+		gain_inputs(odds, t->rows[i].figure, in);
+		for (int k = 0; k < DENSE_INPUTS; k++) {
+			sum[k] += (double)in[k];
+			square[k] += (double)in[k] * (double)in[k];
+		}
+		n += 1.0;
+	}
+	for (int k = 0; k < DENSE_INPUTS; k++) {
+		double mean = sum[k] / n, spread = sqrt(square[k] / n - mean * mean);
+		bool used = (with_text || k >= DENSE_TEXT) && spread > 1e-4;
+
+		d->mean[k] = (float)mean;
+		d->scale[k] = used ? (float)(1.0 / spread) : 0.0f;
+	}
+	for (size_t i = 0; i < t->n; i++)
+		for (int k = 0; k < DENSE_INPUTS && t->rows[i].answered; k++) {
+			float *in = t->input + i * DENSE_INPUTS + k;
+
+			*in = (*in - d->mean[k]) * d->scale[k];
+		}
+}
+
+static void
+fit_dense(const struct trainer *t, struct dense *d, uint8_t without)
+{
+	for (int m = 0; m < GAIN_MODELS; m++) {
+		struct logistic l = {.x = t->input,
+			.stride = DENSE_INPUTS,
+			.y = t->label_answered + m,
+			.y_stride = GAIN_MODELS,
+			.rows = t->n,
+			.n = DENSE_INPUTS,
+			.ridge = RIDGE,
+			.fold = t->fold,
+			.skip = without};
+
+		gain_logistic(&l, d->weight[m]);
+	}
+}
+
+/* which: 0 both, 1 answer */
+static void
+learn_dense(struct trainer *t, struct dense *d, int which)
+{
+	float *score = t->score + which * GAIN_MODELS;
+
+	make_inputs(t, d, which == 0);
+	for (uint8_t fold = 0; fold < GAIN_FOLDS; fold++) {
+		fit_dense(t, d, fold);
+		for (size_t i = 0; i < t->n; i++)
+			if (t->fold[i] == fold)
+				for (int m = 0; m < GAIN_MODELS; m++) {
+					const float *in = t->input + i * DENSE_INPUTS;
+					float sum = d->weight[m][DENSE_INPUTS];
+
+					for (int k = 0; k < DENSE_INPUTS; k++)
+						sum += d->weight[m][k] * in[k];
+					score[i * 2 * GAIN_MODELS + (size_t)m] = sum;
+				}
+	}
+	calibrate(t, score, (size_t)2 * GAIN_MODELS, t->label_answered, d->platt);
+	fit_dense(t, d, NO_FOLD);
+}
+
+/* --- all of it ----------------------------------------------------------------------------------- */
+
+static void
+free_trainer(struct trainer *t)
+{
+	free(t->order);
+	free(t->fold);
+	free(t->text);
+	free(t->input);
+	free(t->score);
+	free(t->label);
+	free(t->label_answered);
+	free(t->heads);
+	free(t->squares);
+	free(t->g);
+}
+
+static int
+alloc_trainer(struct trainer *t, struct err *err)
+{
+	t->order = calloc(t->n, sizeof *t->order);
+	t->fold = calloc(t->n, sizeof *t->fold);
+	t->text = calloc(t->n, GAIN_MODELS * sizeof *t->text);
+	t->input = calloc(t->n, DENSE_INPUTS * sizeof *t->input);
+	t->score = calloc(t->n, (size_t)2 * GAIN_MODELS * sizeof *t->score);
+	t->label = calloc(t->n, GAIN_MODELS * sizeof *t->label);
+	t->label_answered = calloc(t->n, GAIN_MODELS * sizeof *t->label_answered);
+	t->heads = malloc(sizeof *t->heads);
+	t->squares = malloc(sizeof *t->squares);
+	t->g = calloc(1, sizeof *t->g);
+	if (t->order != NULL && t->fold != NULL && t->text != NULL && t->input != NULL &&
+		t->score != NULL && t->label != NULL && t->label_answered != NULL &&
+		t->heads != NULL && t->squares != NULL && t->g != NULL)
+		return 0;
+	return err_set(err, "no memory to learn from %zu rows", t->n);
+}
+
+/* Counts, labels, folds. */
+static int
+look_at_rows(struct trainer *t, struct err *err)
+{
+	struct gain_facts *f = &t->g->facts;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct gain_row *r = &t->rows[i];
+
+		t->order[i] = (uint32_t)i;
+		f->answered += r->answered;
+		for (int m = 0; m < GAIN_MODELS; m++) {
+			f->labels[m] += r->label[m] >= 0.0f;
+			t->label[i * GAIN_MODELS + (size_t)m] = r->label[m];
+			t->label_answered[i * GAIN_MODELS + (size_t)m] =
+				r->answered ? r->label[m] : GAIN_UNKNOWN;
+		}
+		for (uint32_t k = 0; k < r->n; k++)
+			t->g->seen[r->bucket[k] / 8] |= (uint8_t)(1u << r->bucket[k] % 8);
+	}
+	f->rows = (uint32_t)t->n;
+	if (f->labels[GAIN_SMALL] < GAIN_LEAST_ROWS || f->labels[GAIN_LARGE] < GAIN_LEAST_ROWS)
+		return err_set(err,
+			"%u labels of the small model's answers and %u of the large one's: at "
+			"least %d of each teach something",
+			f->labels[GAIN_SMALL], f->labels[GAIN_LARGE], GAIN_LEAST_ROWS);
+	shuffle(t);
+	for (size_t i = 0; i < t->n; i++)
+		t->fold[t->order[i]] = (uint8_t)(i % GAIN_FOLDS);
+	return 0;
+}
+
+static float
+held_gain(const struct platt *p, const float *score)
+{
+	return (float)(gain_odds_to_p((double)(p[GAIN_LARGE].slope * score[GAIN_LARGE] +
+					       p[GAIN_LARGE].offset)) -
+		       gain_odds_to_p((double)(p[GAIN_SMALL].slope * score[GAIN_SMALL] +
+					       p[GAIN_SMALL].offset)));
+}
+
+static void
+say_held(const struct trainer *t, struct gain_held *held)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		held[i].before = held_gain(t->g->platt, t->text + i * GAIN_MODELS);
+		held[i].after = held[i].before;
+		if (t->g->facts.answered >= GAIN_LEAST_ROWS && t->rows[i].answered)
+			held[i].after = held_gain(t->g->both.platt, t->score + i * 2 * GAIN_MODELS);
+	}
+}
+
+static void
+learn(struct trainer *t, struct gain_held *held)
+{
+	for (uint8_t fold = 0; fold < GAIN_FOLDS; fold++) {
+		learn_words(t, fold);
+		score_fold(t, fold);
+	}
+	calibrate(t, t->text, GAIN_MODELS, t->label, t->g->platt);
+	if (t->g->facts.answered >= GAIN_LEAST_ROWS) {
+		learn_dense(t, &t->g->both, 0);
+		learn_dense(t, &t->g->answer, 1);
+	}
+	learn_words(t, NO_FOLD);
+	t->g->text = *t->heads;
+	if (held != NULL)
+		say_held(t, held);
+}
+
+int
+gain_train(struct gain *g, const struct gain_row *rows, size_t n, struct gain_held *held,
+	struct err *err)
+{
+	struct trainer t = {.rows = rows, .n = n, .random = 1};
+	int rc;
+
+	if (n < GAIN_LEAST_ROWS || n > GAIN_ROWS)
+		return err_set(err, "%zu rows to learn from: must be %d to %d", n, GAIN_LEAST_ROWS,
+			GAIN_ROWS);
+	rc = alloc_trainer(&t, err);
+	if (rc == 0)
+		rc = look_at_rows(&t, err);
+	if (rc == 0) {
+		learn(&t, held);
+		*g = *t.g;
+	}
+	free_trainer(&t);
+	return rc;
+}

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""What a home might ask, to measure a router between hearth-small and hearth: commands that neither was
+trained on, with the kinds of task that are in each.
+
+    traffic.py SPLIT [-n N] > SPLIT.jsonl     SPLIT: train, tune, test or reworded
+
+A line is one of corpus.py's samples with "kinds", a list of words (below). Sample i of a split is always
+the same, bit for bit; no command stands in two splits or twice in one. Most of the traffic is corpus.py's
+held-out side with the easy levels most often. Of the rest neither model is promised to do anything:
+"reworded" says the same task with words that the corpus does not have, "long" strings five or six things
+together. The split "reworded" is the traffic of "test" in other words, which no other split has.
+
+Kinds: plain, several, later, except, degrees (warmer, than), if, toggle, ask, compare, refuse, reworded, long.
+"""
+import argparse
+import json
+import sys
+
+import corpus
+from corpus import Rng, normalised
+
+# (what, of 100): the level of corpus.py, or what it is not made for.
+MIX = [(1, 20), (2, 22), (3, 20), (4, 15), (5, 8), ("reworded", 10), ("long", 5)]
+SPLITS = {"train": (11, 2000), "tune": (12, 2000), "test": (13, 4500), "reworded": (14, 1500)}
+
+# Words of the corpus and others for them: a list for the traffic, and one that only "reworded" has.
+OTHER_WORDS = [
+    ("turn on", ["activate", "power up"], ["enable", "fire up"]),
+    ("turn off", ["deactivate", "kill"], ["disable", "cut"]),
+    ("switch on", ["flip on"], ["power on"]),
+    ("switch off", ["flip off"], ["power off"]),
+    ("dim", ["fade"], ["soften"]),
+    ("lights", ["lamps"], ["bulbs"]),
+    ("light", ["lamp"], ["bulb"]),
+    ("blinds", ["shades"], ["louvres"]),
+    ("shutters", ["rollers"], ["jalousies"]),
+    ("curtains", ["drapes"], ["roller blinds"]),
+    ("open", ["uncover"], ["spread"]),
+    ("close", ["draw"], ["seal"]),
+    ("degrees", ["deg"], ["celsius"]),
+    ("warmer", ["toastier"], ["less cold"]),
+    ("cooler", ["chillier"], ["less hot"]),
+    ("colder", ["chillier"], ["less warm"]),
+    ("make", ["get"], ["render"]),
+    ("set", ["adjust"], ["change"]),
+    ("play", ["stream"], ["spin"]),
+    ("stop", ["halt"], ["end"]),
+    ("start", ["run"], ["launch"]),
+    ("except", ["apart from"], ["save"]),
+    ("too", ["likewise"], ["similarly"]),
+    ("minutes", ["mins"], ["min"]),
+    ("half an hour", ["a half hour"], ["thirty mins"]),
+    ("fan", ["ventilator"], ["blower"]),
+    ("vacuum", ["hoover"], ["robot"]),
+    ("percent", ["pct"], ["per cent"]),
+    ("if", ["in case"], ["when"]),
+    ("lock", ["bolt"], ["secure"]),
+]
+
+
+def reword(rng, text, which, least):
+    """text with other words for those it has; None where fewer than `least` could be put in."""
+    n = 0
+    text = " " + text + " "
+    for words in OTHER_WORDS:
+        for end in (" ", ".", ",", "?"):
+            at = text.lower().find(" " + words[0] + end)
+            if at >= 0 and rng.chance(80):
+                text = text[:at + 1] + rng.pick(words[which]) + text[at + 1 + len(words[0]):]
+                n += 1
+    return text[1:-1] if n >= least else None
+
+
+def kinds_of(s):
+    """The kinds of task in a sample, from its answer and hints."""
+    top, hints = json.loads(s["answer"].split("\n")[0]), s["hints"]
+    actions = top["actions"]
+    kinds = []
+    if hints["condition"]:
+        kinds.append("if")
+    if hints["pair"]:
+        kinds.append("compare")
+    elif "answer" in top:
+        kinds.append("ask")
+    if "answer" not in top and any(hints["looks"]):
+        kinds.append("degrees")
+    if any("except" in a for a in actions):
+        kinds.append("except")
+    if any(hints["flips"]):
+        kinds.append("toggle")
+    if any("in" in a or "at" in a for a in actions):
+        kinds.append("later")
+    if len(actions) > 1:
+        kinds.append("several")
+    if not kinds:
+        kinds.append("plain" if actions else "refuse")
+    return kinds
+
+
+def long_command(rng):
+    """Five or six clauses, which no level has."""
+    while True:
+        c = corpus.Command(rng, False)
+        c.make_state(4)
+        for _ in range(rng.between(5, 6)):
+            rng.pick([c.c_plain, c.c_plain, c.c_later, c.c_warmer, c.c_than, c.c_except])()
+        clean = corpus.dress(c, corpus.join_clauses(c), 5)
+        if corpus.is_held_out(clean):
+            return {"level": 6, "system": corpus.write_state(c.state), "user": clean.replace(corpus.MARK, ""),
+                    "answer": corpus.write_json(c) + "\n" + corpus.write_sentence(c), "kinds": ["long"]}
+
+
+def command(seed, i, split):
+    """Command i of a split, or None where it cannot be put in other words."""
+    rng = Rng("traffic", seed, i)
+    what = rng.weighted(MIX)
+    if what == "long":
+        return long_command(rng) if split != "reworded" else None
+    level = rng.weighted([m for m in MIX if isinstance(m[0], int)]) if what == "reworded" else what
+    s, _, _ = corpus.sample(seed, "test", i, level)
+    kinds = kinds_of(s)
+    if what == "reworded" or split == "reworded":
+        s["user"] = reword(rng, s["user"], 2 if split == "reworded" else 1, 1)
+        kinds = ["reworded"] + kinds if split != "reworded" else kinds
+    return {"level": s["level"], "system": s["system"], "user": s["user"], "answer": s["answer"],
+            "kinds": kinds} if s["user"] else None
+
+
+def split_samples(split, count, seen):
+    seed, found, i = SPLITS[split][0], 0, 0
+    while found < count:
+        s = command(seed, i, split)
+        i += 1
+        key = normalised(s["user"]) + "|" + s["system"] if s else None
+        if s and key not in seen:
+            seen.add(key)
+            found += 1
+            yield s
+
+
+def main():
+    p = argparse.ArgumentParser(description="write commands to measure a router with")
+    p.add_argument("split", choices=list(SPLITS))
+    p.add_argument("-n", "--count", type=int, help="so many, the first ones (of every split before it, all)")
+    args = p.parse_args()
+    seen = set()
+    for split, (_, count) in SPLITS.items():
+        wanted = split == args.split
+        for s in split_samples(split, args.count if wanted and args.count else count, seen):
+            if wanted:
+                sys.stdout.write(json.dumps(s, separators=(",", ":")) + "\n")
+        if wanted:
+            return
+
+
+if __name__ == "__main__":
+    main()
