@@ -205,12 +205,16 @@ desk_give_back(struct desk *d, struct request *head, int status, const char *why
 void
 desk_post_text(struct desk *d, struct request *r, const struct buf *text)
 {
+	const struct token_signals *signals = session_signals(r->session);
 	uint32_t id = session_last(r->session);
 
 	if (text->len == 0 && r->ev.on_ids == NULL)
 		return;
 	uv_mutex_lock(&d->lock);
 	buf_append(&r->text, text->data, text->len);
+	r->has_signals = signals != NULL;
+	if (signals != NULL)
+		r->signals = *signals;
 	/* Of ids that found no memory none may follow: who has the first ones can go on from there. */
 	if (r->ev.on_ids != NULL && !r->ids_lost)
 		r->ids_lost = buf_append(&r->ids, &id, sizeof id) != 0;
@@ -238,6 +242,7 @@ request_usage(struct request *r)
 		.new_seconds = seconds(r->first_token, now),
 		.queue_seconds = seconds(r->submitted, r->started),
 		.tokens = ids + n_prompt,
+		.signals = session_signals(r->session),
 	};
 	return &r->usage;
 }
@@ -478,6 +483,19 @@ desk_end_all(struct desk *d, int status, const char *why)
 	snprintf(d->end_why, sizeof d->end_why, "%s", why);
 	sort_out(d);
 	uv_mutex_unlock(&d->lock);
+}
+
+bool
+desk_signals(struct desk *d, struct request *r, struct token_signals *out)
+{
+	bool there;
+
+	uv_mutex_lock(&d->lock);
+	there = r->has_signals;
+	if (there)
+		*out = r->signals;
+	uv_mutex_unlock(&d->lock);
+	return there;
 }
 
 uint32_t

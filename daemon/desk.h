@@ -19,6 +19,8 @@ struct usage {
 	uint32_t prompt_tokens, new_tokens;
 	double prompt_seconds, new_seconds, queue_seconds;
 	const uint32_t *tokens; /* the new_tokens ids; good during the call */
+	/* How sure the model was, where the session asked for it, else NULL; good during the call. */
+	const struct token_signals *signals;
 };
 
 struct request_events { /* main thread */
@@ -50,6 +52,9 @@ struct request *desk_submit(struct desk *d, struct session *s, uint64_t client,
 	const struct request_events *ev, void *arg, int *status, struct err *err);
 /* No event after this; r is void after it or after an end. */
 void desk_cancel(struct desk *d, struct request *r);
+
+/* How sure the model was of what was said until now; false: its session did not ask for it. */
+bool desk_signals(struct desk *d, struct request *r, struct token_signals *out);
 
 /* Ends, with an error, every request that was submitted until now: at once where no engine has it,
  * else when the engine gives it back. */

@@ -29,6 +29,8 @@ struct request {
 	struct buf text; /* to be heard by the main thread */
 	struct buf ids;  /* uint32_t; likewise, where somebody wants them */
 	bool ids_lost;
+	bool has_signals;
+	struct token_signals signals; /* as of the text */
 	bool posted; /* in the list of those to be heard */
 	struct request *next_posted;
 	enum outcome outcome;

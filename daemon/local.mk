@@ -65,7 +65,6 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/http_loop.c \
 	daemon/http_request.c \
 	daemon/http_route.c \
-	daemon/route_said.c daemon/route_said.h \
 	daemon/sse.c \
 	daemon/utf8_hold.c daemon/utf8_hold.h
 
@@ -74,6 +73,14 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/endpoints.c daemon/endpoints.h daemon/endpoints_int.h \
 	daemon/endpoint_key.c \
 	daemon/endpoint_url.c
+
+# Where queries for 'auto' go.
+daemon_libdaemon_a_SOURCES += \
+	daemon/route_book.c daemon/route_book.h daemon/route_book_int.h \
+	daemon/route_book_file.c \
+	daemon/route_book_train.c \
+	daemon/route_said.c daemon/route_said.h \
+	daemon/wall.c daemon/wall.h
 
 # What is served: the model, its plan over the swarm, slices over bulk links.
 daemon_libdaemon_a_SOURCES += \

@@ -24,7 +24,7 @@ struct route_book {
 	struct book_job *job;
 	void (*done)(void *arg, const char *trouble);
 	void *done_arg;
-	char trouble[256]; /* of the last training; "": none */
+	char trouble[512]; /* of the last training; "": none */
 };
 
 /* --- files (route_book_file.c) --- */

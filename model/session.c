@@ -22,6 +22,8 @@ struct session {
 	size_t n, n_prompt;
 	uint32_t max_tokens, context;
 	bool ignore_end;
+	float *raw; /* [vocab] the logits before the sampler works on them; NULL: no signals */
+	struct token_signals signals;
 	struct stop stops[SESSION_MAX_STOPS];
 	const char *stop_texts[SESSION_MAX_STOPS]; /* of stops, for session_params */
 	uint32_t n_stops;
@@ -154,7 +156,9 @@ fill(struct session *s, const struct session_params *p, const uint32_t *prompt, 
 	if (s->sampler == NULL)
 		return -1;
 	s->ids = calloc(most_ids(p, n_prompt), sizeof *s->ids);
-	if (s->ids == NULL)
+	if (p->signals)
+		s->raw = malloc(tokenizer_size(s->t) * sizeof *s->raw);
+	if (s->ids == NULL || (p->signals && s->raw == NULL))
 		return err_set(err, "out of memory for %zu tokens", most_ids(p, n_prompt));
 	for (uint32_t i = 0; i < p->n_stops; i++)
 		if (stop_add(s, p->stops[i], err) != 0)
@@ -206,6 +210,7 @@ session_free(struct session *s)
 	buf_free(&s->fresh);
 	buf_free(&s->held);
 	free(s->ids);
+	free(s->raw);
 	free(s);
 }
 
@@ -272,15 +277,25 @@ go_on(struct session *s, uint32_t id, struct buf *text)
 enum session_end
 session_next(struct session *s, float *logits, struct buf *text)
 {
+	uint32_t vocab = tokenizer_size(s->t), id;
+	struct token_signal sure;
+
 	if (s->end != SESSION_RUNNING)
 		return s->end;
-	return go_on(s, sampler_pick(s->sampler, logits), text);
+	if (s->raw != NULL)
+		memcpy(s->raw, logits, vocab * sizeof *logits);
+	id = sampler_pick(s->sampler, logits);
+	if (s->raw != NULL) {
+		token_signal_of(&sure, s->raw, vocab, id);
+		token_signals_add(&s->signals, &sure);
+	}
+	return go_on(s, id, text);
 }
 
 enum sampler_needs
 session_needs(const struct session *s)
 {
-	return sampler_needs(s->sampler);
+	return s->raw != NULL ? SAMPLER_ALL : sampler_needs(s->sampler);
 }
 
 bool
@@ -322,7 +337,14 @@ session_describe(const struct session *s, struct session_params *p)
 		.stops = s->stop_texts,
 		.n_stops = s->n_stops,
 		.ignore_end = s->ignore_end,
-		.special = s->detok.special};
+		.special = s->detok.special,
+		.signals = s->raw != NULL};
+}
+
+const struct token_signals *
+session_signals(const struct session *s)
+{
+	return s->raw != NULL ? &s->signals : NULL;
 }
 
 const char *

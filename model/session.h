@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "model/sampler.h"
+#include "model/token_signal.h"
 #include "model/tokenizer.h"
 
 #define SESSION_MAX_STOPS   16
@@ -21,6 +22,7 @@ struct session_params {
 	uint32_t n_stops;
 	bool ignore_end; /* generate past end tokens (bench) */
 	bool special;    /* spell special tokens out */
+	bool signals;    /* keep how sure the model was; needs all logits of each token */
 };
 
 struct session;
@@ -49,6 +51,9 @@ bool session_next_best(
 enum session_end session_repeat(struct session *s, uint32_t id, struct buf *text);
 enum session_end session_state(const struct session *s);
 uint32_t session_last(const struct session *s);   /* the token picked last */
+/* How sure the model was of its tokens so far; NULL where signals were not asked for. Those that were
+ * repeated do not count. */
+const struct token_signals *session_signals(const struct session *s);
 const char *session_end_name(enum session_end e); /* "stop", "length" as the API says */
 
 /* What it was made with; the stop texts are the session's own. */
