@@ -1,7 +1,7 @@
 # What daemon/ builds and what tests it.
 noinst_LIBRARIES += daemon/libdaemon.a
 daemon_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS) $(SODIUM_CFLAGS) $(PROTOBUF_C_CFLAGS) \
-	$(JANSSON_CFLAGS) $(MHD_CFLAGS) $(INIH_CFLAGS)
+	$(JANSSON_CFLAGS) $(MHD_CFLAGS) $(INIH_CFLAGS) $(CURL_CFLAGS)
 daemon_libdaemon_a_SOURCES =
 
 # Configuration, state, links, membership.
@@ -70,6 +70,10 @@ daemon_libdaemon_a_SOURCES += \
 
 # Clouds: who they are, what may be spent, and the one door to them.
 daemon_libdaemon_a_SOURCES += \
+	daemon/cloud.c daemon/cloud.h daemon/cloud_int.h \
+	daemon/cloud_curl.c \
+	daemon/cloud_head.c \
+	daemon/cloud_sse.c \
 	daemon/endpoints.c daemon/endpoints.h daemon/endpoints_int.h \
 	daemon/endpoint_key.c \
 	daemon/endpoint_url.c
@@ -109,7 +113,7 @@ daemon_shoald_LDADD = $(DAEMON_LIBS) $(SYSTEMD_LIBS)
 
 # All that a program around the daemon links, in order.
 DAEMON_LIBS = daemon/libdaemon.a model/libmodel.a sched/libsched.a $(KERNEL_LIBS) $(PROTO_LIBS) \
-	$(UV_LIBS) $(MHD_LIBS) $(JANSSON_LIBS) $(INIH_LIBS) $(PCRE2_LIBS) -lm -lpthread
+	$(UV_LIBS) $(MHD_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(INIH_LIBS) $(PCRE2_LIBS) -lm -lpthread
 
 # The generated header comes first, also when one target alone is made.
 $(daemon_libdaemon_a_OBJECTS) $(daemon_shoald_OBJECTS): | proto/shoal.pb-c.h
@@ -196,9 +200,13 @@ endif
 
 if HAVE_CHECK
 # Clouds.
-CLOUD_TEST_LIBS = daemon/libdaemon.a sched/libsched.a base/libbase.a $(INIH_LIBS) $(JANSSON_LIBS) \
-	$(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
-check_PROGRAMS += tests/unit/test_endpoints
+CLOUD_TEST_LIBS = daemon/libdaemon.a sched/libsched.a base/libbase.a $(UV_LIBS) $(CURL_LIBS) \
+	$(INIH_LIBS) $(JANSSON_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
+CLOUD_TEST_SUPPORT = tests/support/cloud_fixture.c tests/support/cloud_fixture.h
+check_PROGRAMS += tests/unit/test_cloud tests/unit/test_endpoints
+tests_unit_test_cloud_SOURCES = tests/unit/test_cloud.c $(CLOUD_TEST_SUPPORT)
+tests_unit_test_cloud_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_cloud_LDADD = $(CLOUD_TEST_LIBS)
 tests_unit_test_endpoints_SOURCES = tests/unit/test_endpoints.c
 tests_unit_test_endpoints_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_endpoints_LDADD = $(CLOUD_TEST_LIBS)

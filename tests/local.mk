@@ -22,7 +22,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/window.sh \
 	tests/swarm/wire.sh
 endif
-EXTRA_DIST += tests/support/synth_model.py tests/swarm/keyed.py tests/swarm/lib.sh tests/swarm/proxy.py
+EXTRA_DIST += tests/support/cloud_server.py tests/support/synth_model.py tests/swarm/keyed.py tests/swarm/lib.sh tests/swarm/proxy.py
 
 # MODEL=FILE [BUDGETS="450M 250M"]: generation under memory budgets, beside the bound.
 BUDGETS = 450M 250M
