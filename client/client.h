@@ -77,9 +77,11 @@ int cmd_load(struct ctl *ctl, int argc, char *argv[]);
 int cmd_peers(struct ctl *ctl, int argc, char *argv[]);
 int cmd_plan(struct ctl *ctl, int argc, char *argv[]);
 int cmd_perplexity(struct ctl *ctl, int argc, char *argv[]);
+int cmd_route(struct ctl *ctl, int argc, char *argv[]);
 int cmd_run(struct ctl *ctl, int argc, char *argv[]);
 int cmd_show(struct ctl *ctl, int argc, char *argv[]);
 int cmd_status(struct ctl *ctl, int argc, char *argv[]);
 int cmd_tokenize(struct ctl *ctl, int argc, char *argv[]);
+int cmd_why(struct ctl *ctl, int argc, char *argv[]);
 
 #endif

@@ -10,6 +10,7 @@ client_shoal_SOURCES = \
 	client/cmd_peers.c \
 	client/cmd_perplexity.c \
 	client/cmd_plan.c \
+	client/cmd_route.c \
 	client/cmd_run.c \
 	client/cmd_show.c \
 	client/cmd_swarm.c \
@@ -21,6 +22,7 @@ client_shoal_SOURCES = \
 	client/plan.h client/plan_device.c client/plan_file.c client/plan_show.c \
 	client/plan_swarm.c \
 	client/roofline.c client/roofline.h \
+	client/route_file.c client/route_file.h \
 	client/show.c client/show.h
 client_shoal_CPPFLAGS = $(AM_CPPFLAGS) -DPKGDATADIR='"$(pkgdatadir)"'
 client_shoal_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(JANSSON_CFLAGS)

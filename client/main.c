@@ -27,6 +27,9 @@ const struct command commands[] = {
 	{"perplexity", cmd_perplexity, "-m MODEL -f FILE",
 		"measure how well a model predicts a text"},
 	{"eval", cmd_eval, "hearth -m MODEL", "measure how often a model does what was asked"},
+	{"route", cmd_route, "[WHAT]",
+		"where queries for 'auto' go, and what that was learned from"},
+	{"why", cmd_why, "ID", "why an answer came from where it did"},
 	{"tokenize", cmd_tokenize, "-m MODEL", "token ids of standard input"},
 	{NULL, NULL, NULL, NULL},
 };

@@ -3,6 +3,8 @@
 #include "daemon/answers.h"
 #include "daemon/api_answer.h"
 #include "daemon/log.h"
+#include "daemon/route_said.h"
+#include "daemon/router.h"
 
 #include <stdlib.h>
 
@@ -63,16 +65,22 @@ on_gone(void *job)
 
 /* --- the request --- */
 
-static bool
-check_model(struct http_request *r, const struct api_request *a, const struct served_model *m)
+/* The model that the request names, or whatever is served; NULL after an answer that says why not. */
+static const struct served_model *
+find_model(struct http_request *r, const struct api_request *a)
 {
-	if (a->model == NULL || strcmp(a->model, m->id) == 0)
-		return true;
+	const struct served_model *small = serve_small(r->http->serve, NULL), *m;
+
+	if (a->model != NULL && small != NULL && strcmp(a->model, small->id) == 0)
+		return small;
+	m = api_served(r);
+	if (m == NULL || a->model == NULL || strcmp(a->model, m->id) == 0)
+		return m;
 	http_fail(r, 404, "model_not_found", "model",
 		"the model '%.128s' is not served here: '%.128s' is (load another with "
 		"'shoal load FILE')",
 		a->model, m->id);
-	return false;
+	return NULL;
 }
 
 static void
@@ -90,7 +98,7 @@ submit(struct http_request *r, const struct api_format *f, const struct api_requ
 	}
 	api_answer_init(&g->answer, r, f, a, m->id);
 	g->desk = m->desk;
-	s = api_make_session(a, m, ids, NULL, &err);
+	s = api_make_session(a, m, ids, false, NULL, &err);
 	if (s == NULL) {
 		http_fail(r, 400, NULL, NULL, "%s", err.msg);
 		generation_free(g);
@@ -116,7 +124,7 @@ submit_kept(struct http_request *r, const struct api_format *f, const struct api
 	struct buf prefix;
 	struct err err;
 
-	s = api_make_session(a, m, ids, key, &err);
+	s = api_make_session(a, m, ids, false, key, &err);
 	if (s == NULL) {
 		http_fail(r, 400, NULL, NULL, "%s", err.msg);
 		return;
@@ -131,12 +139,13 @@ static void
 generate(struct http_request *r, const struct api_format *f, const struct api_request *a,
 	const struct answer_key *key)
 {
-	const struct served_model *m = api_served(r);
+	const struct served_model *m;
 	struct token_list ids = {0};
 
 	if (a->unknown[0] != '\0')
 		log_debug("%s: fields without effect: %s", r->id, a->unknown);
-	if (m == NULL || !check_model(r, a, m))
+	m = find_model(r, a);
+	if (m == NULL || !router_allows(r->http->router, r, a, m))
 		return;
 	if (api_make_prompt(r, f, a, m, &ids)) {
 		if (key != NULL)
@@ -145,6 +154,18 @@ generate(struct http_request *r, const struct api_format *f, const struct api_re
 			submit(r, f, a, m, &ids);
 	}
 	token_list_free(&ids);
+}
+
+static void
+route(struct http_request *r, const struct api_format *f, struct api_request *a, bool keyed)
+{
+	if (keyed)
+		http_fail(r, 400, "unsupported_parameter", "Idempotency-Key",
+			"answers are kept for models that are named, not for '%s': leave out "
+			"Idempotency-Key",
+			a->model);
+	else
+		router_answer(r->http->router, r, f, a);
 }
 
 void
@@ -160,6 +181,8 @@ api_generate(struct http_request *r, const struct api_format *f)
 	if (api_parse(f->kind, r->body.data, r->body.len, &a, &e) != 0 ||
 		answer_key_read(r, &a, &key, &keyed, &e) != 0)
 		http_error(r, &e);
+	else if (route_said_auto(a.model, NULL))
+		route(r, f, &a, keyed);
 	else if (!keyed)
 		generate(r, f, &a, NULL);
 	else if (!answers_find(r->http->answers, r, &key, &a, f))

@@ -27,9 +27,9 @@ struct answer_key;
 /* The prompt's ids, or false after an answer that says why not. */
 bool api_make_prompt(struct http_request *r, const struct api_format *f,
 	const struct api_request *a, const struct served_model *m, struct token_list *ids);
-/* key: of an answer that is kept, or NULL. */
+/* key: of an answer that is kept, or NULL. signals: see struct session_params. */
 struct session *api_make_session(const struct api_request *a, const struct served_model *m,
-	const struct token_list *ids, const struct answer_key *key, struct err *err);
+	const struct token_list *ids, bool signals, const struct answer_key *key, struct err *err);
 /* With `echo` the answer begins with the prompt: appends it to text. */
 void api_echo(struct buf *text, const struct api_request *a, const struct served_model *m);
 

@@ -49,14 +49,15 @@ api_make_prompt(struct http_request *r, const struct api_format *f, const struct
 
 struct session *
 api_make_session(const struct api_request *a, const struct served_model *m,
-	const struct token_list *ids, const struct answer_key *key, struct err *err)
+	const struct token_list *ids, bool signals, const struct answer_key *key, struct err *err)
 {
 	struct session_params p = {.sampler = a->sampler,
 		.max_tokens = a->max_tokens,
 		.context = m->context,
 		.stops = a->stops,
 		.n_stops = a->n_stops,
-		.ignore_end = a->ignore_end};
+		.ignore_end = a->ignore_end,
+		.signals = signals};
 
 	if (!a->seeded && key != NULL)
 		p.sampler.seed = answer_key_seed(key);

@@ -3,6 +3,7 @@
 #include "daemon/answers.h"
 #include "daemon/http_internal.h"
 #include "daemon/log.h"
+#include "daemon/router.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -111,6 +112,9 @@ open_all(struct http *h, const struct config *c, struct err *err)
 {
 	if (open_answers(h, c, err) != 0)
 		return -1;
+	h->router = router_new(h->loop, c, h->serve, err);
+	if (h->router == NULL)
+		return -1;
 	if (c->api_keys[0] != '\0' && http_keys_read(&h->keys, c->api_keys, err) != 0)
 		return err_prefix(err, "api_keys: ");
 	if (wants_tcp(c) && (listen_tcp(h, c->http, h->keys.n > 0, err) != 0 ||
@@ -189,6 +193,8 @@ http_close(struct http *h)
 	pump_run(&h->local);
 	answers_free(h->answers);
 	h->answers = NULL;
+	router_close(h->router);
+	h->router = NULL;
 	pump_close(&h->tcp);
 	pump_close(&h->local);
 }
@@ -199,6 +205,7 @@ http_free(struct http *h)
 	if (h == NULL)
 		return;
 	answers_free(h->answers);
+	router_close(h->router);
 	http_keys_free(&h->keys);
 	free(h);
 }

@@ -74,6 +74,7 @@ struct http {
 	uint64_t head_ms;    /* HTTP_HEAD_SECONDS */
 	uint64_t request_ms; /* config's request_timeout; 0: none */
 	struct http_keys keys;
+	struct router *router;   /* of the model 'auto' */
 	struct answers *answers; /* those with an Idempotency-Key */
 	bool loopback;           /* every address it listens on is this machine's own */
 	bool closing;
@@ -168,6 +169,12 @@ void api_invite(struct http_request *r);
 void api_join(struct http_request *r);
 void api_leave(struct http_request *r);
 void api_load(struct http_request *r);
+void api_route_status(struct http_request *r);
+void api_route_log(struct http_request *r);
+void api_route_why(struct http_request *r);
+void api_route_feedback(struct http_request *r);
+void api_route_train(struct http_request *r);
+void api_route_forget(struct http_request *r);
 /* The served model, or NULL after a 503 that says why there is none. */
 const struct served_model *api_served(struct http_request *r);
 

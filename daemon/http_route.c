@@ -16,6 +16,12 @@ static const struct http_route routes[] = {
 	{HTTP_POST, "/shoal/v1/join", true, false, api_join},
 	{HTTP_POST, "/shoal/v1/leave", true, false, api_leave},
 	{HTTP_POST, "/shoal/v1/load", true, false, api_load},
+	{HTTP_GET, "/shoal/v1/route/status", true, false, api_route_status},
+	{HTTP_GET, "/shoal/v1/route/log", true, false, api_route_log},
+	{HTTP_GET, "/shoal/v1/route/why/{id}", true, false, api_route_why},
+	{HTTP_POST, "/shoal/v1/route/feedback", true, false, api_route_feedback},
+	{HTTP_POST, "/shoal/v1/route/train", true, false, api_route_train},
+	{HTTP_POST, "/shoal/v1/route/forget", true, false, api_route_forget},
 };
 #define N_ROUTES (sizeof routes / sizeof *routes)
 

@@ -56,6 +56,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/api_object.c daemon/api_object.h \
 	daemon/api_parse.c daemon/api_parse.h \
 	daemon/api_prompt.c \
+	daemon/api_route.c \
 	daemon/api_session.c \
 	daemon/api_shoal.c \
 	daemon/http.c daemon/http.h daemon/http_internal.h \
@@ -84,6 +85,10 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/route_book_file.c \
 	daemon/route_book_train.c \
 	daemon/route_said.c daemon/route_said.h \
+	daemon/router.c daemon/router.h daemon/router_int.h \
+	daemon/router_query.c \
+	daemon/router_run.c \
+	daemon/router_say.c \
 	daemon/wall.c daemon/wall.h
 
 # What is served: the model, its plan over the swarm, slices over bulk links.
@@ -123,7 +128,7 @@ if HAVE_CHECK
 HTTP_TEST_SUPPORT = tests/support/fake_serve.c tests/support/fake_serve.h \
 	tests/support/http_client.c tests/support/http_client.h \
 	tests/support/http_fixture.c tests/support/http_fixture.h
-HTTP_TEST_LIBS = daemon/libdaemon.a model/libmodel.a base/libbase.a $(UV_LIBS) $(MHD_LIBS) $(JANSSON_LIBS) \
+HTTP_TEST_LIBS = daemon/libdaemon.a model/libmodel.a sched/libsched.a base/libbase.a $(UV_LIBS) $(MHD_LIBS) $(JANSSON_LIBS) \
 	$(SODIUM_LIBS) $(INIH_LIBS) $(CHECK_LIBS) -lm -lpthread
 check_PROGRAMS += tests/unit/test_http tests/unit/test_http_access tests/unit/test_answers \
 	tests/unit/test_api tests/unit/test_api_parse tests/fuzz/fuzz_http

@@ -80,10 +80,8 @@ route_book_done(struct route_book *b, const struct route_wish *w, const struct r
 /* --- labels ------------------------------------------------------------------------------------- */
 
 int
-route_book_label(struct route_book *b, const struct gain_row *rows, size_t n, struct err *err)
+route_book_keep(struct route_book *b, const struct gain_row *rows, size_t n, struct err *err)
 {
-	struct err why;
-
 	if (n > ROUTE_BOOK_ROWS)
 		return err_set(err, "%zu rows at once are more than the %d that are kept", n,
 			ROUTE_BOOK_ROWS);
@@ -91,6 +89,16 @@ route_book_label(struct route_book *b, const struct gain_row *rows, size_t n, st
 		return -1;
 	b->fresh += (uint32_t)n;
 	b->rows += (uint32_t)n;
+	return 0;
+}
+
+int
+route_book_label(struct route_book *b, const struct gain_row *rows, size_t n, struct err *err)
+{
+	struct err why;
+
+	if (route_book_keep(b, rows, n, err) != 0)
+		return -1;
 	if (b->fresh >= ROUTE_BOOK_RETRAIN && b->rows >= GAIN_LEAST_ROWS && b->job == NULL &&
 		route_book_train(b, NULL, NULL, &why) != 0)
 		log_warning("routing is not learned anew: %s", why.msg);

@@ -43,7 +43,9 @@ void route_book_answer(const struct route_book *b, const struct route_text *t, c
 void route_book_done(struct route_book *b, const struct route_wish *w, const struct route_view *v,
 	bool after, bool decided, bool up);
 
-/* Keeps labelled rows and, when enough are new, trains. -1: they could not be written. */
+/* Keeps labelled rows. -1: they could not be written. */
+int route_book_keep(struct route_book *b, const struct gain_row *rows, size_t n, struct err *err);
+/* The same and, when enough are new, trains. */
 int route_book_label(struct route_book *b, const struct gain_row *rows, size_t n, struct err *err);
 /* Trains now on all rows that are kept. done (may be NULL) hears how it went, "" or what was wrong.
  * -1: a training is under way. */

@@ -173,8 +173,8 @@ on_small_closed(void *arg)
 static void
 finish_closing(struct serve *s)
 {
-	bool running = (s->engine != NULL && desk_requests(s->desk) > 0) ||
-		       small_requests(s->small) > 0;
+	bool running =
+		(s->engine != NULL && desk_requests(s->desk) > 0) || small_requests(s->small) > 0;
 
 	if (running && uv_now(s->loop) < s->close_by)
 		return;
@@ -437,6 +437,28 @@ serve_small(struct serve *s, struct err *why)
 		return NULL;
 	}
 	return small_model(s->small, why);
+}
+
+bool
+serve_configured(struct serve *s, bool small)
+{
+	return small ? s->small != NULL : s->file != NULL || s->config->model[0] != '\0';
+}
+
+bool
+serve_pace(struct serve *s, bool small, struct serve_pace *p)
+{
+	struct engine_stats st = {0};
+
+	if (!small)
+		serve_figures(s, &st);
+	else if (s->small != NULL)
+		small_figures(s->small, &st);
+	if (st.prompt_seconds <= 0 || st.new_seconds <= 0)
+		return false;
+	p->prompt_tokens_per_s = (double)st.prompt_tokens / st.prompt_seconds;
+	p->new_tokens_per_s = (double)st.new_tokens / st.new_seconds;
+	return p->prompt_tokens_per_s > 0 && p->new_tokens_per_s > 0;
 }
 
 void

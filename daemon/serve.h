@@ -37,11 +37,19 @@ struct served_model {
 	uint64_t created;  /* unix seconds */
 	/* [32], a hash of its content: another file of this name has another */
 	const uint8_t *model_id;
+	uint32_t devices; /* that compute it together; 1: this one alone */
 };
 const struct served_model *serve_model(struct serve *s, struct err *why);
 
 /* The small model of this device (`small_model`), or NULL with the reason. */
 const struct served_model *serve_small(struct serve *s, struct err *why);
+/* Whether there is to be such a model, although it may not be ready. */
+bool serve_configured(struct serve *s, bool small);
+/* How fast one was with the requests that it has finished; false: it has finished none. */
+struct serve_pace {
+	double prompt_tokens_per_s, new_tokens_per_s;
+};
+bool serve_pace(struct serve *s, bool small, struct serve_pace *p);
 
 /* For `shoal status`: model, state in words, epoch, peers with their slices, progress, figures. New
  * reference. */

@@ -221,6 +221,7 @@ plan_start_engine(struct plan *p)
 		.desk = s->desk,
 		.created = p->file->opened,
 		.model_id = p->file->model_id,
+		.devices = p->n,
 	};
 	desk_limit(s->desk, p->context, s->config->parallel + s->config->queue);
 	s->trouble[0] = '\0';

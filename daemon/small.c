@@ -186,7 +186,8 @@ start_engine(struct small *s)
 		.context = c.context,
 		.desk = s->desk,
 		.created = s->file->opened,
-		.model_id = s->file->model_id};
+		.model_id = s->file->model_id,
+		.devices = 1};
 	desk_limit(s->desk, c.context, s->config->parallel + s->config->queue);
 	log_info("%s answers on this device alone", s->file->id);
 }

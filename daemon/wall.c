@@ -93,8 +93,8 @@ record_of(struct wall *w, uint64_t client)
 /* --- messages ----------------------------------------------------------------------------------- */
 
 /* The text alone, runs of white space as one blank: clients reformat. */
-static void
-hash_text(const struct wall *w, const char *text, size_t len, struct privacy_hash *out)
+void
+wall_hash(const struct wall *w, const char *text, size_t len, struct privacy_hash *out)
 {
 	crypto_generichash_state s;
 	uint8_t piece[256];
@@ -125,13 +125,13 @@ static void
 hash_messages(const struct wall *w, const struct api_request *a, struct wall_verdict *v)
 {
 	if (a->kind != API_CHAT) {
-		hash_text(w, a->prompt, a->prompt != NULL ? strlen(a->prompt) : 0, &v->hashes[0]);
+		wall_hash(w, a->prompt, a->prompt != NULL ? strlen(a->prompt) : 0, &v->hashes[0]);
 		return;
 	}
 	for (size_t i = 0; i < a->n_messages; i++) {
 		const struct chat_message *m = &a->messages[i];
 
-		hash_text(w, m->content, strlen(m->content), &v->hashes[i]);
+		wall_hash(w, m->content, strlen(m->content), &v->hashes[i]);
 		if (strcmp(m->role, "assistant") == 0)
 			v->n_old = i + 1;
 	}
@@ -180,7 +180,7 @@ wall_made(struct wall *w, const struct wall_verdict *v, const char *answer, size
 		privacy_taint_made(v->record->taint, v->hashes, v->n, v->n_old, v->policy);
 		return;
 	}
-	hash_text(w, answer, len, &hash);
+	wall_hash(w, answer, len, &hash);
 	privacy_taint_made(v->record->taint, &hash, 1, 0, v->policy);
 }
 

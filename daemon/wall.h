@@ -39,6 +39,9 @@ void wall_verdict_free(struct wall_verdict *v);
  * with what the client has seen of it, when it ends in whatever way. */
 void wall_made(struct wall *w, const struct wall_verdict *v, const char *answer, size_t len);
 
+/* The name of a text in its records; another process has other ones. */
+void wall_hash(const struct wall *w, const char *text, size_t len, struct privacy_hash *out);
+
 /* The body that a cloud would get: the chat of the request, for `model`, streamed. redacted: without
  * personal items. -1: it could not be made for certain, and nothing may be sent. */
 int wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a,

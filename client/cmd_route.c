@@ -1,0 +1,332 @@
+/* shoal route, shoal why: where queries for 'auto' go, and what that was learned from. */
+#include "client/api.h"
+#include "client/route_file.h"
+#include "client/show.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const char *
+str(json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s != NULL ? s : "-";
+}
+
+static double
+num(json_t *o, const char *key)
+{
+	return json_number_value(json_object_get(o, key));
+}
+
+/* Prints the answer as JSON or by `print`; takes it. */
+static int
+show(const struct ctl *ctl, int status, json_t *answer, const struct err *err,
+	void (*print)(json_t *o))
+{
+	if (status != 200) {
+		json_decref(answer);
+		return ctl_fail(ctl, api_exit(status), "%s", err->msg);
+	}
+	if (ctl->json) {
+		json_dumpf(answer, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else {
+		print(answer);
+	}
+	json_decref(answer);
+	return EXIT_DONE;
+}
+
+static int
+ask(const struct ctl *ctl, const char *path, json_t *body, void (*print)(json_t *o))
+{
+	json_t *answer = NULL;
+	struct err err = {""};
+	int status = api_call(ctl, path, body, &answer, &err);
+
+	json_decref(body);
+	return show(ctl, status, answer, &err, print);
+}
+
+/* --- what is shown ------------------------------------------------------------------------------ */
+
+static void
+print_counts(json_t *counts, const char *heading)
+{
+	const char *target, *reason;
+	json_t *of, *n;
+
+	json_object_foreach(counts, target, of)
+	{
+		json_object_foreach(of, reason, n)
+		{
+			printf("  %-9s %-6s %-14s %lld\n", heading, target, reason,
+				(long long)json_integer_value(n));
+		}
+	}
+}
+
+static void
+print_learned(json_t *l)
+{
+	if (json_is_true(json_object_get(l, "learned")))
+		printf("learned from %.0f queries (%.0f with the small model's answer); %.0f are "
+		       "kept\n",
+			num(l, "rows_learned"), num(l, "rows_with_answers"), num(l, "rows_kept"));
+	else
+		printf("nothing is learned yet (%.0f labelled queries are kept): the small model "
+		       "begins, and\nhow sure it is of its words decides\n",
+			num(l, "rows_kept"));
+	if (str(l, "trouble")[0] != '\0' && strcmp(str(l, "trouble"), "-") != 0)
+		printf("the last training failed: %s\n", str(l, "trouble"));
+}
+
+static void
+print_status(json_t *o)
+{
+	printf("privacy %s, quality %g (the share that may go to a larger model)\n",
+		str(o, "privacy"), num(o, "quality"));
+	print_learned(json_object_get(o, "learned"));
+	printf("%.0f queries, %.0f nobody could answer, %.0f answers of the small model thrown "
+	       "away (%.0f tokens)\n",
+		num(o, "queries"), num(o, "failed"), num(o, "escalations"),
+		num(o, "wasted_tokens"));
+	print_counts(json_object_get(o, "answered"), "answered");
+	print_counts(json_object_get(o, "refused"), "refused");
+}
+
+static void
+print_log(json_t *o)
+{
+	static const char *const headings[] = {
+		"<when", "<answer", "<target", "<model", "<reason", "gain", "needed", NULL};
+	struct table *t = table_new(headings);
+	json_t *d;
+	size_t i;
+
+	json_array_foreach(json_object_get(o, "decisions"), i, d)
+	{
+		json_t *s = json_object_get(d, "shoal");
+		time_t at = (time_t)json_integer_value(json_object_get(d, "time"));
+		struct tm tm;
+		char when[32] = "";
+
+		if (localtime_r(&at, &tm) != NULL)
+			strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
+		table_cell(t, "%s", when);
+		table_cell(t, "%s", str(d, "id"));
+		table_cell(t, "%s", str(s, "target"));
+		table_cell(t, "%s", str(s, "model"));
+		table_cell(t, "%s", str(s, "reason"));
+		table_cell(t, "%+.2f", num(s, "gain"));
+		table_cell(t, "%+.2f", num(s, "threshold"));
+	}
+	table_print(t, stdout);
+	table_free(t);
+}
+
+static void
+print_list(json_t *list, const char *heading, const char *a, const char *b, const char *c)
+{
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(list, i, o)
+	{
+		printf("%s %s %s: %s\n", heading, str(o, a), str(o, b), str(o, c));
+	}
+}
+
+static void
+print_shoal(json_t *s)
+{
+	json_t *f;
+	size_t i;
+
+	printf("%s (%s): %s\n", str(s, "target"), str(s, "model"), str(s, "words"));
+	if (json_is_true(json_object_get(s, "cascade")))
+		printf("its answer is thrown away, and the large model asked, where its tokens "
+		       "show "
+		       "doubt\n");
+	printf("expected gain of the large model %+.2f, needed %+.2f, by %s\n", num(s, "gain"),
+		num(s, "threshold"), str(s, "rests_on"));
+	printf("privacy %s\n", str(s, "privacy"));
+	json_array_foreach(json_object_get(s, "features"), i, f)
+	{
+		printf("  %+.2f %s\n", num(f, "part"), str(f, "feature"));
+	}
+	print_list(json_object_get(s, "refused"), "  not", "target", "model", "words");
+	print_list(json_object_get(s, "attempts"), "  asked", "target", "model", "end");
+}
+
+static void
+print_why(json_t *o)
+{
+	print_shoal(json_object_get(o, "shoal"));
+}
+
+static void
+print_nothing(json_t *o)
+{
+	(void)o;
+}
+
+/* --- what can be done --------------------------------------------------------------------------- */
+
+static int
+do_log(struct ctl *ctl, int argc, char *argv[])
+{
+	char path[64] = "/shoal/v1/route/log";
+	uint64_t n;
+	struct err err;
+
+	if (argc > 0) {
+		if (opt_uint("the number of decisions", argv[0], 1, 1024, &n, &err) != 0)
+			return ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
+		snprintf(path, sizeof path, "/shoal/v1/route/log?n=%llu", (unsigned long long)n);
+	}
+	return ask(ctl, path, NULL, print_log);
+}
+
+static int
+do_status(struct ctl *ctl, int argc, char *argv[])
+{
+	(void)argc, (void)argv;
+	return ask(ctl, "/shoal/v1/route/status", NULL, print_status);
+}
+
+static int
+do_explain(struct ctl *ctl, int argc, char *argv[])
+{
+	(void)argc;
+	return ask(ctl, "/v1/chat/completions",
+		json_pack("{s:s,s:[{s:s,s:s}],s:{s:b}}", "model", "auto", "messages", "role",
+			"user", "content", argv[0], "shoal", "explain", 1),
+		print_why);
+}
+
+static int
+do_train(struct ctl *ctl, int argc, char *argv[])
+{
+	json_t *rows = NULL;
+	struct err err;
+
+	if (argc == 1)
+		rows = route_file_read(argv[0], &err);
+	else if (argc == 2)
+		rows = route_file_join(argv[0], argv[1], &err);
+	if (argc > 0 && rows == NULL)
+		return ctl_fail(ctl, EXIT_FAILED, "%s", err.msg);
+	return ask(ctl, "/shoal/v1/route/train",
+		rows != NULL ? json_pack("{s:o}", "rows", rows) : json_object(), print_learned);
+}
+
+static int
+do_feedback(struct ctl *ctl, int argc, char *argv[])
+{
+	float right;
+	struct err err;
+
+	(void)argc;
+	if (strcmp(argv[1], "good") == 0)
+		right = 1;
+	else if (strcmp(argv[1], "bad") == 0)
+		right = 0;
+	else if (opt_float("how right it was (good, bad, or a number)", argv[1], 0, 1, &right,
+			 &err) != 0)
+		return ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
+	return ask(ctl, "/shoal/v1/route/feedback",
+		json_pack("{s:s,s:f}", "id", argv[0], "right", (double)right), print_nothing);
+}
+
+static int
+do_forget(struct ctl *ctl, int argc, char *argv[])
+{
+	bool last = argc == 1 && strcmp(argv[0], "last") == 0;
+
+	if (argc == 1 && !last)
+		return ctl_fail(ctl, EXIT_USAGE,
+			"forget takes nothing (all of it) or 'last' (the last training)");
+	return ask(ctl, "/shoal/v1/route/forget", json_pack("{s:b}", "undo", last), print_learned);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct ctl *ctl, int argc, char *argv[]);
+	int least, most;
+	const char *help;
+} verbs[] = {
+	{"status", do_status, 0, 0,
+		"status               what was learned, and who answered how often"},
+	{"log", do_log, 0, 1, "log [N]              the last decisions"},
+	{"explain", do_explain, 1, 1, "explain PROMPT       where a prompt would go, and why"},
+	{"train", do_train, 0, 2,
+		"train [FILE]         learn from all labelled queries, and those of a file: lines "
+		"of\n"
+		"                       {\"prompt\": ..., \"small\": 0..1, \"large\": 0..1}\n"
+		"  train SMALL LARGE    the same from two files of `shoal eval --signals`"},
+	{"feedback", do_feedback, 2, 2, "feedback ID good|bad  say how right an answer was"},
+	{"forget", do_forget, 0, 1,
+		"forget [last]        all that was learned; or the last training"},
+};
+
+static void
+make_help(char *out, size_t size)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs && len < size; i++)
+		len += (size_t)snprintf(out + len, size - len, "  %s\n", verbs[i].help);
+}
+
+int
+cmd_route(struct ctl *ctl, int argc, char *argv[])
+{
+	static const struct option table[] = {COMMON_OPTIONS};
+	char help[2048];
+	bool done;
+	int opt, code, n;
+
+	make_help(help, sizeof help);
+	while ((opt = getopt_long(argc, argv, "", table, NULL)) != -1)
+		if (ctl_option(ctl, opt, help, &done, &code) && done)
+			return code;
+	n = argc - optind - 1;
+	if (n < 0)
+		return do_status(ctl, 0, NULL);
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+		if (strcmp(argv[optind], verbs[i].name) != 0)
+			continue;
+		if (n >= verbs[i].least && n <= verbs[i].most)
+			return verbs[i].run(ctl, n, argv + optind + 1);
+		return ctl_fail(ctl, EXIT_USAGE, "'%s' takes other arguments:\n  %s", verbs[i].name,
+			verbs[i].help);
+	}
+	return ctl_fail(ctl, EXIT_USAGE,
+		"'%s' is none of status, log, explain, train, feedback, "
+		"forget; see --help",
+		argv[optind]);
+}
+
+int
+cmd_why(struct ctl *ctl, int argc, char *argv[])
+{
+	static const struct option table[] = {COMMON_OPTIONS};
+	char path[128];
+	bool done;
+	int opt, code;
+
+	while ((opt = getopt_long(argc, argv, "", table, NULL)) != -1)
+		if (ctl_option(ctl, opt, "", &done, &code) && done)
+			return code;
+	if (argc - optind != 1)
+		return ctl_fail(ctl, EXIT_USAGE, "takes the id of one answer, see --help");
+	if (strlen(argv[optind]) > 64 || strpbrk(argv[optind], "/?#%& ") != NULL)
+		return ctl_fail(
+			ctl, EXIT_NOT_FOUND, "'%.64s' is the id of no answer", argv[optind]);
+	snprintf(path, sizeof path, "/shoal/v1/route/why/%s", argv[optind]);
+	return ask(ctl, path, NULL, print_why);
+}

@@ -1,0 +1,85 @@
+#include "daemon/router_int.h"
+
+#include <stdlib.h>
+
+struct router *
+router_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct err *err)
+{
+	struct router *r = calloc(1, sizeof *r);
+
+	if (r == NULL) {
+		err_set(err, "not enough memory for routing");
+		return NULL;
+	}
+	*r = (struct router){.loop = loop, .config = c, .serve = s};
+	r->recent = calloc(ROUTER_RECENT, sizeof *r->recent);
+	if (r->recent == NULL)
+		err_set(err, "not enough memory for routing");
+	else
+		r->wall = wall_new(c, err);
+	if (r->wall != NULL)
+		r->book = route_book_open(loop, c->state_dir, err);
+	if (r->book != NULL)
+		return r;
+	router_close(r);
+	return NULL;
+}
+
+void
+router_close(struct router *r)
+{
+	if (r == NULL)
+		return;
+	for (unsigned i = 0; r->recent != NULL && i < ROUTER_RECENT; i++)
+		json_decref(r->recent[i].said);
+	free(r->recent);
+	wall_free(r->wall);
+	route_book_close(r->book);
+	free(r);
+}
+
+struct route_book *
+router_book(struct router *r)
+{
+	return r->book;
+}
+
+bool
+router_turn(const struct router *r, const struct privacy_hash *answer, enum route_target *target)
+{
+	uint64_t n = r->n_turns < ROUTER_TURNS ? r->n_turns : ROUTER_TURNS;
+
+	for (uint64_t i = 1; i <= n; i++) {
+		uint64_t at = (r->n_turns - i) % ROUTER_TURNS;
+
+		if (memcmp(&r->turns[at].answer, answer, sizeof *answer) != 0)
+			continue;
+		*target = r->turns[at].target;
+		return true;
+	}
+	return false;
+}
+
+/* A model that is named is at home: what remains to be kept is a policy that wants this device. */
+bool
+router_allows(struct router *r, struct http_request *h, const struct api_request *a,
+	const struct served_model *m)
+{
+	struct route_said said;
+	struct privacy_voices v;
+	struct api_error e;
+
+	if (route_said_read(h, a, &said, &e) != 0) {
+		http_error(h, &e);
+		return false;
+	}
+	v = (struct privacy_voices){
+		wall_policy(r->wall), h->key_privacy, PRIVACY_CLOUD, said.privacy};
+	if (m->devices <= 1 || privacy_effective(&v) != PRIVACY_DEVICE)
+		return true;
+	http_fail(h, 403, "privacy", "model",
+		"privacy is 'device', as %s says, and '%.128s' is computed by %u devices: ask for "
+		"'auto:local'",
+		privacy_whose(&v), m->id, m->devices);
+	return false;
+}

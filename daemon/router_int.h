@@ -1,0 +1,115 @@
+/* Inside the router. */
+#ifndef DAEMON_ROUTER_INT_H
+#define DAEMON_ROUTER_INT_H
+
+#include "daemon/api_answer.h"
+#include "daemon/route_book.h"
+#include "daemon/route_said.h"
+#include "daemon/router.h"
+#include "daemon/wall.h"
+
+struct routed;
+
+#define ROUTER_TURNS 512 /* answers whose conversations may go on */
+
+/* A decision that is remembered: no text. */
+struct decision {
+	char id[48];   /* of the answer */
+	uint64_t time; /* unix seconds */
+	enum route_target target;
+	struct gain_row row; /* without labels */
+	json_t *said;        /* the `shoal` object */
+};
+
+struct router_figures {
+	uint64_t queries;
+	uint64_t answered[ROUTE_TARGETS][ROUTE_REASONS];
+	uint64_t escalations;   /* answers of the small model that were thrown away, */
+	uint64_t wasted_tokens; /* and what they had */
+	uint64_t refused[ROUTE_TARGETS][ROUTE_REFUSALS];
+	uint64_t failed; /* nobody answered */
+};
+
+struct router {
+	uv_loop_t *loop;
+	const struct config *config;
+	struct serve *serve;
+	struct wall *wall;
+	struct route_book *book;
+	struct decision *recent; /* [ROUTER_RECENT] a ring */
+	uint64_t n_recent;       /* ever */
+	struct router_figures figures;
+	double mean_answer; /* tokens of an answer, lately; 0: there was none */
+	struct {            /* a ring: who gave an answer, by its hash */
+		struct privacy_hash answer;
+		enum route_target target;
+	} turns[ROUTER_TURNS];
+	uint64_t n_turns; /* ever */
+};
+
+#define ROUTED_MAX_ATTEMPTS ROUTE_MAX_CANDIDATES
+
+/* What a leg has cost. */
+struct attempt {
+	unsigned candidate;
+	enum route_reason reason;
+	const char *end; /* "answered", "thrown away", or what went wrong */
+	uint32_t tokens;
+	double seconds;
+};
+
+/* One routed request. */
+struct routed {
+	struct router *router;
+	struct api_answer answer;
+	struct api_request a;
+	struct route_said said;
+	struct wall_verdict verdict;
+	struct route_query query;
+	const char *names[ROUTE_MAX_CANDIDATES]; /* of the candidates: models, endpoints */
+	struct route_wish wish;
+	struct route_text *text; /* of what the user wrote last */
+	const char *prompt;      /* that text, in a */
+	struct route_view before, after;
+	bool judged;
+	float figures[TOKEN_FIGURES];
+	struct route_choice choice; /* the present one */
+
+	/* the present leg */
+	struct desk *desk;
+	struct request *request;
+	bool held;         /* its text waits to be judged */
+	unsigned doubtful; /* looks in a row that spoke against it */
+	struct buf draft;  /* its text: held, or all of it for the record */
+	uint64_t since;    /* loop time */
+	struct token_signals signals;
+
+	struct attempt attempts[ROUTED_MAX_ATTEMPTS];
+	unsigned n_attempts;
+	uint32_t wasted_tokens;
+	int status; /* of the last leg that could not begin, and why */
+	char why[512];
+	bool begun; /* the client has seen text */
+};
+
+/* Who gave the answer of that hash; false: it is not known any more. */
+bool router_turn(
+	const struct router *r, const struct privacy_hash *answer, enum route_target *target);
+
+/* router_query.c: fills what is known of a request: verdict, candidates, views. -1 with an answer. */
+int routed_look(struct routed *q, struct http_request *h);
+const struct served_model *routed_model(const struct routed *q, enum route_target t);
+
+/* router_say.c */
+json_t *routed_said(const struct routed *q);
+void routed_headers(const struct routed *q);
+/* Remembers the decision and counts it. */
+void routed_note(struct routed *q);
+void routed_explain(struct routed *q);
+/* Nobody may or can: answers so. */
+void routed_refuse(struct routed *q);
+
+/* router_run.c */
+void routed_free(struct routed *q);
+
+#endif

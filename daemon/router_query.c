@@ -1,0 +1,130 @@
+/* What is known of a request before anybody is asked. */
+#include "daemon/router_int.h"
+
+#include <stdlib.h>
+
+#define STAY       0.1 /* by which a gain must fall short before a conversation goes back down */
+#define CLOUD_GAIN 0.2 /* that a cloud must promise over the best at home to be asked unasked-for */
+
+const struct served_model *
+routed_model(const struct routed *q, enum route_target t)
+{
+	struct serve *s = q->router->serve;
+
+	return t == ROUTE_SMALL ? serve_small(s, NULL) : serve_model(s, NULL);
+}
+
+/* --- candidates --------------------------------------------------------------------------------- */
+
+/* Whether an answer is expected within the time that the request gives. What was never measured is
+ * not held against it. */
+static bool
+too_slow(const struct routed *q, bool small)
+{
+	struct serve_pace pace;
+	double seconds, answer = q->router->mean_answer;
+
+	if (q->said.max_latency_ms == 0 || !serve_pace(q->router->serve, small, &pace))
+		return false;
+	if (answer == 0 || answer > q->a.max_tokens)
+		answer = q->a.max_tokens < 128 ? q->a.max_tokens : 128;
+	/* A token has three to four bytes. */
+	seconds = (double)q->a.text_bytes / 3.5 / pace.prompt_tokens_per_s +
+		  answer / pace.new_tokens_per_s;
+	return seconds * 1e3 > (double)q->said.max_latency_ms;
+}
+
+static void
+add_home(struct routed *q, enum route_target t)
+{
+	struct route_candidate *c = &q->query.candidates[q->query.n];
+	const struct served_model *m = routed_model(q, t);
+	bool small = t == ROUTE_SMALL;
+
+	*c = (struct route_candidate){.kind = t};
+	q->names[q->query.n++] = m != NULL ? m->id : "";
+	if (m == NULL)
+		c->refusal =
+			serve_configured(q->router->serve, small) ? ROUTE_NOT_READY : ROUTE_ABSENT;
+	else if (q->verdict.policy == PRIVACY_DEVICE && m->devices > 1)
+		c->refusal = ROUTE_PRIVACY;
+	else if (too_slow(q, small))
+		c->refusal = ROUTE_SLOW;
+}
+
+/* --- the query ---------------------------------------------------------------------------------- */
+
+/* What the user wrote last: a system prompt would be the same in every request. */
+static const char *
+last_prompt(const struct api_request *a)
+{
+	if (a->kind != API_CHAT)
+		return a->prompt;
+	for (size_t i = a->n_messages; i-- > 0;)
+		if (strcmp(a->messages[i].role, "user") == 0)
+			return a->messages[i].content;
+	return a->messages[a->n_messages - 1].content;
+}
+
+static void
+set_query(struct routed *q)
+{
+	struct route_query *query = &q->query;
+	const struct gain_estimate *e = &q->before.estimate;
+
+	query->ask = q->said.ask;
+	query->gain = e->gain;
+	query->threshold = q->before.threshold;
+	query->known = q->before.known;
+	query->up = q->before.up;
+	query->clear = q->before.clear;
+	query->cloud_threshold = CLOUD_GAIN;
+	query->stay = STAY;
+	if (q->verdict.n_old > 0)
+		query->had_last = router_turn(
+			q->router, &q->verdict.hashes[q->verdict.n_old - 1], &query->last);
+}
+
+static int
+look(struct routed *q, struct http_request *h)
+{
+	struct router *r = q->router;
+
+	if (wall_judge(r->wall, h->client, h->key_privacy, q->said.privacy, &q->a, &q->verdict) !=
+		0)
+		return -1;
+	q->text = malloc(sizeof *q->text);
+	if (q->text == NULL)
+		return -1;
+	q->prompt = last_prompt(&q->a);
+	q->wish = (struct route_wish){
+		q->said.quality >= 0 ? q->said.quality : r->config->quality, q->said.at_least};
+	route_text(q->text, q->prompt, strlen(q->prompt));
+	route_book_prompt(r->book, q->text, &q->wish, &q->before);
+	add_home(q, ROUTE_SMALL);
+	add_home(q, ROUTE_LARGE);
+	set_query(q);
+	return 0;
+}
+
+int
+routed_look(struct routed *q, struct http_request *h)
+{
+	struct api_error e;
+
+	if (q->a.kind == API_COMPLETION && q->a.prompt == NULL) {
+		http_fail(h, 400, "invalid_value", "prompt",
+			"a prompt of token ids is of one model's: name that model, not '%s'",
+			q->a.model);
+		return -1;
+	}
+	if (route_said_read(h, &q->a, &q->said, &e) != 0) {
+		http_error(h, &e);
+		return -1;
+	}
+	if (look(q, h) != 0) {
+		http_fail(h, 503, NULL, NULL, "out of memory");
+		return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,378 @@
+/* The legs of a routed request: a model is asked, its text held or passed on, its end judged, and
+ * another one asked where need be. */
+#include "daemon/router_int.h"
+
+#include "daemon/log.h"
+
+#include <stdlib.h>
+
+#define LOOK_EVERY 24 /* tokens between looks at a held draft */
+#define MOST_DRAFT (1u << 20)
+
+static bool ask(struct routed *q, struct route_choice choice);
+
+void
+routed_free(struct routed *q)
+{
+	api_answer_free(&q->answer);
+	api_request_free(&q->a);
+	wall_verdict_free(&q->verdict);
+	buf_free(&q->draft);
+	free(q->text);
+	free(q);
+}
+
+static double
+seconds_since(const struct routed *q)
+{
+	return (double)(uv_now(q->router->loop) - q->since) / 1e3;
+}
+
+static void
+note_attempt(struct routed *q, const char *end, uint32_t tokens)
+{
+	if (q->n_attempts < ROUTED_MAX_ATTEMPTS)
+		q->attempts[q->n_attempts++] = (struct attempt){(unsigned)q->choice.candidate,
+			q->choice.reason, end, tokens, seconds_since(q)};
+}
+
+/* Chunks say which model speaks as soon as that is certain. */
+static void
+name_model(struct routed *q)
+{
+	snprintf(q->answer.head.model, sizeof q->answer.head.model, "%s",
+		q->names[q->choice.candidate]);
+}
+
+/* --- text ---------------------------------------------------------------------------------------- */
+
+/* The draft stands: what is held goes out, and what follows goes with it. */
+static void
+release(struct routed *q)
+{
+	q->held = false;
+	name_model(q);
+	if (q->draft.len == 0)
+		return;
+	q->begun = true;
+	api_answer_text(&q->answer, (const char *)q->draft.data, q->draft.len);
+}
+
+/* Looks at the tokens of the small model; returns whether the answer should come from elsewhere. */
+static bool
+look_at_tokens(struct routed *q, const struct token_signals *s)
+{
+	q->signals = *s;
+	token_signals_figures(s, q->figures);
+	route_book_answer(q->router->book, q->text, q->figures, &q->wish, &q->after);
+	q->judged = true;
+	return q->after.up;
+}
+
+static struct route_choice
+judge(const struct routed *q, bool up)
+{
+	return route_judge(&q->query, up, (unsigned)q->choice.candidate);
+}
+
+static void
+escalate(struct routed *q, struct route_choice to)
+{
+	note_attempt(q, "thrown away", q->signals.n);
+	q->wasted_tokens += q->signals.n;
+	buf_clear(&q->draft);
+	q->held = false;
+	ask(q, to);
+}
+
+/* A held draft has grown: it goes when twice in a row its tokens spoke against it, and stands when it
+ * has become long. */
+static void
+look_at_draft(struct routed *q)
+{
+	struct token_signals s;
+	struct route_choice c;
+	bool up;
+
+	if (!desk_signals(q->desk, q->request, &s) || s.n < q->signals.n + LOOK_EVERY)
+		return;
+	up = look_at_tokens(q, &s);
+	q->doubtful = up ? q->doubtful + 1 : 0;
+	if (s.n < ROUTER_HOLD && q->doubtful < 2)
+		return;
+	c = judge(q, up);
+	if (c.candidate != q->choice.candidate) {
+		desk_cancel(q->desk, q->request);
+		q->request = NULL;
+		escalate(q, c);
+		return;
+	}
+	q->choice = c;
+	release(q);
+}
+
+static void
+on_text(void *arg, const char *text, size_t len)
+{
+	struct routed *q = arg;
+
+	/* All of it is kept for the record of what was said, as far as that reaches. */
+	if (q->draft.len + len <= MOST_DRAFT)
+		buf_append(&q->draft, text, len);
+	if (q->held) {
+		look_at_draft(q);
+		return;
+	}
+	q->begun = true;
+	api_answer_text(&q->answer, text, len);
+}
+
+/* --- ends ---------------------------------------------------------------------------------------- */
+
+/* What the client has seen is in the record before the last of it leaves. */
+static void
+record(struct routed *q)
+{
+	struct router *r = q->router;
+	const char *text = (const char *)q->draft.data;
+
+	if (q->draft.len == 0)
+		return;
+	wall_made(r->wall, &q->verdict, text, q->draft.len);
+	wall_hash(r->wall, text, q->draft.len, &r->turns[r->n_turns % ROUTER_TURNS].answer);
+	r->turns[r->n_turns++ % ROUTER_TURNS].target =
+		q->query.candidates[q->choice.candidate].kind;
+}
+
+/* What the knobs are to learn from: the decision, and by what it was made. */
+static void
+learn(struct routed *q)
+{
+	struct route_book *b = q->router->book;
+	bool up = q->query.candidates[q->choice.candidate].kind != ROUTE_SMALL;
+	enum route_reason why = q->choice.reason;
+	bool by_prompt = why == ROUTE_GAIN || why == ROUTE_NO_GAIN;
+	bool by_tokens = why == ROUTE_TOKENS_SURE || why == ROUTE_TOKENS_DOUBT;
+
+	route_book_done(b, &q->wish, &q->before, false, by_prompt, up);
+	if (q->judged)
+		route_book_done(b, &q->wish, &q->after, true, by_tokens, up);
+}
+
+static void
+finish(struct routed *q, const char *reason, const struct usage *u)
+{
+	struct router *r = q->router;
+
+	note_attempt(q, "answered", u->new_tokens);
+	r->mean_answer =
+		r->mean_answer == 0 ? u->new_tokens : 0.9 * r->mean_answer + 0.1 * u->new_tokens;
+	record(q);
+	learn(q);
+	q->answer.shoal = routed_said(q);
+	routed_note(q);
+	api_answer_end(&q->answer, reason, u);
+	if (!q->answer.stream)
+		routed_headers(q);
+	routed_free(q);
+}
+
+static void
+on_end(void *arg, enum session_end end, const struct usage *u)
+{
+	struct routed *q = arg;
+	struct route_choice c;
+
+	q->request = NULL;
+	if (u->signals != NULL && u->signals->n > 0) {
+		bool up = look_at_tokens(q, u->signals);
+
+		if (q->held) {
+			c = judge(q, up);
+			if (c.candidate != q->choice.candidate) {
+				escalate(q, c);
+				return;
+			}
+			q->choice = c;
+		}
+	}
+	if (q->held)
+		release(q);
+	finish(q, session_end_name(end), u);
+}
+
+/* Another one is asked as long as the client has seen nothing. */
+static void
+on_error(void *arg, int status, const char *what)
+{
+	struct routed *q = arg;
+	struct route_choice next;
+
+	q->request = NULL;
+	log_warning("%s: %s: %s", q->answer.http->id, q->names[q->choice.candidate], what);
+	note_attempt(q, "failed", q->signals.n);
+	next = route_next(&q->query, (unsigned)q->choice.candidate);
+	if (!q->begun && next.candidate >= 0) {
+		buf_clear(&q->draft);
+		q->held = false;
+		ask(q, next);
+		return;
+	}
+	record(q);
+	q->choice.candidate = -1;
+	q->choice.reason = ROUTE_NOBODY;
+	q->answer.shoal = routed_said(q);
+	routed_note(q);
+	api_answer_error(&q->answer, status, what);
+	routed_free(q);
+}
+
+static const struct request_events events = {
+	.on_text = on_text, .on_end = on_end, .on_error = on_error};
+
+/* The client has gone away, or the daemon stops. */
+static void
+on_gone(void *job)
+{
+	struct routed *q = job;
+
+	if (q->request != NULL)
+		desk_cancel(q->desk, q->request);
+	if (q->begun)
+		record(q);
+	log_info("%s: cancelled", q->answer.http->id);
+	routed_free(q);
+}
+
+/* --- beginning a leg ---------------------------------------------------------------------------- */
+
+static void
+nobody(struct routed *q)
+{
+	http_release(q->answer.http);
+	q->choice = (struct route_choice){.candidate = -1, .reason = ROUTE_NOBODY};
+	q->answer.shoal = routed_said(q);
+	routed_note(q);
+	if (q->answer.http->streaming || q->status == 429)
+		api_answer_error(&q->answer, q->status, q->why);
+	else
+		routed_refuse(q);
+	routed_free(q);
+}
+
+static struct session *
+make_session(struct routed *q, const struct served_model *m, bool small, struct err *err)
+{
+	struct token_list ids = {0};
+	struct session *s = NULL;
+	const struct api_format *f = q->answer.head.format;
+
+	if (f->prompt(&q->a, m, &ids, err) == 0 && ids.n > 0 && ids.n < m->context)
+		s = api_make_session(&q->a, m, &ids, small, NULL, err);
+	else if (ids.n >= m->context)
+		q->query.candidates[q->choice.candidate].refusal = ROUTE_CONTEXT;
+	token_list_free(&ids);
+	return s;
+}
+
+/* false: it did not begin, and its candidate is marked. */
+static bool
+begin_leg(struct routed *q)
+{
+	struct route_candidate *c = &q->query.candidates[q->choice.candidate];
+	const struct served_model *m = routed_model(q, c->kind);
+	struct err err = {"it is not there any more"};
+	struct session *s;
+
+	q->status = 503;
+	c->refusal = ROUTE_NOT_READY;
+	s = m != NULL ? make_session(q, m, c->kind == ROUTE_SMALL, &err) : NULL;
+	if (s != NULL) {
+		q->desk = m->desk;
+		q->request = desk_submit(
+			m->desk, s, q->answer.http->client, &events, q, &q->status, &err);
+	}
+	if (q->request == NULL) {
+		log_info("%s: %s: %s", q->answer.http->id, q->names[q->choice.candidate], err.msg);
+		snprintf(q->why, sizeof q->why, "%s", err.msg);
+		return false;
+	}
+	c->refusal = ROUTE_USABLE;
+	q->since = uv_now(q->router->loop);
+	q->held = q->choice.cascade;
+	if (!q->held)
+		name_model(q);
+	q->signals = (struct token_signals){0};
+	q->doubtful = 0;
+	return true;
+}
+
+/* Asks the one that was chosen, or those behind it until one can begin. false: none can, q is gone. */
+static bool
+ask(struct routed *q, struct route_choice choice)
+{
+	q->choice = choice;
+	while (q->choice.candidate >= 0 && !begin_leg(q)) {
+		unsigned failed = (unsigned)q->choice.candidate;
+		enum route_refusal why = q->query.candidates[failed].refusal;
+
+		q->choice = route_next(&q->query, failed);
+		q->query.candidates[failed].refusal = why;
+	}
+	if (q->choice.candidate >= 0)
+		return true;
+	nobody(q);
+	return false;
+}
+
+/* --- a request ----------------------------------------------------------------------------------- */
+
+static void
+run(struct routed *q)
+{
+	struct http_request *h = q->answer.http;
+	struct route_choice c = route_first(&q->query);
+
+	q->choice = c;
+	if (q->said.explain) {
+		routed_explain(q);
+		routed_free(q);
+		return;
+	}
+	if (c.candidate < 0) {
+		q->answer.shoal = routed_said(q);
+		routed_note(q);
+		routed_refuse(q);
+		routed_free(q);
+		return;
+	}
+	/* From here on its text may come back as history. */
+	wall_made(q->router->wall, &q->verdict, NULL, 0);
+	http_wait(h, on_gone, q);
+	if (!ask(q, c))
+		return;
+	api_echo(&q->answer.text, &q->a,
+		routed_model(q, q->query.candidates[q->choice.candidate].kind));
+	api_answer_begin(&q->answer);
+}
+
+void
+router_answer(
+	struct router *r, struct http_request *h, const struct api_format *f, struct api_request *a)
+{
+	struct routed *q = calloc(1, sizeof *q);
+
+	if (q == NULL) {
+		http_fail(h, 503, NULL, NULL, "out of memory");
+		return;
+	}
+	q->router = r;
+	q->a = *a;
+	*a = (struct api_request){0};
+	buf_init(&q->draft, MOST_DRAFT + 1);
+	api_answer_init(&q->answer, h, f, &q->a, q->a.model);
+	if (routed_look(q, h) == 0)
+		run(q);
+	else
+		routed_free(q);
+}

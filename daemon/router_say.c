@@ -1,0 +1,297 @@
+/* What the router says of what it did: to the client, to the log, and in figures. No text of a query
+ * is in any of it, but for the features of a decision, which only its client sees. */
+#include "daemon/router_int.h"
+
+#include "daemon/log.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* --- the object --------------------------------------------------------------------------------- */
+
+/* The view that the decision was made on. */
+static const struct route_view *
+view_of(const struct routed *q)
+{
+	return q->judged ? &q->after : &q->before;
+}
+
+static json_t *
+features(const struct routed *q)
+{
+	const struct gain_estimate *e = &view_of(q)->estimate;
+	json_t *list = json_array();
+	char name[ROUTE_NAME];
+
+	for (uint32_t i = 0; i < e->n_why; i++) {
+		gain_why_name(&e->why[i], q->text, q->prompt, strlen(q->prompt), name);
+		json_array_append_new(list,
+			json_pack("{s:s,s:f}", "feature", name, "part", (double)e->why[i].part));
+	}
+	return list;
+}
+
+static json_t *
+refusals(const struct routed *q)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < q->query.n; i++) {
+		const struct route_candidate *c = &q->query.candidates[i];
+
+		if (c->refusal == ROUTE_USABLE || c->refusal == ROUTE_ABSENT)
+			continue;
+		json_array_append_new(list,
+			json_pack("{s:s,s:s,s:s,s:s}", "target", route_target_name(c->kind),
+				"model", q->names[i], "reason", route_refusal_name(c->refusal),
+				"words",
+				(c->refusal == ROUTE_PRIVACY || c->refusal == ROUTE_TAINTED) &&
+						q->verdict.why[0] != '\0'
+					? q->verdict.why
+					: route_refusal_words(c->refusal)));
+	}
+	return list;
+}
+
+static json_t *
+attempts(const struct routed *q)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < q->n_attempts; i++) {
+		const struct attempt *t = &q->attempts[i];
+
+		json_array_append_new(
+			list, json_pack("{s:s,s:s,s:s,s:s,s:I,s:f}", "target",
+				      route_target_name(q->query.candidates[t->candidate].kind),
+				      "model", q->names[t->candidate], "reason",
+				      route_reason_name(t->reason), "end", t->end, "tokens",
+				      (json_int_t)t->tokens, "seconds", t->seconds));
+	}
+	return list;
+}
+
+json_t *
+routed_said(const struct routed *q)
+{
+	const struct route_view *v = view_of(q);
+	int c = q->choice.candidate;
+	json_t *o = json_pack("{s:s?,s:s?,s:s,s:s,s:s,s:f,s:f,s:f,s:s,s:f}", "target",
+		c >= 0 ? route_target_name(q->query.candidates[c].kind) : NULL, "model",
+		c >= 0 ? q->names[c] : NULL, "reason", route_reason_name(q->choice.reason), "words",
+		route_reason_words(q->choice.reason), "privacy", privacy_name(q->verdict.policy),
+		"gain", (double)v->estimate.gain, "threshold",
+		isfinite(v->threshold) ? (double)v->threshold : (v->threshold > 0 ? 1e9 : -1e9),
+		"known", (double)v->estimate.known, "rests_on",
+		gain_reason_name(v->estimate.reason), "quality", (double)q->wish.quality);
+
+	if (q->wish.at_least >= 0) {
+		json_object_set_new(o, "at_least", json_real((double)q->wish.at_least));
+		json_object_set_new(o, "promised", json_boolean(q->after.promised));
+	}
+	json_object_set_new(o, "features", features(q));
+	json_object_set_new(o, "refused", refusals(q));
+	json_object_set_new(o, "attempts", attempts(q));
+	json_object_set_new(o, "wasted_tokens", json_integer((json_int_t)q->wasted_tokens));
+	return o;
+}
+
+/* Behind the head of an answer. */
+void
+routed_headers(const struct routed *q)
+{
+	struct http_request *h = q->answer.http;
+	int c = q->choice.candidate;
+
+	if (h->response == NULL || c < 0)
+		return;
+	http_header(h, "X-Shoal-Target", route_target_name(q->query.candidates[c].kind));
+	http_header(h, "X-Shoal-Model", q->names[c]);
+	http_header(h, "X-Shoal-Reason", route_reason_name(q->choice.reason));
+}
+
+/* --- memory ------------------------------------------------------------------------------------- */
+
+static void
+count(struct routed *q)
+{
+	struct router_figures *f = &q->router->figures;
+	int c = q->choice.candidate;
+
+	f->queries++;
+	if (c >= 0)
+		f->answered[q->query.candidates[c].kind][q->choice.reason]++;
+	else
+		f->failed++;
+	for (unsigned i = 0; i < q->query.n; i++)
+		f->refused[q->query.candidates[i].kind][q->query.candidates[i].refusal]++;
+	f->wasted_tokens += q->wasted_tokens;
+	f->escalations += q->choice.reason == ROUTE_TOKENS_DOUBT;
+}
+
+void
+routed_note(struct routed *q)
+{
+	static const float unknown[GAIN_MODELS] = {GAIN_UNKNOWN, GAIN_UNKNOWN, GAIN_UNKNOWN};
+	struct router *r = q->router;
+	struct decision *d = &r->recent[r->n_recent++ % ROUTER_RECENT];
+	int c = q->choice.candidate;
+
+	count(q);
+	json_decref(d->said);
+	*d = (struct decision){.time = (uint64_t)time(NULL),
+		.target = c >= 0 ? q->query.candidates[c].kind : ROUTE_TARGETS,
+		.said = json_deep_copy(q->answer.shoal)};
+	snprintf(d->id, sizeof d->id, "%s", q->answer.head.id);
+	json_object_del(d->said, "features"); /* words of the prompt */
+	gain_row_make(&d->row, q->text, q->signals.n > 0 ? q->figures : NULL, unknown);
+	log_info("%s: routed to %s (%s), %s", q->answer.http->id,
+		c >= 0 ? route_target_name(q->query.candidates[c].kind) : "nobody",
+		c >= 0 ? q->names[c] : "-", route_reason_name(q->choice.reason));
+}
+
+static struct decision *
+find(struct router *r, const char *id)
+{
+	for (unsigned i = 0; i < ROUTER_RECENT; i++)
+		if (r->recent[i].said != NULL && strcmp(r->recent[i].id, id) == 0)
+			return &r->recent[i];
+	return NULL;
+}
+
+static json_t *
+decision_json(const struct decision *d)
+{
+	return json_pack(
+		"{s:s,s:I,s:O}", "id", d->id, "time", (json_int_t)d->time, "shoal", d->said);
+}
+
+json_t *
+router_why(struct router *r, const char *id)
+{
+	const struct decision *d = find(r, id);
+
+	return d != NULL ? decision_json(d) : NULL;
+}
+
+json_t *
+router_log(struct router *r, size_t n)
+{
+	json_t *list = json_array();
+	uint64_t there = r->n_recent < ROUTER_RECENT ? r->n_recent : ROUTER_RECENT;
+
+	if (n > there)
+		n = (size_t)there;
+	for (uint64_t i = r->n_recent - n; i < r->n_recent; i++)
+		json_array_append_new(list, decision_json(&r->recent[i % ROUTER_RECENT]));
+	return list;
+}
+
+int
+router_feedback(struct router *r, const char *id, float right, float other, struct err *err)
+{
+	struct decision *d = find(r, id);
+	struct gain_row row;
+	bool small;
+
+	if (d == NULL)
+		return err_set(err, "nothing is known of an answer '%.48s': the last %d are", id,
+			ROUTER_RECENT);
+	small = d->target == ROUTE_SMALL;
+	if (d->target != ROUTE_SMALL && d->target != ROUTE_LARGE)
+		return err_set(err, "the answer '%.48s' is of neither model at home", id);
+	row = d->row;
+	row.label[GAIN_SMALL] = small ? right : other;
+	row.label[GAIN_LARGE] = small ? other : right;
+	return route_book_label(r->book, &row, 1, err);
+}
+
+/* --- status ------------------------------------------------------------------------------------- */
+
+static json_t *
+counts(const struct router_figures *f, bool answered)
+{
+	json_t *o = json_object();
+
+	for (int t = 0; t < ROUTE_TARGETS; t++) {
+		json_t *of = json_object();
+		int n = answered ? (int)ROUTE_REASONS : (int)ROUTE_REFUSALS;
+
+		for (int i = 0; i < n; i++) {
+			uint64_t v = answered ? f->answered[t][i] : f->refused[t][i];
+			bool says = answered || (i != ROUTE_USABLE && i != ROUTE_ABSENT);
+
+			if (v > 0 && says)
+				json_object_set_new(of,
+					answered ? route_reason_name((enum route_reason)i)
+						 : route_refusal_name((enum route_refusal)i),
+					json_integer((json_int_t)v));
+		}
+		json_object_set_new(o, route_target_name((enum route_target)t), of);
+	}
+	return o;
+}
+
+json_t *
+router_status(struct router *r)
+{
+	const struct router_figures *f = &r->figures;
+
+	return json_pack("{s:s,s:f,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "privacy",
+		privacy_name(wall_policy(r->wall)), "quality", (double)r->config->quality,
+		"queries", (json_int_t)f->queries, "failed", (json_int_t)f->failed, "escalations",
+		(json_int_t)f->escalations, "wasted_tokens", (json_int_t)f->wasted_tokens,
+		"answered", counts(f, true), "refused", counts(f, false), "learned",
+		route_book_status(r->book));
+}
+
+/* --- instead of an answer ----------------------------------------------------------------------- */
+
+void
+routed_explain(struct routed *q)
+{
+	json_t *said = routed_said(q);
+
+	json_object_set_new(said, "cascade", json_boolean(q->choice.cascade));
+	http_json(q->answer.http, 200,
+		json_pack("{s:s,s:s,s:o}", "object", "shoal.route", "model", q->a.model, "shoal",
+			said));
+}
+
+/* The first reason that a person can do something about, of the targets that were asked for. */
+void
+routed_refuse(struct routed *q)
+{
+	static const int status[ROUTE_REFUSALS] = {[ROUTE_PRIVACY] = 403,
+		[ROUTE_TAINTED] = 403,
+		[ROUTE_UNREDACTED] = 403,
+		[ROUTE_PRICE] = 402,
+		[ROUTE_BUDGET] = 402,
+		[ROUTE_CONTEXT] = 400,
+		[ROUTE_SLOW] = 400,
+		[ROUTE_ABSENT] = 404};
+	const struct route_candidate *worst = NULL;
+	char words[512] = "";
+	size_t len = 0;
+
+	for (unsigned i = 0; i < q->query.n && len < sizeof words; i++) {
+		const struct route_candidate *c = &q->query.candidates[i];
+
+		if ((q->said.ask == ROUTE_ASK_LOCAL && c->kind != ROUTE_SMALL) ||
+			(q->said.ask == ROUTE_ASK_HOME && c->kind == ROUTE_CLOUD) ||
+			(q->said.ask == ROUTE_ASK_CLOUD && c->kind != ROUTE_CLOUD))
+			continue;
+		if (worst == NULL || worst->refusal == ROUTE_ABSENT)
+			worst = c;
+		len += (size_t)snprintf(words + len, sizeof words - len, "%s%s%s%s: %s",
+			len > 0 ? "; " : "", route_target_name(c->kind),
+			q->names[i][0] != '\0' ? " " : "", q->names[i],
+			route_refusal_words(c->refusal));
+	}
+	http_fail(q->answer.http,
+		worst != NULL && status[worst->refusal] != 0 ? status[worst->refusal] : 503,
+		worst != NULL ? route_refusal_name(worst->refusal) : "absent", "model",
+		"nobody can answer '%s': %s", q->a.model,
+		len > 0 ? words : "no cloud is configured ('cloud' in shoald.conf)");
+}
