@@ -13,10 +13,9 @@
 #define HYPHEN "\xe2\x80\x91"
 
 const char *const planted_words[] = {"Grabowski", "Jos\xc3\xa9 \xc3\x81lvarez",
-	"M\xc3\xbcllerstra\xc3\x9f"
-	"e 12",
-	"\xd0\x98\xd1\x80\xd0\xb8\xd0\xbd\xd0\xb0", "\xe5\xbc\xa0\xe4\xbc\x9f", "Project Nightjar",
-	"O'Hara-Lindt", "4711-B", "\xce\x93\xce\xb9\xce\xac\xce\xbd\xce\xbd\xce\xb7\xcf\x82"};
+	"M\303\274llerstra\303\237e 12", "\xd0\x98\xd1\x80\xd0\xb8\xd0\xbd\xd0\xb0",
+	"\xe5\xbc\xa0\xe4\xbc\x9f", "Project Nightjar", "O'Hara-Lindt", "4711-B",
+	"\xce\x93\xce\xb9\xce\xac\xce\xbd\xce\xbd\xce\xb7\xcf\x82"};
 const size_t planted_n_words = COUNT(planted_words);
 
 static unsigned
@@ -70,9 +69,7 @@ email(uint64_t *s, char *out)
 		"info", "j\xc3\xb6rg", "\xd0\xb8\xd0\xb2\xd0\xb0\xd0\xbd", "x", "Anna_Maria.77",
 		"first.last.name.that.is.rather.long"};
 	static const char *const hosts[] = {"example.com", "mail.example.co.uk",
-		"b\xc3\xbc"
-		"cher.example",
-		"web-7.example.org", "gmx.example", "EXAMPLE.NET",
+		"b\303\274cher.example", "web-7.example.org", "gmx.example", "EXAMPLE.NET",
 		"\xd0\xbf\xd0\xbe\xd1\x87\xd1\x82\xd0\xb0.\xd1\x80\xd1\x84"};
 	static const char *const ats[] = {"@", "@", "@", " @ ", "(at)", " [at] ", "\xef\xbc\xa0"};
 	const char *at = PICK(s, ats);
@@ -96,10 +93,8 @@ phone(uint64_t *s, char *out)
 		"+49" NBSP "171" NARROW "###" NARROW "####", "0171" HYPHEN "###" HYPHEN "####",
 		"+49  171   ### ####", "tel. |5####", "Durchwahl |4#####", "phone: |555-####",
 		"+49171#######", "0049171#######", "+ 49 171 #######",
-		"\xef\xbc\x8b"
-		"81 90 #### ####",
-		"0 1 7 1 # # # # # # #", "+972 59-###-####", "+353 1 901 ####",
-		"+55 11 9####-####"};
+		"\357\274\21381 90 #### ####", "0 1 7 1 # # # # # # #", "+972 59-###-####",
+		"+353 1 901 ####", "+55 11 9####-####"};
 
 	fill(s, PICK(s, forms), out);
 }
@@ -230,14 +225,10 @@ static void
 place(uint64_t *s, char *out)
 {
 	static const char *const forms[] = {"5#.####, 1#.####", "-3#.####$$,15#.####$$",
-		"52\xc2\xb0"
-		"3#'1#.#\"N 13\xc2\xb0"
-		"2#'2#.#\"E",
-		"N 5#.#### E 1#.####", "4#.###$$\xc2\xb0 N, 1#.###$$\xc2\xb0 W",
-		"lat: |4#.##, lon: 1#.##", "geo:|4#.####,1#.####", "5#,####$; 1#,####$",
-		"8FVC9G##+5#",
-		"48\xc2\xb0 5#\xe2\x80\xb2 3#\xe2\x80\xb3 N, 2\xc2\xb0 1#\xe2\x80\xb2 "
-		"2#\xe2\x80\xb3 O",
+		"52\302\2603#'1#.#\"N 13\302\2602#'2#.#\"E", "N 5#.#### E 1#.####",
+		"4#.###$$\xc2\xb0 N, 1#.###$$\xc2\xb0 W", "lat: |4#.##, lon: 1#.##",
+		"geo:|4#.####,1#.####", "5#,####$; 1#,####$", "8FVC9G##+5#",
+		"48\302\260 5#\342\200\262 N, 2\302\260 1#\342\200\262 O",
 		"latitude=|4#.##$$; longitude=1#.##$$", "4#.###$, 1#.###$"};
 	char *c;
 
@@ -255,10 +246,7 @@ birth(uint64_t *s, char *out)
 		"2#/$/200#", "1# March 19##", "2#. Oktober 19##", "1# de marzo de 19##",
 		"2#-Dec-19##", "1# ao\xc3\xbbt 19##",
 		"1# \xd1\x8f\xd0\xbd\xd0\xb2\xd0\xb0\xd1\x80\xd1\x8f 19##", "March 1#th, 19##",
-		"September 2#, 200#",
-		"19##\xe5\xb9\xb4"
-		"$\xe6\x9c\x88"
-		"1#\xe6\x97\xa5",
+		"September 2#, 200#", "19##\345\271\264$\346\234\2101#\xe6\x97\xa5",
 		"born on |1#.$.202#", "Geburtsdatum: |1#.0$.##", "DOB: |$/2#/1#",
 		"n\xc3\xa9 le |1# mai 201#", "date of birth |2024-09-1#"};
 
@@ -275,10 +263,7 @@ word(uint64_t *s, char *out)
 		"M\xc3\x9cLLERSTRASSE 12", "muellerstrasse 12",
 		"\xd0\x98\xd0\xa0\xd0\x98\xd0\x9d\xd0\x90", "project" NBSP "NIGHTJAR",
 		"Project\n  Nightjar", "o'hara-lindt", "4711-b",
-		"\xce\x93\xce\x99\xce\x91\xce\x9d\xce\x9d"
-		"\xce\x97\xce\xa3",
-		"Gra\xc2\xad"
-		"bowski"};
+		"\316\223\316\231\316\221\316\235\316\235\xce\x97\xce\xa3", "Gra\302\255bowski"};
 	unsigned i = below(s, COUNT(odd) + COUNT(planted_words));
 
 	if (i == 5) /* ue for u umlaut is another word */
