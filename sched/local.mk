@@ -14,6 +14,10 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/purse.c sched/purse.h \
 	sched/privacy.c sched/privacy.h sched/privacy_taint.c \
 	sched/rebalance.c sched/rebalance.h \
+	sched/redact.c sched/redact.h sched/redact_int.h sched/redact_date.c sched/redact_find.c \
+	sched/redact_iban.c sched/redact_key.c sched/redact_mail.c sched/redact_net.c \
+	sched/redact_number.c sched/redact_place.c sched/redact_restore.c sched/redact_utf8.c \
+	sched/redact_words.c \
 	sched/roster.c sched/roster.h \
 	sched/route.c sched/route.h \
 	sched/route_text.c sched/route_text.h \
@@ -95,6 +99,16 @@ tests_unit_test_gain_LDADD = $(route_test_libs)
 tests_unit_test_knob_SOURCES = tests/unit/test_knob.c $(route_test_support)
 tests_unit_test_knob_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_knob_LDADD = $(route_test_libs)
+check_PROGRAMS += tests/unit/test_redact tests/fuzz/fuzz_redact
+PLANTED = tests/support/planted.c tests/support/planted.h \
+	tests/support/privacy_texts.c tests/support/privacy_texts.h
+tests_unit_test_redact_SOURCES = tests/unit/test_redact.c $(PLANTED)
+tests_unit_test_redact_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_redact_LDADD = $(tests_unit_test_window_LDADD)
+tests_fuzz_fuzz_redact_SOURCES = tests/fuzz/fuzz_redact.c tests/fuzz/driver.c tests/fuzz/fuzz.h \
+	$(PLANTED)
+tests_fuzz_fuzz_redact_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_redact_LDADD = sched/libsched.a base/libbase.a
 
 # Who takes part: rules one by one, and ten thousand stories in virtual time.
 check_PROGRAMS += tests/unit/test_roster

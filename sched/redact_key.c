@@ -1,0 +1,282 @@
+/* Keys, tokens and passwords: by how they begin, by what is written before them, by looking random. */
+#include "sched/redact_int.h"
+
+/* What such a thing begins with, and how many characters must follow. */
+static const struct prefix {
+	const char *text;
+	unsigned more;
+} prefixes[] = {{"sk-", 12}, {"pk-", 16}, {"sk_live_", 8}, {"sk_test_", 8}, {"pk_live_", 8},
+	{"rk_live_", 8}, {"whsec_", 8}, {"ghp_", 12}, {"gho_", 12}, {"ghu_", 12}, {"ghs_", 12},
+	{"ghr_", 12}, {"github_pat_", 12}, {"glpat-", 12}, {"gldt-", 12}, {"xoxa-", 8},
+	{"xoxb-", 8}, {"xoxp-", 8}, {"xoxs-", 8}, {"xoxr-", 8}, {"xapp-", 8}, {"AKIA", 12},
+	{"ASIA", 12}, {"AIza", 16}, {"ya29.", 12}, {"GOCSPX-", 12}, {"hf_", 12}, {"gsk_", 12},
+	{"r8_", 16}, {"npm_", 16}, {"pypi-", 16}, {"dop_v1_", 12}, {"SG.", 16}, {"shpat_", 12},
+	{"sq0csp-", 12}, {"EAAC", 16}, {"glsa_", 12}, {"tskey-", 8}, {"AGE-SECRET-KEY-1", 12},
+	{"eyJ", 16}, {"ssh-rsa ", 16}, {"ssh-ed25519 ", 16}, {"dckr_pat_", 12}, {"lin_api_", 12},
+	{"ntn_", 16}};
+
+static bool
+key_char(uint8_t c)
+{
+	return ascii_alnum(c) || c == '_' || c == '-' || c == '.' || c == '/' || c == '+' ||
+	       c == '=';
+}
+
+/* Up to and with = signs, which end base64 and divide a name from its value. */
+static size_t
+key_run(const struct scan *t, size_t at)
+{
+	size_t to = at;
+
+	while (to < t->len && key_char(t->s[to]) &&
+		(t->s[to] == '=' || to == at || t->s[to - 1] != '='))
+		to++;
+	return to - at;
+}
+
+static size_t
+known_prefix(const struct scan *t, size_t at)
+{
+	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+		size_t p = strlen(prefixes[i].text), n;
+
+		if (t->s[at] != (uint8_t)prefixes[i].text[0] ||
+			t->len - at < p + prefixes[i].more ||
+			memcmp(t->s + at, prefixes[i].text, p) != 0)
+			continue;
+		n = key_run(t, at + p);
+		if (n >= prefixes[i].more)
+			return p + n;
+	}
+	return 0;
+}
+
+static bool
+starts(const struct scan *t, size_t at, const char *text)
+{
+	return t->len - at >= strlen(text) && memcmp(t->s + at, text, strlen(text)) == 0;
+}
+
+/* RFC 7468, and what is left of a block that was cut: the body goes as far as base64 does. */
+static size_t
+pem(const struct scan *t, size_t at)
+{
+	size_t to = at + 11, line;
+
+	if (!starts(t, at, "-----BEGIN "))
+		return 0;
+	for (line = to; line < t->len && line - to < 64 && t->s[line] != '-' && t->s[line] != '\n';)
+		line++;
+	if (!starts(t, line, "-----"))
+		return 0;
+	for (to = line + 5; to < t->len; to++) {
+		uint8_t c = t->s[to];
+
+		if (!ascii_alnum(c) && (c == '\0' || strchr("+/=\r\n\t \\:,", c) == NULL))
+			break;
+	}
+	if (!starts(t, to, "-----END "))
+		return to - at;
+	for (line = to + 9; line < t->len && line - to < 73 && t->s[line] != '-';)
+		line++;
+	return starts(t, line, "-----") ? line + 5 - at : to - at;
+}
+
+/* If these look drawn by lot: letters and digits that take turns often, and many different ones.
+ * Words, file names and units change from one to the other seldom. */
+static bool
+random_looking(const uint8_t *s, size_t len)
+{
+	unsigned digits = 0, letters = 0, turns = 0, distinct = 0, hex = 0;
+	uint64_t seen[2] = {0, 0};
+	int last = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		int class = s[i] <= '9' ? 1 : s[i] >= 'a' ? 2 : 3;
+
+		if (!ascii_alnum(s[i]))
+			continue;
+		digits += class == 1;
+		letters += class != 1;
+		hex += hex_value(s[i]) >= 0;
+		turns += last != 0 && class != last;
+		last = class;
+		distinct += (seen[s[i] >> 6] >> (s[i] & 63) & 1) == 0;
+		seen[s[i] >> 6] |= 1ull << (s[i] & 63);
+	}
+	if (hex == digits + letters && hex >= 32)
+		return digits >= 4 && letters >= 4 && distinct >= 8;
+	return digits + letters >= 20 && digits >= 2 && letters >= 2 && distinct >= 10 &&
+	       turns * 5 >= digits + letters;
+}
+
+/* A run that looks random, or one with a piece between marks that does. Each run is looked at once,
+ * from its first letter or digit. */
+static size_t
+random_run(struct scan *t, size_t at)
+{
+	size_t n = key_run(t, at), begin = 0;
+
+	t->run_end = at + n;
+	while (n > 0 && !ascii_alnum(t->s[at + n - 1]) && t->s[at + n - 1] != '=')
+		n--;
+	if (n < 20)
+		return 0;
+	if (random_looking(t->s + at, n))
+		return n;
+	for (size_t i = 0; i <= n; i++) {
+		if (i < n && ascii_alnum(t->s[at + i]))
+			continue;
+		if (i - begin >= 20 && random_looking(t->s + at + begin, i - begin))
+			return n;
+		begin = i + 1;
+	}
+	return 0;
+}
+
+#define NAME_MAX_LEN 20
+
+/* Words before a secret, folded, without what separates them; short ones as whole words only. */
+static const char *const secrets[] = {"password", "passwd", "passwort", "kennwort", "passphrase",
+	"passcode", "secret", "geheimnis", "apikey", "accesskey", "privatekey", "secretkey",
+	"authtoken", "accesstoken", "refreshtoken", "bearertoken", "apitoken", "motdepasse",
+	"contrasena", "senha", "haslo", "wachtwoord", "losenord", "parola", "schlussel", "wifikey",
+	"wpakey", "credential", "credentials", "authorization",
+	"\xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c", "\xe5\xaf\x86\xe7\xa0\x81",
+	"\xe3\x83\x91\xe3\x82\xb9\xe3\x83\xaf\xe3\x83\xbc\xe3\x83\x89", NULL};
+static const char *const short_secrets[] = {"pwd", "pass", "pw", "psk", "pin", "token", "tan",
+	"puk", "cvv", "cvc", "key", "auth", NULL};
+
+struct name {
+	char text[8 * NAME_MAX_LEN]; /* folded, backward by character */
+	size_t len;
+	size_t word; /* bytes of it that the last word has */
+};
+
+/* Whether name ends with one of these; or is one, or has one as its last word. */
+static bool
+among(const struct name *m, const char *const *list, bool whole)
+{
+	for (; *list != NULL; list++) {
+		size_t n = strlen(*list);
+
+		if (n <= m->len && (!whole || m->word == n) &&
+			memcmp(m->text + sizeof m->text - n, *list, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Reads the name that ends at `at`, filling m->text from its end. */
+static void
+read_name(const struct scan *t, size_t at, struct name *m)
+{
+	size_t n;
+	uint32_t later = 0;
+
+	m->len = m->word = 0;
+	for (unsigned i = 0; i < NAME_MAX_LEN; i++) {
+		uint32_t cp = cp_back(t, at, &n), f[2];
+		uint8_t bytes[8];
+		size_t k = 0;
+		bool letter = cp_letter(cp);
+
+		if (!letter && cp != ' ' && cp != '_' && cp != '-' && cp != '.')
+			break;
+		if (m->word == 0 && m->len > 0 && (!letter || (cp_upper(later) && !cp_upper(cp))))
+			m->word = m->len;
+		for (unsigned c = 0; letter && c < cp_fold(cp, f); c++)
+			k += cp_put(f[c], bytes + k);
+		m->len += k;
+		memcpy(m->text + sizeof m->text - m->len, bytes, k);
+		later = cp;
+		at -= n;
+	}
+	if (m->word == 0)
+		m->word = m->len;
+}
+
+static bool
+secret_before(const struct scan *t, size_t at)
+{
+	struct name m;
+
+	read_name(t, at, &m);
+	return among(&m, secrets, false) || among(&m, short_secrets, true);
+}
+
+bool
+redact_secret_name(const char *name)
+{
+	size_t len = strlen(name), bad;
+	struct scan t = {.s = (const uint8_t *)name, .len = len};
+
+	while (len > 0 && t.s[len - 1] >= '0' && t.s[len - 1] <= '9')
+		len--;
+	return utf8_valid(t.s, t.len, &bad) && secret_before(&t, len);
+}
+
+static size_t
+back_over(const struct scan *t, size_t at, const char *set, unsigned most)
+{
+	while (most-- > 0 && at > 0 && t->s[at - 1] != '\0' && strchr(set, t->s[at - 1]) != NULL)
+		at--;
+	return at;
+}
+
+/* The value behind "password: ", "Bearer ", `"api_key": "`. */
+static size_t
+assigned(const struct scan *t, size_t at)
+{
+	size_t b = at, sign, to = at;
+	uint8_t quote = at > 0 ? t->s[at - 1] : 0;
+	struct name m;
+
+	if (t->s[at] <= ' ' || strchr("\"'\\`:=", t->s[at]) != NULL || quote == 0 ||
+		strchr(" \"'\\`:=\t", quote) == NULL)
+		return 0;
+	b = back_over(t, b, "\"'\\`", 2);
+	b = back_over(t, b, " \t", 3);
+	sign = back_over(t, b, ":=", 2);
+	if (sign < b) {
+		b = back_over(t, sign, " \t", 3);
+		b = back_over(t, b, "\"'\\`*", 3);
+		if (!secret_before(t, b))
+			return 0;
+	} else {
+		static const char *const bearer[] = {"bearer", NULL};
+
+		read_name(t, b, &m);
+		if (b == at || !among(&m, bearer, true))
+			return 0;
+	}
+	if (quote != '"' && quote != '\'' && quote != '`')
+		quote = ' ';
+	while (to < t->len && to - at < 512 && t->s[to] != quote && t->s[to] >= ' ' &&
+		(quote != ' ' || strchr(",;\"'", t->s[to]) == NULL))
+		to++;
+	to = scan_ahead(t, at, to - at);
+	return to - at >= 3 ? to - at : 0;
+}
+
+size_t
+redact_find_key(struct scan *t, size_t at, enum redact_kind *kind)
+{
+	size_t n = 0, k;
+
+	(void)kind;
+	if (at < t->key_end)
+		return 0;
+	n = pem(t, at);
+	if (n == 0)
+		n = assigned(t, at);
+	if (n == 0 && ascii_alnum(t->s[at])) {
+		if (!ascii_alnum(cp_before(t, at, &k)))
+			n = known_prefix(t, at);
+		if (n == 0 && at >= t->run_end)
+			n = random_run(t, at);
+	}
+	if (n > 0)
+		t->key_end = at + n;
+	return n;
+}

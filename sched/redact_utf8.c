@@ -1,0 +1,270 @@
+/* UTF-8 (RFC 3629), and what detectors ask about characters. Tables hold ranges, for a language's
+ * usual letters; a letter that is not in them folds to itself, and still counts as a letter. */
+#include "sched/redact_int.h"
+
+/* Bytes of the character at s, 0: none begins here. */
+static size_t
+character(const uint8_t *s, size_t len)
+{
+	static const uint8_t low[] = {['\0'] = 0xa0, [0x10] = 0x90};
+	uint8_t first = s[0], from = 0x80, to = 0xbf;
+	size_t n = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
+	if (first > 0xf4 || n == 0 || n > len)
+		return 0;
+	if (first == 0xe0 || first == 0xf0)
+		from = low[first - 0xe0]; /* no longer than need be */
+	if (first == 0xed)
+		to = 0x9f; /* no surrogates */
+	if (first == 0xf4)
+		to = 0x8f;
+	for (size_t i = 1; i < n; i++) {
+		if (s[i] < from || s[i] > to)
+			return 0;
+		from = 0x80;
+		to = 0xbf;
+	}
+	return n;
+}
+
+bool
+utf8_valid(const uint8_t *s, size_t len, size_t *bad)
+{
+	size_t n;
+
+	for (*bad = 0; *bad < len; *bad += n) {
+		n = character(s + *bad, len - *bad);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
+uint32_t
+cp_get(const uint8_t *s, size_t *n)
+{
+	uint32_t cp;
+
+	*n = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+	if (*n == 1)
+		return s[0];
+	cp = s[0] & (0x7fu >> *n);
+	for (size_t i = 1; i < *n; i++)
+		cp = cp << 6 | (s[i] & 0x3fu);
+	return cp;
+}
+
+uint32_t
+cp_at(const struct scan *t, size_t at, size_t *n)
+{
+	if (at >= t->len) {
+		*n = 0;
+		return 0;
+	}
+	return cp_get(t->s + at, n);
+}
+
+static uint32_t
+back(const struct scan *t, size_t at, size_t least, size_t *n)
+{
+	size_t b = at;
+
+	*n = 0;
+	if (at <= least)
+		return 0;
+	do
+		b--;
+	while (b > least && (t->s[b] & 0xc0) == 0x80);
+	*n = at - b;
+	return cp_get(t->s + b, &b);
+}
+
+uint32_t
+cp_before(const struct scan *t, size_t at, size_t *n)
+{
+	return back(t, at, t->from, n);
+}
+
+uint32_t
+cp_back(const struct scan *t, size_t at, size_t *n)
+{
+	return back(t, at, 0, n);
+}
+
+size_t
+cp_put(uint32_t cp, uint8_t out[4])
+{
+	size_t n = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
+
+	if (n == 1) {
+		out[0] = (uint8_t)cp;
+		return 1;
+	}
+	for (size_t i = n - 1; i > 0; i--) {
+		out[i] = (uint8_t)(0x80 | (cp & 0x3f));
+		cp >>= 6;
+	}
+	out[0] = (uint8_t)((0xf00u >> n) | cp);
+	return n;
+}
+
+bool
+cp_ignored(uint32_t cp)
+{
+	return cp == 0xad || cp == 0x180e || (cp >= 0x200b && cp <= 0x200f) ||
+	       (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2060 && cp <= 0x2064) || cp == 0xfeff;
+}
+
+bool
+cp_space(uint32_t cp)
+{
+	return cp == ' ' || cp == '\t' || cp == 0xa0 || (cp >= 0x2000 && cp <= 0x200a) ||
+	       cp == 0x202f || cp == 0x205f || cp == 0x3000;
+}
+
+bool
+cp_dash(uint32_t cp)
+{
+	return cp == '-' || (cp >= 0x2010 && cp <= 0x2015) || cp == 0x2212 || cp == 0xfe58 ||
+	       cp == 0xfe63 || cp == 0xff0d;
+}
+
+struct range {
+	uint32_t first, last;
+};
+
+static bool
+within(uint32_t cp, const struct range *r, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (cp >= r[i].first && cp <= r[i].last)
+			return true;
+	return false;
+}
+
+#define WITHIN(cp, table) within(cp, table, sizeof(table) / sizeof *(table))
+
+/* Beyond ASCII: punctuation, symbols, digits, marks without width. */
+static const struct range no_letters[] = {{0x80, 0xa9}, {0xab, 0xb4}, {0xb6, 0xb9}, {0xbb, 0xbf},
+	{0xd7, 0xd7}, {0xf7, 0xf7}, {0x60c, 0x60c}, {0x61b, 0x61f}, {0x660, 0x66d}, {0x6d4, 0x6d4},
+	{0x6f0, 0x6f9}, {0x964, 0x96f}, {0x180e, 0x180e}, {0x2000, 0x2bff}, {0x3000, 0x3004},
+	{0x3008, 0x3020}, {0x3030, 0x3030}, {0x30fb, 0x30fb}, {0xe000, 0xf8ff}, {0xfe10, 0xfe6f},
+	{0xfeff, 0xff20}, {0xff3b, 0xff40}, {0xff5b, 0xff65}, {0xfff0, 0xffff}, {0x1f000, 0x1faff},
+	{0xe0000, 0x10ffff}};
+
+static const struct range unspaced[] = {{0xe00, 0xeff}, {0x1000, 0x109f}, {0x1100, 0x11ff},
+	{0x1780, 0x17ff}, {0x2e80, 0x2fff}, {0x3005, 0x3007}, {0x3021, 0x302f}, {0x3031, 0x9fff},
+	{0xac00, 0xd7ff}, {0xf900, 0xfaff}, {0xff66, 0xffdc}, {0x20000, 0x3ffff}};
+
+bool
+cp_letter(uint32_t cp)
+{
+	if (cp < 0x80)
+		return (cp | 32) >= 'a' && (cp | 32) <= 'z';
+	return !WITHIN(cp, no_letters);
+}
+
+bool
+cp_unspaced(uint32_t cp)
+{
+	return cp >= 0x80 && WITHIN(cp, unspaced);
+}
+
+bool
+cp_upper(uint32_t cp)
+{
+	uint32_t f[2];
+
+	if (cp < 0x80)
+		return cp >= 'A' && cp <= 'Z';
+	if (cp < 0xdf || (cp >= 0x391 && cp <= 0x3ab) || (cp >= 0x400 && cp <= 0x42f))
+		return cp >= 0xc0;
+	if (cp >= 0x100 && cp < 0x138)
+		return (cp & 1) == 0;
+	if (cp >= 0x139 && cp < 0x149)
+		return (cp & 1) != 0;
+	if (cp >= 0x14a && cp < 0x178)
+		return (cp & 1) == 0;
+	return cp == 0x178 || (cp >= 0xff21 && cp <= 0xff3a && cp_fold(cp, f) == 1);
+}
+
+int
+cp_digit(uint32_t cp)
+{
+	static const uint32_t zeros[] = {'0', 0x660, 0x6f0, 0x966, 0x9e6, 0xe50, 0xff10};
+
+	for (size_t i = 0; i < sizeof zeros / sizeof *zeros; i++)
+		if (cp >= zeros[i] && cp <= zeros[i] + 9)
+			return (int)(cp - zeros[i]);
+	return -1;
+}
+
+/* Without accents, so that composed and decomposed letters meet: to[0], and to[1] if any. */
+static const struct fold {
+	uint32_t first, last;
+	char to[3];
+} folds[] = {{0xc0, 0xc5, "a"}, {0xc6, 0xc6, "ae"}, {0xc7, 0xc7, "c"}, {0xc8, 0xcb, "e"},
+	{0xcc, 0xcf, "i"}, {0xd0, 0xd0, "d"}, {0xd1, 0xd1, "n"}, {0xd2, 0xd6, "o"},
+	{0xd8, 0xd8, "o"}, {0xd9, 0xdc, "u"}, {0xdd, 0xdd, "y"}, {0xde, 0xde, "th"},
+	{0xdf, 0xdf, "ss"}, {0xe0, 0xe5, "a"}, {0xe6, 0xe6, "ae"}, {0xe7, 0xe7, "c"},
+	{0xe8, 0xeb, "e"}, {0xec, 0xef, "i"}, {0xf0, 0xf0, "d"}, {0xf1, 0xf1, "n"},
+	{0xf2, 0xf6, "o"}, {0xf8, 0xf8, "o"}, {0xf9, 0xfc, "u"}, {0xfd, 0xfd, "y"},
+	{0xfe, 0xfe, "th"}, {0xff, 0xff, "y"}, {0x100, 0x105, "a"}, {0x106, 0x10d, "c"},
+	{0x10e, 0x111, "d"}, {0x112, 0x11b, "e"}, {0x11c, 0x123, "g"}, {0x124, 0x127, "h"},
+	{0x128, 0x131, "i"}, {0x132, 0x133, "ij"}, {0x134, 0x135, "j"}, {0x136, 0x138, "k"},
+	{0x139, 0x142, "l"}, {0x143, 0x14b, "n"}, {0x14c, 0x151, "o"}, {0x152, 0x153, "oe"},
+	{0x154, 0x159, "r"}, {0x15a, 0x161, "s"}, {0x162, 0x167, "t"}, {0x168, 0x173, "u"},
+	{0x174, 0x175, "w"}, {0x176, 0x178, "y"}, {0x179, 0x17e, "z"}, {0x17f, 0x17f, "s"},
+	{0x1a0, 0x1a1, "o"}, {0x1af, 0x1b0, "u"}, {0x218, 0x219, "s"}, {0x21a, 0x21b, "t"},
+	{0x1e9e, 0x1e9e, "ss"}, {0x1ea0, 0x1eb7, "a"}, {0x1eb8, 0x1ec7, "e"}, {0x1ec8, 0x1ecb, "i"},
+	{0x1ecc, 0x1ee3, "o"}, {0x1ee4, 0x1ef1, "u"}, {0x1ef2, 0x1ef9, "y"}};
+
+/* Greek and Cyrillic letters with accents, and their capitals. */
+static uint32_t
+fold_other(uint32_t cp)
+{
+	static const uint16_t pairs[][2] = {{0x386, 0x3b1}, {0x388, 0x3b5}, {0x389, 0x3b7},
+		{0x38a, 0x3b9}, {0x38c, 0x3bf}, {0x38e, 0x3c5}, {0x38f, 0x3c9}, {0x3ac, 0x3b1},
+		{0x3ad, 0x3b5}, {0x3ae, 0x3b7}, {0x3af, 0x3b9}, {0x3c2, 0x3c3}, {0x3cc, 0x3bf},
+		{0x3cd, 0x3c5}, {0x3ce, 0x3c9}, {0x3aa, 0x3b9}, {0x3ab, 0x3c5}, {0x3ca, 0x3b9},
+		{0x3cb, 0x3c5}, {0x419, 0x438}, {0x439, 0x438}, {0x401, 0x435}, {0x451, 0x435},
+		{0x407, 0x456}, {0x457, 0x456}};
+
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+		if (cp == pairs[i][0])
+			return pairs[i][1];
+	if ((cp >= 0x391 && cp <= 0x3a9) || (cp >= 0x410 && cp <= 0x42f))
+		return cp + 0x20;
+	if (cp >= 0x400 && cp <= 0x40f)
+		return cp + 0x50;
+	if (cp >= 0xff21 && cp <= 0xff3a)
+		return cp - 0xff21 + 'a';
+	return cp >= 0xff41 && cp <= 0xff5a ? cp - 0xff41 + 'a' : cp;
+}
+
+unsigned
+cp_fold(uint32_t cp, uint32_t out[2])
+{
+	out[0] = cp;
+	if (cp < 0x80) {
+		if (cp >= 'A' && cp <= 'Z')
+			out[0] = cp + 32;
+		return 1;
+	}
+	if (cp_ignored(cp) || (cp >= 0x300 && cp <= 0x36f))
+		return 0;
+	if (cp_digit(cp) >= 0)
+		out[0] = (uint32_t)cp_digit(cp) + '0';
+	else if (cp < 0x370 || (cp >= 0x1e00 && cp < 0x1f00)) {
+		for (size_t i = 0; i < sizeof folds / sizeof *folds; i++) {
+			if (cp < folds[i].first || cp > folds[i].last)
+				continue;
+			out[0] = (uint8_t)folds[i].to[0];
+			out[1] = (uint8_t)folds[i].to[1];
+			return out[1] != 0 ? 2 : 1;
+		}
+	} else {
+		out[0] = fold_other(cp);
+	}
+	return 1;
+}

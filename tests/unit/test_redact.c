@@ -1,0 +1,452 @@
+/* What is personal does not leave, comes back as it was, and a text that cannot be searched is
+ * refused. */
+#include "sched/redact.h"
+#include "tests/support/planted.h"
+#include "tests/support/privacy_texts.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct redact_words *words;
+static struct redact *r;
+static struct buf out, back;
+static struct err err;
+
+static void
+setup(void)
+{
+	words = redact_words_new(planted_words, planted_n_words, &err);
+	r = redact_new(words, NULL);
+	ck_assert(words != NULL && r != NULL);
+	buf_init(&out, 0);
+	buf_init(&back, 0);
+}
+
+static void
+cleanup(void)
+{
+	redact_free(r);
+	redact_words_free(words);
+	buf_free(&out);
+	buf_free(&back);
+}
+
+/* The redacted text, in out, ended by a 0. */
+static const char *
+redacted(const char *text)
+{
+	buf_clear(&out);
+	err.msg[0] = '\0';
+	if (redact_text(r, text, strlen(text), &out, &err) != 0)
+		ck_abort_msg("'%s': %s", text, err.msg);
+	buf_u8(&out, 0);
+	out.len--;
+	return (const char *)out.data;
+}
+
+/* Restores out, cut at `cut` into two pieces, or into bytes when it is SIZE_MAX. */
+static void
+restore(size_t cut)
+{
+	struct redact_restore s = {.r = r};
+	size_t step = cut == SIZE_MAX ? 1 : cut;
+
+	buf_clear(&back);
+	for (size_t at = 0; at < out.len;) {
+		size_t n = step > 0 && step < out.len - at ? step : out.len - at;
+
+		if (at == 0 && cut == 0)
+			redact_restore_push(&s, "", 0, &back);
+		ck_assert_int_eq(redact_restore_push(&s, out.data + at, n, &back), 0);
+		at += n;
+		if (cut != SIZE_MAX)
+			step = out.len;
+	}
+	ck_assert_int_eq(redact_restore_end(&s, &back), 0);
+}
+
+static void
+expect(const char *text, const char *want)
+{
+	ck_assert_str_eq(redacted(text), want);
+	restore(SIZE_MAX);
+	ck_assert_uint_eq(back.len, strlen(text));
+	ck_assert_mem_eq(back.data, text, back.len);
+}
+
+START_TEST(one_of_each_kind)
+{
+	expect("Write to jan@example.com.", "Write to [EMAIL_1].");
+	expect("Call +49 171 5551234 or 030/5551234!", "Call [PHONE_1] or [PHONE_2]!");
+	expect("DE89 3704 0044 0532 0130 00", "[IBAN_1]");
+	expect("card 4111 1111 1111 1111, 12/28", "card [CARD_1], 12/28");
+	expect("key sk-abcdEFGH1234ijklMNOP", "key [KEY_1]");
+	expect("ping 192.168.178.20", "ping [IP_1]");
+	expect("ping fe80::1ff:fe23:4567:890a", "ping [IP_2]");
+	expect("00:1A:2b:3c:4D:5e", "[MAC_1]");
+	expect("at 52.5200, 13.4050 now", "at [PLACE_1] now");
+	expect("born 3/12/2015", "born [BIRTH_1]");
+	expect("for Grabowski's sake", "for [WORD_1]'s sake");
+	expect("[EMAIL_1] is a text", "[MARK_1] is a text");
+	for (unsigned k = 0; k < REDACT_KINDS; k++)
+		ck_assert_uint_ge(redact_count(r, (enum redact_kind)k), 1);
+}
+END_TEST
+
+START_TEST(the_same_item_has_the_same_placeholder)
+{
+	expect("a@b.de, c@d.de, a@b.de", "[EMAIL_1], [EMAIL_2], [EMAIL_1]");
+	expect("again c@d.de", "again [EMAIL_2]");
+	expect("A@b.de is written another way", "[EMAIL_3] is written another way");
+	ck_assert_uint_eq(redact_count(r, REDACT_EMAIL), 5);
+}
+END_TEST
+
+/* Texts that hold placeholders already, true, false and half ones. */
+START_TEST(placeholders_in_texts)
+{
+	redacted("a@b.de");
+	expect("[EMAIL_1]", "[MARK_1]");
+	expect("[MARK_1]", "[MARK_2]");
+	expect("[EMAIL_1", "[EMAIL_1");
+	expect("[EMAIL_a@b.de]", "[[EMAIL_2]]");
+	expect("[[EMAIL_1]]", "[[MARK_1]]");
+	expect("[EMAIL_][EMAIL_x][email_1][]", "[EMAIL_][EMAIL_x][email_1][]");
+	expect("[[[[a@b.de", "[[[[[EMAIL_1]");
+	expect("[PHONE_99999999999999999999999999]", "[PHONE_[PHONE_1]]");
+	/* What a model makes up stays. */
+	buf_clear(&out);
+	buf_str(&out, "[EMAIL_77] [EMAIL_01] [EMAIL_0] [IP_1] [EMAIL_4294967297]");
+	restore(SIZE_MAX);
+	ck_assert_uint_eq(back.len, out.len);
+	ck_assert_mem_eq(back.data, out.data, out.len);
+}
+END_TEST
+
+START_TEST(nothing_planted_leaks)
+{
+	unsigned wrong_kind = 0;
+
+	for (unsigned i = 0; i < PLANTED_ITEMS; i++) {
+		struct planted p;
+		uint64_t before;
+		const char *leak;
+
+		planted_make(i, &p);
+		before = redact_count(r, p.kind);
+		redacted(p.text);
+		leak = planted_leak(&p, (const char *)out.data, out.len);
+		ck_assert_msg(leak == NULL, "item %u, '%s' in '%s', left '%s' in '%s'", i, p.item,
+			p.text, leak, (const char *)out.data);
+		restore(SIZE_MAX);
+		ck_assert_uint_eq(back.len, strlen(p.text));
+		ck_assert_mem_eq(back.data, p.text, back.len);
+		wrong_kind += redact_count(r, p.kind) == before;
+	}
+	printf("planted items: %d, leaks: 0, taken as another kind: %u\n", PLANTED_ITEMS,
+		wrong_kind);
+	ck_assert_uint_le(wrong_kind, PLANTED_ITEMS / 20);
+}
+END_TEST
+
+/* What a home is asked for goes as it is, but for a few. */
+START_TEST(ordinary_commands_stay)
+{
+	unsigned changed = 0, n = 500;
+	struct buf text;
+
+	buf_init(&text, 0);
+	for (unsigned i = 0; i < n; i++) {
+		buf_clear(&text);
+		home_command(i, &text);
+		buf_u8(&text, 0);
+		redacted((const char *)text.data);
+		if (strcmp((const char *)out.data, (const char *)text.data) != 0) {
+			if (changed++ < 20)
+				printf("changed: %s\n", (const char *)out.data);
+		}
+	}
+	printf("ordinary commands: %u, changed: %u (%.1f%%)\n", n, changed, 100.0 * changed / n);
+	ck_assert_uint_le(changed, n / 100);
+	buf_free(&text);
+}
+END_TEST
+
+static const char *const stay[] = {"12:30:45", "2026-05-17T18:30:00Z", "3.14159265358979",
+	"1,234,567", "1.234.567,89", "10 20 30 40 50", "1 2 3 4 5 6 7 8 9 10", "std::vector<int>",
+	"x@y", "#define A_B 1", "100%", "-21.5", "room 101", "5 GHz 2.4 GHz", "v2.10.3", "24/7",
+	"6x7=42", "living_room_lamp_2_brightness_80", "https://example.com/page/index.html",
+	"1/2/3", "A4", "IPv6", "1e-9", "0x1F", "40-60 C", "07:45 - 08:15", "2019 2020 2021",
+	"Meet at 8 on 3.4.", "const unsigned long long value = 18446744;", "max_tokens: 100",
+	"Die Gra", "grabowskis"};
+
+START_TEST(these_stay)
+{
+	for (size_t i = 0; i < sizeof stay / sizeof *stay; i++)
+		expect(stay[i], stay[i]);
+}
+END_TEST
+
+START_TEST(words_and_their_boundaries)
+{
+	static const char *const list[] = {"Anna", "12", "\xe5\xbc\xa0", "New  York"};
+	struct redact_words *w = redact_words_new(list, 4, &err);
+	struct redact *other = redact_new(w, NULL);
+
+	redact_free(r);
+	r = other;
+	expect("Anna, ANNA, aNNa", "[WORD_1], [WORD_2], [WORD_3]");
+	expect("Annabelle Hanna Johanna", "Annabelle Hanna Johanna");
+	expect("file_anna.jpg AnnaSmith", "file_[WORD_4].jpg [WORD_1]Smith");
+	expect("12 112 x12 12%", "[WORD_5] 112 x[WORD_5] [WORD_5]%");
+	expect("\xe5\xb0\x8f\xe5\xbc\xa0\xe6\x9d\xa5", "\xe5\xb0\x8f[WORD_6]\xe6\x9d\xa5");
+	expect("new\tyork newyork", "[WORD_7] newyork");
+	expect("A\xcc\x81nna Anna\xcc\x81", "[WORD_8] [WORD_9]"); /* accents */
+	redact_words_free(words);
+	words = w;
+}
+END_TEST
+
+static void
+refuse_words(const char *const *list, size_t n, const char *why)
+{
+	ck_assert_ptr_null(redact_words_new(list, n, &err));
+	ck_assert_msg(strstr(err.msg, why) != NULL, "%s", err.msg);
+}
+
+START_TEST(words_that_make_no_sense)
+{
+	char longest[REDACT_WORD_MAX_LEN + 2];
+	static const char *many[REDACT_WORDS_MAX + 1];
+	const char *list[] = {"good", ""};
+
+	memset(longest, 'a', sizeof longest - 1);
+	longest[sizeof longest - 1] = '\0';
+	refuse_words(list, 2, "word 2");
+	list[1] = " - ";
+	refuse_words(list, 2, "a letter or a digit");
+	list[1] = "\xff";
+	refuse_words(list, 2, "UTF-8");
+	list[1] = longest;
+	refuse_words(list, 2, "128 bytes");
+	for (size_t i = 0; i <= REDACT_WORDS_MAX; i++)
+		many[i] = "a";
+	refuse_words(many, REDACT_WORDS_MAX + 1, "at most 4096");
+}
+END_TEST
+
+START_TEST(members_say_what_their_value_is)
+{
+	static const struct {
+		const char *name, *value, *want;
+	} cases[] = {{"password", "hunter2", "[KEY_1]"}, {"apiKey", "x", "[KEY_2]"},
+		{"birthday", "2019-03-12", "[BIRTH_1]"}, {"date", "2019-03-12", "2019-03-12"},
+		{"phone", "55512", "[PHONE_1]"}, {"count", "55512", "55512"},
+		{"max_tokens", "100", "100"}, {"email", "a@b.de", "[EMAIL_1]"},
+		{"latitude", "52.521", "[PLACE_1]"}, {"", "plain", "plain"},
+		{"\xff", "a@b.de", "[EMAIL_1]"}, {"token", "", ""}};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		buf_clear(&out);
+		ck_assert_int_eq(redact_member(r, cases[i].name, cases[i].value,
+					 strlen(cases[i].value), &out, &err),
+			0);
+		buf_u8(&out, 0);
+		ck_assert_str_eq((const char *)out.data, cases[i].want);
+	}
+}
+END_TEST
+
+START_TEST(restored_at_every_split)
+{
+	struct buf text;
+
+	buf_init(&text, 0);
+	for (unsigned i = 0; i < 10 * PLANTED_KINDS; i += 11) {
+		struct planted p;
+
+		planted_make(i, &p);
+		buf_str(&text, p.text);
+		buf_str(&text, " [[EMAIL_1] [PHON");
+	}
+	buf_u8(&text, 0);
+	redacted((const char *)text.data);
+	for (size_t cut = 0; cut <= out.len; cut++) {
+		restore(cut);
+		ck_assert_uint_eq(back.len, text.len - 1);
+		ck_assert_mem_eq(back.data, text.data, back.len);
+	}
+	buf_free(&text);
+}
+END_TEST
+
+/* Only what can still become a placeholder waits. */
+START_TEST(text_is_not_held_back)
+{
+	struct redact_restore s = {.r = r};
+
+	redact_restore_push(&s, "Hello [", 7, &back);
+	ck_assert_uint_eq(back.len, 6);
+	redact_restore_push(&s, "1]", 2, &back);
+	ck_assert_uint_eq(back.len, 9);
+	redact_restore_push(&s, "[EMAIL_12", 9, &back);
+	ck_assert_uint_eq(back.len, 9);
+	redact_restore_push(&s, "x", 1, &back);
+	ck_assert_uint_eq(back.len, 19);
+}
+END_TEST
+
+START_TEST(restored_into_json)
+{
+	static const char text[] = "-----BEGIN KEY-----\nAB\\nCD\tEF\n-----END KEY-----";
+	struct redact_restore s = {.r = r, .json = true};
+
+	ck_assert_str_eq(redacted(text), "[KEY_1]");
+	redact_restore_push(&s, "{\"k\":\"[KEY_1]\"}", 15, &back);
+	buf_u8(&back, 0);
+	ck_assert_str_eq((const char *)back.data, "{\"k\":\"-----BEGIN KEY-----\\nAB\\\\nCD\\tEF\\n"
+						  "-----END KEY-----\"}");
+}
+END_TEST
+
+static unsigned until_fault;
+
+static int
+fault(void *arg)
+{
+	(void)arg;
+	return until_fault-- == 0;
+}
+
+static void
+refused(struct redact *with, const char *text, size_t len, size_t bound)
+{
+	struct buf b;
+
+	buf_init(&b, bound);
+	buf_str(&b, "begin");
+	err.msg[0] = '\0';
+	ck_assert_int_eq(redact_text(with, text, len, &b, &err), -1);
+	ck_assert_uint_eq(b.len, 5); /* nothing of it, redacted or raw */
+	ck_assert(err.msg[0] != '\0');
+	ck_assert_ptr_null(strstr(err.msg, "@"));
+	buf_free(&b);
+}
+
+/* 1,000 faults of five sorts, in texts with an address in them: always refused. */
+START_TEST(faults_are_refusals)
+{
+	uint64_t s = 7;
+
+	for (unsigned i = 0; i < 1000; i++) {
+		struct redact_limits l = {0};
+		char text[256];
+		struct redact *bad;
+		size_t len = 40 + texts_next(&s) % 200, bound = 0;
+
+		memset(text, 'x', len);
+		memcpy(text + len / 2, " a@b.de c@d.de ", 15);
+		until_fault = (unsigned)(texts_next(&s) % (len * 10));
+		switch (i % 5) {
+		case 0:
+			l.fault = fault;
+			break;
+		case 1: /* overlong, lone and cut sequences */
+			text[texts_next(&s) % len] = (char)(0x80 | texts_next(&s) % 128);
+			break;
+		case 2:
+			l.max_text = 1 + texts_next(&s) % (len - 1);
+			break;
+		case 3:
+			bound = 6 + texts_next(&s) % 30;
+			break;
+		default:
+			if (i % 2 == 0)
+				l.max_items = 1;
+			else
+				l.max_bytes = 1 + texts_next(&s) % 11;
+		}
+		bad = redact_new(NULL, &l);
+		refused(bad, text, len, bound);
+		redact_free(bad);
+	}
+}
+END_TEST
+
+/* Texts that make detectors look far, over and over: with a detector that is quadratic in any of them
+ * this takes minutes, and the test's time is up. */
+START_TEST(hostile_texts_take_linear_time)
+{
+	static const char *const pieces[] = {"a@", "a.", "-----BEGIN A-----", "1", "1 ", "sk-",
+		"eyJ", "0 1", "((((", "a:", "::", "[EMAIL_", "aa11", "//a:", "geo ", "1.1.",
+		"12 mar ", "@a.b", " at a dot ", "AB12 ", "password:", "\"password\":\"", "12.12.",
+		"52.1234,", "\xc2\xad", "Jos\xc3\xa9 ", "1990-01-", "born "};
+	enum { SIZE = 1 << 17 };
+	char *text = malloc(SIZE);
+
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+		size_t n = strlen(pieces[i]), len = SIZE / n * n;
+
+		for (size_t at = 0; at < len; at += n)
+			memcpy(text + at, pieces[i], n);
+		buf_clear(&out);
+		if (redact_text(r, text, len, &out, &err) == 0) {
+			restore(out.len / 2);
+			ck_assert_uint_eq(back.len, len);
+			ck_assert_mem_eq(back.data, text, len);
+		}
+	}
+	free(text);
+}
+END_TEST
+
+START_TEST(other_texts_than_asked_for_change_nothing)
+{
+	struct buf text;
+
+	buf_init(&text, 0);
+	for (unsigned i = 0; i < INJECTION_TEXTS; i++) {
+		buf_clear(&text);
+		injection_text(i, &text);
+		buf_str(&text, " jan@example.com");
+		buf_u8(&text, 0);
+		redacted((const char *)text.data);
+		ck_assert_ptr_null(strstr((const char *)out.data, "jan@"));
+		ck_assert_ptr_nonnull(strstr((const char *)out.data, "[EMAIL_1]"));
+	}
+	buf_free(&text);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("redact");
+	TCase *tc = tcase_create("redact");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, cleanup);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, one_of_each_kind);
+	tcase_add_test(tc, the_same_item_has_the_same_placeholder);
+	tcase_add_test(tc, placeholders_in_texts);
+	tcase_add_test(tc, nothing_planted_leaks);
+	tcase_add_test(tc, ordinary_commands_stay);
+	tcase_add_test(tc, these_stay);
+	tcase_add_test(tc, words_and_their_boundaries);
+	tcase_add_test(tc, words_that_make_no_sense);
+	tcase_add_test(tc, members_say_what_their_value_is);
+	tcase_add_test(tc, restored_at_every_split);
+	tcase_add_test(tc, text_is_not_held_back);
+	tcase_add_test(tc, restored_into_json);
+	tcase_add_test(tc, faults_are_refusals);
+	tcase_add_test(tc, hostile_texts_take_linear_time);
+	tcase_add_test(tc, other_texts_than_asked_for_change_nothing);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
