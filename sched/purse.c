@@ -251,8 +251,8 @@ purse_restore_sums(struct purse *p, struct purse_date date, bool all, uint64_t k
 const char *
 purse_word(enum purse_verdict verdict)
 {
-	static const char *const words[] = {
-		"ok", "no_price", "request", "day", "month", "key_day", "key_month", "busy"};
+	static const char *const words[] = {"ok", "no_price", "request", "day", "month", "key_day",
+		"key_month", "busy", "unwritten"};
 
 	return words[verdict];
 }
@@ -266,7 +266,7 @@ purse_words(enum purse_verdict verdict)
 		"what is left of the month's budget is too little",
 		"what is left of this API key's budget for the day is too little",
 		"what is left of this API key's budget for the month is too little",
-		"too many calls are under way"};
+		"too many calls are under way", "what it may cost could not be written down"};
 
 	return words[verdict];
 }

@@ -65,7 +65,8 @@ enum purse_verdict {
 	PURSE_MONTH,
 	PURSE_KEY_DAY,
 	PURSE_KEY_MONTH,
-	PURSE_BUSY /* too many reservations or keys */
+	PURSE_BUSY,     /* too many reservations or keys */
+	PURSE_UNWRITTEN /* said by who writes a journal, not by the purse */
 };
 
 struct purse_ask {
