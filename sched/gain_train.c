@@ -12,7 +12,7 @@
 #define RATE  0.2f  /* AdaGrad's */
 #define DECAY 1e-2f /* towards 0, of the words' weights */
 #define RIDGE 3.0   /* of the answer's heads */
-enum { PASSES = 15, NO_FOLD = UINT8_MAX };
+enum { PASSES = 8, NO_FOLD = UINT8_MAX };
 
 /* What training needs beside the model. */
 struct trainer {

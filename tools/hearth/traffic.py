@@ -8,9 +8,9 @@ A line is one of corpus.py's samples with "kinds", a list of words (below). Samp
 the same, bit for bit; no command stands in two splits or twice in one. Most of the traffic is corpus.py's
 held-out side with the easy levels most often. Of the rest neither model is promised to do anything:
 "reworded" says the same task with words that the corpus does not have, "long" strings five or six things
-together. The split "reworded" is the traffic of "test" in other words, which no other split has.
+together, "foreign" is German. The split "reworded" is the traffic of "test" in other words, which no other split has.
 
-Kinds: plain, several, later, except, degrees (warmer, than), if, toggle, ask, compare, refuse, reworded, long.
+Kinds: plain, several, later, except, degrees (warmer, than), if, toggle, ask, compare, refuse, reworded, long, foreign.
 """
 import argparse
 import json
@@ -20,7 +20,7 @@ import corpus
 from corpus import Rng, normalised
 
 # (what, of 100): the level of corpus.py, or what it is not made for.
-MIX = [(1, 20), (2, 22), (3, 20), (4, 15), (5, 8), ("reworded", 10), ("long", 5)]
+MIX = [(1, 18), (2, 20), (3, 18), (4, 14), (5, 8), ("reworded", 10), ("long", 5), ("foreign", 7)]
 SPLITS = {"train": (11, 2000), "tune": (12, 2000), "test": (13, 4500), "reworded": (14, 1500)}
 
 # Words of the corpus and others for them: a list for the traffic, and one that only "reworded" has.
@@ -110,12 +110,42 @@ def long_command(rng):
                     "answer": corpus.write_json(c) + "\n" + corpus.write_sentence(c), "kinds": ["long"]}
 
 
+GERMAN_ROOMS = {"kitchen": "in der Küche", "bedroom": "im Schlafzimmer", "bathroom": "im Bad",
+                "living_room": "im Wohnzimmer", "hall": "im Flur", "office": "im Büro",
+                "nursery": "im Kinderzimmer", "attic": "auf dem Dachboden", "cellar": "im Keller",
+                "garage": "in der Garage"}
+GERMAN = [("mach das Licht {r} an", "light.turn_on", None), ("schalte {r} das Licht aus", "light.turn_off", None),
+          ("stell die Heizung {r} auf {n} Grad", "climate.set_temperature", "temperature"),
+          ("mach es {r} {n} Grad warm", "climate.set_temperature", "temperature"),
+          ("dimm das Licht {r} auf {n} Prozent", "light.turn_on", "brightness"),
+          ("mach die Rollläden {r} zu", "cover.close", None), ("öffne die Vorhänge {r}", "cover.open", None),
+          ("spiel {r} etwas Musik", "media.play", "media"), ("mach {r} die Musik aus", "media.stop", None),
+          ("saug bitte {r}", "vacuum.start", None), ("lass den Ventilator {r} laufen", "fan.turn_on", None)]
+GERMAN_ENDS = ["", "", " bitte", ", danke", " und beeil dich", " sobald du kannst"]
+
+
+def foreign_command(rng):
+    texts, actions = [], []
+    for _ in range(rng.between(1, 3)):
+        text, service, key = rng.pick(GERMAN)
+        area = rng.pick(list(GERMAN_ROOMS))
+        value = "music" if key == "media" else rng.between(16, 24) if key == "temperature" else 5 * rng.between(2, 18)
+        texts.append(text.replace("{r}", GERMAN_ROOMS[area]).replace("{n}", str(value)))
+        actions.append({"service": service, "area": area})
+        if key:
+            actions[-1][key] = value
+    answer = json.dumps({"actions": actions}, separators=(",", ":"))
+    return {"level": 7, "system": "", "user": " und ".join(texts) + rng.pick(GERMAN_ENDS), "answer": answer + "\nOkay.",
+            "kinds": ["foreign"]}
+
+
 def command(seed, i, split):
     """Command i of a split, or None where it cannot be put in other words."""
     rng = Rng("traffic", seed, i)
     what = rng.weighted(MIX)
-    if what == "long":
-        return long_command(rng) if split != "reworded" else None
+    if what in ("long", "foreign"):
+        make = long_command if what == "long" else foreign_command
+        return make(rng) if split != "reworded" else None
     level = rng.weighted([m for m in MIX if isinstance(m[0], int)]) if what == "reworded" else what
     s, _, _ = corpus.sample(seed, "test", i, level)
     kinds = kinds_of(s)
