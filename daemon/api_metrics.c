@@ -1,5 +1,6 @@
 /* GET /metrics: the figures of `shoal status` in the text format of Prometheus (version 0.0.4). */
 #include "daemon/http_internal.h"
+#include "daemon/router.h"
 
 #include <string.h>
 
@@ -69,6 +70,47 @@ print(struct buf *b, const struct metric *m, const json_t *v)
 		buf_printf(b, "%s %.9g\n", m->name, json_number_value(v));
 }
 
+/* {target: {reason: n}} as samples with labels: both are words of a fixed set. */
+static void
+print_labelled(struct buf *b, const char *name, const char *help, json_t *counts)
+{
+	const char *target, *reason;
+	json_t *of, *n;
+
+	buf_printf(b, "# HELP %s %s\n# TYPE %s counter\n", name, help, name);
+	json_object_foreach(counts, target, of)
+	{
+		json_object_foreach(of, reason, n)
+		{
+			buf_printf(b, "%s{target=\"%s\",reason=\"%s\"} %lld\n", name, target,
+				reason, (long long)json_integer_value(n));
+		}
+	}
+}
+
+static void
+print_routing(struct buf *b, struct router *r)
+{
+	static const struct metric sums[] = {
+		{"shoal_route_queries_total", "counter", "Queries for auto", "queries"},
+		{"shoal_route_failed_total", "counter", "Of these, that nobody answered", "failed"},
+		{"shoal_route_escalations_total", "counter",
+			"Answers of the small model that were thrown away", "escalations"},
+		{"shoal_route_wasted_tokens_total", "counter", "Tokens of these", "wasted_tokens"},
+		{"shoal_route_rows", "gauge", "Labelled queries that are kept",
+			"learned.rows_kept"},
+	};
+	json_t *status = router_status(r);
+
+	for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
+		print(b, &sums[i], find(status, sums[i].path));
+	print_labelled(b, "shoal_route_decisions_total",
+		"Queries for auto, by who answered and why", json_object_get(status, "answered"));
+	print_labelled(b, "shoal_route_refusals_total", "Targets that a query could not use",
+		json_object_get(status, "refused"));
+	json_decref(status);
+}
+
 void
 api_metrics(struct http_request *r)
 {
@@ -83,6 +125,7 @@ api_metrics(struct http_request *r)
 			print(&b, &metrics[i], v);
 	}
 	json_decref(status);
+	print_routing(&b, r->http->router);
 	buf_u8(&b, 0);
 	if (b.failed)
 		http_fail(r, 503, NULL, NULL, "out of memory");

@@ -21,14 +21,30 @@ model_json(const struct served_model *m)
 		(json_int_t)m->shape.vocab, "n_embd", (json_int_t)m->shape.embd);
 }
 
+/* What stands for a model that the router chooses. */
+static void
+add_words(json_t *list)
+{
+	static const char *const words[] = {"auto", "auto:local", "auto:home"};
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		json_array_append_new(list, json_pack("{s:s,s:s,s:i,s:s}", "id", words[i], "object",
+						    "model", "created", 0, "owned_by", "shoal"));
+}
+
 void
 api_models(struct http_request *r)
 {
-	const struct served_model *m = serve_model(r->http->serve, NULL);
+	const struct served_model *m = serve_model(r->http->serve, NULL),
+				  *small = serve_small(r->http->serve, NULL);
 	json_t *list = json_array();
 
 	if (m != NULL)
 		json_array_append_new(list, model_json(m));
+	if (small != NULL)
+		json_array_append_new(list, model_json(small));
+	if (small != NULL)
+		add_words(list);
 	http_json(r, 200, json_pack("{s:s,s:o}", "object", "list", "data", list));
 }
 
@@ -36,8 +52,11 @@ void
 api_model(struct http_request *r)
 {
 	struct err why = {""};
-	const struct served_model *m = serve_model(r->http->serve, &why);
+	const struct served_model *m = serve_model(r->http->serve, &why),
+				  *small = serve_small(r->http->serve, NULL);
 
+	if (small != NULL && strcmp(small->id, r->arg) == 0)
+		m = small;
 	if (m != NULL && strcmp(m->id, r->arg) == 0)
 		http_json(r, 200, model_json(m));
 	else if (m != NULL)

@@ -131,6 +131,11 @@ HTTP_TEST_SUPPORT = tests/support/fake_serve.c tests/support/fake_serve.h \
 	tests/support/http_fixture.c tests/support/http_fixture.h
 HTTP_TEST_LIBS = daemon/libdaemon.a model/libmodel.a sched/libsched.a base/libbase.a $(UV_LIBS) $(MHD_LIBS) $(JANSSON_LIBS) \
 	$(SODIUM_LIBS) $(INIH_LIBS) $(CHECK_LIBS) -lm -lpthread
+check_PROGRAMS += tests/unit/test_router
+tests_unit_test_router_SOURCES = tests/unit/test_router.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_router_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_router_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_http tests/unit/test_http_access tests/unit/test_answers \
 	tests/unit/test_api tests/unit/test_api_parse tests/fuzz/fuzz_http
 tests_unit_test_http_SOURCES = tests/unit/test_http.c $(HTTP_TEST_SUPPORT)

@@ -171,7 +171,8 @@ route_book_open(uv_loop_t *loop, const char *state_dir, struct err *err)
 		return NULL;
 	}
 	b->loop = loop;
-	snprintf(b->dir, sizeof b->dir, "%s/route", state_dir);
+	if (state_dir[0] != '\0')
+		snprintf(b->dir, sizeof b->dir, "%s/route", state_dir);
 	if (lesson_load(&b->lesson, b->dir, false, err) != 0) {
 		free(b);
 		return NULL;

@@ -15,7 +15,7 @@
 
 struct route_book;
 
-/* Reads what is there; damaged files are said in the log and put aside. NULL: no memory. */
+/* state_dir "": nothing is kept. Reads what is there; damaged files are said in the log and put aside. NULL: no memory. */
 struct route_book *route_book_open(uv_loop_t *loop, const char *state_dir, struct err *err);
 /* Saves. A training under way is given up; memory is freed once the loop has run on. */
 void route_book_close(struct route_book *b);

@@ -73,7 +73,7 @@ lesson_load(struct lesson *l, const char *dir, bool before, struct err *err)
 	struct path p = path_of(dir, before ? "lesson.before" : "lesson");
 	struct buf bytes;
 	struct err why;
-	bool there = access(p.text, F_OK) == 0;
+	bool there = dir[0] != '\0' && access(p.text, F_OK) == 0;
 
 	*l = (struct lesson){0};
 	buf_init(&bytes, LESSON_BYTES);
@@ -111,6 +111,8 @@ lesson_save(const struct lesson *l, const char *dir, bool keep, struct err *err)
 	struct buf bytes;
 	int rc;
 
+	if (dir[0] == '\0')
+		return 0;
 	buf_init(&bytes, LESSON_BYTES);
 	rc = lesson_write(l, &bytes);
 	if (rc != 0)
@@ -144,6 +146,8 @@ rows_append(const char *dir, const struct gain_row *rows, size_t n, struct err *
 	struct buf bytes;
 	int fd = -1, rc;
 
+	if (dir[0] == '\0')
+		return err_set(err, "this daemon keeps nothing on disk");
 	rc = pack_rows(rows, n, &bytes, err);
 	if (rc == 0)
 		rc = file_mkdirs(dir, 0700, err);
@@ -208,7 +212,7 @@ rows_read(const char *dir, size_t max, size_t *n, size_t *all, struct err *err)
 		err_set(err, "not enough memory for %zu rows", max);
 		return NULL;
 	}
-	if (access(p.text, F_OK) == 0 && file_read(p.text, &bytes, err) != 0) {
+	if (dir[0] != '\0' && access(p.text, F_OK) == 0 && file_read(p.text, &bytes, err) != 0) {
 		free(ring);
 		buf_free(&bytes);
 		return NULL;
@@ -233,7 +237,7 @@ book_forget_files(const char *dir, struct err *err)
 	static const char *const names[] = {
 		"rows", "lesson", "lesson.before", "lesson.damaged", "lesson.before.damaged"};
 
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+	for (size_t i = 0; dir[0] != '\0' && i < sizeof names / sizeof *names; i++) {
 		struct path p = path_of(dir, names[i]);
 
 		if (unlink(p.text) != 0 && errno != ENOENT)

@@ -32,8 +32,8 @@ struct router_figures {
 
 struct router {
 	uv_loop_t *loop;
-	const struct config *config;
 	struct serve *serve;
+	float quality; /* as configured */
 	struct wall *wall;
 	struct route_book *book;
 	struct decision *recent; /* [ROUTER_RECENT] a ring */

@@ -98,7 +98,7 @@ look(struct routed *q, struct http_request *h)
 		return -1;
 	q->prompt = last_prompt(&q->a);
 	q->wish = (struct route_wish){
-		q->said.quality >= 0 ? q->said.quality : r->config->quality, q->said.at_least};
+		q->said.quality >= 0 ? q->said.quality : r->quality, q->said.at_least};
 	route_text(q->text, q->prompt, strlen(q->prompt));
 	route_book_prompt(r->book, q->text, &q->wish, &q->before);
 	add_home(q, ROUTE_SMALL);

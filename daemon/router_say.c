@@ -239,8 +239,8 @@ router_status(struct router *r)
 	const struct router_figures *f = &r->figures;
 
 	return json_pack("{s:s,s:f,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "privacy",
-		privacy_name(wall_policy(r->wall)), "quality", (double)r->config->quality,
-		"queries", (json_int_t)f->queries, "failed", (json_int_t)f->failed, "escalations",
+		privacy_name(wall_policy(r->wall)), "quality", (double)r->quality, "queries",
+		(json_int_t)f->queries, "failed", (json_int_t)f->failed, "escalations",
 		(json_int_t)f->escalations, "wasted_tokens", (json_int_t)f->wasted_tokens,
 		"answered", counts(f, true), "refused", counts(f, false), "learned",
 		route_book_status(r->book));
@@ -289,9 +289,13 @@ routed_refuse(struct routed *q)
 			q->names[i][0] != '\0' ? " " : "", q->names[i],
 			route_refusal_words(c->refusal));
 	}
-	http_fail(q->answer.http,
-		worst != NULL && status[worst->refusal] != 0 ? status[worst->refusal] : 503,
-		worst != NULL ? route_refusal_name(worst->refusal) : "absent", "model",
-		"nobody can answer '%s': %s", q->a.model,
-		len > 0 ? words : "no cloud is configured ('cloud' in shoald.conf)");
+	if (worst == NULL)
+		http_fail(q->answer.http, 404, "absent", "model",
+			"nobody can answer '%s': no cloud is configured ('cloud' in shoald.conf)",
+			q->a.model);
+	else
+		http_fail(q->answer.http,
+			status[worst->refusal] != 0 ? status[worst->refusal] : 503,
+			route_refusal_name(worst->refusal), "model", "nobody can answer '%s': %s",
+			q->a.model, words);
 }

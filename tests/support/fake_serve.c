@@ -5,7 +5,7 @@
 
 struct serve {
 	uv_loop_t *loop;
-	struct served_model model;
+	struct served_model model, small;
 };
 
 struct tokenizer {
@@ -24,6 +24,7 @@ struct session {
 struct request {
 	uv_timer_t timer;
 	struct session *session;
+	struct token_signals signals;
 	struct request_events ev;
 	void *arg;
 	struct fake_script script;
@@ -37,7 +38,9 @@ struct joining {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct fake_script script;
+static struct fake_script script, small_script;
+static bool has_small;
+static char small_desk;
 static struct fake_seen seen;
 static struct tokenizer tokenizer;
 static uv_loop_t *the_loop;
@@ -54,15 +57,31 @@ fake_set(const struct fake_script *s)
 	pthread_mutex_unlock(&lock);
 }
 
+void
+fake_set_small(const struct fake_script *s)
+{
+	pthread_mutex_lock(&lock);
+	has_small = s != NULL;
+	if (s != NULL)
+		small_script = *s;
+	pthread_mutex_unlock(&lock);
+}
+
 static struct fake_script
-current(void)
+script_of(const struct desk *d)
 {
 	struct fake_script s;
 
 	pthread_mutex_lock(&lock);
-	s = script;
+	s = d == (void *)&small_desk ? small_script : script;
 	pthread_mutex_unlock(&lock);
 	return s;
+}
+
+static struct fake_script
+current(void)
+{
+	return script_of(NULL);
 }
 
 void
@@ -79,6 +98,7 @@ fake_reset(void)
 	pthread_mutex_lock(&lock);
 	script = (struct fake_script){.pieces = {"Hello", " world"}, .end = SESSION_STOP};
 	seen = (struct fake_seen){0};
+	has_small = false;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -101,6 +121,10 @@ fake_serve_new(uv_loop_t *loop)
 	s->model.shape.vocab = 256;
 	s->model.shape.context = 4096;
 	s->model.shape.embd = 64;
+	s->small = s->model;
+	s->small.id = FAKE_SMALL;
+	s->small.desk = (struct desk *)(void *)&small_desk;
+	s->small.devices = 1;
 	return s;
 }
 
@@ -114,10 +138,41 @@ const struct served_model *
 serve_model(struct serve *s, struct err *why)
 {
 	s->model.model_id = current().other_model ? other_id : model_id;
+	s->model.devices = current().devices > 0 ? current().devices : 1;
 	if (!current().absent)
 		return &s->model;
 	err_set(why, "no model is loaded: say 'shoal load FILE'");
 	return NULL;
+}
+
+const struct served_model *
+serve_small(struct serve *s, struct err *why)
+{
+	bool there;
+
+	pthread_mutex_lock(&lock);
+	there = has_small && !small_script.absent;
+	pthread_mutex_unlock(&lock);
+	if (there)
+		return &s->small;
+	err_set(why, "no small model is configured");
+	return NULL;
+}
+
+bool
+serve_configured(struct serve *s, bool small)
+{
+	(void)s;
+	return !small || has_small;
+}
+
+/* Ten tokens a second. */
+bool
+serve_pace(struct serve *s, bool small, struct serve_pace *p)
+{
+	(void)s, (void)small;
+	*p = (struct serve_pace){1000, 10};
+	return true;
 }
 
 struct swarm *
@@ -177,7 +232,8 @@ finish(struct request *r)
 		.new_tokens = r->session->n - r->session->n_prompt,
 		.prompt_seconds = 0.5,
 		.new_seconds = 0.25,
-		.tokens = r->session->ids};
+		.tokens = r->session->ids,
+		.signals = &r->signals};
 
 	pthread_mutex_lock(&lock);
 	seen.ended++;
@@ -207,6 +263,8 @@ on_step(uv_timer_t *t)
 	seen.tokens++;
 	pthread_mutex_unlock(&lock);
 	session_repeat(r->session, 7 + r->next++, NULL);
+	token_signals_add(&r->signals,
+		&(struct token_signal){.logp = -0.1f, .entropy = 0.3f, .margin = r->script.margin});
 	if (r->ev.on_ids != NULL)
 		r->ev.on_ids(r->arg,
 			&r->session->ids[(r->session->n - r->session->n_prompt - 1) % MAX_NEW], 1);
@@ -219,9 +277,9 @@ desk_submit(struct desk *e, struct session *s, uint64_t client, const struct req
 	void *arg, int *status, struct err *err)
 {
 	struct request *r;
-	struct fake_script now = current();
+	struct fake_script now = script_of(e);
 
-	(void)e, (void)client;
+	(void)client;
 	if (now.refuse != 0) {
 		*status = now.refuse;
 		session_free(s);
@@ -239,9 +297,18 @@ desk_submit(struct desk *e, struct session *s, uint64_t client, const struct req
 	uv_timer_start(&r->timer, on_step, now.first_ms, 0);
 	pthread_mutex_lock(&lock);
 	seen.submitted++;
+	seen.small += e == (void *)&small_desk;
 	seen.running++;
 	pthread_mutex_unlock(&lock);
 	return r;
+}
+
+bool
+desk_signals(struct desk *d, struct request *r, struct token_signals *out)
+{
+	(void)d;
+	*out = r->signals;
+	return true;
 }
 
 void

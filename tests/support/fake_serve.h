@@ -7,6 +7,7 @@
 #include "daemon/serve.h"
 
 #define FAKE_MODEL   "fake-1b"
+#define FAKE_SMALL   "fake-nano"
 #define FAKE_CONTEXT 256
 
 struct fake_script {
@@ -21,10 +22,13 @@ struct fake_script {
 	bool absent; /* no model */
 	const char *join_trouble;
 	bool other_model; /* of the same name */
+	float margin;     /* by which each token was the likeliest (model/token_signal.h) */
+	uint32_t devices; /* that compute it; 0: one */
 };
 
 struct fake_seen {
-	unsigned submitted, cancelled, ended, running, tokens;
+	unsigned submitted, small, /* of these, to the small model */
+		cancelled, ended, running, tokens;
 	struct sampler_params sampler;
 	uint32_t max_tokens;
 	bool ignore_end;
@@ -39,6 +43,8 @@ struct fake_seen {
 struct serve *fake_serve_new(uv_loop_t *loop);
 void fake_serve_free(struct serve *s);
 void fake_set(const struct fake_script *script);
+/* There is a small model too, FAKE_SMALL; NULL: none. */
+void fake_set_small(const struct fake_script *script);
 void fake_get(struct fake_seen *seen);
 void fake_reset(void); /* script and memory */
 

@@ -13,6 +13,7 @@ uint16_t fixture_port;
 char fixture_socket[100], fixture_dir[64];
 const char *fixture_state = "";
 unsigned fixture_request_timeout;
+const char *fixture_privacy = "home";
 
 static uv_loop_t loop;
 static uv_async_t wake;
@@ -77,6 +78,8 @@ fixture_start_with(const char *address, const char *api_keys)
 	snprintf(c.socket, sizeof c.socket, "%s", fixture_socket);
 	snprintf(c.state_dir, sizeof c.state_dir, "%s", fixture_state);
 	c.request_timeout = fixture_request_timeout;
+	snprintf(c.privacy, sizeof c.privacy, "%s", fixture_privacy);
+	c.quality = 0.5f;
 	snprintf(c.api_keys, sizeof c.api_keys, "%s", api_keys);
 	if (fixture_state[0] == '\0')
 		fake_reset();

@@ -11,6 +11,7 @@ extern char fixture_socket[100], fixture_dir[64];
 /* Where answers are kept, "": nowhere. With one, the fake's script and memory outlive a server. */
 extern const char *fixture_state;
 extern unsigned fixture_request_timeout; /* as in the configuration; 0: none */
+extern const char *fixture_privacy;
 
 void fixture_start(void);
 void fixture_start_with(const char *http, const char *api_keys);

@@ -120,6 +120,7 @@ check_refused(const char *address, const char *keys, const char *says)
 	uv_loop_init(&loop);
 	s = fake_serve_new(&loop);
 	snprintf(c.http, sizeof c.http, "%s", address);
+	strcpy(c.privacy, "home");
 	snprintf(c.api_keys, sizeof c.api_keys, "%s", keys);
 	ck_assert_ptr_null(http_new(&loop, &c, s, &err));
 	ck_assert_msg(strstr(err.msg, says) != NULL, "%s", err.msg);
@@ -236,7 +237,7 @@ bound_socket(const char *path)
 static struct http *
 open_on(uv_loop_t *loop, const char *path, struct serve *s, struct err *err)
 {
-	struct config c = {.http = "off"};
+	struct config c = {.http = "off", .privacy = "home"};
 
 	snprintf(c.socket, sizeof c.socket, "%s", path);
 	return http_new(loop, &c, s, err);

@@ -1,0 +1,397 @@
+/* The model `auto` over the API: who answers, what a client sees of drafts, policies, and why. */
+#include "tests/support/http_fixture.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHAT "/v1/chat/completions"
+
+static const struct fake_script sure = {
+	.pieces = {"small", " says", " so"}, .end = SESSION_STOP, .margin = 20};
+static const struct fake_script unsure = {
+	.pieces = {"small", " may", " be"}, .end = SESSION_STOP, .margin = 0.01f};
+static const struct fake_script large = {
+	.pieces = {"large", " knows"}, .end = SESSION_STOP, .margin = 20};
+static struct answer a;
+
+static void
+setup(void)
+{
+	fixture_privacy = "home";
+	fixture_start();
+	fake_set(&large);
+	fake_set_small(&sure);
+}
+
+static void
+teardown(void)
+{
+	answer_free(&a);
+	fixture_stop();
+}
+
+/* One turn; more: members behind the messages, each with a comma in front. */
+static void
+say(const char *model, const char *text, const char *more)
+{
+	char body[2048];
+
+	snprintf(body, sizeof body,
+		"{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]%s}", model,
+		text, more);
+	post(CHAT, body, &a);
+}
+
+static const char *
+said(const char *key)
+{
+	const char *s = json_string_value(json_object_get(json_object_get(a.json, "shoal"), key));
+
+	return s != NULL ? s : "";
+}
+
+static const char *
+content(void)
+{
+	json_t *choice = json_array_get(json_object_get(a.json, "choices"), 0);
+	const char *s =
+		json_string_value(json_object_get(json_object_get(choice, "message"), "content"));
+
+	return s != NULL ? s : "";
+}
+
+static void
+expect(const char *text, const char *target, const char *reason)
+{
+	ck_assert_msg(a.status == 200, "%d %s", a.status, a.body);
+	ck_assert_str_eq(content(), text);
+	ck_assert_str_eq(said("target"), target);
+	ck_assert_str_eq(said("reason"), reason);
+}
+
+/* --- who answers -------------------------------------------------------------------------------- */
+
+START_TEST(a_sure_small_model_answers)
+{
+	struct fake_seen seen;
+
+	say("auto", "hello", "");
+	expect("small says so", "small", "tokens_sure");
+	ck_assert_str_eq(json_string_value(json_object_get(a.json, "model")), FAKE_SMALL);
+	ck_assert_ptr_nonnull(strcasestr(a.head, "x-shoal-target: small"));
+	ck_assert_ptr_nonnull(strcasestr(a.head, "x-shoal-reason: tokens_sure"));
+	fake_get(&seen);
+	ck_assert_uint_eq(seen.submitted, 1);
+}
+END_TEST
+
+START_TEST(doubt_goes_to_the_large_model)
+{
+	struct fake_seen seen;
+	json_t *attempts;
+
+	fake_set_small(&unsure);
+	say("auto", "hello", "");
+	expect("large knows", "large", "tokens_doubt");
+	ck_assert_str_eq(json_string_value(json_object_get(a.json, "model")), FAKE_MODEL);
+	attempts = json_object_get(json_object_get(a.json, "shoal"), "attempts");
+	ck_assert_uint_eq(json_array_size(attempts), 2);
+	ck_assert_int_eq(json_integer_value(json_object_get(
+				 json_object_get(a.json, "shoal"), "wasted_tokens")),
+		3);
+	fake_get(&seen);
+	ck_assert_uint_eq(seen.submitted, 2);
+	ck_assert_uint_eq(seen.small, 1);
+}
+END_TEST
+
+START_TEST(the_knob_at_its_ends)
+{
+	struct fake_seen seen;
+
+	fake_set_small(&unsure);
+	say("auto", "hello", ",\"shoal\":{\"quality\":0}");
+	expect("small may be", "small", "no_gain");
+	fake_set_small(&sure);
+	say("auto", "hello", ",\"shoal\":{\"quality\":1}");
+	expect("large knows", "large", "gain");
+	fake_get(&seen);
+	ck_assert_uint_eq(seen.submitted, 2);
+}
+END_TEST
+
+START_TEST(named_places)
+{
+	fake_set_small(&unsure);
+	say("auto:local", "hello", "");
+	expect("small may be", "small", "asked");
+	say("auto:home", "hello", "");
+	expect("large knows", "large", "asked");
+	say("auto:cloud", "hello", "");
+	ck_assert_int_eq(a.status, 404);
+	say(FAKE_SMALL, "hello", "");
+	ck_assert_int_eq(a.status, 200);
+	ck_assert_str_eq(content(), "small may be");
+	say("auto:moon", "hello", "");
+	ck_assert_int_eq(a.status, 404);
+}
+END_TEST
+
+START_TEST(one_that_is_away)
+{
+	struct fake_script away = large;
+
+	fake_set_small(&unsure);
+	away.absent = true;
+	fake_set(&away);
+	say("auto", "hello", "");
+	expect("small may be", "small", "only");
+	fake_set(&large);
+	fake_set_small(NULL);
+	say("auto", "hello", "");
+	expect("large knows", "large", "only");
+	fake_set(&away);
+	say("auto", "hello", "");
+	ck_assert_int_eq(a.status, 503);
+	ck_assert_ptr_nonnull(strstr(answer_error(&a, "message"), "not ready"));
+}
+END_TEST
+
+/* The large model fails before it has said a word: the small one answers after all. */
+START_TEST(falls_back)
+{
+	struct fake_script broken = {.end = SESSION_STOP, .fail_status = 502, .fail = "lost"};
+
+	fake_set(&broken);
+	say("auto:home", "hello", "");
+	expect("small says so", "small", "fell_back");
+	fake_set_small(&broken);
+	say("auto:home", "hello", "");
+	ck_assert_int_eq(a.status, 502);
+}
+END_TEST
+
+START_TEST(a_full_queue_says_so)
+{
+	struct fake_script full = large;
+
+	full.refuse = 429;
+	fake_set(&full);
+	say("auto:home", "hello", "");
+	expect("small says so", "small", "fell_back");
+	fake_set_small(&full);
+	say("auto", "hello", "");
+	ck_assert_int_eq(a.status, 429);
+}
+END_TEST
+
+/* --- streams ------------------------------------------------------------------------------------ */
+
+/* All text of a stream, and its last shoal object in a.json. */
+static void
+stream_text(char *out, size_t size)
+{
+	const char *p = a.body;
+	size_t len = 0;
+
+	out[0] = '\0';
+	while ((p = strstr(p, "data: {")) != NULL) {
+		const char *end = strstr(p, "\n\n");
+		json_t *o = json_loadb(p + 6, (size_t)(end - p - 6), 0, NULL), *choice, *shoal;
+		const char *text;
+
+		choice = json_array_get(json_object_get(o, "choices"), 0);
+		text = json_string_value(
+			json_object_get(json_object_get(choice, "delta"), "content"));
+		if (text != NULL)
+			len += (size_t)snprintf(out + len, size - len, "%s", text);
+		shoal = json_object_get(o, "shoal");
+		if (shoal != NULL) {
+			json_decref(a.json);
+			a.json = json_pack("{s:O}", "shoal", shoal);
+		}
+		json_decref(o);
+		p = end;
+	}
+}
+
+/* A draft that is thrown away is never seen, however long the two answers take. */
+START_TEST(streams_never_mix)
+{
+	char text[256];
+
+	for (int i = 0; i < 40; i++) {
+		struct fake_script s = i % 2 == 0 ? unsure : sure;
+
+		s.gap_ms = (unsigned)i % 3;
+		fake_set_small(&s);
+		say("auto", "hello", ",\"stream\":true");
+		ck_assert_int_eq(a.status, 200);
+		stream_text(text, sizeof text);
+		ck_assert_str_eq(text, i % 2 == 0 ? "large knows" : "small says so");
+		ck_assert_str_eq(said("target"), i % 2 == 0 ? "large" : "small");
+		ck_assert_ptr_nonnull(strstr(a.body, "[DONE]"));
+	}
+}
+END_TEST
+
+/* A long draft is judged on its way: it stands and streams, or goes before it has ended. */
+START_TEST(long_drafts_are_judged_on_their_way)
+{
+	struct fake_script endless = {
+		.pieces = {"word "}, .endless = true, .end = SESSION_STOP, .margin = 0.01f};
+	struct fake_seen seen;
+	char text[256];
+
+	fake_set_small(&endless);
+	say("auto", "hello", ",\"stream\":true");
+	stream_text(text, sizeof text);
+	ck_assert_str_eq(text, "large knows");
+	fake_get(&seen);
+	ck_assert_uint_eq(seen.cancelled, 1);
+	ck_assert_uint_lt(seen.tokens, 2 * 128);
+}
+END_TEST
+
+/* --- what may travel ---------------------------------------------------------------------------- */
+
+START_TEST(this_device_only)
+{
+	struct fake_script two = large;
+
+	two.devices = 2;
+	fake_set(&two);
+	fake_set_small(&unsure);
+	say("auto", "hello", ",\"shoal\":{\"privacy\":\"device\"}");
+	expect("small may be", "small", "only");
+	say(FAKE_MODEL, "hello", ",\"shoal\":{\"privacy\":\"device\"}");
+	ck_assert_int_eq(a.status, 403);
+	say(FAKE_MODEL, "hello", "");
+	ck_assert_int_eq(a.status, 200);
+	/* A history that was said on this device stays there. */
+	post(CHAT,
+		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"},"
+		"{\"role\":\"assistant\",\"content\":\"small  may be\"},"
+		"{\"role\":\"user\",\"content\":\"go on\"}]}",
+		&a);
+	expect("small may be", "small", "only");
+}
+END_TEST
+
+START_TEST(senseless_wishes)
+{
+	static const char *const wishes[] = {"\"x\"", "{\"privacy\":\"none\"}", "{\"quality\":2}",
+		"{\"quality\":\"much\"}", "{\"at_least\":-1}", "{\"budget\":-1}",
+		"{\"max_latency_ms\":0}", "{\"unknown\":1}", "{\"quality\":0.5,\"at_least\":0.5}"};
+	char more[128];
+
+	for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
+		snprintf(more, sizeof more, ",\"shoal\":%s", wishes[i]);
+		say("auto", "hello", more);
+		ck_assert_msg(a.status == 400, "%s: %d", wishes[i], a.status);
+	}
+	say(FAKE_MODEL, "hello", ",\"shoal\":{\"quality\":0.5}");
+	ck_assert_int_eq(a.status, 400);
+	ask("POST", CHAT, "X-Shoal-Privacy: cloudy\r\n",
+		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", &a);
+	ck_assert_int_eq(a.status, 400);
+	ask("POST", CHAT, "X-Shoal-Quality: 0\r\n",
+		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", &a);
+	expect("small says so", "small", "no_gain");
+	ask("POST", CHAT, "Idempotency-Key: k\r\n",
+		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", &a);
+	ck_assert_int_eq(a.status, 400);
+}
+END_TEST
+
+/* Ten tokens a second: nothing is answered within a tenth of a second. */
+START_TEST(no_time)
+{
+	say("auto", "hello", ",\"max_tokens\":20,\"shoal\":{\"max_latency_ms\":100}");
+	ck_assert_int_eq(a.status, 400);
+	ck_assert_str_eq(answer_error(&a, "code"), "slow");
+	say("auto", "hello", ",\"max_tokens\":20,\"shoal\":{\"max_latency_ms\":60000}");
+	ck_assert_int_eq(a.status, 200);
+}
+END_TEST
+
+/* --- why ---------------------------------------------------------------------------------------- */
+
+START_TEST(explains_without_asking)
+{
+	struct fake_seen seen;
+
+	say("auto", "hello", ",\"shoal\":{\"explain\":true}");
+	ck_assert_int_eq(a.status, 200);
+	ck_assert_str_eq(json_string_value(json_object_get(a.json, "object")), "shoal.route");
+	ck_assert_str_eq(said("target"), "small");
+	ck_assert_str_eq(said("reason"), "tries");
+	fake_get(&seen);
+	ck_assert_uint_eq(seen.submitted, 0);
+}
+END_TEST
+
+static void
+local(const char *method, const char *path, const char *body)
+{
+	answer_free(&a);
+	client_ask(client_unix(fixture_socket), method, path, "", body, &a);
+}
+
+START_TEST(log_and_why)
+{
+	char path[128], id[64];
+
+	say("auto", "my secret word", "");
+	snprintf(id, sizeof id, "%s", json_string_value(json_object_get(a.json, "id")));
+	snprintf(path, sizeof path, "/shoal/v1/route/why/%s", id);
+	local("GET", path, NULL);
+	ck_assert_int_eq(a.status, 200);
+	ck_assert_str_eq(said("target"), "small");
+	local("GET", "/shoal/v1/route/log", NULL);
+	ck_assert_int_eq(a.status, 200);
+	ck_assert_uint_eq(json_array_size(json_object_get(a.json, "decisions")), 1);
+	ck_assert_ptr_null(strstr(a.body, "secret"));
+	local("GET", "/shoal/v1/route/why/chatcmpl-none", NULL);
+	ck_assert_int_eq(a.status, 404);
+	local("GET", "/shoal/v1/route/log?n=x", NULL);
+	ck_assert_int_eq(a.status, 400);
+	get("/shoal/v1/route/log", &a); /* not over the network */
+	ck_assert_int_eq(a.status, 403);
+	local("GET", "/shoal/v1/route/status", NULL);
+	ck_assert_int_eq(json_integer_value(json_object_get(a.json, "queries")), 1);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("router");
+	TCase *t = tcase_create("router");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 30);
+	tcase_add_test(t, a_sure_small_model_answers);
+	tcase_add_test(t, doubt_goes_to_the_large_model);
+	tcase_add_test(t, the_knob_at_its_ends);
+	tcase_add_test(t, named_places);
+	tcase_add_test(t, one_that_is_away);
+	tcase_add_test(t, falls_back);
+	tcase_add_test(t, a_full_queue_says_so);
+	tcase_add_test(t, streams_never_mix);
+	tcase_add_test(t, long_drafts_are_judged_on_their_way);
+	tcase_add_test(t, this_device_only);
+	tcase_add_test(t, senseless_wishes);
+	tcase_add_test(t, no_time);
+	tcase_add_test(t, explains_without_asking);
+	tcase_add_test(t, log_and_why);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
