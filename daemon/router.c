@@ -1,6 +1,25 @@
 #include "daemon/router_int.h"
 
 #include <stdlib.h>
+#include <time.h>
+
+/* Nothing of it is there where no cloud is configured. */
+static int
+open_clouds(struct router *r, const struct config *c, struct err *err)
+{
+	char path[sizeof c->state_dir + 16];
+
+	r->endpoints = endpoints_load(c->cloud, err);
+	if (r->endpoints == NULL)
+		return -1;
+	if (endpoints_count(r->endpoints) == 0)
+		return 0;
+	snprintf(path, sizeof path, "%s/purse", c->state_dir);
+	r->purse = purse_file_open(path, endpoints_limits(r->endpoints), time(NULL), err);
+	if (r->purse != NULL)
+		r->door = door_new(r->loop, r->endpoints, r->purse, NULL, err);
+	return r->door != NULL ? 0 : -1;
+}
 
 struct router *
 router_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct err *err)
@@ -19,7 +38,7 @@ router_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct err 
 		r->wall = wall_new(c, err);
 	if (r->wall != NULL)
 		r->book = route_book_open(loop, c->state_dir, err);
-	if (r->book != NULL)
+	if (r->book != NULL && open_clouds(r, c, err) == 0)
 		return r;
 	router_close(r);
 	return NULL;
@@ -33,6 +52,11 @@ router_close(struct router *r)
 	for (unsigned i = 0; r->recent != NULL && i < ROUTER_RECENT; i++)
 		json_decref(r->recent[i].said);
 	free(r->recent);
+	if (r->door != NULL)
+		door_close(r->door);
+	purse_file_close(r->purse);
+	if (r->endpoints != NULL)
+		endpoints_free(r->endpoints);
 	wall_free(r->wall);
 	route_book_close(r->book);
 	free(r);

@@ -3,6 +3,7 @@
 #define DAEMON_ROUTER_INT_H
 
 #include "daemon/api_answer.h"
+#include "daemon/door.h"
 #include "daemon/route_book.h"
 #include "daemon/route_said.h"
 #include "daemon/router.h"
@@ -35,6 +36,9 @@ struct router {
 	struct serve *serve;
 	float quality; /* as configured */
 	struct wall *wall;
+	struct endpoints *endpoints; /* never NULL; may have none */
+	struct purse_file *purse;    /* NULL: no endpoint */
+	struct door *door;           /* likewise */
 	struct route_book *book;
 	struct decision *recent; /* [ROUTER_RECENT] a ring */
 	uint64_t n_recent;       /* ever */
@@ -78,6 +82,8 @@ struct routed {
 	/* the present leg */
 	struct desk *desk;
 	struct request *request;
+	struct door_call *call; /* of a cloud; NULL: a model at home speaks */
+	struct redact_restore restore; /* r NULL: nothing was removed */
 	bool held;         /* its text waits to be judged */
 	unsigned doubtful; /* looks in a row that spoke against it */
 	struct buf draft;  /* its text: held, or all of it for the record */
@@ -87,6 +93,7 @@ struct routed {
 	struct attempt attempts[ROUTED_MAX_ATTEMPTS];
 	unsigned n_attempts;
 	uint32_t wasted_tokens;
+	uint64_t spent, bytes_out; /* micro-units; to clouds */
 	int status; /* of the last leg that could not begin, and why */
 	char why[512];
 	bool begun; /* the client has seen text */
@@ -109,7 +116,20 @@ void routed_explain(struct routed *q);
 /* Nobody may or can: answers so. */
 void routed_refuse(struct routed *q);
 
-/* router_run.c */
+json_t *router_clouds(const struct router *r);
+
+/* router_run.c: what a leg, wherever it runs, says and how it ends. Each of the last two may free q. */
 void routed_free(struct routed *q);
+double routed_seconds(const struct routed *q); /* of the present leg */
+void routed_text(struct routed *q, const char *text, size_t len);
+void routed_finish(struct routed *q, const char *reason, const struct usage *u);
+/* end: a word for it. q->status and q->why say more. */
+void routed_failed(struct routed *q, const char *end);
+
+/* router_cloud.c */
+void routed_add_clouds(struct routed *q);
+/* As begin_leg: false, its candidate is marked. */
+bool routed_begin_cloud(struct routed *q);
+json_t *routed_preview(struct routed *q);
 
 #endif

@@ -1,6 +1,7 @@
 /* What is known of a request before anybody is asked. */
 #include "daemon/router_int.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define STAY       0.1 /* by which a gain must fall short before a conversation goes back down */
@@ -66,6 +67,23 @@ last_prompt(const struct api_request *a)
 	return a->messages[a->n_messages - 1].content;
 }
 
+/* How much better the best cloud is said to be than the best at home is expected to be. */
+static void
+set_cloud_gain(struct routed *q)
+{
+	const struct gain_estimate *e = &q->before.estimate;
+	double home = (double)fmaxf(e->p[GAIN_SMALL], e->p[GAIN_LARGE]), best = 0;
+
+	for (unsigned i = 0; i < q->query.n; i++) {
+		const struct route_candidate *c = &q->query.candidates[i];
+
+		if (c->kind == ROUTE_CLOUD && c->refusal == ROUTE_USABLE && c->quality > best)
+			best = c->quality;
+	}
+	q->query.cloud_known = best > 0 && e->reason == GAIN_TEXT;
+	q->query.cloud_gain = best - home;
+}
+
 static void
 set_query(struct routed *q)
 {
@@ -79,6 +97,7 @@ set_query(struct routed *q)
 	query->up = q->before.up;
 	query->clear = q->before.clear;
 	query->cloud_threshold = CLOUD_GAIN;
+	set_cloud_gain(q);
 	query->stay = STAY;
 	if (q->verdict.n_old > 0)
 		query->had_last = router_turn(
@@ -103,6 +122,7 @@ look(struct routed *q, struct http_request *h)
 	route_book_prompt(r->book, q->text, &q->wish, &q->before);
 	add_home(q, ROUTE_SMALL);
 	add_home(q, ROUTE_LARGE);
+	routed_add_clouds(q);
 	set_query(q);
 	return 0;
 }

@@ -22,8 +22,8 @@ routed_free(struct routed *q)
 	free(q);
 }
 
-static double
-seconds_since(const struct routed *q)
+double
+routed_seconds(const struct routed *q)
 {
 	return (double)(uv_now(q->router->loop) - q->since) / 1e3;
 }
@@ -33,7 +33,7 @@ note_attempt(struct routed *q, const char *end, uint32_t tokens)
 {
 	if (q->n_attempts < ROUTED_MAX_ATTEMPTS)
 		q->attempts[q->n_attempts++] = (struct attempt){(unsigned)q->choice.candidate,
-			q->choice.reason, end, tokens, seconds_since(q)};
+			q->choice.reason, end, tokens, routed_seconds(q)};
 }
 
 /* Chunks say which model speaks as soon as that is certain. */
@@ -111,11 +111,9 @@ look_at_draft(struct routed *q)
 	release(q);
 }
 
-static void
-on_text(void *arg, const char *text, size_t len)
+void
+routed_text(struct routed *q, const char *text, size_t len)
 {
-	struct routed *q = arg;
-
 	/* All of it is kept for the record of what was said, as far as that reaches. */
 	if (q->draft.len + len <= MOST_DRAFT)
 		buf_append(&q->draft, text, len);
@@ -125,6 +123,12 @@ on_text(void *arg, const char *text, size_t len)
 	}
 	q->begun = true;
 	api_answer_text(&q->answer, text, len);
+}
+
+static void
+on_text(void *arg, const char *text, size_t len)
+{
+	routed_text(arg, text, len);
 }
 
 /* --- ends ---------------------------------------------------------------------------------------- */
@@ -159,8 +163,8 @@ learn(struct routed *q)
 		route_book_done(b, &q->wish, &q->after, true, by_tokens, up);
 }
 
-static void
-finish(struct routed *q, const char *reason, const struct usage *u)
+void
+routed_finish(struct routed *q, const char *reason, const struct usage *u)
 {
 	struct router *r = q->router;
 
@@ -198,33 +202,48 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 	}
 	if (q->held)
 		release(q);
-	finish(q, session_end_name(end), u);
+	routed_finish(q, session_end_name(end), u);
 }
 
-/* Another one is asked as long as the client has seen nothing. */
-static void
-on_error(void *arg, int status, const char *what)
+/* Another one is asked. What the client has seen of the answer stays: a model at home goes on from
+ * there, where a cloud's was cut. */
+void
+routed_failed(struct routed *q, const char *end)
 {
-	struct routed *q = arg;
+	enum route_target kind = q->query.candidates[q->choice.candidate].kind;
 	struct route_choice next;
 
-	q->request = NULL;
-	log_warning("%s: %s: %s", q->answer.http->id, q->names[q->choice.candidate], what);
-	note_attempt(q, "failed", q->signals.n);
+	note_attempt(q, end, q->signals.n);
 	next = route_next(&q->query, (unsigned)q->choice.candidate);
-	if (!q->begun && next.candidate >= 0) {
-		buf_clear(&q->draft);
+	if (q->begun && next.candidate >= 0 &&
+		(kind != ROUTE_CLOUD ||
+			q->query.candidates[next.candidate].kind == ROUTE_CLOUD))
+		next.candidate = -1; /* its own text, in another model's words */
+	if (next.candidate >= 0) {
+		if (!q->begun)
+			buf_clear(&q->draft);
 		q->held = false;
 		ask(q, next);
 		return;
 	}
 	record(q);
-	q->choice.candidate = -1;
-	q->choice.reason = ROUTE_NOBODY;
+	q->choice = (struct route_choice){.candidate = -1, .reason = ROUTE_NOBODY};
 	q->answer.shoal = routed_said(q);
 	routed_note(q);
-	api_answer_error(&q->answer, status, what);
+	api_answer_error(&q->answer, q->status, q->why);
 	routed_free(q);
+}
+
+static void
+on_error(void *arg, int status, const char *what)
+{
+	struct routed *q = arg;
+
+	q->request = NULL;
+	log_warning("%s: %s: %s", q->answer.http->id, q->names[q->choice.candidate], what);
+	q->status = status;
+	snprintf(q->why, sizeof q->why, "%s", what);
+	routed_failed(q, "failed");
 }
 
 static const struct request_events events = {
@@ -238,6 +257,8 @@ on_gone(void *job)
 
 	if (q->request != NULL)
 		desk_cancel(q->desk, q->request);
+	if (q->call != NULL)
+		door_cancel(q->call);
 	if (q->begun)
 		record(q);
 	log_info("%s: cancelled", q->answer.http->id);
@@ -267,7 +288,12 @@ make_session(struct routed *q, const struct served_model *m, bool small, struct 
 	struct session *s = NULL;
 	const struct api_format *f = q->answer.head.format;
 
-	if (f->prompt(&q->a, m, &ids, err) == 0 && ids.n > 0 && ids.n < m->context)
+	int rc = f->prompt(&q->a, m, &ids, err);
+
+	/* What the client has seen already is where the answer goes on. */
+	if (rc == 0 && q->begun)
+		rc = tokenize(m->tokenizer, (const char *)q->draft.data, q->draft.len, 0, &ids, err);
+	if (rc == 0 && ids.n > 0 && ids.n < m->context)
 		s = api_make_session(&q->a, m, &ids, small, NULL, err);
 	else if (ids.n >= m->context)
 		q->query.candidates[q->choice.candidate].refusal = ROUTE_CONTEXT;
@@ -277,7 +303,7 @@ make_session(struct routed *q, const struct served_model *m, bool small, struct 
 
 /* false: it did not begin, and its candidate is marked. */
 static bool
-begin_leg(struct routed *q)
+begin_at_home(struct routed *q)
 {
 	struct route_candidate *c = &q->query.candidates[q->choice.candidate];
 	const struct served_model *m = routed_model(q, c->kind);
@@ -298,6 +324,16 @@ begin_leg(struct routed *q)
 		return false;
 	}
 	c->refusal = ROUTE_USABLE;
+	return true;
+}
+
+static bool
+begin_leg(struct routed *q)
+{
+	bool cloud = q->query.candidates[q->choice.candidate].kind == ROUTE_CLOUD;
+
+	if (!(cloud ? routed_begin_cloud(q) : begin_at_home(q)))
+		return false;
 	q->since = uv_now(q->router->loop);
 	q->held = q->choice.cascade;
 	if (!q->held)
@@ -351,8 +387,9 @@ run(struct routed *q)
 	http_wait(h, on_gone, q);
 	if (!ask(q, c))
 		return;
-	api_echo(&q->answer.text, &q->a,
-		routed_model(q, q->query.candidates[q->choice.candidate].kind));
+	if (q->query.candidates[q->choice.candidate].kind != ROUTE_CLOUD)
+		api_echo(&q->answer.text, &q->a,
+			routed_model(q, q->query.candidates[q->choice.candidate].kind));
 	api_answer_begin(&q->answer);
 }
 

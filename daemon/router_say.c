@@ -93,6 +93,8 @@ routed_said(const struct routed *q)
 	json_object_set_new(o, "features", features(q));
 	json_object_set_new(o, "refused", refusals(q));
 	json_object_set_new(o, "attempts", attempts(q));
+	json_object_set_new(o, "cost", json_real((double)q->spent / 1e6));
+	json_object_set_new(o, "bytes_out", json_integer((json_int_t)q->bytes_out));
 	json_object_set_new(o, "wasted_tokens", json_integer((json_int_t)q->wasted_tokens));
 	return o;
 }
@@ -237,23 +239,30 @@ json_t *
 router_status(struct router *r)
 {
 	const struct router_figures *f = &r->figures;
-
-	return json_pack("{s:s,s:f,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "privacy",
+	json_t *o = json_pack("{s:s,s:f,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "privacy",
 		privacy_name(wall_policy(r->wall)), "quality", (double)r->quality, "queries",
 		(json_int_t)f->queries, "failed", (json_int_t)f->failed, "escalations",
 		(json_int_t)f->escalations, "wasted_tokens", (json_int_t)f->wasted_tokens,
 		"answered", counts(f, true), "refused", counts(f, false), "learned",
 		route_book_status(r->book));
+
+	if (endpoints_count(r->endpoints) > 0)
+		json_object_set_new(o, "clouds", router_clouds(r));
+	return o;
 }
 
 /* --- instead of an answer ----------------------------------------------------------------------- */
 
+/* What would be done. */
 void
 routed_explain(struct routed *q)
 {
 	json_t *said = routed_said(q);
 
 	json_object_set_new(said, "cascade", json_boolean(q->choice.cascade));
+	if (q->choice.candidate >= 0 &&
+		q->query.candidates[q->choice.candidate].kind == ROUTE_CLOUD)
+		json_object_set_new(said, "preview", routed_preview(q));
 	http_json(q->answer.http, 200,
 		json_pack("{s:s,s:s,s:o}", "object", "shoal.route", "model", q->a.model, "shoal",
 			said));

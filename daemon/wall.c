@@ -1,4 +1,4 @@
-#include "daemon/wall.h"
+#include "daemon/wall_int.h"
 
 #include "base/file.h"
 
@@ -7,22 +7,6 @@
 #include <stdlib.h>
 
 #define MAX_WORDS_FILE (1u << 20)
-
-struct wall_record {
-	uint64_t client;
-	unsigned refs;
-	struct privacy_taint *taint;
-	struct redact *redact;    /* made when first needed */
-	struct wall_record *next; /* the one that was used before it */
-};
-
-struct wall {
-	enum privacy policy;
-	struct redact_words *words;
-	uint8_t key[crypto_generichash_KEYBYTES]; /* of messages' hashes */
-	struct wall_record *records;              /* used last first */
-	unsigned n;
-};
 
 /* --- records ------------------------------------------------------------------------------------ */
 
@@ -241,6 +225,7 @@ wall_new(const struct config *c, struct err *err)
 		return NULL;
 	}
 	randombytes_buf(w->key, sizeof w->key);
+	randombytes_buf(&w->redact_key, sizeof w->redact_key);
 	if (privacy_parse(c->privacy, &w->policy, err) != 0 ||
 		(c->redact_words[0] != '\0' && read_words(w, c->redact_words, err) != 0)) {
 		wall_free(w);

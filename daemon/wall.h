@@ -42,10 +42,11 @@ void wall_made(struct wall *w, const struct wall_verdict *v, const char *answer,
 /* The name of a text in its records; another process has other ones. */
 void wall_hash(const struct wall *w, const char *text, size_t len, struct privacy_hash *out);
 
-/* The body that a cloud would get: the chat of the request, for `model`, streamed. redacted: without
- * personal items. -1: it could not be made for certain, and nothing may be sent. */
+/* The body that a cloud would get: the chat of the request, for `model`, streamed; where the policy is
+ * `redact`, without personal items. -1: it may not leave, or what must not leave could not be
+ * removed for certain: nothing may be sent. (wall_body.c) */
 int wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a,
-	const char *model, uint32_t max_tokens, bool redacted, struct buf *out, struct err *err);
+	const char *model, uint32_t max_tokens, struct buf *out, struct err *err);
 /* The items that were removed from this client's texts, to be put back; good as long as the verdict.
  * NULL: none were. */
 const struct redact *wall_items(const struct wall_verdict *v);

@@ -1,0 +1,282 @@
+/* The legs of a routed request that leave the house. */
+#include "daemon/router_int.h"
+
+#include "daemon/log.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+/* --- who could be asked ------------------------------------------------------------------------- */
+
+static uint32_t
+most_tokens(const struct routed *q, const struct endpoint *e)
+{
+	return q->a.max_tokens < e->max_tokens ? q->a.max_tokens : e->max_tokens;
+}
+
+/* The most that a call could cost before its body is there: each byte a token, and what JSON adds. */
+static uint64_t
+worst_price(const struct routed *q, const struct endpoint *e)
+{
+	uint64_t prompt = q->a.text_bytes + 64 * q->a.n_messages + 256;
+
+	return purse_cost(&e->price, prompt < e->context ? prompt : e->context, most_tokens(q, e));
+}
+
+static enum route_refusal
+refusal(const struct routed *q, const struct endpoint *e, uint64_t price)
+{
+	const struct purse_ask ask = {.key = q->answer.http->client,
+		.amount = price,
+		.request_used = q->spent,
+		.request_limit = q->said.budget};
+	struct router *r = q->router;
+
+	if (q->a.kind != API_CHAT)
+		return ROUTE_ABSENT;
+	if (q->verdict.asked < PRIVACY_REDACT)
+		return ROUTE_PRIVACY;
+	if (q->verdict.policy < PRIVACY_REDACT)
+		return ROUTE_TAINTED;
+	if (price == PURSE_UNKNOWN)
+		return ROUTE_PRICE;
+	if (purse_check(purse_file_purse(r->purse), purse_file_date(time(NULL)), &ask) != PURSE_OK)
+		return ROUTE_BUDGET;
+	return door_passes(r->door, e, NULL) ? ROUTE_USABLE : ROUTE_BREAKER;
+}
+
+void
+routed_add_clouds(struct routed *q)
+{
+	const struct endpoints *all = q->router->endpoints;
+
+	for (uint32_t i = 0; i < endpoints_count(all) && q->query.n < ROUTE_MAX_CANDIDATES; i++) {
+		const struct endpoint *e = endpoints_at(all, i);
+		struct route_candidate *c = &q->query.candidates[q->query.n];
+
+		*c = (struct route_candidate){.kind = ROUTE_CLOUD,
+			.quality = e->quality > 0 ? (double)e->quality : 0,
+			.price = worst_price(q, e)};
+		c->refusal = refusal(q, e, c->price);
+		q->names[q->query.n++] = e->name;
+	}
+}
+
+/* --- a leg --------------------------------------------------------------------------------------- */
+
+static void
+on_text(void *arg, const char *delta, size_t len)
+{
+	struct routed *q = arg;
+	struct buf plain;
+
+	if (q->restore.r == NULL) {
+		routed_text(q, delta, len);
+		return;
+	}
+	buf_init(&plain, 1 << 20);
+	if (redact_restore_push(&q->restore, delta, len, &plain) == 0 && plain.len > 0)
+		routed_text(q, (const char *)plain.data, plain.len);
+	buf_free(&plain);
+}
+
+static void
+end_restoring(struct routed *q)
+{
+	struct buf rest;
+
+	if (q->restore.r == NULL)
+		return;
+	buf_init(&rest, 4096);
+	if (redact_restore_end(&q->restore, &rest) == 0 && rest.len > 0)
+		routed_text(q, (const char *)rest.data, rest.len);
+	buf_free(&rest);
+}
+
+static void
+on_end(void *arg, const char *finish_reason, const struct cloud_usage *told, uint64_t cost)
+{
+	struct routed *q = arg;
+	struct usage u = {.prompt_tokens = (uint32_t)told->tokens_in,
+		.new_tokens = (uint32_t)told->tokens_out,
+		.new_seconds = routed_seconds(q)};
+
+	q->call = NULL;
+	q->spent += cost;
+	end_restoring(q);
+	routed_finish(q, finish_reason != NULL ? finish_reason : "stop", &u);
+}
+
+static void
+on_error(void *arg, const struct cloud_error *e, uint64_t cost)
+{
+	struct routed *q = arg;
+	bool refused = e->class == CLOUD_REFUSED;
+
+	q->call = NULL;
+	q->spent += cost;
+	end_restoring(q);
+	log_warning("%s: %s: %s", q->answer.http->id, q->names[q->choice.candidate], e->words);
+	snprintf(q->why, sizeof q->why, "%s: %s", q->names[q->choice.candidate],
+		refused && e->said[0] != '\0' ? e->said : e->words);
+	q->status = refused ? 400 : e->class == CLOUD_RATE ? 429 : 502;
+	routed_failed(q, cloud_class_word(e->class));
+}
+
+static const struct endpoint *
+endpoint_of(const struct routed *q)
+{
+	return endpoints_find(q->router->endpoints, q->names[q->choice.candidate]);
+}
+
+/* Until when all of the request has to have ended. */
+static uint32_t
+time_left(const struct routed *q)
+{
+	uint64_t now = uv_now(q->router->loop), by = q->answer.http->end_by;
+
+	if (by == 0)
+		return 0;
+	return by > now ? (uint32_t)(by - now) : 1;
+}
+
+static enum route_refusal
+refused_by_door(const struct door_no *no)
+{
+	switch (no->why) {
+	case DOOR_POLICY:
+		return ROUTE_PRIVACY;
+	case DOOR_BODY:
+		return ROUTE_UNREDACTED;
+	case DOOR_BUDGET:
+		return no->purse == PURSE_NO_PRICE ? ROUTE_PRICE : ROUTE_BUDGET;
+	case DOOR_BREAKER:
+		return ROUTE_BREAKER;
+	default:
+		return ROUTE_FAILED;
+	}
+}
+
+/* The body is made, the policy's ticket for it taken, and it goes. */
+static bool
+send(struct routed *q, const struct endpoint *e, const struct buf *body, struct door_no *no)
+{
+	const struct door_events events = {NULL, on_text, on_end, on_error, q};
+	const struct door_request request = {e, body->data, body->len};
+	const struct ticket_ask ask = {.request = request,
+		.may_leave = q->verdict.policy >= PRIVACY_REDACT,
+		.key = q->answer.http->client,
+		.request_used = q->spent,
+		.request_limit = q->said.budget};
+	struct ticket *t = ticket_issue(q->router->door, &ask, no);
+
+	if (t == NULL)
+		return false;
+	q->call = door_send(q->router->door, t, &request, time_left(q), &events, no);
+	ticket_free(t);
+	if (q->call == NULL)
+		return false;
+	q->bytes_out += body->len;
+	return true;
+}
+
+bool
+routed_begin_cloud(struct routed *q)
+{
+	struct route_candidate *c = &q->query.candidates[q->choice.candidate];
+	const struct endpoint *e = endpoint_of(q);
+	struct door_no no = {.why = DOOR_BROKEN};
+	struct err err = {""};
+	struct buf body;
+	bool sent = false;
+
+	q->restore = (struct redact_restore){0};
+	buf_init(&body, DOOR_MOST_BODY);
+	if (wall_body(q->router->wall, &q->verdict, &q->a, e->model, most_tokens(q, e), &body,
+		    &err) != 0) {
+		c->refusal = ROUTE_UNREDACTED;
+		snprintf(q->why, sizeof q->why, "%s", err.msg);
+	} else {
+		if (q->verdict.policy == PRIVACY_REDACT)
+			q->restore.r = wall_items(&q->verdict);
+		sent = send(q, e, &body, &no);
+		if (!sent) {
+			c->refusal = refused_by_door(&no);
+			snprintf(q->why, sizeof q->why, "%s", no.err.msg);
+		}
+	}
+	buf_free(&body);
+	if (!sent)
+		log_info("%s: %s: %s", q->answer.http->id, e->name, q->why);
+	return sent;
+}
+
+/* The very bytes, for `explain`. */
+json_t *
+routed_preview(struct routed *q)
+{
+	const struct endpoint *e = endpoint_of(q);
+	struct door_request request = {.endpoint = e};
+	struct door_no no;
+	struct err err = {""};
+	struct buf body, bytes;
+	uint64_t worst = 0;
+	json_t *o = NULL;
+
+	buf_init(&body, DOOR_MOST_BODY);
+	buf_init(&bytes, 0);
+	if (wall_body(q->router->wall, &q->verdict, &q->a, e->model, most_tokens(q, e), &body,
+		    &err) == 0) {
+		request.body = body.data;
+		request.len = body.len;
+		if (door_preview(&request, &bytes, &worst, &no) == 0)
+			o = json_pack("{s:s,s:f,s:o}", "endpoint", e->name, "worst_price",
+				worst != PURSE_UNKNOWN ? (double)worst / 1e6 : -1.0, "bytes",
+				json_stringn((const char *)bytes.data, bytes.len));
+		else
+			err = no.err;
+	}
+	if (o == NULL)
+		o = json_pack("{s:s,s:s}", "endpoint", e->name, "refused", err.msg);
+	buf_free(&body);
+	buf_free(&bytes);
+	return o;
+}
+
+/* --- status -------------------------------------------------------------------------------------- */
+
+static json_t *
+cloud_status(const struct router *r, const struct endpoint *e)
+{
+	const struct door_stats *st = door_stats(r->door, e);
+	json_t *errors = json_object();
+
+	for (int i = 0; i <= CLOUD_TOO_LARGE; i++)
+		if (st->errors[i] > 0)
+			json_object_set_new(errors, cloud_class_word((enum cloud_class)i),
+				json_integer((json_int_t)st->errors[i]));
+	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:o}", "name", e->name, "model", e->model,
+		"breaker", breaker_word(door_state(r->door, e)), "calls", (json_int_t)st->calls,
+		"bytes_out", (json_int_t)st->bytes_out, "answers", (json_int_t)st->ends, "errors",
+		errors);
+}
+
+static json_t *
+money(uint64_t micro)
+{
+	return micro == PURSE_UNLIMITED ? json_null() : json_real((double)micro / 1e6);
+}
+
+json_t *
+router_clouds(const struct router *r)
+{
+	const struct purse *p = purse_file_purse(r->purse);
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < endpoints_count(r->endpoints); i++)
+		json_array_append_new(list, cloud_status(r, endpoints_at(r->endpoints, i)));
+	return json_pack("{s:o,s:{s:o,s:o,s:o,s:o,s:o}}", "endpoints", list, "spent", "day",
+		money(p->all.day), "month", money(p->all.month), "reserved",
+		money(p->all.reserved), "day_limit", money(p->limits.day), "month_limit",
+		money(p->limits.month));
+}

@@ -1,0 +1,88 @@
+/* What a cloud would get of a request: built anew from what is understood of it, so that nothing else
+ * can be in it. */
+#include "daemon/wall_int.h"
+
+#include "daemon/redact_json.h"
+
+#include <math.h>
+
+static json_t *
+messages(const struct api_request *a)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < a->n_messages; i++)
+		json_array_append_new(list,
+			json_pack("{s:s,s:s}", "role", a->messages[i].role, "content",
+				a->messages[i].content));
+	return list;
+}
+
+static void
+add_number(json_t *o, const char *key, float v, float unless)
+{
+	/* As few digits as tell it from its neighbours: 0.7, not 0.69999998807907104. */
+	if (v != unless)
+		json_object_set_new(o, key, json_real(round((double)v * 1e6) / 1e6));
+}
+
+static json_t *
+whole(const struct api_request *a, uint32_t max_tokens)
+{
+	json_t *o = json_pack("{s:o,s:b,s:{s:b},s:I}", "messages", messages(a), "stream", 1,
+		"stream_options", "include_usage", 1, "max_tokens", (json_int_t)max_tokens);
+	json_t *stops = json_array();
+
+	add_number(o, "temperature", a->sampler.temperature, 1);
+	add_number(o, "top_p", a->sampler.top_p, 1);
+	add_number(o, "presence_penalty", a->sampler.presence_penalty, 0);
+	add_number(o, "frequency_penalty", a->sampler.frequency_penalty, 0);
+	if (a->seeded)
+		json_object_set_new(o, "seed", json_integer((json_int_t)a->sampler.seed));
+	for (uint32_t i = 0; i < a->n_stops; i++)
+		json_array_append_new(stops, json_string(a->stops[i]));
+	if (a->n_stops > 0)
+		json_object_set(o, "stop", stops);
+	json_decref(stops);
+	return o;
+}
+
+static json_t *
+redacted(struct wall *w, struct wall_verdict *v, json_t *body, struct err *err)
+{
+	struct redact_limits limits = {.hash_key = w->redact_key};
+
+	if (v->record->redact == NULL)
+		v->record->redact = redact_new(w->words, &limits);
+	if (v->record->redact == NULL) {
+		err_set(err, "not enough memory to remove personal items");
+		return NULL;
+	}
+	return redact_json_request(v->record->redact, body, 0, NULL, 0, err);
+}
+
+static int
+dump(const char *data, size_t len, void *arg)
+{
+	return buf_append(arg, data, len);
+}
+
+int
+wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a, const char *model,
+	uint32_t max_tokens, struct buf *out, struct err *err)
+{
+	json_t *body, *plain;
+	int rc;
+
+	if (v->policy < PRIVACY_REDACT)
+		return err_set(err, "the privacy policy keeps it at home");
+	plain = whole(a, max_tokens);
+	body = v->policy == PRIVACY_REDACT ? redacted(w, v, plain, err) : json_incref(plain);
+	json_decref(plain);
+	if (body == NULL)
+		return -1;
+	json_object_set_new(body, "model", json_string(model));
+	rc = json_dump_callback(body, dump, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	json_decref(body);
+	return rc == 0 && !out->failed ? 0 : err_set(err, "the body is too long for a cloud");
+}

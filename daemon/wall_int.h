@@ -1,0 +1,23 @@
+#ifndef DAEMON_WALL_INT_H
+#define DAEMON_WALL_INT_H
+
+#include "daemon/wall.h"
+
+struct wall_record {
+	uint64_t client;
+	unsigned refs;
+	struct privacy_taint *taint;
+	struct redact *redact;    /* made when first needed */
+	struct wall_record *next; /* the one that was used before it */
+};
+
+struct wall {
+	enum privacy policy;
+	struct redact_words *words;
+	uint8_t key[32];             /* of messages' hashes */
+	uint64_t redact_key;         /* of tables of items */
+	struct wall_record *records; /* used last first */
+	unsigned n;
+};
+
+#endif
