@@ -340,6 +340,7 @@ cloud_send(struct cloud *c, const struct cloud_request *r, const struct cloud_ev
 		err_set(err, "%u calls to clouds are under way already", c->n);
 		return NULL;
 	}
+	uv_update_time(c->loop); /* what came ahead of this may have taken long */
 	call->cloud = c;
 	call->next = c->first;
 	call->events = *events;

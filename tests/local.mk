@@ -8,6 +8,7 @@ dist_check_SCRIPTS += \
 	tests/hearth/train.sh \
 	tests/swarm/command.sh \
 	tests/swarm/discovery.sh \
+	tests/swarm/door.sh \
 	tests/swarm/greedy.sh \
 	tests/swarm/http.sh \
 	tests/swarm/choose.sh tests/swarm/killed.sh tests/swarm/spare.sh \

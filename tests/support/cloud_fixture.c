@@ -63,6 +63,8 @@ cloud_server_stop(struct cloud_server *s)
 	for (unsigned i = cloud_server_connections(s); i-- > 0;) {
 		snprintf(path, sizeof path, "%s/%04u", s->dir, i);
 		unlink(path);
+		strcat(path, ".end");
+		unlink(path);
 	}
 	unlink(s->ca);
 	rmdir(s->dir);
@@ -76,9 +78,18 @@ cloud_server_connections(const struct cloud_server *s)
 
 	ck_assert_ptr_nonnull(d);
 	for (struct dirent *e; (e = readdir(d)) != NULL;)
-		n += e->d_name[0] != '.';
+		n += strchr(e->d_name, '.') == NULL;
 	closedir(d);
 	return n;
+}
+
+bool
+cloud_server_ended(const struct cloud_server *s, unsigned i)
+{
+	char path[400];
+
+	snprintf(path, sizeof path, "%s/%04u.end", s->dir, i);
+	return access(path, F_OK) == 0;
 }
 
 void

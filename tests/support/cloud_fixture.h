@@ -18,6 +18,7 @@ struct cloud_server {
 void cloud_server_start(struct cloud_server *s, const char *tls);
 void cloud_server_stop(struct cloud_server *s);
 unsigned cloud_server_connections(const struct cloud_server *s);
+bool cloud_server_ended(const struct cloud_server *s, unsigned i); /* its i-th connection */
 /* All that came over its i-th connection. */
 void cloud_server_received(const struct cloud_server *s, unsigned i, struct buf *out);
 

@@ -5,7 +5,8 @@ path says, and writes down every byte that it receives.
     cloud_server.py RECORDS [--tls good|other-name|self-signed] [--ca FILE]
 
 It prints `port N`, and serves until its standard input ends. Each connection's bytes (within TLS, when there is TLS) go
-to RECORDS/0000, 0001, ... in the order of connections; one that never sent a byte leaves an empty file.
+to RECORDS/0000, 0001, ... in the order of connections; one that never sent a byte leaves an empty file. When
+the connection is over there is a file 0000.end as well.
 
 The path is /FAULTS/...; FAULTS is `ok`, or words joined by `~`, each with a number behind `-` where it needs one:
 
@@ -197,6 +198,7 @@ def handle(sock, context, record):
                 serve(Connection(sock, r))
     except OSError:
         pass  # the client went away, or did not like the certificate
+    open(record + ".end", "wb").close()
 
 
 def openssl(*args):

@@ -1,0 +1,415 @@
+#include "daemon/door.h"
+
+#include "daemon/door_int.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define HASH 32
+
+struct door {
+	uv_loop_t *loop;
+	const struct endpoints *endpoints;
+	struct purse_file *purse;
+	struct cloud *cloud;
+	struct breaker breakers[ENDPOINTS_MAX];
+	struct door_stats stats[ENDPOINTS_MAX];
+	struct door_call *first;
+	uint32_t n;
+	uint64_t age; /* how often it was revoked */
+};
+
+struct ticket {
+	struct door *door;
+	uint32_t endpoint;
+	uint8_t hash[HASH];
+	uint64_t age;
+	uint64_t reservation, reserved;
+	bool used; /* may not be used again */
+	bool sent; /* the reservation is the call's */
+};
+
+struct door_call {
+	struct door *door;
+	struct door_call *next;
+	struct cloud_call *call;
+	struct breaker_call leave;
+	uint32_t endpoint;
+	uint64_t reservation;
+	uint64_t age;
+	struct door_events events;
+};
+
+/* --- small things -------------------------------------------------------------------------------- */
+
+const char *
+door_refusal_word(enum door_refusal why)
+{
+	static const char *const words[] = {
+		"none", "policy", "body", "breaker", "budget", "ticket", "broken"};
+
+	return words[why];
+}
+
+static uint32_t
+index_of(const struct door *d, const struct endpoint *e)
+{
+	uint32_t i = 0;
+
+	while (i < endpoints_count(d->endpoints) && endpoints_at(d->endpoints, i) != e)
+		i++;
+	return i < endpoints_count(d->endpoints) ? i : ENDPOINTS_MAX;
+}
+
+static void
+hash_body(const struct door_request *r, uint8_t out[HASH])
+{
+	crypto_generichash(out, HASH, r->body, r->len, NULL, 0);
+}
+
+static void *
+refuse(struct door_no *no, enum door_refusal why, const char *words)
+{
+	no->why = why;
+	err_set(&no->err, "%s", words);
+	return NULL;
+}
+
+bool
+door_passes(const struct door *d, const struct endpoint *e, uint64_t *wait_ms)
+{
+	uint32_t i = index_of(d, e);
+
+	return i < ENDPOINTS_MAX && breaker_passes(&d->breakers[i], uv_now(d->loop), wait_ms);
+}
+
+enum breaker_state
+door_state(const struct door *d, const struct endpoint *e)
+{
+	uint32_t i = index_of(d, e);
+
+	return i < ENDPOINTS_MAX ? breaker_state(&d->breakers[i], uv_now(d->loop)) : BREAKER_OFF;
+}
+
+const struct door_stats *
+door_stats(const struct door *d, const struct endpoint *e)
+{
+	uint32_t i = index_of(d, e);
+
+	return i < ENDPOINTS_MAX ? &d->stats[i] : NULL;
+}
+
+uint32_t
+door_running(const struct door *d)
+{
+	return d->n;
+}
+
+/* --- tickets ------------------------------------------------------------------------------------- */
+
+/* What is reserved for it. */
+static struct ticket *
+reserve(struct door *d, const struct ticket_ask *ask, uint64_t worst, struct door_no *no)
+{
+	struct purse_ask purse = {ask->key, worst, ask->request_used, ask->request_limit};
+	struct ticket *t = calloc(1, sizeof *t);
+
+	if (t == NULL)
+		return refuse(no, DOOR_BROKEN, "out of memory");
+	no->purse = purse_file_reserve(d->purse, time(NULL), &purse, &t->reservation, &no->err);
+	if (no->purse == PURSE_OK) {
+		t->reserved = worst;
+		return t;
+	}
+	free(t);
+	if (no->purse == PURSE_UNWRITTEN) {
+		no->why = DOOR_BUDGET;
+		err_prefix(&no->err, "%s: ", purse_words(no->purse));
+		return NULL;
+	}
+	return refuse(no, DOOR_BUDGET, purse_words(no->purse));
+}
+
+struct ticket *
+ticket_issue(struct door *d, const struct ticket_ask *ask, struct door_no *no)
+{
+	const struct endpoint *e = ask->request.endpoint;
+	uint32_t i = index_of(d, e);
+	struct door_body body;
+	struct ticket *t;
+
+	*no = (struct door_no){0};
+	if (!ask->may_leave)
+		return refuse(no, DOOR_POLICY, "the policy keeps it at home");
+	if (i == ENDPOINTS_MAX)
+		return refuse(no, DOOR_BODY, "there is no such endpoint");
+	if (door_body_check(&ask->request, &body, &no->err) != 0) {
+		no->why = DOOR_BODY;
+		return NULL;
+	}
+	if (!breaker_passes(&d->breakers[i], uv_now(d->loop), &no->wait_ms))
+		return refuse(no, DOOR_BREAKER, "the endpoint is not called for now: it failed");
+	t = reserve(d, ask, purse_cost(&e->price, body.tokens_in, body.tokens_out), no);
+	if (t == NULL)
+		return NULL;
+	t->door = d;
+	t->endpoint = i;
+	t->age = d->age;
+	hash_body(&ask->request, t->hash);
+	return t;
+}
+
+uint64_t
+ticket_reserved(const struct ticket *t)
+{
+	return t->reserved;
+}
+
+void
+ticket_free(struct ticket *t)
+{
+	if (t == NULL)
+		return;
+	if (!t->sent)
+		purse_file_release(t->door->purse, time(NULL), t->reservation);
+	free(t);
+}
+
+/* --- the end of a call --------------------------------------------------------------------------- */
+
+static uint64_t
+cost_of(const struct endpoint *e, const struct cloud_usage *u)
+{
+	uint64_t by_tokens =
+		u->told ? purse_cost(&e->price, u->tokens_in, u->tokens_out) : PURSE_UNKNOWN;
+
+	if (u->cost == PURSE_UNKNOWN || by_tokens == PURSE_UNKNOWN)
+		return u->cost == PURSE_UNKNOWN ? by_tokens : u->cost;
+	return u->cost > by_tokens ? u->cost : by_tokens;
+}
+
+static uint64_t
+call_free(struct door_call *c, uint64_t cost)
+{
+	struct door *d = c->door;
+	struct door_call **at = &d->first;
+
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	d->n--;
+	cost = purse_file_settle(d->purse, time(NULL), c->reservation, cost);
+	free(c);
+	return cost;
+}
+
+static void
+end_breaker(struct door_call *c, enum breaker_outcome outcome, uint64_t retry_after_ms)
+{
+	breaker_end(&c->door->breakers[c->endpoint], &c->leave, outcome, retry_after_ms,
+		uv_now(c->door->loop));
+}
+
+static void
+on_heard(void *arg)
+{
+	struct door_call *c = arg;
+
+	breaker_heard(&c->door->breakers[c->endpoint], &c->leave);
+	if (c->events.heard != NULL)
+		c->events.heard(c->events.arg);
+}
+
+static void
+on_text(void *arg, const char *delta, size_t len)
+{
+	struct door_call *c = arg;
+
+	c->events.text(c->events.arg, delta, len);
+}
+
+static void
+on_end(void *arg, const char *finish, const struct cloud_usage *usage)
+{
+	struct door_call *c = arg;
+	struct door_events events = c->events;
+	uint64_t cost = cost_of(endpoints_at(c->door->endpoints, c->endpoint), usage);
+
+	end_breaker(c, BREAKER_OK, 0);
+	c->door->stats[c->endpoint].ends++;
+	cost = call_free(c, cost);
+	events.end(events.arg, finish, usage, cost);
+}
+
+static void
+on_error(void *arg, const struct cloud_error *e)
+{
+	struct door_call *c = arg;
+	struct door_events events = c->events;
+	bool free_of_charge = !e->sent || (e->status >= 300 && e->status < 500);
+	uint64_t cost;
+
+	end_breaker(c, cloud_outcome(e->class), e->retry_after_ms);
+	c->door->stats[c->endpoint].errors[e->class]++;
+	cost = call_free(c, free_of_charge ? 0 : PURSE_UNKNOWN);
+	events.error(events.arg, e, cost);
+}
+
+uint64_t
+door_cancel(struct door_call *c)
+{
+	bool sent = cloud_cancel(c->call, NULL);
+
+	end_breaker(c, BREAKER_DROPPED, 0);
+	c->door->stats[c->endpoint].cancels++;
+	return call_free(c, sent ? PURSE_UNKNOWN : 0);
+}
+
+/* --- the door ------------------------------------------------------------------------------------ */
+
+/* Why the ticket is not for this; NULL: it is. */
+static const char *
+misuse(const struct door *d, const struct ticket *t, const struct door_request *r)
+{
+	uint8_t hash[HASH];
+
+	if (t == NULL || t->door != d)
+		return "there is no ticket for it";
+	if (t->used)
+		return "its ticket was used before";
+	if (t->age != d->age)
+		return "its ticket was revoked";
+	if (endpoints_at(d->endpoints, t->endpoint) != r->endpoint)
+		return "its ticket is for another endpoint";
+	hash_body(r, hash);
+	if (sodium_memcmp(hash, t->hash, HASH) != 0)
+		return "its ticket is for other bytes";
+	return NULL;
+}
+
+/* Through the breaker and out. */
+static struct door_call *
+pass(struct door *d, struct ticket *t, const struct door_request *r, uint32_t timeout_ms,
+	const struct door_events *events, struct door_no *no)
+{
+	struct cloud_request out = {r->endpoint, r->body, r->len, timeout_ms};
+	struct door_call *c = calloc(1, sizeof *c);
+	struct cloud_events own = {on_heard, on_text, on_end, on_error, c};
+
+	if (c == NULL)
+		return refuse(no, DOOR_BROKEN, "out of memory");
+	*c = (struct door_call){.door = d,
+		.next = d->first,
+		.endpoint = t->endpoint,
+		.reservation = t->reservation,
+		.age = d->age,
+		.events = *events};
+	if (!breaker_begin(&d->breakers[t->endpoint], uv_now(d->loop), &c->leave)) {
+		free(c);
+		breaker_passes(&d->breakers[t->endpoint], uv_now(d->loop), &no->wait_ms);
+		return refuse(no, DOOR_BREAKER, "the endpoint is not called for now: it failed");
+	}
+	c->call = cloud_send(d->cloud, &out, &own, &no->err);
+	if (c->call == NULL) {
+		end_breaker(c, BREAKER_DROPPED, 0);
+		free(c);
+		no->why = DOOR_BROKEN;
+		return NULL;
+	}
+	d->first = c;
+	d->n++;
+	return c;
+}
+
+struct door_call *
+door_send(struct door *d, struct ticket *t, const struct door_request *r, uint32_t timeout_ms,
+	const struct door_events *events, struct door_no *no)
+{
+	const char *why = misuse(d, t, r);
+	struct door_call *c;
+
+	*no = (struct door_no){0};
+	if (t != NULL)
+		t->used = true;
+	if (why != NULL)
+		return refuse(no, DOOR_TICKET, why);
+	c = pass(d, t, r, timeout_ms, events, no);
+	if (c == NULL)
+		return NULL;
+	t->sent = true;
+	d->stats[t->endpoint].calls++;
+	d->stats[t->endpoint].bytes_out += r->len;
+	return c;
+}
+
+static void
+revoke_call(struct door_call *c)
+{
+	struct door_events events = c->events;
+	struct cloud_error e = {.class = CLOUD_REFUSED,
+		.sent = true,
+		.usage.cost = PURSE_UNKNOWN,
+		.words = "the policy has changed"};
+
+	events.error(events.arg, &e, door_cancel(c));
+}
+
+/* Who hears of it may send anew, with a new ticket: that call is not looked at again. */
+void
+door_revoke(struct door *d)
+{
+	d->age++;
+	for (struct door_call *c = d->first; c != NULL;) {
+		bool old = c->age != d->age;
+
+		if (old)
+			revoke_call(c);
+		c = old ? d->first : c->next;
+	}
+}
+
+int
+door_preview(const struct door_request *r, struct buf *out, uint64_t *worst, struct door_no *no)
+{
+	struct cloud_request request = {r->endpoint, r->body, r->len, 0};
+	struct door_body body;
+
+	*no = (struct door_no){0};
+	if (door_body_check(r, &body, &no->err) != 0) {
+		no->why = DOOR_BODY;
+		return -1;
+	}
+	*worst = purse_cost(&r->endpoint->price, body.tokens_in, body.tokens_out);
+	cloud_head(&request, true, out);
+	buf_append(out, r->body, r->len);
+	return out->failed ? -1 : 0;
+}
+
+struct door *
+door_new(uv_loop_t *loop, const struct endpoints *endpoints, struct purse_file *purse,
+	const struct cloud_limits *limits, struct err *err)
+{
+	struct door *d = calloc(1, sizeof *d);
+
+	if (d == NULL) {
+		err_set(err, "out of memory");
+		return NULL;
+	}
+	*d = (struct door){.loop = loop, .endpoints = endpoints, .purse = purse};
+	d->cloud = cloud_new(loop, limits, err);
+	if (d->cloud != NULL)
+		return d;
+	free(d);
+	return NULL;
+}
+
+void
+door_close(struct door *d)
+{
+	while (d->first != NULL)
+		door_cancel(d->first);
+	cloud_close(d->cloud);
+	free(d);
+}
