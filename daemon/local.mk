@@ -89,10 +89,12 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/route_book_train.c \
 	daemon/route_said.c daemon/route_said.h \
 	daemon/router.c daemon/router.h daemon/router_int.h \
+	daemon/router_cloud.c \
 	daemon/router_query.c \
 	daemon/router_run.c \
 	daemon/router_say.c \
-	daemon/wall.c daemon/wall.h
+	daemon/wall.c daemon/wall.h daemon/wall_int.h \
+	daemon/wall_body.c
 
 # What is served: the model, its plan over the swarm, slices over bulk links.
 daemon_libdaemon_a_SOURCES += \

@@ -159,7 +159,7 @@ refused_by_door(const struct door_no *no)
 
 /* The body is made, the policy's ticket for it taken, and it goes. */
 static bool
-send(struct routed *q, const struct endpoint *e, const struct buf *body, struct door_no *no)
+send_body(struct routed *q, const struct endpoint *e, const struct buf *body, struct door_no *no)
 {
 	const struct door_events events = {NULL, on_text, on_end, on_error, q};
 	const struct door_request request = {e, body->data, body->len};
@@ -199,7 +199,7 @@ routed_begin_cloud(struct routed *q)
 	} else {
 		if (q->verdict.policy == PRIVACY_REDACT)
 			q->restore.r = wall_items(&q->verdict);
-		sent = send(q, e, &body, &no);
+		sent = send_body(q, e, &body, &no);
 		if (!sent) {
 			c->refusal = refused_by_door(&no);
 			snprintf(q->why, sizeof q->why, "%s", no.err.msg);
@@ -276,7 +276,6 @@ router_clouds(const struct router *r)
 	for (uint32_t i = 0; i < endpoints_count(r->endpoints); i++)
 		json_array_append_new(list, cloud_status(r, endpoints_at(r->endpoints, i)));
 	return json_pack("{s:o,s:{s:o,s:o,s:o,s:o,s:o}}", "endpoints", list, "spent", "day",
-		money(p->all.day), "month", money(p->all.month), "reserved",
-		money(p->all.reserved), "day_limit", money(p->limits.day), "month_limit",
-		money(p->limits.month));
+		money(p->all.day), "month", money(p->all.month), "reserved", money(p->all.reserved),
+		"day_limit", money(p->limits.day), "month_limit", money(p->limits.month));
 }

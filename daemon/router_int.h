@@ -82,19 +82,19 @@ struct routed {
 	/* the present leg */
 	struct desk *desk;
 	struct request *request;
-	struct door_call *call; /* of a cloud; NULL: a model at home speaks */
+	struct door_call *call;        /* of a cloud; NULL: a model at home speaks */
 	struct redact_restore restore; /* r NULL: nothing was removed */
-	bool held;         /* its text waits to be judged */
-	unsigned doubtful; /* looks in a row that spoke against it */
-	struct buf draft;  /* its text: held, or all of it for the record */
-	uint64_t since;    /* loop time */
+	bool held;                     /* its text waits to be judged */
+	unsigned doubtful;             /* looks in a row that spoke against it */
+	struct buf draft;              /* its text: held, or all of it for the record */
+	uint64_t since;                /* loop time */
 	struct token_signals signals;
 
 	struct attempt attempts[ROUTED_MAX_ATTEMPTS];
 	unsigned n_attempts;
 	uint32_t wasted_tokens;
 	uint64_t spent, bytes_out; /* micro-units; to clouds */
-	int status; /* of the last leg that could not begin, and why */
+	int status;                /* of the last leg that could not begin, and why */
 	char why[512];
 	bool begun; /* the client has seen text */
 };

@@ -210,15 +210,10 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 void
 routed_failed(struct routed *q, const char *end)
 {
-	enum route_target kind = q->query.candidates[q->choice.candidate].kind;
 	struct route_choice next;
 
 	note_attempt(q, end, q->signals.n);
-	next = route_next(&q->query, (unsigned)q->choice.candidate);
-	if (q->begun && next.candidate >= 0 &&
-		(kind != ROUTE_CLOUD ||
-			q->query.candidates[next.candidate].kind == ROUTE_CLOUD))
-		next.candidate = -1; /* its own text, in another model's words */
+	next = route_next(&q->query, (unsigned)q->choice.candidate, q->begun);
 	if (next.candidate >= 0) {
 		if (!q->begun)
 			buf_clear(&q->draft);
@@ -292,7 +287,8 @@ make_session(struct routed *q, const struct served_model *m, bool small, struct 
 
 	/* What the client has seen already is where the answer goes on. */
 	if (rc == 0 && q->begun)
-		rc = tokenize(m->tokenizer, (const char *)q->draft.data, q->draft.len, 0, &ids, err);
+		rc = tokenize(
+			m->tokenizer, (const char *)q->draft.data, q->draft.len, 0, &ids, err);
 	if (rc == 0 && ids.n > 0 && ids.n < m->context)
 		s = api_make_session(&q->a, m, &ids, small, NULL, err);
 	else if (ids.n >= m->context)
@@ -352,7 +348,7 @@ ask(struct routed *q, struct route_choice choice)
 		unsigned failed = (unsigned)q->choice.candidate;
 		enum route_refusal why = q->query.candidates[failed].refusal;
 
-		q->choice = route_next(&q->query, failed);
+		q->choice = route_next(&q->query, failed, q->begun);
 		q->query.candidates[failed].refusal = why;
 	}
 	if (q->choice.candidate >= 0)

@@ -12,9 +12,8 @@ messages(const struct api_request *a)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < a->n_messages; i++)
-		json_array_append_new(list,
-			json_pack("{s:s,s:s}", "role", a->messages[i].role, "content",
-				a->messages[i].content));
+		json_array_append_new(list, json_pack("{s:s,s:s}", "role", a->messages[i].role,
+						    "content", a->messages[i].content));
 	return list;
 }
 

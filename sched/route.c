@@ -98,7 +98,7 @@ route_judge(const struct route_query *q, bool up, unsigned small)
 }
 
 struct route_choice
-route_next(struct route_query *q, unsigned failed)
+route_next(struct route_query *q, unsigned failed, bool begun)
 {
 	enum route_target kind = q->candidates[failed].kind;
 	int small, large, cloud;
@@ -107,7 +107,11 @@ route_next(struct route_query *q, unsigned failed)
 	small = usable(q, ROUTE_SMALL);
 	large = usable(q, ROUTE_LARGE);
 	cloud = usable(q, ROUTE_CLOUD);
-	if (q->ask == ROUTE_ASK_LOCAL || q->ask == ROUTE_ASK_CLOUD)
+	if (begun && kind != ROUTE_CLOUD)
+		return choose(NONE, ROUTE_NOBODY);
+	if (begun)
+		cloud = NONE;
+	else if (q->ask == ROUTE_ASK_LOCAL || q->ask == ROUTE_ASK_CLOUD)
 		small = large = NONE;
 	if (q->ask == ROUTE_ASK_LOCAL || q->ask == ROUTE_ASK_HOME)
 		cloud = NONE;

@@ -90,10 +90,13 @@ struct route_choice route_first(const struct route_query *q);
 /* The small model, candidate `small`, has spoken, whole or in part: whether its answer stands. up: what
  * the knob says now that its tokens are known. */
 struct route_choice route_judge(const struct route_query *q, bool up, unsigned small);
-/* Candidate `failed` could not answer: who is next. It is marked ROUTE_FAILED in q. A request that
+/* Candidate `failed` could not answer: who is next. It is marked ROUTE_FAILED in q.
+ * begun: its client has seen a part of the answer. Then that of a cloud goes on at home, wherever it
+ * was asked for, rather than to break off; one of a model at home cannot go on in another's words.
+ * Else: A request that
  * named where it is to be answered goes nowhere else, but for `auto:home`, which both models there
  * may answer. */
-struct route_choice route_next(struct route_query *q, unsigned failed);
+struct route_choice route_next(struct route_query *q, unsigned failed, bool begun);
 
 /* One word each, for programs: "large", "privacy", "no_gain". */
 const char *route_target_name(enum route_target k);

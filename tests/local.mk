@@ -18,6 +18,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/sampling.sh \
 	tests/swarm/plan.sh \
 	tests/swarm/restart.sh \
+	tests/swarm/route.sh \
 	tests/swarm/trust.sh \
 	tests/swarm/warm.sh \
 	tests/swarm/window.sh \

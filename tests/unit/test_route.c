@@ -86,17 +86,31 @@ START_TEST(test_named)
 	q.gain = 0.9;
 	q.ask = ROUTE_ASK_LOCAL;
 	expect(route_first(&q), SMALL, ROUTE_ASKED);
-	expect(route_next(&q, SMALL), -1, ROUTE_NOBODY);
+	expect(route_next(&q, SMALL, false), -1, ROUTE_NOBODY);
 	q = query();
 	q.ask = ROUTE_ASK_HOME;
 	expect(route_first(&q), LARGE, ROUTE_ASKED);
-	expect(route_next(&q, LARGE), SMALL, ROUTE_FELL_BACK);
-	expect(route_next(&q, SMALL), -1, ROUTE_NOBODY);
+	expect(route_next(&q, LARGE, false), SMALL, ROUTE_FELL_BACK);
+	expect(route_next(&q, SMALL, false), -1, ROUTE_NOBODY);
 	q = query();
 	q.ask = ROUTE_ASK_CLOUD;
 	expect(route_first(&q), SECOND, ROUTE_ASKED);
-	expect(route_next(&q, SECOND), CLOUD, ROUTE_FELL_BACK);
-	expect(route_next(&q, CLOUD), -1, ROUTE_NOBODY);
+	expect(route_next(&q, SECOND, false), CLOUD, ROUTE_FELL_BACK);
+	expect(route_next(&q, CLOUD, false), -1, ROUTE_NOBODY);
+}
+END_TEST
+
+/* A cloud's answer that was cut goes on at home; one of a model at home breaks off. */
+START_TEST(test_begun)
+{
+	struct route_query q = query();
+
+	q.ask = ROUTE_ASK_CLOUD;
+	expect(route_next(&q, SECOND, true), LARGE, ROUTE_FELL_BACK);
+	expect(route_next(&q, LARGE, true), -1, ROUTE_NOBODY);
+	q = query();
+	q.candidates[LARGE].refusal = ROUTE_NOT_READY;
+	expect(route_next(&q, CLOUD, true), SMALL, ROUTE_FELL_BACK);
 }
 END_TEST
 
@@ -136,7 +150,7 @@ START_TEST(test_all_refusals)
 		q.cloud_known = (bits >> 7 & 1) != 0;
 		q.gain = q.cloud_gain = gains[bits >> 8];
 		for (c = route_first(&q); c.candidate >= 0;
-			c = route_next(&q, (unsigned)c.candidate)) {
+			c = route_next(&q, (unsigned)c.candidate, false)) {
 			enum route_target kind = q.candidates[c.candidate].kind;
 
 			ck_assert_int_eq(q.candidates[c.candidate].refusal, ROUTE_USABLE);
@@ -174,6 +188,7 @@ main(void)
 	tcase_add_test(t, test_tokens_overrule);
 	tcase_add_test(t, test_cloud);
 	tcase_add_test(t, test_named);
+	tcase_add_test(t, test_begun);
 	tcase_add_test(t, test_conversations_stay);
 	tcase_add_test(t, test_all_refusals);
 	tcase_add_test(t, test_names);

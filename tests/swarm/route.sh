@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# The model `auto` with the models that come with Shoal and a cloud of the test's own on loopback: who answers, what
+# leaves the house, what it costs, and what happens when the cloud fails.
+. "$(dirname "$0")/lib.sh"
+
+command -v curl >/dev/null || { echo "SKIP route: curl is not there"; exit 77; }
+models=$srcdir/models
+command='turn off the lights in the kitchen'
+
+# cloud NAME: a server that writes down what it gets; its port is in $tmp/NAME.port.
+cloud() {
+  mkdir -p "$tmp/$1.got"
+  sleep 1000 | python3 "$srcdir/tests/support/cloud_server.py" "$tmp/$1.got" >"$tmp/$1.out" 2>&1 &
+  pids[cloud-$1]=$!
+  for _ in $(seq 100); do
+    grep >/dev/null '^port ' "$tmp/$1.out" && break
+    sleep 0.05
+  done
+  sed -n 's/^port //p' "$tmp/$1.out"
+}
+
+# endpoints PORT PATH [BUDGET]: the file of one endpoint.
+endpoints() {
+  (umask 077 && echo sk-secret-of-the-test >"$tmp/key")
+  cat >"$tmp/clouds" <<END
+[budget]
+day = ${3:-1}
+[sky]
+url = http://127.0.0.1:$1/$2
+model = sky-1
+key_file = $tmp/key
+price_in = 1
+price_out = 2
+context = 8192
+max_tokens = 64
+END
+}
+
+# ask JSON: one chat; the body of the answer in $answer, its status in $status.
+ask() {
+  answer=$(curl -s -w '\n%{http_code}' --max-time 30 --unix-socket "$tmp/c/sock" \
+    -H 'Content-Type: application/json' -d "$1" http://localhost/v1/chat/completions)
+  status=${answer##*$'\n'}
+  answer=${answer%$'\n'*}
+}
+
+# chat MODEL TEXT [MEMBERS]: a body of one turn.
+chat() {
+  printf '{"model":"%s","temperature":0,"messages":[{"role":"user","content":"%s"}]%s}' "$1" "$2" "${3-}"
+}
+
+# field PATH: of the answer, as python sees it.
+field() {
+  python3 -c '
+import json, sys
+o = json.loads(sys.argv[1])
+for k in sys.argv[2].split("."):
+    o = o[int(k)] if k.isdigit() else o.get(k)
+print(o)' "$answer" "$1"
+}
+
+expect() { # STATUS FIELD WORD...
+  [ "$status" = "$1" ] || fail "status $status instead of $1: $answer"
+  shift
+  while [ $# -gt 1 ]; do
+    [ "$(field "$1")" = "$2" ] || fail "$1 is '$(field "$1")' instead of '$2': $answer"
+    shift 2
+  done
+}
+
+begin() { # OPTIONS...: a daemon with the default pair
+  start c --model "$models/hearth.gguf" --small-model "$models/hearth-small.gguf" "$@"
+  wait_serving c
+}
+
+records() { find "$tmp/$1.got" -name '[0-9]*' ! -name '*.end' | wc -l; }
+
+# --- at home: nothing leaves, whatever is asked ---
+port=$(cloud home)
+endpoints "$port" ok
+begin --cloud "$tmp/clouds"
+ask "$(chat auto "$command")"
+expect 200 shoal.target small shoal.privacy home shoal.bytes_out 0
+[[ $(field choices.0.message.content) == '{"actions":[{"service":"light.turn_off","area":"kitchen"}]}'* ]] ||
+  fail "the small model says: $answer"
+ask "$(chat auto "$command" ',"shoal":{"quality":1}')"
+expect 200 shoal.target large shoal.reason gain model hearth
+ask "$(chat auto:cloud "$command" ',"shoal":{"privacy":"cloud"}')"
+expect 403 error.code privacy
+for i in $(seq 60); do
+  ask "$(chat auto "$command and privacy: cloud $i" ',"shoal":{"privacy":"redact"}')"
+  expect 200 shoal.privacy home
+done
+[ "$(records home)" = 0 ] || fail "$(records home) connections to the cloud under privacy = home"
+on c route --json | grep >/dev/null '"calls": 0' || fail "the door counts calls"
+stop c
+
+# --- a cloud may be asked ---
+port=$(cloud sky)
+endpoints "$port" usage-7
+end_options() { rm -f "$tmp/c/options"; } # the next daemon gets others
+end_options
+begin --cloud "$tmp/clouds" --privacy cloud
+ask "$(chat auto:cloud 'hello there' ',"shoal":{"explain":true}')"
+expect 200 shoal.target cloud shoal.preview.endpoint sky
+[ "$(records sky)" = 0 ] || fail "a preview was sent"
+printf '%s' "$(field shoal.preview.bytes)" | tr -d '\r' >"$tmp/preview"
+ask "$(chat auto:cloud 'hello there')"
+expect 200 shoal.target cloud shoal.model sky shoal.reason asked usage.completion_tokens 7
+sed 's/sk-secret-of-the-test/***/' "$tmp/sky.got/0000" | tr -d '\r' | cmp -s - "$tmp/preview" ||
+  fail "what was sent is not what the preview says: $(diff <(tr -d '\r' <"$tmp/sky.got/0000") "$tmp/preview" | head -5)"
+grep >/dev/null sk-secret "$tmp/c/log" && fail "the key is in the log"
+[ "$(python3 -c 'import json,sys; print(json.loads(sys.argv[1])["shoal"]["cost"] > 0)' "$answer")" = True ] ||
+  fail "it cost nothing: $answer"
+
+# What was said at home stays there: the history of a private turn does not go.
+ask "$(chat auto "$command" ',"shoal":{"privacy":"home"}')"
+expect 200 shoal.target small
+said=$(python3 -c 'import json,sys; print(json.dumps(json.loads(sys.argv[1])["choices"][0]["message"]["content"]))' "$answer")
+history='{"role":"user","content":"'$command'"},{"role":"assistant","content":'$said'},{"role":"user","content":"commit it"}'
+ask '{"model":"auto:cloud","messages":['"$history"']}'
+expect 403 error.code tainted
+ask '{"model":"auto","messages":['"$history"']}'
+[ "$status" = 200 ] && [ "$(field shoal.target)" != cloud ] || fail "the private turn left: $answer"
+[ "$(records sky)" = 1 ] || fail "the history of a private turn was sent"
+
+# Without personal items.
+ask "$(chat auto:cloud 'write to jane.doe@example.org, card 4111 1111 1111 1111' ',"shoal":{"privacy":"redact"}')"
+expect 200 shoal.target cloud shoal.privacy redact
+grep >/dev/null -E 'jane|4111' "$tmp/sky.got/0001" && fail "personal items were sent: $(cat "$tmp/sky.got/0001")"
+grep >/dev/null EMAIL_1 "$tmp/sky.got/0001" || fail "no placeholder was sent"
+stop c
+
+# --- trouble ---
+# Cut in the middle: a model at home goes on from what was sent, in the same stream.
+endpoints "$port" text-6~size-8~cut-400
+end_options
+begin --cloud "$tmp/clouds" --privacy cloud
+curl -s -N --max-time 30 --unix-socket "$tmp/c/sock" -H 'Content-Type: application/json' \
+  -d "$(chat auto:cloud "$command" ',"stream":true,"max_tokens":24')" http://localhost/v1/chat/completions >"$tmp/stream"
+python3 - "$tmp/stream" <<'END' || fail "a stream that was cut: $(cat "$tmp/stream")"
+import json, sys
+events = [l[6:].strip() for l in open(sys.argv[1]) if l.startswith("data: ")]
+assert events[-1] == "[DONE]", events[-1]
+shoal = [json.loads(e) for e in events[:-1] if '"shoal"' in e][-1]["shoal"]
+text = "".join(c["delta"].get("content") or "" for e in events[:-1] for c in json.loads(e)["choices"])
+first, second = shoal["attempts"]
+assert first["target"] == "cloud" and first["end"] == "cut", first
+assert second["target"] == "large" and second["end"] == "answered" and second["tokens"] > 0, second
+assert shoal["reason"] == "fell_back" and len(text) > 16, (shoal, text)
+END
+stop c
+
+# Offline: said plainly within two seconds when the cloud was demanded; not asked again while its breaker is open.
+endpoints 1 ok
+end_options
+begin --cloud "$tmp/clouds" --privacy cloud
+before=$(date +%s%N)
+ask "$(chat auto:cloud "$command")"
+[ "$status" = 502 ] || fail "offline: status $status, $answer"
+[ $((($(date +%s%N) - before) / 1000000)) -le 2000 ] || fail "offline was noticed after more than 2 s"
+ask "$(chat auto:cloud "$command")"
+expect 503 error.code breaker
+ask "$(chat auto "$command")"
+expect 200 shoal.target small
+stop c
+
+# Out of money: at home; an error only when the cloud was demanded.
+endpoints "$port" ok 0.00001
+end_options
+begin --cloud "$tmp/clouds" --privacy cloud
+ask "$(chat auto:cloud "$command")"
+expect 402 error.code budget
+ask "$(chat auto "$command")"
+expect 200 shoal.target small
+stop c
+echo "ok"
