@@ -7,16 +7,18 @@ command -v curl >/dev/null || { echo "SKIP route: curl is not there"; exit 77; }
 models=$srcdir/models
 command='turn off the lights in the kitchen'
 
-# cloud NAME: a server that writes down what it gets; its port is in $tmp/NAME.port.
+# cloud NAME: a server that writes down what it gets; its port is in $port. It ends with its standard input.
 cloud() {
   mkdir -p "$tmp/$1.got"
-  sleep 1000 | python3 "$srcdir/tests/support/cloud_server.py" "$tmp/$1.got" >"$tmp/$1.out" 2>&1 &
+  mkfifo "$tmp/$1.in"
+  python3 "$srcdir/tests/support/cloud_server.py" "$tmp/$1.got" <"$tmp/$1.in" >"$tmp/$1.out" 2>&1 &
   pids[cloud-$1]=$!
+  exec {input}>"$tmp/$1.in"
   for _ in $(seq 100); do
     grep >/dev/null '^port ' "$tmp/$1.out" && break
     sleep 0.05
   done
-  sed -n 's/^port //p' "$tmp/$1.out"
+  port=$(sed -n 's/^port //p' "$tmp/$1.out")
 }
 
 # endpoints PORT PATH [BUDGET]: the file of one endpoint.
@@ -76,7 +78,7 @@ begin() { # OPTIONS...: a daemon with the default pair
 records() { find "$tmp/$1.got" -name '[0-9]*' ! -name '*.end' | wc -l; }
 
 # --- at home: nothing leaves, whatever is asked ---
-port=$(cloud home)
+cloud home
 endpoints "$port" ok
 begin --cloud "$tmp/clouds"
 ask "$(chat auto "$command")"
@@ -96,7 +98,7 @@ on c route --json | grep >/dev/null '"calls": 0' || fail "the door counts calls"
 stop c
 
 # --- a cloud may be asked ---
-port=$(cloud sky)
+cloud sky
 endpoints "$port" usage-7
 end_options() { rm -f "$tmp/c/options"; } # the next daemon gets others
 end_options
