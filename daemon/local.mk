@@ -26,6 +26,12 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/journal.c daemon/journal.h daemon/journal_int.h \
 	daemon/journal_read.c
 
+# The wall: what a request has of personal data stays here.
+daemon_libdaemon_a_SOURCES += \
+	daemon/redact_answer.c \
+	daemon/redact_args.c daemon/redact_args.h \
+	daemon/redact_json.c daemon/redact_json.h
+
 # Computing together: the engine thread and the star.
 daemon_libdaemon_a_SOURCES += \
 	daemon/desk.c daemon/desk.h daemon/desk_int.h \
@@ -174,4 +180,12 @@ tests_unit_test_state_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 tests_unit_test_link_SOURCES = tests/unit/test_link.c
 tests_unit_test_link_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_link_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_redact_json
+tests_unit_test_redact_json_SOURCES = tests/unit/test_redact_json.c $(PLANTED)
+tests_unit_test_redact_json_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_redact_json_LDADD = daemon/libdaemon.a sched/libsched.a base/libbase.a \
+	$(JANSSON_LIBS) $(CHECK_LIBS) -lm -lpthread
 endif

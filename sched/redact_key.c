@@ -224,6 +224,20 @@ back_over(const struct scan *t, size_t at, const char *set, unsigned most)
 	return at;
 }
 
+/* What is no secret, though it is written where one would be. */
+static bool
+constant(const struct scan *t, size_t at, size_t n)
+{
+	static const char *const words[] = {"null", "true", "false", "none"};
+
+	while (n > 0 && !ascii_alnum(t->s[at + n - 1]))
+		n--;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (n == strlen(words[i]) && memcmp(t->s + at, words[i], n) == 0)
+			return true;
+	return false;
+}
+
 /* The value behind "password: ", "Bearer ", `"api_key": "`. */
 static size_t
 assigned(const struct scan *t, size_t at)
@@ -256,7 +270,7 @@ assigned(const struct scan *t, size_t at)
 		(quote != ' ' || strchr(",;\"'", t->s[to]) == NULL))
 		to++;
 	to = scan_ahead(t, at, to - at);
-	return to - at >= 3 ? to - at : 0;
+	return to - at >= 3 && !constant(t, at, to - at) ? to - at : 0;
 }
 
 size_t
