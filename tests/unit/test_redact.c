@@ -99,6 +99,7 @@ START_TEST(escaped_items)
 {
 	expect("{\"n\":\"Jos\\u00e9 \\u00C1lvarez\"}", "{\"n\":\"[WORD_1]\"}");
 	expect("a\\nGrabowski\\tgrabowski", "a\\n[WORD_2]\\t[WORD_3]");
+	expect("Project\\n  Nightjar", "[WORD_4]");
 	expect("\\n00:1A:2b:3c:4D:5e", "\\n[MAC_1]");
 	expect("?m=jan%40example.com&x=1", "?m=[EMAIL_1]&x=1");
 	expect("jan&#64;example.com jan\\u0040example.com", "[EMAIL_2] [EMAIL_3]");
