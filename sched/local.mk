@@ -1,6 +1,7 @@
 # sched/: decisions, as pure functions.
 noinst_LIBRARIES += sched/libsched.a
 sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
+	sched/document.c sched/document.h sched/document_quote.c \
 	sched/experts.c sched/experts.h \
 	sched/fair.c sched/fair.h \
 	sched/link_speed.c sched/link_speed.h \
