@@ -27,6 +27,17 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/journal.c daemon/journal.h daemon/journal_int.h \
 	daemon/journal_read.c
 
+# The wall: what a request has of personal data stays here.
+daemon_libdaemon_a_SOURCES += \
+	daemon/redact_answer.c \
+	daemon/redact_args.c daemon/redact_args.h \
+	daemon/redact_json.c daemon/redact_json.h
+
+# Long documents: what a supervisor may ask, what small models may say.
+daemon_libdaemon_a_SOURCES += \
+	daemon/document_plan.c daemon/document_plan.h \
+	daemon/document_reply.c daemon/document_reply.h
+
 # Computing together: the engine thread and the star.
 daemon_libdaemon_a_SOURCES += \
 	daemon/desk.c daemon/desk.h daemon/desk_int.h \
@@ -232,4 +243,13 @@ tests_unit_test_cloud_LDADD = $(CLOUD_TEST_LIBS)
 tests_unit_test_endpoints_SOURCES = tests/unit/test_endpoints.c
 tests_unit_test_endpoints_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_endpoints_LDADD = $(CLOUD_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_redact_json tests/unit/test_document
+tests_unit_test_redact_json_SOURCES = tests/unit/test_redact_json.c $(PLANTED)
+tests_unit_test_redact_json_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_redact_json_LDADD = daemon/libdaemon.a sched/libsched.a base/libbase.a \
+	$(JANSSON_LIBS) $(CHECK_LIBS) -lm -lpthread
+tests_unit_test_document_SOURCES = tests/unit/test_document.c \
+	tests/support/privacy_texts.c tests/support/privacy_texts.h
+tests_unit_test_document_CFLAGS = $(tests_unit_test_redact_json_CFLAGS)
+tests_unit_test_document_LDADD = $(tests_unit_test_redact_json_LDADD)
 endif

@@ -2,6 +2,7 @@
 noinst_LIBRARIES += sched/libsched.a
 sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/breaker.c sched/breaker.h \
+	sched/document.c sched/document.h sched/document_quote.c \
 	sched/experts.c sched/experts.h \
 	sched/fair.c sched/fair.h \
 	sched/gain.c sched/gain.h sched/gain_int.h sched/gain_bytes.c sched/gain_dense.c sched/gain_train.c \

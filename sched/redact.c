@@ -33,7 +33,7 @@ const char *
 redact_kind_name(enum redact_kind k)
 {
 	static const char *const names[] = {"EMAIL", "PHONE", "IBAN", "CARD", "KEY", "IP", "MAC",
-		"PLACE", "BIRTH", "WORD", "MARK"};
+		"PLACE", "BIRTH", "WORD", "JSON", "MARK"};
 
 	return names[k];
 }
@@ -258,28 +258,60 @@ named_value(struct redact *r, const char *name, const char *text, size_t len, st
 }
 
 int
+redact_whole(struct redact *r, enum redact_kind k, const char *text, size_t len, struct buf *out,
+	struct err *err)
+{
+	struct redact_span all = {0, len, k};
+	size_t before = out->len;
+	struct scan t;
+
+	if (check(r, text, len, out, err) != 0)
+		return -1;
+	scan_init(&t, text, len, NULL);
+	if (len == 0 || put_item(r, &all, &t, out, err) == 0)
+		return 0;
+	out->len = before;
+	return -1;
+}
+
+int
 redact_member(struct redact *r, const char *name, const char *text, size_t len, struct buf *out,
 	struct err *err)
 {
 	size_t before = out->len, bad, name_len = strnlen(name, MEMBER_NAME + 1);
-	struct redact_span all = {0, len, REDACT_KEY};
-	struct scan t;
 	struct buf whole;
 	int rc;
 
 	if (check(r, text, len, out, err) != 0)
 		return -1;
-	if (redact_secret_name(name) && len > 0) {
-		scan_init(&t, text, len, NULL);
-		rc = put_item(r, &all, &t, out, err);
-	} else if (name_len > MEMBER_NAME || !utf8_valid((const uint8_t *)name, name_len, &bad)) {
+	if (redact_secret_name(name))
+		return redact_whole(r, REDACT_KEY, text, len, out, err);
+	if (name_len > MEMBER_NAME || !utf8_valid((const uint8_t *)name, name_len, &bad))
 		return redact_text(r, text, len, out, err); /* too odd a name to say anything */
-	} else {
-		buf_init(&whole, 0);
-		rc = named_value(r, name, text, len, &whole, out, err);
-		buf_free(&whole);
-	}
+	buf_init(&whole, 0);
+	rc = named_value(r, name, text, len, &whole, out, err);
+	buf_free(&whole);
 	if (rc != 0)
 		out->len = before;
+	return rc;
+}
+
+int
+redact_leftover(struct redact *r, const char *text, size_t len, struct err *err)
+{
+	struct redact_span span;
+	struct scan t;
+	size_t bad;
+	int rc;
+
+	if (!utf8_valid((const uint8_t *)text, len, &bad))
+		return err_set(err, "the text is not UTF-8 at byte %zu", bad);
+	scan_init(&t, text, len, r->words);
+	while ((rc = scan_next(&t, &span)) > 0)
+		if (redact_find_mark(&t, span.at, &span.kind) != span.end - span.at)
+			return err_set(err,
+				"personal data of kind %s that goes over more than one "
+				"value cannot be replaced",
+				redact_kind_name(span.kind));
 	return rc;
 }

@@ -35,6 +35,7 @@ enum redact_kind {
 	REDACT_PLACE, /* latitude and longitude to three decimals, in degrees and minutes, plus codes */
 	REDACT_BIRTH, /* a date beside a word for birth; any with a year from 1900 to 2012 */
 	REDACT_WORD,  /* the user's list */
+	REDACT_JSON,  /* a JSON string whose escapes are not the usual ones, with such data in it */
 	REDACT_MARK,  /* looked like a placeholder */
 	REDACT_KINDS
 };
@@ -81,6 +82,13 @@ int redact_text(struct redact *r, const char *text, size_t len, struct buf *out,
  * a "birthday" is a date of birth, and what is called a password goes whole. */
 int redact_member(struct redact *r, const char *name, const char *text, size_t len, struct buf *out,
 	struct err *err);
+
+/* All of text as one item of this kind, whatever is in it; nothing for an empty text. */
+int redact_whole(struct redact *r, enum redact_kind k, const char *text, size_t len,
+	struct buf *out, struct err *err);
+
+/* Searches a text of placeholders once more. -1: there is an item in it that is none. */
+int redact_leftover(struct redact *r, const char *text, size_t len, struct err *err);
 
 /* How often each kind was replaced, in all texts so far. */
 uint64_t redact_count(const struct redact *r, enum redact_kind k);

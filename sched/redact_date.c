@@ -79,6 +79,25 @@ in_figures(const struct scan *t, size_t at, unsigned *year)
 		       : 0;
 }
 
+/* 19850312; 12031985 where a word for birth is near. */
+static size_t
+in_eight(const struct scan *t, size_t at, unsigned *year)
+{
+	unsigned v, count;
+	size_t n = digits(t, at, 8, &v, &count);
+
+	if (n == 0 || count != 8)
+		return 0;
+	*year = v / 10000;
+	if (*year >= FIRST_YEAR && *year < 2200)
+		return is_day(v / 100 % 100, 2) && is_day(v % 100, 2) ? n : 0;
+	*year = 0;
+	return is_day(v / 1000000, 2) && is_day(v / 10000 % 100, 2) && v % 10000 >= FIRST_YEAR &&
+			       v % 10000 < 2200
+		       ? n
+		       : 0;
+}
+
 /* The begins of months' names, folded, in the languages of the words below. */
 static const char *const months[] = {"jan", "feb", "mar", "apr", "may", "mai", "jun", "jul", "aug",
 	"sep", "oct", "okt", "nov", "dec", "dez", "ene", "abr", "ago", "dic", "gen", "mag", "giu",
@@ -217,6 +236,8 @@ redact_date_at(const struct scan *t, size_t at, unsigned *year)
 			n = day_first(t, at, year);
 		if (n == 0)
 			n = with_signs(t, at, year);
+		if (n == 0)
+			n = in_eight(t, at, year);
 	} else {
 		n = cp_letter(cp) && !cp_letter(before) ? month_first(t, at, year) : 0;
 	}

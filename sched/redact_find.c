@@ -131,7 +131,8 @@ cue_between(const struct scan *t, size_t from, size_t to, const char *const *cue
 				if ((uint8_t) * *c == first[0] && cue_at(t, at, to, *c))
 					return true;
 		}
-		before = cp;
+		/* The letter of an escaped line end is none. */
+		before = before == '\\' && cp < 0x80 ? 0 : cp;
 	}
 	return false;
 }

@@ -144,8 +144,10 @@ static const char *const secrets[] = {"password", "passwd", "passwort", "kennwor
 	"wpakey", "credential", "credentials", "authorization",
 	"\xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c", "\xe5\xaf\x86\xe7\xa0\x81",
 	"\xe3\x83\x91\xe3\x82\xb9\xe3\x83\xaf\xe3\x83\xbc\xe3\x83\x89", NULL};
-static const char *const short_secrets[] = {"pwd", "pass", "pw", "psk", "pin", "token", "tan",
-	"puk", "cvv", "cvc", "key", "auth", NULL};
+static const char *const short_secrets[] = {"pwd", "pass", "pw", "psk", "pin", NULL};
+/* Only with a sign behind them: "the key is under the mat". */
+static const char *const signed_secrets[] = {
+	"token", "tan", "puk", "cvv", "cvc", "key", "auth", NULL};
 
 struct name {
 	char text[8 * NAME_MAX_LEN]; /* folded, backward by character */
@@ -197,12 +199,13 @@ read_name(const struct scan *t, size_t at, struct name *m)
 }
 
 static bool
-secret_before(const struct scan *t, size_t at)
+secret_before(const struct scan *t, size_t at, bool sign)
 {
 	struct name m;
 
 	read_name(t, at, &m);
-	return among(&m, secrets, false) || among(&m, short_secrets, true);
+	return among(&m, secrets, false) || among(&m, short_secrets, true) ||
+	       (sign && among(&m, signed_secrets, true));
 }
 
 bool
@@ -213,7 +216,23 @@ redact_secret_name(const char *name)
 
 	while (len > 0 && t.s[len - 1] >= '0' && t.s[len - 1] <= '9')
 		len--;
-	return utf8_valid(t.s, t.len, &bad) && secret_before(&t, len);
+	return utf8_valid(t.s, t.len, &bad) && secret_before(&t, len, true);
+}
+
+/* "is", as the last word before `at`: its bytes. */
+static size_t
+verb_before(const struct scan *t, size_t at)
+{
+	static const char *const verbs[] = {
+		" is", " ist", " lautet", " est", " es", " was", " \303\250"};
+
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+		size_t n = strlen(verbs[i]);
+
+		if (at >= n && memcmp(t->s + at - n, verbs[i], n) == 0)
+			return n;
+	}
+	return 0;
 }
 
 static size_t
@@ -224,39 +243,59 @@ back_over(const struct scan *t, size_t at, const char *set, unsigned most)
 	return at;
 }
 
-/* The value behind "password: ", "Bearer ", `"api_key": "`. */
+/* What is no secret, though it is written where one would be. */
+static bool
+constant(const struct scan *t, size_t at, size_t n)
+{
+	static const char *const words[] = {"null", "true", "false", "none"};
+
+	while (n > 0 && !ascii_alnum(t->s[at + n - 1]))
+		n--;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (n == strlen(words[i]) && memcmp(t->s + at, words[i], n) == 0)
+			return true;
+	return false;
+}
+
+/* Whether what begins at `at`, behind a space, a sign or a quote, is what a word before says is secret. */
+static bool
+named_secret(const struct scan *t, size_t at)
+{
+	static const char *const schemes[] = {"bearer", "basic", NULL};
+	size_t b = back_over(t, at, "\"'\\`*", 2), sign;
+	struct name m;
+
+	b = back_over(t, b, " \t*", 4);
+	sign = back_over(t, b, ":=>", 2);
+	if (sign < b) {
+		b = back_over(t, sign, " \t", 3);
+		b -= verb_before(t, b);
+		return secret_before(t, back_over(t, b, "\"'\\`*", 3), true);
+	}
+	if (verb_before(t, b) > 0)
+		return secret_before(t, b - verb_before(t, b), false);
+	read_name(t, b, &m);
+	return b < at && among(&m, schemes, true);
+}
+
+/* The value behind "password: ", "Bearer ", `"api_key": "`: to its closing quote, or to what ends a
+ * word. */
 static size_t
 assigned(const struct scan *t, size_t at)
 {
-	size_t b = at, sign, to = at;
 	uint8_t quote = at > 0 ? t->s[at - 1] : 0;
-	struct name m;
+	size_t to = at;
 
 	if (t->s[at] <= ' ' || strchr("\"'\\`:=", t->s[at]) != NULL || quote == 0 ||
-		strchr(" \"'\\`:=\t", quote) == NULL)
+		strchr(" \"'\\`:=\t>*", quote) == NULL || !named_secret(t, at))
 		return 0;
-	b = back_over(t, b, "\"'\\`", 2);
-	b = back_over(t, b, " \t", 3);
-	sign = back_over(t, b, ":=", 2);
-	if (sign < b) {
-		b = back_over(t, sign, " \t", 3);
-		b = back_over(t, b, "\"'\\`*", 3);
-		if (!secret_before(t, b))
-			return 0;
-	} else {
-		static const char *const bearer[] = {"bearer", NULL};
-
-		read_name(t, b, &m);
-		if (b == at || !among(&m, bearer, true))
-			return 0;
-	}
 	if (quote != '"' && quote != '\'' && quote != '`')
 		quote = ' ';
 	while (to < t->len && to - at < 512 && t->s[to] != quote && t->s[to] >= ' ' &&
-		(quote != ' ' || strchr(",;\"'", t->s[to]) == NULL))
+		(quote != ' ' || strchr(",;\"'<", t->s[to]) == NULL))
 		to++;
 	to = scan_ahead(t, at, to - at);
-	return to - at >= 3 ? to - at : 0;
+	return to - at >= 3 && !constant(t, at, to - at) ? to - at : 0;
 }
 
 size_t

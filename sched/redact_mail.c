@@ -53,12 +53,17 @@ spelled(const struct scan *t, size_t at, const char *word)
 static size_t
 at_sign(const struct scan *t, size_t at, bool *word)
 {
+	static const char *const escaped[] = {"%40", "&#64;", "&commat;"};
 	size_t n;
 	uint32_t cp = cp_at(t, at, &n);
 
 	*word = false;
 	if (cp == '@' || cp == 0xff20 || cp == 0xfe6b)
 		return n + spaces(t, at + n);
+	for (size_t i = 0; i < 3; i++)
+		if (t->s[at] == (uint8_t)escaped[i][0] && t->len - at > strlen(escaped[i]) &&
+			memcmp(t->s + at, escaped[i], strlen(escaped[i])) == 0)
+			return strlen(escaped[i]);
 	*word = true;
 	return cp == '(' || cp == '[' || cp == '{' || cp == '<' || cp_space(cp)
 		       ? spelled(t, at, "at")

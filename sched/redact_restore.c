@@ -54,7 +54,9 @@ put_back(struct redact_restore *s, enum redact_kind kind, size_t name, struct bu
 		item = redact_item(s->r, kind, (uint32_t)number, &len);
 	if (item == NULL)
 		return buf_append(out, s->held, s->n);
-	return s->json ? put_json(item, len, out) : buf_append(out, item, len);
+	if (s->json && kind != REDACT_JSON)
+		return put_json(item, len, out);
+	return buf_append(out, item, len);
 }
 
 /* Takes the byte behind what is held if that can still become a placeholder. */

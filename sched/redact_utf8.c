@@ -54,13 +54,58 @@ cp_get(const uint8_t *s, size_t *n)
 	return cp;
 }
 
+/* \u00e9, as JSON and most languages have it: its value, -1: none. */
+static int32_t
+escape(const struct scan *t, size_t at)
+{
+	int32_t v = 0;
+
+	if (t->len - at < 6 || t->s[at] != '\\' || (t->s[at + 1] | 32) != 'u')
+		return -1;
+	for (size_t i = 2; i < 6; i++) {
+		int h = hex_value(t->s[at + i]);
+
+		if (h < 0)
+			return -1;
+		v = v << 4 | h;
+	}
+	return v;
+}
+
+/* One escape, or two that are a surrogate pair, or a quote or a slash behind a backslash: its bytes,
+ * 0: none. Letters (\n) are not taken so: they may be letters. */
+static size_t
+escaped(const struct scan *t, size_t at, uint32_t *cp)
+{
+	int32_t v = escape(t, at), low;
+
+	if (t->len - at >= 2 && t->s[at] == '\\' && t->s[at + 1] != '\0' &&
+		strchr("\"'/", t->s[at + 1]) != NULL) {
+		*cp = t->s[at + 1];
+		return 2;
+	}
+
+	if (v < 0)
+		return 0;
+	*cp = (uint32_t)v;
+	low = v >= 0xd800 && v < 0xdc00 ? escape(t, at + 6) : -1;
+	if (low < 0xdc00 || low > 0xdfff)
+		return 6;
+	*cp = 0x10000 + (((uint32_t)v & 0x3ff) << 10 | ((uint32_t)low & 0x3ff));
+	return 12;
+}
+
 uint32_t
 cp_at(const struct scan *t, size_t at, size_t *n)
 {
+	uint32_t cp;
+
 	if (at >= t->len) {
 		*n = 0;
 		return 0;
 	}
+	if (t->s[at] == '\\' && (*n = escaped(t, at, &cp)) > 0)
+		return cp;
 	return cp_get(t->s + at, n);
 }
 
@@ -68,6 +113,7 @@ static uint32_t
 back(const struct scan *t, size_t at, size_t least, size_t *n)
 {
 	size_t b = at;
+	uint32_t cp;
 
 	*n = 0;
 	if (at <= least)
@@ -75,6 +121,14 @@ back(const struct scan *t, size_t at, size_t least, size_t *n)
 	do
 		b--;
 	while (b > least && (t->s[b] & 0xc0) == 0x80);
+	if (at - least >= 2 && escaped(t, at - 2, &cp) == 2) {
+		*n = 2;
+		return cp;
+	}
+	if (hex_value(t->s[b]) >= 0)
+		for (*n = 12; *n >= 6; *n -= 6)
+			if (at - least >= *n && escaped(t, at - *n, &cp) == *n)
+				return cp;
 	*n = at - b;
 	return cp_get(t->s + b, &b);
 }
@@ -82,7 +136,13 @@ back(const struct scan *t, size_t at, size_t least, size_t *n)
 uint32_t
 cp_before(const struct scan *t, size_t at, size_t *n)
 {
-	return back(t, at, t->from, n);
+	uint32_t cp = back(t, at, t->from, n);
+
+	/* The n of an escaped line end is no letter: "\\nAnna" begins with Anna. */
+	if (at >= t->from + 2 && t->s[at - 2] == '\\' && cp != 0 && cp < 0x80 &&
+		strchr("nrtbf", (int)cp) != NULL)
+		return '\n';
+	return cp;
 }
 
 uint32_t
@@ -145,12 +205,12 @@ within(uint32_t cp, const struct range *r, size_t n)
 #define WITHIN(cp, table) within(cp, table, sizeof(table) / sizeof *(table))
 
 /* Beyond ASCII: punctuation, symbols, digits, marks without width. */
-static const struct range no_letters[] = {{0x80, 0xa9}, {0xab, 0xb4}, {0xb6, 0xb9}, {0xbb, 0xbf},
-	{0xd7, 0xd7}, {0xf7, 0xf7}, {0x60c, 0x60c}, {0x61b, 0x61f}, {0x660, 0x66d}, {0x6d4, 0x6d4},
-	{0x6f0, 0x6f9}, {0x964, 0x96f}, {0x180e, 0x180e}, {0x2000, 0x2bff}, {0x3000, 0x3004},
-	{0x3008, 0x3020}, {0x3030, 0x3030}, {0x30fb, 0x30fb}, {0xe000, 0xf8ff}, {0xfe10, 0xfe6f},
-	{0xfeff, 0xff20}, {0xff3b, 0xff40}, {0xff5b, 0xff65}, {0xfff0, 0xffff}, {0x1f000, 0x1faff},
-	{0xe0000, 0x10ffff}};
+static const struct range no_letters[] = {{0xd800, 0xdfff}, {0x80, 0xa9}, {0xab, 0xb4},
+	{0xb6, 0xb9}, {0xbb, 0xbf}, {0xd7, 0xd7}, {0xf7, 0xf7}, {0x60c, 0x60c}, {0x61b, 0x61f},
+	{0x660, 0x66d}, {0x6d4, 0x6d4}, {0x6f0, 0x6f9}, {0x964, 0x96f}, {0x180e, 0x180e},
+	{0x2000, 0x2bff}, {0x3000, 0x3004}, {0x3008, 0x3020}, {0x3030, 0x3030}, {0x30fb, 0x30fb},
+	{0xe000, 0xf8ff}, {0xfe10, 0xfe6f}, {0xfeff, 0xff20}, {0xff3b, 0xff40}, {0xff5b, 0xff65},
+	{0xfff0, 0xffff}, {0x1f000, 0x1faff}, {0xe0000, 0x10ffff}};
 
 static const struct range unspaced[] = {{0xe00, 0xeff}, {0x1000, 0x109f}, {0x1100, 0x11ff},
 	{0x1780, 0x17ff}, {0x2e80, 0x2fff}, {0x3005, 0x3007}, {0x3021, 0x302f}, {0x3031, 0x9fff},

@@ -136,12 +136,24 @@ lower(const struct redact_words *w, size_t lo, size_t hi, size_t depth, unsigned
 	return lo;
 }
 
+/* The next character within a word: an escaped line end is white space, too. */
+static uint32_t
+next_of_word(const struct scan *t, size_t at, size_t *n)
+{
+	if (t->len - at >= 2 && t->s[at] == '\\' && t->s[at + 1] != '\0' &&
+		strchr("nrt", t->s[at + 1]) != NULL) {
+		*n = 2;
+		return '\n';
+	}
+	return cp_at(t, at, n);
+}
+
 size_t
 redact_find_word(struct scan *t, size_t at, enum redact_kind *kind)
 {
 	const struct redact_words *w = t->words;
 	size_t lo = 0, hi = w != NULL ? w->n : 0, depth = 0, best = 0, n, k, to = at;
-	uint32_t cp = cp_at(t, at, &n);
+	uint32_t cp = next_of_word(t, at, &n);
 	bool was_white = true;
 	uint8_t bytes[8];
 
@@ -150,7 +162,7 @@ redact_find_word(struct scan *t, size_t at, enum redact_kind *kind)
 		return 0;
 	/* Characters that fold to nothing are not counted by depth: they have a bound, too. */
 	for (; to < t->len && lo < hi && to - at < 8 * REDACT_WORD_MAX_LEN; to += n) {
-		cp = cp_at(t, to, &n);
+		cp = next_of_word(t, to, &n);
 		k = fold_bytes(cp, was_white, bytes);
 		was_white = white(cp);
 		for (size_t i = 0; i < k && lo < hi; i++, depth++) {
