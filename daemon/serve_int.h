@@ -72,6 +72,7 @@ struct memory_ask {
 	char budget[24];             /* as configured */
 	enum weights_place place;    /* the same */
 	uint64_t beside;             /* bytes that the small model's engine may come to use */
+	unsigned staying;            /* pieces of memory that its weights are (model/huge.h) */
 	struct engine_config engine; /* what engine_bytes reads */
 };
 /* What weights of a shard with this header may take, and whether they stream. -1: too little. */

@@ -13,7 +13,8 @@
 void
 memory_ask_init(struct memory_ask *a, const struct serve *s)
 {
-	*a = (struct memory_ask){.beside = small_buffers(s->small)};
+	*a = (struct memory_ask){
+		.beside = small_buffers(s->small), .staying = small_pieces(s->small)};
 	snprintf(a->budget, sizeof a->budget, "%s", s->config->memory);
 	/* One of its values: config.c has looked. */
 	weights_place_parse("weights", s->config->weights, &a->place, NULL);
@@ -30,7 +31,7 @@ memory_plan(const struct memory_ask *a, const struct shard_header *h, uint64_t *
 		.all = window_weights_all(h)};
 	uint64_t budget;
 
-	huge_settle(SETTLE);
+	huge_settle(SETTLE, a->staying);
 	if (memory_parse("memory", a->budget, &budget, err) != 0 ||
 		memory_for_weights(budget, &need, weights, err) != 0)
 		return -1;

@@ -296,6 +296,12 @@ small_loading(const struct small *s)
 	return s != NULL && s->working;
 }
 
+unsigned
+small_pieces(const struct small *s)
+{
+	return s != NULL && s->engine != NULL && strcmp(s->kernels->name, "plain") != 0;
+}
+
 uint32_t
 small_requests(struct small *s)
 {

@@ -23,7 +23,8 @@ bool small_loading(const struct small *s);
 /* Memory that its engine may come to use (KV cache, buffers) beside the weights, which are there from
  * the start. 0: it has none. */
 uint64_t small_buffers(const struct small *s);
-uint32_t small_requests(struct small *s); /* that have not ended */
+unsigned small_pieces(const struct small *s); /* of huge_map that it holds */
+uint32_t small_requests(struct small *s);     /* that have not ended */
 /* Its figures since the start. */
 void small_figures(struct small *s, struct engine_stats *sum);
 

@@ -92,10 +92,10 @@ huge_unmap(void *data, size_t bytes)
 }
 
 void
-huge_settle(unsigned milliseconds)
+huge_settle(unsigned milliseconds, unsigned staying)
 {
 	static const struct timespec pause = {0, 5000000};
 
-	for (unsigned n = 0; n < milliseconds / 5 && atomic_load(&given) > 0; n++)
+	for (unsigned n = 0; n < milliseconds / 5 && atomic_load(&given) > staying; n++)
 		nanosleep(&pause, NULL);
 }

@@ -16,9 +16,10 @@ bool huge_offered(void);
 void *huge_map(size_t bytes);
 void huge_unmap(void *data, size_t bytes); /* NULL is fine */
 
-/* Waits until all that huge_map gave is given back, at most so long: memory is measured wrongly while
- * weights that are not needed any more are still being let go by another thread. Any thread. */
-void huge_settle(unsigned milliseconds);
+/* Waits until all that huge_map gave is given back, but for so many pieces that stay, at most so long:
+ * memory is measured wrongly while weights that are not needed any more are still being let go by
+ * another thread. Any thread. */
+void huge_settle(unsigned milliseconds, unsigned staying);
 
 /* Asks for huge pages for those of [data, data + bytes) that lie wholly within, so that none reaches
  * into what is beyond. */

@@ -82,7 +82,7 @@ START_TEST(huge_memory_is_zeros_on_a_boundary)
 		memset(p, 7, sizes[i]);
 		huge_unmap(p, sizes[i]);
 	}
-	huge_settle(60000); /* returns at once: nothing is left */
+	huge_settle(60000, 0); /* returns at once: nothing is left */
 	ck_assert_ptr_null(huge_map(0));
 	ck_assert_ptr_null(huge_map(SIZE_MAX - 100));
 	huge_unmap(NULL, 0);
@@ -145,7 +145,7 @@ START_TEST(every_tensor_is_the_same)
 	copied->free(copied);
 	mapped->free(mapped);
 	shard_close(s);
-	huge_settle(60000);
+	huge_settle(60000, 0);
 }
 END_TEST
 
