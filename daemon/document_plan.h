@@ -1,6 +1,6 @@
 /* What a supervisor wants to know of a document: a plan, as data. The model that made it is not
- * trusted: the plan is read against a fixed schema, nothing in it is ever executed, looked up or opened, and
- * its cost is known before the first job runs. Pure: JSON in, a checked plan out.
+ * trusted: the plan is read against a fixed schema, nothing in it is ever executed, looked up or
+ * opened, and its cost is known before the first job runs. Pure: JSON in, a checked plan out.
  *
  * One of the two, and no other member:
  *   {"jobs": [{"instruction": TEXT, "parts": "all" or [NUMBER, ...]}, ...]}
@@ -40,9 +40,9 @@ struct document_plan {
 	size_t n_quotes;
 };
 
-/* Reads the plan of round `round` (from 0). Text around the one JSON object (a fence, a sentence) is passed over: models like to
- * write it. -1: err says what is wrong, for the log and for asking the supervisor again;
- * document_plan_free in both cases. */
+/* Reads the plan of round `round` (from 0). Text around the one JSON object (a fence, a sentence) is
+ * passed over: models like to write it. -1: err says what is wrong, for the log and for asking the
+ * supervisor again; document_plan_free in both cases. */
 int document_plan_parse(const char *text, size_t len, const struct document_limits *l,
 	uint32_t round, struct document_plan *p, struct err *err);
 void document_plan_free(struct document_plan *p);

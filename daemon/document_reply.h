@@ -1,8 +1,9 @@
 /* What small models say about the parts of a document, checked and merged. Pure.
  *
  * A reply is {"answer": TEXT or null, "quotes": [TEXT, ...]}; null: nothing in this part. Each quote
- * must stand in its part word for word (sched/document.h) or it is dropped, and an answer that is left without any of
- * the quotes it gave is dropped as well. A reply that is not this costs its own request and no other. */
+ * must stand in its part word for word (sched/document.h) or it is dropped, and an answer that is
+ * left without any of the quotes it gave is dropped as well. A reply that is not this costs its own
+ * request and no other. */
 #ifndef DAEMON_DOCUMENT_REPLY_H
 #define DAEMON_DOCUMENT_REPLY_H
 
@@ -43,8 +44,8 @@ void document_reply_read(const char *text, size_t len, const char *part, size_t 
 void document_reply_free(struct document_reply *r);
 
 /* For the supervisor, in the order of the requests: [{"part": NUMBER, "answer": TEXT, "quotes":
- * [TEXT]}, ...], only of those that said something, as many as fit into max_bytes of answers and quotes; then *n_left_out counts
- * the others. parts[i]: whose part, from 0. NULL without memory. */
+ * [TEXT]}, ...], only of those that said something, as many as fit into max_bytes of answers and
+ * quotes; *n_left_out counts the others. parts[i]: whose part, from 0. NULL without memory. */
 json_t *document_merge(const struct document_reply *replies, const uint32_t *parts, size_t n,
 	size_t max_bytes, size_t *n_left_out);
 

@@ -29,6 +29,7 @@ daemon_libdaemon_a_SOURCES += \
 
 # The wall: what a request has of personal data stays here.
 daemon_libdaemon_a_SOURCES += \
+	daemon/privacy_messages.c daemon/privacy_messages.h \
 	daemon/redact_answer.c \
 	daemon/redact_args.c daemon/redact_args.h \
 	daemon/redact_json.c daemon/redact_json.h
@@ -244,10 +245,18 @@ tests_unit_test_endpoints_SOURCES = tests/unit/test_endpoints.c
 tests_unit_test_endpoints_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_endpoints_LDADD = $(CLOUD_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_redact_json tests/unit/test_document
+check_PROGRAMS += tests/unit/test_redact_json tests/unit/test_document \
+	tests/unit/test_privacy_messages
 tests_unit_test_redact_json_SOURCES = tests/unit/test_redact_json.c $(PLANTED)
 tests_unit_test_redact_json_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_redact_json_LDADD = daemon/libdaemon.a sched/libsched.a base/libbase.a \
 	$(JANSSON_LIBS) $(CHECK_LIBS) -lm -lpthread
+tests_unit_test_privacy_messages_SOURCES = tests/unit/test_privacy_messages.c \
+	tests/support/privacy_texts.c tests/support/privacy_texts.h
+tests_unit_test_privacy_messages_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SODIUM_CFLAGS) \
+	$(CHECK_CFLAGS)
+tests_unit_test_privacy_messages_LDADD = daemon/libdaemon.a sched/libsched.a base/libbase.a \
+	$(JANSSON_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_document_SOURCES = tests/unit/test_document.c \
 	tests/support/privacy_texts.c tests/support/privacy_texts.h
 tests_unit_test_document_CFLAGS = $(tests_unit_test_redact_json_CFLAGS)

@@ -12,8 +12,8 @@
  *   - parts of messages that are not text (image, audio, file), members of messages that are not known,
  *     and audio, web_search_options and logit_bias are refusals: they cannot be searched, or mean
  *     nothing there;
- *   - "shoal" is for this daemon, and any other member of the request that is not known is dropped: clients send
- *     many that mean something to one server only. Their names are reported.
+ *   - "shoal" is for this daemon, and any other member of the request that is not known is dropped:
+ *     clients send many that mean something to one server only. Their names are reported.
  * The model's name is the caller's to set. A tool's or a person's name with an item in it gets a
  * placeholder like any text; an endpoint that has narrow rules for names will refuse it. */
 #ifndef DAEMON_REDACT_JSON_H

@@ -20,9 +20,10 @@ struct document_part {
 
 /* Cuts text (UTF-8; anything else is cut as bytes) into parts of at most max_part bytes. A part ends
  * at the last end of a paragraph in its second half; else of a line, a sentence, a word, a character,
- * whichever comes first in this list. All but the first begin with up to `overlap` bytes that
- * the one before ended with, from the begin of a sentence or a word, so that what stands across a cut stands whole
- * in one part. Every byte is in some part. overlap must be at most a quarter of max_part.
+ * whichever comes first in this list. All but the first begin with up to `overlap` bytes that the
+ * one before ended with, from the begin of a sentence or a word, so that what stands across a cut
+ * stands whole in one part. Every byte is in some part. overlap must be at most a quarter of
+ * max_part.
  *
  * parts[room]: *n of them. -1: bad sizes, an empty text, or more parts than there is room for: then
  * err says which size would do. Linear time. */
@@ -31,8 +32,8 @@ int document_cut(const char *text, size_t len, size_t max_part, size_t overlap,
 
 /* Whether quote occurs in text word for word. White space is the only freedom: a run of it (space,
  * tab, line end, no-break space) is as good as any other, and what leads or trails the quote does not
- * count. *part (or NULL) gets the place in text, white space and all. A quote that is
- * shorter than DOCUMENT_QUOTE_MIN or longer than DOCUMENT_QUOTE_MAX is none. Linear time. */
+ * count. *part (or NULL) gets the place in text, white space and all. A quote that is shorter than
+ * DOCUMENT_QUOTE_MIN or longer than DOCUMENT_QUOTE_MAX is none. Linear time. */
 bool document_quote_find(const char *text, size_t len, const char *quote, size_t quote_len,
 	struct document_part *part);
 

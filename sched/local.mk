@@ -101,11 +101,16 @@ tests_unit_test_knob_SOURCES = tests/unit/test_knob.c $(route_test_support)
 tests_unit_test_knob_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_knob_LDADD = $(route_test_libs)
 check_PROGRAMS += tests/unit/test_redact tests/fuzz/fuzz_redact
+check_PROGRAMS += tests/unit/test_redact tests/unit/test_redact_find tests/fuzz/fuzz_redact
 PLANTED = tests/support/planted.c tests/support/planted.h \
 	tests/support/privacy_texts.c tests/support/privacy_texts.h
-tests_unit_test_redact_SOURCES = tests/unit/test_redact.c $(PLANTED)
+REDACT_FIXTURE = tests/support/redact_fixture.c tests/support/redact_fixture.h $(PLANTED)
+tests_unit_test_redact_SOURCES = tests/unit/test_redact.c $(REDACT_FIXTURE)
 tests_unit_test_redact_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_redact_LDADD = $(tests_unit_test_window_LDADD)
+tests_unit_test_redact_find_SOURCES = tests/unit/test_redact_find.c $(REDACT_FIXTURE)
+tests_unit_test_redact_find_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_redact_find_LDADD = $(tests_unit_test_window_LDADD)
 tests_fuzz_fuzz_redact_SOURCES = tests/fuzz/fuzz_redact.c tests/fuzz/driver.c tests/fuzz/fuzz.h \
 	$(PLANTED)
 tests_fuzz_fuzz_redact_CFLAGS = $(AM_CFLAGS)

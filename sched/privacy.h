@@ -38,7 +38,8 @@ const char *privacy_whose(const struct privacy_voices *v);
 /* A message, as the caller hashes it with a key of its own (so that no client can make two that
  * agree). What goes into the hash is the text alone, white space folded: not the role, for an answer
  * that comes back as a user's message is still that answer, and not the place, for clients cut
- * histories short. Tool calls and parts of a message have hashes of their own. */
+ * histories short. Tool calls and parts of a message have hashes of their own. A private text that
+ * is quoted within a new one is not known again: who sends the new one says how far it may go. */
 struct privacy_hash {
 	uint8_t bytes[16];
 };

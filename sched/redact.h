@@ -42,9 +42,9 @@ enum redact_kind {
 
 const char *redact_kind_name(enum redact_kind k); /* EMAIL, ... as in the placeholder */
 
-/* The user's own words and names. A word is found whatever its case and its accents (Jos\u00e9 is JOSE), with any
- * white space where it has some, where no letter goes on beside it. Scripts that are written
- * without spaces need no such boundary, and neither do _ and a capital behind a small letter: file_anna.jpg,
+/* The user's own words and names. A word is found whatever its case and its accents, with any white
+ * space where it has some, where no letter goes on beside it. Scripts that are written without
+ * spaces need no such boundary, and neither do _ and a capital behind a small letter: file_anna.jpg,
  * AnnaSmith. Immutable once made: many sessions share one. */
 struct redact_words;
 

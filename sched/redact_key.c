@@ -38,10 +38,12 @@ static size_t
 known_prefix(const struct scan *t, size_t at)
 {
 	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
-		size_t p = strlen(prefixes[i].text), n;
+		size_t p, n;
 
-		if (t->s[at] != (uint8_t)prefixes[i].text[0] ||
-			t->len - at < p + prefixes[i].more ||
+		if (t->s[at] != (uint8_t)prefixes[i].text[0])
+			continue;
+		p = strlen(prefixes[i].text);
+		if (t->len - at < p + prefixes[i].more ||
 			memcmp(t->s + at, prefixes[i].text, p) != 0)
 			continue;
 		n = key_run(t, at + p);
@@ -274,8 +276,10 @@ named_secret(const struct scan *t, size_t at)
 	}
 	if (verb_before(t, b) > 0)
 		return secret_before(t, b - verb_before(t, b), false);
+	if (b == at || b == 0 || ((t->s[b - 1] | 32) != 'r' && (t->s[b - 1] | 32) != 'c'))
+		return false; /* most words */
 	read_name(t, b, &m);
-	return b < at && among(&m, schemes, true);
+	return among(&m, schemes, true);
 }
 
 /* The value behind "password: ", "Bearer ", `"api_key": "`: to its closing quote, or to what ends a

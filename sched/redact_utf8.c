@@ -104,9 +104,28 @@ cp_at(const struct scan *t, size_t at, size_t *n)
 		*n = 0;
 		return 0;
 	}
+	if (t->s[at] < 0x80 && t->s[at] != '\\') {
+		*n = 1;
+		return t->s[at];
+	}
 	if (t->s[at] == '\\' && (*n = escaped(t, at, &cp)) > 0)
 		return cp;
 	return cp_get(t->s + at, n);
+}
+
+/* An escape that ends at `at`: its bytes, 0: none. */
+static size_t
+escaped_before(const struct scan *t, size_t at, size_t least, uint32_t *cp)
+{
+	uint8_t last = t->s[at - 1];
+
+	if (at - least >= 2 && t->s[at - 2] == '\\' && escaped(t, at - 2, cp) == 2)
+		return 2;
+	if (at - least < 6 || t->s[at - 6] != '\\' || hex_value(last) < 0)
+		return 0;
+	if (at - least >= 12 && escaped(t, at - 12, cp) == 12)
+		return 12;
+	return escaped(t, at - 6, cp) == 6 ? 6 : 0;
 }
 
 static uint32_t
@@ -118,17 +137,16 @@ back(const struct scan *t, size_t at, size_t least, size_t *n)
 	*n = 0;
 	if (at <= least)
 		return 0;
+	if (t->s[at - 1] < 0x80) {
+		*n = escaped_before(t, at, least, &cp);
+		if (*n > 0)
+			return cp;
+		*n = 1;
+		return t->s[at - 1];
+	}
 	do
 		b--;
 	while (b > least && (t->s[b] & 0xc0) == 0x80);
-	if (at - least >= 2 && escaped(t, at - 2, &cp) == 2) {
-		*n = 2;
-		return cp;
-	}
-	if (hex_value(t->s[b]) >= 0)
-		for (*n = 12; *n >= 6; *n -= 6)
-			if (at - least >= *n && escaped(t, at - *n, &cp) == *n)
-				return cp;
 	*n = at - b;
 	return cp_get(t->s + b, &b);
 }
@@ -251,8 +269,10 @@ cp_upper(uint32_t cp)
 int
 cp_digit(uint32_t cp)
 {
-	static const uint32_t zeros[] = {'0', 0x660, 0x6f0, 0x966, 0x9e6, 0xe50, 0xff10};
+	static const uint32_t zeros[] = {0x660, 0x6f0, 0x966, 0x9e6, 0xe50, 0xff10};
 
+	if (cp < 0x660)
+		return cp >= '0' && cp <= '9' ? (int)cp - '0' : -1;
 	for (size_t i = 0; i < sizeof zeros / sizeof *zeros; i++)
 		if (cp >= zeros[i] && cp <= zeros[i] + 9)
 			return (int)(cp - zeros[i]);

@@ -224,56 +224,70 @@ START_TEST(arguments_stay_json)
 }
 END_TEST
 
+/* In the contents of a message. */
+static json_t *
+message_with(const char *item, unsigned place)
+{
+	switch (place) {
+	case 0:
+		return json_pack("{s:s,s:s}", "role", "system", "content", item);
+	case 1:
+		return json_pack("{s:s,s:s}", "role", "developer", "content", item);
+	case 2:
+		return json_pack("{s:s,s:[{s:s,s:s}]}", "role", "user", "content", "type", "text",
+			"text", item);
+	default:
+		return json_pack("{s:s,s:s,s:s}", "role", "assistant", "content", "ok",
+			"reasoning_content", item);
+	}
+}
+
+/* In what a tool is called with and says, with ASCII only or not. */
+static json_t *
+tool_message_with(const char *item, unsigned place)
+{
+	json_t *args_json = json_pack("{s:s, s:[s]}", "what", item, "more", "none"), *m;
+	char *text = json_dumps(args_json, place % 2 == 0 ? JSON_COMPACT : JSON_ENSURE_ASCII);
+
+	if (place < 6)
+		m = json_pack("{s:s,s:n,s:[{s:s,s:{s:s,s:s}}]}", "role", "assistant", "content",
+			"tool_calls", "id", "c1", "function", "name", "f", "arguments", text);
+	else if (place < 8)
+		m = json_pack(
+			"{s:s,s:s,s:s}", "role", "tool", "tool_call_id", "c1", "content", text);
+	else
+		m = json_pack("{s:s,s:s,s:{s:s,s:s}}", "role", "function", "name", item,
+			"function_call", "name", item, "arguments", text);
+	json_decref(args_json);
+	free(text);
+	return m;
+}
+
+#define PLACES 12
+
 /* One request with an item in one place of it. */
 static json_t *
 request_with(const char *item, unsigned place)
 {
-	json_t *m, *args_json = json_pack("{s:s, s:[s]}", "what", item, "more", "none");
-	char *args_text = json_dumps(args_json, place % 2 == 0 ? JSON_COMPACT : JSON_ENSURE_ASCII);
+	json_t *m;
 
-	json_decref(args_json);
-	switch (place % 12) {
-	case 0:
-		m = json_pack("{s:[{s:s,s:s}]}", "messages", "role", "system", "content", item);
-		break;
-	case 1:
-		m = json_pack("{s:[{s:s,s:s}]}", "messages", "role", "developer", "content", item);
-		break;
-	case 2:
-		m = json_pack("{s:[{s:s,s:[{s:s,s:s}]}]}", "messages", "role", "user", "content",
-			"type", "text", "text", item);
-		break;
-	case 3:
-		m = json_pack("{s:[{s:s,s:s,s:s}]}", "messages", "role", "assistant", "content",
-			"ok", "reasoning_content", item);
-		break;
-	case 4:
-	case 5:
-		m = json_pack("{s:[{s:s,s:n,s:[{s:s,s:{s:s,s:s}}]}]}", "messages", "role",
-			"assistant", "content", "tool_calls", "id", "c1", "function", "name", "f",
-			"arguments", args_text);
-		break;
-	case 6:
-	case 7:
-		m = json_pack("{s:[{s:s,s:s,s:s}]}", "messages", "role", "tool", "tool_call_id",
-			"c1", "content", args_text);
-		break;
-	case 8:
+	switch (place % PLACES) {
+	case 9:
 		m = json_pack("{s:[],s:[{s:s,s:{s:s,s:s,s:{s:{s:{s:s}}}}}]}", "messages", "tools",
 			"type", "function", "function", "name", "f", "description", "does it",
 			"parameters", "properties", "p", "description", item);
 		break;
-	case 9:
+	case 10:
 		m = json_pack("{s:[],s:{s:s}}", "messages", "metadata", "file_name", item);
 		break;
-	case 10:
+	case 11:
 		m = json_pack("{s:[],s:s,s:{s:i}}", "messages", "user", item, "metadata", item, 1);
 		break;
 	default:
-		m = json_pack("{s:[{s:s,s:s,s:{s:s,s:s}}]}", "messages", "role", "function", "name",
-			item, "function_call", "name", item, "arguments", args_text);
+		m = json_pack("{s:[o]}", "messages",
+			place % PLACES < 4 ? message_with(item, place % PLACES)
+					   : tool_message_with(item, place % PLACES));
 	}
-	free(args_text);
 	ck_assert_ptr_nonnull(m);
 	return m;
 }
@@ -316,7 +330,7 @@ START_TEST(ordinary_requests_pass)
 		buf_clear(&b);
 		home_command(i, &b);
 		buf_u8(&b, 0);
-		redact_request(request_with((const char *)b.data, i % 10));
+		redact_request(request_with((const char *)b.data, i % (PLACES - 1)));
 		ck_assert_msg(out != NULL, "%s: %s", (const char *)b.data, err.msg);
 		was = json_dumps(request, JSON_COMPACT);
 		is = json_dumps(out, JSON_COMPACT);

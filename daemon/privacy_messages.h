@@ -1,0 +1,35 @@
+/* The messages of a chat request as hashes, for the record of what was said under which policy
+ * (sched/privacy.h). Pure.
+ *
+ * A hash is BLAKE2b with a key of the daemon's own, over one text with its white space folded: the
+ * content of a message (parts of type text joined, as if they were one string), its reasoning, each
+ * of its tool calls (name and arguments), each of its parts of other types. The role is not in it,
+ * nor is the place. Texts of white space only have no hash. */
+#ifndef DAEMON_PRIVACY_MESSAGES_H
+#define DAEMON_PRIVACY_MESSAGES_H
+
+#include "sched/privacy.h"
+
+#include <jansson.h>
+
+#define PRIVACY_KEY_LEN 32
+
+/* Hashes, those of history first: [0, n_old) are of the messages up to and with the last one of the
+ * role assistant; the others are of those behind it, and of system and developer messages wherever
+ * they stand, which a client writes anew with each turn. */
+struct privacy_messages {
+	struct privacy_hash *hash;
+	uint32_t *message; /* of each hash: the index in the request's list */
+	size_t n, n_old;
+};
+
+/* messages: the request's list. -1 without memory, or when it is no list of objects. */
+int privacy_messages_read(const uint8_t key[static PRIVACY_KEY_LEN], json_t *messages,
+	struct privacy_messages *out, struct err *err);
+void privacy_messages_free(struct privacy_messages *m);
+
+/* One text: an answer. false: it is empty. */
+bool privacy_hash_text(const uint8_t key[static PRIVACY_KEY_LEN], const char *text, size_t len,
+	struct privacy_hash *out);
+
+#endif
