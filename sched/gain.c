@@ -67,6 +67,12 @@ fine(float x)
 	return logf(x < 1e3f ? x : 1e3f);
 }
 
+static float
+chance(float log_chance)
+{
+	return expf(log_chance < 0.0f ? log_chance : 0.0f);
+}
+
 void
 gain_inputs(const float text[static GAIN_MODELS], const float figure[static TOKEN_FIGURES],
 	float input[static DENSE_INPUTS])
@@ -86,6 +92,9 @@ gain_inputs(const float text[static GAIN_MODELS], const float figure[static TOKE
 	in[TOKEN_FIRST_ENTROPY] = fine(figure[TOKEN_FIRST_ENTROPY]);
 	in[TOKEN_DOUBTS] = small_part(figure[TOKEN_DOUBTS]);
 	in[TOKEN_COUNT] = small_part(figure[TOKEN_COUNT]);
+	input[DENSE_CHANCES] = chance(figure[TOKEN_SUM_LOGP]);
+	input[DENSE_CHANCES + 1] = chance(figure[TOKEN_LEAST_LOGP]);
+	input[DENSE_CHANCES + 2] = chance(-figure[TOKEN_LEAST_MARGIN]);
 }
 
 void

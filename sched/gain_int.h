@@ -8,8 +8,9 @@
 
 /* Logistic heads on a few dense inputs. */
 enum {
-	DENSE_TEXT = GAIN_MODELS, /* what `before` said, in log odds, per model */
-	DENSE_INPUTS = DENSE_TEXT + TOKEN_FIGURES,
+	DENSE_TEXT = GAIN_MODELS,                   /* what `before` said, in log odds, per model */
+	DENSE_CHANCES = DENSE_TEXT + TOKEN_FIGURES, /* of the answer, of its least sure tokens */
+	DENSE_INPUTS = DENSE_CHANCES + 3,
 	DENSE_WEIGHTS = DENSE_INPUTS + 1 /* the last is the constant's */
 };
 

@@ -283,9 +283,9 @@ flip_labels(int from, int to)
 				rows[i].label[m] = 1.0f - rows[i].label[m];
 }
 
-/* A batch in which 30% of the labels are the wrong way round costs little, and going back is exact.
- * Even if it is all that there is, the answer's heads lose little; the words' heads are then as
- * good as a sixth of the labels would make them ((1 - 2 * 0.3)^2), and no more is to be had. */
+/* A batch in which 30% of the labels are the wrong way round costs little, even if it is half of all
+ * there is, and going back is exact. Where it is all there is, the labels teach what a sixth of
+ * them would ((1 - 2 * 0.3)^2): that costs more, but not all. */
 START_TEST(a_poisoned_batch)
 {
 	double clean[2], bad[2];
@@ -307,7 +307,7 @@ START_TEST(a_poisoned_batch)
 	ck_assert_int_eq(gain_train(g, rows, 1000, NULL, &err), 0);
 	bad[0] = apgr(g, BEFORE), bad[1] = apgr(g, AFTER);
 	ck_assert_msg(bad[0] > clean[0] - 0.10, "before: %.3f, clean %.3f", bad[0], clean[0]);
-	ck_assert_msg(bad[1] > clean[1] - 0.05, "after: %.3f, clean %.3f", bad[1], clean[1]);
+	ck_assert_msg(bad[1] > clean[1] - 0.10, "after: %.3f, clean %.3f", bad[1], clean[1]);
 	back = gain_read(before.data, before.len, &err);
 	ck_assert_ptr_nonnull(back);
 	ck_assert(apgr(back, BEFORE) == clean[0] && apgr(back, AFTER) == clean[1]);
