@@ -218,14 +218,18 @@ estimate_untrained(const float *figures, struct gain_estimate *e)
 	note_part(e, GAIN_WHY_FIGURE + TOKEN_LEAST_MARGIN, e->gain);
 }
 
+/* Of its words and pairs: lengths have all been seen soon. */
 static float
 known_share(const struct gain *g, const struct route_text *t)
 {
-	uint32_t known = 0;
+	uint32_t known = 0, n = 0;
 
 	for (uint32_t i = 0; i < t->n; i++)
-		known += gain_seen(g, t->bucket[i]);
-	return t->n > 0 ? (float)known / (float)t->n : 0.0f;
+		if (t->where[i].kind <= ROUTE_WORD_PAIR) {
+			known += gain_seen(g, t->bucket[i]);
+			n++;
+		}
+	return n > 0 ? (float)known / (float)n : 0.0f;
 }
 
 void
