@@ -129,17 +129,16 @@ note_part(struct gain_estimate *e, uint32_t feature, float part)
 	e->n_why += e->n_why < GAIN_WHY;
 }
 
-/* How much the large model's log odds move with the log odds that `before` gives model m, less how
- * much the small one's do: the words' weight in a decision that `d` takes. */
+/* How much the large model's log odds move with input i, less how much the small one's do. */
 static float
-weight_of_text(const struct dense *d, int m)
+weight_of(const struct dense *d, int i)
 {
-	return (d->platt[GAIN_LARGE].slope * d->weight[GAIN_LARGE][m] -
-		       d->platt[GAIN_SMALL].slope * d->weight[GAIN_SMALL][m]) *
-	       d->scale[m];
+	return (d->platt[GAIN_LARGE].slope * d->weight[GAIN_LARGE][i] -
+		       d->platt[GAIN_SMALL].slope * d->weight[GAIN_SMALL][i]) *
+	       d->scale[i];
 }
 
-/* d: NULL where the words alone decide. */
+/* d: NULL where the words alone decide; else it has half of the say. */
 static void
 note_words(const struct gain *g, const struct route_text *t, const struct dense *d,
 	struct gain_estimate *e)
@@ -151,7 +150,7 @@ note_words(const struct gain *g, const struct route_text *t, const struct dense 
 		by[GAIN_SMALL] = -g->platt[GAIN_SMALL].slope;
 	}
 	for (int m = 0; d != NULL && m < GAIN_MODELS; m++)
-		by[m] = weight_of_text(d, m) * g->platt[m].slope;
+		by[m] = 0.5f * weight_of(d, m) * g->platt[m].slope;
 	for (uint32_t i = 0; i < t->n; i++) {
 		const float *w = g->text.weight[t->bucket[i]];
 		float part = 0.0f;
@@ -163,11 +162,23 @@ note_words(const struct gain *g, const struct route_text *t, const struct dense 
 }
 
 static void
-note_figures(const struct dense *d, const float input[static DENSE_INPUTS], struct gain_estimate *e)
+add_parts(const struct dense *d, const float input[static DENSE_INPUTS], float by,
+	float part[static TOKEN_FIGURES])
 {
-	for (int i = DENSE_TEXT; i < DENSE_INPUTS; i++)
-		note_part(e, GAIN_WHY_FIGURE + (uint32_t)(i - DENSE_TEXT),
-			weight_of_text(d, i) * (input[i] - d->mean[i]));
+	static const uint8_t figure_of[] = {TOKEN_SUM_LOGP, TOKEN_LEAST_LOGP, TOKEN_LEAST_MARGIN};
+
+	for (int i = DENSE_TEXT; i < DENSE_INPUTS; i++) {
+		int f = i < DENSE_CHANCES ? i - DENSE_TEXT : figure_of[i - DENSE_CHANCES];
+
+		part[f] += by * weight_of(d, i) * (input[i] - d->mean[i]);
+	}
+}
+
+static void
+note_figures(const float part[static TOKEN_FIGURES], struct gain_estimate *e)
+{
+	for (uint32_t f = 0; f < TOKEN_FIGURES; f++)
+		note_part(e, GAIN_WHY_FIGURE + f, part[f]);
 }
 
 void
@@ -197,20 +208,51 @@ gain_why_name(const struct gain_why *w, const struct route_text *t, const char *
 
 /* --- estimates ---------------------------------------------------------------------------------- */
 
+/* Adds `by` times what the scores say to the chances. */
 static void
 take_scores(struct gain_estimate *e, const struct gain *g, const struct platt *platt,
-	const float score[static GAIN_MODELS])
+	const float score[static GAIN_MODELS], float by)
 {
 	for (int m = 0; m < GAIN_MODELS; m++)
-		if (g->facts.labels[m] >= GAIN_LEAST_ROWS)
-			e->p[m] = (float)gain_odds_to_p(
-				(double)(platt[m].slope * score[m] + platt[m].offset));
+		e->p[m] += by * (g->facts.labels[m] < GAIN_LEAST_ROWS
+						? 0.5f
+						: (float)gain_odds_to_p(
+							  (double)(platt[m].slope * score[m] +
+								   platt[m].offset)));
 	e->gain = e->p[GAIN_LARGE] - e->p[GAIN_SMALL];
+}
+
+/* After the answer: where the words are known, the mean of what the figures say with and without
+ * them. A kind of task that was never labelled may be made of known words. */
+static void
+estimate_answered(const struct gain *g, const struct route_text *t, const float *figures,
+	const float text[static GAIN_MODELS], struct gain_estimate *e)
+{
+	float odds[GAIN_MODELS], input[DENSE_INPUTS], score[GAIN_MODELS], part[TOKEN_FIGURES] = {0};
+	bool known = e->known >= GAIN_KNOWN;
+	float by = known ? 0.5f : 1.0f;
+
+	e->reason = known ? GAIN_TEXT_AND_ANSWER : GAIN_ANSWER;
+	for (int m = 0; m < GAIN_MODELS; m++)
+		odds[m] = g->platt[m].slope * text[m] + g->platt[m].offset;
+	gain_inputs(odds, figures, input);
+	gain_dense_scores(&g->answer, input, score);
+	take_scores(e, g, g->answer.platt, score, by);
+	add_parts(&g->answer, input, by, part);
+	if (known) {
+		gain_dense_scores(&g->both, input, score);
+		take_scores(e, g, g->both.platt, score, by);
+		add_parts(&g->both, input, by, part);
+		note_words(g, t, &g->both, e);
+	}
+	note_figures(part, e);
 }
 
 static void
 estimate_untrained(const float *figures, struct gain_estimate *e)
 {
+	for (int m = 0; m < GAIN_MODELS; m++)
+		e->p[m] = 0.5f;
 	if (figures == NULL)
 		return;
 	e->reason = GAIN_MARGIN;
@@ -236,36 +278,23 @@ void
 gain_estimate(const struct gain *g, const struct route_text *t, const float *figures,
 	struct gain_estimate *e)
 {
-	float score[GAIN_MODELS], odds[GAIN_MODELS], input[DENSE_INPUTS];
-	const struct dense *d;
+	float text[GAIN_MODELS];
 
-	*e = (struct gain_estimate){.p = {0.5f, 0.5f, 0.5f}};
-	if (g->facts.rows == 0) {
+	*e = (struct gain_estimate){.reason = GAIN_NOTHING};
+	e->known = g->facts.rows > 0 ? known_share(g, t) : 0.0f;
+	if (g->facts.rows == 0 ||
+		(figures != NULL && g->facts.answered < GAIN_LEAST_ROWS && e->known < GAIN_KNOWN)) {
 		estimate_untrained(figures, e);
 		return;
 	}
-	e->known = known_share(g, t);
-	gain_text_scores(&g->text, t->bucket, t->n, score);
-	if (figures != NULL && g->facts.answered < GAIN_LEAST_ROWS && e->known < GAIN_KNOWN) {
-		estimate_untrained(figures, e);
+	gain_text_scores(&g->text, t->bucket, t->n, text);
+	if (figures != NULL && g->facts.answered >= GAIN_LEAST_ROWS) {
+		estimate_answered(g, t, figures, text, e);
 		return;
 	}
-	if (figures == NULL || g->facts.answered < GAIN_LEAST_ROWS) {
-		e->reason = e->known < GAIN_KNOWN ? GAIN_TEXT_UNKNOWN : GAIN_TEXT;
-		take_scores(e, g, g->platt, score);
-		note_words(g, t, NULL, e);
-		return;
-	}
-	for (int m = 0; m < GAIN_MODELS; m++)
-		odds[m] = g->platt[m].slope * score[m] + g->platt[m].offset;
-	d = e->known < GAIN_KNOWN ? &g->answer : &g->both;
-	e->reason = d == &g->both ? GAIN_TEXT_AND_ANSWER : GAIN_ANSWER;
-	gain_inputs(odds, figures, input);
-	gain_dense_scores(d, input, score);
-	take_scores(e, g, d->platt, score);
-	note_figures(d, input, e);
-	if (d == &g->both)
-		note_words(g, t, d, e);
+	e->reason = e->known < GAIN_KNOWN ? GAIN_TEXT_UNKNOWN : GAIN_TEXT;
+	take_scores(e, g, g->platt, text, 1.0f);
+	note_words(g, t, NULL, e);
 }
 
 const char *

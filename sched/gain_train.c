@@ -352,7 +352,11 @@ say_held(const struct trainer *t, struct gain_held *held)
 		held[i].before = held_gain(t->g->platt, t->text + i * GAIN_MODELS);
 		held[i].after = held[i].before;
 		if (t->g->facts.answered >= GAIN_LEAST_ROWS && t->rows[i].answered)
-			held[i].after = held_gain(t->g->both.platt, t->score + i * 2 * GAIN_MODELS);
+			held[i].after =
+				0.5f *
+				(held_gain(t->g->both.platt, t->score + i * 2 * GAIN_MODELS) +
+					held_gain(t->g->answer.platt,
+						t->score + (i * 2 + 1) * GAIN_MODELS));
 	}
 }
 
