@@ -208,18 +208,22 @@ gain_why_name(const struct gain_why *w, const struct route_text *t, const char *
 
 /* --- estimates ---------------------------------------------------------------------------------- */
 
-/* Adds `by` times what the scores say to the chances. */
 static void
-take_scores(struct gain_estimate *e, const struct gain *g, const struct platt *platt,
-	const float score[static GAIN_MODELS], float by)
+take_odds(struct gain_estimate *e, const struct gain *g, const float odds[static GAIN_MODELS])
 {
 	for (int m = 0; m < GAIN_MODELS; m++)
-		e->p[m] += by * (g->facts.labels[m] < GAIN_LEAST_ROWS
-						? 0.5f
-						: (float)gain_odds_to_p(
-							  (double)(platt[m].slope * score[m] +
-								   platt[m].offset)));
+		e->p[m] = g->facts.labels[m] < GAIN_LEAST_ROWS
+				  ? 0.5f
+				  : (float)gain_odds_to_p((double)odds[m]);
 	e->gain = e->p[GAIN_LARGE] - e->p[GAIN_SMALL];
+}
+
+static void
+calibrated(const struct platt platt[static GAIN_MODELS], const float score[static GAIN_MODELS],
+	float odds[static GAIN_MODELS])
+{
+	for (int m = 0; m < GAIN_MODELS; m++)
+		odds[m] = gain_calibrated(&platt[m], score[m]);
 }
 
 /* After the answer: where the words are known, the mean of what the figures say with and without
@@ -228,23 +232,25 @@ static void
 estimate_answered(const struct gain *g, const struct route_text *t, const float *figures,
 	const float text[static GAIN_MODELS], struct gain_estimate *e)
 {
-	float odds[GAIN_MODELS], input[DENSE_INPUTS], score[GAIN_MODELS], part[TOKEN_FIGURES] = {0};
+	float input[DENSE_INPUTS], score[GAIN_MODELS], odds[GAIN_MODELS], other[GAIN_MODELS];
+	float part[TOKEN_FIGURES] = {0};
 	bool known = e->known >= GAIN_KNOWN;
-	float by = known ? 0.5f : 1.0f;
 
 	e->reason = known ? GAIN_TEXT_AND_ANSWER : GAIN_ANSWER;
-	for (int m = 0; m < GAIN_MODELS; m++)
-		odds[m] = g->platt[m].slope * text[m] + g->platt[m].offset;
+	calibrated(g->platt, text, odds);
 	gain_inputs(odds, figures, input);
 	gain_dense_scores(&g->answer, input, score);
-	take_scores(e, g, g->answer.platt, score, by);
-	add_parts(&g->answer, input, by, part);
+	calibrated(g->answer.platt, score, odds);
+	add_parts(&g->answer, input, known ? 0.5f : 1.0f, part);
 	if (known) {
 		gain_dense_scores(&g->both, input, score);
-		take_scores(e, g, g->both.platt, score, by);
-		add_parts(&g->both, input, by, part);
+		calibrated(g->both.platt, score, other);
+		add_parts(&g->both, input, 0.5f, part);
+		for (int m = 0; m < GAIN_MODELS; m++)
+			odds[m] = gain_calibrated(&g->mean[m], 0.5f * (odds[m] + other[m]));
 		note_words(g, t, &g->both, e);
 	}
+	take_odds(e, g, odds);
 	note_figures(part, e);
 }
 
@@ -278,7 +284,7 @@ void
 gain_estimate(const struct gain *g, const struct route_text *t, const float *figures,
 	struct gain_estimate *e)
 {
-	float text[GAIN_MODELS];
+	float text[GAIN_MODELS], odds[GAIN_MODELS];
 
 	*e = (struct gain_estimate){.reason = GAIN_NOTHING};
 	e->known = g->facts.rows > 0 ? known_share(g, t) : 0.0f;
@@ -293,7 +299,8 @@ gain_estimate(const struct gain *g, const struct route_text *t, const float *fig
 		return;
 	}
 	e->reason = e->known < GAIN_KNOWN ? GAIN_TEXT_UNKNOWN : GAIN_TEXT;
-	take_scores(e, g, g->platt, text, 1.0f);
+	calibrated(g->platt, text, odds);
+	take_odds(e, g, odds);
 	note_words(g, t, NULL, e);
 }
 

@@ -115,7 +115,7 @@ enum { GAIN_WHY = 3, GAIN_WHY_FIGURE = 1 << 16 };
 struct gain_why {
 	/* A feature of the route_text, or GAIN_WHY_FIGURE + an enum token_figure. */
 	uint32_t feature;
-	float part; /* of ln odds(large right) - ln odds(small right) */
+	float part; /* of ln odds(large right) - ln odds(small right), before the last calibration */
 };
 
 struct gain_estimate {

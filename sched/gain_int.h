@@ -36,6 +36,7 @@ struct gain {
 	uint8_t seen[ROUTE_BUCKETS / 8];
 	struct platt platt[GAIN_MODELS]; /* of text */
 	struct dense both, answer;       /* with and without what text says */
+	struct platt mean[GAIN_MODELS];  /* of the mean of their log odds */
 	struct gain_facts facts;         /* facts.buckets is counted when asked for */
 };
 
@@ -70,6 +71,12 @@ void gain_dense_scores(const struct dense *d, const float input[static DENSE_INP
 	float score[static GAIN_MODELS]);
 
 double gain_odds_to_p(double log_odds);
+
+static inline float
+gain_calibrated(const struct platt *p, float score)
+{
+	return p->slope * score + p->offset;
+}
 
 /* Fits a head: weight[n + 1] (the constant last) such that sigmoid(weight . x) meets y, for rows
  * x[rows][stride], y < 0 where unknown; ridge on all but the constant, towards `towards`. skip:

@@ -163,8 +163,8 @@ make_inputs(struct trainer *t, struct dense *d, bool with_text)
 		if (!t->rows[i].answered)
 			continue;
 		for (int m = 0; m < GAIN_MODELS; m++)
-			odds[m] = t->g->platt[m].slope * t->text[i * GAIN_MODELS + (size_t)m] +
-				  t->g->platt[m].offset;
+			odds[m] = gain_calibrated(
+				&t->g->platt[m], t->text[i * GAIN_MODELS + (size_t)m]);
 		gain_inputs(odds, t->rows[i].figure, in);
 		for (int k = 0; k < DENSE_INPUTS; k++) {
 			sum[k] += (double)in[k];
@@ -336,13 +336,30 @@ look_at_rows(struct trainer *t, struct err *err)
 	return 0;
 }
 
+/* Calibrates the mean of both ways to look at an answer; leaves it in the scores of the first. */
+static void
+learn_mean(struct trainer *t)
+{
+	struct gain *g = t->g;
+
+	for (size_t i = 0; i < t->n; i++)
+		for (size_t m = 0; m < GAIN_MODELS; m++) {
+			float *both = t->score + i * 2 * GAIN_MODELS + m;
+
+			*both = 0.5f *
+				(gain_calibrated(&g->both.platt[m], *both) +
+					gain_calibrated(&g->answer.platt[m], both[GAIN_MODELS]));
+		}
+	calibrate(t, t->score, (size_t)2 * GAIN_MODELS, t->label_answered, g->mean);
+}
+
 static float
 held_gain(const struct platt *p, const float *score)
 {
-	return (float)(gain_odds_to_p((double)(p[GAIN_LARGE].slope * score[GAIN_LARGE] +
-					       p[GAIN_LARGE].offset)) -
-		       gain_odds_to_p((double)(p[GAIN_SMALL].slope * score[GAIN_SMALL] +
-					       p[GAIN_SMALL].offset)));
+	double small = (double)gain_calibrated(&p[GAIN_SMALL], score[GAIN_SMALL]);
+	double large = (double)gain_calibrated(&p[GAIN_LARGE], score[GAIN_LARGE]);
+
+	return (float)(gain_odds_to_p(large) - gain_odds_to_p(small));
 }
 
 static void
@@ -352,11 +369,7 @@ say_held(const struct trainer *t, struct gain_held *held)
 		held[i].before = held_gain(t->g->platt, t->text + i * GAIN_MODELS);
 		held[i].after = held[i].before;
 		if (t->g->facts.answered >= GAIN_LEAST_ROWS && t->rows[i].answered)
-			held[i].after =
-				0.5f *
-				(held_gain(t->g->both.platt, t->score + i * 2 * GAIN_MODELS) +
-					held_gain(t->g->answer.platt,
-						t->score + (i * 2 + 1) * GAIN_MODELS));
+			held[i].after = held_gain(t->g->mean, t->score + i * 2 * GAIN_MODELS);
 	}
 }
 
@@ -371,6 +384,7 @@ learn(struct trainer *t, struct gain_held *held)
 	if (t->g->facts.answered >= GAIN_LEAST_ROWS) {
 		learn_dense(t, &t->g->both, 0);
 		learn_dense(t, &t->g->answer, 1);
+		learn_mean(t);
 	}
 	learn_words(t, NO_FOLD);
 	t->g->text = *t->heads;
