@@ -127,6 +127,11 @@ tests_unit_test_device_speed_SOURCES = tests/unit/test_device_speed.c
 tests_unit_test_device_speed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_device_speed_LDADD = $(tests_unit_test_tokenizer_LDADD)
 
+check_PROGRAMS += tests/unit/test_token_signal
+tests_unit_test_token_signal_SOURCES = tests/unit/test_token_signal.c
+tests_unit_test_token_signal_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_token_signal_LDADD = model/libmodel.a $(CHECK_LIBS) -lm -lpthread
+
 check_PROGRAMS += tests/unit/test_thread_choice
 tests_unit_test_thread_choice_SOURCES = tests/unit/test_thread_choice.c
 tests_unit_test_thread_choice_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

@@ -1,6 +1,6 @@
 /* One pass for the maximum, one for the sums: the sums are then of numbers from 0 to 1 and neither
- * overflow nor lose anything. Lanes stand side by side so that a compiler makes vectors of them,
- * and are added to a double every few thousand logits.
+ * overflow nor lose anything. The loops run over a fixed number of lanes side by side, as long as a
+ * compiler makes vectors of without being asked; lanes are added up in double.
  *
  * With S = sum exp(l - m) and W = sum exp(l - m) (l - m): ln p(t) = l_t - m - ln S, and the entropy
  * is ln S - W / S. */
@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { LANES = 16, BLOCK = 256 * LANES };
+enum { LANES = 256, BLOCK = 64 * LANES };
 
 /* --- e^x --------------------------------------------------------------------------------------- */
 
@@ -30,7 +30,6 @@ exp_below(float x)
 	float t, n, r, p;
 	uint32_t bits;
 
-	x = x < LEAST_EXP ? LEAST_EXP : x;
 	t = x * LOG2E + MAGIC;
 	n = t - MAGIC;
 	r = x - n * LN2_HI - n * LN2_LO;
@@ -56,37 +55,46 @@ usable(float x)
 	return x < FLT_MAX ? x : FLT_MAX;
 }
 
+static inline float
+greater(float a, float b)
+{
+	return a > b ? a : b;
+}
+
+static inline float
+lesser(float a, float b)
+{
+	return a < b ? a : b;
+}
+
+/* Up to LANES logits, the rest filled up. */
+static void
+load(float x[restrict LANES], const float *restrict logits, uint32_t n)
+{
+	memcpy(x, logits, n * sizeof *x);
+	for (uint32_t k = n; k < LANES; k++)
+		x[k] = -FLT_MAX;
+	for (uint32_t k = 0; k < LANES; k++)
+		x[k] = usable(x[k]);
+}
+
 static void
 two_best(struct token_part *p, const float *logits, uint32_t n)
 {
-	float best[LANES], second[LANES];
-	uint32_t i = 0;
+	float x[LANES], best[LANES], second[LANES];
 
 	for (uint32_t k = 0; k < LANES; k++)
 		best[k] = second[k] = -FLT_MAX;
-	for (; i + LANES <= n; i += LANES)
+	for (uint32_t i = 0; i < n; i += LANES) {
+		load(x, logits + i, n - i < LANES ? n - i : LANES);
 		for (uint32_t k = 0; k < LANES; k++) {
-			float x = usable(logits[i + k]);
-			float low = x < best[k] ? x : best[k];
-
-			best[k] = x > best[k] ? x : best[k];
-			second[k] = low > second[k] ? low : second[k];
+			second[k] = greater(second[k], lesser(best[k], x[k]));
+			best[k] = greater(best[k], x[k]);
 		}
-	for (uint32_t k = 0; i < n; i++, k++) {
-		float x = usable(logits[i]);
-		float low = x < best[k] ? x : best[k];
-
-		best[k] = x > best[k] ? x : best[k];
-		second[k] = low > second[k] ? low : second[k];
 	}
-	p->best = best[0];
-	p->second = second[0];
-	for (uint32_t k = 1; k < LANES; k++) {
-		float low = best[k] < p->best ? best[k] : p->best;
-
-		p->best = best[k] > p->best ? best[k] : p->best;
-		p->second = low > p->second ? low : p->second;
-		p->second = second[k] > p->second ? second[k] : p->second;
+	for (uint32_t k = 0; k < LANES; k++) {
+		p->second = greater(greater(p->second, second[k]), lesser(p->best, best[k]));
+		p->best = greater(p->best, best[k]);
 	}
 }
 
@@ -94,25 +102,18 @@ two_best(struct token_part *p, const float *logits, uint32_t n)
 static void
 add_sums(struct token_part *p, const float *logits, uint32_t n)
 {
-	float sum[LANES] = {0}, weighted[LANES] = {0};
-	uint32_t i = 0;
+	float x[LANES], sum[LANES] = {0}, weighted[LANES] = {0}, best = p->best;
 
-	for (; i + LANES <= n; i += LANES)
+	for (uint32_t i = 0; i < n; i += LANES) {
+		load(x, logits + i, n - i < LANES ? n - i : LANES);
+		for (uint32_t k = 0; k < LANES; k++)
+			x[k] = greater(x[k] - best, LEAST_EXP);
 		for (uint32_t k = 0; k < LANES; k++) {
-			float x = usable(logits[i + k]) - p->best, e;
+			float e = exp_below(x[k]);
 
-			x = x < LEAST_EXP ? LEAST_EXP : x;
-			e = exp_below(x);
 			sum[k] += e;
-			weighted[k] += e * x;
+			weighted[k] += e * x[k];
 		}
-	for (; i < n; i++) {
-		float x = usable(logits[i]) - p->best, e;
-
-		x = x < LEAST_EXP ? LEAST_EXP : x;
-		e = exp_below(x);
-		sum[0] += e;
-		weighted[0] += e * x;
 	}
 	for (uint32_t k = 0; k < LANES; k++) {
 		p->sum += (double)sum[k];
@@ -123,7 +124,7 @@ add_sums(struct token_part *p, const float *logits, uint32_t n)
 void
 token_part_of(struct token_part *p, const float *logits, uint32_t n)
 {
-	*p = (struct token_part){.n = n};
+	*p = (struct token_part){.n = n, .best = -FLT_MAX, .second = -FLT_MAX};
 	if (n == 0)
 		return;
 	two_best(p, logits, n);

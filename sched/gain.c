@@ -67,6 +67,12 @@ fine(float x)
 	return logf(x < 1e3f ? x : 1e3f);
 }
 
+static float
+chance(float log_chance)
+{
+	return expf(log_chance < 0.0f ? log_chance : 0.0f);
+}
+
 void
 gain_inputs(const float text[static GAIN_MODELS], const float figure[static TOKEN_FIGURES],
 	float input[static DENSE_INPUTS])
@@ -86,6 +92,9 @@ gain_inputs(const float text[static GAIN_MODELS], const float figure[static TOKE
 	in[TOKEN_FIRST_ENTROPY] = fine(figure[TOKEN_FIRST_ENTROPY]);
 	in[TOKEN_DOUBTS] = small_part(figure[TOKEN_DOUBTS]);
 	in[TOKEN_COUNT] = small_part(figure[TOKEN_COUNT]);
+	input[DENSE_CHANCES] = chance(figure[TOKEN_SUM_LOGP]);
+	input[DENSE_CHANCES + 1] = chance(figure[TOKEN_LEAST_LOGP]);
+	input[DENSE_CHANCES + 2] = chance(-figure[TOKEN_LEAST_MARGIN]);
 }
 
 void
@@ -120,17 +129,16 @@ note_part(struct gain_estimate *e, uint32_t feature, float part)
 	e->n_why += e->n_why < GAIN_WHY;
 }
 
-/* How much the large model's log odds move with the log odds that `before` gives model m, less how
- * much the small one's do: the words' weight in a decision that `d` takes. */
+/* How much the large model's log odds move with input i, less how much the small one's do. */
 static float
-weight_of_text(const struct dense *d, int m)
+weight_of(const struct dense *d, int i)
 {
-	return (d->platt[GAIN_LARGE].slope * d->weight[GAIN_LARGE][m] -
-		       d->platt[GAIN_SMALL].slope * d->weight[GAIN_SMALL][m]) *
-	       d->scale[m];
+	return (d->platt[GAIN_LARGE].slope * d->weight[GAIN_LARGE][i] -
+		       d->platt[GAIN_SMALL].slope * d->weight[GAIN_SMALL][i]) *
+	       d->scale[i];
 }
 
-/* d: NULL where the words alone decide. */
+/* d: NULL where the words alone decide; else it has half of the say. */
 static void
 note_words(const struct gain *g, const struct route_text *t, const struct dense *d,
 	struct gain_estimate *e)
@@ -142,7 +150,7 @@ note_words(const struct gain *g, const struct route_text *t, const struct dense 
 		by[GAIN_SMALL] = -g->platt[GAIN_SMALL].slope;
 	}
 	for (int m = 0; d != NULL && m < GAIN_MODELS; m++)
-		by[m] = weight_of_text(d, m) * g->platt[m].slope;
+		by[m] = 0.5f * weight_of(d, m) * g->platt[m].slope;
 	for (uint32_t i = 0; i < t->n; i++) {
 		const float *w = g->text.weight[t->bucket[i]];
 		float part = 0.0f;
@@ -154,11 +162,23 @@ note_words(const struct gain *g, const struct route_text *t, const struct dense 
 }
 
 static void
-note_figures(const struct dense *d, const float input[static DENSE_INPUTS], struct gain_estimate *e)
+add_parts(const struct dense *d, const float input[static DENSE_INPUTS], float by,
+	float part[static TOKEN_FIGURES])
 {
-	for (int i = DENSE_TEXT; i < DENSE_INPUTS; i++)
-		note_part(e, GAIN_WHY_FIGURE + (uint32_t)(i - DENSE_TEXT),
-			weight_of_text(d, i) * (input[i] - d->mean[i]));
+	static const uint8_t figure_of[] = {TOKEN_SUM_LOGP, TOKEN_LEAST_LOGP, TOKEN_LEAST_MARGIN};
+
+	for (int i = DENSE_TEXT; i < DENSE_INPUTS; i++) {
+		int f = i < DENSE_CHANCES ? i - DENSE_TEXT : figure_of[i - DENSE_CHANCES];
+
+		part[f] += by * weight_of(d, i) * (input[i] - d->mean[i]);
+	}
+}
+
+static void
+note_figures(const float part[static TOKEN_FIGURES], struct gain_estimate *e)
+{
+	for (uint32_t f = 0; f < TOKEN_FIGURES; f++)
+		note_part(e, GAIN_WHY_FIGURE + f, part[f]);
 }
 
 void
@@ -189,19 +209,56 @@ gain_why_name(const struct gain_why *w, const struct route_text *t, const char *
 /* --- estimates ---------------------------------------------------------------------------------- */
 
 static void
-take_scores(struct gain_estimate *e, const struct gain *g, const struct platt *platt,
-	const float score[static GAIN_MODELS])
+take_odds(struct gain_estimate *e, const struct gain *g, const float odds[static GAIN_MODELS])
 {
 	for (int m = 0; m < GAIN_MODELS; m++)
-		if (g->facts.labels[m] >= GAIN_LEAST_ROWS)
-			e->p[m] = (float)gain_odds_to_p(
-				(double)(platt[m].slope * score[m] + platt[m].offset));
+		e->p[m] = g->facts.labels[m] < GAIN_LEAST_ROWS
+				  ? 0.5f
+				  : (float)gain_odds_to_p((double)odds[m]);
 	e->gain = e->p[GAIN_LARGE] - e->p[GAIN_SMALL];
+}
+
+static void
+calibrated(const struct platt platt[static GAIN_MODELS], const float score[static GAIN_MODELS],
+	float odds[static GAIN_MODELS])
+{
+	for (int m = 0; m < GAIN_MODELS; m++)
+		odds[m] = gain_calibrated(&platt[m], score[m]);
+}
+
+/* After the answer: where the words are known, the mean of what the figures say with and without
+ * them. A kind of task that was never labelled may be made of known words. */
+static void
+estimate_answered(const struct gain *g, const struct route_text *t, const float *figures,
+	const float text[static GAIN_MODELS], struct gain_estimate *e)
+{
+	float input[DENSE_INPUTS], score[GAIN_MODELS], odds[GAIN_MODELS], other[GAIN_MODELS];
+	float part[TOKEN_FIGURES] = {0};
+	bool known = e->known >= GAIN_KNOWN;
+
+	e->reason = known ? GAIN_TEXT_AND_ANSWER : GAIN_ANSWER;
+	calibrated(g->platt, text, odds);
+	gain_inputs(odds, figures, input);
+	gain_dense_scores(&g->answer, input, score);
+	calibrated(g->answer.platt, score, odds);
+	add_parts(&g->answer, input, known ? 0.5f : 1.0f, part);
+	if (known) {
+		gain_dense_scores(&g->both, input, score);
+		calibrated(g->both.platt, score, other);
+		add_parts(&g->both, input, 0.5f, part);
+		for (int m = 0; m < GAIN_MODELS; m++)
+			odds[m] = gain_calibrated(&g->mean[m], 0.5f * (odds[m] + other[m]));
+		note_words(g, t, &g->both, e);
+	}
+	take_odds(e, g, odds);
+	note_figures(part, e);
 }
 
 static void
 estimate_untrained(const float *figures, struct gain_estimate *e)
 {
+	for (int m = 0; m < GAIN_MODELS; m++)
+		e->p[m] = 0.5f;
 	if (figures == NULL)
 		return;
 	e->reason = GAIN_MARGIN;
@@ -209,50 +266,42 @@ estimate_untrained(const float *figures, struct gain_estimate *e)
 	note_part(e, GAIN_WHY_FIGURE + TOKEN_LEAST_MARGIN, e->gain);
 }
 
+/* Of its words and pairs: lengths have all been seen soon. */
 static float
 known_share(const struct gain *g, const struct route_text *t)
 {
-	uint32_t known = 0;
+	uint32_t known = 0, n = 0;
 
 	for (uint32_t i = 0; i < t->n; i++)
-		known += gain_seen(g, t->bucket[i]);
-	return t->n > 0 ? (float)known / (float)t->n : 0.0f;
+		if (t->where[i].kind <= ROUTE_WORD_PAIR) {
+			known += gain_seen(g, t->bucket[i]);
+			n++;
+		}
+	return n > 0 ? (float)known / (float)n : 0.0f;
 }
 
 void
 gain_estimate(const struct gain *g, const struct route_text *t, const float *figures,
 	struct gain_estimate *e)
 {
-	float score[GAIN_MODELS], odds[GAIN_MODELS], input[DENSE_INPUTS];
-	const struct dense *d;
+	float text[GAIN_MODELS], odds[GAIN_MODELS];
 
-	*e = (struct gain_estimate){.p = {0.5f, 0.5f, 0.5f}};
-	if (g->facts.rows == 0) {
+	*e = (struct gain_estimate){.reason = GAIN_NOTHING};
+	e->known = g->facts.rows > 0 ? known_share(g, t) : 0.0f;
+	if (g->facts.rows == 0 ||
+		(figures != NULL && g->facts.answered < GAIN_LEAST_ROWS && e->known < GAIN_KNOWN)) {
 		estimate_untrained(figures, e);
 		return;
 	}
-	e->known = known_share(g, t);
-	gain_text_scores(&g->text, t->bucket, t->n, score);
-	if (figures != NULL && g->facts.answered < GAIN_LEAST_ROWS && e->known < GAIN_KNOWN) {
-		estimate_untrained(figures, e);
+	gain_text_scores(&g->text, t->bucket, t->n, text);
+	if (figures != NULL && g->facts.answered >= GAIN_LEAST_ROWS) {
+		estimate_answered(g, t, figures, text, e);
 		return;
 	}
-	if (figures == NULL || g->facts.answered < GAIN_LEAST_ROWS) {
-		e->reason = e->known < GAIN_KNOWN ? GAIN_TEXT_UNKNOWN : GAIN_TEXT;
-		take_scores(e, g, g->platt, score);
-		note_words(g, t, NULL, e);
-		return;
-	}
-	for (int m = 0; m < GAIN_MODELS; m++)
-		odds[m] = g->platt[m].slope * score[m] + g->platt[m].offset;
-	d = e->known < GAIN_KNOWN ? &g->answer : &g->both;
-	e->reason = d == &g->both ? GAIN_TEXT_AND_ANSWER : GAIN_ANSWER;
-	gain_inputs(odds, figures, input);
-	gain_dense_scores(d, input, score);
-	take_scores(e, g, d->platt, score);
-	note_figures(d, input, e);
-	if (d == &g->both)
-		note_words(g, t, d, e);
+	e->reason = e->known < GAIN_KNOWN ? GAIN_TEXT_UNKNOWN : GAIN_TEXT;
+	calibrated(g->platt, text, odds);
+	take_odds(e, g, odds);
+	note_words(g, t, NULL, e);
 }
 
 const char *

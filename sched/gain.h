@@ -107,21 +107,22 @@ enum gain_reason {
 };
 const char *gain_reason_name(enum gain_reason r); /* "text-and-answer", ... */
 
-/* Fewer of a prompt's buckets than this, and its words are not to be relied on. */
+/* Fewer of the buckets of a prompt's words and pairs than this, and its words are not to be relied
+ * on. */
 #define GAIN_KNOWN 0.3f
 
 enum { GAIN_WHY = 3, GAIN_WHY_FIGURE = 1 << 16 };
 struct gain_why {
 	/* A feature of the route_text, or GAIN_WHY_FIGURE + an enum token_figure. */
 	uint32_t feature;
-	float part; /* of ln odds(large right) - ln odds(small right) */
+	float part; /* of ln odds(large right) - ln odds(small right), before the last calibration */
 };
 
 struct gain_estimate {
 	enum gain_reason reason;
 	float p[GAIN_MODELS]; /* that each one is right; 0.5 where its head was never trained */
 	float gain;           /* of the large model over the small one, -1 to 1 */
-	float known;          /* share of the prompt's buckets that were ever seen in training */
+	float known;          /* share of its words and pairs that were ever seen in training */
 	struct gain_why why[GAIN_WHY]; /* the largest parts, largest first; n_why of them */
 	uint32_t n_why;
 };

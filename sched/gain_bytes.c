@@ -197,6 +197,7 @@ walk_model(struct walk *w, struct gain *g)
 	}
 	walk_dense(w, &g->both);
 	walk_dense(w, &g->answer);
+	walk_platt(w, g->mean);
 }
 
 static uint64_t

@@ -8,8 +8,9 @@
 
 /* Logistic heads on a few dense inputs. */
 enum {
-	DENSE_TEXT = GAIN_MODELS, /* what `before` said, in log odds, per model */
-	DENSE_INPUTS = DENSE_TEXT + TOKEN_FIGURES,
+	DENSE_TEXT = GAIN_MODELS,                   /* what `before` said, in log odds, per model */
+	DENSE_CHANCES = DENSE_TEXT + TOKEN_FIGURES, /* of the answer, of its least sure tokens */
+	DENSE_INPUTS = DENSE_CHANCES + 3,
 	DENSE_WEIGHTS = DENSE_INPUTS + 1 /* the last is the constant's */
 };
 
@@ -35,6 +36,7 @@ struct gain {
 	uint8_t seen[ROUTE_BUCKETS / 8];
 	struct platt platt[GAIN_MODELS]; /* of text */
 	struct dense both, answer;       /* with and without what text says */
+	struct platt mean[GAIN_MODELS];  /* of the mean of their log odds */
 	struct gain_facts facts;         /* facts.buckets is counted when asked for */
 };
 
@@ -69,6 +71,12 @@ void gain_dense_scores(const struct dense *d, const float input[static DENSE_INP
 	float score[static GAIN_MODELS]);
 
 double gain_odds_to_p(double log_odds);
+
+static inline float
+gain_calibrated(const struct platt *p, float score)
+{
+	return p->slope * score + p->offset;
+}
 
 /* Fits a head: weight[n + 1] (the constant last) such that sigmoid(weight . x) meets y, for rows
  * x[rows][stride], y < 0 where unknown; ridge on all but the constant, towards `towards`. skip:

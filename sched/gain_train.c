@@ -11,23 +11,27 @@
 /* Chosen on the tuning split of tests/bench/route.c, where none of them matters much. */
 #define RATE  0.2f  /* AdaGrad's */
 #define DECAY 1e-2f /* towards 0, of the words' weights */
-#define RIDGE 3.0   /* of the answer's heads */
-enum { PASSES = 8, NO_FOLD = UINT8_MAX };
+/* Of the answer's heads; what is best on held-out rows is taken: noisy or few labels want more. */
+static const double ridges[] = {1.0, 3.0, 10.0, 30.0, 100.0};
+/* Passes over the rows: MOST_PASSES, fewer where the rows have more than a million features
+ * together, so that even 20,000 long prompts are learned from in seconds. */
+enum { MOST_PASSES = 8, LEAST_PASSES = 2, WORK = 10000000, NO_FOLD = UINT8_MAX };
 
 /* What training needs beside the model. */
 struct trainer {
 	const struct gain_row *rows;
 	size_t n;
-	uint32_t *order; /* [n] */
-	uint8_t *fold;   /* [n] */
-	float *text;     /* [n][GAIN_MODELS]: scores by heads that have not seen the row */
-	float *input;    /* [n][DENSE_INPUTS] */
-	float *score;    /* [n][2][GAIN_MODELS]: by `both` and `answer`, likewise */
-	float *label;    /* [n][GAIN_MODELS]; of rows without figures unknown in label2 */
-	float *label_answered;
+	uint32_t *order;        /* [n] */
+	uint8_t *fold;          /* [n] */
+	float *text;            /* [n][GAIN_MODELS]: scores by heads that have not seen the row */
+	float *input;           /* [n][DENSE_INPUTS] */
+	float *score;           /* [n][2][GAIN_MODELS]: by `both` and `answer`, likewise */
+	float *label;           /* [n][GAIN_MODELS] */
+	float *label_answered;  /* the same; unknown of rows without figures */
 	struct sparse *heads;   /* on their way */
 	struct sparse *squares; /* AdaGrad's sums */
-	struct gain *g;
+	struct gain *g;         /* the model to be */
+	uint32_t passes;
 	uint64_t random;
 };
 
@@ -104,7 +108,7 @@ learn_words(struct trainer *t, uint8_t without)
 	memset(t->squares, 0, sizeof *t->squares);
 	for (int m = 0; m < GAIN_MODELS; m++)
 		t->heads->constant[m] = (float)odds_of_mean(t, m);
-	for (int pass = 0; pass < PASSES; pass++) {
+	for (uint32_t pass = 0; pass < t->passes; pass++) {
 		shuffle(t);
 		for (size_t i = 0; i < t->n; i++)
 			if (t->fold[t->order[i]] != without)
@@ -159,8 +163,8 @@ make_inputs(struct trainer *t, struct dense *d, bool with_text)
 		if (!t->rows[i].answered)
 			continue;
 		for (int m = 0; m < GAIN_MODELS; m++)
-			odds[m] = t->g->platt[m].slope * t->text[i * GAIN_MODELS + (size_t)m] +
-				  t->g->platt[m].offset;
+			odds[m] = gain_calibrated(
+				&t->g->platt[m], t->text[i * GAIN_MODELS + (size_t)m]);
 		gain_inputs(odds, t->rows[i].figure, in);
 		for (int k = 0; k < DENSE_INPUTS; k++) {
 			sum[k] += (double)in[k];
@@ -184,7 +188,7 @@ make_inputs(struct trainer *t, struct dense *d, bool with_text)
 }
 
 static void
-fit_dense(const struct trainer *t, struct dense *d, uint8_t without)
+fit_dense(const struct trainer *t, struct dense *d, double ridge, uint8_t without)
 {
 	for (int m = 0; m < GAIN_MODELS; m++) {
 		struct logistic l = {.x = t->input,
@@ -193,7 +197,7 @@ fit_dense(const struct trainer *t, struct dense *d, uint8_t without)
 			.y_stride = GAIN_MODELS,
 			.rows = t->n,
 			.n = DENSE_INPUTS,
-			.ridge = RIDGE,
+			.ridge = ridge,
 			.fold = t->fold,
 			.skip = without};
 
@@ -201,28 +205,61 @@ fit_dense(const struct trainer *t, struct dense *d, uint8_t without)
 	}
 }
 
+/* Scores of the rows of one fold; returns how badly they meet the labels (log loss). */
+static double
+score_dense(const struct trainer *t, const struct dense *d, uint8_t fold, float *score)
+{
+	double loss = 0.0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const float *in = t->input + i * DENSE_INPUTS;
+
+		for (int m = 0; m < GAIN_MODELS && t->fold[i] == fold; m++) {
+			double y = (double)t->label_answered[i * GAIN_MODELS + (size_t)m], p;
+			float sum = d->weight[m][DENSE_INPUTS];
+
+			for (int k = 0; k < DENSE_INPUTS; k++)
+				sum += d->weight[m][k] * in[k];
+			score[i * 2 * GAIN_MODELS + (size_t)m] = sum;
+			p = gain_odds_to_p((double)sum);
+			if (y >= 0.0)
+				loss -= y * log(p + 1e-9) + (1.0 - y) * log(1.0 - p + 1e-9);
+		}
+	}
+	return loss;
+}
+
+static double
+cross_fit(const struct trainer *t, struct dense *d, double ridge, float *score)
+{
+	double loss = 0.0;
+
+	for (uint8_t fold = 0; fold < GAIN_FOLDS; fold++) {
+		fit_dense(t, d, ridge, fold);
+		loss += score_dense(t, d, fold, score);
+	}
+	return loss;
+}
+
 /* which: 0 both, 1 answer */
 static void
 learn_dense(struct trainer *t, struct dense *d, int which)
 {
 	float *score = t->score + which * GAIN_MODELS;
+	double least = INFINITY, best = ridges[0];
 
 	make_inputs(t, d, which == 0);
-	for (uint8_t fold = 0; fold < GAIN_FOLDS; fold++) {
-		fit_dense(t, d, fold);
-		for (size_t i = 0; i < t->n; i++)
-			if (t->fold[i] == fold)
-				for (int m = 0; m < GAIN_MODELS; m++) {
-					const float *in = t->input + i * DENSE_INPUTS;
-					float sum = d->weight[m][DENSE_INPUTS];
+	for (size_t i = 0; i < sizeof ridges / sizeof *ridges; i++) {
+		double loss = cross_fit(t, d, ridges[i], score);
 
-					for (int k = 0; k < DENSE_INPUTS; k++)
-						sum += d->weight[m][k] * in[k];
-					score[i * 2 * GAIN_MODELS + (size_t)m] = sum;
-				}
+		if (loss < least) {
+			least = loss;
+			best = ridges[i];
+		}
 	}
+	cross_fit(t, d, best, score);
 	calibrate(t, score, (size_t)2 * GAIN_MODELS, t->label_answered, d->platt);
-	fit_dense(t, d, NO_FOLD);
+	fit_dense(t, d, best, NO_FOLD);
 }
 
 /* --- all of it ----------------------------------------------------------------------------------- */
@@ -267,11 +304,13 @@ static int
 look_at_rows(struct trainer *t, struct err *err)
 {
 	struct gain_facts *f = &t->g->facts;
+	size_t features = 1;
 
 	for (size_t i = 0; i < t->n; i++) {
 		const struct gain_row *r = &t->rows[i];
 
 		t->order[i] = (uint32_t)i;
+		features += r->n;
 		f->answered += r->answered;
 		for (int m = 0; m < GAIN_MODELS; m++) {
 			f->labels[m] += r->label[m] >= 0.0f;
@@ -288,19 +327,39 @@ look_at_rows(struct trainer *t, struct err *err)
 			"%u labels of the small model's answers and %u of the large one's: at "
 			"least %d of each teach something",
 			f->labels[GAIN_SMALL], f->labels[GAIN_LARGE], GAIN_LEAST_ROWS);
+	t->passes = features < WORK / MOST_PASSES    ? MOST_PASSES
+		    : features > WORK / LEAST_PASSES ? LEAST_PASSES
+						     : (uint32_t)(WORK / features);
 	shuffle(t);
 	for (size_t i = 0; i < t->n; i++)
 		t->fold[t->order[i]] = (uint8_t)(i % GAIN_FOLDS);
 	return 0;
 }
 
+/* Calibrates the mean of both ways to look at an answer; leaves it in the scores of the first. */
+static void
+learn_mean(struct trainer *t)
+{
+	struct gain *g = t->g;
+
+	for (size_t i = 0; i < t->n; i++)
+		for (size_t m = 0; m < GAIN_MODELS; m++) {
+			float *both = t->score + i * 2 * GAIN_MODELS + m;
+
+			*both = 0.5f *
+				(gain_calibrated(&g->both.platt[m], *both) +
+					gain_calibrated(&g->answer.platt[m], both[GAIN_MODELS]));
+		}
+	calibrate(t, t->score, (size_t)2 * GAIN_MODELS, t->label_answered, g->mean);
+}
+
 static float
 held_gain(const struct platt *p, const float *score)
 {
-	return (float)(gain_odds_to_p((double)(p[GAIN_LARGE].slope * score[GAIN_LARGE] +
-					       p[GAIN_LARGE].offset)) -
-		       gain_odds_to_p((double)(p[GAIN_SMALL].slope * score[GAIN_SMALL] +
-					       p[GAIN_SMALL].offset)));
+	double small = (double)gain_calibrated(&p[GAIN_SMALL], score[GAIN_SMALL]);
+	double large = (double)gain_calibrated(&p[GAIN_LARGE], score[GAIN_LARGE]);
+
+	return (float)(gain_odds_to_p(large) - gain_odds_to_p(small));
 }
 
 static void
@@ -310,7 +369,7 @@ say_held(const struct trainer *t, struct gain_held *held)
 		held[i].before = held_gain(t->g->platt, t->text + i * GAIN_MODELS);
 		held[i].after = held[i].before;
 		if (t->g->facts.answered >= GAIN_LEAST_ROWS && t->rows[i].answered)
-			held[i].after = held_gain(t->g->both.platt, t->score + i * 2 * GAIN_MODELS);
+			held[i].after = held_gain(t->g->mean, t->score + i * 2 * GAIN_MODELS);
 	}
 }
 
@@ -325,6 +384,7 @@ learn(struct trainer *t, struct gain_held *held)
 	if (t->g->facts.answered >= GAIN_LEAST_ROWS) {
 		learn_dense(t, &t->g->both, 0);
 		learn_dense(t, &t->g->answer, 1);
+		learn_mean(t);
 	}
 	learn_words(t, NO_FOLD);
 	t->g->text = *t->heads;

@@ -47,6 +47,19 @@ bench-collective: tests/bench/collective
 	tests/bench/collective $(REDUCTIONS) $(ROWS)
 CLEANFILES += tests/bench/collective
 
+# The router between the two models that come with Shoal, beside controls: [TRACES=FOLDER] keeps what they answered.
+TRACES =
+EXTRA_PROGRAMS += tests/bench/route
+tests_bench_route_SOURCES = tests/bench/route.c tests/bench/route_eval.c tests/bench/route_eval.h \
+	tests/bench/route_traces.c tests/bench/route_traces.h \
+	tests/support/route_curve.c tests/support/route_curve.h
+tests_bench_route_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_bench_route_LDADD = sched/libsched.a model/libmodel.a base/libbase.a $(JANSSON_LIBS) -lm -lpthread
+bench-route: tests/bench/route client/shoal
+	$(srcdir)/tests/bench/route.sh . $(TRACES)
+CLEANFILES += tests/bench/route
+EXTRA_DIST += tests/bench/route.sh
+
 # The fault matrix: what a swarm does when its devices fail; TRIALS of each cell. And a long run with faults, by SEED.
 TRIALS = 3
 SECONDS = 120

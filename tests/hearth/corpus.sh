@@ -24,6 +24,31 @@ sys.exit(len(held) != 1000 or len(seen) < 2000 or bool(held & seen))
 P
 echo "ok no command on both sides"
 
+# The traffic to measure a router with: always the same, no command twice in one split or in two, none that was
+# trained on.
+python3 - "$tools" <<'P' || fail "traffic"
+import sys
+sys.path.insert(0, sys.argv[1])
+import collections, hashlib, json
+import corpus, traffic
+traffic.SPLITS, traffic.REWORDED = [("train", 60), ("tune", 60), ("test", 120)], 30
+seen, kinds = set(), collections.Counter()
+splits = {split: traffic.split_samples(split) for split in ("train", "tune", "test", "reworded")}
+assert [len(s) for s in splits.values()] == [60, 60, 120, 30]
+for s in splits["train"] + splits["tune"] + splits["test"]:
+    key = corpus.normalised(s["user"]) + "|" + s["system"]
+    assert key not in seen, key
+    seen.add(key)
+    kinds.update(s["kinds"])
+    json.loads(s["answer"].split("\n")[0])
+    if not {"reworded", "foreign"} & set(s["kinds"]) and s["level"] <= 2:  # without typing errors
+        assert corpus.is_held_out(s["user"]), s["user"]
+assert len(kinds) >= 11 and min(kinds[k] for k in ("foreign", "long", "reworded")) > 3, kinds
+digest = hashlib.sha256(json.dumps(splits, sort_keys=True).encode()).hexdigest()
+assert digest.startswith("ac6e9dfc5febac36"), digest
+P
+echo "ok traffic"
+
 # The hints of training are true: where a room's number or light is to be looked up stands that room's, and the
 # number of the answer follows from the two places.
 python3 - "$tools" <<'P' || fail "a hint is wrong"

@@ -54,10 +54,32 @@ refused 1 "line 1: the level" hearth -m "$models/hearth.gguf" --data "$tmp/level
 refused 4 "--data" hearth -m "$models/hearth.gguf" --data "$tmp/none"
 refused 4 "no file" hearth -m none.gguf --data "$tmp/set"
 refused 2 "hearth" other -m "$models/hearth.gguf"
+refused 1 "none/signals" hearth -m "$models/hearth.gguf" --data "$tmp/set" --signals "$tmp/none/signals"
 echo "ok what is counted"
+
+# How sure the small model was tells right from wrong; the answers are the same with and without.
+"$shoal" eval hearth -m "$models/hearth-small.gguf" --local --threads 1 --kv f32 -n 200 --json --signals "$tmp/signals" \
+  >"$tmp/with" || fail "signals"
+[ "$(field "$tmp/with" 'r["wrong"]')" = "$(field "$tmp/hearth-small" 'r["wrong"]')" ] || fail "signals change the answers"
+python3 - "$tmp/signals" "$data" <<'P' || fail "signals: $(head -1 "$tmp/signals")"
+import json, sys
+rows = [json.loads(line) for line in open(sys.argv[1])]
+users = {json.loads(line)["user"] for line in open(sys.argv[2])}
+assert len(rows) == 200 and all(r["user"] in users and r["right"] in (0, 1) and r["seconds"] > 0 for r in rows)
+for r in rows:
+    assert r["tokens"] == r["count"] >= 1 and abs(r["mean_logp"] * r["count"] - r["sum_logp"]) < 1e-3
+    assert r["sum_logp"] <= r["least_logp"] <= r["mean_logp"] <= 0 and r["least_logp"] <= r["first_logp"]
+    assert 0 <= r["mean_entropy"] <= r["most_entropy"] and 0 <= r["least_margin"] <= r["mean_margin"]
+right, wrong = ([r["least_logp"] for r in rows if r["right"] == k] for k in (1, 0))
+above = sum(a > b for a in right for b in wrong) / (len(right) * len(wrong))
+sys.exit(above < 0.8)
+P
+echo "ok how sure it was"
 
 swarm 3 --kv f32
 on c load --quiet "$models/hearth.gguf" >/dev/null || fail "load"
+on c eval hearth -m hearth --data "$data" --signals "$tmp/signals" >"$tmp/out" 2>&1 && fail "signals of a daemon's model"
+grep -q -- "--local" "$tmp/out" || fail "signals of a daemon's model: $(cat "$tmp/out")"
 [ "$(on c status --json | grep -c '"rank"')" -eq 3 ] || fail "not all three peers hold a slice"
 on c eval hearth -m hearth --data "$data" -n 200 --json >"$tmp/three" || fail "eval on three peers"
 [ "$(field "$tmp/three" 'r["where"]')" = daemon ] || fail "the daemon did not compute"

@@ -76,8 +76,8 @@ route_task_draw(struct route_task *t, const unsigned mix[static TASK_KINDS], uin
 			len += (size_t)snprintf(t->text + len, sizeof t->text - len, "%s%s", gap,
 				words[kind][below(random, 6)]);
 		else
-			len += (size_t)snprintf(t->text + len, sizeof t->text - len, "%sword%c%c",
-				gap, 'a' + (int)below(random, 20), 'a' + (int)below(random, 5));
+			len += (size_t)snprintf(t->text + len, sizeof t->text - len, "%sword%c",
+				gap, 'a' + (int)below(random, 25));
 	}
 	route_text(&t->features, t->text, len);
 	t->label[GAIN_SMALL] = route_task_unit(random) < chances[kind][0];

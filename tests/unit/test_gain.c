@@ -236,11 +236,8 @@ START_TEST(strange_prompts_are_known_as_such)
 	ck_assert(e.known > 0.6f);
 	route_text(&t, text, strlen(text));
 	gain_estimate(g, &t, NULL, &e);
-	ck_assert(e.known < 0.5f);
-	/* Its lengths are known, its words are not: without the lengths it is out of domain. */
-	t.n = 8;
-	gain_estimate(g, &t, NULL, &e);
 	ck_assert_int_eq(e.reason, GAIN_TEXT_UNKNOWN);
+	ck_assert(e.known < 0.2f);
 	gain_estimate(g, &t, test[0].figure, &e);
 	ck_assert_int_eq(e.reason, GAIN_ANSWER);
 	t.n = 4; /* what the words are does not matter then */
@@ -253,7 +250,7 @@ END_TEST
 START_TEST(names_the_words_that_decided)
 {
 	static struct route_text t;
-	const char *text = "wordaa derive wordbb integral wordca";
+	const char *text = "wordd derive wordb integral wordc";
 	char name[ROUTE_NAME], all[GAIN_WHY * ROUTE_NAME] = "";
 	struct gain_estimate e;
 	struct gain *g;
@@ -283,9 +280,9 @@ flip_labels(int from, int to)
 				rows[i].label[m] = 1.0f - rows[i].label[m];
 }
 
-/* A batch in which 30% of the labels are the wrong way round costs little, and going back is exact.
- * Even if it is all that there is, the answer's heads lose little; the words' heads are then as
- * good as a sixth of the labels would make them ((1 - 2 * 0.3)^2), and no more is to be had. */
+/* A batch in which 30% of the labels are the wrong way round costs little, even if it is half of all
+ * there is, and going back is exact. Where it is all there is, the labels teach what a sixth of
+ * them would ((1 - 2 * 0.3)^2): that costs more, but not all. */
 START_TEST(a_poisoned_batch)
 {
 	double clean[2], bad[2];
@@ -307,7 +304,7 @@ START_TEST(a_poisoned_batch)
 	ck_assert_int_eq(gain_train(g, rows, 1000, NULL, &err), 0);
 	bad[0] = apgr(g, BEFORE), bad[1] = apgr(g, AFTER);
 	ck_assert_msg(bad[0] > clean[0] - 0.10, "before: %.3f, clean %.3f", bad[0], clean[0]);
-	ck_assert_msg(bad[1] > clean[1] - 0.05, "after: %.3f, clean %.3f", bad[1], clean[1]);
+	ck_assert_msg(bad[1] > clean[1] - 0.10, "after: %.3f, clean %.3f", bad[1], clean[1]);
 	back = gain_read(before.data, before.len, &err);
 	ck_assert_ptr_nonnull(back);
 	ck_assert(apgr(back, BEFORE) == clean[0] && apgr(back, AFTER) == clean[1]);

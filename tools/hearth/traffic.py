@@ -4,11 +4,11 @@ trained on, with the kinds of task that are in each.
 
     traffic.py SPLIT [-n N] > SPLIT.jsonl     SPLIT: train, tune, test or reworded
 
-A line is one of corpus.py's samples with "kinds", a list of words (below). Sample i of a split is always
-the same, bit for bit; no command stands in two splits or twice in one. Most of the traffic is corpus.py's
+A line is one of corpus.py's samples with "kinds", a list of words (below). A split is always the same, bit
+for bit; no command stands in two splits or twice in one. Most of the traffic is corpus.py's
 held-out side with the easy levels most often. Of the rest neither model is promised to do anything:
 "reworded" says the same task with words that the corpus does not have, "long" strings five or six things
-together, "foreign" is German. The split "reworded" is the traffic of "test" in other words, which no other split has.
+together, "foreign" is German. The split "reworded" is such traffic in other words, which no other split has.
 
 Kinds: plain, several, later, except, degrees (warmer, than), if, toggle, ask, compare, refuse, reworded, long, foreign.
 """
@@ -21,7 +21,9 @@ from corpus import Rng, normalised
 
 # (what, of 100): the level of corpus.py, or what it is not made for.
 MIX = [(1, 18), (2, 20), (3, 18), (4, 14), (5, 8), ("reworded", 10), ("long", 5), ("foreign", 7)]
-SPLITS = {"train": (11, 2000), "tune": (12, 2000), "test": (13, 4500), "reworded": (14, 1500)}
+SPLITS = [("train", 2000), ("tune", 2000), ("test", 4500)]
+REWORDED = 1500
+SEED = 11
 
 # Words of the corpus and others for them: a list for the traffic, and one that only "reworded" has.
 OTHER_WORDS = [
@@ -139,48 +141,57 @@ def foreign_command(rng):
             "kinds": ["foreign"]}
 
 
-def command(seed, i, split):
-    """Command i of a split, or None where it cannot be put in other words."""
+def command(seed, i, reworded):
+    """Command i, or None where it cannot be put in other words."""
     rng = Rng("traffic", seed, i)
     what = rng.weighted(MIX)
     if what in ("long", "foreign"):
         make = long_command if what == "long" else foreign_command
-        return make(rng) if split != "reworded" else None
+        return make(rng) if not reworded else None
     level = rng.weighted([m for m in MIX if isinstance(m[0], int)]) if what == "reworded" else what
     s, _, _ = corpus.sample(seed, "test", i, level)
     kinds = kinds_of(s)
-    if what == "reworded" or split == "reworded":
-        s["user"] = reword(rng, s["user"], 2 if split == "reworded" else 1, 1)
-        kinds = ["reworded"] + kinds if split != "reworded" else kinds
+    if what == "reworded" or reworded:
+        s["user"] = reword(rng, s["user"], 2 if reworded else 1, 1)
+        kinds = ["reworded"] + kinds if not reworded else kinds
     return {"level": s["level"], "system": s["system"], "user": s["user"], "answer": s["answer"],
             "kinds": kinds} if s["user"] else None
 
 
-def split_samples(split, count, seen):
-    seed, found, i = SPLITS[split][0], 0, 0
-    while found < count:
-        s = command(seed, i, split)
+def stream(seed, count, reworded, seen):
+    """The first `count` commands that differ."""
+    i = 0
+    while count > 0:
+        s = command(seed, i, reworded)
         i += 1
         key = normalised(s["user"]) + "|" + s["system"] if s else None
         if s and key not in seen:
             seen.add(key)
-            found += 1
+            count -= 1
             yield s
+
+
+def split_samples(split):
+    """The easy commands run out: so the traffic is made as a whole and then dealt."""
+    seen = set()
+    traffic = list(stream(SEED, sum(n for _, n in SPLITS), False, seen))
+    if split == "reworded":
+        return list(stream(SEED + 1, REWORDED, True, seen))
+    order, at = Rng("traffic", SEED, "deal").sample(range(len(traffic)), len(traffic)), 0
+    for name, n in SPLITS:
+        if name == split:
+            return [traffic[i] for i in order[at:at + n]]
+        at += n
+    raise ValueError(split)
 
 
 def main():
     p = argparse.ArgumentParser(description="write commands to measure a router with")
-    p.add_argument("split", choices=list(SPLITS))
-    p.add_argument("-n", "--count", type=int, help="so many, the first ones (of every split before it, all)")
+    p.add_argument("split", choices=[name for name, _ in SPLITS] + ["reworded"])
+    p.add_argument("-n", "--count", type=int, help="the first so many")
     args = p.parse_args()
-    seen = set()
-    for split, (_, count) in SPLITS.items():
-        wanted = split == args.split
-        for s in split_samples(split, args.count if wanted and args.count else count, seen):
-            if wanted:
-                sys.stdout.write(json.dumps(s, separators=(",", ":")) + "\n")
-        if wanted:
-            return
+    for s in split_samples(args.split)[:args.count]:
+        sys.stdout.write(json.dumps(s, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":
