@@ -313,6 +313,7 @@ START_TEST(modes_of_key_files)
 	expect_key(key_path, "sk-1", NULL);
 	expect_key(dir, NULL, "not a regular file");
 	expect_key("relative/key", NULL, "absolute");
+	expect_key("sk-mistaken", NULL, "absolute");
 	if (geteuid() == 0 && chown(key_path, 12345, 12345) == 0)
 		expect_key(key_path, NULL, "belongs to user 12345");
 }
@@ -325,7 +326,8 @@ START_TEST(systemd_credentials)
 	expect_key("key", "sk-2", NULL);
 	expect_key(key_path, "sk-2", NULL);
 	expect_key("../key", NULL, "systemd credential");
-	expect_key("other", NULL, "other");
+	expect_key("other", NULL, "cannot open");
+	expect_key("sk-mistaken", NULL, "the credential"); /* and not what may be the key */
 	ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", "/tmp", 1), 0);
 	expect_key(key_path, NULL, "chmod 600"); /* below it, and not in it */
 	unsetenv("CREDENTIALS_DIRECTORY");
