@@ -10,42 +10,51 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Where the file is. *trusted: in the directory that systemd made for this service alone; the modes
- * of its files show an access list's mask, and say nothing. */
+struct key_file {
+	char path[512];
+	/* In messages. A value that is no path may be the key itself, by mistake: it is not shown. */
+	const char *name;
+	/* In the directory that systemd made for this service alone; the modes of its files show an
+	 * access list's mask, and say nothing. */
+	bool trusted;
+};
+
 static int
-locate(const char *file, char path[512], bool *trusted, struct err *err)
+locate(const char *file, struct key_file *k, struct err *err)
 {
 	const char *dir = getenv("CREDENTIALS_DIRECTORY");
 	size_t len = dir != NULL ? strlen(dir) : 0;
 
+	*k = (struct key_file){.name = file[0] == '/' ? k->path : "the credential"};
 	if (strlen(file) >= 256 || len >= 250)
 		return err_set(err, "key_file: the path is too long");
 	if (file[0] != '/') {
 		if (len == 0 || strchr(file, '/') != NULL)
 			return err_set(err,
-				"key_file: '%s' is neither an absolute path nor the name of a "
-				"systemd credential%s",
-				file, len == 0 ? " ($CREDENTIALS_DIRECTORY is not set)" : "");
-		snprintf(path, 512, "%s/%s", dir, file);
-		*trusted = true;
+				"key_file: is neither an absolute path nor the name of a systemd "
+				"credential%s",
+				len == 0 ? " ($CREDENTIALS_DIRECTORY is not set)" : "");
+		snprintf(k->path, sizeof k->path, "%s/%s", dir, file);
+		k->trusted = true;
 		return 0;
 	}
-	snprintf(path, 512, "%s", file);
-	*trusted = len > 0 && strncmp(file, dir, len) == 0 && file[len] == '/' &&
-		   strchr(file + len + 1, '/') == NULL;
+	snprintf(k->path, sizeof k->path, "%s", file);
+	k->trusted = len > 0 && strncmp(file, dir, len) == 0 && file[len] == '/' &&
+		     strchr(file + len + 1, '/') == NULL;
 	return 0;
 }
 
 static int
-check_file(int fd, const char *path, bool trusted, struct err *err)
+check_file(int fd, const struct key_file *k, struct err *err)
 {
+	const char *path = k->name;
 	struct stat st;
 
 	if (fstat(fd, &st) != 0)
 		return err_errno(err, errno, "key_file: %s: cannot look at", path);
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, "key_file: %s is not a regular file", path);
-	if (trusted)
+	if (k->trusted)
 		return 0;
 	if (st.st_uid != 0 && st.st_uid != geteuid())
 		return err_set(err, "key_file: %s belongs to user %u: chown %u %s", path,
@@ -101,22 +110,22 @@ read_key(int fd, char *key, const char *path, struct err *err)
 char *
 endpoint_read_key(const char *file, struct err *err)
 {
-	char path[512], *key;
-	bool trusted = false;
+	struct key_file k;
+	char *key;
 	int fd, rc;
 
-	if (locate(file, path, &trusted, err) != 0)
+	if (locate(file, &k, err) != 0)
 		return NULL;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = open(k.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0) {
-		err_errno(err, errno, "key_file: %s: cannot open", path);
+		err_errno(err, errno, "key_file: %s: cannot open", k.name);
 		return NULL;
 	}
 	key = sodium_malloc(ENDPOINT_KEY_MOST);
 	rc = key == NULL ? err_set(err, "key_file: no memory can be locked for a key")
-			 : check_file(fd, path, trusted, err);
+			 : check_file(fd, &k, err);
 	if (rc == 0)
-		rc = read_key(fd, key, path, err);
+		rc = read_key(fd, key, k.name, err);
 	close(fd);
 	if (rc == 0)
 		return key;

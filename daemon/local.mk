@@ -230,8 +230,11 @@ if HAVE_CHECK
 CLOUD_TEST_LIBS = daemon/libdaemon.a sched/libsched.a base/libbase.a $(UV_LIBS) $(CURL_LIBS) \
 	$(INIH_LIBS) $(JANSSON_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 CLOUD_TEST_SUPPORT = tests/support/cloud_fixture.c tests/support/cloud_fixture.h
-check_PROGRAMS += tests/unit/test_cloud tests/unit/test_door tests/unit/test_endpoints \
-	tests/unit/test_purse_file
+check_PROGRAMS += tests/unit/test_cloud tests/unit/test_cloud_sse tests/unit/test_door \
+	tests/unit/test_endpoints tests/unit/test_purse_file
+tests_unit_test_cloud_sse_SOURCES = tests/unit/test_cloud_sse.c
+tests_unit_test_cloud_sse_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_cloud_sse_LDADD = $(CLOUD_TEST_LIBS)
 tests_unit_test_door_SOURCES = tests/unit/test_door.c $(CLOUD_TEST_SUPPORT)
 tests_unit_test_door_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_door_LDADD = $(CLOUD_TEST_LIBS)

@@ -21,6 +21,11 @@ expect 2 "not a number" "$shoal" generate -m x -p y --temp warm
 expect 1 "" "$shoal" show "$0"
 expect 78 "" "$shoald" --no-such-option
 expect 78 "line 2|:2" "$shoald" --config <(printf '[shoald]\nthraeds = 2\n') --check-config
+printf '[budget]\nday = 1\n[big]\nurl = http://api.example/v1\n' >"$tmp/cloud.conf"
+expect 78 "cloud.conf:4: .*use https" "$shoald" --config /dev/null --cloud "$tmp/cloud.conf" --check-config
+printf '[budget]\nday = 1\n[big]\nurl = https://api.example/v1\nmodel = m\nprice_in = 1\nprice_out = 2\n%s' \
+  $'context = 4096\nmax_tokens = 512\n' >"$tmp/cloud.conf"
+expect 0 "cloud = $tmp/cloud.conf" "$shoald" --config /dev/null --cloud "$tmp/cloud.conf" --check-config
 expect 78 "threads" "$shoald" --config <(printf '[shoald]\nthraeds = 2\n') --check-config
 
 [ -d "$shared" ] || exit 0

@@ -145,9 +145,10 @@ play(const struct story *story)
 	}
 }
 
-START_TEST(story)
+START_TEST(every_story)
 {
-	play(&stories[_i]);
+	for (size_t i = 0; i < sizeof stories / sizeof *stories; i++)
+		play(&stories[i]);
 }
 END_TEST
 
@@ -336,7 +337,7 @@ main(void)
 	SRunner *r;
 	int failed;
 
-	tcase_add_loop_test(t, story, 0, sizeof stories / sizeof *stories);
+	tcase_add_test(t, every_story);
 	tcase_add_test(t, half_of_ten);
 	tcase_add_test(t, it_says_how_long);
 	tcase_add_test(t, random_stories);

@@ -434,12 +434,12 @@ static const struct {
 	{TOP "\"messages\":[{\"role\":\"user\",\"content\":[\"a\"]}]}", "no object"},
 };
 
-START_TEST(a_body_that_may_not_pass)
+START_TEST(bodies_that_may_not_pass)
 {
-	struct ticket *t = issue("ok", bodies[_i].body);
-
-	expect_refused(t, "body", bodies[_i].words);
-	ck_assert_ptr_null(strstr(no.err.msg, "secret"));
+	for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+		expect_refused(issue("ok", bodies[i].body), "body", bodies[i].words);
+		ck_assert_ptr_null(strstr(no.err.msg, "secret"));
+	}
 	expect_nothing_sent();
 }
 END_TEST
@@ -651,7 +651,7 @@ main(void)
 	tcase_add_test(t, with_another_doors_ticket);
 	tcase_add_test(t, tickets_that_are_not_used_cost_nothing);
 	tcase_add_loop_test(t, revoked, 0, 4);
-	tcase_add_loop_test(t, a_body_that_may_not_pass, 0, sizeof bodies / sizeof *bodies);
+	tcase_add_test(t, bodies_that_may_not_pass);
 	tcase_add_test(t, bounds_on_the_price);
 	tcase_add_test(t, a_preview);
 	tcase_add_test(t, what_calls_cost);
