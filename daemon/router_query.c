@@ -99,9 +99,9 @@ set_query(struct routed *q)
 	query->cloud_threshold = CLOUD_GAIN;
 	set_cloud_gain(q);
 	query->stay = STAY;
-	if (q->verdict.n_old > 0)
-		query->had_last = router_turn(
-			q->router, &q->verdict.hashes[q->verdict.n_old - 1], &query->last);
+	if (q->verdict.messages.n_old > 0)
+		query->had_last = router_turn(q->router,
+			&q->verdict.messages.hash[q->verdict.messages.n_old - 1], &query->last);
 }
 
 static int

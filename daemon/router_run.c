@@ -143,7 +143,8 @@ record(struct routed *q)
 	if (q->draft.len == 0)
 		return;
 	wall_made(r->wall, &q->verdict, text, q->draft.len);
-	wall_hash(r->wall, text, q->draft.len, &r->turns[r->n_turns % ROUTER_TURNS].answer);
+	if (!wall_hash(r->wall, text, q->draft.len, &r->turns[r->n_turns % ROUTER_TURNS].answer))
+		return;
 	r->turns[r->n_turns++ % ROUTER_TURNS].target =
 		q->query.candidates[q->choice.candidate].kind;
 }

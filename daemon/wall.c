@@ -76,49 +76,31 @@ record_of(struct wall *w, uint64_t client)
 
 /* --- messages ----------------------------------------------------------------------------------- */
 
-/* The text alone, runs of white space as one blank: clients reformat. */
-void
+bool
 wall_hash(const struct wall *w, const char *text, size_t len, struct privacy_hash *out)
 {
-	crypto_generichash_state s;
-	uint8_t piece[256];
-	size_t n = 0;
-	bool blank = false, begun = false; /* a blank waits for what follows it */
-
-	crypto_generichash_init(&s, w->key, sizeof w->key, sizeof out->bytes);
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] == ' ' || (text[i] >= '\t' && text[i] <= '\r')) {
-			blank = begun;
-			continue;
-		}
-		if (blank)
-			piece[n++] = ' ';
-		piece[n++] = (uint8_t)text[i];
-		blank = false;
-		begun = true;
-		if (n >= sizeof piece - 1) {
-			crypto_generichash_update(&s, piece, n);
-			n = 0;
-		}
-	}
-	crypto_generichash_update(&s, piece, n);
-	crypto_generichash_final(&s, out->bytes, sizeof out->bytes);
+	return privacy_hash_text(w->key, text, len, out);
 }
 
-static void
-hash_messages(const struct wall *w, const struct api_request *a, struct wall_verdict *v)
+/* Of a completion the prompt is the one message. */
+static int
+hash_prompt(const struct wall *w, const char *prompt, struct privacy_messages *m)
 {
-	if (a->kind != API_CHAT) {
-		wall_hash(w, a->prompt, a->prompt != NULL ? strlen(a->prompt) : 0, &v->hashes[0]);
-		return;
-	}
-	for (size_t i = 0; i < a->n_messages; i++) {
-		const struct chat_message *m = &a->messages[i];
+	m->hash = calloc(1, sizeof *m->hash);
+	if (m->hash == NULL)
+		return -1;
+	m->n = wall_hash(w, prompt, strlen(prompt), m->hash);
+	return 0;
+}
 
-		wall_hash(w, m->content, strlen(m->content), &v->hashes[i]);
-		if (strcmp(m->role, "assistant") == 0)
-			v->n_old = i + 1;
-	}
+static int
+hash_request(const struct wall *w, const struct api_request *a, struct privacy_messages *m)
+{
+	struct err err;
+
+	if (a->kind != API_CHAT)
+		return hash_prompt(w, a->prompt != NULL ? a->prompt : "", m);
+	return privacy_messages_read(w->key, json_object_get(a->root, "messages"), m, &err);
 }
 
 int
@@ -128,17 +110,15 @@ wall_judge(struct wall *w, uint64_t client, enum privacy key, enum privacy reque
 	struct privacy_voices voices = {w->policy, key, PRIVACY_CLOUD, request};
 	struct err why = {""};
 
-	*v = (struct wall_verdict){.n = a->kind == API_CHAT ? a->n_messages : 1};
-	v->hashes = calloc(v->n, sizeof *v->hashes);
-	v->record = record_of(w, client);
-	if (v->record != NULL)
-		v->record->refs++;
-	if (v->hashes == NULL || v->record == NULL)
+	*v = (struct wall_verdict){.record = record_of(w, client)};
+	if (v->record == NULL)
 		return -1;
-	hash_messages(w, a, v);
+	v->record->refs++;
+	if (hash_request(w, a, &v->messages) != 0)
+		return -1;
 	v->asked = privacy_effective(&voices);
-	v->policy = privacy_taint_judge(
-		v->record->taint, v->hashes, v->n, v->n_old, v->asked, NULL, &why);
+	v->policy = privacy_taint_judge(v->record->taint, v->messages.hash, v->messages.n,
+		v->messages.n_old, v->asked, NULL, &why);
 	if (v->policy != v->asked)
 		snprintf(v->why, sizeof v->why, "%s", why.msg);
 	else if (v->policy != PRIVACY_CLOUD)
@@ -151,7 +131,7 @@ void
 wall_verdict_free(struct wall_verdict *v)
 {
 	record_unref(v->record);
-	free(v->hashes);
+	privacy_messages_free(&v->messages);
 	*v = (struct wall_verdict){0};
 }
 
@@ -161,11 +141,12 @@ wall_made(struct wall *w, const struct wall_verdict *v, const char *answer, size
 	struct privacy_hash hash;
 
 	if (len == 0) {
-		privacy_taint_made(v->record->taint, v->hashes, v->n, v->n_old, v->policy);
+		privacy_taint_made(v->record->taint, v->messages.hash, v->messages.n,
+			v->messages.n_old, v->policy);
 		return;
 	}
-	wall_hash(w, answer, len, &hash);
-	privacy_taint_made(v->record->taint, &hash, 1, 0, v->policy);
+	if (wall_hash(w, answer, len, &hash))
+		privacy_taint_made(v->record->taint, &hash, 1, 0, v->policy);
 }
 
 const struct redact *

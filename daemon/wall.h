@@ -8,6 +8,7 @@
 
 #include "daemon/api_parse.h"
 #include "daemon/config.h"
+#include "daemon/privacy_messages.h"
 #include "sched/privacy.h"
 #include "sched/redact.h"
 
@@ -28,8 +29,7 @@ struct wall_verdict {
 	enum privacy asked;         /* the strictest of daemon, key and request */
 	enum privacy policy;        /* that, or what its history holds it to */
 	char why[256]; /* policy is stricter than cloud: whose word that is, or which message's */
-	struct privacy_hash *hashes; /* [n] of the messages */
-	size_t n, n_old;
+	struct privacy_messages messages;
 };
 /* 0, or -1 without memory. request: its own word. wall_verdict_free in both cases. */
 int wall_judge(struct wall *w, uint64_t client, enum privacy key, enum privacy request,
@@ -39,8 +39,8 @@ void wall_verdict_free(struct wall_verdict *v);
  * with what the client has seen of it, when it ends in whatever way. */
 void wall_made(struct wall *w, const struct wall_verdict *v, const char *answer, size_t len);
 
-/* The name of a text in its records; another process has other ones. */
-void wall_hash(const struct wall *w, const char *text, size_t len, struct privacy_hash *out);
+/* The name of a text in its records; another process has other ones. false: it is empty. */
+bool wall_hash(const struct wall *w, const char *text, size_t len, struct privacy_hash *out);
 
 /* The body that a cloud would get: the chat of the request, for `model`, streamed; where the policy is
  * `redact`, without personal items. -1: it may not leave, or what must not leave could not be
