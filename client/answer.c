@@ -29,6 +29,14 @@ model_id(const char *path, char id[256])
 		id[len - 5] = '\0';
 }
 
+/* Words by which the daemon's router chooses the model. */
+static bool
+is_auto(const char *model)
+{
+	return strcmp(model, "auto") == 0 || strcmp(model, "auto:local") == 0 ||
+	       strcmp(model, "auto:home") == 0 || strcmp(model, "auto:cloud") == 0;
+}
+
 /* Whether the daemon that answers on the socket serves this model. */
 static bool
 daemon_serves(const struct ctl *ctl, const char *model, char served[256])
@@ -48,6 +56,10 @@ daemon_serves(const struct ctl *ctl, const char *model, char served[256])
 			snprintf(served, 256, "%s", id);
 		same = id != NULL && (strcmp(id, model) == 0 || (real != NULL && path != NULL &&
 									strcmp(real, path) == 0));
+		if (is_auto(model)) {
+			snprintf(served, 256, "%s", model);
+			same = true;
+		}
 	}
 	json_decref(status);
 	free(real);
@@ -275,6 +287,19 @@ timing(json_t *e, const char *key)
 	return json_number_value(json_object_get(json_object_get(e, "timings"), key));
 }
 
+/* Who answered a query for `auto`, and why. */
+static void
+say_route(const struct answerer *a, json_t *e)
+{
+	json_t *s = json_object_get(e, "shoal");
+	const char *model = json_string_value(json_object_get(s, "model"));
+	const char *words = json_string_value(json_object_get(s, "words"));
+
+	if (model != NULL && words != NULL)
+		ctl_note(a->ctl, "\n(%s: %s; shoal why %s)", model, words,
+			json_string_value(json_object_get(e, "id")));
+}
+
 static int
 answer_daemon(struct answerer *a, const char *prompt, json_t *conversation, struct output *out,
 	struct err *err)
@@ -294,6 +319,7 @@ answer_daemon(struct answerer *a, const char *prompt, json_t *conversation, stru
 			i > 0 ? " " : "", json_integer_value(id));
 		fputc('\n', out->out);
 	}
+	say_route(a, out->last);
 	say_timings(a, timing(out->last, "prompt_n"), timing(out->last, "prompt_ms") / 1000,
 		timing(out->last, "predicted_n"), timing(out->last, "predicted_ms") / 1000);
 	return EXIT_DONE;
