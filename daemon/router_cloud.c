@@ -14,11 +14,12 @@ most_tokens(const struct routed *q, const struct endpoint *e)
 	return q->a.max_tokens < e->max_tokens ? q->a.max_tokens : e->max_tokens;
 }
 
-/* The most that a call could cost before its body is there: each byte a token, and what JSON adds. */
+/* What a call has to reserve, before its body is there: each byte of text a token, as the door counts it,
+ * which adds what JSON takes. */
 static uint64_t
-worst_price(const struct routed *q, const struct endpoint *e)
+price_of(const struct routed *q, const struct endpoint *e)
 {
-	uint64_t prompt = q->a.text_bytes + 64 * q->a.n_messages + 256;
+	uint64_t prompt = q->a.text_bytes;
 
 	return purse_cost(&e->price, prompt < e->context ? prompt : e->context, most_tokens(q, e));
 }
@@ -56,7 +57,7 @@ routed_add_clouds(struct routed *q)
 
 		*c = (struct route_candidate){.kind = ROUTE_CLOUD,
 			.quality = e->quality > 0 ? (double)e->quality : 0,
-			.price = worst_price(q, e)};
+			.price = price_of(q, e)};
 		c->refusal = refusal(q, e, c->price);
 		q->names[q->query.n++] = e->name;
 	}

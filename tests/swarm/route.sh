@@ -167,6 +167,30 @@ ask "$(chat auto "$command")"
 expect 200 shoal.target small
 stop c
 
+# A budget for three holds when 64 ask at once: the others are told, nothing is overspent.
+cloud slow
+endpoints "$port" delay-1500~usage-60
+end_options
+begin --cloud "$tmp/clouds" --privacy cloud
+ask "$(chat auto:cloud hi ',"shoal":{"explain":true}')"
+three=$(python3 -c "print('%.6f' % (3.5 * $(field shoal.preview.worst_price)))")
+stop c
+endpoints "$port" delay-1500~usage-60 "$three"
+end_options
+rm "$tmp/c/state/purse" # what was spent above
+begin --cloud "$tmp/clouds" --privacy cloud --queue 100
+for i in $(seq 64); do
+  printf 'next\nurl = "http://localhost/v1/chat/completions"\nunix-socket = "%s"\nmax-time = 30\n' "$tmp/c/sock"
+  printf 'data = "{\\"model\\":\\"auto:cloud\\",\\"messages\\":[{\\"role\\":\\"user\\",\\"content\\":\\"hi\\"}]}"\n'
+  printf 'output = "%s"\nwrite-out = "%%{http_code}\\n"\nsilent\n' "$tmp/answer.$i"
+done | sed 1d >"$tmp/curl"
+curl --parallel --parallel-immediate --parallel-max 64 --config "$tmp/curl" >"$tmp/codes"
+sent=$(records slow)
+[ "$sent" = 3 ] || fail "$sent calls were sent with a budget for three: $(sort "$tmp/codes" | uniq -c)"
+[ "$(grep -c '^200$' "$tmp/codes")" = 3 ] && [ "$(grep -c '^402$' "$tmp/codes")" = 61 ] ||
+  fail "64 at once: $(sort "$tmp/codes" | uniq -c)"
+stop c
+
 # Out of money: at home; an error only when the cloud was demanded.
 endpoints "$port" ok 0.00001
 end_options
