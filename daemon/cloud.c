@@ -29,6 +29,7 @@ struct cloud_call {
 	struct buf head, body;
 	struct buf refusal; /* an error's body, its begin */
 	struct cloud_reader reader;
+	bool knock;    /* it only connects */
 	bool heard;    /* the answer has begun */
 	bool busy;     /* an event of it is being told: it is freed after that */
 	bool dead;     /* cancelled meanwhile */
@@ -247,6 +248,8 @@ on_over(void *arg, const struct cloud_result *r)
 
 	if (r->offline) {
 		call_fail(call, CLOUD_OFFLINE, r->words, "");
+	} else if (call->knock && r->whole) {
+		call_done(call);
 	} else if (r->too_large) {
 		call_fail(call, CLOUD_TOO_LARGE, "the answer is larger than it may be", "");
 	} else if (status != 0 && status != 200) {
@@ -329,12 +332,11 @@ cloud_close(struct cloud *c)
 	uv_close((uv_handle_t *)&c->tick, on_closed);
 }
 
-struct cloud_call *
-cloud_send(struct cloud *c, const struct cloud_request *r, const struct cloud_events *events,
+static struct cloud_call *
+call_new(struct cloud *c, const struct endpoint *e, const struct cloud_events *events,
 	struct err *err)
 {
 	struct cloud_call *call = c->n < CLOUD_MOST_CALLS ? calloc(1, sizeof *call) : NULL;
-	struct cloud_request own = *r;
 
 	if (call == NULL) {
 		err_set(err, "%u calls to clouds are under way already", c->n);
@@ -344,12 +346,38 @@ cloud_send(struct cloud *c, const struct cloud_request *r, const struct cloud_ev
 	call->cloud = c;
 	call->next = c->first;
 	call->events = *events;
-	call->endpoint = r->endpoint;
+	call->endpoint = e;
 	call->last = uv_now(c->loop);
 	c->first = call;
 	if (c->n++ == 0)
 		uv_timer_start(&c->tick, on_tick, TICK_MS, TICK_MS);
 	cloud_reader_init(&call->reader, true);
+	return call;
+}
+
+/* r: its body is the call's own. */
+static struct cloud_call *
+call_start(
+	struct cloud_call *call, const struct cloud_request *r, const char *head, struct err *err)
+{
+	struct cloud *c = call->cloud;
+
+	call->transfer = cloud_transfer_start(c->net, r, head, &c->limits, call, err);
+	if (call->transfer != NULL)
+		return call;
+	call_free(call);
+	return NULL;
+}
+
+struct cloud_call *
+cloud_send(struct cloud *c, const struct cloud_request *r, const struct cloud_events *events,
+	struct err *err)
+{
+	struct cloud_call *call = call_new(c, r->endpoint, events, err);
+	struct cloud_request own = *r;
+
+	if (call == NULL)
+		return NULL;
 	cloud_head(r, false, &call->head);
 	buf_u8(&call->head, 0);
 	if (buf_append(&call->body, r->body, r->len) != 0 || call->head.failed) {
@@ -358,13 +386,20 @@ cloud_send(struct cloud *c, const struct cloud_request *r, const struct cloud_ev
 		return NULL;
 	}
 	own.body = call->body.data;
-	call->transfer = cloud_transfer_start(
-		c->net, &own, (const char *)call->head.data, &c->limits, call, err);
-	if (call->transfer == NULL) {
-		call_free(call);
+	return call_start(call, &own, (const char *)call->head.data, err);
+}
+
+struct cloud_call *
+cloud_knock(struct cloud *c, const struct endpoint *e, const struct cloud_events *events,
+	struct err *err)
+{
+	struct cloud_call *call = call_new(c, e, events, err);
+	struct cloud_request nothing = {.endpoint = e};
+
+	if (call == NULL)
 		return NULL;
-	}
-	return call;
+	call->knock = true;
+	return call_start(call, &nothing, NULL, err);
 }
 
 bool

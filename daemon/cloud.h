@@ -1,7 +1,7 @@
 /* Sends one chat request to one endpoint that speaks the OpenAI API, and gives its answer as it comes.
  * Main thread; all of it runs in the libuv loop.
  *
- * Only the door (daemon/door.h) may call cloud_send: it knows what may leave the house. A test holds
+ * Only the door (daemon/door.h) may call cloud_send and cloud_knock: it knows what may leave the house. A test holds
  * that by the symbols of the object files.
  *
  *   cloud.c       calls: deadlines, what an end means, events
@@ -92,6 +92,10 @@ void cloud_close(struct cloud *c);
 
 /* NULL: it was not sent, and no event will come. Events come later, never from in here. */
 struct cloud_call *cloud_send(struct cloud *c, const struct cloud_request *r,
+	const struct cloud_events *events, struct err *err);
+/* Connects to it (name, TCP, TLS) and closes, without a byte of HTTP: `end` when that works, else
+ * `error`. Timings, and who may call it, are as for cloud_send. */
+struct cloud_call *cloud_knock(struct cloud *c, const struct endpoint *e,
 	const struct cloud_events *events, struct err *err);
 /* Ends a call at once: its connection is closed when this returns, and no event follows. Returns
  * whether a byte of it may have arrived. *usage (may be NULL): what was told so far. */

@@ -380,13 +380,14 @@ set_up(struct cloud_transfer *t, const struct cloud_request *r, const char *head
 	uint32_t timeout = r->timeout_ms != 0 ? r->timeout_ms : r->endpoint->timeout * 1000;
 	CURL *c = t->easy;
 
-	if (c == NULL || set_headers(t, head) != 0)
+	if (c == NULL || (head != NULL && set_headers(t, head) != 0))
 		return -1;
 	set_rules(c);
 	set_trust(c, r->endpoint);
 	snprintf(url, sizeof url, "%s/chat/completions", r->endpoint->url);
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, t->headers);
+	curl_easy_setopt(c, CURLOPT_CONNECT_ONLY, head == NULL ? 1L : 0L);
 	curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->len);
 	curl_easy_setopt(c, CURLOPT_POSTFIELDS, r->body);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)limits->connect_ms);

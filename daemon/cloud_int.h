@@ -56,7 +56,8 @@ struct cloud_net *cloud_net_new(
 	uv_loop_t *loop, const struct cloud_net_events *events, struct err *err);
 void cloud_net_close(struct cloud_net *n); /* all transfers are stopped already */
 
-/* head: as cloud_head makes it; both stay the caller's and stay until it is stopped. */
+/* head: as cloud_head makes it; that and the body stay the caller's, until it is stopped. head NULL:
+ * it only connects. */
 struct cloud_transfer *cloud_transfer_start(struct cloud_net *n, const struct cloud_request *r,
 	const char *head, const struct cloud_limits *limits, void *arg, struct err *err);
 void cloud_transfer_stop(struct cloud_transfer *t);

@@ -2,34 +2,8 @@
 
 #include "daemon/door_int.h"
 
-#include <sodium.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
-
-#define HASH 32
-
-struct door {
-	uv_loop_t *loop;
-	const struct endpoints *endpoints;
-	struct purse_file *purse;
-	struct cloud *cloud;
-	struct breaker breakers[ENDPOINTS_MAX];
-	struct door_stats stats[ENDPOINTS_MAX];
-	struct door_call *first;
-	uint32_t n;
-	uint64_t age; /* how often it was revoked */
-};
-
-struct ticket {
-	struct door *door;
-	uint32_t endpoint;
-	uint8_t hash[HASH];
-	uint64_t age;
-	uint64_t reservation, reserved;
-	bool used; /* may not be used again */
-	bool sent; /* the reservation is the call's */
-};
 
 struct door_call {
 	struct door *door;
@@ -53,8 +27,8 @@ door_refusal_word(enum door_refusal why)
 	return words[why];
 }
 
-static uint32_t
-index_of(const struct door *d, const struct endpoint *e)
+uint32_t
+door_index(const struct door *d, const struct endpoint *e)
 {
 	uint32_t i = 0;
 
@@ -63,14 +37,8 @@ index_of(const struct door *d, const struct endpoint *e)
 	return i < endpoints_count(d->endpoints) ? i : ENDPOINTS_MAX;
 }
 
-static void
-hash_body(const struct door_request *r, uint8_t out[HASH])
-{
-	crypto_generichash(out, HASH, r->body, r->len, NULL, 0);
-}
-
-static void *
-refuse(struct door_no *no, enum door_refusal why, const char *words)
+void *
+door_refuse(struct door_no *no, enum door_refusal why, const char *words)
 {
 	no->why = why;
 	err_set(&no->err, "%s", words);
@@ -80,7 +48,7 @@ refuse(struct door_no *no, enum door_refusal why, const char *words)
 bool
 door_passes(const struct door *d, const struct endpoint *e, uint64_t *wait_ms)
 {
-	uint32_t i = index_of(d, e);
+	uint32_t i = door_index(d, e);
 
 	return i < ENDPOINTS_MAX && breaker_passes(&d->breakers[i], uv_now(d->loop), wait_ms);
 }
@@ -88,7 +56,7 @@ door_passes(const struct door *d, const struct endpoint *e, uint64_t *wait_ms)
 enum breaker_state
 door_state(const struct door *d, const struct endpoint *e)
 {
-	uint32_t i = index_of(d, e);
+	uint32_t i = door_index(d, e);
 
 	return i < ENDPOINTS_MAX ? breaker_state(&d->breakers[i], uv_now(d->loop)) : BREAKER_OFF;
 }
@@ -96,7 +64,7 @@ door_state(const struct door *d, const struct endpoint *e)
 const struct door_stats *
 door_stats(const struct door *d, const struct endpoint *e)
 {
-	uint32_t i = index_of(d, e);
+	uint32_t i = door_index(d, e);
 
 	return i < ENDPOINTS_MAX ? &d->stats[i] : NULL;
 }
@@ -107,74 +75,10 @@ door_running(const struct door *d)
 	return d->n;
 }
 
-/* --- tickets ------------------------------------------------------------------------------------- */
-
-/* What is reserved for it. */
-static struct ticket *
-reserve(struct door *d, const struct ticket_ask *ask, uint64_t worst, struct door_no *no)
+struct breaker *
+door_breaker(struct door *d, const struct endpoint *e)
 {
-	struct purse_ask purse = {ask->key, worst, ask->request_used, ask->request_limit};
-	struct ticket *t = calloc(1, sizeof *t);
-
-	if (t == NULL)
-		return refuse(no, DOOR_BROKEN, "out of memory");
-	no->purse = purse_file_reserve(d->purse, time(NULL), &purse, &t->reservation, &no->err);
-	if (no->purse == PURSE_OK) {
-		t->reserved = worst;
-		return t;
-	}
-	free(t);
-	if (no->purse == PURSE_UNWRITTEN) {
-		no->why = DOOR_BUDGET;
-		err_prefix(&no->err, "%s: ", purse_words(no->purse));
-		return NULL;
-	}
-	return refuse(no, DOOR_BUDGET, purse_words(no->purse));
-}
-
-struct ticket *
-ticket_issue(struct door *d, const struct ticket_ask *ask, struct door_no *no)
-{
-	const struct endpoint *e = ask->request.endpoint;
-	uint32_t i = index_of(d, e);
-	struct door_body body;
-	struct ticket *t;
-
-	*no = (struct door_no){0};
-	if (!ask->may_leave)
-		return refuse(no, DOOR_POLICY, "the policy keeps it at home");
-	if (i == ENDPOINTS_MAX)
-		return refuse(no, DOOR_BODY, "there is no such endpoint");
-	if (door_body_check(&ask->request, &body, &no->err) != 0) {
-		no->why = DOOR_BODY;
-		return NULL;
-	}
-	if (!breaker_passes(&d->breakers[i], uv_now(d->loop), &no->wait_ms))
-		return refuse(no, DOOR_BREAKER, "the endpoint is not called for now: it failed");
-	t = reserve(d, ask, purse_cost(&e->price, body.tokens_in, body.tokens_out), no);
-	if (t == NULL)
-		return NULL;
-	t->door = d;
-	t->endpoint = i;
-	t->age = d->age;
-	hash_body(&ask->request, t->hash);
-	return t;
-}
-
-uint64_t
-ticket_reserved(const struct ticket *t)
-{
-	return t->reserved;
-}
-
-void
-ticket_free(struct ticket *t)
-{
-	if (t == NULL)
-		return;
-	if (!t->sent)
-		purse_file_release(t->door->purse, time(NULL), t->reservation);
-	free(t);
+	return &d->breakers[door_index(d, e)];
 }
 
 /* --- the end of a call --------------------------------------------------------------------------- */
@@ -252,6 +156,7 @@ on_error(void *arg, const struct cloud_error *e)
 	uint64_t cost;
 
 	end_breaker(c, cloud_outcome(e->class), e->retry_after_ms);
+	c->door->knocks[c->endpoint].due |= e->class == CLOUD_OFFLINE;
 	c->door->stats[c->endpoint].errors[e->class]++;
 	cost = call_free(c, free_of_charge ? 0 : PURSE_UNKNOWN);
 	events.error(events.arg, e, cost);
@@ -269,26 +174,6 @@ door_cancel(struct door_call *c)
 
 /* --- the door ------------------------------------------------------------------------------------ */
 
-/* Why the ticket is not for this; NULL: it is. */
-static const char *
-misuse(const struct door *d, const struct ticket *t, const struct door_request *r)
-{
-	uint8_t hash[HASH];
-
-	if (t == NULL || t->door != d)
-		return "there is no ticket for it";
-	if (t->used)
-		return "its ticket was used before";
-	if (t->age != d->age)
-		return "its ticket was revoked";
-	if (endpoints_at(d->endpoints, t->endpoint) != r->endpoint)
-		return "its ticket is for another endpoint";
-	hash_body(r, hash);
-	if (sodium_memcmp(hash, t->hash, HASH) != 0)
-		return "its ticket is for other bytes";
-	return NULL;
-}
-
 /* Through the breaker and out. */
 static struct door_call *
 pass(struct door *d, struct ticket *t, const struct door_request *r, uint32_t timeout_ms,
@@ -299,7 +184,7 @@ pass(struct door *d, struct ticket *t, const struct door_request *r, uint32_t ti
 	struct cloud_events own = {on_heard, on_text, on_end, on_error, c};
 
 	if (c == NULL)
-		return refuse(no, DOOR_BROKEN, "out of memory");
+		return door_refuse(no, DOOR_BROKEN, "out of memory");
 	*c = (struct door_call){.door = d,
 		.next = d->first,
 		.endpoint = t->endpoint,
@@ -309,7 +194,8 @@ pass(struct door *d, struct ticket *t, const struct door_request *r, uint32_t ti
 	if (!breaker_begin(&d->breakers[t->endpoint], uv_now(d->loop), &c->leave)) {
 		free(c);
 		breaker_passes(&d->breakers[t->endpoint], uv_now(d->loop), &no->wait_ms);
-		return refuse(no, DOOR_BREAKER, "the endpoint is not called for now: it failed");
+		return door_refuse(
+			no, DOOR_BREAKER, "the endpoint is not called for now: it failed");
 	}
 	c->call = cloud_send(d->cloud, &out, &own, &no->err);
 	if (c->call == NULL) {
@@ -327,14 +213,14 @@ struct door_call *
 door_send(struct door *d, struct ticket *t, const struct door_request *r, uint32_t timeout_ms,
 	const struct door_events *events, struct door_no *no)
 {
-	const char *why = misuse(d, t, r);
+	const char *why = ticket_misuse(t, d, r);
 	struct door_call *c;
 
 	*no = (struct door_no){0};
 	if (t != NULL)
 		t->used = true;
 	if (why != NULL)
-		return refuse(no, DOOR_TICKET, why);
+		return door_refuse(no, DOOR_TICKET, why);
 	c = pass(d, t, r, timeout_ms, events, no);
 	if (c == NULL)
 		return NULL;
@@ -361,6 +247,7 @@ void
 door_revoke(struct door *d)
 {
 	d->age++;
+	door_stop_knocking(d);
 	for (struct door_call *c = d->first; c != NULL;) {
 		bool old = c->age != d->age;
 

@@ -15,6 +15,11 @@
  *   nothing was sent, or status 3xx 4xx nothing
  *   anything else                       in full: a cut, late, cancelled or failed answer may be billed
  *
+ * Who is offline shall not wait for it with each request: once no connection could be made, a ticket
+ * that is asked for after the breaker's time is refused too, and makes the door knock (connect, and
+ * say nothing); when that worked, the next ticket is the breaker's probe. So the one that finds the
+ * endpoint gone is the only one that waits. Nobody knocks but for a request that may leave.
+ *
  * Main thread. */
 #ifndef DAEMON_DOOR_H
 #define DAEMON_DOOR_H
@@ -102,7 +107,8 @@ void door_revoke(struct door *d);
 int door_preview(
 	const struct door_request *r, struct buf *out, uint64_t *worst, struct door_no *no);
 
-/* Whether a call would pass its breaker, and the breaker's state. */
+/* Whether a call would pass its breaker, and the breaker's state. A ticket can be refused all the same:
+ * where the endpoint was offline, whoever asks for one makes the door knock. */
 bool door_passes(const struct door *d, const struct endpoint *e, uint64_t *wait_ms);
 enum breaker_state door_state(const struct door *d, const struct endpoint *e);
 const struct door_stats *door_stats(const struct door *d, const struct endpoint *e);

@@ -89,6 +89,8 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/cloud_sse.c \
 	daemon/door.c daemon/door.h daemon/door_int.h \
 	daemon/door_body.c \
+	daemon/door_knock.c \
+	daemon/door_ticket.c \
 	daemon/endpoints.c daemon/endpoints.h daemon/endpoints_int.h \
 	daemon/endpoint_key.c \
 	daemon/endpoint_url.c \

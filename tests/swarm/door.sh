@@ -21,6 +21,7 @@ expect() { # WHAT PATTERN OBJECT
   failed=1
 }
 expect 'who sends to a cloud' 'cloud_send' door
+expect 'who connects to one' 'cloud_knock' door_knock
 expect 'who begins a transfer' 'cloud_transfer_start' cloud
 expect 'who names libcurl' 'curl_[a-z_]+' cloud_curl
 # Nothing else that speaks HTTP outwards is linked in, nor is a program started that could.

@@ -517,8 +517,6 @@ static struct cloud_server tls_server;
 static void
 ask_tls(const char *trusted)
 {
-	unsigned n = cloud_server_connections(&tls_server);
-
 	outcome_free(&out);
 	out = (struct outcome){0};
 	cloud_server_endpoint(&tls_server, "ok", &endpoint);
@@ -527,7 +525,6 @@ ask_tls(const char *trusted)
 		strcmp(trusted, "its own") == 0 ? tls_server.ca : trusted);
 	send_body(BODY);
 	outcome_wait(&out, 1);
-	ck_assert_uint_le(cloud_server_connections(&tls_server), n + 1);
 }
 
 static void
@@ -555,6 +552,7 @@ START_TEST(tls)
 	ask_tls("its own");
 	ck_assert_msg(out.ended == 1, "%s", out.error.words);
 	expect_text("0 1 2 3 4 ");
+	ck_assert_uint_le(cloud_server_connections(&tls_server), 3); /* none was tried twice */
 	cloud_server_stop(&tls_server);
 }
 END_TEST

@@ -6,6 +6,7 @@
 
 #include <check.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@ static struct outcome out;
 static uint64_t cost; /* of the last call that ended */
 static unsigned before;
 static struct door_no no;
+static int gone = -1, gone_port = 1; /* where nobody listens yet */
 
 /* Stands before the C library's: no name may be looked up here. */
 int
@@ -67,8 +69,10 @@ write_conf(const char *budget)
 			"[%s]\nurl = http://127.0.0.1:%d/%s/v1\nmodel = big-1\nprice_in = 0.15\n"
 			"price_out = 0.60\ncontext = 8192\nmax_tokens = 1024\nkey_file = key\n",
 			sections[i][0], server.port, sections[i][1]);
-	fprintf(f, "[gone]\nurl = http://127.0.0.1:1/v1\nmodel = big-1\nprice_in = 1\n"
-		   "price_out = 1\ncontext = 8192\nmax_tokens = 1024\n");
+	fprintf(f,
+		"[gone]\nurl = http://127.0.0.1:%d/v1\nmodel = big-1\nprice_in = 1\n"
+		"price_out = 1\ncontext = 8192\nmax_tokens = 1024\n",
+		gone_port);
 	ck_assert_int_eq(fclose(f), 0);
 }
 
@@ -631,6 +635,85 @@ START_TEST(breakers)
 }
 END_TEST
 
+/* A port that is ours, and on which nobody listens until listen() is called. */
+static void
+take_port(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof a;
+
+	gone = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(gone, (struct sockaddr *)&a, len), 0);
+	ck_assert_int_eq(getsockname(gone, (struct sockaddr *)&a, &len), 0);
+	gone_port = ntohs(a.sin_port);
+}
+
+/* A ticket is asked for after the breaker's time: refused at once, and the door knocks. */
+static void
+expect_knock(enum breaker_state then)
+{
+	const struct endpoint *e = endpoints_find(endpoints, "gone");
+	uint64_t began = uv_hrtime();
+
+	door_breaker(door, e)->until = 0; /* as if its time had passed */
+	ck_assert_int_eq(door_state(door, e), BREAKER_HALF_OPEN);
+	expect_refused(issue("gone", BODY), "breaker", "tried anew");
+	ck_assert_uint_lt(uv_hrtime() - began, 50000000);
+	expect_refused(issue("gone", BODY), "breaker", "not called for now"); /* one knock */
+	while (door_state(door, e) == BREAKER_HALF_OPEN && !door_passes(door, e, NULL))
+		uv_run(&loop, UV_RUN_ONCE);
+	ck_assert_int_eq(door_state(door, e), then);
+}
+
+START_TEST(offline_and_back)
+{
+	struct ticket *t;
+	char byte;
+	int fd;
+
+	teardown();
+	take_port();
+	setup();
+	ask("gone");
+	ck_assert_int_eq(out.error.class, CLOUD_OFFLINE);
+	expect_knock(BREAKER_OPEN);
+	ck_assert_int_eq(listen(gone, 5), 0);
+	expect_knock(BREAKER_HALF_OPEN);
+	fd = accept(gone, NULL, NULL); /* it connected, and said nothing */
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(read(fd, &byte, 1), 0);
+	close(fd);
+	t = issue("gone", BODY);
+	ck_assert_msg(t != NULL, "%s", no.err.msg);
+	ticket_free(t);
+	expect_purse(0, 0);
+	close(gone);
+}
+END_TEST
+
+/* A policy that is withdrawn ends a knock too; and nobody knocks for what may not leave. */
+START_TEST(no_knock_without_leave)
+{
+	struct ticket_ask a = {{NULL, BODY, strlen(BODY)}, false, 1, 0, PURSE_UNLIMITED};
+	const struct endpoint *e;
+
+	teardown();
+	take_port();
+	setup();
+	ask("gone");
+	e = a.request.endpoint = endpoints_find(endpoints, "gone");
+	door_breaker(door, e)->until = 0;
+	expect_refused(ticket_issue(door, &a, &no), "policy", "at home");
+	ck_assert(door_passes(door, e, NULL)); /* no probe is under way */
+	ck_assert_int_eq(listen(gone, 5), 0);
+	expect_refused(issue("gone", BODY), "breaker", "tried anew");
+	ck_assert(!door_passes(door, e, NULL));
+	door_revoke(door);
+	ck_assert(door_passes(door, e, NULL));
+	close(gone);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -659,6 +742,8 @@ main(void)
 	tcase_add_test(t, sixty_four_at_a_budget_for_three);
 	tcase_add_test(t, one_request_with_retries);
 	tcase_add_test(t, breakers);
+	tcase_add_test(t, offline_and_back);
+	tcase_add_test(t, no_knock_without_leave);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
