@@ -13,7 +13,8 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/plan_share.c sched/plan_stage.c sched/plan_time.c sched/plan_words.c \
 	sched/purse.c sched/purse.h \
 	sched/privacy.c sched/privacy.h sched/privacy_taint.c \
-	sched/rebalance.c sched/rebalance.h \
+	sched/pace.c sched/pace.h \
+	sched/rebalance.c sched/rebalance.h sched/rebalance_words.c sched/rebalance_words.h \
 	sched/redact.c sched/redact.h sched/redact_int.h sched/redact_date.c sched/redact_find.c \
 	sched/redact_iban.c sched/redact_key.c sched/redact_mail.c sched/redact_net.c \
 	sched/redact_number.c sched/redact_place.c sched/redact_restore.c sched/redact_utf8.c \
