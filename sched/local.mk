@@ -75,7 +75,10 @@ tests_unit_test_plan_random_SOURCES = tests/unit/test_plan_random.c $(plan_test_
 tests_unit_test_plan_random_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_plan_random_LDADD = $(plan_test_libs)
 
-check_PROGRAMS += tests/unit/test_rebalance
+check_PROGRAMS += tests/unit/test_rebalance tests/unit/test_pace
+tests_unit_test_pace_SOURCES = tests/unit/test_pace.c
+tests_unit_test_pace_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_pace_LDADD = $(tests_unit_test_window_LDADD)
 tests_unit_test_rebalance_SOURCES = tests/unit/test_rebalance.c
 tests_unit_test_rebalance_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_rebalance_LDADD = $(tests_unit_test_window_LDADD)

@@ -4,6 +4,7 @@ dist_check_SCRIPTS += \
 	tests/faults/short.sh \
 	tests/hearth/corpus.sh \
 	tests/hearth/eval.sh \
+	tests/swarm/balance.sh \
 	tests/swarm/collective.sh \
 	tests/hearth/train.sh \
 	tests/swarm/command.sh \
