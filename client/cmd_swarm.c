@@ -53,11 +53,23 @@ peer_state(struct table *t, json_t *p)
 		table_cell(t, "here");
 }
 
+/* Milliseconds of computing in a step that gives one token. */
+static void
+step_cell(struct table *t, json_t *peer, const char *key)
+{
+	double seconds = num(peer, key);
+
+	if (seconds > 0)
+		table_cell(t, "%.*f ms", seconds < 0.01 ? 2 : 1, 1e3 * seconds);
+	else
+		table_cell(t, "-");
+}
+
 static void
 print_peers(json_t *peers)
 {
 	static const char *const headings[] = {"<peer", "<state", "<kernels", "threads", "KV heads",
-		"columns", "vocabulary", "weights", NULL};
+		"columns", "vocabulary", "weights", "predicted", "measured", NULL};
 	struct table *t = table_new(headings);
 	json_t *p;
 	size_t i;
@@ -73,6 +85,8 @@ print_peers(json_t *peers)
 		range_cell(t, p, "ffn");
 		range_cell(t, p, "vocab");
 		table_cell(t, "%s", show_bytes((uint64_t)num(p, "weights_bytes"), size));
+		step_cell(t, p, "predicted_seconds");
+		step_cell(t, p, "measured_seconds");
 	}
 	table_print(t, stdout);
 	table_free(t);
@@ -106,6 +120,22 @@ print_left_out(json_t *peers)
 	}
 }
 
+/* The last time that shares followed speeds. */
+static void
+print_balance(json_t *b)
+{
+	json_t *last = json_object_get(b, "last");
+	time_t at = (time_t)num(last, "at");
+	char when[32] = "";
+	struct tm tm;
+
+	if (str(last, "words")[0] == '\0')
+		return;
+	if (localtime_r(&at, &tm) != NULL)
+		strftime(when, sizeof when, "%Y-%m-%d %H:%M", &tm);
+	printf("shares   %s (%s)\n", str(last, "words"), when);
+}
+
 static void
 print_status(json_t *s)
 {
@@ -129,6 +159,7 @@ print_status(json_t *s)
 			num(f, "new_tokens"));
 	if (str(s, "background")[0] != '\0')
 		printf("besides  %s\n", str(s, "background"));
+	print_balance(json_object_get(s, "balance"));
 	if (json_is_object(json_object_get(s, "weights")))
 		print_weights(json_object_get(s, "weights"));
 	if (num(r, "running") + num(r, "waiting") > 0)

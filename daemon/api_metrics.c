@@ -22,6 +22,10 @@ static const struct metric {
 	{"shoal_sent_bytes_total", "counter", "Sent on tensor links", "figures.sent_bytes"},
 	{"shoal_received_bytes_total", "counter", "Received on tensor links",
 		"figures.received_bytes"},
+	{"shoal_balance_changes_total", "counter", "Plans changed because speeds had",
+		"balance.changes"},
+	{"shoal_balance_saving", "gauge", "Part of a step that other shares would save",
+		"balance.saving"},
 	{"shoal_weights_bytes", "gauge", "Weights of this device's slice", "weights.bytes"},
 	{"shoal_weights_resident_bytes", "gauge", "Of these, those that stay in memory",
 		"weights.resident_bytes"},
@@ -111,6 +115,39 @@ print_routing(struct buf *b, struct router *r)
 	json_decref(status);
 }
 
+/* A label's value. Names of devices are their own choice: no line may end in one. */
+static void
+print_label(struct buf *b, const char *text)
+{
+	for (; text != NULL && *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\')
+			buf_u8(b, '\\');
+		buf_u8(b, (uint8_t)(*text == '\n' || *text == '\r' ? ' ' : *text));
+	}
+}
+
+/* A figure of each device of the plan. */
+static void
+print_peers(struct buf *b, const json_t *peers, const char *key, const char *name, const char *help)
+{
+	const json_t *p, *v;
+	bool first = true;
+	size_t i;
+
+	json_array_foreach(peers, i, p)
+	{
+		v = json_object_get(p, key);
+		if (!json_is_number(v))
+			continue;
+		if (first)
+			buf_printf(b, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
+		first = false;
+		buf_printf(b, "%s{peer=\"", name);
+		print_label(b, json_string_value(json_object_get(p, "name")));
+		buf_printf(b, "\"} %.9g\n", json_number_value(v));
+	}
+}
+
 void
 api_metrics(struct http_request *r)
 {
@@ -124,6 +161,11 @@ api_metrics(struct http_request *r)
 		if (json_is_number(v) || json_is_boolean(v))
 			print(&b, &metrics[i], v);
 	}
+	print_peers(&b, json_object_get(status, "peers"), "predicted_seconds",
+		"shoal_step_predicted_seconds",
+		"Computing of one row of a step, as the plan predicts it");
+	print_peers(&b, json_object_get(status, "peers"), "measured_seconds",
+		"shoal_step_measured_seconds", "Computing of one row of a step, lately");
 	json_decref(status);
 	print_routing(&b, r->http->router);
 	buf_u8(&b, 0);

@@ -26,6 +26,7 @@
 
 #include "daemon/cloud.h"
 #include "daemon/purse_file.h"
+#include "sched/privacy.h"
 
 #define DOOR_MOST_BODY (16u << 20)
 
@@ -58,8 +59,10 @@ struct door_request {
 
 struct ticket_ask {
 	struct door_request request;
-	bool may_leave; /* what the policy says of these bytes and this endpoint */
-	uint64_t key;   /* the API key's number */
+	/* What holds for these bytes: PRIVACY_CLOUD, or PRIVACY_REDACT where they are `redacted`. */
+	enum privacy policy;
+	bool redacted;
+	uint64_t key; /* the API key's number */
 	uint64_t request_used;
 	uint64_t request_limit; /* both as in struct purse_ask */
 };

@@ -43,7 +43,7 @@ ticket_issue(struct door *d, const struct ticket_ask *ask, struct door_no *no)
 	struct ticket *t;
 
 	*no = (struct door_no){0};
-	if (!ask->may_leave)
+	if (ask->policy != PRIVACY_CLOUD && (ask->policy != PRIVACY_REDACT || !ask->redacted))
 		return door_refuse(no, DOOR_POLICY, "the policy keeps it at home");
 	if (i == ENDPOINTS_MAX)
 		return door_refuse(no, DOOR_BODY, "there is no such endpoint");

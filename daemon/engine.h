@@ -46,16 +46,25 @@ struct engine *engine_new(uv_loop_t *main_loop, struct engine_config *c, struct 
 /* Ends the thread; the requests go back to the desk. done runs on the main loop; then it is freed. */
 void engine_stop(struct engine *e, const char *why, void (*done)(void *arg), void *arg);
 
+/* Steps of one row, and what they took. */
+struct engine_pace {
+	uint64_t steps;
+	double seconds; /* in all, but for what the hub does before and after the layers */
+	double compute; /* of these, without waiting for sums and for the disk */
+};
+
 struct engine_stats {
 	uint32_t running; /* requests that it computes */
 	uint64_t steps, prompt_tokens, new_tokens;
 	double prompt_seconds, new_seconds;  /* of finished requests */
 	double reduce_seconds;               /* waiting for sums */
 	uint64_t sent_bytes, received_bytes; /* on tensor links */
-	struct weights_stats weights;        /* what streams; bytes 0: all is in memory */
+	struct engine_pace pace;
+	struct weights_stats weights; /* what streams; bytes 0: all is in memory */
 };
 void engine_stats(struct engine *e, struct engine_stats *st); /* any thread */
-/* Adds figures; running and weights, which are no sums, are taken as they are. */
+/* Adds figures; running and weights, which are no sums, are taken as they are. pace is left out: it
+ * means something within one plan only. */
 void engine_stats_add(struct engine_stats *sum, const struct engine_stats *st);
 
 #endif

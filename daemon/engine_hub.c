@@ -222,12 +222,12 @@ compute(struct engine *e, uint32_t n, uint32_t n_logits, struct err *err)
 {
 	uint64_t read_errors = file_guard_errors();
 
-	if (forward_embed(e->forward, e->tokens, n, e->x, err) != 0)
+	if (forward_embed(e->forward, e->tokens, n, e->x, err) != 0 ||
+		engine_check_read(read_errors, err) != 0)
 		return -1;
 	if (e->star != NULL && star_step(e->star, e->rows, n, e->x, err) != 0)
 		return -1;
-	if (forward_step(e->forward, e->rows, n, e->x, &e->own, err) != 0 ||
-		engine_check_read(read_errors, err) != 0)
+	if (engine_forward(e, n, &e->own, err) != 0)
 		return -1;
 	if (e->star != NULL)
 		return star_gather(e->star, e->own, e->best, e->logits, err);
@@ -251,21 +251,6 @@ step_failed(struct engine *e, const struct err *err)
 	engine_post_broken(e, "", what); /* weights that cannot be read are looked for anew */
 }
 
-static void
-publish_stats(struct engine *e)
-{
-	struct star_stats s = {0};
-
-	if (e->star != NULL)
-		s = star_stats(e->star);
-	uv_mutex_lock(&e->lock);
-	e->stats.steps++;
-	e->stats.reduce_seconds = s.reduce_seconds;
-	e->stats.sent_bytes = s.sent_bytes;
-	e->stats.received_bytes = s.received_bytes;
-	uv_mutex_unlock(&e->lock);
-}
-
 /* Returns false when there is nothing to compute. */
 static bool
 hub_step(struct engine *e)
@@ -280,7 +265,7 @@ hub_step(struct engine *e)
 	if ((compute(e, n, n_logits, &err) != 0 || take_logits(e, n_parts, &err) != 0) &&
 		(e->star == NULL || !star_broken(e->star)))
 		step_failed(e, &err);
-	publish_stats(e);
+	engine_publish(e);
 	return true;
 }
 

@@ -46,6 +46,7 @@ struct engine {
 	struct batch_part *parts;
 	uint32_t *slot_of; /* of sessions[i] */
 	struct buf piece;  /* text of one token */
+	struct engine_pace pace;
 };
 
 /* Rows of one step that can want logits. */
@@ -62,6 +63,12 @@ void member_run(struct engine *e);
 /* Fails when a mapped file could not be read since there were `before` errors (file_guard_errors):
  * what was computed meanwhile is not to be used. */
 int engine_check_read(uint64_t before, struct err *err);
+
+/* Engine thread: computes the slice's part of a step of n rows, e->rows and e->x; *logits: its part of
+ * those that are wanted. */
+int engine_forward(struct engine *e, uint32_t n, const float **logits, struct err *err);
+/* A step has ended: its figures are there for engine_stats. */
+void engine_publish(struct engine *e);
 
 /* Tells the main thread, once, that the group is broken. */
 void engine_post_broken(struct engine *e, const char *who, const char *why);

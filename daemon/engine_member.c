@@ -1,5 +1,4 @@
 /* A member's engine thread: waits for a step, computes its slice, answers with its logits. */
-#include "base/file_guard.h"
 #include "daemon/engine_int.h"
 
 #include <stdio.h>
@@ -8,27 +7,12 @@ static int
 member_step(struct engine *e, uint32_t n, struct err *err)
 {
 	const float *logits = NULL;
-	uint64_t read_errors = file_guard_errors();
 
-	if (forward_step(e->forward, e->rows, n, e->x, &logits, err) == 0 &&
-		engine_check_read(read_errors, err) == 0)
+	if (engine_forward(e, n, &logits, err) == 0)
 		return star_answer(e->star, logits, err);
 	if (!star_broken(e->star))
 		star_void(e->star);
 	return -1;
-}
-
-static void
-publish_stats(struct engine *e)
-{
-	struct star_stats s = star_stats(e->star);
-
-	uv_mutex_lock(&e->lock);
-	e->stats.steps++;
-	e->stats.reduce_seconds = s.reduce_seconds;
-	e->stats.sent_bytes = s.sent_bytes;
-	e->stats.received_bytes = s.received_bytes;
-	uv_mutex_unlock(&e->lock);
 }
 
 static void
@@ -57,7 +41,7 @@ member_run(struct engine *e)
 		} else if (star_next(e->star, e->rows, e->x, &n)) {
 			if (member_step(e, n, &err) != 0)
 				star_break(e->star, "", err.msg);
-			publish_stats(e);
+			engine_publish(e);
 		}
 	}
 }

@@ -45,6 +45,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/engine.c daemon/engine.h daemon/engine_int.h \
 	daemon/engine_hub.c \
 	daemon/engine_member.c \
+	daemon/engine_step.c \
 	daemon/star.c daemon/star.h daemon/star_int.h \
 	daemon/star_answer.c \
 	daemon/star_new.c \
@@ -113,6 +114,7 @@ daemon_libdaemon_a_SOURCES += \
 # What is served: the model, its plan over the swarm, slices over bulk links.
 daemon_libdaemon_a_SOURCES += \
 	daemon/serve.c daemon/serve.h daemon/serve_int.h \
+	daemon/serve_balance.c daemon/serve_balance.h \
 	daemon/serve_choose.c \
 	daemon/serve_fetch.c \
 	daemon/serve_file.c \
@@ -121,6 +123,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_member.c \
 	daemon/serve_memory.c daemon/serve_own.c \
 	daemon/serve_neighbours.c \
+	daemon/serve_pace.c \
 	daemon/serve_peers.c \
 	daemon/serve_plan.c \
 	daemon/serve_roster.c \

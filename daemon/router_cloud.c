@@ -165,7 +165,8 @@ send_body(struct routed *q, const struct endpoint *e, const struct buf *body, st
 	const struct door_events events = {NULL, on_text, on_end, on_error, q};
 	const struct door_request request = {e, body->data, body->len};
 	const struct ticket_ask ask = {.request = request,
-		.may_leave = q->verdict.policy >= PRIVACY_REDACT,
+		.policy = q->verdict.policy,
+		.redacted = q->restore.r != NULL,
 		.key = q->answer.http->client,
 		.request_used = q->spent,
 		.request_limit = q->said.budget};

@@ -3,7 +3,7 @@
 #include "daemon/serve.h"
 
 #include "daemon/log.h"
-#include "daemon/serve_int.h"
+#include "daemon/serve_balance.h"
 #include "daemon/star.h"
 #include "kernels/cpu.h"
 #include "model/thread_choice.h"
@@ -481,6 +481,7 @@ serve_free(struct serve *s)
 	discovery_free(s->discovery);
 	speeds_free(s->speeds);
 	choices_forget(s);
+	balance_free(s);
 	swarm_free(s->swarm);
 	desk_free(s->desk);
 	small_free(s->small);

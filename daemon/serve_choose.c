@@ -6,7 +6,7 @@
  * was measured anew, or CHOICE_MS. Another one must then be better by CHOICE_GAIN, so that slices do
  * not move between devices for nothing. */
 #include "daemon/log.h"
-#include "daemon/serve_int.h"
+#include "daemon/serve_balance.h"
 #include "model/memory.h"
 #include "model/plan_model.h"
 
@@ -84,12 +84,15 @@ static bool
 fill_peer(struct serve *s, const struct swarm_peer *p, uint32_t dtype, uint64_t fixed,
 	struct swarm_plan_peer *out, struct peer_speed *speed)
 {
+	double factor;
+
 	if (!speeds_of(s->speeds, p, dtype, speed) || speed->memory == 0)
 		return false;
 	if (p != NULL && (!(speed->rtt_s > 0) || !(speed->link_bytes_per_s > 0)))
 		return false;
-	*out = (struct swarm_plan_peer){.read_bps = speed->bytes_per_s,
-		.macs_ps = speed->ops_per_s / 2,
+	factor = balance_factor(s, p, speed->bytes_per_s);
+	*out = (struct swarm_plan_peer){.read_bps = factor * speed->bytes_per_s,
+		.macs_ps = factor * speed->ops_per_s / 2,
 		.layer_s = LAYER_S,
 		.disk_bps = speed->disk_bytes_per_s,
 		.memory = speed->memory,
@@ -287,6 +290,45 @@ predict(struct serve *s, struct choice *c, const struct plan *p, struct swarm_pe
 		take(c, &f->result, members);
 	free(f);
 	return 0;
+}
+
+/* The plan as it is, predicted. */
+static bool
+predict_plan(struct forecast *f, const struct plan *p)
+{
+	struct swarm_plan_alt *a = &f->result.scratch[0];
+
+	*a = (struct swarm_plan_alt){.n = p->n, .n_stages = 1};
+	a->stages[0] = (struct swarm_plan_stage){.layers = f->model.shape->layers, .n = p->n};
+	for (uint32_t i = 0; i < p->n; i++) {
+		a->members[i].peer = i;
+		a->members[i].slice = p->slices[i];
+	}
+	return swarm_plan_predict_given(&f->in, a) == 0;
+}
+
+bool
+choose_expected(struct serve *s, const struct plan *p, struct expected *out)
+{
+	struct forecast *f = calloc(1, sizeof *f);
+	struct swarm_peer *members[SLICE_MAX_PEERS];
+	struct peer_speed speed;
+	bool known;
+
+	if (f == NULL)
+		return false;
+	for (uint32_t i = 1; i < p->n; i++)
+		members[i - 1] = p->members[i].peer;
+	known = fill(s, p, members, p->n - 1, f) && predict_plan(f, p);
+	for (uint32_t i = 0; known && i < p->n; i++) {
+		const struct swarm_plan_member *m = &f->result.scratch[0].members[i];
+
+		speeds_of(s->speeds, p->members[i].peer, main_dtype(&p->file->whole), &speed);
+		out[i] = (struct expected){
+			m->share, m->compute_s, f->peers[i].read_bps, speed.bytes_per_s};
+	}
+	free(f);
+	return known;
 }
 
 int

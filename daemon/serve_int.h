@@ -174,6 +174,15 @@ void plan_told(struct serve *s, struct swarm_peer *teller, const char *who, cons
  * speeds are not known yet). */
 int choose_members(struct serve *s, struct plan *p, struct swarm_peer *const *members, uint32_t n,
 	bool *chosen, struct err *err);
+/* What a plan's members are expected to do. */
+struct expected {
+	double share;     /* of the model's weights */
+	double compute_s; /* seconds of computing in a step of one row */
+	double speed;     /* bytes of weights a second that this counts with, */
+	double measured;  /* and that were measured */
+};
+/* By rank; false: speeds are not known, or the plan does not fit them. */
+bool choose_expected(struct serve *s, const struct plan *p, struct expected *out);
 void choices_news(struct serve *s); /* something was measured */
 void choices_forget(struct serve *s);
 
@@ -282,6 +291,9 @@ struct follow {
 	uint64_t ask_from;
 	uint64_t fetched, kept, total; /* bytes */
 	uint64_t reported;             /* loop time of the last progress */
+
+	/* computing (serve_pace.c) */
+	uint64_t paced_at, paced_steps; /* what was told last, and when */
 };
 
 int follow_control(
@@ -361,6 +373,7 @@ struct serve {
 	struct open_shard *shard; /* the last one that was computed with, for a quick return */
 
 	struct choices *choices; /* that were made lately */
+	struct balance *balance; /* serve_balance.h; NULL: nothing has served yet */
 	struct stock *stock;     /* slices for other plans, being brought to disks */
 	uint64_t stocked[16];    /* plan_set of those whose slices are on disks: a ring */
 	uint32_t n_stocked;

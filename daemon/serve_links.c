@@ -1,7 +1,7 @@
 /* Links that members open to the coordinator: over bulk links they fetch their slices; tensor links
  * wait here until all are open, and then go to the engine. */
 #include "daemon/log.h"
-#include "daemon/serve_int.h"
+#include "daemon/serve_balance.h"
 #include "daemon/star.h"
 
 #include <stdio.h>
@@ -228,6 +228,7 @@ plan_start_engine(struct plan *p)
 	s->stopped_at = 0;
 	plan_set_state(p, PLAN_SERVING);
 	stock_served(s, p);
+	balance_began(p);
 }
 
 /* --- tensor ------------------------------------------------------------------------------------- */

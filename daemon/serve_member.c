@@ -2,7 +2,7 @@
  * and computes until the plan is released or breaks. */
 #include "base/file.h"
 #include "daemon/log.h"
-#include "daemon/serve_int.h"
+#include "daemon/serve_balance.h"
 #include "daemon/star.h"
 
 #include <sodium.h>
@@ -519,6 +519,8 @@ follow_tick(struct serve *s)
 		fetch_tick(s->follow);
 	else if (s->follow != NULL && s->follow->state == FOLLOW_LINKING)
 		neighbours_tick(s->follow);
+	else if (s->follow != NULL && s->follow->state == FOLLOW_COMPUTING)
+		follow_tell_pace(s->follow);
 	if (s->spare != NULL && s->spare->state == FOLLOW_FETCHING)
 		fetch_tick(s->spare);
 }

@@ -2,7 +2,7 @@
  * plan; plan_advance makes the next one (with a new epoch) as soon as it can work. */
 #include "base/file.h"
 #include "daemon/log.h"
-#include "daemon/serve_int.h"
+#include "daemon/serve_balance.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -390,6 +390,8 @@ plan_control(struct serve *s, struct swarm_peer *peer, const Shoal__Envelope *e,
 			m->done = e->progress->done;
 			m->total = e->progress->total;
 		}
+		if (m != NULL && e->progress->epoch == epoch && e->progress->pace != NULL)
+			balance_heard(s, (uint32_t)(m - s->plan->members), e->progress->pace);
 		return 0;
 	case SHOAL__ENVELOPE__BODY_STOCKED:
 		stock_control(s, peer, e->stocked);
@@ -455,6 +457,7 @@ plan_advance(struct serve *s)
 {
 	struct swarm_peer *members[SLICE_MAX_PEERS];
 	struct roster_choice choice;
+	const char *why = balance_why(s);
 
 	keep_time(s);
 	if (s->plan != NULL) {
@@ -462,10 +465,11 @@ plan_advance(struct serve *s)
 		if (s->plan->file != s->file) {
 			plan_drop(s, "another model is wanted");
 		} else if (choice.step == ROSTER_DROP) {
-			plan_drop(s, "other devices take part from now on");
+			plan_drop(s, why != NULL ? why : "other devices take part from now on");
 		} else {
 			plan_settled(s->plan);
 			check_linking(s);
+			balance_tick(s);
 			stock_tick(s, members, plan_chosen(s, &choice, members));
 		}
 	}

@@ -1,7 +1,7 @@
 /* What `shoal status` shows. */
 #include <config.h>
 
-#include "daemon/serve_int.h"
+#include "daemon/serve_balance.h"
 #include "kernels/cpu.h"
 
 #include <stdio.h>
@@ -184,6 +184,7 @@ swarm_json(struct serve *s)
 	if (p != NULL) {
 		add_slice(o, &p->slices[0]);
 		add_bytes(o, p->members[0].weights, 0, 0);
+		balance_member_json(s, 0, o);
 	}
 	json_array_append_new(list, o);
 	for (uint32_t i = 0; i < n; i++) {
@@ -193,6 +194,7 @@ swarm_json(struct serve *s)
 		if (m != NULL) {
 			add_slice(o, &p->slices[m - p->members]);
 			add_bytes(o, m->weights, m->ready ? m->total : m->done, m->total);
+			balance_member_json(s, (uint32_t)(m - p->members), o);
 		}
 		add_reason(s, peers[i], o);
 		json_array_append_new(list, o);
@@ -316,6 +318,8 @@ serve_status(struct serve *s)
 	json_object_set_new(requests, "running", json_integer(st.running));
 	json_object_set_new(requests, "waiting", json_integer(waiting));
 	json_object_set_new(o, "requests", requests);
+	if (!member)
+		json_object_set_new(o, "balance", balance_json(s));
 	json_object_set_new(o, "figures", figures_json(&st));
 	json_object_set_new(o, "memory", json_string(s->config->memory));
 	json_object_set_new(o, "weights", weights_json(&st.weights));

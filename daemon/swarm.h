@@ -9,6 +9,7 @@
 #include "daemon/state.h"
 #include "model/device_speed.h"
 #include "proto/control.h"
+#include "sched/pace.h"
 #include "sched/roster.h"
 
 struct swarm;
@@ -30,6 +31,7 @@ struct swarm_peer { /* as others may see it; owned by the swarm */
 	struct swarm_net net;
 	double rtt_ms;               /* of the last heartbeat; 0: not measured yet */
 	struct roster_member roster; /* kept by whoever makes plans (daemon/serve_roster.c) */
+	struct pace pace;            /* the same (daemon/serve_balance.c) */
 	uint16_t port;               /* where it listens; 0: not said */
 };
 

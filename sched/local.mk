@@ -14,7 +14,8 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/plan_share.c sched/plan_stage.c sched/plan_time.c sched/plan_words.c \
 	sched/purse.c sched/purse.h \
 	sched/privacy.c sched/privacy.h sched/privacy_taint.c \
-	sched/rebalance.c sched/rebalance.h \
+	sched/pace.c sched/pace.h \
+	sched/rebalance.c sched/rebalance.h sched/rebalance_words.c sched/rebalance_words.h \
 	sched/redact.c sched/redact.h sched/redact_int.h sched/redact_date.c sched/redact_find.c \
 	sched/redact_iban.c sched/redact_key.c sched/redact_mail.c sched/redact_net.c \
 	sched/redact_number.c sched/redact_place.c sched/redact_restore.c sched/redact_utf8.c \
@@ -75,7 +76,10 @@ tests_unit_test_plan_random_SOURCES = tests/unit/test_plan_random.c $(plan_test_
 tests_unit_test_plan_random_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_plan_random_LDADD = $(plan_test_libs)
 
-check_PROGRAMS += tests/unit/test_rebalance
+check_PROGRAMS += tests/unit/test_rebalance tests/unit/test_pace
+tests_unit_test_pace_SOURCES = tests/unit/test_pace.c
+tests_unit_test_pace_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_pace_LDADD = $(tests_unit_test_window_LDADD)
 tests_unit_test_rebalance_SOURCES = tests/unit/test_rebalance.c
 tests_unit_test_rebalance_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_rebalance_LDADD = $(tests_unit_test_window_LDADD)

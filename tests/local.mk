@@ -4,6 +4,7 @@ dist_check_SCRIPTS += \
 	tests/faults/short.sh \
 	tests/hearth/corpus.sh \
 	tests/hearth/eval.sh \
+	tests/swarm/balance.sh \
 	tests/swarm/collective.sh \
 	tests/hearth/train.sh \
 	tests/swarm/command.sh \
@@ -32,6 +33,12 @@ bench-window: client/shoal
 	@test -n "$(MODEL)" || { echo 'say which model: make bench-window MODEL=FILE BUDGETS="450M 250M"' >&2; exit 2; }
 	python3 $(srcdir)/tests/bench/window.py client/shoal "$(MODEL)" $(BUDGETS)
 EXTRA_DIST += tests/bench/window.py
+
+# A device at full speed with one held to PART of a core (cgroups, root), and a third that is left out.
+PART = 0.4
+bench-uneven: daemon/shoald
+	python3 $(srcdir)/tests/bench/uneven.py --part $(PART) $(abs_top_builddir)
+EXTRA_DIST += tests/bench/held.py tests/bench/uneven.py
 
 # What one reduction costs on loopback: [REDUCTIONS=3000] [ROWS=1].
 REDUCTIONS = 3000

@@ -155,6 +155,37 @@ sampled(uint32_t n, const float *shares, struct job jobs[], unsigned n_jobs)
 	group_end();
 }
 
+/* What a plan is compared with: steps of one row, and what computing them takes. */
+START_TEST(steps_of_one_row_are_timed)
+{
+	uint32_t n = (uint32_t)_i, steps = (uint32_t)m.cases[0].n_greedy - 1;
+	struct job j;
+
+	group_init(n, NULL);
+	group_start();
+	ck_assert_int_eq(submit(&j, 0, steps + 1), 0);
+	wait_for(&g.loop, &j.ended, 1, "an answer");
+	for (uint32_t i = 0; i < n; i++) {
+		struct engine_stats st = {0};
+
+		/* A member's figures are there a moment after its answer. */
+		for (int tries = 0; tries < 5000 && st.pace.steps < steps; tries++) {
+			if (tries > 0)
+				uv_sleep(1);
+			engine_stats(g.engines[i], &st);
+		}
+		ck_assert_uint_eq(st.pace.steps, steps); /* the prompt is no such step */
+		ck_assert_double_gt(st.pace.compute, 0);
+		if (n == 1)
+			ck_assert_double_eq(st.pace.compute, st.pace.seconds);
+		else
+			ck_assert_double_lt(st.pace.compute, st.pace.seconds);
+		ck_assert_double_le(st.pace.seconds - st.pace.compute, st.reduce_seconds + 1e-9);
+	}
+	group_end();
+}
+END_TEST
+
 START_TEST(samples_are_the_same_alone_and_in_groups)
 {
 	enum { N = 16 };
@@ -395,6 +426,7 @@ main(void)
 	tcase_add_test(same, clients_take_turns);
 	tcase_add_test(same, more_requests_than_slots);
 	tcase_add_test(same, narrow_payloads);
+	tcase_add_loop_test(same, steps_of_one_row_are_timed, 1, 4);
 	tcase_add_test(same, samples_are_the_same_alone_and_in_groups);
 	suite_add_tcase(s, same);
 	tcase_add_checked_fixture(trouble, load, unload);

@@ -336,6 +336,37 @@ START_TEST(neighbours_come_back_and_are_bounded)
 }
 END_TEST
 
+/* What a member's computing takes comes along with its progress, or does not. */
+START_TEST(a_pace_is_optional)
+{
+	Shoal__Envelope e = SHOAL__ENVELOPE__INIT, *back;
+	Shoal__Progress progress = SHOAL__PROGRESS__INIT;
+	Shoal__Pace pace = SHOAL__PACE__INIT;
+	struct buf b;
+
+	buf_init(&b, 0);
+	progress.epoch = 5;
+	e.body_case = SHOAL__ENVELOPE__BODY_PROGRESS;
+	e.progress = &progress;
+	for (int with = 0; with < 2; with++) {
+		progress.pace = with ? &pace : NULL;
+		pace.steps = 1234567890123;
+		pace.seconds = 0.25;
+		buf_clear(&b);
+		ck_assert_int_eq(control_pack(&e, &b, &err), 0);
+		back = control_unpack(b.data, b.len, &err);
+		ck_assert_msg(back != NULL, "%s", err.msg);
+		ck_assert_int_eq(back->progress->pace != NULL, with);
+		if (with) {
+			ck_assert_uint_eq(back->progress->pace->steps, pace.steps);
+			ck_assert_double_eq(back->progress->pace->seconds, 0.25);
+		}
+		control_free(back);
+	}
+	buf_free(&b);
+}
+END_TEST
+
 START_TEST(control_messages_are_bounded)
 {
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
@@ -459,6 +490,7 @@ main(void)
 	tcase_add_test(t, frames_of_logits_are_checked);
 	tcase_add_test(t, control_messages_come_back);
 	tcase_add_test(t, control_messages_are_bounded);
+	tcase_add_test(t, a_pace_is_optional);
 	tcase_add_test(t, lists_are_bounded);
 	tcase_add_test(t, empty_elements_cost_little);
 	tcase_add_test(t, neighbours_come_back_and_are_bounded);
