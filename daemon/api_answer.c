@@ -109,10 +109,16 @@ api_answer_end(struct api_answer *w, const char *reason, const struct usage *u)
 void
 api_answer_error(struct api_answer *w, int status, const char *what)
 {
+	api_answer_fail(w, status, what, what);
+}
+
+void
+api_answer_fail(struct api_answer *w, int status, const char *what, const char *logged)
+{
 	struct api_error e;
 
 	http_release(w->http);
-	log_warning("%s: failed: %s", w->http->id, what);
+	log_warning("%s: failed: %s", w->http->id, logged);
 	api_error_set(&e, status >= 400 && status < 600 ? status : 500, NULL, NULL, "%s", what);
 	if (w->stream)
 		sse_error(w->http, &e);

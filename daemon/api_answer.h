@@ -25,5 +25,7 @@ void api_answer_text(struct api_answer *w, const char *text, size_t len);
 void api_answer_end(struct api_answer *w, const char *reason, const struct usage *u);
 /* status: of HTTP, for an answer that is not streamed. */
 void api_answer_error(struct api_answer *w, int status, const char *what);
+/* The same with other words in the log: what a cloud says may quote the prompt. */
+void api_answer_fail(struct api_answer *w, int status, const char *what, const char *logged);
 
 #endif

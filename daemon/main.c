@@ -27,7 +27,6 @@
 static struct {
 	struct config config;
 	struct state state;
-	struct endpoints *endpoints;
 	uv_loop_t loop;
 	struct serve *serve;
 	struct http *http;
@@ -120,7 +119,6 @@ finish(void)
 	uv_run(&d.loop, UV_RUN_DEFAULT);
 	http_free(d.http);
 	serve_free(d.serve);
-	endpoints_free(d.endpoints);
 	state_close(&d.state);
 	uv_loop_close(&d.loop);
 	log_info("ended");
@@ -184,10 +182,12 @@ main(int argc, char **argv)
 		return fail(EX_CONFIG, &err);
 	if (sodium_init() < 0)
 		return fail(EXIT_FAILURE, &(struct err){"libsodium does not start"});
-	d.endpoints = endpoints_load(d.config.cloud, &err);
-	if (d.endpoints == NULL)
-		return fail(EX_CONFIG, &err);
 	if (check_only) {
+		struct endpoints *clouds = endpoints_load(d.config.cloud, &err);
+
+		if (clouds == NULL)
+			return fail(EX_CONFIG, &err);
+		endpoints_free(clouds);
 		config_print(&d.config, stdout);
 		return EXIT_SUCCESS;
 	}

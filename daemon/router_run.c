@@ -226,7 +226,7 @@ routed_failed(struct routed *q, const char *end)
 	q->choice = (struct route_choice){.candidate = -1, .reason = ROUTE_NOBODY};
 	q->answer.shoal = routed_said(q);
 	routed_note(q);
-	api_answer_error(&q->answer, q->status, q->why);
+	api_answer_fail(&q->answer, q->status, q->why, end);
 	routed_free(q);
 }
 

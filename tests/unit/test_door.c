@@ -142,7 +142,8 @@ request_of(const char *name, const char *body)
 static struct ticket *
 issue(const char *name, const char *body)
 {
-	struct ticket_ask ask = {request_of(name, body), true, 1, 0, PURSE_UNLIMITED};
+	struct ticket_ask ask = {
+		request_of(name, body), PRIVACY_CLOUD, false, 1, 0, PURSE_UNLIMITED};
 
 	return ticket_issue(door, &ask, &no);
 }
@@ -275,9 +276,15 @@ END_TEST
 
 START_TEST(without_a_ticket)
 {
-	struct ticket_ask ask = {request_of("ok", BODY), false, 1, 0, PURSE_UNLIMITED};
+	struct ticket_ask ask = {
+		request_of("ok", BODY), PRIVACY_HOME, false, 1, 0, PURSE_UNLIMITED};
 
 	expect_refused(try_send(NULL, "ok", BODY), "ticket", "no ticket");
+	expect_refused(ticket_issue(door, &ask, &no), "policy", "at home");
+	ask.redacted = true; /* which is no policy */
+	expect_refused(ticket_issue(door, &ask, &no), "policy", "at home");
+	ask.policy = PRIVACY_REDACT;
+	ask.redacted = false;
 	expect_refused(ticket_issue(door, &ask, &no), "policy", "at home");
 	expect_nothing_sent();
 }
@@ -587,7 +594,7 @@ END_TEST
 
 START_TEST(one_request_with_retries)
 {
-	struct ticket_ask a = {request_of("ok", BODY), true, 1, 0, 2 * worst() - 1};
+	struct ticket_ask a = {request_of("ok", BODY), PRIVACY_CLOUD, false, 1, 0, 2 * worst() - 1};
 	struct ticket *t = ticket_issue(door, &a, &no);
 
 	ck_assert_ptr_nonnull(t);
@@ -694,7 +701,8 @@ END_TEST
 /* A policy that is withdrawn ends a knock too; and nobody knocks for what may not leave. */
 START_TEST(no_knock_without_leave)
 {
-	struct ticket_ask a = {{NULL, BODY, strlen(BODY)}, false, 1, 0, PURSE_UNLIMITED};
+	struct ticket_ask a = {
+		{NULL, BODY, strlen(BODY)}, PRIVACY_HOME, false, 1, 0, PURSE_UNLIMITED};
 	const struct endpoint *e;
 
 	teardown();
