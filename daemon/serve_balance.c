@@ -160,7 +160,8 @@ may_change(const struct serve *s)
 	return s->config->n_shares == 0 && strcmp(s->config->plan, "auto") == 0;
 }
 
-/* What is seen counts from now on: for plans, and for what this one should take. */
+/* What is seen counts from now on: for plans, and for what this one should take. A member can say what
+ * it likes: none counts for more than a device may differ from what it was measured to be. */
 static void
 take_speeds(struct serve *s, const double *factors)
 {
@@ -169,9 +170,10 @@ take_speeds(struct serve *s, const double *factors)
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct balance_member *m = &b->members[i];
 		struct pace *p = m->peer != NULL ? &m->peer->pace : &b->own;
+		double factor = fmin(fmax(factors[i], PACE_LEAST), PACE_MOST);
 
-		m->expected.speed *= factors[i];
-		m->expected.compute_s /= factors[i];
+		m->expected.speed *= factor;
+		m->expected.compute_s /= factor;
 		pace_seen(p, m->expected.speed, m->expected.measured, seconds_now(s));
 	}
 	watch(b);

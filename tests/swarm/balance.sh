@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A device becomes slow while the swarm generates: it is given a smaller part or none, with the reason in words, and the
-# answer that runs goes on with the text that it would have had.
+# answer that runs goes on with the tokens that it would have had.
 . "$(dirname "$0")/lib.sh"
 plan=auto
 
@@ -35,7 +35,7 @@ await() {
 # Large layers, few of them: even on a busy machine two devices are then faster than one.
 python3 "$srcdir/tests/support/synth_model.py" "$tmp/slices.gguf" --f32 --embd 1024 --ffn 4096 --layers 2 --heads 8 \
   --kv-heads 8 --vocab 600 --context 4096
-prompt=(-p hello -n 1000 --temp 0 --ignore-end)
+prompt=(-p hello -n 800 --temp 0 --ignore-end --ids)
 "$shoal" generate --local -m "$tmp/slices.gguf" --kv f32 --context 4096 "${prompt[@]}" --threads 2 >"$tmp/want"
 
 swarm 2 --context 4096 --kv f32
@@ -63,8 +63,8 @@ unset 'pids[slow]'
 kill -CONT "${pids[m1]}"
 [ "$(ask 's["epoch"]')" -gt "$epoch" ] || fail "the plan is the old one"
 on c status >"$tmp/status" || fail "it does not serve"
-grep -E "^shares   .* became [0-9.]+ times (slower|faster): .*columns moved to" "$tmp/status" >/dev/null ||
+grep -E "^shares   .* became [0-9.]+ times (slower|faster): ." "$tmp/status" >/dev/null ||
   fail "no reason in words: $(cat "$tmp/status")"
 wait $request || fail "the answer broke off"
-cmp "$tmp/text" "$tmp/want" || fail "another text"
+cmp "$tmp/text" "$tmp/want" || fail "other tokens"
 [ "$(ask 's["balance"]["changes"]')" = 1 ] || fail "shares were changed again at once: $(on c status)"
