@@ -31,7 +31,7 @@ struct request {
 	bool ids_lost;
 	bool has_signals;
 	struct token_signals signals; /* as of the text */
-	bool posted; /* in the list of those to be heard */
+	bool posted;                  /* in the list of those to be heard */
 	struct request *next_posted;
 	enum outcome outcome;
 	enum session_end end;

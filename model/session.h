@@ -50,7 +50,7 @@ bool session_next_best(
  * the sampler as far as that pick took it. */
 enum session_end session_repeat(struct session *s, uint32_t id, struct buf *text);
 enum session_end session_state(const struct session *s);
-uint32_t session_last(const struct session *s);   /* the token picked last */
+uint32_t session_last(const struct session *s); /* the token picked last */
 /* How sure the model was of its tokens so far; NULL where signals were not asked for. Those that were
  * repeated do not count. */
 const struct token_signals *session_signals(const struct session *s);
