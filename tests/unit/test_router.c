@@ -255,6 +255,37 @@ START_TEST(long_drafts_are_judged_on_their_way)
 }
 END_TEST
 
+/* --- conversations ------------------------------------------------------------------------------- */
+
+/* Twenty turns, each with all of the history, as clients send it; the small model is unsure in some. */
+START_TEST(a_conversation_does_not_wander)
+{
+	struct fake_script yes = {.pieces = {"y"}, .end = SESSION_STOP, .margin = 20};
+	struct fake_script hm = {.pieces = {"h"}, .end = SESSION_STOP, .margin = 0.01f};
+	struct fake_script big = {.pieces = {"b"}, .end = SESSION_STOP, .margin = 20};
+	char body[4096] = "{\"model\":\"auto\",\"messages\":[", whole[4200], last = 0;
+	unsigned switches = 0;
+	size_t len = strlen(body);
+
+	fake_set(&big);
+	for (int turn = 0; turn < 20; turn++) {
+		fake_set_small(turn % 5 == 3 ? &hm : &yes);
+		len += (size_t)snprintf(body + len, sizeof body - len,
+			"%s{\"role\":\"user\",\"content\":\"%c\"}", turn > 0 ? "," : "",
+			'a' + turn);
+		snprintf(whole, sizeof whole, "%s]}", body);
+		post(CHAT, whole, &a);
+		ck_assert_msg(a.status == 200, "turn %d: %d %s", turn, a.status, a.body);
+		switches += last != 0 && said("target")[0] != last;
+		last = said("target")[0];
+		len += (size_t)snprintf(body + len, sizeof body - len,
+			",{\"role\":\"assistant\",\"content\":\"%s\"}", content());
+	}
+	ck_assert_int_eq(last, 'l');
+	ck_assert_uint_le(switches, 2);
+}
+END_TEST
+
 /* --- what may travel ---------------------------------------------------------------------------- */
 
 START_TEST(this_device_only)
@@ -384,6 +415,7 @@ main(void)
 	tcase_add_test(t, a_full_queue_says_so);
 	tcase_add_test(t, streams_never_mix);
 	tcase_add_test(t, long_drafts_are_judged_on_their_way);
+	tcase_add_test(t, a_conversation_does_not_wander);
 	tcase_add_test(t, this_device_only);
 	tcase_add_test(t, senseless_wishes);
 	tcase_add_test(t, no_time);
