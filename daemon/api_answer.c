@@ -45,10 +45,11 @@ void
 api_answer_begin(struct api_answer *w)
 {
 	const struct api_format *f = w->head.format;
-	json_t *first = f->begin_choice != NULL ? f->begin_choice() : NULL;
+	json_t *first;
 
 	if (!w->stream)
 		return;
+	first = f->begin_choice != NULL ? f->begin_choice() : NULL;
 	sse_begin(w->http);
 	if (first != NULL)
 		sse_event(w->http, api_chunk(&w->head, first));

@@ -48,7 +48,7 @@ for harm in "flip 20" "flip 60" "flip 150" "replay 2" "cut 1"; do
   before=$(grep -c '' "$tmp/c/log")
   stop m1
   start m1
-  for _ in $(seq 60); do
+  for _ in $(seq 200); do
     tail -n +$((before + 1)) "$tmp/c/log" | grep >/dev/null -iE 'refus|turned away|closed|record|handshake' && break
     sleep 0.1
   done
