@@ -28,7 +28,7 @@ struct wall_verdict {
 	struct wall_record *record; /* held until the verdict is freed */
 	enum privacy asked;         /* the strictest of daemon, key and request */
 	enum privacy policy;        /* that, or what its history holds it to */
-	char why[256]; /* policy is stricter than cloud: whose word that is, or which message's */
+	char why[512]; /* policy is stricter than cloud: whose word that is, or which message's */
 	struct privacy_messages messages;
 };
 /* 0, or -1 without memory. request: its own word. wall_verdict_free in both cases. */
