@@ -41,6 +41,7 @@ say(const char *model, const char *text, const char *more)
 	snprintf(body, sizeof body,
 		"{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]%s}", model,
 		text, more);
+	answer_free(&a);
 	post(CHAT, body, &a);
 }
 
@@ -274,6 +275,7 @@ START_TEST(a_conversation_does_not_wander)
 			"%s{\"role\":\"user\",\"content\":\"%c\"}", turn > 0 ? "," : "",
 			'a' + turn);
 		snprintf(whole, sizeof whole, "%s]}", body);
+		answer_free(&a);
 		post(CHAT, whole, &a);
 		ck_assert_msg(a.status == 200, "turn %d: %d %s", turn, a.status, a.body);
 		switches += last != 0 && said("target")[0] != last;
@@ -302,6 +304,7 @@ START_TEST(this_device_only)
 	say(FAKE_MODEL, "hello", "");
 	ck_assert_int_eq(a.status, 200);
 	/* A history that was said on this device stays there. */
+	answer_free(&a);
 	post(CHAT,
 		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"},"
 		"{\"role\":\"assistant\",\"content\":\"small  may be\"},"
@@ -325,12 +328,15 @@ START_TEST(senseless_wishes)
 	}
 	say(FAKE_MODEL, "hello", ",\"shoal\":{\"quality\":0.5}");
 	ck_assert_int_eq(a.status, 400);
+	answer_free(&a);
 	ask("POST", CHAT, "X-Shoal-Privacy: cloudy\r\n",
 		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", &a);
 	ck_assert_int_eq(a.status, 400);
+	answer_free(&a);
 	ask("POST", CHAT, "X-Shoal-Quality: 0\r\n",
 		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", &a);
 	expect("small says so", "small", "no_gain");
+	answer_free(&a);
 	ask("POST", CHAT, "Idempotency-Key: k\r\n",
 		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", &a);
 	ck_assert_int_eq(a.status, 400);
@@ -389,6 +395,7 @@ START_TEST(log_and_why)
 	ck_assert_int_eq(a.status, 404);
 	local("GET", "/shoal/v1/route/log?n=x", NULL);
 	ck_assert_int_eq(a.status, 400);
+	answer_free(&a);
 	get("/shoal/v1/route/log", &a); /* not over the network */
 	ck_assert_int_eq(a.status, 403);
 	local("GET", "/shoal/v1/route/status", NULL);
