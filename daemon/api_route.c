@@ -8,17 +8,6 @@
 
 #define LOG_LINES 20 /* unless asked for another number */
 
-static json_t *
-body_object(struct http_request *r)
-{
-	struct api_error e;
-	json_t *o = api_parse_object(r->body.data, r->body.len, &e);
-
-	if (o == NULL)
-		http_error(r, &e);
-	return o;
-}
-
 void
 api_route_status(struct http_request *r)
 {
@@ -95,7 +84,7 @@ feedback(struct http_request *r, json_t *o)
 void
 api_route_feedback(struct http_request *r)
 {
-	json_t *o = body_object(r);
+	json_t *o = api_body_object(r);
 
 	if (o != NULL)
 		feedback(r, o);
@@ -216,7 +205,7 @@ keep_rows(struct router *router, json_t *list, struct api_error *e)
 void
 api_route_train(struct http_request *r)
 {
-	json_t *o = body_object(r), *rows = json_object_get(o, "rows");
+	json_t *o = api_body_object(r), *rows = json_object_get(o, "rows");
 	struct api_error e;
 
 	if (o == NULL)
@@ -236,7 +225,7 @@ void
 api_route_forget(struct http_request *r)
 {
 	struct route_book *b = router_book(r->http->router);
-	json_t *o = body_object(r);
+	json_t *o = api_body_object(r);
 	bool undo = json_is_true(json_object_get(o, "undo"));
 	struct err err;
 

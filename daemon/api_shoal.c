@@ -9,9 +9,8 @@
 #define INVITE_SECONDS     600
 #define INVITE_MAX_SECONDS 86400
 
-/* The body's object, or NULL after a 400. */
-static json_t *
-body_object(struct http_request *r)
+json_t *
+api_body_object(struct http_request *r)
 {
 	struct api_error e;
 	json_t *o = api_parse_object(r->body.data, r->body.len, &e);
@@ -61,7 +60,7 @@ invite(struct http_request *r, json_t *o)
 void
 api_invite(struct http_request *r)
 {
-	json_t *o = body_object(r);
+	json_t *o = api_body_object(r);
 
 	if (o != NULL)
 		invite(r, o);
@@ -126,7 +125,7 @@ join(struct http_request *r, json_t *o)
 void
 api_join(struct http_request *r)
 {
-	json_t *o = body_object(r);
+	json_t *o = api_body_object(r);
 
 	if (o != NULL)
 		join(r, o);
@@ -173,7 +172,7 @@ leave(struct http_request *r, json_t *o)
 void
 api_leave(struct http_request *r)
 {
-	json_t *o = body_object(r);
+	json_t *o = api_body_object(r);
 
 	if (o != NULL)
 		leave(r, o);
@@ -215,7 +214,7 @@ load(struct http_request *r, json_t *o)
 void
 api_load(struct http_request *r)
 {
-	json_t *o = body_object(r);
+	json_t *o = api_body_object(r);
 
 	if (o != NULL)
 		load(r, o);

@@ -45,6 +45,28 @@ door_refuse(struct door_no *no, enum door_refusal why, const char *words)
 	return NULL;
 }
 
+void *
+door_closed(const struct door *d, uint32_t endpoint, struct door_no *no)
+{
+	const struct breaker *b = &d->breakers[endpoint];
+	uint64_t now = uv_now(d->loop);
+
+	no->why = DOOR_BREAKER;
+	breaker_passes(b, now, &no->wait_ms);
+	if (breaker_state(b, now) == BREAKER_OFF)
+		err_set(&no->err, "the endpoint is not called for now: it refused the key; mend "
+				  "key_file and start shoald again");
+	else if (no->wait_ms > 0)
+		err_set(&no->err,
+			"the endpoint is not called for now: it failed lately, and is tried again "
+			"in %llu s",
+			(unsigned long long)(no->wait_ms + 999) / 1000);
+	else
+		err_set(&no->err, "the endpoint is not called for now: it failed lately, and is "
+				  "being tried");
+	return NULL;
+}
+
 bool
 door_passes(const struct door *d, const struct endpoint *e, uint64_t *wait_ms)
 {
@@ -193,9 +215,7 @@ pass(struct door *d, struct ticket *t, const struct door_request *r, uint32_t ti
 		.events = *events};
 	if (!breaker_begin(&d->breakers[t->endpoint], uv_now(d->loop), &c->leave)) {
 		free(c);
-		breaker_passes(&d->breakers[t->endpoint], uv_now(d->loop), &no->wait_ms);
-		return door_refuse(
-			no, DOOR_BREAKER, "the endpoint is not called for now: it failed");
+		return door_closed(d, t->endpoint, no);
 	}
 	c->call = cloud_send(d->cloud, &out, &own, &no->err);
 	if (c->call == NULL) {

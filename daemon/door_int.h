@@ -43,6 +43,8 @@ struct breaker *door_breaker(struct door *d, const struct endpoint *e);
 /* Its place; ENDPOINTS_MAX: it is none of the door's. */
 uint32_t door_index(const struct door *d, const struct endpoint *e);
 void *door_refuse(struct door_no *no, enum door_refusal why, const char *words); /* NULL */
+/* Its breaker does not pass: says until when, or what to mend. NULL. */
+void *door_closed(const struct door *d, uint32_t endpoint, struct door_no *no);
 
 /* Why the ticket is not for this; NULL: it is. */
 const char *ticket_misuse(

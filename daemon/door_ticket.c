@@ -51,9 +51,8 @@ ticket_issue(struct door *d, const struct ticket_ask *ask, struct door_no *no)
 		no->why = DOOR_BODY;
 		return NULL;
 	}
-	if (!breaker_passes(&d->breakers[i], uv_now(d->loop), &no->wait_ms))
-		return door_refuse(
-			no, DOOR_BREAKER, "the endpoint is not called for now: it failed");
+	if (!breaker_passes(&d->breakers[i], uv_now(d->loop), NULL))
+		return door_closed(d, i, no);
 	if (d->knocks[i].due) {
 		door_knock(d, i);
 		return door_refuse(no, DOOR_BREAKER, "the endpoint was offline: it is tried anew");

@@ -175,6 +175,8 @@ void api_route_why(struct http_request *r);
 void api_route_feedback(struct http_request *r);
 void api_route_train(struct http_request *r);
 void api_route_forget(struct http_request *r);
+/* The body's object (new reference), or NULL after a 400. */
+json_t *api_body_object(struct http_request *r);
 /* The served model, or NULL after a 503 that says why there is none. */
 const struct served_model *api_served(struct http_request *r);
 

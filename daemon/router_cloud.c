@@ -25,8 +25,9 @@ price_of(const struct routed *q, const struct endpoint *e)
 }
 
 static enum route_refusal
-refusal(const struct routed *q, const struct endpoint *e, uint64_t price)
+refusal(const struct routed *q, const struct endpoint *e)
 {
+	uint64_t price = price_of(q, e);
 	const struct purse_ask ask = {.key = q->answer.http->client,
 		.amount = price,
 		.request_used = q->spent,
@@ -57,13 +58,23 @@ routed_add_clouds(struct routed *q)
 
 		*c = (struct route_candidate){.kind = ROUTE_CLOUD,
 			.quality = e->quality > 0 ? (double)e->quality : 0,
-			.price = price_of(q, e)};
-		c->refusal = refusal(q, e, c->price);
+			.refusal = refusal(q, e)};
 		q->names[q->query.n++] = e->name;
 	}
 }
 
 /* --- a leg --------------------------------------------------------------------------------------- */
+
+/* A piece that is missing in the middle would not be noticed: better no more of it. */
+static void
+give_up(struct routed *q)
+{
+	q->spent += door_cancel(q->call);
+	q->call = NULL;
+	q->status = 503;
+	snprintf(q->why, sizeof q->why, "there is not enough memory to put removed items back");
+	routed_failed(q, "not restored");
+}
 
 static void
 on_text(void *arg, const char *delta, size_t len)
@@ -75,8 +86,10 @@ on_text(void *arg, const char *delta, size_t len)
 		routed_text(q, delta, len);
 		return;
 	}
-	buf_init(&plain, 1 << 20);
-	if (redact_restore_push(&q->restore, delta, len, &plain) == 0 && plain.len > 0)
+	buf_init(&plain, CLOUD_MOST_BYTES);
+	if (redact_restore_push(&q->restore, delta, len, &plain) != 0)
+		give_up(q);
+	else if (plain.len > 0)
 		routed_text(q, (const char *)plain.data, plain.len);
 	buf_free(&plain);
 }
@@ -109,6 +122,15 @@ on_end(void *arg, const char *finish_reason, const struct cloud_usage *told, uin
 }
 
 static void
+rule_out_clouds(struct routed *q)
+{
+	for (unsigned i = 0; i < q->query.n; i++)
+		if (q->query.candidates[i].kind == ROUTE_CLOUD &&
+			q->query.candidates[i].refusal == ROUTE_USABLE)
+			q->query.candidates[i].refusal = ROUTE_FAILED;
+}
+
+static void
 on_error(void *arg, const struct cloud_error *e, uint64_t cost)
 {
 	struct routed *q = arg;
@@ -120,6 +142,8 @@ on_error(void *arg, const struct cloud_error *e, uint64_t cost)
 	log_warning("%s: %s: %s", q->answer.http->id, q->names[q->choice.candidate], e->words);
 	snprintf(q->why, sizeof q->why, "%s: %s", q->names[q->choice.candidate],
 		refused && e->said[0] != '\0' ? e->said : e->words);
+	if (refused) /* the same request does no better at another one */
+		rule_out_clouds(q);
 	q->status = refused ? 400 : e->class == CLOUD_RATE ? 429 : 502;
 	routed_failed(q, cloud_class_word(e->class));
 }

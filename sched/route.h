@@ -38,7 +38,6 @@ struct route_candidate {
 	enum route_target kind;
 	enum route_refusal refusal;
 	double quality; /* of a cloud: expected share of right answers; 0: not known */
-	uint64_t price; /* micro-units at worst */
 };
 
 /* What the request said: `auto`, `auto:local`, `auto:home`, `auto:cloud`. */
