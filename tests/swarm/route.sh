@@ -191,6 +191,16 @@ sent=$(records slow)
   fail "64 at once: $(sort "$tmp/codes" | uniq -c)"
 stop c
 
+# What a cloud refuses as malformed is told, and not asked again.
+cloud picky
+endpoints "$port" status-400
+end_options
+rm "$tmp/c/state/purse"
+begin --cloud "$tmp/clouds" --privacy cloud
+ask "$(chat auto:cloud "$command")"
+[ "$status" = 400 ] && [ "$(records picky)" = 1 ] || fail "a refused request: status $status, $(records picky) calls, $answer"
+stop c
+
 # Out of money: at home; an error only when the cloud was demanded.
 endpoints "$port" ok 0.00001
 end_options
