@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "base/clock.h"
+#include "model/huge.h"
 #include "model/window_int.h"
 
 #include <inttypes.h>
@@ -209,6 +210,8 @@ window_stop_readers(struct window_source *ws)
 struct speed {
 	struct direct_file file;
 	uint64_t bytes;
+	uint8_t *room; /* WINDOW_REQUEST bytes for each thread */
+	unsigned taken;
 	pthread_mutex_t lock;
 	uint64_t from;
 	struct err err;
@@ -219,11 +222,12 @@ static void *
 speed_reader(void *arg)
 {
 	struct speed *s = arg;
-	void *room = NULL;
+	uint8_t *room;
 	struct err err;
 
-	if (posix_memalign(&room, DIRECT_ALIGN, WINDOW_REQUEST) != 0)
-		return NULL;
+	pthread_mutex_lock(&s->lock);
+	room = s->room + (size_t)s->taken++ * WINDOW_REQUEST;
+	pthread_mutex_unlock(&s->lock);
 	for (;;) {
 		uint64_t from;
 
@@ -242,7 +246,6 @@ speed_reader(void *arg)
 			break;
 		}
 	}
-	free(room);
 	return NULL;
 }
 
@@ -254,8 +257,15 @@ window_disk_speed(const char *path, uint64_t bytes, struct err *err)
 	unsigned n = 0;
 	double start;
 
-	if (direct_open(&s.file, path, err) != 0)
+	s.room = huge_map((size_t)WINDOW_READERS * WINDOW_REQUEST);
+	if (s.room == NULL) {
+		err_set(err, "no memory to measure the disk with");
 		return 0;
+	}
+	if (direct_open(&s.file, path, err) != 0) {
+		huge_unmap(s.room, (size_t)WINDOW_READERS * WINDOW_REQUEST);
+		return 0;
+	}
 	pthread_mutex_init(&s.lock, NULL);
 	start = clock_seconds();
 	while (n < WINDOW_READERS && pthread_create(&threads[n], NULL, speed_reader, &s) == 0)
@@ -265,6 +275,7 @@ window_disk_speed(const char *path, uint64_t bytes, struct err *err)
 	start = clock_seconds() - start;
 	pthread_mutex_destroy(&s.lock);
 	direct_close(&s.file);
+	huge_unmap(s.room, (size_t)WINDOW_READERS * WINDOW_REQUEST);
 	if (s.failed || n == 0 || s.bytes == 0) {
 		*err = s.err;
 		if (!s.failed)

@@ -1,20 +1,28 @@
 #!/usr/bin/env python3
 """Measure generation under memory budgets and print it beside the bound: make bench-window.
 
-    window.py SHOAL MODEL.gguf [BUDGET...] [-n N] [-r RUNS] [--context N]
+    window.py SHOAL MODEL.gguf [BUDGET...] [--turns N]
 
-For each budget: tokens/s, the bound max(compute, streamed bytes / disk speed), the peak of resident
-memory as the system saw it, and what streamed. The disk's speed is what a plain reader with requests
-of the same size (1 MiB, four at once, past the page cache) measures on the model's shard before and
-after the run; compute is generation with everything in memory, before the first budget. The page
-cache is emptied first and the process put into a memory cgroup 10% above the budget, where that is
-allowed (root); what could not be done is said.
+For each budget: tokens/s, the bound max(compute, streamed bytes / disk speed), the share of it that was
+reached, the peak of resident memory as the system saw it, and what streamed. Compute is generation
+with everything in memory. The page cache is emptied first and the process put into a memory cgroup
+10% above the budget, where that is allowed (root); what could not be done is said.
+
+The disk's speed is what a plain reader with requests of the same size (1 MiB, four at once, past the
+page cache) measures on the model's shard. Disks that others share, as those of virtual machines, swing
+by a factor of two within seconds. So the two take turns of a second each: the generation is stopped
+(SIGSTOP) while the plain reader reads, and what it read in its own seconds is what the kernel counted
+for it (/proc/PID/io); tokens/s are these bytes over those of a step. Medians over pairs of turns.
 """
 import argparse
+import ctypes
 import glob
+import itertools
 import json
 import mmap
 import os
+import signal
+import statistics
 import subprocess
 import sys
 import threading
@@ -29,29 +37,40 @@ def size(text):
     return int(float(text[:-1]) * (1 << units[text[-1]])) if text[-1] in units else int(text)
 
 
-def disk_speed(path, most=1 << 30):
-    """Bytes a second of a plain reader."""
+def room_of_huge_pages():
+    """Memory for each reader's request, in huge pages where there are any: reading into them is faster."""
+    huge = 2 << 20
+    room = mmap.mmap(-1, READERS * REQUEST + huge, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        try:
+            room.madvise(mmap.MADV_HUGEPAGE)
+        except OSError:
+            pass
+    at = -ctypes.addressof(ctypes.c_char.from_buffer(room)) % huge
+    return [memoryview(room)[at + i * REQUEST:at + (i + 1) * REQUEST] for i in range(READERS)]
+
+
+def disk_speed(path, seconds):
+    """Bytes a second of a plain reader that reads around the file for so long."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
-    end = min(os.fstat(fd).st_size, most) // REQUEST * REQUEST
-    places, lock = iter(range(0, end, REQUEST)), threading.Lock()
-
-    def reader():
-        room = mmap.mmap(-1, REQUEST)
-        while True:
-            with lock:
-                at = next(places, None)
-            if at is None:
-                return
-            os.preadv(fd, [room], at)
-
+    end = os.fstat(fd).st_size // REQUEST * REQUEST
+    places, lock = itertools.cycle(range(0, end, REQUEST)), threading.Lock()
+    rooms, done = room_of_huge_pages(), [0] * READERS
     start = time.monotonic()
-    threads = [threading.Thread(target=reader) for _ in range(READERS)]
+
+    def reader(me):
+        while time.monotonic() - start < seconds:
+            with lock:
+                at = next(places)
+            done[me] += os.preadv(fd, [rooms[me]], at)
+
+    threads = [threading.Thread(target=reader, args=(i,)) for i in range(READERS)]
     for t in threads:
         t.start()
     for t in threads:
         t.join()
     os.close(fd)
-    return end / (time.monotonic() - start)
+    return sum(done) / (time.monotonic() - start)
 
 
 def drop_cache(paths):
@@ -97,17 +116,50 @@ class Cgroup:
                 time.sleep(0.1)
 
 
-def bench(a, budget, cgroup):
-    """(the command's figures, peak of resident bytes)."""
-    command = [a.shoal, "bench", "--local", "-m", a.model, "-p", "0", "-n", str(a.n), "-r",
-               str(a.runs), "-t", str(a.threads), "-o", "json", "--memory", budget]
-    p = subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=cgroup.enter if cgroup else None)
+def start(a, budget, tokens, cgroup):
+    command = [a.shoal, "bench", "--local", "-m", a.model, "-p", "0", "-n", str(tokens), "-r", "1", "-t",
+               str(a.threads), "-o", "json", "--memory", budget]
+    return subprocess.Popen(command, stdout=subprocess.PIPE,
+                            preexec_fn=cgroup.enter if cgroup else None)
+
+
+def whole_run(a, budget, tokens, cgroup):
+    """(what the command says, peak of resident bytes) of a run that nothing disturbs."""
+    p = start(a, budget, tokens, cgroup)
     out = p.stdout.read()
-    _, status, usage = os.wait4(p.pid, 0)
-    p.returncode = status
-    if status != 0:
-        sys.exit("%s: failed (%d)" % (" ".join(command), status))
+    _, p.returncode, usage = os.wait4(p.pid, 0)
+    if p.returncode != 0:
+        sys.exit("shoal bench: failed (%d)" % p.returncode)
     return json.loads(out)[0], usage.ru_maxrss * 1024
+
+
+def bytes_read(pid):
+    with open("/proc/%d/io" % pid) as f:
+        return int(next(l for l in f if l.startswith("read_bytes")).split()[1])
+
+
+def turns(a, budget, figures, shard, cgroup):
+    """[(bytes a second of the generation, of the plain reader)], turn by turn."""
+    step = figures["streamed_bytes_per_step"]
+    p = start(a, budget, int(4 * a.turns * figures["avg_ts"] * a.turn) + 100, cgroup)
+    pairs, before = [], None
+    try:
+        while bytes_read(p.pid) < figures["resident_bytes"] + 4 * step:
+            time.sleep(0.1)
+        while len(pairs) < a.turns:
+            at, since = bytes_read(p.pid), time.monotonic()
+            time.sleep(a.turn)
+            os.kill(p.pid, signal.SIGSTOP)
+            ours = (bytes_read(p.pid) - at) / (time.monotonic() - since)
+            plain = disk_speed(shard, a.turn)
+            os.kill(p.pid, signal.SIGCONT)
+            # Each turn of the generation lies between two of the plain reader.
+            pairs += [(ours, (before + plain) / 2)] if before else []
+            before = plain
+    finally:
+        p.kill()
+        p.wait()
+    return pairs
 
 
 def newest_shard(model):
@@ -120,26 +172,26 @@ def newest_shard(model):
 
 
 def line(*cells):
-    print("%-8s %9s %9s %9s %9s %9s %8s %8s %7s %7s" % cells, flush=True)
+    print("%-8s %9s %9s %7s %13s %9s %9s %9s %9s %7s" % cells, flush=True)
 
 
 def measure(a, budget, compute):
     shard = newest_shard(a.model)
     drop_cache([a.model, shard])
-    cgroup = None if budget == "auto" else Cgroup(int(size(budget) * 1.1))
-    before = disk_speed(shard)
-    figures, peak = bench(a, budget, cgroup)
-    disk = (before + disk_speed(shard)) / 2
-    if cgroup:
-        cgroup.remove()
-    streamed = figures.get("streamed_bytes_per_step", 0)
-    seconds = max(compute or 1 / figures["avg_ts"], streamed / disk)
-    line(budget, "%.2f" % figures["avg_ts"], "%.2f" % (1 / seconds),
-         "%.2f" % (figures["avg_ts"] * seconds), "%.0f" % (peak / (1 << 20)),
-         "%.0f" % (figures.get("resident_bytes", 0) / (1 << 20)), "%.0f" % (streamed / (1 << 20)),
-         "%.2f" % (disk / 1e9), "%.2f" % (figures.get("disk_bytes_per_second", 0) / 1e9),
-         "yes" if cgroup and cgroup.path else "no")
-    return 1 / figures["avg_ts"]
+    cgroup = Cgroup(int(size(budget) * 1.1))
+    figures, peak = whole_run(a, budget, a.n, cgroup)
+    step = figures.get("streamed_bytes_per_step", 0)
+    if step == 0:
+        sys.exit("nothing streams with %s" % budget)
+    pairs = turns(a, budget, figures, shard, cgroup)
+    cgroup.remove()
+    shares = [ours / step * max(compute, step / plain) for ours, plain in pairs]
+    line(budget, "%.2f" % statistics.median(ours / step for ours, _ in pairs),
+         "%.2f" % statistics.median(1 / max(compute, step / plain) for _, plain in pairs),
+         "%.2f" % statistics.median(shares), "%.2f to %.2f" % (min(shares), max(shares)),
+         "%.0f" % (peak / (1 << 20)), "%.0f" % (figures["resident_bytes"] / (1 << 20)),
+         "%.0f" % (step / (1 << 20)), "%.2f" % (statistics.median(d for _, d in pairs) / 1e9),
+         "yes" if cgroup.path else "no")
 
 
 def main():
@@ -147,19 +199,21 @@ def main():
     p.add_argument("shoal")
     p.add_argument("model")
     p.add_argument("budgets", nargs="*", default=["450M", "250M"])
-    p.add_argument("-n", type=int, default=24)
-    p.add_argument("-r", "--runs", type=int, default=2)
+    p.add_argument("-n", type=int, default=16, help="tokens of the run that nothing disturbs")
     p.add_argument("-t", "--threads", type=int, default=2)
+    p.add_argument("--turns", type=int, default=25)
+    p.add_argument("--turn", type=float, default=1.0, help="seconds")
     p.add_argument("--compute", type=float,
                    help="seconds of a token with everything in memory, where it cannot be measured")
     a = p.parse_args()
+    line("memory", "tokens/s", "bound", "share", "least to most", "peak MB", "resident", "streamed",
+         "disk GB/s", "cgroup")
     compute = a.compute
-    line("memory", "tokens/s", "bound", "share", "peak MB", "resident", "streamed", "disk", "used",
-         "cgroup")
     if compute is None:
-        subprocess.run([a.shoal, "bench", "--local", "-m", a.model, "-p", "0", "-n", "1", "-r", "1",
-                        "-o", "json"], check=True, stdout=subprocess.DEVNULL)
-        compute = measure(a, "auto", None)
+        whole_run(a, "auto", 1, None)  # makes the shard
+        figures, peak = whole_run(a, "auto", 3 * a.n, None)
+        compute = 1 / figures["avg_ts"]
+        line("auto", "%.2f" % figures["avg_ts"], "", "", "", "%.0f" % (peak / (1 << 20)), "", "0", "", "no")
     for budget in a.budgets:
         measure(a, budget, compute)
 
