@@ -21,17 +21,18 @@ check_head(const struct forward *f, struct err *err)
 static int
 output(struct forward *f, struct err *err)
 {
+	const struct product out = {TENSOR_OUT, f->logits};
+	int rc;
+
 	if (f->n_wanted == 0 || f->slice.vocab == 0)
 		return 0;
 	if (forward_acquire(f, UNIT_HEAD, check_head, err) != 0)
 		return -1;
 	forward_norm_rows(
 		f, TENSOR_OUT_NORM, f->wanted, f->n_wanted, forward_quantised(f, TENSOR_OUT));
-	matmul_run(f->c.kernels, f->c.pool,
-		&(const struct matmul_job){&f->unit->t[TENSOR_OUT], f->logits, f->slice.vocab}, 1,
-		&f->act);
+	rc = forward_multiply(f, &out, 1, err);
 	forward_release(f);
-	return 0;
+	return rc;
 }
 
 int

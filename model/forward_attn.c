@@ -227,11 +227,30 @@ attend(struct forward *f)
 	}
 }
 
+/* With the unit taken. */
+static int
+multiply_and_attend(struct forward *f, struct err *err)
+{
+	const struct product qkv[] = {{TENSOR_Q, f->q}, {TENSOR_K, f->k}, {TENSOR_V, f->v}};
+	const struct product out = {TENSOR_O, f->partial};
+
+	forward_norm_rows(f, TENSOR_ATTN_NORM, NULL, f->n,
+		forward_quantised(f, TENSOR_Q) || forward_quantised(f, TENSOR_K) ||
+			forward_quantised(f, TENSOR_V));
+	if (forward_multiply(f, qkv, 3, err) != 0)
+		return -1;
+	if (f->shape.qk_norm_wide)
+		forward_run(f, norm_wide, f, f->n);
+	attend(f);
+	act_prepare(f->c.kernels, f->c.pool, &f->act, f->attended, f->n, f->q_width,
+		forward_quantised(f, TENSOR_O));
+	return forward_multiply(f, &out, 1, err);
+}
+
 int
 forward_attention(struct forward *f, struct err *err)
 {
-	const struct kernels *k = f->c.kernels;
-	const struct matrix *t;
+	int rc;
 
 	if (f->slice.kv_heads == 0) {
 		forward_no_partial(f);
@@ -239,21 +258,7 @@ forward_attention(struct forward *f, struct err *err)
 	}
 	if (forward_acquire(f, UNIT_ATTN, check_attention, err) != 0)
 		return -1;
-	t = f->unit->t;
-	forward_norm_rows(f, TENSOR_ATTN_NORM, NULL, f->n,
-		forward_quantised(f, TENSOR_Q) || forward_quantised(f, TENSOR_K) ||
-			forward_quantised(f, TENSOR_V));
-	matmul_run(k, f->c.pool,
-		(const struct matmul_job[]){{&t[TENSOR_Q], f->q, f->q_width},
-			{&t[TENSOR_K], f->k, f->kv_width}, {&t[TENSOR_V], f->v, f->kv_width}},
-		3, &f->act);
-	if (f->shape.qk_norm_wide)
-		forward_run(f, norm_wide, f, f->n);
-	attend(f);
-	act_prepare(k, f->c.pool, &f->act, f->attended, f->n, f->q_width,
-		forward_quantised(f, TENSOR_O));
-	matmul_run(k, f->c.pool,
-		&(const struct matmul_job){&t[TENSOR_O], f->partial, f->shape.embd}, 1, &f->act);
+	rc = multiply_and_attend(f, err);
 	forward_release(f);
-	return 0;
+	return rc;
 }

@@ -40,30 +40,35 @@ forward_silu(struct forward *f, uint32_t n)
 	forward_run(f, silu_part, f, n * silu_chunks(f));
 }
 
+/* With the unit taken. */
+static int
+multiply(struct forward *f, struct err *err)
+{
+	const struct product gate_up[] = {{TENSOR_GATE, f->gate}, {TENSOR_UP, f->up}};
+	const struct product down = {TENSOR_DOWN, f->partial};
+
+	forward_norm_rows(f, TENSOR_FFN_NORM, NULL, f->n,
+		forward_quantised(f, TENSOR_GATE) || forward_quantised(f, TENSOR_UP));
+	if (forward_multiply(f, gate_up, 2, err) != 0)
+		return -1;
+	forward_silu(f, f->n);
+	act_prepare(f->c.kernels, f->c.pool, &f->act, f->gate, f->n, f->slice.ffn,
+		forward_quantised(f, TENSOR_DOWN));
+	return forward_multiply(f, &down, 1, err);
+}
+
 int
 forward_ffn(struct forward *f, struct err *err)
 {
-	const struct kernels *k = f->c.kernels;
-	const struct matrix *t;
-	uint32_t ffn = f->slice.ffn;
+	int rc;
 
-	if (ffn == 0) {
+	if (f->slice.ffn == 0) {
 		forward_no_partial(f);
 		return 0;
 	}
 	if (forward_acquire(f, UNIT_FFN, check_ffn, err) != 0)
 		return -1;
-	t = f->unit->t;
-	forward_norm_rows(f, TENSOR_FFN_NORM, NULL, f->n,
-		forward_quantised(f, TENSOR_GATE) || forward_quantised(f, TENSOR_UP));
-	matmul_run(k, f->c.pool,
-		(const struct matmul_job[]){
-			{&t[TENSOR_GATE], f->gate, ffn}, {&t[TENSOR_UP], f->up, ffn}},
-		2, &f->act);
-	forward_silu(f, f->n);
-	act_prepare(k, f->c.pool, &f->act, f->gate, f->n, ffn, forward_quantised(f, TENSOR_DOWN));
-	matmul_run(k, f->c.pool,
-		&(const struct matmul_job){&t[TENSOR_DOWN], f->partial, f->shape.embd}, 1, &f->act);
+	rc = multiply(f, err);
 	forward_release(f);
-	return 0;
+	return rc;
 }

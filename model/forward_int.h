@@ -113,6 +113,16 @@ int forward_check_vector(
 	const struct forward *f, enum tensor_role r, uint32_t cols, struct err *err);
 bool forward_quantised(const struct forward *f, enum tensor_role r);
 
+/* The rows in f->act times a matrix of f->unit, to out[rows][the matrix's rows]. */
+struct product {
+	enum tensor_role role;
+	float *out;
+};
+enum { FORWARD_PRODUCTS = 3 }; /* of one input, at most */
+/* In the order of roles: where the unit comes in parts they are waited for in this order. -1: the
+ * weights cannot be had; the caller releases the unit. */
+int forward_multiply(struct forward *f, const struct product *p, uint32_t n, struct err *err);
+
 /* How the rows of the step attend, once for all layers (forward_attn.c). */
 void forward_plan_attention(struct forward *f);
 

@@ -118,14 +118,16 @@ check_router(const struct forward *f, struct err *err)
 static int
 route(struct forward *f, struct err *err)
 {
+	const struct product router = {TENSOR_ROUTER, f->moe.router};
+	int rc;
+
 	if (forward_acquire(f, UNIT_FFN, check_router, err) != 0)
 		return -1;
 	forward_norm_rows(f, TENSOR_FFN_NORM, NULL, f->n, true);
-	matmul_run(f->c.kernels, f->c.pool,
-		&(const struct matmul_job){
-			&f->unit->t[TENSOR_ROUTER], f->moe.router, f->shape.experts},
-		1, &f->act);
+	rc = forward_multiply(f, &router, 1, err);
 	forward_release(f);
+	if (rc != 0)
+		return -1;
 	forward_run(f, choose, f, f->n);
 	group(f);
 	hint(f);

@@ -92,7 +92,7 @@ forward_check_tensor(
 {
 	const struct matrix *m = &u->t[r];
 
-	if (m->data == NULL)
+	if (m->data == NULL && !(u->in_parts && m->rows > 0))
 		return err_set(err, "%s: is missing", tensor_role_name(r));
 	if (m->rows != rows || m->cols != cols)
 		return err_set(err, "%s: is %u x %u, not %u x %u", tensor_role_name(r), m->rows,
@@ -146,4 +146,56 @@ forward_acquire(struct forward *f, enum unit_kind kind,
 		return 0;
 	forward_release(f);
 	return kind == UNIT_HEAD ? -1 : err_prefix(err, "layer %u: ", f->layer);
+}
+
+/* --- multiplying by matrices that may come in parts --- */
+
+static void
+multiply_whole(struct forward *f, const struct product *p, uint32_t n)
+{
+	struct matmul_job jobs[FORWARD_PRODUCTS];
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct matrix *m = &f->unit->t[p[i].role];
+
+		jobs[i] = (struct matmul_job){.w = m, .out = p[i].out, .out_stride = m->rows};
+	}
+	matmul_run(f->c.kernels, f->c.pool, jobs, n, &f->act);
+}
+
+static int
+multiply_in_parts(struct forward *f, const struct product *p, struct err *err)
+{
+	struct weight_source *ws = f->c.weights;
+	uint32_t rows = f->unit->t[p->role].rows;
+	struct matrix part;
+
+	for (uint32_t row = 0; row < rows; row += part.rows) {
+		double start = clock_seconds();
+
+		if (ws->rows(ws, f->unit, p->role, row, &part, err) != 0)
+			return -1;
+		f->waited += clock_seconds() - start;
+		matmul_run(f->c.kernels, f->c.pool,
+			&(const struct matmul_job){
+				.w = &part, .out = p->out + row, .out_stride = rows},
+			1, &f->act);
+	}
+	return 0;
+}
+
+int
+forward_multiply(struct forward *f, const struct product *p, uint32_t n, struct err *err)
+{
+	uint32_t whole;
+
+	for (uint32_t i = 0; i<n; i += whole> 0 ? whole : 1) {
+		for (whole = 0; i + whole < n && f->unit->t[p[i + whole].role].data != NULL;)
+			whole++;
+		if (whole > 0)
+			multiply_whole(f, p + i, whole);
+		else if (multiply_in_parts(f, &p[i], err) != 0)
+			return -1;
+	}
+	return 0;
 }

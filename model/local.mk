@@ -30,6 +30,7 @@ model_libmodel_a_SOURCES += \
 	model/weights_gguf.c \
 	model/weights_tiled.c \
 	model/weights_window.c model/window.h model/window_int.h \
+	model/window_bands.c \
 	model/window_experts.c \
 	model/window_read.c
 

@@ -42,6 +42,7 @@ enum tensor_role {
 
 struct unit {
 	struct matrix t[TENSOR_ROLES]; /* those of the unit; .data NULL where the model has none */
+	bool in_parts;                 /* or where it is not all in memory: see weight_source.rows */
 };
 
 /* What a source did since it was made. */
@@ -67,6 +68,12 @@ struct weight_source {
 	/* Any thread. NULL: all units are in memory. */
 	void (*stats)(struct weight_source *ws, struct weights_stats *st);
 	uint32_t at_once;
+	/* Some rows of a matrix of a unit in_parts, from `row` on: *part is as the whole matrix, but
+	 * for data and rows. It is good until the next call or the unit's release, and may have to be
+	 * waited for. For matrices without data, in the order of their roles, each from row 0 to its
+	 * end. NULL: units are always whole. */
+	int (*rows)(struct weight_source *ws, const struct unit *u, enum tensor_role r,
+		uint32_t row, struct matrix *part, struct err *err);
 	/* These experts of the layer will be acquired next, in this order; none is held. NULL: no
 	 * need to say so. */
 	void (*hint)(struct weight_source *ws, uint32_t layer, const uint32_t *experts, uint32_t n);

@@ -10,156 +10,78 @@
 
 #define ADJUST_PASSES 8 /* between looks at the ring's size */
 
-/* --- pieces of a shard --- */
-
-/* attn.0 ffn.0 expert.0.0 expert.0.1 ... attn.1 ... head */
-uint32_t
-window_unit(const struct shard_header *h, enum unit_kind kind, uint32_t layer, uint32_t expert)
-{
-	uint32_t of_layer = 2 + h->shape.experts;
-
-	switch (kind) {
-	case UNIT_HEAD:
-		return h->shape.layers * of_layer;
-	case UNIT_EXPERT:
-		return layer * of_layer + 2 + expert;
-	default:
-		return layer * of_layer + (kind == UNIT_FFN);
-	}
-}
-
-static struct window_piece *
-list_pieces(const struct shard_header *h)
-{
-	struct window_piece *p = calloc((size_t)h->n_extents + 1, sizeof *p);
-
-	for (uint32_t i = 0; p != NULL && i < h->n_extents; i++) {
-		const struct shard_extent *e = &h->extents[i];
-
-		p[i].bytes = window_is_expert(h, i) ? 0 : shard_align_up(e->bytes);
-		p[i].unit = window_unit(h, shard_unit_kind(e->role), e->layer, e->expert);
-	}
-	return p;
-}
-
-uint64_t
-window_weights_least(const struct shard_header *h)
-{
-	struct window_piece *p = list_pieces(h);
-	uint64_t least = p != NULL ? window_least(p, h->n_extents) : UINT64_MAX / 2;
-
-	free(p);
-	return least + WINDOW_LEAST_SLOTS * window_slot_bytes(h);
-}
-
-uint64_t
-window_weights_all(const struct shard_header *h)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < h->n_extents; i++)
-		sum += shard_align_up(h->extents[i].bytes);
-	return sum;
-}
-
-/* Bytes of experts that one row reads at a step, when so many of them are kept and all are chosen
- * alike. */
-static double
-missed_experts(const struct shard_header *h, uint32_t slots)
-{
-	double experts = (double)h->shape.experts * h->shape.layers;
-
-	if (experts == 0 || slots >= experts)
-		return 0;
-	return (1 - slots / experts) * (double)h->shape.experts_used * h->shape.layers *
-	       (double)window_slot_bytes(h);
-}
-
-int
-window_forecast(const struct shard_header *h, uint64_t memory, double disk, double compute_seconds,
-	struct window_prediction *p)
-{
-	struct window_piece *pieces = list_pieces(h);
-	uint64_t ring, others;
-	uint32_t slots = 0;
-	int rc = -1;
-
-	if (pieces != NULL) {
-		slots = window_split(h, pieces, memory, &others);
-		rc = window_choose(pieces, h->n_extents, others, WINDOW_AHEAD, &ring);
-	}
-	if (rc == 0) {
-		*p = window_predict(pieces, h->n_extents, ring, (uint64_t)missed_experts(h, slots),
-			disk, compute_seconds);
-		p->resident += slots * window_slot_bytes(h);
-	}
-	free(pieces);
-	return rc;
-}
-
-uint64_t
-window_weights_step(const struct shard_header *h)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < h->n_extents; i++)
-		if (!window_is_expert(h, i))
-			sum += h->extents[i].bytes;
-	return sum + (uint64_t)missed_experts(h, 0);
-}
+#define HUGE_PAGE ((uint64_t)2 << 20) /* of most systems that have any */
 
 /* --- memory --- */
 
-uint64_t
-window_bytes(const struct window_source *ws, uint32_t piece)
+static uint64_t
+bytes_of(const struct window_source *ws, uint32_t band)
 {
-	return shard_align_up(ws->h->extents[piece].bytes);
+	return ws->bands.pieces[band].bytes;
 }
 
 uint8_t *
-window_memory(const struct window_source *ws, uint32_t piece)
+window_memory(const struct window_source *ws, uint32_t band)
 {
-	if (window_is_expert(ws->h, piece))
-		return window_expert_memory(ws, piece);
-	return ws->pieces[piece].resident ? ws->memory + ws->home[piece]
-					  : ws->ring + window_place(ws->window, piece);
+	if (window_band_is_expert(ws, band))
+		return window_expert_memory(ws, band);
+	return ws->bands.pieces[band].resident ? ws->memory + ws->home[band]
+					       : ws->ring + window_place(ws->window, band);
 }
 
-/* Address space for the resident set and the largest ring; pages come as they are read. Huge ones: a
- * request into them is few pieces for the disk's driver, so several of it are under way at once (on
- * virtio with its 256 descriptors more than twice the bytes a second). */
+bool
+window_is_resident(const struct window_source *ws, uint32_t band)
+{
+	return ws->bands.pieces[band].resident && !window_band_is_expert(ws, band);
+}
+
+static uint64_t
+whole_huge_pages(uint64_t bytes)
+{
+	return (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+}
+
+/* Address space for the largest ring, the resident set and the experts; pages come as they are read.
+ * Huge ones: a request into them is few pieces for the disk's driver, so several of it are under way
+ * at once (on virtio with its 256 descriptors that is three times the bytes a second). */
 static int
 map_memory(struct window_source *ws, uint64_t ring, struct err *err)
 {
-	uint64_t at = 0, cache = ws->slots * ws->slot_bytes;
+	uint64_t resident = 0, cache = ws->slots * ws->slot_bytes, at;
 
-	for (uint32_t i = 0; i < ws->n; i++) {
-		if (!ws->pieces[i].resident || window_is_expert(ws->h, i))
+	for (uint32_t i = 0; i < ws->bands.n; i++) {
+		if (!window_is_resident(ws, i))
 			continue;
-		ws->home[i] = at;
-		at += ws->pieces[i].bytes;
+		resident += bytes_of(ws, i);
 		ws->loading++;
 	}
-	ws->stats.resident = at + cache;
+	ws->stats.resident = resident + cache;
 	ws->stats.ring = ring;
-	ws->memory_bytes = (size_t)(2 * at + ring + cache);
-	if (2 * at + ring + cache > SIZE_MAX / 2)
+	if (resident > SIZE_MAX / 4 || ring > SIZE_MAX / 4 || cache > SIZE_MAX / 8)
 		return err_set(err,
 			"%" PRIu64 " bytes of weights are more than this machine's "
 			"address space",
-			2 * at + ring);
-	if (ws->memory_bytes == 0)
-		return 0;
+			resident + ring + cache);
+	at = HUGE_PAGE + whole_huge_pages(ring + resident);
+	ws->memory_bytes = (size_t)(at + whole_huge_pages(resident) + cache);
 	ws->memory = mmap(NULL, ws->memory_bytes, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (ws->memory == MAP_FAILED) {
 		ws->memory = NULL;
-		return err_set(err, "no memory for %" PRIu64 " bytes of weights", at + ring);
+		return err_set(err, "no memory for %" PRIu64 " bytes of weights", resident + ring);
 	}
-	ws->ring = ws->memory + at;
-	ws->cache = ws->ring + at + ring;
-	huge_advise(ws->memory, (size_t)(at + ring));
+	ws->ring = ws->memory + (-(uintptr_t)ws->memory & (HUGE_PAGE - 1));
+	at -= HUGE_PAGE - (uint64_t)(ws->ring - ws->memory);
+	ws->cache = ws->memory + at + whole_huge_pages(resident);
+	huge_advise(ws->ring, (size_t)ring);
+	huge_advise(ws->memory + at, (size_t)resident);
 	huge_advise(ws->cache, (size_t)cache);
+	for (uint32_t i = 0; i < ws->bands.n; i++) {
+		if (!window_is_resident(ws, i))
+			continue;
+		ws->home[i] = at;
+		at += bytes_of(ws, i);
+	}
 	return 0;
 }
 
@@ -171,13 +93,14 @@ give_up(struct window_source *ws, uint64_t grow)
 {
 	uint64_t given = 0;
 
-	for (uint32_t i = 0; i < ws->n && given < grow; i++) {
-		if (!ws->pieces[i].resident || ws->pieces[i].bytes < WINDOW_SMALL)
+	for (uint32_t i = 0; i < ws->bands.n && given < grow; i++) {
+		if (!window_is_resident(ws, i) || ws->bands.pieces[i].stays ||
+			bytes_of(ws, i) < WINDOW_SMALL)
 			continue;
-		madvise(ws->memory + ws->home[i], (size_t)ws->pieces[i].bytes, MADV_DONTNEED);
-		ws->pieces[i].resident = false;
+		madvise(ws->memory + ws->home[i], (size_t)bytes_of(ws, i), MADV_DONTNEED);
+		ws->bands.pieces[i].resident = false;
 		window_release(ws->window, i);
-		given += ws->pieces[i].bytes;
+		given += bytes_of(ws, i);
 	}
 	huge_advise(ws->ring + window_ring(ws->window), (size_t)given);
 	window_grow(ws->window, window_ring(ws->window) + given);
@@ -190,13 +113,13 @@ largest_streamed(const struct window_source *ws)
 {
 	uint64_t largest = 0;
 
-	for (uint32_t i = 0; i < ws->n; i++)
-		if (!ws->pieces[i].resident && ws->pieces[i].bytes > largest)
-			largest = ws->pieces[i].bytes;
+	for (uint32_t i = 0; i < ws->bands.n; i++)
+		if (!ws->bands.pieces[i].resident && bytes_of(ws, i) > largest)
+			largest = bytes_of(ws, i);
 	return largest;
 }
 
-/* Once in a while, at the end of a pass. */
+/* Once in a while, between two passes. */
 static void
 adjust(struct window_source *ws)
 {
@@ -212,11 +135,21 @@ adjust(struct window_source *ws)
 	grow = window_adjust(&seen, largest_streamed(ws));
 	ws->seen = ws->stats;
 	ws->seen_at = now;
-	if (grow > 0 && ws->flying == 0 && ws->piece == ws->n && window_reading(ws->window) == 0)
+	if (grow > 0 && ws->unhashed == 0 && ws->flying == 0 && window_reading(ws->window) == 0)
 		give_up(ws, grow);
 }
 
 /* --- the source --- */
+
+/* What was read but never counted as there is read again. */
+static void
+forget_waiting(struct window_source *ws)
+{
+	for (uint32_t i = 0; i < ws->bands.n; i++) {
+		if (ws->waiting[i])
+			ws->landed[i] = ws->waiting[i] = false;
+	}
+}
 
 /* Under the lock: until nothing is in flight, then as if nothing had been asked for. */
 static int
@@ -228,32 +161,23 @@ begin_again(struct window_source *ws, struct err *err)
 	}
 	while (ws->flying > 0)
 		pthread_cond_wait(&ws->news, &ws->lock);
+	forget_waiting(ws);
 	window_restart(ws->window);
 	window_experts_restart(ws);
-	ws->piece = ws->n;
 	ws->failed = false;
 	return 0;
 }
 
-/* Under the lock. */
-static bool
-is_there(struct window_source *ws, enum unit_kind kind, uint32_t layer, uint32_t expert)
-{
-	if (kind == UNIT_EXPERT)
-		return window_want_expert(ws, layer, expert);
-	return window_want(ws->window, window_unit(ws->h, kind, layer, expert));
-}
-
-/* Under the lock. */
+/* Under the lock: until it, a streamed band or an expert, is there. */
 static int
-wait_for(struct window_source *ws, enum unit_kind kind, uint32_t layer, uint32_t expert,
-	struct err *err)
+wait_for(struct window_source *ws, bool (*there)(struct window_source *ws, uint32_t what),
+	uint32_t what, struct err *err)
 {
 	double since = 0;
 
 	if (ws->failed && begin_again(ws, err) != 0)
 		return -1;
-	while (!ws->failed && !is_there(ws, kind, layer, expert)) {
+	while (!ws->failed && !there(ws, what)) {
 		if (since == 0)
 			since = clock_seconds();
 		pthread_cond_broadcast(&ws->work);
@@ -266,11 +190,43 @@ wait_for(struct window_source *ws, enum unit_kind kind, uint32_t layer, uint32_t
 	return ws->failed ? -1 : 0;
 }
 
+static bool
+band_there(struct window_source *ws, uint32_t band)
+{
+	return window_want(ws->window, band);
+}
+
+static bool
+all_resident(const struct window_source *ws, uint32_t extent)
+{
+	for (uint32_t b = ws->bands.first[extent]; b < ws->bands.first[extent + 1]; b++)
+		if (!ws->bands.pieces[b].resident)
+			return false;
+	return true;
+}
+
+/* Bands of an extent that are all there lie one behind the other. */
 static void
 point_tensors(struct window_source *ws, struct unit *u, uint32_t unit)
 {
-	for (uint32_t i = ws->first[unit]; i < ws->n && ws->pieces[i].unit == unit; i++)
-		u->t[ws->h->extents[i].role].data = window_memory(ws, i);
+	for (uint32_t b = ws->first[unit]; b < ws->first[unit + 1];) {
+		uint32_t extent = ws->bands.list[b].extent;
+
+		u->t[ws->h->extents[extent].role].data =
+			all_resident(ws, extent) ? window_memory(ws, b) : NULL;
+		b = ws->bands.first[extent + 1];
+	}
+}
+
+/* Under the lock. Units come in the order of use; the first one again begins a pass. */
+static void
+enter_unit(struct window_source *ws, uint32_t unit)
+{
+	if (ws->acquired == UINT32_MAX || unit <= ws->acquired) {
+		ws->stats.passes++;
+		adjust(ws);
+	}
+	ws->acquired = unit;
 }
 
 static const struct unit *
@@ -293,26 +249,78 @@ window_acquire(struct weight_source *base, enum unit_kind kind, uint32_t layer, 
 		return u;
 	unit = window_unit(ws->h, kind, layer, expert);
 	pthread_mutex_lock(&ws->lock);
-	rc = wait_for(ws, kind, layer, expert, err);
-	if (rc == 0) {
-		if (kind != UNIT_EXPERT)
-			ws->acquired = unit;
-		point_tensors(ws, u, unit);
+	if (kind == UNIT_EXPERT) {
+		rc = wait_for(ws, window_want_expert, layer * ws->h->shape.experts + expert, err);
+	} else {
+		rc = ws->failed ? begin_again(ws, err) : 0;
+		if (rc == 0)
+			enter_unit(ws, unit);
 	}
+	if (rc == 0)
+		point_tensors(ws, u, unit);
 	pthread_mutex_unlock(&ws->lock);
 	return rc == 0 ? u : NULL;
 }
 
-/* Under the lock. */
+/* Under the lock: the band that was computed with makes room. */
 static void
-leave_unit(struct window_source *ws)
+leave_band(struct window_source *ws)
 {
-	window_leave(ws->window, ws->acquired);
-	if (ws->acquired == 0) {
-		ws->stats.passes++;
-		adjust(ws);
+	if (ws->held == UINT32_MAX)
+		return;
+	window_leave(ws->window, ws->held);
+	ws->held = UINT32_MAX;
+	pthread_cond_broadcast(&ws->work);
+}
+
+/* The band of the unit that holds that row of that matrix; n: there is none. */
+static uint32_t
+find_band(const struct window_source *ws, enum tensor_role r, uint32_t row)
+{
+	for (uint32_t b = ws->first[ws->acquired]; b < ws->first[ws->acquired + 1];) {
+		uint32_t extent = ws->bands.list[b].extent, of_band = ws->bands.list[b].rows;
+
+		if (ws->h->extents[extent].role == r && row < ws->h->extents[extent].rows)
+			return b + row / of_band;
+		b = ws->bands.first[extent + 1];
 	}
-	ws->acquired = UINT32_MAX;
+	return ws->bands.n;
+}
+
+/* Rows of this resident band and of those that lie behind it in memory. */
+static uint32_t
+resident_rows(const struct window_source *ws, uint32_t band)
+{
+	uint32_t end = ws->bands.first[ws->bands.list[band].extent + 1], rows = 0;
+
+	for (uint32_t b = band; b < end && ws->bands.pieces[b].resident; b++)
+		rows += ws->bands.list[b].rows;
+	return rows;
+}
+
+static int
+window_rows(struct weight_source *base, const struct unit *u, enum tensor_role r, uint32_t row,
+	struct matrix *part, struct err *err)
+{
+	struct window_source *ws = (struct window_source *)base;
+	uint32_t band = find_band(ws, r, row);
+	bool resident;
+	int rc = 0;
+
+	if (band == ws->bands.n)
+		return err_set(err, "%s: the shard has no row %" PRIu32, tensor_role_name(r), row);
+	resident = ws->bands.pieces[band].resident;
+	pthread_mutex_lock(&ws->lock);
+	leave_band(ws);
+	if (!resident)
+		rc = wait_for(ws, band_there, band, err);
+	if (rc == 0 && !resident)
+		ws->held = band;
+	*part = u->t[r];
+	part->data = rc == 0 ? window_memory(ws, band) : NULL;
+	part->rows = resident ? resident_rows(ws, band) : ws->bands.list[band].rows;
+	pthread_mutex_unlock(&ws->lock);
+	return rc;
 }
 
 static void
@@ -330,7 +338,7 @@ window_release_unit(struct weight_source *base, const struct unit *u)
 	if (ws->experts != NULL && u >= ws->units->expert && u < ws->units->expert + experts)
 		window_leave_expert(ws, (uint32_t)(u - ws->units->expert));
 	else
-		leave_unit(ws);
+		leave_band(ws);
 	pthread_cond_broadcast(&ws->work);
 	pthread_mutex_unlock(&ws->lock);
 }
@@ -362,12 +370,13 @@ window_free_source(struct weight_source *base)
 	pthread_mutex_destroy(&ws->lock);
 	pthread_cond_destroy(&ws->work);
 	pthread_cond_destroy(&ws->news);
-	free(ws->pieces);
+	window_bands_free(&ws->bands);
 	window_experts_free(ws);
 	free(ws->home);
 	free(ws->first);
-	free(ws->left);
-	free(ws->checked);
+	free(ws->landed);
+	free(ws->waiting);
+	free(ws->hash);
 	free(ws);
 }
 
@@ -386,7 +395,7 @@ load(struct window_source *ws, shard_progress *progress, void *arg, struct err *
 		if (progress != NULL && progress(arg, all - left, all) != 0)
 			rc = err_set(err, "reading the weights was given up");
 		pthread_mutex_lock(&ws->lock);
-		if (rc != 0 || ws->failed || ws->loading == 0)
+		if (rc != 0 || ws->failed || (ws->loading == 0 && ws->checking == 0))
 			break;
 		if (ws->loading == left)
 			pthread_cond_wait(&ws->news, &ws->lock);
@@ -401,44 +410,97 @@ load(struct window_source *ws, shard_progress *progress, void *arg, struct err *
 	return rc;
 }
 
+/* Units without a tensor are where the next one begins. */
 static void
-find_units(struct window_source *ws)
+find_units(struct window_source *ws, uint32_t units)
 {
-	for (uint32_t i = ws->n; i-- > 0;)
-		ws->first[ws->pieces[i].unit] = i;
+	uint32_t b = ws->bands.n;
+
+	for (uint32_t unit = units + 1; unit-- > 0;) {
+		while (b > 0) {
+			const struct shard_extent *e =
+				&ws->h->extents[ws->bands.list[b - 1].extent];
+
+			if (window_unit(ws->h, shard_unit_kind(e->role), e->layer, e->expert) <
+				unit)
+				break;
+			b--;
+		}
+		ws->first[unit] = b;
+	}
+}
+
+static int
+make_tables(struct window_source *ws, struct err *err)
+{
+	uint32_t units = window_unit(ws->h, UNIT_HEAD, 0, 0) + 1;
+	size_t n, extents = ws->h->n_extents;
+
+	if (window_bands_list(&ws->bands, ws->h, err) != 0)
+		return -1;
+	n = ws->bands.n;
+	ws->first = calloc((size_t)units + 1, sizeof *ws->first);
+	ws->home = calloc(n + 1, sizeof *ws->home);
+	ws->landed = calloc(n + 1, sizeof *ws->landed);
+	ws->waiting = calloc(n + 1, sizeof *ws->waiting);
+	ws->hash = aligned_alloc(64, (extents + 1) * sizeof *ws->hash);
+	if (ws->first == NULL || ws->home == NULL || ws->landed == NULL || ws->waiting == NULL ||
+		ws->hash == NULL)
+		return err_set(err, "out of memory for a window of %zu pieces", n);
+	for (size_t i = 0; i < extents; i++) {
+		ws->hash[i].hashed = 0;
+		ws->hash[i].busy = false;
+		crypto_generichash_init(&ws->hash[i].state, NULL, 0, SHARD_HASH);
+	}
+	ws->unhashed = ws->h->n_extents;
+	find_units(ws, units);
+	return 0;
+}
+
+static void
+mark_in_parts(struct window_source *ws)
+{
+	for (uint32_t i = 0; i < ws->units->layers; i++)
+		ws->units->attn[i].in_parts = ws->units->ffn[i].in_parts = true;
+	ws->units->head.in_parts = true;
+}
+
+static int
+make_ring(struct window_source *ws, uint64_t memory, struct err *err)
+{
+	struct window_bands *b = &ws->bands;
+	uint64_t ring;
+
+	if (window_choose(b->pieces, b->n, memory, WINDOW_AHEAD, &ring) != 0)
+		return err_set(err,
+			"%" PRIu64 " MB for weights are too little: the least is %" PRIu64 " MB",
+			memory / 1000000, window_weights_least(ws->h) / 1000000 + 1);
+	/* The end of it would not be a huge page. */
+	if (ring >= window_least_ring(b->pieces, b->n) + HUGE_PAGE)
+		ring -= ring % HUGE_PAGE;
+	ws->window = window_new(b->pieces, b->n, ring, err);
+	return ws->window != NULL ? map_memory(ws, ring, err) : -1;
 }
 
 static int
 make(struct window_source *ws, uint64_t memory, struct err *err)
 {
-	uint32_t units = window_unit(ws->h, UNIT_HEAD, 0, 0) + 1;
-	uint64_t ring, others;
+	uint64_t others;
 
 	ws->units = fixed_source_new(&ws->h->shape, ws->g != NULL, err);
-	ws->pieces = list_pieces(ws->h);
-	ws->first = calloc(units, sizeof *ws->first);
-	ws->home = calloc((size_t)ws->n + 1, sizeof *ws->home);
-	ws->left = calloc((size_t)ws->n + 1, sizeof *ws->left);
-	ws->checked = calloc((size_t)ws->n + 1, sizeof *ws->checked);
-	if (ws->units == NULL || ws->pieces == NULL || ws->first == NULL || ws->home == NULL ||
-		ws->left == NULL || ws->checked == NULL)
-		return err_set(err, "out of memory for a window of %" PRIu32 " pieces", ws->n);
-	find_units(ws);
+	if (ws->units == NULL || make_tables(ws, err) != 0)
+		return -1;
 	ws->slot_bytes = window_slot_bytes(ws->h);
-	ws->slots = window_split(ws->h, ws->pieces, memory, &others);
+	ws->slots = window_split(ws->h, &ws->bands, memory, &others);
 	if (window_experts_init(ws, err) != 0)
 		return -1;
 	ws->base.at_once = ws->slots / 2;
-	if (window_choose(ws->pieces, ws->n, others, WINDOW_AHEAD, &ring) != 0)
-		return err_set(err,
-			"%" PRIu64 " MB for weights are too little: the least is %" PRIu64 " MB",
-			memory / 1000000, window_weights_least(ws->h) / 1000000 + 1);
 	ws->stats.bytes = window_weights_all(ws->h);
-	ws->window = window_new(ws->pieces, ws->n, ring, err);
-	if (ws->window == NULL || map_memory(ws, ring, err) != 0 ||
+	if (make_ring(ws, others, err) != 0 ||
 		direct_open(&ws->file, shard_path(ws->shard), err) != 0)
 		return -1;
 	shard_fill_units(ws->units, ws->h, NULL);
+	mark_in_parts(ws);
 	if (ws->g != NULL)
 		ws->units->embed.t[TENSOR_EMBED] =
 			tensor_view(ws->g, &ws->h->shape, &ws->h->slice, TENSOR_EMBED, 0, 0);
@@ -459,12 +521,12 @@ weights_window(struct shard *s, const struct gguf *g, uint64_t memory, shard_pro
 		.release = window_release_unit,
 		.free = window_free_source,
 		.stats = window_stats,
+		.rows = window_rows,
 		.hint = window_hint};
 	ws->shard = s;
 	ws->h = shard_header(s);
 	ws->g = g;
-	ws->n = ws->piece = ws->h->n_extents;
-	ws->acquired = UINT32_MAX;
+	ws->acquired = ws->held = UINT32_MAX;
 	ws->file.fd = -1;
 	pthread_mutex_init(&ws->lock, NULL);
 	pthread_cond_init(&ws->work, NULL);

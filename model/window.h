@@ -2,8 +2,10 @@
  * needed, ahead of the forward pass, through a ring (sched/window.h decides which and when). What a
  * step computes is the same to the bit, whatever the memory.
  *
- * Reader threads keep several large requests in flight, past the page cache. Every extent's hash is
- * checked when it is first read; a damaged shard is moved aside (PATH.part), so that it is made or
+ * Matrices are divided into bands of whole rows, about a read request each: a matrix is computed
+ * with band by band as they come, so the ring is small however large the matrices are, and what was
+ * just read is still in the processor's cache. Reader threads keep several requests in flight, past
+ * the page cache. Every extent's hash is checked when it is first read; a damaged shard is moved aside (PATH.part), so that it is made or
  * fetched again, and nothing is computed with it. */
 #ifndef MODEL_WINDOW_H
 #define MODEL_WINDOW_H
@@ -11,8 +13,8 @@
 #include "model/shard.h"
 #include "sched/window.h"
 
-#define WINDOW_REQUEST (1u << 20) /* bytes of a read */
-#define WINDOW_AHEAD   (8u << 20) /* of the ring beside the unit that is computed, at first */
+#define WINDOW_REQUEST (1u << 20) /* bytes of a read, about */
+#define WINDOW_AHEAD   (8u << 20) /* of the ring beside what is computed with, at first */
 
 /* The least memory for the weights of a shard with this header, and all of it. */
 uint64_t window_weights_least(const struct shard_header *h);

@@ -15,15 +15,21 @@ n_experts(const struct shard_header *h)
 }
 
 bool
-window_is_expert(const struct shard_header *h, uint32_t piece)
+window_is_expert(const struct shard_header *h, uint32_t extent)
 {
-	return shard_unit_kind(h->extents[piece].role) == UNIT_EXPERT;
+	return shard_unit_kind(h->extents[extent].role) == UNIT_EXPERT;
+}
+
+bool
+window_band_is_expert(const struct window_source *ws, uint32_t band)
+{
+	return window_is_expert(ws->h, ws->bands.list[band].extent);
 }
 
 static uint32_t
-number_of(const struct shard_header *h, uint32_t piece)
+number_of(const struct shard_header *h, uint32_t extent)
 {
-	return h->extents[piece].layer * h->shape.experts + h->extents[piece].expert;
+	return h->extents[extent].layer * h->shape.experts + h->extents[extent].expert;
 }
 
 uint64_t
@@ -47,17 +53,17 @@ window_slot_bytes(const struct shard_header *h)
 /* What every step uses stays first; experts get the rest, at least as many as a row uses twice
  * over, where that leaves the others enough to stream. */
 uint32_t
-window_split(const struct shard_header *h, const struct window_piece *pieces, uint64_t memory,
+window_split(const struct shard_header *h, const struct window_bands *b, uint64_t memory,
 	uint64_t *others)
 {
-	uint64_t slot = window_slot_bytes(h), least = window_least(pieces, h->n_extents), all = 0;
+	uint64_t slot = window_slot_bytes(h), least = window_least(b->pieces, b->n), all = 0;
 	uint32_t n = n_experts(h), slots = 2 * h->shape.experts_used;
 
 	*others = memory;
 	if (slot == 0)
 		return 0;
-	for (uint32_t i = 0; i < h->n_extents; i++)
-		all += pieces[i].bytes;
+	for (uint32_t i = 0; i < b->n; i++)
+		all += b->pieces[i].bytes;
 	slots = slots < n ? slots : n;
 	if (memory < slots * slot + least)
 		slots = memory > least ? (uint32_t)((memory - least) / slot) : 0;
@@ -69,27 +75,36 @@ window_split(const struct shard_header *h, const struct window_piece *pieces, ui
 	return slots;
 }
 
+/* Where the bands of an expert's extents lie in its slot: as in the file, so that each matrix is
+ * whole. */
+static void
+place_bands(struct window_source *ws)
+{
+	const struct shard_header *h = ws->h;
+	uint64_t at = 0;
+
+	for (uint32_t i = 0; i < h->n_extents; i++) {
+		if (!window_is_expert(h, i))
+			continue;
+		if (i == 0 || !window_is_expert(h, i - 1) || number_of(h, i) != number_of(h, i - 1))
+			at = 0;
+		for (uint32_t b = ws->bands.first[i]; b < ws->bands.first[i + 1]; b++)
+			ws->home[b] = at + ws->bands.list[b].from;
+		at += shard_align_up(h->extents[i].bytes);
+	}
+}
+
 int
 window_experts_init(struct window_source *ws, struct err *err)
 {
-	uint64_t at = 0;
-
 	if (ws->slot_bytes == 0)
 		return 0;
 	if (ws->slots < WINDOW_LEAST_SLOTS)
 		return err_set(err,
 			"the memory has room for %" PRIu32 " expert at a time: give it more",
 			ws->slots);
-	for (uint32_t i = 0; i < ws->n; i++) {
-		if (!window_is_expert(ws->h, i))
-			continue;
-		if (i == 0 || !window_is_expert(ws->h, i - 1) ||
-			number_of(ws->h, i) != number_of(ws->h, i - 1))
-			at = 0;
-		ws->home[i] = at;
-		at += shard_align_up(ws->h->extents[i].bytes);
-	}
-	ws->demand = calloc((size_t)ws->n + 1, sizeof *ws->demand);
+	place_bands(ws);
+	ws->demand = calloc((size_t)ws->bands.n + 1, sizeof *ws->demand);
 	ws->missing = calloc((size_t)n_experts(ws->h) + 1, sizeof *ws->missing);
 	ws->hint = calloc((size_t)ws->h->shape.experts + 1, sizeof *ws->hint);
 	ws->experts = experts_new(n_experts(ws->h), ws->slots, err);
@@ -108,25 +123,25 @@ window_experts_free(struct window_source *ws)
 }
 
 uint8_t *
-window_expert_memory(const struct window_source *ws, uint32_t piece)
+window_expert_memory(const struct window_source *ws, uint32_t band)
 {
-	uint32_t slot = experts_slot(ws->experts, number_of(ws->h, piece));
+	uint32_t number = number_of(ws->h, ws->bands.list[band].extent);
 
-	return ws->cache + slot * ws->slot_bytes + ws->home[piece];
+	return ws->cache + experts_slot(ws->experts, number) * ws->slot_bytes + ws->home[band];
 }
 
 /* --- under the lock --- */
 
 bool
-window_demanded(struct window_source *ws, uint32_t *piece)
+window_demanded(struct window_source *ws, uint32_t *band)
 {
 	if (ws->demand_first == ws->demand_end)
 		return false;
-	*piece = ws->demand[ws->demand_first++ % ws->n];
+	*band = ws->demand[ws->demand_first++ % ws->bands.n];
 	return true;
 }
 
-/* Wants it, and asks for its pieces where it is not there. */
+/* Wants it, and asks for its bands where it is not there. */
 static enum experts_answer
 want(struct window_source *ws, uint32_t expert)
 {
@@ -136,8 +151,8 @@ want(struct window_source *ws, uint32_t expert)
 	if (a != EXPERTS_READ)
 		return a;
 	unit = window_unit(ws->h, UNIT_EXPERT, layer, expert % ws->h->shape.experts);
-	for (uint32_t i = ws->first[unit]; i < ws->n && ws->pieces[i].unit == unit; i++) {
-		ws->demand[ws->demand_end++ % ws->n] = i;
+	for (uint32_t b = ws->first[unit]; b < ws->first[unit + 1]; b++) {
+		ws->demand[ws->demand_end++ % ws->bands.n] = b;
 		ws->missing[expert]++;
 	}
 	pthread_cond_broadcast(&ws->work);
@@ -171,19 +186,17 @@ window_hint(struct weight_source *base, uint32_t layer, const uint32_t *experts,
 }
 
 void
-window_expert_there(struct window_source *ws, uint32_t piece)
+window_expert_there(struct window_source *ws, uint32_t band)
 {
-	uint32_t expert = number_of(ws->h, piece);
+	uint32_t expert = number_of(ws->h, ws->bands.list[band].extent);
 
 	if (--ws->missing[expert] == 0)
 		experts_arrived(ws->experts, expert);
 }
 
 bool
-window_want_expert(struct window_source *ws, uint32_t layer, uint32_t expert)
+window_want_expert(struct window_source *ws, uint32_t number)
 {
-	uint32_t number = layer * ws->h->shape.experts + expert;
-
 	want(ws, number);
 	return experts_ready(ws->experts, number);
 }

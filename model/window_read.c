@@ -1,5 +1,5 @@
-/* The threads that read: they take requests of up to WINDOW_REQUEST bytes, first of the resident
- * set, then of whatever the window says comes next. */
+/* The threads that read: a band at a time, first of the resident set, then whatever the window says
+ * comes next. */
 #include "config.h"
 
 #include "base/clock.h"
@@ -12,68 +12,54 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct request {
-	uint32_t piece;
-	uint64_t from;
-	size_t len;
-};
-
 /* --- what to read: under the lock --- */
 
 static bool
-next_piece(struct window_source *ws)
+next_band(struct window_source *ws, uint32_t *band)
 {
-	uint32_t piece;
 	uint64_t at;
 
-	while (ws->load < ws->n &&
-		(!ws->pieces[ws->load].resident || window_is_expert(ws->h, ws->load)))
+	while (ws->load < ws->bands.n && !window_is_resident(ws, ws->load))
 		ws->load++;
-	if (ws->load < ws->n)
-		piece = ws->load++;
+	if (ws->load < ws->bands.n)
+		*band = ws->load++;
 	else if (ws->loading > 0 ||
-		 (!window_demanded(ws, &piece) && !window_next(ws->window, &piece, &at)))
+		 (!window_demanded(ws, band) && !window_next(ws->window, band, &at)))
 		return false;
-	ws->piece = piece;
-	ws->piece_from = 0;
-	ws->left[piece] = window_bytes(ws, piece);
 	return true;
 }
 
 static bool
-take(struct window_source *ws, struct request *r)
+take(struct window_source *ws, uint32_t *band)
 {
-	uint64_t bytes;
-
-	if (ws->failed || (ws->piece == ws->n && !next_piece(ws)))
+	if (ws->failed || !next_band(ws, band))
 		return false;
-	bytes = window_bytes(ws, ws->piece) - ws->piece_from;
-	*r = (struct request){
-		ws->piece, ws->piece_from, bytes < WINDOW_REQUEST ? (size_t)bytes : WINDOW_REQUEST};
-	ws->piece_from += r->len;
-	if (ws->piece_from == window_bytes(ws, ws->piece))
-		ws->piece = ws->n;
 	if (ws->flying++ == 0)
 		ws->fly_since = clock_seconds();
 	return true;
 }
 
-/* --- reading: without the lock --- */
+/* --- when it was read: under the lock --- */
 
-static int
-check_hash(const struct window_source *ws, uint32_t piece, struct err *err)
+static void
+fail(struct window_source *ws, const struct err *why, bool damaged)
 {
-	const struct shard_extent *e = &ws->h->extents[piece];
-	uint8_t hash[SHARD_HASH];
+	ws->damaged |= damaged;
+	if (!ws->failed)
+		ws->why = *why;
+	ws->failed = true;
+	pthread_cond_broadcast(&ws->news);
+}
 
-	crypto_generichash(hash, sizeof hash, window_memory(ws, piece), e->bytes, NULL, 0);
-	if (memcmp(hash, e->hash, SHARD_HASH) == 0)
-		return 0;
-	return err_set(err,
-		"%s: extent %" PRIu32 " (%s of layer %" PRIu32 ") at byte %" PRIu64
-		" is damaged; it will be made or fetched again",
-		ws->file.path, piece, tensor_role_name((enum tensor_role)e->role), e->layer,
-		e->offset);
+static void
+band_there(struct window_source *ws, uint32_t band)
+{
+	if (window_band_is_expert(ws, band))
+		window_expert_there(ws, band);
+	else
+		window_arrived(ws->window, band);
+	ws->stats.streamed += shard_align_up(ws->bands.list[band].bytes);
+	pthread_cond_broadcast(&ws->news);
 }
 
 /* So that nobody takes it for whole; whoever makes it again keeps what is good. */
@@ -87,87 +73,114 @@ move_aside(const struct window_source *ws)
 		unlink(ws->file.path);
 }
 
-/* --- the end of a request: under the lock --- */
-
+/* All of it was hashed. */
 static void
-fail(struct window_source *ws, const struct err *why, bool damaged)
+compare_hash(struct window_source *ws, uint32_t extent)
 {
-	ws->damaged |= damaged;
-	if (!ws->failed)
-		ws->why = *why;
-	ws->failed = true;
-	pthread_cond_broadcast(&ws->news);
+	const struct shard_extent *e = &ws->h->extents[extent];
+	uint8_t hash[SHARD_HASH];
+	struct err err;
+
+	crypto_generichash_final(&ws->hash[extent].state, hash, sizeof hash);
+	if (memcmp(hash, e->hash, SHARD_HASH) == 0) {
+		ws->unhashed--;
+		return;
+	}
+	err_set(&err,
+		"%s: extent %" PRIu32 " (%s of layer %" PRIu32 ") at byte %" PRIu64
+		" is damaged; it will be made or fetched again",
+		ws->file.path, extent, tensor_role_name((enum tensor_role)e->role), e->layer,
+		e->offset);
+	move_aside(ws);
+	fail(ws, &err, true);
+}
+
+/* Goes on with an extent's hash over what has come of it, without the lock; then all of that which is
+ * not resident is there. A part whose predecessors are still being read waits for the reader that
+ * brings them. So when the last part of a matrix is given out, its hash was right. */
+static void
+hash_on(struct window_source *ws, uint32_t extent)
+{
+	uint32_t first = ws->bands.first[extent], end = ws->bands.first[extent + 1];
+	struct window_hash *x = &ws->hash[extent];
+	uint32_t band = first + x->hashed, from = band;
+
+	if (x->busy)
+		return;
+	x->busy = true;
+	ws->checking++;
+	for (; band < end && ws->landed[band]; band++) {
+		pthread_mutex_unlock(&ws->lock);
+		crypto_generichash_update(
+			&x->state, window_memory(ws, band), ws->bands.list[band].bytes);
+		pthread_mutex_lock(&ws->lock);
+	}
+	x->hashed = band - first;
+	x->busy = false;
+	ws->checking--;
+	if (band == end)
+		compare_hash(ws, extent);
+	for (; from < band && !ws->damaged; from++) {
+		if (ws->waiting[from])
+			band_there(ws, from);
+		ws->waiting[from] = false;
+	}
 }
 
 static void
-piece_there(struct window_source *ws, uint32_t piece)
+landed(struct window_source *ws, uint32_t band)
 {
-	bool expert = window_is_expert(ws->h, piece);
+	uint32_t extent = ws->bands.list[band].extent;
+	bool hashed = band - ws->bands.first[extent] < ws->hash[extent].hashed;
 
-	if (expert)
-		window_expert_there(ws, piece);
-	else if (ws->pieces[piece].resident)
+	ws->landed[band] = true;
+	if (window_is_resident(ws, band))
 		ws->loading--;
+	else if (hashed)
+		band_there(ws, band);
 	else
-		window_arrived(ws->window, piece);
-	if (expert || !ws->pieces[piece].resident)
-		ws->stats.streamed += window_bytes(ws, piece);
-	pthread_cond_broadcast(&ws->news);
+		ws->waiting[band] = true;
+	if (!hashed)
+		hash_on(ws, extent);
 	if (ws->loading == 0)
 		pthread_cond_broadcast(&ws->work);
-}
-
-static void
-landed(struct window_source *ws)
-{
-	if (--ws->flying == 0)
-		ws->stats.reading += clock_seconds() - ws->fly_since;
+	pthread_cond_broadcast(&ws->news);
 }
 
 /* Takes the lock when it has read. */
 static void
-read_request(struct window_source *ws, const struct request *r)
+read_band(struct window_source *ws, uint32_t band)
 {
-	const struct shard_extent *e = &ws->h->extents[r->piece];
+	const struct window_band *b = &ws->bands.list[band];
 	struct err err;
-	int rc = direct_read(&ws->file, window_memory(ws, r->piece) + r->from, r->len,
-		e->offset + r->from, &err);
-	bool last, damaged = false;
+	int rc = direct_read(&ws->file, window_memory(ws, band), (size_t)shard_align_up(b->bytes),
+		ws->h->extents[b->extent].offset + b->from, &err);
 
 	pthread_mutex_lock(&ws->lock);
-	last = rc == 0 && (ws->left[r->piece] -= r->len) == 0;
-	if (last && !ws->checked[r->piece]) {
-		pthread_mutex_unlock(&ws->lock);
-		rc = check_hash(ws, r->piece, &err);
-		damaged = rc != 0;
-		if (damaged)
-			move_aside(ws);
-		pthread_mutex_lock(&ws->lock);
-		ws->checked[r->piece] = !damaged;
-	}
-	landed(ws);
-	if (rc != 0)
-		fail(ws, &err, damaged);
-	else if (last)
-		piece_there(ws, r->piece);
+	if (rc == 0)
+		landed(ws, band);
+	else
+		fail(ws, &err, false);
+	if (--ws->flying == 0)
+		ws->stats.reading += clock_seconds() - ws->fly_since;
 }
 
 static void *
 reader(void *arg)
 {
 	struct window_source *ws = arg;
-	struct request r;
+	uint32_t band;
 
 	pthread_mutex_lock(&ws->lock);
 	while (!ws->stop) {
-		if (!take(ws, &r)) {
+		if (!take(ws, &band)) {
 			if (ws->failed && ws->flying == 0)
 				pthread_cond_broadcast(&ws->news);
 			pthread_cond_wait(&ws->work, &ws->lock);
 			continue;
 		}
 		pthread_mutex_unlock(&ws->lock);
-		read_request(ws, &r);
+		read_band(ws, band);
 	}
 	pthread_mutex_unlock(&ws->lock);
 	return NULL;

@@ -44,12 +44,13 @@ all_bytes(const struct window_piece *pieces, uint32_t n)
 	return sum;
 }
 
-/* Only the small ones, and those of `pin` bytes and more. */
+/* Only those that must, the small ones, and those of `pin` bytes and more. */
 static void
 choose_ends(struct window_piece *pieces, uint32_t n, uint64_t pin)
 {
 	for (uint32_t i = 0; i < n; i++)
-		pieces[i].resident = pieces[i].bytes < WINDOW_SMALL || pieces[i].bytes >= pin;
+		pieces[i].resident =
+			pieces[i].stays || pieces[i].bytes < WINDOW_SMALL || pieces[i].bytes >= pin;
 }
 
 uint64_t

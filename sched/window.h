@@ -5,8 +5,8 @@
  * at every step, and the disk never idles (DESIGN.md, "Memory: the sliding window").
  *
  * Pure: what was measured goes in, decisions come out. Nothing here reads a file or a clock, and
- * only window_new allocates. Pieces are extents of a shard; a unit is a run of pieces that are
- * wanted at once; units are numbered from 0 in the order of use. */
+ * only window_new allocates. Pieces are bands of a shard's matrices; a unit is a run of pieces that
+ * are wanted at once; units are numbered from 0 in the order of use. */
 #ifndef SCHED_WINDOW_H
 #define SCHED_WINDOW_H
 
@@ -19,6 +19,7 @@
 struct window_piece {
 	uint64_t bytes; /* in memory: whole pages */
 	uint32_t unit;  /* never falls from one piece to the next */
+	bool stays;     /* must be resident */
 	bool resident;
 };
 
