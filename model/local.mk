@@ -139,7 +139,8 @@ tests_unit_test_thread_choice_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_thread_choice_LDADD = model/libmodel.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_files tests/unit/test_shard tests/unit/test_shard_make \
-	tests/unit/test_weights_copied tests/unit/test_weights_window
+	tests/unit/test_weights_copied tests/unit/test_weights_window \
+	tests/unit/test_window_bands
 tests_unit_test_files_SOURCES = tests/unit/test_files.c
 tests_unit_test_files_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
 SHARD_TEST_SUPPORT = tests/support/shard_fixture.c tests/support/shard_fixture.h \
@@ -160,6 +161,11 @@ tests_unit_test_weights_window_SOURCES = tests/unit/test_weights_window.c $(SHAR
 tests_unit_test_weights_window_CPPFLAGS = $(tests_unit_test_shard_CPPFLAGS)
 tests_unit_test_weights_window_CFLAGS = $(tests_unit_test_shard_CFLAGS)
 tests_unit_test_weights_window_LDADD = $(tests_unit_test_tokenizer_LDADD)
+tests_unit_test_window_bands_SOURCES = tests/unit/test_window_bands.c \
+	tests/support/tiny_gguf.c tests/support/tiny_gguf.h tests/support/tiny_model.c tests/support/tiny_model.h
+tests_unit_test_window_bands_CPPFLAGS = $(tests_unit_test_shard_CPPFLAGS)
+tests_unit_test_window_bands_CFLAGS = $(tests_unit_test_shard_CFLAGS)
+tests_unit_test_window_bands_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_files_LDADD = model/libmodel.a sched/libsched.a kernels/libkernels.a base/libbase.a \
 	$(PCRE2_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 endif
