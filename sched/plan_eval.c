@@ -28,7 +28,7 @@ share_stage(struct eval *e, const struct group *g, struct swarm_plan_member *m)
 		return rc >= 0 && none_idle(e, g, m) ? rc : -1;
 	}
 	for (uint32_t i = 0; i < g->n; i++)
-		if (plan_hold(e->in, g->layers, g->stream, g->exact, &m[i]) != 0)
+		if (plan_hold(e->in, g->layers, g->stream, &m[i]) != 0)
 			return -1;
 	return 0;
 }
@@ -44,7 +44,6 @@ group_of(const struct eval *e, uint32_t stage, double step)
 		.n_stages = n,
 		.head = stage + 1 == n,
 		.stream = e->c->stream,
-		.exact = e->exact,
 		.other_s = e->hops,
 		.delays = &e->delays[st->first]};
 
@@ -286,10 +285,10 @@ try_deal(struct eval *e, bool even)
 }
 
 int
-plan_eval(const struct swarm_plan_input *in, const struct candidate *c, bool exact,
+plan_eval(const struct swarm_plan_input *in, const struct candidate *c, bool whole,
 	struct swarm_plan_alt *out)
 {
-	struct eval e = {.in = in, .c = c, .exact = exact, .out = out};
+	struct eval e = {.in = in, .c = c, .out = out};
 	double score;
 	int rc;
 
@@ -305,7 +304,7 @@ plan_eval(const struct swarm_plan_input *in, const struct candidate *c, bool exa
 		if (isfinite(score) && (rc != 0 || out->score > score))
 			rc = try_deal(&e, false);
 	}
-	if (rc == 0 && exact)
+	if (rc == 0 && whole)
 		split(&e);
 	return rc == 0 ? e.bound : -1;
 }
@@ -335,7 +334,7 @@ int
 swarm_plan_predict_given(const struct swarm_plan_input *in, struct swarm_plan_alt *out)
 {
 	struct candidate c = candidate_of(out, true);
-	struct eval e = {.in = in, .c = &c, .exact = true, .given = true, .out = out};
+	struct eval e = {.in = in, .c = &c, .given = true, .out = out};
 
 	out->n = c.n;
 	return plan_set_stages(&e) == 0 ? predict(&e, 0) : -1;

@@ -37,8 +37,8 @@ struct load {
 	double part[PHASES], weights; /* that are cut, and their sum */
 	double fixed;                 /* that each member holds whole */
 	double cache;
-	double ring;  /* what streaming needs of memory beside what stays */
-	double least; /* memory with which it can stream, cache included, fixed not */
+	double ring;  /* what streaming needs of memory, however large the share */
+	double least; /* and what it needs beside, cache included, fixed not */
 	double used;  /* the part of missing bytes that a step reads: 1 without experts */
 };
 struct load plan_load(const struct swarm_plan_input *in, uint32_t layers, bool head);
@@ -47,13 +47,10 @@ double plan_room(const struct swarm_plan_input *in, uint32_t peer);
 /* The largest share of the load that this peer can hold with `seconds` for its disk. */
 double plan_share_cap(const struct swarm_plan_input *in, const struct load *l, uint32_t peer,
 	bool stream, double seconds);
-/* Bytes that its ring must hold when so many of its weights stream. */
-double plan_ring(const struct load *l, double streams);
-/* Bytes of its ring beside what that must hold, when it streams such a share of the load. */
+/* Bytes of its ring when it streams such a share of the load. */
 double plan_ahead(const struct load *l, double share, double room);
-/* Fills bytes of a member whose slice is set: in memory or streamed. exact: asks sched/window. -1:
- * does not fit. */
-int plan_hold(const struct swarm_plan_input *in, uint32_t layers, bool stream, bool exact,
+/* Fills bytes of a member whose slice is set: in memory or streamed. -1: does not fit. */
+int plan_hold(const struct swarm_plan_input *in, uint32_t layers, bool stream,
 	struct swarm_plan_member *m);
 /* The load of a slice. */
 struct load plan_slice_load(
@@ -93,7 +90,7 @@ struct delay {                /* seconds of messages, of a member */
 struct group {
 	const uint32_t *who; /* hub first */
 	uint32_t n, layers, n_stages;
-	bool head, stream, exact;
+	bool head, stream;
 	double other_s;             /* seconds of a step that are none of this group's */
 	const struct delay *delays; /* [n] */
 };
@@ -119,14 +116,14 @@ struct candidate {
 	bool idle;             /* some may have nothing to do */
 	bool stream, free_hub; /* free_hub: any member may be the hub, not only the coordinator */
 };
-/* -1: not possible; 0, or 1 when memory bounds shares. exact: bytes that stream are asked of
- * sched/window. */
-int plan_eval(const struct swarm_plan_input *in, const struct candidate *c, bool exact,
+/* -1: not possible; 0, or 1 when memory bounds shares. whole: also what the time is spent on, for
+ * plans that are shown. */
+int plan_eval(const struct swarm_plan_input *in, const struct candidate *c, bool whole,
 	struct swarm_plan_alt *out);
 struct eval {
 	const struct swarm_plan_input *in;
 	const struct candidate *c;
-	bool exact, given, bound;       /* given: layers, slices and hubs are not to be chosen */
+	bool given, bound;              /* given: layers, slices and hubs are not to be chosen */
 	uint32_t who[SWARM_PLAN_PEERS]; /* hubs first */
 	uint32_t first[SWARM_PLAN_PEERS], layers[SWARM_PLAN_PEERS];
 	double hops;                           /* seconds of a token's step between stages */

@@ -185,24 +185,22 @@ units_of(const struct sharing *s, int phase, uint32_t *unit)
 	return phase == HEAD && !s->g->head ? 0 : (size + *unit - 1) / *unit;
 }
 
-/* Bytes of memory that are left to a member, and what of its weights counts against them: where it
- * streams also the ring, and what its disk has time for is added. loose: and a unit of each phase,
- * since shares are rounded to units and a disk may well read a little longer. */
+/* Bytes of memory that are left to a member for weights: where it streams not the ring, and what its
+ * disk has time for is added. loose: and a unit of each phase, since shares are rounded to units and
+ * a disk may well read a little longer. */
 static double
-capacity(const struct sharing *s, uint32_t i, bool loose, double *factor)
+capacity(const struct sharing *s, uint32_t i, bool loose)
 {
 	const struct load *l = &s->load;
 	double room = plan_room(s->in, s->g->who[i]) - l->fixed, more = 0;
 	double disk = s->in->peers[s->g->who[i]].disk_bps, read;
 	uint32_t unit;
 
-	*factor = 1;
 	if (!s->g->stream || disk <= 0 || s->share[i] * (l->weights + l->cache) <= room)
 		return fmax(room, 0);
 	read = s->seconds * disk / l->used;
-	*factor = 1 + plan_ring(l, read / s->share[i]) / l->weights;
 	for (int p = 0; p < HEAD && loose; p++)
-		more += (l->part[p] + l->cache) / units_of(s, p, &unit) * *factor;
+		more += (l->part[p] + l->cache) / units_of(s, p, &unit);
 	return room - plan_ahead(l, s->share[i], room) + read + more;
 }
 
@@ -218,12 +216,12 @@ struct manner {
 static double
 cut(const struct sharing *s, const struct manner *how, uint32_t parts[PHASES][SWARM_PLAN_PEERS])
 {
-	double left[SWARM_PLAN_PEERS], factor[SWARM_PLAN_PEERS], seconds[SWARM_PLAN_PEERS];
+	double left[SWARM_PLAN_PEERS], seconds[SWARM_PLAN_PEERS];
 	double cap[SWARM_PLAN_PEERS], off[SWARM_PLAN_PEERS], sum = 0, longest;
 	uint32_t n = s->g->n, unit;
 
 	for (uint32_t i = 0; i < n; i++)
-		left[i] = capacity(s, i, how->loose, &factor[i]);
+		left[i] = capacity(s, i, how->loose);
 	for (int k = 0; k < PHASES; k++) {
 		int p = how->order[k];
 		uint32_t units = units_of(s, p, &unit);
@@ -233,7 +231,7 @@ cut(const struct sharing *s, const struct manner *how, uint32_t parts[PHASES][SW
 		for (uint32_t i = 0; i < n; i++) {
 			seconds[i] = s->goal[i][p] * unit * (p == HEAD ? 1 : s->g->layers);
 			off[i] = s->delay[i][p] * (p == HEAD ? 1 : s->g->layers);
-			cap[i] = floor(left[i] / (bytes * factor[i] + cache + 1e-9));
+			cap[i] = floor(left[i] / (bytes + cache + 1e-9));
 			if (how->level && s->share[i] >= s->cap[i] && k + 1 < PHASES)
 				cap[i] = fmin(cap[i], ceil(s->share[i] * units - 0.5));
 			longest_off = fmax(longest_off, off[i]);
@@ -243,7 +241,7 @@ cut(const struct sharing *s, const struct manner *how, uint32_t parts[PHASES][SW
 			return INFINITY;
 		longest = p == HEAD ? 0 : longest_off;
 		for (uint32_t i = 0; i < n; i++) {
-			left[i] -= parts[p][i] * (bytes * factor[i] + cache);
+			left[i] -= parts[p][i] * (bytes + cache);
 			if (parts[p][i] > 0)
 				longest = fmax(longest, off[i] + parts[p][i] * seconds[i]);
 		}
@@ -291,7 +289,7 @@ late_disks(const struct sharing *s, struct swarm_plan_member *m)
 	double late = 0;
 
 	for (uint32_t i = 0; i < s->g->n; i++) {
-		if (plan_hold(s->in, s->g->layers, s->g->stream, false, &m[i]) != 0)
+		if (plan_hold(s->in, s->g->layers, s->g->stream, &m[i]) != 0)
 			return INFINITY;
 		if (m[i].streamed > 0)
 			late = fmax(late, (double)m[i].streamed / s->in->peers[m[i].peer].disk_bps -
@@ -339,7 +337,7 @@ plan_shares(const struct swarm_plan_input *in, const struct group *g, struct swa
 	if (share_by_water(&s) != 0 || cut_best(&s, m) != 0)
 		return -1;
 	for (uint32_t i = 0; i < g->n; i++)
-		if (plan_hold(in, g->layers, g->stream, g->exact, &m[i]) != 0)
+		if (plan_hold(in, g->layers, g->stream, &m[i]) != 0)
 			return -1;
 	return s.bound;
 }

@@ -76,16 +76,15 @@ held_seconds(const struct plan_swarm *s, const struct sim_stage *st, uint32_t i)
 	double weights = st->layers * (ffn + attn + s->model.layer_bytes) +
 			 sl->vocab * s->model.vocab_row_bytes;
 	double cache = st->layers * (sl->kv_heads * s->model.cache_bytes);
-	double room = (double)p->memory - (double)p->overhead - cache, ring, least;
+	double room = (double)p->memory - (double)p->overhead - cache, ring;
 
 	if (weights <= room)
 		return 0;
-	/* A ring for one matrix, and 8 MB that it reads ahead where there is room. */
-	ring = fmax(ffn * 4 / 3, attn * 1.5);
-	least = ring + sl->vocab * s->model.vocab_row_bytes;
-	if (p->disk_bps <= 0 || room < least)
+	/* A ring for one piece of a matrix, and 8 MB that it reads ahead where there is room. */
+	ring = 3u << 19;
+	if (p->disk_bps <= 0 || room < ring)
 		return INFINITY;
-	return (weights - room + ffn / 3 + fmin(8 << 20, room - least)) / p->disk_bps;
+	return fmin(weights, weights - room + ring + fmin(8 << 20, room - ring)) / p->disk_bps;
 }
 
 double
