@@ -23,15 +23,21 @@ gguf_file_bytes(const struct gguf *g)
 	return g->len;
 }
 
+/* Reading a page maps those around it as well, so these go too: whoever reads a neighbour finds it in
+ * the page cache. */
+#define FAULT_AROUND ((uintptr_t)64 << 10)
+
 void
 gguf_forget(const struct gguf *g, const uint8_t *data, uint64_t bytes)
 {
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t from = ((uintptr_t)data + page - 1) / page * page;
-	uintptr_t to = ((uintptr_t)data + (uintptr_t)bytes) / page * page;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)g->map.data;
+	uintptr_t from = (uintptr_t)data, to = from + (uintptr_t)bytes, end = start + g->map.len;
 
-	if (g->map.data != NULL && from < to)
-		madvise((void *)from, to - from, MADV_DONTNEED);
+	if (g->map.data == NULL)
+		return;
+	from = from - start > FAULT_AROUND ? (from - FAULT_AROUND) / page * page : start;
+	to = end - to > FAULT_AROUND ? (to + FAULT_AROUND) / page * page : end;
+	madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 size_t

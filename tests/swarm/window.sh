@@ -22,14 +22,15 @@ peak() {
 figure() { # NAME FIGURE: of what streams, as a whole number
   on "$1" status --json | python3 -c 'import json, sys; print(int(json.load(sys.stdin)["weights"][sys.argv[1]]))' "$2"
 }
-damage() { # NAME: a bit near the end of its shard
-  python3 - "$(find "$tmp/$1/state" -name '*.shard' -size +1M | head -1)" <<'P'
+damage() { # NAME: a bit near the end of its shards (spare slices may lie there too)
+  find "$tmp/$1/state" -name '*.shard' -size +1M -exec python3 - {} + <<'P'
 import sys
-f = open(sys.argv[1], "r+b")
-f.seek(-70000, 2)
-b = f.read(1)
-f.seek(-70000, 2)
-f.write(bytes([b[0] ^ 8]))
+for name in sys.argv[1:]:
+    f = open(name, "r+b")
+    f.seek(-70000, 2)
+    b = f.read(1)
+    f.seek(-70000, 2)
+    f.write(bytes([b[0] ^ 8]))
 P
 }
 
