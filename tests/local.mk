@@ -9,6 +9,7 @@ dist_check_SCRIPTS += \
 	tests/hearth/train.sh \
 	tests/swarm/command.sh \
 	tests/swarm/discovery.sh \
+	tests/swarm/document.sh \
 	tests/swarm/door.sh \
 	tests/swarm/greedy.sh \
 	tests/swarm/http.sh \
