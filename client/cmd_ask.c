@@ -227,7 +227,7 @@ static const char help[] =
 	"  --rounds N         plans that may be carried out (2)\n"
 	"  --jobs N           requests about parts, at most (512)\n"
 	"  --part-bytes N     the length of a part, at most\n"
-	"  -m, --model WORD   auto, auto:local, auto:home or auto:cloud: who supervises (auto)\n";
+	"  -m, --model WORD   auto, auto:local, auto:home or auto:cloud: who reads it (auto)\n";
 
 static int
 take_option(struct ask *a, int opt, const char *value, struct err *err)

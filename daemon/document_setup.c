@@ -180,6 +180,8 @@ set_workers(struct document_run *d, struct http_request *h)
 {
 	set_worker(d, ROUTE_SMALL);
 	set_worker(d, ROUTE_LARGE);
+	if (d->said.ask == ROUTE_ASK_HOME && d->workers[ROUTE_LARGE].usable)
+		d->workers[ROUTE_SMALL].usable = false; /* the model of the swarm is to read */
 	set_helpers(d);
 	if (!d->workers[ROUTE_SMALL].usable && !d->workers[ROUTE_LARGE].usable)
 		return nobody(d, h);
