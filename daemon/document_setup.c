@@ -137,8 +137,9 @@ set_helpers(struct document_run *d)
 		struct document_worker *w = &d->workers[d->n_workers++];
 
 		*w = *small;
-		w->slots = helpers[i].slots < DOCUMENT_SLOTS_MAX ? helpers[i].slots
-								 : DOCUMENT_SLOTS_MAX;
+		/* As many again lie ready there: it need not wait for the next ones. */
+		w->slots = helpers[i].slots < DOCUMENT_SLOTS_MAX / 2 ? helpers[i].slots * 2
+								     : DOCUMENT_SLOTS_MAX;
 		memcpy(w->helper, helpers[i].name, sizeof w->helper);
 	}
 }

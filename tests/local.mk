@@ -41,6 +41,13 @@ bench-uneven: daemon/shoald
 	python3 $(srcdir)/tests/bench/uneven.py --part $(PART) $(abs_top_builddir)
 EXTRA_DIST += tests/bench/held.py tests/bench/uneven.py
 
+# How much sooner a document is read with a member: [SMALL=FILE] [HELD=PART of each device's time].
+SMALL = $(srcdir)/models/hearth.gguf
+HELD = 0
+bench-document: daemon/shoald
+	python3 $(srcdir)/tests/bench/document.py . $(SMALL) --held $(HELD)
+EXTRA_DIST += tests/bench/document.py
+
 # What one reduction costs on loopback: [REDUCTIONS=3000] [ROWS=1].
 REDUCTIONS = 3000
 ROWS = 1
