@@ -163,6 +163,10 @@ stop c
 cloud sky
 endpoints supervise
 reader --cloud "$tmp/clouds" --privacy cloud
+ask auto '{"explain":true}'
+python3 -c '
+import json, sys
+sys.stdout.buffer.write(json.loads(sys.argv[1])["shoal"]["preview"]["bytes"].encode())' "$answer" >"$tmp/preview"
 ask auto '{}'
 [ "$status" = 200 ] || fail "a cloud supervises: $status $answer"
 holds 's["target"] == "cloud" and s["plan"] == s["conclusion"] == "supervisor" and s["rounds"] == 1'
@@ -170,6 +174,7 @@ holds 't.startswith("The parts say: ") and "24" in t and s["quotes_dropped"] >= 
 [ "$(records sky)" = 2 ] || fail "$(records sky) requests for a plan and an answer"
 got=$(recorded sky)
 holds "s['bytes_out'] == $got and $got * 5 <= $bytes"
+cmp -s "$tmp/preview" "$tmp/sky.got/0000" || fail "what was sent first is not what the preview says"
 grep >/dev/null 'nursery\|garage' "$tmp/sky.got"/0000 && fail "the plan's request has words of the document"
 echo "a cloud got $got of $bytes bytes"
 # Short: no cloud may see enough of it to be of use; it is answered at home.
