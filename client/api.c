@@ -12,6 +12,7 @@ struct transfer {
 	CURL *curl;
 	struct buf body; /* what has come, not yet used */
 	int (*event)(void *arg, json_t *e);
+	void (*comment)(void *arg, const char *text, size_t len); /* NULL: not wanted */
 	void *arg;
 	bool ended;  /* [DONE] came, or the caller has had enough */
 	bool failed; /* an error event; err holds it */
@@ -61,6 +62,8 @@ take_lines(struct transfer *t)
 			break;
 		if ((size_t)(end - line) > 6 && memcmp(line, "data: ", 6) == 0)
 			take_event(t, line + 6, (size_t)(end - line) - 6);
+		else if ((size_t)(end - line) > 2 && line[0] == ':' && t->comment != NULL)
+			t->comment(t->arg, line + 2, (size_t)(end - line) - 2);
 		used += (size_t)(end - line) + 1;
 	}
 	buf_consume(&t->body, used);
@@ -162,7 +165,14 @@ int
 api_stream(const struct ctl *ctl, const char *path, json_t *body,
 	int (*event)(void *arg, json_t *e), void *arg, struct err *err)
 {
-	struct transfer t = {.event = event, .arg = arg};
+	return api_watch(ctl, path, body, event, NULL, arg, err);
+}
+
+int
+api_watch(const struct ctl *ctl, const char *path, json_t *body, int (*event)(void *arg, json_t *e),
+	void (*comment)(void *arg, const char *text, size_t len), void *arg, struct err *err)
+{
+	struct transfer t = {.event = event, .comment = comment, .arg = arg};
 	json_t *answer = NULL;
 	int status = transfer_json(ctl, path, body, &t, &answer, err);
 

@@ -17,6 +17,12 @@ int api_call(
 int api_stream(const struct ctl *ctl, const char *path, json_t *body,
 	int (*event)(void *arg, json_t *e), void *arg, struct err *err);
 
+/* The same, and `comment` hears the stream's comments (": text" without the colon), which tell how far a
+ * long request is. */
+int api_watch(const struct ctl *ctl, const char *path, json_t *body,
+	int (*event)(void *arg, json_t *e),
+	void (*comment)(void *arg, const char *text, size_t len), void *arg, struct err *err);
+
 /* The exit code that fits what api_call returned. */
 int api_exit(int status);
 

@@ -67,6 +67,7 @@ int opt_float(
 bool interrupted(void);
 void interrupted_clear(void);
 
+int cmd_ask(struct ctl *ctl, int argc, char *argv[]);
 int cmd_bench(struct ctl *ctl, int argc, char *argv[]);
 int cmd_eval(struct ctl *ctl, int argc, char *argv[]);
 int cmd_generate(struct ctl *ctl, int argc, char *argv[]);

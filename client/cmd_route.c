@@ -162,10 +162,32 @@ print_shoal(json_t *s)
 	print_list(json_object_get(s, "attempts"), "  asked", "target", "model", "end");
 }
 
+/* Of an answer about documents. */
+static void
+print_document(json_t *s)
+{
+	printf("%s (%s): %s\n", str(s, "target"), str(s, "model"), str(s, "words"));
+	printf("%.0f bytes in %.0f parts, planned by %s: %.0f requests in %.0f rounds, %.0f "
+	       "without "
+	       "a usable reply\n",
+		num(s, "bytes"), num(s, "parts"), str(s, "plan"), num(s, "jobs"), num(s, "rounds"),
+		num(s, "failed_jobs"));
+	printf("%.0f quotes are true, %.0f were not and are dropped\n", num(s, "quotes"),
+		num(s, "quotes_dropped"));
+	printf("privacy %s, %.0f bytes to clouds, cost %g\n", str(s, "privacy"),
+		num(s, "bytes_out"), num(s, "cost"));
+	print_list(json_object_get(s, "supervisors"), "  supervised", "target", "model", "end");
+}
+
 static void
 print_why(json_t *o)
 {
-	print_shoal(json_object_get(o, "shoal"));
+	json_t *s = json_object_get(o, "shoal");
+
+	if (json_object_get(s, "mode") != NULL && strcmp(str(s, "mode"), "document") == 0)
+		print_document(s);
+	else
+		print_shoal(s);
 }
 
 static void

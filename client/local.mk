@@ -5,6 +5,7 @@ client_shoal_SOURCES = \
 	client/answer_options.c \
 	client/api.c client/api.h \
 	client/client.h \
+	client/cmd_ask.c \
 	client/cmd_bench.c \
 	client/cmd_eval.c \
 	client/cmd_peers.c \

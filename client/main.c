@@ -15,6 +15,7 @@
 const struct command commands[] = {
 	{"run", cmd_run, "MODEL [PROMPT]", "chat, or answer one prompt"},
 	{"generate", cmd_generate, "-m MODEL -p TEXT", "continue a text"},
+	{"ask", cmd_ask, "--doc FILE QUESTION", "answer a question about a long document"},
 	{"show", cmd_show, "MODEL", "what is in a model file"},
 	{"load", cmd_load, "MODEL", "serve a model with the swarm"},
 	{"status", cmd_status, "", "the swarm: who holds what, how fast it is"},

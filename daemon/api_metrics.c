@@ -93,6 +93,35 @@ print_labelled(struct buf *b, const char *name, const char *help, json_t *counts
 }
 
 static void
+print_documents(struct buf *b, const json_t *figures)
+{
+	static const struct metric sums[] = {
+		{"shoal_document_requests_total", "counter", "Questions about documents",
+			"requests"},
+		{"shoal_document_failed_total", "counter", "Of these, that nobody answered",
+			"failed"},
+		{"shoal_document_rounds_total", "counter", "Plans carried out", "rounds"},
+		{"shoal_document_quotes_total", "counter", "Quotes that stand in a document",
+			"quotes"},
+		{"shoal_document_quotes_dropped_total", "counter", "Quotes that do not",
+			"quotes_dropped"},
+		{"shoal_document_bytes_out_total", "counter", "Sent to clouds that supervise",
+			"bytes_out"},
+	};
+	const char *name = "shoal_document_jobs_total", *end;
+	json_t *n;
+
+	for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
+		print(b, &sums[i], find(figures, sums[i].path));
+	buf_printf(b, "# HELP %s Requests about parts, by what came of them\n# TYPE %s counter\n",
+		name, name);
+	json_object_foreach(json_object_get(figures, "jobs"), end, n)
+	{
+		buf_printf(b, "%s{end=\"%s\"} %lld\n", name, end, (long long)json_integer_value(n));
+	}
+}
+
+static void
 print_routing(struct buf *b, struct router *r)
 {
 	static const struct metric sums[] = {
@@ -106,6 +135,7 @@ print_routing(struct buf *b, struct router *r)
 	};
 	json_t *status = router_status(r);
 
+	print_documents(b, json_object_get(status, "document"));
 	for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
 		print(b, &sums[i], find(status, sums[i].path));
 	print_labelled(b, "shoal_route_decisions_total",

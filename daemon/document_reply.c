@@ -2,6 +2,9 @@
 
 #include "daemon/api_parse.h"
 
+#include <stdlib.h>
+#include <strings.h>
+
 json_t *
 document_object(const char *text, size_t len, struct err *err)
 {
@@ -55,14 +58,70 @@ drop_false(struct document_reply *r, const char *part, size_t part_len)
 	r->n_quotes = kept;
 }
 
+/* A number, true or false as it is written in JSON; the others as they are. */
+static void
+append_scalar(struct buf *b, json_t *v)
+{
+	char *text = json_is_string(v) ? NULL : json_dumps(v, JSON_ENCODE_ANY);
+
+	buf_str(b, json_is_string(v) ? json_string_value(v) : text != NULL ? text : "");
+	free(text);
+}
+
+static bool
+is_scalar(const json_t *v)
+{
+	return json_is_string(v) || json_is_number(v) || json_is_boolean(v);
+}
+
+/* A number, a truth or a list of these is a text too: it takes the answer's place in the object.
+ * NULL: it is none of this. */
+static json_t *
+answer_of(json_t *root)
+{
+	json_t *answer = json_object_get(root, "answer"), *v;
+	struct buf text;
+	size_t i;
+
+	if (json_is_null(answer) || json_is_string(answer))
+		return answer;
+	buf_init(&text, DOCUMENT_REPLY_MAX + 1);
+	if (is_scalar(answer))
+		append_scalar(&text, answer);
+	json_array_foreach(answer, i, v)
+	{
+		if (!is_scalar(v)) {
+			buf_free(&text);
+			return NULL;
+		}
+		buf_str(&text, i > 0 ? ", " : "");
+		append_scalar(&text, v);
+	}
+	answer = is_scalar(answer) || json_is_array(answer)
+			 ? json_stringn(text.len > 0 ? (const char *)text.data : "", text.len)
+			 : NULL;
+	buf_free(&text);
+	return json_object_set_new(root, "answer", answer) == 0 ? answer : NULL;
+}
+
+/* An answer without quotes that stands in the part is one itself. */
+static void
+quote_itself(struct document_reply *r, const char *part, size_t part_len)
+{
+	if (r->n_quotes == 0 &&
+		document_quote_find(part, part_len, r->answer, strlen(r->answer), NULL))
+		r->quotes[r->n_quotes++] = r->answer;
+}
+
 /* The state of a reply whose object could be read. */
 static enum document_state
 judge(struct document_reply *r, const char *part, size_t part_len, struct err *err)
 {
-	json_t *answer = json_object_get(r->root, "answer");
+	json_t *answer = answer_of(r->root);
 
-	if (!json_is_null(answer) && !json_is_string(answer)) {
-		err_set(err, "answer must be a text or null");
+	if (answer == NULL) {
+		err_set(err, "answer must be a text, a number, true, false, a list of these, or "
+			     "null");
 		return DOCUMENT_BAD;
 	}
 	if (json_string_length(answer) > DOCUMENT_REPLY_MAX) {
@@ -80,6 +139,7 @@ judge(struct document_reply *r, const char *part, size_t part_len, struct err *e
 		return DOCUMENT_BAD;
 	}
 	r->answer = json_string_value(answer);
+	quote_itself(r, part, part_len);
 	return DOCUMENT_SAID;
 }
 
@@ -94,6 +154,73 @@ document_reply_read(const char *text, size_t len, const char *part, size_t part_
 	r->state = judge(r, part, part_len, err);
 	if (r->state != DOCUMENT_SAID)
 		r->n_quotes = 0;
+}
+
+/* What a model says that has nothing to say. */
+static bool
+says_nothing(const char *text, size_t len)
+{
+	static const char *const words[] = {"nothing", "none", "null", "n/a", "no", "unknown"};
+
+	while (len > 0 && strchr(" \t\r\n.", text[len - 1]) != NULL)
+		len--;
+	while (len > 0 && strchr(" \t\r\n", text[0]) != NULL) {
+		text++;
+		len--;
+	}
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (len == strlen(words[i]) && strncasecmp(text, words[i], len) == 0)
+			return true;
+	return len == 0;
+}
+
+/* What stands between two quotation marks. */
+static void
+take_quoted(struct document_reply *r, const char *text)
+{
+	const char *open = strchr(text, '"'), *close;
+
+	for (; open != NULL && r->n_quotes < DOCUMENT_REPLY_QUOTES; open = strchr(close + 1, '"')) {
+		json_t *list = json_object_get(r->root, "quotes"), *quote;
+
+		close = strchr(open + 1, '"');
+		if (close == NULL)
+			return;
+		quote = json_stringn(open + 1, (size_t)(close - open) - 1);
+		if (quote == NULL || json_array_append_new(list, quote) != 0)
+			return;
+		r->quotes[r->n_quotes++] = json_string_value(quote);
+	}
+}
+
+void
+document_reply_read_plain(
+	const char *text, size_t len, const char *part, size_t part_len, struct document_reply *r)
+{
+	*r = (struct document_reply){.state = DOCUMENT_BAD};
+	if (len == 0 || len > DOCUMENT_REPLY_MAX || memchr(text, '{', len) != NULL)
+		return;
+	if (says_nothing(text, len)) {
+		r->state = DOCUMENT_NOTHING;
+		return;
+	}
+	r->root = json_pack("{s:s%,s:[]}", "answer", text, len, "quotes");
+	r->answer = json_string_value(json_object_get(r->root, "answer"));
+	if (r->answer == NULL)
+		return;
+	take_quoted(r, r->answer);
+	drop_false(r, part, part_len);
+	quote_itself(r, part, part_len);
+	r->state = DOCUMENT_SAID;
+}
+
+void
+document_reply_judge(const char *text, size_t len, const char *part, size_t part_len,
+	struct document_reply *r, struct err *err)
+{
+	document_reply_read(text, len, part, part_len, r, err);
+	if (r->root == NULL)
+		document_reply_read_plain(text, len, part, part_len, r);
 }
 
 void

@@ -1,8 +1,10 @@
 /* What small models say about the parts of a document, checked and merged. Pure.
  *
- * A reply is {"answer": TEXT or null, "quotes": [TEXT, ...]}; null: nothing in this part. Each quote
+ * A reply is {"answer": TEXT or null, "quotes": [TEXT, ...]}; null: nothing in this part; a number, a
+ * truth or a list of these is as good as its text, and other members do not count. Each quote
  * must stand in its part word for word (sched/document.h) or it is dropped, and an answer that is
- * left without any of the quotes it gave is dropped as well. A reply that is not this costs its own
+ * left without any of the quotes it gave is dropped as well; one that gave none and stands in the
+ * part itself is its own quote. A reply that is not this costs its own
  * request and no other. */
 #ifndef DAEMON_DOCUMENT_REPLY_H
 #define DAEMON_DOCUMENT_REPLY_H
@@ -40,6 +42,13 @@ struct document_reply {
 /* Reads a reply about part. Never fails: what is wrong is in its state, and in err (or NULL) in
  * words. */
 void document_reply_read(const char *text, size_t len, const char *part, size_t part_len,
+	struct document_reply *r, struct err *err);
+/* The same for a reply without an object, of a model that writes none: all of it is the answer, and its
+ * quotes are what it has in quotation marks. */
+void document_reply_read_plain(
+	const char *text, size_t len, const char *part, size_t part_len, struct document_reply *r);
+/* As the one or the other, whichever it is. */
+void document_reply_judge(const char *text, size_t len, const char *part, size_t part_len,
 	struct document_reply *r, struct err *err);
 void document_reply_free(struct document_reply *r);
 

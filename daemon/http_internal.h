@@ -153,6 +153,8 @@ void sse_begin(struct http_request *r);
 void sse_event(struct http_request *r, json_t *event); /* event is taken */
 /* The same with an `id:`, which the client may send back as Last-Event-ID. */
 void sse_event_id(struct http_request *r, uint64_t id, json_t *event);
+/* A line that is no event: clients pass over it. text: without line ends. */
+void sse_comment(struct http_request *r, const char *text);
 void sse_done(struct http_request *r);                             /* [DONE], and the end */
 void sse_error(struct http_request *r, const struct api_error *e); /* an error, and the end */
 void sse_tick(struct http_request *r, uint64_t now);

@@ -36,8 +36,18 @@ daemon_libdaemon_a_SOURCES += \
 
 # Long documents: what a supervisor may ask, what small models may say.
 daemon_libdaemon_a_SOURCES += \
+	daemon/document_ask.c daemon/document_ask.h \
+	daemon/document.h daemon/document_int.h \
+	daemon/document_jobs.c \
 	daemon/document_plan.c daemon/document_plan.h \
-	daemon/document_reply.c daemon/document_reply.h
+	daemon/document_prompt.c daemon/document_prompt.h \
+	daemon/document_reply.c daemon/document_reply.h \
+	daemon/document_run.c \
+	daemon/document_say.c \
+	daemon/document_setup.c \
+	daemon/document_supervise.c \
+	daemon/document_text.c daemon/document_text.h \
+	daemon/document_wish.c daemon/document_wish.h
 
 # Computing together: the engine thread and the star.
 daemon_libdaemon_a_SOURCES += \
@@ -114,6 +124,7 @@ daemon_libdaemon_a_SOURCES += \
 # What is served: the model, its plan over the swarm, slices over bulk links.
 daemon_libdaemon_a_SOURCES += \
 	daemon/serve.c daemon/serve.h daemon/serve_int.h \
+	daemon/serve_ask.c \
 	daemon/serve_balance.c daemon/serve_balance.h \
 	daemon/serve_choose.c \
 	daemon/serve_fetch.c \
@@ -157,6 +168,11 @@ tests_unit_test_router_SOURCES = tests/unit/test_router.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_router_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_document_mode
+tests_unit_test_document_mode_SOURCES = tests/unit/test_document_mode.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_document_mode_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_document_mode_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_document_mode_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_http tests/unit/test_http_access tests/unit/test_answers \
 	tests/unit/test_api tests/unit/test_api_parse tests/fuzz/fuzz_http
 tests_unit_test_http_SOURCES = tests/unit/test_http.c $(HTTP_TEST_SUPPORT)

@@ -24,6 +24,25 @@ route_said_auto(const char *model, enum route_ask *ask)
 	return false;
 }
 
+bool
+route_said_mode(json_t *v, enum route_mode *mode)
+{
+	static const struct {
+		const char *word;
+		enum route_mode mode;
+	} words[] = {{"query", MODE_QUERY}, {"document", MODE_DOCUMENT}};
+	const char *word = json_string_value(v);
+
+	*mode = MODE_QUERY;
+	for (size_t i = 0; word != NULL && i < sizeof words / sizeof *words; i++) {
+		if (strcmp(word, words[i].word) != 0)
+			continue;
+		*mode = words[i].mode;
+		return true;
+	}
+	return v == NULL;
+}
+
 /* --- values ------------------------------------------------------------------------------------- */
 
 static int
@@ -89,6 +108,12 @@ number_of(json_t *v)
 static int
 take_member(struct route_said *s, const char *name, json_t *v, struct api_error *e)
 {
+	int taken = document_wish_take(&s->document, name, v, e);
+
+	if (taken != 0)
+		return taken > 0 ? 0 : -1;
+	if (strcmp(name, "mode") == 0)
+		return route_said_mode(v, &s->mode) ? 0 : bad(e, "shoal.mode", "query or document");
 	if (strcmp(name, "privacy") == 0)
 		return take_privacy(s, "shoal.privacy", json_string_value(v), e);
 	if (strcmp(name, "quality") == 0)
@@ -105,8 +130,8 @@ take_member(struct route_said *s, const char *name, json_t *v, struct api_error 
 	}
 	return api_error_set(e, 400, "invalid_value", "shoal",
 		"shoal has no '%.40s' of this kind: it may have privacy, quality, at_least, "
-		"budget, "
-		"max_latency_ms and explain",
+		"budget, max_latency_ms, explain, mode, and in document mode document, rounds, "
+		"max_jobs and part_bytes",
 		name);
 }
 
@@ -146,6 +171,30 @@ take_headers(struct http_request *r, struct route_said *s, struct api_error *e)
 	return 0;
 }
 
+/* --- modes -------------------------------------------------------------------------------------- */
+
+static int
+check_mode(
+	const struct route_said *s, const struct api_request *a, bool routed, struct api_error *e)
+{
+	if (s->mode != MODE_DOCUMENT)
+		return !document_wish_said(&s->document)
+			       ? 0
+			       : api_error_set(e, 400, "invalid_value", "shoal",
+					 "document, rounds, max_jobs and part_bytes are for mode "
+					 "'document'");
+	if (!routed || a->kind != API_CHAT)
+		return api_error_set(e, 400, "invalid_value", "shoal.mode",
+			"mode 'document' is for chats with the model 'auto'");
+	if (s->document.n_texts == 0)
+		return api_error_set(e, 400, "missing_required_parameter", "document",
+			"shoal.document is missing: a text, or a list of texts");
+	if (s->quality >= 0 || s->at_least >= 0 || s->max_latency_ms != 0)
+		return api_error_set(e, 400, "invalid_value", "shoal",
+			"quality, at_least and max_latency_ms say nothing in mode 'document'");
+	return 0;
+}
+
 /* --- all ---------------------------------------------------------------------------------------- */
 
 int
@@ -175,5 +224,5 @@ route_said_read(struct http_request *r, const struct api_request *a, struct rout
 		return api_error_set(e, 400, "invalid_value", "shoal",
 			"give one of quality and at_least: each says how much may go to larger "
 			"models");
-	return 0;
+	return check_mode(s, a, routed, e);
 }

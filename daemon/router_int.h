@@ -22,6 +22,11 @@ struct decision {
 	json_t *said;        /* the `shoal` object */
 };
 
+struct document_figures { /* of document mode */
+	uint64_t requests, failed, rounds, bytes_out, quotes, quotes_dropped;
+	uint64_t jobs[4]; /* by enum document_state */
+};
+
 struct router_figures {
 	uint64_t queries;
 	uint64_t answered[ROUTE_TARGETS][ROUTE_REASONS];
@@ -29,12 +34,14 @@ struct router_figures {
 	uint64_t wasted_tokens; /* and what they had */
 	uint64_t refused[ROUTE_TARGETS][ROUTE_REFUSALS];
 	uint64_t failed; /* nobody answered */
+	struct document_figures document;
 };
 
 struct router {
 	uv_loop_t *loop;
 	struct serve *serve;
-	float quality; /* as configured */
+	float quality;     /* as configured */
+	uint32_t parallel; /* requests that an engine computes at once */
 	struct wall *wall;
 	struct endpoints *endpoints; /* never NULL; may have none */
 	struct purse_file *purse;    /* NULL: no endpoint */
@@ -102,6 +109,10 @@ struct routed {
 /* Who gave the answer of that hash; false: it is not known any more. */
 bool router_turn(
 	const struct router *r, const struct privacy_hash *answer, enum route_target *target);
+
+/* Keeps a decision for `shoal why`; said, without any text, is taken. (router_say.c) */
+void router_remember(struct router *r, const char *id, enum route_target target, json_t *said,
+	const struct gain_row *row);
 
 /* router_query.c: fills what is known of a request: verdict, candidates, views. -1 with an answer. */
 int routed_look(struct routed *q, struct http_request *h);

@@ -2,6 +2,7 @@
  * another one asked where need be. */
 #include "daemon/router_int.h"
 
+#include "daemon/document.h"
 #include "daemon/log.h"
 
 #include <stdlib.h>
@@ -394,8 +395,13 @@ void
 router_answer(
 	struct router *r, struct http_request *h, const struct api_format *f, struct api_request *a)
 {
-	struct routed *q = calloc(1, sizeof *q);
+	struct routed *q;
 
+	if (document_wanted(a)) {
+		document_answer(r, h, f, a);
+		return;
+	}
+	q = calloc(1, sizeof *q);
 	if (q == NULL) {
 		http_fail(h, 503, NULL, NULL, "out of memory");
 		return;

@@ -2,6 +2,7 @@
  * is in any of it, but for the features of a decision, which only its client sees. */
 #include "daemon/router_int.h"
 
+#include "daemon/document_reply.h"
 #include "daemon/log.h"
 
 #include <math.h>
@@ -133,21 +134,30 @@ count(struct routed *q)
 }
 
 void
+router_remember(struct router *r, const char *id, enum route_target target, json_t *said,
+	const struct gain_row *row)
+{
+	struct decision *d = &r->recent[r->n_recent++ % ROUTER_RECENT];
+
+	json_decref(d->said);
+	*d = (struct decision){
+		.time = (uint64_t)time(NULL), .target = target, .said = said, .row = *row};
+	snprintf(d->id, sizeof d->id, "%s", id);
+}
+
+void
 routed_note(struct routed *q)
 {
 	static const float unknown[GAIN_MODELS] = {GAIN_UNKNOWN, GAIN_UNKNOWN, GAIN_UNKNOWN};
-	struct router *r = q->router;
-	struct decision *d = &r->recent[r->n_recent++ % ROUTER_RECENT];
 	int c = q->choice.candidate;
+	json_t *said = json_deep_copy(q->answer.shoal);
+	struct gain_row row;
 
 	count(q);
-	json_decref(d->said);
-	*d = (struct decision){.time = (uint64_t)time(NULL),
-		.target = c >= 0 ? q->query.candidates[c].kind : ROUTE_TARGETS,
-		.said = json_deep_copy(q->answer.shoal)};
-	snprintf(d->id, sizeof d->id, "%s", q->answer.head.id);
-	json_object_del(d->said, "features"); /* words of the prompt */
-	gain_row_make(&d->row, q->text, q->signals.n > 0 ? q->figures : NULL, unknown);
+	json_object_del(said, "features"); /* words of the prompt */
+	gain_row_make(&row, q->text, q->signals.n > 0 ? q->figures : NULL, unknown);
+	router_remember(q->router, q->answer.head.id,
+		c >= 0 ? q->query.candidates[c].kind : ROUTE_TARGETS, said, &row);
 	log_info("%s: routed to %s (%s), %s", q->answer.http->id,
 		c >= 0 ? route_target_name(q->query.candidates[c].kind) : "nobody",
 		c >= 0 ? q->names[c] : "-", route_reason_name(q->choice.reason));
@@ -235,6 +245,18 @@ counts(const struct router_figures *f, bool answered)
 	return o;
 }
 
+static json_t *
+document_status(const struct document_figures *f)
+{
+	return json_pack("{s:I,s:I,s:I,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:I}", "requests",
+		(json_int_t)f->requests, "failed", (json_int_t)f->failed, "rounds",
+		(json_int_t)f->rounds, "jobs", "missing", (json_int_t)f->jobs[DOCUMENT_MISSING],
+		"bad", (json_int_t)f->jobs[DOCUMENT_BAD], "nothing",
+		(json_int_t)f->jobs[DOCUMENT_NOTHING], "said", (json_int_t)f->jobs[DOCUMENT_SAID],
+		"quotes", (json_int_t)f->quotes, "quotes_dropped", (json_int_t)f->quotes_dropped,
+		"bytes_out", (json_int_t)f->bytes_out);
+}
+
 json_t *
 router_status(struct router *r)
 {
@@ -246,6 +268,7 @@ router_status(struct router *r)
 		"answered", counts(f, true), "refused", counts(f, false), "learned",
 		route_book_status(r->book));
 
+	json_object_set_new(o, "document", document_status(&f->document));
 	if (endpoints_count(r->endpoints) > 0)
 		json_object_set_new(o, "clouds", router_clouds(r));
 	return o;

@@ -221,6 +221,7 @@ advance(struct serve *s)
 static void
 on_small(void *arg)
 {
+	asks_offer(arg);
 	advance(arg);
 }
 
@@ -257,6 +258,7 @@ on_peer_down(void *arg, struct swarm_peer *p, const char *why)
 
 	snprintf(text, sizeof text, "%s was lost: %s", p->known->name,
 		why[0] != '\0' ? why : "its link was closed");
+	asks_peer_down(s, p, text);
 	if (swarm_is_member(s->swarm))
 		follow_drop(s, text);
 	else
@@ -291,6 +293,10 @@ on_control(void *arg, struct swarm_peer *p, const Shoal__Envelope *e, struct err
 
 	if (s->closing)
 		return 0;
+	if (e->body_case == SHOAL__ENVELOPE__BODY_ASK ||
+		e->body_case == SHOAL__ENVELOPE__BODY_TOLD ||
+		e->body_case == SHOAL__ENVELOPE__BODY_FORGET)
+		return asks_control(s, p, e, err);
 	return swarm_is_member(s->swarm) ? follow_control(s, p, e, err)
 					 : plan_control(s, p, e, err);
 }
@@ -351,7 +357,10 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 	s->loop = loop;
 	s->config = c;
 	s->state = st;
-	if (choose_kernels(s, err) == 0)
+	s->asks = asks_new();
+	if (s->asks == NULL)
+		err_set(err, "not enough memory to start");
+	else if (choose_kernels(s, err) == 0)
 		s->desk = desk_new(loop, err);
 	if (s->desk != NULL)
 		s->swarm = swarm_new(loop, c, st, &events, s, err);
@@ -364,6 +373,7 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 			desk_close(s->desk);
 		uv_run(loop, UV_RUN_NOWAIT);
 		desk_free(s->desk);
+		asks_free(s->asks);
 		free(s);
 		return NULL;
 	}
@@ -485,6 +495,7 @@ serve_free(struct serve *s)
 	swarm_free(s->swarm);
 	desk_free(s->desk);
 	small_free(s->small);
+	asks_free(s->asks);
 	model_file_unref(s->file);
 	open_shard_unref(s->shard);
 	free(s);

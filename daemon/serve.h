@@ -45,6 +45,29 @@ const struct served_model *serve_model(struct serve *s, struct err *why);
 const struct served_model *serve_small(struct serve *s, struct err *why);
 /* Whether there is to be such a model, although it may not be ready. */
 bool serve_configured(struct serve *s, bool small);
+/* Members that are here and run the very small model of this device: they answer with it too. */
+struct serve_helper {
+	char name[64];
+	uint32_t slots; /* requests at once */
+};
+uint32_t serve_helpers(struct serve *s, struct serve_helper *out, uint32_t most);
+
+struct serve_told {
+	int status; /* 0: it has answered; else of HTTP, for */
+	const char *why;
+	const char *text; /* good during the call */
+	size_t len;
+	uint32_t prompt_tokens, new_tokens;
+	bool cut; /* at max_tokens */
+};
+/* Asks one of them, by its name; the likeliest tokens are wanted. done is called once, later, unless it
+ * is cancelled. NULL: it is not there any more. */
+struct serve_ask;
+struct serve_ask *serve_ask(struct serve *s, const char *name, const struct token_list *ids,
+	uint32_t max_tokens, void (*done)(void *arg, const struct serve_told *t), void *arg,
+	struct err *err);
+void serve_ask_cancel(struct serve_ask *a);
+
 /* How fast one was with the requests that it has finished; false: it has finished none. */
 struct serve_pace {
 	double prompt_tokens_per_s, new_tokens_per_s;

@@ -335,6 +335,15 @@ void follow_opened(struct follow *f, enum shard_task task, struct shard *shard,
 	struct weight_source *weights, bool whole, const struct err *err);
 void fetch_resumed(struct follow *f, struct shard_writer *w, const struct err *err);
 
+/* --- small models of members (serve_ask.c) ------------------------------------------------------- */
+
+struct asks *asks_new(void); /* NULL without memory */
+void asks_free(struct asks *a);
+void asks_offer(struct serve *s); /* the small model has come or gone */
+void asks_peer_down(struct serve *s, const struct swarm_peer *p, const char *why);
+/* ask, told, forget; from the one who may send it. */
+int asks_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);
+
 /* --- the whole ---------------------------------------------------------------------------------- */
 
 struct serve {
@@ -349,6 +358,7 @@ struct serve {
 	bool closing, closed;
 	struct small *small; /* NULL: none is configured */
 	bool small_closed;
+	struct asks *asks; /* between small models, serve_ask.c */
 	uint64_t close_by; /* loop time when running streams are cut off */
 	void (*close_done)(void *arg);
 	void *close_arg;

@@ -109,6 +109,15 @@ sse_event_id(struct http_request *r, uint64_t id, json_t *event)
 	send_event(r, &id, event);
 }
 
+void
+sse_comment(struct http_request *r, const char *text)
+{
+	if (!r->streaming || r->stream_ended || r->dead)
+		return;
+	buf_printf(&r->out, ": %s\n\n", text);
+	flush(r);
+}
+
 static void
 end(struct http_request *r)
 {

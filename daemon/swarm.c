@@ -111,6 +111,7 @@ send_about(struct swarm *s, struct link *l)
 {
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__About a = SHOAL__ABOUT__INIT;
+	Shoal__Offer offer = SHOAL__OFFER__INIT;
 	struct speed_message speed;
 	struct kernels k;
 	uint32_t features = cpu_detect();
@@ -130,10 +131,26 @@ send_about(struct swarm *s, struct link *l)
 		a.speed = &speed.message;
 	}
 	a.port = swarm_port(s);
+	offer.model_id = (ProtobufCBinaryData){sizeof s->offer.model_id, s->offer.model_id};
+	offer.slots = s->offer.slots;
+	offer.context = s->offer.context;
+	if (offer.slots > 0)
+		a.offer = &offer;
 	a.role = (char *)(uintptr_t)(s->state->is_member ? "member" : "coordinator");
 	e.body_case = SHOAL__ENVELOPE__BODY_ABOUT;
 	e.about = &a;
 	return swarm_pack_send(l, &e);
+}
+
+static void
+take_offer(struct swarm_offer *to, const Shoal__Offer *o)
+{
+	*to = (struct swarm_offer){0};
+	if (o == NULL || o->model_id.len != sizeof to->model_id)
+		return;
+	memcpy(to->model_id, o->model_id.data, sizeof to->model_id);
+	to->slots = o->slots;
+	to->context = o->context;
 }
 
 static int
@@ -157,6 +174,7 @@ take_about(struct peer *p, const Shoal__About *a, struct err *err)
 	if (a->speed != NULL && speed_message_read(a->speed, &p->pub.speed, err) != 0)
 		return -1;
 	p->pub.port = a->port <= 65535 ? (uint16_t)a->port : 0;
+	take_offer(&p->pub.offer, a->offer);
 	p->up = true;
 	s->dial_pause = SWARM_PAUSE;
 	if (first) {
@@ -169,14 +187,27 @@ take_about(struct peer *p, const Shoal__About *a, struct err *err)
 	return 0;
 }
 
+static void
+tell_all(struct swarm *s)
+{
+	for (uint32_t i = 0; i < s->n_peers; i++)
+		if (s->peers[i]->up)
+			send_about(s, s->peers[i]->pub.control);
+}
+
 void
 swarm_tell(struct swarm *s, const struct device_speed *speed, uint64_t memory)
 {
 	s->speed = speed;
 	s->memory = memory;
-	for (uint32_t i = 0; i < s->n_peers; i++)
-		if (s->peers[i]->up)
-			send_about(s, s->peers[i]->pub.control);
+	tell_all(s);
+}
+
+void
+swarm_offer(struct swarm *s, const struct swarm_offer *o)
+{
+	s->offer = *o;
+	tell_all(s);
 }
 
 /* The other side takes its leave, or tells us that we are no member any more. */

@@ -21,6 +21,11 @@ struct swarm_net {               /* what the link with a peer takes; zeros: not 
 	char host[64];           /* where the peer was then */
 };
 
+struct swarm_offer { /* a small model that answers for others too; slots 0: none */
+	uint8_t model_id[32];
+	uint32_t slots, context; /* requests at once; positions of each */
+};
+
 struct swarm_peer { /* as others may see it; owned by the swarm */
 	const struct known_peer *known;
 	struct link *control; /* NULL: away */
@@ -33,6 +38,7 @@ struct swarm_peer { /* as others may see it; owned by the swarm */
 	struct roster_member roster; /* kept by whoever makes plans (daemon/serve_roster.c) */
 	struct pace pace;            /* the same (daemon/serve_balance.c) */
 	uint16_t port;               /* where it listens; 0: not said */
+	struct swarm_offer offer;
 };
 
 struct swarm_events {
@@ -73,6 +79,9 @@ void swarm_heard_of(struct swarm *s, const char *address);
 /* What this device says of itself from now on, also to those that are here already. speed: NULL: not
  * measured yet; else it stays the caller's, and unchanged. */
 void swarm_tell(struct swarm *s, const struct device_speed *speed, uint64_t memory);
+
+/* The same of its small model. */
+void swarm_offer(struct swarm *s, const struct swarm_offer *o);
 
 /* --- links as they are (swarm_rtt.c) --- */
 

@@ -66,6 +66,7 @@ struct swarm {
 	bool quiet;
 	const struct device_speed *speed; /* our own; NULL: not measured yet */
 	uint64_t memory;
+	struct swarm_offer offer;            /* our own */
 	struct peer *peers[STATE_MAX_PEERS]; /* by rank */
 	struct swarm_peer *list[STATE_MAX_PEERS];
 	uint32_t n_peers;

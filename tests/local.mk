@@ -9,6 +9,7 @@ dist_check_SCRIPTS += \
 	tests/hearth/train.sh \
 	tests/swarm/command.sh \
 	tests/swarm/discovery.sh \
+	tests/swarm/document.sh \
 	tests/swarm/door.sh \
 	tests/swarm/greedy.sh \
 	tests/swarm/http.sh \
@@ -39,6 +40,13 @@ PART = 0.4
 bench-uneven: daemon/shoald
 	python3 $(srcdir)/tests/bench/uneven.py --part $(PART) $(abs_top_builddir)
 EXTRA_DIST += tests/bench/held.py tests/bench/uneven.py
+
+# How much sooner a document is read with a member: [SMALL=FILE] [HELD=PART of each device's time].
+SMALL = $(srcdir)/models/hearth.gguf
+HELD = 0
+bench-document: daemon/shoald
+	python3 $(srcdir)/tests/bench/document.py . $(SMALL) --held $(HELD)
+EXTRA_DIST += tests/bench/document.py
 
 # What one reduction costs on loopback: [REDUCTIONS=3000] [ROWS=1].
 REDUCTIONS = 3000

@@ -22,6 +22,8 @@ The path is /FAULTS/...; FAULTS is `ok`, or words joined by `~`, each with a num
     close         reads and answers nothing   mute       reads and never answers
     heads-N       bytes of header lines       redirect   to /ok/elsewhere
     echo          the error's text repeats the Authorization header and the body
+    supervise     a supervisor of document mode: plans, then answers from the findings with their quotes and a
+                  false one; again: wants another round each time; code: writes a program instead of a plan
 """
 import email.utils
 import json
@@ -88,6 +90,22 @@ def pieces_of(f):
     return [("%d " % i).rjust(f.get("size", 1), "x") for i in range(f.get("text", 5))]
 
 
+def supervisor(f, body):
+    """What a supervisor says to this body, in pieces."""
+    user = json.loads(body)["messages"][-1]["content"]
+    if "code" in f:
+        return ["import os\n", "os.system('touch /tmp/pwned')"]
+    if "Findings of" not in user or "again" in f:
+        said = {"jobs": [{"instruction": user.split("Question: ")[1].split("\n")[0], "parts": "all"}]}
+    else:
+        findings = json.loads(user[user.index("\n[") + 1:])
+        quotes = [q for x in findings for q in x["quotes"]]
+        said = {"answer": "The parts say: " + "; ".join(x["answer"] for x in findings),
+                "quotes": quotes + ["this stands nowhere in it"]}
+    text = json.dumps(said)
+    return [text[i:i + 7] for i in range(0, len(text), 7)]
+
+
 def whole(f):
     pieces = pieces_of(f)
     message = {"role": "assistant", "content": None if "null" in f else "".join(pieces)}
@@ -99,13 +117,15 @@ def whole(f):
     return json.dumps(o).encode()
 
 
-def stream(f):
+def stream(f, body):
+    pieces = supervisor(f, body) if "supervise" in f else pieces_of(f)
+
     def chunk(delta, finish=None, **more):
         o = {"id": "x", "object": "chat.completion.chunk",
              "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
         return "data: " + json.dumps(o)
     events = [chunk({"role": "assistant", "content": ""})]
-    for i, piece in enumerate(pieces_of(f)):
+    for i, piece in enumerate(pieces):
         events.append(chunk({"content": piece}))
         if i == 0 and "error" in f:
             events.append('data: {"error": {"message": "overloaded"}}')
@@ -116,9 +136,9 @@ def stream(f):
         if "comments" in f:
             events += [": a comment", "event: message\nid: 3\nretry: 5"]
     if "nofinish" not in f:
-        events.append(chunk({}, "length"))
+        events.append(chunk({}, "stop" if "supervise" in f else "length"))
     if "nousage" not in f:
-        events.append("data: " + json.dumps({"choices": [], "usage": usage(f, f.get("text", 5))}))
+        events.append("data: " + json.dumps({"choices": [], "usage": usage(f, len(pieces))}))
     if "nodone" not in f:
         events.append("data: [DONE]")
     text = "".join(e + "\n\n" for e in events)
@@ -137,7 +157,7 @@ def answer(f, lines, body):
     elif "whole" in f or b'"stream"' not in body.replace(b" ", b"").replace(b'"stream":false', b""):
         out, kind = whole(f), "application/json"
     else:
-        out, kind = stream(f), "text/event-stream; charset=utf-8"
+        out, kind = stream(f, body), "text/event-stream; charset=utf-8"
     if "badjson" in f:
         out, kind = b"<html>no</html>", "application/json"
     if "empty" in f:

@@ -19,6 +19,7 @@ struct session {
 	uint32_t n_prompt, n;  /* ids of the prompt, and all */
 	uint32_t ids[MAX_NEW]; /* the new ones: 7 for the script's first piece, and so on */
 	enum session_end end;
+	char *text; /* the prompt */
 };
 
 struct request {
@@ -29,6 +30,7 @@ struct request {
 	void *arg;
 	struct fake_script script;
 	unsigned next;
+	char said[4096];
 };
 
 struct joining {
@@ -139,6 +141,7 @@ serve_model(struct serve *s, struct err *why)
 {
 	s->model.model_id = current().other_model ? other_id : model_id;
 	s->model.devices = current().devices > 0 ? current().devices : 1;
+	s->model.context = current().context > 0 ? current().context : FAKE_CONTEXT;
 	if (!current().absent)
 		return &s->model;
 	err_set(why, "no model is loaded: say 'shoal load FILE'");
@@ -152,6 +155,7 @@ serve_small(struct serve *s, struct err *why)
 
 	pthread_mutex_lock(&lock);
 	there = has_small && !small_script.absent;
+	s->small.context = small_script.context > 0 ? small_script.context : FAKE_CONTEXT;
 	pthread_mutex_unlock(&lock);
 	if (there)
 		return &s->small;
@@ -173,6 +177,28 @@ serve_pace(struct serve *s, bool small, struct serve_pace *p)
 	(void)s, (void)small;
 	*p = (struct serve_pace){1000, 10};
 	return true;
+}
+
+uint32_t
+serve_helpers(struct serve *s, struct serve_helper *out, uint32_t most)
+{
+	(void)s, (void)out, (void)most;
+	return 0;
+}
+
+struct serve_ask *
+serve_ask(struct serve *s, const char *name, const struct token_list *ids, uint32_t max_tokens,
+	void (*done)(void *arg, const struct serve_told *t), void *arg, struct err *err)
+{
+	(void)s, (void)ids, (void)max_tokens, (void)done, (void)arg;
+	err_set(err, "there is no %s", name);
+	return NULL;
+}
+
+void
+serve_ask_cancel(struct serve_ask *a)
+{
+	(void)a;
 }
 
 struct swarm *
@@ -292,6 +318,16 @@ desk_submit(struct desk *e, struct session *s, uint64_t client, const struct req
 	r->next = s->n - s->n_prompt;
 	r->ev = *ev;
 	r->arg = arg;
+	if (now.reply != NULL) {
+		now.reply(s->text, r->said, sizeof r->said);
+		r->script.pieces[0] = r->said;
+		r->script.pieces[1] = NULL;
+		if (r->said[0] == '!') {
+			r->script.fail_status = atoi(r->said + 1);
+			r->script.fail = r->said + 5;
+			r->script.pieces[0] = NULL;
+		}
+	}
 	uv_timer_init(the_loop, &r->timer);
 	r->timer.data = r;
 	uv_timer_start(&r->timer, on_step, now.first_ms, 0);
@@ -489,12 +525,17 @@ session_new(const struct tokenizer *t, const struct session_params *p, const uin
 		seen.prompt[i] = (char)prompt[i];
 	seen.prompt[i] = '\0';
 	pthread_mutex_unlock(&lock);
+	s->text = calloc(1, n_prompt + 1);
+	for (i = 0; i < n_prompt; i++)
+		s->text[i] = (char)prompt[i];
 	return s;
 }
 
 void
 session_free(struct session *s)
 {
+	if (s != NULL)
+		free(s->text);
 	free(s);
 }
 

@@ -24,6 +24,9 @@ struct fake_script {
 	bool other_model; /* of the same name */
 	float margin;     /* by which each token was the likeliest (model/token_signal.h) */
 	uint32_t devices; /* that compute it; 0: one */
+	uint32_t context; /* of this model; 0: FAKE_CONTEXT */
+	/* Instead of pieces: what is said to this prompt, at most size bytes of text. "!503 why" fails. */
+	void (*reply)(const char *prompt, char *out, size_t size);
 };
 
 struct fake_seen {

@@ -1,6 +1,7 @@
 /* Documents in parts, plans as data, quotes that are true. */
 #include "daemon/document_plan.h"
 #include "daemon/document_reply.h"
+#include "daemon/document_text.h"
 #include "sched/document.h"
 #include "tests/support/privacy_texts.h"
 
@@ -266,7 +267,10 @@ START_TEST(replies_are_judged_one_by_one)
 	} cases[] = {{"{\"answer\":\"May\",\"quotes\":[\"serviced in  May\"]}", DOCUMENT_SAID},
 		{"{\"answer\":\"May\"}", DOCUMENT_SAID}, {"{\"answer\":null}", DOCUMENT_NOTHING},
 		{"{\"answer\":\"\"}", DOCUMENT_NOTHING}, {"{}", DOCUMENT_BAD},
-		{"May", DOCUMENT_BAD}, {"", DOCUMENT_BAD}, {"{\"answer\":5}", DOCUMENT_BAD},
+		{"May", DOCUMENT_BAD}, {"", DOCUMENT_BAD}, {"{\"answer\":{}}", DOCUMENT_BAD},
+		{"{\"answer\":5,\"actions\":[]}", DOCUMENT_SAID},
+		{"{\"answer\":[\"hall\",2,true]}", DOCUMENT_SAID},
+		{"{\"answer\":[[]]}", DOCUMENT_BAD}, {"{\"answer\":[]}", DOCUMENT_NOTHING},
 		{"{\"answer\":\"June\",\"quotes\":[\"serviced in June\"]}", DOCUMENT_BAD},
 		{"{\"answer\":\"x\",\"quotes\":{}}", DOCUMENT_BAD},
 		{"Here: {\"answer\":\"May\",\"quotes\":[]} Bye", DOCUMENT_SAID}};
@@ -281,6 +285,66 @@ START_TEST(replies_are_judged_one_by_one)
 	ck_assert_uint_eq(r.n_dropped, 2);
 	ck_assert_str_eq(r.quotes[0], "90 euros");
 	document_reply_free(&r);
+}
+END_TEST
+
+/* Of models that write no JSON: what is quoted must be true all the same. */
+START_TEST(plain_replies)
+{
+	static const struct {
+		const char *text;
+		enum document_state state;
+		size_t quotes, dropped;
+	} cases[] = {{"serviced in May", DOCUMENT_SAID, 1, 0}, {"In May.", DOCUMENT_SAID, 0, 0},
+		{"It \"was serviced in May\" by \"a plumber\"", DOCUMENT_SAID, 1, 1},
+		{"one \" alone", DOCUMENT_SAID, 0, 0}, {" None.\n", DOCUMENT_NOTHING, 0, 0},
+		{"\xff\xfe bytes", DOCUMENT_BAD, 0, 0}, {"", DOCUMENT_BAD, 0, 0},
+		{"{\"answer\": \"cut off", DOCUMENT_BAD, 0, 0}};
+	struct document_reply r;
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		document_reply_judge(cases[i].text, strlen(cases[i].text), part_text,
+			sizeof part_text - 1, &r, &err);
+		ck_assert_msg(r.state == cases[i].state, "%s", cases[i].text);
+		ck_assert_uint_eq(r.n_quotes, cases[i].quotes);
+		ck_assert_uint_eq(r.n_dropped, cases[i].dropped);
+		document_reply_free(&r);
+	}
+	reply("{\"answer\":[\"hall\",2.5,true]}", &r);
+	ck_assert_str_eq(r.answer, "hall, 2.5, true");
+	document_reply_free(&r);
+}
+END_TEST
+
+/* Several documents, their parts numbered through, and what stands where. */
+START_TEST(places_in_documents)
+{
+	struct document_texts t = {.text = {"one\ntwo\n", house},
+		.len = {8, sizeof house - 1},
+		.n = 2,
+		.bytes = sizeof house + 7};
+	struct document_place p;
+	size_t len;
+
+	ck_assert_int_eq(document_texts_cut(&t, 64, 0, 10, &err), 0);
+	ck_assert_uint_eq(t.n_parts, 3);
+	ck_assert_int_eq(strncmp(document_texts_part(&t, 0, &len), "one", 3), 0);
+	ck_assert_uint_eq(len, 8);
+	document_texts_place(&t, 0, &p);
+	ck_assert(p.document == 0 && p.line == 1 && p.last_line == 2);
+	ck_assert(document_texts_find(&t, "slate, from 1911", 16, &p));
+	ck_assert(p.document == 1 && p.line == 2 && p.last_line == 2 && p.part == 1);
+	ck_assert_int_eq(strncmp(house + p.at, "slate", 5), 0);
+	ck_assert(document_texts_find(&t, "of slate, from", 14, &p));
+	ck_assert(p.line == 1 && p.last_line == 2);
+	ck_assert(document_texts_find(&t, "roof is of slat.", 16, &p));
+	ck_assert_uint_eq(p.part, 2);
+	ck_assert_uint_eq(p.line, 3);
+	ck_assert(!document_texts_find(&t, "two The roof", 12, &p));
+	ck_assert_int_eq(document_texts_cut(&t, 64, 0, 2, &err), -1);
+	ck_assert_int_eq(document_texts_whole(&t), 0);
+	ck_assert_uint_eq(t.n_parts, 2);
+	document_texts_free(&t);
 }
 END_TEST
 
@@ -330,6 +394,8 @@ main(void)
 	tcase_add_test(tc, plans_are_data);
 	tcase_add_test(tc, plans_that_break_the_schema);
 	tcase_add_test(tc, replies_are_judged_one_by_one);
+	tcase_add_test(tc, plain_replies);
+	tcase_add_test(tc, places_in_documents);
 	tcase_add_test(tc, one_bad_reply_costs_one_job);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
