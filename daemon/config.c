@@ -59,6 +59,9 @@ static const struct key {
 	NUMBER(queue, 0, 65536, "requests that may wait"),
 	NUMBER(wait_for_peers, 0, 86400,
 		"seconds that requests wait when too few devices are left"),
+	NUMBER(stop_timeout, 0, 3600,
+		"seconds that running requests, or a change to a plan without this device, get at "
+		"the end"),
 	NUMBER(request_timeout, 0, 86400, "seconds that a request may take; 0: no limit"),
 	AUTO(threads, 1024, "threads of generation; auto: as many as are measured to be fastest"),
 	AUTO(threads_batch, 1024, "threads of prompts; auto: as threads, or one per CPU"),
@@ -90,8 +93,12 @@ set_defaults(struct config *c)
 		   *home = getenv("HOME");
 	bool root = geteuid() == 0;
 
-	*c = (struct config){
-		.parallel = 4, .batch = 64, .queue = 64, .wait_for_peers = 60, .discovery = 8643};
+	*c = (struct config){.parallel = 4,
+		.batch = 64,
+		.queue = 64,
+		.wait_for_peers = 60,
+		.stop_timeout = 10,
+		.discovery = 8643};
 	strcpy(c->http, "127.0.0.1:8642");
 	strcpy(c->listen, "[::]:8643");
 	strcpy(c->payload, "f32");

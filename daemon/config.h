@@ -37,6 +37,7 @@ struct config {
 	uint32_t batch;          /* rows in a step: 64 */
 	uint32_t queue;          /* requests that may wait: 64 */
 	uint32_t wait_for_peers; /* seconds that requests wait when too few devices are left: 60 */
+	uint32_t stop_timeout;   /* seconds that what runs gets when the daemon is stopped: 10 */
 	uint32_t threads;        /* of generation; 0: auto */
 	uint32_t threads_batch;  /* of prompts; 0: auto */
 	char pin[4];             /* no, yes */

@@ -119,6 +119,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_fetch.c \
 	daemon/serve_file.c \
 	daemon/serve_hash.c \
+	daemon/serve_leave.c daemon/serve_leave.h \
 	daemon/serve_links.c \
 	daemon/serve_member.c \
 	daemon/serve_memory.c daemon/serve_own.c \

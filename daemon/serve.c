@@ -4,6 +4,7 @@
 
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
+#include "daemon/serve_leave.h"
 #include "daemon/star.h"
 #include "kernels/cpu.h"
 #include "model/thread_choice.h"
@@ -12,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_MS  250
-#define GRACE_MS 3000 /* for running streams when the daemon ends */
+#define TICK_MS    250
+#define CLOSING_MS 20 /* the same while the daemon ends */
 
 /* --- small things ------------------------------------------------------------------------------- */
 
@@ -170,14 +171,30 @@ on_small_closed(void *arg)
 	s->small_closed = true;
 }
 
+/* Whether something is going on that the end waits for: requests (that a loss, too, only interrupts),
+ * or a plan without this device. */
+static bool
+may_finish(const struct serve *s)
+{
+	if (uv_now(s->loop) >= s->close_by)
+		return false;
+	return (s->served.id != NULL && desk_requests(s->desk) > 0) ||
+	       small_requests(s->small) > 0 || leave_waits(s);
+}
+
 static void
 finish_closing(struct serve *s)
 {
-	bool running =
-		(s->engine != NULL && desk_requests(s->desk) > 0) || small_requests(s->small) > 0;
-
-	if (running && uv_now(s->loop) < s->close_by)
+	if (!s->ending_now && may_finish(s)) {
+		if (swarm_is_member(s->swarm))
+			follow_tick(s);
+		else
+			plan_advance(s);
+		leave_tick(s);
 		return;
+	}
+	s->ending_now = true;
+	leave_end(s);
 	if (s->small != NULL)
 		small_close(s->small, "the answer was cut off: shoald is being stopped",
 			on_small_closed, s);
@@ -202,6 +219,7 @@ advance(struct serve *s)
 		finish_closing(s);
 		return;
 	}
+	leave_tick(s);
 	if (!swarm_is_member(s->swarm)) {
 		follow_drop(s, "this device is no member any more");
 		if (!speeds_come_first(s->speeds) && !small_loading(s->small))
@@ -289,7 +307,7 @@ on_control(void *arg, struct swarm_peer *p, const Shoal__Envelope *e, struct err
 {
 	struct serve *s = arg;
 
-	if (s->closing)
+	if (s->ending_now)
 		return 0;
 	return swarm_is_member(s->swarm) ? follow_control(s, p, e, err)
 					 : plan_control(s, p, e, err);
@@ -301,7 +319,7 @@ on_link(void *arg, struct swarm_peer *p, struct link *l, const struct link_event
 {
 	struct serve *s = arg;
 
-	if (s->closing)
+	if (s->ending_now)
 		return err_set(err, "this device is ending");
 	return member_link_admit(s, p, l, ev, ev_arg, max_message, err);
 }
@@ -312,7 +330,7 @@ on_neighbour(void *arg, const uint8_t key[32], struct link *l, const struct link
 {
 	struct serve *s = arg;
 
-	if (s->closing)
+	if (s->ending_now)
 		return err_set(err, "this device is ending");
 	return neighbours_admit(s, key, l, ev, ev_arg, max_message, err);
 }
@@ -467,10 +485,17 @@ serve_close(struct serve *s, void (*done)(void *arg), void *arg)
 	if (s->closing)
 		return;
 	s->closing = true;
-	s->close_by = uv_now(s->loop) + GRACE_MS;
+	s->close_by = uv_now(s->loop) + (uint64_t)s->config->stop_timeout * 1000;
 	s->close_done = done;
 	s->close_arg = arg;
-	uv_timer_start(&s->tick, on_tick, 0, 20);
+	leave_ask(s, "its daemon is being stopped");
+	uv_timer_start(&s->tick, on_tick, 0, CLOSING_MS);
+}
+
+void
+serve_hurry(struct serve *s)
+{
+	s->close_by = s->let_go_by = 0;
 }
 
 void

@@ -153,6 +153,8 @@ void plan_candidates(struct serve *s, struct roster_choice *choice);
 uint32_t plan_chosen(struct serve *s, const struct roster_choice *c, struct swarm_peer **out);
 /* Tells the roster that the plan is of its members, and why of no others. */
 void plan_takes_part(struct plan *p);
+/* Whether a member that means to go would not be missed. */
+bool plan_may_go(struct serve *s, const struct swarm_peer *p);
 void plan_settled(struct plan *p); /* forgets failures, when it has served for long enough */
 /* In words: who is away. Empty: nobody. */
 void plan_missing(struct serve *s, char *out, size_t size);
@@ -346,7 +348,9 @@ struct serve {
 	struct discovery *discovery; /* NULL: off */
 	struct kernels kernels;
 	uv_timer_t tick;
-	bool closing, closed;
+	bool closing;    /* what runs may finish; */
+	bool ending_now; /* nothing may any more */
+	bool closed;
 	struct small *small; /* NULL: none is configured */
 	bool small_closed;
 	uint64_t close_by; /* loop time when running streams are cut off */
@@ -380,6 +384,9 @@ struct serve {
 
 	/* member */
 	struct follow *follow, *spare;
+	uint64_t let_go_by; /* loop time until which it waits to be let go; 0: it does not */
+
+	struct departure *departures; /* serve_leave.h */
 };
 
 /* Requests that are there go on with no other engine: they end with an error. */

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
+#include "daemon/serve_leave.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -393,6 +394,9 @@ plan_control(struct serve *s, struct swarm_peer *peer, const Shoal__Envelope *e,
 		if (m != NULL && e->progress->epoch == epoch && e->progress->pace != NULL)
 			balance_heard(s, (uint32_t)(m - s->plan->members), e->progress->pace);
 		return 0;
+	case SHOAL__ENVELOPE__BODY_GOING:
+		leave_heard(s, peer, e->going->why);
+		return 0;
 	case SHOAL__ENVELOPE__BODY_STOCKED:
 		stock_control(s, peer, e->stocked);
 		return 0;
@@ -441,6 +445,16 @@ check_patience(struct serve *s)
 	serve_end_requests(s, why);
 }
 
+static const char *
+why_dropped(const struct serve *s, char *room, size_t size)
+{
+	const char *why = balance_why(s);
+
+	if (leave_words(s, room, size))
+		return room;
+	return why != NULL ? why : "other devices take part from now on";
+}
+
 static void
 keep_time(struct serve *s)
 {
@@ -457,7 +471,7 @@ plan_advance(struct serve *s)
 {
 	struct swarm_peer *members[SLICE_MAX_PEERS];
 	struct roster_choice choice;
-	const char *why = balance_why(s);
+	char why[PEER_NAME + 16];
 
 	keep_time(s);
 	if (s->plan != NULL) {
@@ -465,7 +479,7 @@ plan_advance(struct serve *s)
 		if (s->plan->file != s->file) {
 			plan_drop(s, "another model is wanted");
 		} else if (choice.step == ROSTER_DROP) {
-			plan_drop(s, why != NULL ? why : "other devices take part from now on");
+			plan_drop(s, why_dropped(s, why, sizeof why));
 		} else {
 			plan_settled(s->plan);
 			check_linking(s);

@@ -50,6 +50,7 @@ peer_gone(struct peer *p, const char *why)
 
 	p->up = false;
 	p->pub.control = NULL;
+	p->pub.going = false;
 	p->pub.rtt_ms = 0;
 	if (!was_up)
 		return;

@@ -30,6 +30,7 @@ struct swarm_peer { /* as others may see it; owned by the swarm */
 	struct device_speed speed; /* by its own account; threads 0: it did not say */
 	struct swarm_net net;
 	double rtt_ms;               /* of the last heartbeat; 0: not measured yet */
+	bool going;                  /* it waits to be let go (daemon/serve_leave.c) */
 	struct roster_member roster; /* kept by whoever makes plans (daemon/serve_roster.c) */
 	struct pace pace;            /* the same (daemon/serve_balance.c) */
 	uint16_t port;               /* where it listens; 0: not said */
