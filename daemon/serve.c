@@ -86,8 +86,6 @@ struct engine_hold { /* what an engine needs until it has ended */
 	struct open_shard *shard;
 };
 
-static void advance(struct serve *s);
-
 static void
 on_engine_done(void *arg)
 {
@@ -98,7 +96,7 @@ on_engine_done(void *arg)
 	open_shard_unref(h->shard);
 	free(h);
 	s->ending--;
-	advance(s);
+	serve_advance(s);
 }
 
 int
@@ -208,12 +206,13 @@ finish_closing(struct serve *s)
 	desk_close(s->desk);
 	speeds_close(s->speeds);
 	discovery_close(s->discovery);
+	elect_close(s->elect);
 	swarm_close(s->swarm);
 	s->close_done(s->close_arg);
 }
 
-static void
-advance(struct serve *s)
+void
+serve_advance(struct serve *s)
 {
 	if (s->closing) {
 		finish_closing(s);
@@ -227,9 +226,9 @@ advance(struct serve *s)
 		return;
 	}
 	if (s->file != NULL) {
-		log_info("this device is a member now: what it served alone ends");
-		serve_end_requests(s, "this device has joined another's swarm");
-		plan_drop(s, "this device has joined another's swarm");
+		log_info("this device is a member now: what it served ends");
+		serve_end_requests(s, "this device is a member now: another one coordinates");
+		plan_drop(s, "this device is a member now");
 		model_file_unref(s->file);
 		s->file = NULL;
 	}
@@ -239,13 +238,13 @@ advance(struct serve *s)
 static void
 on_small(void *arg)
 {
-	advance(arg);
+	serve_advance(arg);
 }
 
 static void
 on_tick(uv_timer_t *t)
 {
-	advance(t->data);
+	serve_advance(t->data);
 }
 
 void
@@ -253,86 +252,6 @@ serve_look_again(struct serve *s, uint64_t ms)
 {
 	if (ms < TICK_MS && !s->closing)
 		uv_timer_start(&s->tick, on_tick, ms, TICK_MS);
-}
-
-/* --- swarm -------------------------------------------------------------------------------------- */
-
-static void
-on_peer_up(void *arg, struct swarm_peer *p)
-{
-	struct serve *s = arg;
-
-	if (!swarm_is_member(s->swarm))
-		plan_peer_up(s, p);
-	advance(s);
-}
-
-static void
-on_peer_down(void *arg, struct swarm_peer *p, const char *why)
-{
-	struct serve *s = arg;
-	char text[512];
-
-	snprintf(text, sizeof text, "%s was lost: %s", p->known->name,
-		why[0] != '\0' ? why : "its link was closed");
-	if (swarm_is_member(s->swarm))
-		follow_drop(s, text);
-	else
-		plan_peer_down(s, p, text);
-	advance(s);
-}
-
-static void
-on_speed(void *arg, struct swarm_peer *p)
-{
-	struct serve *s = arg;
-
-	(void)p;
-	speeds_news(s->speeds);
-	choices_news(s);
-}
-
-static void
-on_members(void *arg)
-{
-	struct serve *s = arg;
-
-	speeds_news(s->speeds);
-	choices_news(s);
-	advance(s);
-}
-
-static int
-on_control(void *arg, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err)
-{
-	struct serve *s = arg;
-
-	if (s->ending_now)
-		return 0;
-	return swarm_is_member(s->swarm) ? follow_control(s, p, e, err)
-					 : plan_control(s, p, e, err);
-}
-
-static int
-on_link(void *arg, struct swarm_peer *p, struct link *l, const struct link_events **ev,
-	void **ev_arg, size_t *max_message, struct err *err)
-{
-	struct serve *s = arg;
-
-	if (s->ending_now)
-		return err_set(err, "this device is ending");
-	return member_link_admit(s, p, l, ev, ev_arg, max_message, err);
-}
-
-static int
-on_neighbour(void *arg, const uint8_t key[32], struct link *l, const struct link_events **ev,
-	void **ev_arg, size_t *max_message, struct err *err)
-{
-	struct serve *s = arg;
-
-	if (s->ending_now)
-		return err_set(err, "this device is ending");
-	return neighbours_admit(s, key, l, ev, ev_arg, max_message, err);
 }
 
 /* --- for others --------------------------------------------------------------------------------- */
@@ -351,15 +270,6 @@ choose_kernels(struct serve *s, struct err *err)
 struct serve *
 serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err *err)
 {
-	static const struct swarm_events events = {
-		.on_peer_up = on_peer_up,
-		.on_peer_down = on_peer_down,
-		.on_speed = on_speed,
-		.on_members = on_members,
-		.on_control = on_control,
-		.on_link = on_link,
-		.on_neighbour = on_neighbour,
-	};
 	struct serve *s = calloc(1, sizeof *s);
 
 	if (s == NULL) {
@@ -372,16 +282,20 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 	if (choose_kernels(s, err) == 0)
 		s->desk = desk_new(loop, err);
 	if (s->desk != NULL)
-		s->swarm = swarm_new(loop, c, st, &events, s, err);
+		s->swarm = swarm_new(loop, c, st, &serve_swarm_events, s, err);
 	if (s->swarm != NULL)
+		s->elect = serve_elect_new(s, err);
+	if (s->elect != NULL)
 		s->speeds = serve_speeds_new(s, err);
 	if (s->speeds != NULL && c->small_model[0] != '\0')
 		s->small = small_new(loop, c, &s->kernels, on_small, s, NULL);
 	if (s->speeds == NULL) { /* the daemon ends: what swarm_new opened goes with it */
 		if (s->desk != NULL)
 			desk_close(s->desk);
+		elect_close(s->elect);
 		uv_run(loop, UV_RUN_NOWAIT);
 		desk_free(s->desk);
+		elect_free(s->elect);
 		free(s);
 		return NULL;
 	}
@@ -431,7 +345,7 @@ serve_load(struct serve *s, const char *path, struct err *err)
 			log_warning(
 				"%s (the model will not be loaded by itself next time)", err->msg);
 	}
-	advance(s);
+	serve_advance(s);
 	return 0;
 }
 
@@ -507,6 +421,7 @@ serve_free(struct serve *s)
 	speeds_free(s->speeds);
 	choices_forget(s);
 	balance_free(s);
+	elect_free(s->elect);
 	swarm_free(s->swarm);
 	desk_free(s->desk);
 	small_free(s->small);

@@ -4,6 +4,7 @@
 #define DAEMON_SERVE_INT_H
 
 #include "daemon/discovery.h"
+#include "daemon/elect.h"
 #include "daemon/serve.h"
 #include "daemon/small.h"
 #include "daemon/speeds.h"
@@ -346,6 +347,7 @@ struct serve {
 	struct swarm *swarm;
 	struct speeds *speeds;
 	struct discovery *discovery; /* NULL: off */
+	struct elect *elect;
 	struct kernels kernels;
 	uv_timer_t tick;
 	bool closing;    /* what runs may finish; */
@@ -384,11 +386,17 @@ struct serve {
 
 	/* member */
 	struct follow *follow, *spare;
-	uint64_t let_go_by; /* loop time until which it waits to be let go; 0: it does not */
+	uint64_t epoch_seen; /* the highest of any plan that it was part of */
+	uint64_t let_go_by;  /* loop time until which it waits to be let go; 0: it does not */
 
 	struct departure *departures; /* serve_leave.h */
 };
 
+/* Looks what comes next. */
+void serve_advance(struct serve *s);
+/* serve_swarm.c */
+extern const struct swarm_events serve_swarm_events;
+struct elect *serve_elect_new(struct serve *s, struct err *err);
 /* Requests that are there go on with no other engine: they end with an error. */
 void serve_end_requests(struct serve *s, const char *why);
 struct speeds *serve_speeds_new(struct serve *s, struct err *err); /* serve_peers.c */

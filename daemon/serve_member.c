@@ -252,6 +252,8 @@ static void
 take_numbers(struct follow *f, const Shoal__Prepare *p)
 {
 	f->epoch = p->epoch;
+	if (f->serve->epoch_seen < p->epoch)
+		f->serve->epoch_seen = p->epoch;
 	f->rank = p->rank;
 	f->peers = p->peers;
 	f->context = p->context;

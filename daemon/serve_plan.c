@@ -102,6 +102,8 @@ next_epoch(struct serve *s, uint64_t *epoch, struct err *err)
 	if (file_read(path, &old, NULL) == 0 && buf_u8(&old, 0) == 0)
 		*epoch = strtoull((const char *)old.data, NULL, 10);
 	buf_free(&old);
+	if (*epoch < s->epoch_seen) /* those of the coordinator before this one */
+		*epoch = s->epoch_seen;
 	snprintf(text, sizeof text, "%llu\n", (unsigned long long)++*epoch);
 	return file_write(path, text, strlen(text), 0600, err);
 }
@@ -474,6 +476,11 @@ plan_advance(struct serve *s)
 	char why[PEER_NAME + 16];
 
 	keep_time(s);
+	if (!elect_may_serve(s->elect)) {
+		plan_drop(s, "fewer than most of the devices are here");
+		check_patience(s);
+		return;
+	}
 	if (s->plan != NULL) {
 		plan_candidates(s, &choice);
 		if (s->plan->file != s->file) {
