@@ -67,23 +67,38 @@ api_invite(struct http_request *r)
 	json_decref(o);
 }
 
-/* Pairing takes a while, and goes on when its asker has left. */
-struct joining {
+/* Pairing and leaving take a while, and go on when their asker has left. */
+struct pending {
 	struct http_request *http; /* NULL: gone */
 };
 
 static void
-join_gone(void *job)
+asker_gone(void *job)
 {
-	struct joining *j = job;
+	struct pending *j = job;
 
 	j->http = NULL;
+}
+
+/* NULL: the request has its answer. */
+static struct pending *
+wait_with(struct http_request *r)
+{
+	struct pending *j = calloc(1, sizeof *j);
+
+	if (j == NULL) {
+		http_fail(r, 503, NULL, NULL, "out of memory");
+		return NULL;
+	}
+	j->http = r;
+	http_wait(r, asker_gone, j);
+	return j;
 }
 
 static void
 join_done(void *arg, const char *trouble)
 {
-	struct joining *j = arg;
+	struct pending *j = arg;
 	struct http_request *r = j->http;
 	struct swarm_peer *const *peers = NULL;
 	struct swarm *s;
@@ -104,18 +119,14 @@ static void
 join(struct http_request *r, json_t *o)
 {
 	const char *code = json_string_value(json_object_get(o, "code"));
-	struct joining *j;
+	struct pending *j;
 	struct err err;
 
 	if (!want_text(r, "code", code))
 		return;
-	j = calloc(1, sizeof *j);
-	if (j == NULL) {
-		http_fail(r, 503, NULL, NULL, "out of memory");
+	j = wait_with(r);
+	if (j == NULL)
 		return;
-	}
-	j->http = r;
-	http_wait(r, join_gone, j);
 	if (swarm_join(serve_swarm(r->http->serve), code, join_done, j, &err) != 0) {
 		free(j);
 		http_fail(r, 400, "join_refused", "code", "%s", err.msg);
@@ -145,13 +156,28 @@ knows(struct swarm *s, const char *name)
 }
 
 static void
+leave_done(void *arg, const char *trouble)
+{
+	struct pending *j = arg;
+	struct http_request *r = j->http;
+
+	free(j);
+	if (r == NULL)
+		return;
+	if (trouble != NULL)
+		http_fail(r, 409, NULL, NULL, "%s", trouble);
+	else
+		http_json(r, 200, json_object());
+}
+
+static void
 leave(struct http_request *r, json_t *o)
 {
 	struct swarm *s = serve_swarm(r->http->serve);
 	json_t *v = json_object_get(o, "name");
 	const char *name = json_string_value(v);
+	struct pending *j;
 	struct err err;
-	int rc;
 
 	if (v != NULL && name == NULL) {
 		http_fail(r, 400, "invalid_value", "name", "name must be a text");
@@ -162,11 +188,11 @@ leave(struct http_request *r, json_t *o)
 			"no peer of this swarm is called '%.64s'", name);
 		return;
 	}
-	rc = name != NULL ? swarm_remove(s, name, &err) : swarm_leave(s, &err);
-	if (rc != 0)
+	j = wait_with(r);
+	if (j != NULL && serve_leave(r->http->serve, name, leave_done, j, &err) != 0) {
+		free(j);
 		http_fail(r, 409, NULL, NULL, "%s", err.msg);
-	else
-		http_json(r, 200, json_object());
+	}
 }
 
 void

@@ -44,6 +44,9 @@ static const struct key {
 	TEXT(model, "GGUF file that the coordinator serves from the start"),
 	TEXT(small_model,
 		"smaller GGUF file that this device runs by itself, for the model 'auto'"),
+	CHOICE(coordinator, "fixed auto",
+		"auto: three devices or more elect another one when it is gone for good"),
+	NUMBER(elect_after, 4, 86400, "seconds without a coordinator until another is elected"),
 	{"shares", K_SHARES, 0, 0, 0, 0, NULL,
 		"sizes of the slices, as 3,1: the coordinator's, then members' as they joined"},
 	CHOICE(plan, "auto all",
@@ -59,6 +62,9 @@ static const struct key {
 	NUMBER(queue, 0, 65536, "requests that may wait"),
 	NUMBER(wait_for_peers, 0, 86400,
 		"seconds that requests wait when too few devices are left"),
+	NUMBER(stop_timeout, 0, 3600,
+		"seconds that running requests, or a change to a plan without this device, get at "
+		"the end"),
 	NUMBER(request_timeout, 0, 86400, "seconds that a request may take; 0: no limit"),
 	AUTO(threads, 1024, "threads of generation; auto: as many as are measured to be fastest"),
 	AUTO(threads_batch, 1024, "threads of prompts; auto: as threads, or one per CPU"),
@@ -90,12 +96,18 @@ set_defaults(struct config *c)
 		   *home = getenv("HOME");
 	bool root = geteuid() == 0;
 
-	*c = (struct config){
-		.parallel = 4, .batch = 64, .queue = 64, .wait_for_peers = 60, .discovery = 8643};
+	*c = (struct config){.parallel = 4,
+		.batch = 64,
+		.queue = 64,
+		.wait_for_peers = 60,
+		.stop_timeout = 10,
+		.elect_after = 30,
+		.discovery = 8643};
 	strcpy(c->http, "127.0.0.1:8642");
 	strcpy(c->listen, "[::]:8643");
 	strcpy(c->payload, "f32");
 	strcpy(c->collective, "auto");
+	strcpy(c->coordinator, "fixed");
 	strcpy(c->kv, "f16");
 	strcpy(c->pin, "no");
 	strcpy(c->log_level, "info");

@@ -33,10 +33,13 @@ struct config {
 	char collective[8];      /* auto, star, direct, scatter (model/collective.h) */
 	char kv[8];              /* f32, f16, q8_0 */
 	uint32_t context;        /* per session; 0: the model's, at most 4096 */
+	char coordinator[8];     /* fixed, auto (daemon/elect.h) */
+	uint32_t elect_after;    /* seconds without a coordinator, until another is elected: 30 */
 	uint32_t parallel;       /* sessions at once: 4 */
 	uint32_t batch;          /* rows in a step: 64 */
 	uint32_t queue;          /* requests that may wait: 64 */
 	uint32_t wait_for_peers; /* seconds that requests wait when too few devices are left: 60 */
+	uint32_t stop_timeout;   /* seconds that what runs gets when the daemon is stopped: 10 */
 	uint32_t threads;        /* of generation; 0: auto */
 	uint32_t threads_batch;  /* of prompts; 0: auto */
 	char pin[4];             /* no, yes */

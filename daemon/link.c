@@ -17,7 +17,7 @@
 #define KEY_AGE_MS   (120 * 1000)
 #define USER_TIMEOUT 2000
 
-static const char *const purposes[] = {"?", "pairing", "control", "tensor", "bulk"};
+static const char *const purposes[] = {"?", "pairing", "control", "tensor", "bulk", "vote"};
 
 /* --- life --- */
 

@@ -13,6 +13,9 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/log.c daemon/log.h \
 	daemon/pairing.c \
 	daemon/discovery.c daemon/discovery.h \
+	daemon/elect.c daemon/elect.h daemon/elect_int.h \
+	daemon/elect_ask.c \
+	daemon/elect_message.c daemon/elect_message.h \
 	daemon/measure_job.c \
 	daemon/speed_file.c daemon/speed_file.h \
 	daemon/speed_message.c daemon/speed_message.h \
@@ -130,6 +133,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_fetch.c \
 	daemon/serve_file.c \
 	daemon/serve_hash.c \
+	daemon/serve_leave.c daemon/serve_leave.h \
 	daemon/serve_links.c \
 	daemon/serve_member.c \
 	daemon/serve_memory.c daemon/serve_own.c \
@@ -141,6 +145,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_shard.c \
 	daemon/serve_status.c \
 	daemon/serve_stock.c \
+	daemon/serve_swarm.c \
 	daemon/serve_ways.c \
 	daemon/small.c daemon/small.h
 
@@ -237,7 +242,10 @@ $(tests_unit_test_collective_OBJECTS): | proto/shoal.pb-c.h
 endif
 
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_link tests/unit/test_state
+check_PROGRAMS += tests/unit/test_link tests/unit/test_state tests/unit/test_elect_message
+tests_unit_test_elect_message_SOURCES = tests/unit/test_elect_message.c
+tests_unit_test_elect_message_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_elect_message_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 tests_unit_test_state_SOURCES = tests/unit/test_state.c
 tests_unit_test_state_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_state_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)

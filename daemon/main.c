@@ -94,8 +94,11 @@ static void
 on_signal(uv_signal_t *handle, int number)
 {
 	(void)handle;
-	if (d.ending)
+	if (d.ending) {
+		log_info("%s again: ending at once", number == SIGTERM ? "SIGTERM" : "SIGINT");
+		serve_hurry(d.serve);
 		return;
+	}
 	d.ending = true;
 	log_info("%s: ending", number == SIGTERM ? "SIGTERM" : "SIGINT");
 	say("STOPPING=1\nSTATUS=finishing what runs");

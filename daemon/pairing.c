@@ -106,7 +106,8 @@ on_newcomer(struct link *l, void *arg, const uint8_t *msg, size_t len, struct er
 	peer_name(known.key, known.name);
 	if (e->paired->name[0] != '\0')
 		snprintf(known.name, sizeof known.name, "%s", e->paired->name);
-	if (state_use_invite(s->state, n->invite_id, err) != 0 ||
+	if (s->ev.may_change(s->arg, err) != 0 ||
+		state_use_invite(s->state, n->invite_id, err) != 0 ||
 		state_add_peer(s->state, &known, err) != 0)
 		goto out;
 	p = swarm_find(s, known.key);
@@ -208,7 +209,7 @@ swarm_invite(struct swarm *s, uint32_t seconds, char code[INVITE_TEXT], struct e
 	if (s->state->is_member)
 		return err_set(err, "this device is a member: invite on its coordinator, %s",
 			s->state->coordinator.name);
-	if (invite_address(s, &i, err) != 0)
+	if (s->ev.may_change(s->arg, err) != 0 || invite_address(s, &i, err) != 0)
 		return -1;
 	memcpy(i.swarm_key, s->state->public, sizeof i.swarm_key);
 	randombytes_buf(i.secret, sizeof i.secret);
@@ -264,6 +265,8 @@ on_join_message(struct link *l, void *arg, const uint8_t *msg, size_t len, struc
 	control_free(e);
 	s->state->coordinator = c;
 	s->state->is_member = true;
+	s->state->n_peers = 0;
+	s->state->election = (struct election_saved){0};
 	if (state_save(s->state, err) != 0) {
 		s->state->is_member = false;
 		return -1;
@@ -272,6 +275,7 @@ on_join_message(struct link *l, void *arg, const uint8_t *msg, size_t len, struc
 		swarm_forget_peer(s, s->peers[0], "joined another swarm");
 	swarm_new_peer(s, &c);
 	s->join_paired = true;
+	s->ev.on_members(s->arg);
 	swarm_dial_soon(s, 0);
 	log_info("joined the swarm of %s at %s", c.name, c.address);
 	link_close(l, "");

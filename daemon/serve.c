@@ -4,6 +4,7 @@
 
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
+#include "daemon/serve_leave.h"
 #include "daemon/star.h"
 #include "kernels/cpu.h"
 #include "model/thread_choice.h"
@@ -12,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_MS  250
-#define GRACE_MS 3000 /* for running streams when the daemon ends */
+#define TICK_MS    250
+#define CLOSING_MS 20 /* the same while the daemon ends */
 
 /* --- small things ------------------------------------------------------------------------------- */
 
@@ -85,8 +86,6 @@ struct engine_hold { /* what an engine needs until it has ended */
 	struct open_shard *shard;
 };
 
-static void advance(struct serve *s);
-
 static void
 on_engine_done(void *arg)
 {
@@ -97,7 +96,7 @@ on_engine_done(void *arg)
 	open_shard_unref(h->shard);
 	free(h);
 	s->ending--;
-	advance(s);
+	serve_advance(s);
 }
 
 int
@@ -170,14 +169,30 @@ on_small_closed(void *arg)
 	s->small_closed = true;
 }
 
+/* Whether something is going on that the end waits for: requests (that a loss, too, only interrupts),
+ * or a plan without this device. */
+static bool
+may_finish(const struct serve *s)
+{
+	if (uv_now(s->loop) >= s->close_by)
+		return false;
+	return (s->served.id != NULL && desk_requests(s->desk) > 0) ||
+	       small_requests(s->small) > 0 || leave_waits(s);
+}
+
 static void
 finish_closing(struct serve *s)
 {
-	bool running =
-		(s->engine != NULL && desk_requests(s->desk) > 0) || small_requests(s->small) > 0;
-
-	if (running && uv_now(s->loop) < s->close_by)
+	if (!s->ending_now && may_finish(s)) {
+		if (swarm_is_member(s->swarm))
+			follow_tick(s);
+		else
+			plan_advance(s);
+		leave_tick(s);
 		return;
+	}
+	s->ending_now = true;
+	leave_end(s);
 	if (s->small != NULL)
 		small_close(s->small, "the answer was cut off: shoald is being stopped",
 			on_small_closed, s);
@@ -191,17 +206,19 @@ finish_closing(struct serve *s)
 	desk_close(s->desk);
 	speeds_close(s->speeds);
 	discovery_close(s->discovery);
+	elect_close(s->elect);
 	swarm_close(s->swarm);
 	s->close_done(s->close_arg);
 }
 
-static void
-advance(struct serve *s)
+void
+serve_advance(struct serve *s)
 {
 	if (s->closing) {
 		finish_closing(s);
 		return;
 	}
+	leave_tick(s);
 	if (!swarm_is_member(s->swarm)) {
 		follow_drop(s, "this device is no member any more");
 		if (!speeds_come_first(s->speeds) && !small_loading(s->small))
@@ -209,9 +226,9 @@ advance(struct serve *s)
 		return;
 	}
 	if (s->file != NULL) {
-		log_info("this device is a member now: what it served alone ends");
-		serve_end_requests(s, "this device has joined another's swarm");
-		plan_drop(s, "this device has joined another's swarm");
+		log_info("this device is a member now: what it served ends");
+		serve_end_requests(s, "this device is a member now: another one coordinates");
+		plan_drop(s, "this device is a member now");
 		model_file_unref(s->file);
 		s->file = NULL;
 	}
@@ -222,13 +239,13 @@ static void
 on_small(void *arg)
 {
 	asks_offer(arg);
-	advance(arg);
+	serve_advance(arg);
 }
 
 static void
 on_tick(uv_timer_t *t)
 {
-	advance(t->data);
+	serve_advance(t->data);
 }
 
 void
@@ -236,91 +253,6 @@ serve_look_again(struct serve *s, uint64_t ms)
 {
 	if (ms < TICK_MS && !s->closing)
 		uv_timer_start(&s->tick, on_tick, ms, TICK_MS);
-}
-
-/* --- swarm -------------------------------------------------------------------------------------- */
-
-static void
-on_peer_up(void *arg, struct swarm_peer *p)
-{
-	struct serve *s = arg;
-
-	if (!swarm_is_member(s->swarm))
-		plan_peer_up(s, p);
-	advance(s);
-}
-
-static void
-on_peer_down(void *arg, struct swarm_peer *p, const char *why)
-{
-	struct serve *s = arg;
-	char text[512];
-
-	snprintf(text, sizeof text, "%s was lost: %s", p->known->name,
-		why[0] != '\0' ? why : "its link was closed");
-	asks_peer_down(s, p, text);
-	if (swarm_is_member(s->swarm))
-		follow_drop(s, text);
-	else
-		plan_peer_down(s, p, text);
-	advance(s);
-}
-
-static void
-on_speed(void *arg, struct swarm_peer *p)
-{
-	struct serve *s = arg;
-
-	(void)p;
-	speeds_news(s->speeds);
-	choices_news(s);
-}
-
-static void
-on_members(void *arg)
-{
-	struct serve *s = arg;
-
-	speeds_news(s->speeds);
-	choices_news(s);
-	advance(s);
-}
-
-static int
-on_control(void *arg, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err)
-{
-	struct serve *s = arg;
-
-	if (s->closing)
-		return 0;
-	if (e->body_case == SHOAL__ENVELOPE__BODY_ASK ||
-		e->body_case == SHOAL__ENVELOPE__BODY_TOLD ||
-		e->body_case == SHOAL__ENVELOPE__BODY_FORGET)
-		return asks_control(s, p, e, err);
-	return swarm_is_member(s->swarm) ? follow_control(s, p, e, err)
-					 : plan_control(s, p, e, err);
-}
-
-static int
-on_link(void *arg, struct swarm_peer *p, struct link *l, const struct link_events **ev,
-	void **ev_arg, size_t *max_message, struct err *err)
-{
-	struct serve *s = arg;
-
-	if (s->closing)
-		return err_set(err, "this device is ending");
-	return member_link_admit(s, p, l, ev, ev_arg, max_message, err);
-}
-
-static int
-on_neighbour(void *arg, const uint8_t key[32], struct link *l, const struct link_events **ev,
-	void **ev_arg, size_t *max_message, struct err *err)
-{
-	struct serve *s = arg;
-
-	if (s->closing)
-		return err_set(err, "this device is ending");
-	return neighbours_admit(s, key, l, ev, ev_arg, max_message, err);
 }
 
 /* --- for others --------------------------------------------------------------------------------- */
@@ -339,15 +271,6 @@ choose_kernels(struct serve *s, struct err *err)
 struct serve *
 serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err *err)
 {
-	static const struct swarm_events events = {
-		.on_peer_up = on_peer_up,
-		.on_peer_down = on_peer_down,
-		.on_speed = on_speed,
-		.on_members = on_members,
-		.on_control = on_control,
-		.on_link = on_link,
-		.on_neighbour = on_neighbour,
-	};
 	struct serve *s = calloc(1, sizeof *s);
 
 	if (s == NULL) {
@@ -363,17 +286,21 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 	else if (choose_kernels(s, err) == 0)
 		s->desk = desk_new(loop, err);
 	if (s->desk != NULL)
-		s->swarm = swarm_new(loop, c, st, &events, s, err);
+		s->swarm = swarm_new(loop, c, st, &serve_swarm_events, s, err);
 	if (s->swarm != NULL)
+		s->elect = serve_elect_new(s, err);
+	if (s->elect != NULL)
 		s->speeds = serve_speeds_new(s, err);
 	if (s->speeds != NULL && c->small_model[0] != '\0')
 		s->small = small_new(loop, c, &s->kernels, on_small, s, NULL);
 	if (s->speeds == NULL) { /* the daemon ends: what swarm_new opened goes with it */
 		if (s->desk != NULL)
 			desk_close(s->desk);
+		elect_close(s->elect);
 		uv_run(loop, UV_RUN_NOWAIT);
 		desk_free(s->desk);
 		asks_free(s->asks);
+		elect_free(s->elect);
 		free(s);
 		return NULL;
 	}
@@ -423,7 +350,7 @@ serve_load(struct serve *s, const char *path, struct err *err)
 			log_warning(
 				"%s (the model will not be loaded by itself next time)", err->msg);
 	}
-	advance(s);
+	serve_advance(s);
 	return 0;
 }
 
@@ -477,10 +404,17 @@ serve_close(struct serve *s, void (*done)(void *arg), void *arg)
 	if (s->closing)
 		return;
 	s->closing = true;
-	s->close_by = uv_now(s->loop) + GRACE_MS;
+	s->close_by = uv_now(s->loop) + (uint64_t)s->config->stop_timeout * 1000;
 	s->close_done = done;
 	s->close_arg = arg;
-	uv_timer_start(&s->tick, on_tick, 0, 20);
+	leave_ask(s, "its daemon is being stopped");
+	uv_timer_start(&s->tick, on_tick, 0, CLOSING_MS);
+}
+
+void
+serve_hurry(struct serve *s)
+{
+	s->close_by = s->let_go_by = 0;
 }
 
 void
@@ -492,6 +426,7 @@ serve_free(struct serve *s)
 	speeds_free(s->speeds);
 	choices_forget(s);
 	balance_free(s);
+	elect_free(s->elect);
 	swarm_free(s->swarm);
 	desk_free(s->desk);
 	small_free(s->small);

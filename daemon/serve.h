@@ -19,7 +19,15 @@ struct serve *serve_new(uv_loop_t *loop, const struct config *c, struct state *s
 struct swarm *serve_swarm(struct serve *s);
 void serve_close(struct serve *s, void (*done)(void *arg),
 	void *arg); /* finishes cleanly; then serve_free */
+/* While it finishes: what still runs is cut off, and nothing is handed over. */
+void serve_hurry(struct serve *s);
 void serve_free(struct serve *s);
+
+/* This device takes its leave of the swarm for good, or (with a name) its coordinator removes that
+ * member: when no plan needs it any more, or after `stop_timeout`. done is called once, with NULL or
+ * what went wrong; not when this returns -1. */
+int serve_leave(struct serve *s, const char *name, void (*done)(void *arg, const char *trouble),
+	void *arg, struct err *err);
 
 /* Serves another model (coordinator). Refused with a reason at once when the file is not usable;
  * else the change goes on and serve_status tells how far it is. */

@@ -4,6 +4,7 @@
 #define DAEMON_SERVE_INT_H
 
 #include "daemon/discovery.h"
+#include "daemon/elect.h"
 #include "daemon/serve.h"
 #include "daemon/small.h"
 #include "daemon/speeds.h"
@@ -153,6 +154,8 @@ void plan_candidates(struct serve *s, struct roster_choice *choice);
 uint32_t plan_chosen(struct serve *s, const struct roster_choice *c, struct swarm_peer **out);
 /* Tells the roster that the plan is of its members, and why of no others. */
 void plan_takes_part(struct plan *p);
+/* Whether a member that means to go would not be missed. */
+bool plan_may_go(struct serve *s, const struct swarm_peer *p);
 void plan_settled(struct plan *p); /* forgets failures, when it has served for long enough */
 /* In words: who is away. Empty: nobody. */
 void plan_missing(struct serve *s, char *out, size_t size);
@@ -353,9 +356,12 @@ struct serve {
 	struct swarm *swarm;
 	struct speeds *speeds;
 	struct discovery *discovery; /* NULL: off */
+	struct elect *elect;
 	struct kernels kernels;
 	uv_timer_t tick;
-	bool closing, closed;
+	bool closing;    /* what runs may finish; */
+	bool ending_now; /* nothing may any more */
+	bool closed;
 	struct small *small; /* NULL: none is configured */
 	bool small_closed;
 	struct asks *asks; /* between small models, serve_ask.c */
@@ -390,8 +396,17 @@ struct serve {
 
 	/* member */
 	struct follow *follow, *spare;
+	uint64_t epoch_seen; /* the highest of any plan that it was part of */
+	uint64_t let_go_by;  /* loop time until which it waits to be let go; 0: it does not */
+
+	struct departure *departures; /* serve_leave.h */
 };
 
+/* Looks what comes next. */
+void serve_advance(struct serve *s);
+/* serve_swarm.c */
+extern const struct swarm_events serve_swarm_events;
+struct elect *serve_elect_new(struct serve *s, struct err *err);
 /* Requests that are there go on with no other engine: they end with an error. */
 void serve_end_requests(struct serve *s, const char *why);
 struct speeds *serve_speeds_new(struct serve *s, struct err *err); /* serve_peers.c */

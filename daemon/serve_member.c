@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
+#include "daemon/serve_leave.h"
 #include "daemon/star.h"
 
 #include <sodium.h>
@@ -251,6 +252,8 @@ static void
 take_numbers(struct follow *f, const Shoal__Prepare *p)
 {
 	f->epoch = p->epoch;
+	if (f->serve->epoch_seen < p->epoch)
+		f->serve->epoch_seen = p->epoch;
 	f->rank = p->rank;
 	f->peers = p->peers;
 	f->context = p->context;
@@ -503,6 +506,9 @@ follow_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, 
 	case SHOAL__ENVELOPE__BODY_RELEASE:
 		if (f != NULL && f->epoch <= e->release->epoch)
 			follow_drop(s, e->release->why);
+		return 0;
+	case SHOAL__ENVELOPE__BODY_LET_GO:
+		leave_let_go(s);
 		return 0;
 	case SHOAL__ENVELOPE__BODY_TROUBLE:
 		log_warning("%s: %s", p->known->name, e->trouble->what);

@@ -219,8 +219,8 @@ neighbours_begin(struct follow *f)
 	for (uint32_t i = 0; i < all->n && all->list[i].rank < f->rank; i++) {
 		struct neighbour *nb = &all->list[i];
 
-		nb->link = swarm_dial_neighbour(
-			f->serve->swarm, nb->address, nb->key, max_message(f), &events, nb);
+		nb->link = swarm_dial_neighbour(f->serve->swarm, nb->address, nb->key, LINK_TENSOR,
+			max_message(f), &events, nb);
 		if (nb->link == NULL) {
 			snprintf(why, sizeof why, "%s has no usable address ('%s')", nb->name,
 				nb->address);

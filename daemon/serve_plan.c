@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
+#include "daemon/serve_leave.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -101,6 +102,8 @@ next_epoch(struct serve *s, uint64_t *epoch, struct err *err)
 	if (file_read(path, &old, NULL) == 0 && buf_u8(&old, 0) == 0)
 		*epoch = strtoull((const char *)old.data, NULL, 10);
 	buf_free(&old);
+	if (*epoch < s->epoch_seen) /* those of the coordinator before this one */
+		*epoch = s->epoch_seen;
 	snprintf(text, sizeof text, "%llu\n", (unsigned long long)++*epoch);
 	return file_write(path, text, strlen(text), 0600, err);
 }
@@ -393,6 +396,9 @@ plan_control(struct serve *s, struct swarm_peer *peer, const Shoal__Envelope *e,
 		if (m != NULL && e->progress->epoch == epoch && e->progress->pace != NULL)
 			balance_heard(s, (uint32_t)(m - s->plan->members), e->progress->pace);
 		return 0;
+	case SHOAL__ENVELOPE__BODY_GOING:
+		leave_heard(s, peer, e->going->why);
+		return 0;
 	case SHOAL__ENVELOPE__BODY_STOCKED:
 		stock_control(s, peer, e->stocked);
 		return 0;
@@ -441,6 +447,16 @@ check_patience(struct serve *s)
 	serve_end_requests(s, why);
 }
 
+static const char *
+why_dropped(const struct serve *s, char *room, size_t size)
+{
+	const char *why = balance_why(s);
+
+	if (leave_words(s, room, size))
+		return room;
+	return why != NULL ? why : "other devices take part from now on";
+}
+
 static void
 keep_time(struct serve *s)
 {
@@ -457,15 +473,20 @@ plan_advance(struct serve *s)
 {
 	struct swarm_peer *members[SLICE_MAX_PEERS];
 	struct roster_choice choice;
-	const char *why = balance_why(s);
+	char why[PEER_NAME + 16];
 
 	keep_time(s);
+	if (!elect_may_serve(s->elect)) {
+		plan_drop(s, "fewer than most of the devices are here");
+		check_patience(s);
+		return;
+	}
 	if (s->plan != NULL) {
 		plan_candidates(s, &choice);
 		if (s->plan->file != s->file) {
 			plan_drop(s, "another model is wanted");
 		} else if (choice.step == ROSTER_DROP) {
-			plan_drop(s, why != NULL ? why : "other devices take part from now on");
+			plan_drop(s, why_dropped(s, why, sizeof why));
 		} else {
 			plan_settled(s->plan);
 			check_linking(s);

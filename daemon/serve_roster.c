@@ -22,12 +22,10 @@ plan_chosen(struct serve *s, const struct roster_choice *c, struct swarm_peer **
 	return c->n;
 }
 
-void
-plan_candidates(struct serve *s, struct roster_choice *choice)
+static struct roster_view
+view(const struct serve *s)
 {
-	struct swarm_peer *const *all, *members[SLICE_MAX_PEERS];
-	uint64_t set;
-	uint32_t n;
+	struct swarm_peer *const *all;
 	struct roster_view v = {
 		.n = swarm_peers(s->swarm, &all),
 		.wanted = s->config->peers,
@@ -42,6 +40,25 @@ plan_candidates(struct serve *s, struct roster_choice *choice)
 
 	for (uint32_t i = 0; i < v.n; i++)
 		v.members[i] = &all[i]->roster;
+	return v;
+}
+
+bool
+plan_may_go(struct serve *s, const struct swarm_peer *p)
+{
+	struct roster_view v = view(s);
+
+	return roster_may_go(&v, &p->roster);
+}
+
+void
+plan_candidates(struct serve *s, struct roster_choice *choice)
+{
+	struct swarm_peer *members[SLICE_MAX_PEERS];
+	struct roster_view v = view(s);
+	uint64_t set;
+	uint32_t n;
+
 	roster_choose(&v, choice);
 	if (!v.serving || choice->step != ROSTER_KEEP)
 		return;

@@ -55,7 +55,9 @@ member_words(const struct serve *s, char *out, size_t size)
 	struct swarm_peer *const *peers;
 	uint32_t n = swarm_peers(s->swarm, &peers);
 
-	if (n > 0 && peers[0]->control == NULL)
+	if (n == 0)
+		snprintf(out, size, "waiting for a coordinator to be elected");
+	else if (peers[0]->control == NULL)
 		snprintf(out, size, "waiting for the coordinator, %s", peers[0]->known->name);
 	else if (f == NULL)
 		snprintf(out, size, "member: waiting for a plan");
@@ -80,6 +82,10 @@ serve_words(struct serve *s, char *out, size_t size)
 	}
 	if (swarm_is_member(s->swarm)) {
 		member_words(s, out, size);
+		return false;
+	}
+	if (!elect_may_serve(s->elect)) {
+		elect_words(s->elect, out, size);
 		return false;
 	}
 	if (s->plan != NULL)
@@ -310,6 +316,7 @@ serve_status(struct serve *s)
 	json_object_set_new(o, "background", json_string(words));
 	json_object_set_new(o, "model", model_json(s));
 	json_object_set_new(o, "epoch", json_integer((json_int_t)epoch));
+	json_object_set_new(o, "election", elect_json(s->elect));
 	json_object_set_new(o, "payload", json_string(s->config->payload));
 	json_object_set_new(o, "collective", json_string(collective_in_force(s)));
 	json_object_set_new(o, "kernels", json_string(s->kernels.name));

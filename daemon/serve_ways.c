@@ -20,26 +20,6 @@ struct introduction {
 	char address[80];
 };
 
-/* Where others reach a member: the host that its control link comes from, and the port that it
- * listens on. "": not known. */
-static void
-address_of(const struct swarm_peer *p, char *out, size_t size)
-{
-	const char *from = p->control != NULL ? link_address(p->control) : "";
-	const char *colon = strrchr(from, ':');
-	int len = colon != NULL ? (int)(colon - from) : 0;
-
-	out[0] = '\0';
-	if (len == 0 || p->port == 0)
-		return;
-	if (strncmp(from, "::ffff:", 7) == 0 && len > 7) { /* IPv4 on an IPv6 socket */
-		from += 7;
-		len -= 7;
-	}
-	snprintf(out, size, memchr(from, ':', (size_t)len) != NULL ? "[%.*s]:%u" : "%.*s:%u", len,
-		from, p->port);
-}
-
 int
 plan_neighbours(const struct plan *p, uint32_t rank, Shoal__Prepare *out, void **room)
 {
@@ -61,7 +41,8 @@ plan_neighbours(const struct plan *p, uint32_t rank, Shoal__Prepare *out, void *
 		if (i == rank)
 			continue;
 		shoal__neighbour__init(m);
-		address_of(peer, list[n].address, sizeof list[n].address);
+		swarm_reach(peer->control != NULL ? link_address(peer->control) : "", peer->port,
+			list[n].address, sizeof list[n].address);
 		m->rank = i;
 		m->name = (char *)(uintptr_t)peer->known->name;
 		m->key = (ProtobufCBinaryData){32, (uint8_t *)(uintptr_t)peer->known->key};

@@ -180,6 +180,64 @@ peer_from_json(json_t *o, struct known_peer *p)
 	return 0;
 }
 
+static json_t *
+key_json(const struct election_key *k)
+{
+	char hex[65];
+
+	return json_string(to_hex(k->b, sizeof k->b, hex));
+}
+
+/* Whether this device leads, or whom it follows, stands beside it. */
+static json_t *
+election_json(const struct election_saved *e)
+{
+	json_t *keys = json_array(), *o;
+
+	for (uint32_t i = 0; i < e->list.n; i++)
+		json_array_append_new(keys, key_json(&e->list.keys[i]));
+	o = json_pack("{s:I,s:b,s:I,s:I,s:b,s:o}", "term", (json_int_t)e->term, "bound", e->bound,
+		"list_term", (json_int_t)e->list.term, "list_version", (json_int_t)e->list.version,
+		"elects", e->list.elects, "devices", keys);
+	if (e->voted)
+		json_object_set_new(o, "vote", key_json(&e->vote));
+	return o;
+}
+
+static int
+key_from_json(json_t *v, struct election_key *k)
+{
+	size_t got = 0;
+
+	if (!json_is_string(v) || sodium_hex2bin(k->b, sizeof k->b, json_string_value(v),
+					  json_string_length(v), NULL, &got, NULL) != 0)
+		return -1;
+	return got == sizeof k->b ? 0 : -1;
+}
+
+static int
+election_from_json(json_t *o, struct election_saved *e)
+{
+	json_t *vote = json_object_get(o, "vote"), *v;
+	size_t i;
+
+	e->term = (uint64_t)json_integer_value(json_object_get(o, "term"));
+	e->bound = json_is_true(json_object_get(o, "bound"));
+	e->list.term = (uint64_t)json_integer_value(json_object_get(o, "list_term"));
+	e->list.version = (uint64_t)json_integer_value(json_object_get(o, "list_version"));
+	e->list.elects = json_is_true(json_object_get(o, "elects"));
+	e->voted = vote != NULL;
+	if (vote != NULL && key_from_json(vote, &e->vote) != 0)
+		return -1;
+	json_array_foreach(json_object_get(o, "devices"), i, v)
+	{
+		if (i == ELECTION_MAX || key_from_json(v, &e->list.keys[i]) != 0)
+			return -1;
+		e->list.n++;
+	}
+	return 0;
+}
+
 int
 state_save(const struct state *s, struct err *err)
 {
@@ -197,6 +255,8 @@ state_save(const struct state *s, struct err *err)
 	o = json_pack("{s:o,s:o,s:s}", "peers", peers, "invites", invites, "model", s->model);
 	if (s->is_member)
 		json_object_set_new(o, "coordinator", peer_json(&s->coordinator));
+	if (s->election.list.n > 0)
+		json_object_set_new(o, "election", election_json(&s->election));
 	text = json_dumps(o, JSON_INDENT(1));
 	path_of(s, "swarm.json", path);
 	rc = text != NULL ? file_write(path, text, strlen(text), 0600, err)
@@ -241,8 +301,26 @@ load_swarm(struct state *s, struct err *err)
 	e = json_object_get(o, "coordinator");
 	s->is_member = e != NULL && peer_from_json(e, &s->coordinator) == 0;
 	get_text(o, "model", s->model, sizeof s->model);
+	e = json_object_get(o, "election");
+	i = e != NULL ? (size_t)election_from_json(e, &s->election) : 0;
 	json_decref(o);
-	return 0;
+	/* A vote that was forgotten could be given twice. */
+	return i == 0 ? 0 : err_set(err, "%s is damaged: the election is not readable", path);
+}
+
+bool
+state_has_coordinator(const struct state *s)
+{
+	return s->is_member && !sodium_is_zero(s->coordinator.key, sizeof s->coordinator.key);
+}
+
+int
+state_quit(struct state *s, struct err *err)
+{
+	s->is_member = false;
+	s->n_peers = 0;
+	s->election = (struct election_saved){0};
+	return state_save(s, err);
 }
 
 /* --- opening --- */

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "proto/invite.h"
+#include "sched/election.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,10 +30,14 @@ struct state {
 	char dir[4096];
 	uint8_t secret[32], public[32];
 	char name[PEER_NAME];
-	bool is_member;                /* joined another's swarm; coordinator[0] is whom to dial */
-	struct known_peer coordinator; /* when is_member */
-	struct known_peer peers[STATE_MAX_PEERS]; /* members of ours */
+	bool is_member;                /* joined another's swarm */
+	struct known_peer coordinator; /* when is_member: whom to dial; a key of zeros: not known,
+					* one is being elected */
+	struct known_peer peers[STATE_MAX_PEERS]; /* members of ours; of a member: the other
+						   * devices, where a coordinator is elected */
 	uint32_t n_peers;
+	/* What the election must not forget (daemon/elect.h); zeros: there is none. */
+	struct election_saved election;
 	struct open_invite invites[STATE_MAX_INVITES];
 	uint32_t n_invites;
 	char model[4096];
@@ -43,6 +48,9 @@ struct state {
 int state_open(struct state *s, const char *dir, const char *name, struct err *err);
 void state_close(struct state *s);
 int state_save(const struct state *s, struct err *err);
+bool state_has_coordinator(const struct state *s); /* a member knows whom to dial */
+/* This device is no member any more, nor does it know any. Saved. */
+int state_quit(struct state *s, struct err *err);
 
 struct known_peer *state_find_peer(struct state *s, const uint8_t key[32]);
 int state_add_peer(struct state *s, const struct known_peer *p, struct err *err); /* saved */

@@ -50,6 +50,7 @@ peer_gone(struct peer *p, const char *why)
 
 	p->up = false;
 	p->pub.control = NULL;
+	p->pub.going = false;
 	p->pub.rtt_ms = 0;
 	if (!was_up)
 		return;
@@ -218,9 +219,12 @@ take_leave(struct peer *p, const char *why, struct err *err)
 
 	log_info("peer %s leaves for good: %s", p->known.name, why);
 	if (s->state->is_member) {
-		s->state->is_member = false;
-		state_save(s->state, err);
+		state_quit(s->state, err);
 		uv_timer_stop(&s->dial);
+	} else if (s->ev.may_change(s->arg, err) != 0) {
+		log_warning("%s stays on the list: %s; remove it later with 'shoal leave %s'",
+			p->known.name, err->msg, p->known.name);
+		return err_set(err, "left the swarm");
 	} else {
 		state_remove_peer(s->state, p->known.key, err);
 	}
@@ -304,7 +308,7 @@ const struct link_events swarm_control_events = {on_control_open, on_control, on
 
 struct link *
 swarm_dial_neighbour(struct swarm *s, const char *address, const uint8_t key[32],
-	size_t max_message, const struct link_events *ev, void *arg)
+	enum link_purpose purpose, size_t max_message, const struct link_events *ev, void *arg)
 {
 	char host[256];
 	uint16_t port;
@@ -313,7 +317,7 @@ swarm_dial_neighbour(struct swarm *s, const char *address, const uint8_t key[32]
 	if (config_address(address, host, sizeof host, &port, &err) != 0)
 		return NULL;
 	return link_dial(
-		s->loop, &s->me, host, port, LINK_TENSOR, key, NULL, NULL, max_message, ev, arg);
+		s->loop, &s->me, host, port, purpose, key, NULL, NULL, max_message, ev, arg);
 }
 
 /* --- who may come in --- */
@@ -325,6 +329,8 @@ admit(void *arg, struct link *l, const struct hello *h, uint8_t psk[32],
 	struct swarm *s = arg;
 	struct peer *p;
 
+	if (h->purpose == LINK_VOTE)
+		return s->ev.on_vote(s->arg, h->who, l, ev, ev_arg, max_message, err);
 	if (s->state->is_member && h->purpose == LINK_TENSOR)
 		return s->ev.on_neighbour(s->arg, h->who, l, ev, ev_arg, max_message, err);
 	if (s->state->is_member)
@@ -370,6 +376,30 @@ on_tick(uv_timer_t *t)
 
 /* --- life --- */
 
+/* The peers of a coordinator, or of a member, as the state says. */
+static void
+take_seats(struct swarm *s)
+{
+	const struct state *st = s->state;
+
+	for (uint32_t i = 0; !st->is_member && i < st->n_peers; i++)
+		swarm_new_peer(s, &st->peers[i]);
+	if (!state_has_coordinator(st))
+		return;
+	swarm_new_peer(s, &st->coordinator);
+	swarm_dial_soon(s, 0);
+}
+
+void
+swarm_turn(struct swarm *s)
+{
+	while (s->n_peers > 0)
+		swarm_forget_peer(s, s->peers[0], "another device coordinates");
+	uv_timer_stop(&s->dial);
+	s->dial_pause = SWARM_PAUSE;
+	take_seats(s);
+}
+
 struct swarm *
 swarm_new(uv_loop_t *loop, const struct config *c, struct state *st, const struct swarm_events *ev,
 	void *arg, struct err *err)
@@ -403,13 +433,7 @@ swarm_new(uv_loop_t *loop, const struct config *c, struct state *st, const struc
 	uv_timer_init(loop, &s->dial);
 	s->tick.data = s->dial.data = s;
 	uv_timer_start(&s->tick, on_tick, LOOK_MS, LOOK_MS);
-	if (st->is_member) {
-		swarm_new_peer(s, &st->coordinator);
-		swarm_dial_soon(s, 0);
-	} else {
-		for (uint32_t i = 0; i < st->n_peers; i++)
-			swarm_new_peer(s, &st->peers[i]);
-	}
+	take_seats(s);
 	return s;
 }
 
@@ -491,8 +515,10 @@ swarm_leave(struct swarm *s, struct err *err)
 		swarm_forget_peer(s, s->peers[0], "left the swarm");
 	}
 	uv_timer_stop(&s->dial);
-	s->state->is_member = false;
-	return state_save(s->state, err);
+	if (state_quit(s->state, err) != 0)
+		return -1;
+	s->ev.on_members(s->arg);
+	return 0;
 }
 
 int
@@ -503,6 +529,8 @@ swarm_remove(struct swarm *s, const char *name, struct err *err)
 
 		if (strcmp(p->known.name, name) != 0)
 			continue;
+		if (s->ev.may_change(s->arg, err) != 0)
+			return -1;
 		if (state_remove_peer(s->state, p->known.key, err) != 0)
 			return -1;
 		say_leave(p, "removed by the coordinator");

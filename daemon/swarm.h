@@ -35,6 +35,7 @@ struct swarm_peer { /* as others may see it; owned by the swarm */
 	struct device_speed speed; /* by its own account; threads 0: it did not say */
 	struct swarm_net net;
 	double rtt_ms;               /* of the last heartbeat; 0: not measured yet */
+	bool going;                  /* it waits to be let go (daemon/serve_leave.c) */
 	struct roster_member roster; /* kept by whoever makes plans (daemon/serve_roster.c) */
 	struct pace pace;            /* the same (daemon/serve_balance.c) */
 	uint16_t port;               /* where it listens; 0: not said */
@@ -49,11 +50,16 @@ struct swarm_events {
 	void (*on_speed)(void *arg, struct swarm_peer *p);
 	/* The list of members has changed: one was paired, removed, or left. */
 	void (*on_members)(void *arg);
+	/* Whether a device may be paired or removed now; -1: not now. Coordinator. */
+	int (*may_change)(void *arg, struct err *err);
 	/* A control message that is none of membership's own. -1 closes the link. */
 	int (*on_control)(
 		void *arg, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err);
 	/* A tensor or bulk link of a known peer has come in (coordinator): give it its events. */
 	int (*on_link)(void *arg, struct swarm_peer *p, struct link *l,
+		const struct link_events **ev, void **ev_arg, size_t *max_message, struct err *err);
+	/* A link of another device of an electing swarm has come in. -1: it is turned away. */
+	int (*on_vote)(void *arg, const uint8_t key[32], struct link *l,
 		const struct link_events **ev, void **ev_arg, size_t *max_message, struct err *err);
 	/* A tensor link of somebody who may be a fellow member has come in (member). -1: it is
 	 * turned away. */
@@ -71,6 +77,12 @@ uint32_t swarm_peers(const struct swarm *s,
 	struct swarm_peer *const **peers); /* of a coordinator: its members by
 					    * rank; of a member: the coordinator */
 uint16_t swarm_port(const struct swarm *s);
+
+/* Who coordinates has changed, as the state says: the peers are others from now on. */
+void swarm_turn(struct swarm *s);
+/* Where others reach a device: the host of its link's address, and the port that it listens on.
+ * "": not known. */
+void swarm_reach(const char *link_address, uint16_t port, char *out, size_t size);
 
 /* The coordinator may be at this address ("host:port"): a member that misses it dials there too. What
  * anybody says may come here: who answers must prove that it is the coordinator, and dials are rare. */
@@ -108,8 +120,8 @@ int swarm_pack_send(struct link *l, Shoal__Envelope *e);
 /* A member dials another link (tensor, bulk) to its coordinator. */
 struct link *swarm_dial(struct swarm *s, enum link_purpose purpose, size_t max_message,
 	const struct link_events *ev, void *arg);
-/* A member dials a tensor link to a fellow member, of which its coordinator has told. */
+/* Dials a tensor or vote link to another device, of which the coordinator has told. */
 struct link *swarm_dial_neighbour(struct swarm *s, const char *address, const uint8_t key[32],
-	size_t max_message, const struct link_events *ev, void *arg);
+	enum link_purpose purpose, size_t max_message, const struct link_events *ev, void *arg);
 
 #endif

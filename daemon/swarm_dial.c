@@ -48,6 +48,23 @@ on_dial(uv_timer_t *t)
 }
 
 void
+swarm_reach(const char *from, uint16_t port, char *out, size_t size)
+{
+	const char *colon = strrchr(from, ':');
+	int len = colon != NULL ? (int)(colon - from) : 0;
+
+	out[0] = '\0';
+	if (len == 0 || port == 0)
+		return;
+	if (strncmp(from, "::ffff:", 7) == 0 && len > 7) { /* IPv4 on an IPv6 socket */
+		from += 7;
+		len -= 7;
+	}
+	snprintf(out, size, memchr(from, ':', (size_t)len) != NULL ? "[%.*s]:%u" : "%.*s:%u", len,
+		from, port);
+}
+
+void
 swarm_dial_soon(struct swarm *s, uint64_t ms)
 {
 	uv_timer_start(&s->dial, on_dial, ms, 0);

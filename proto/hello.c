@@ -27,7 +27,7 @@ hello_read(const uint8_t in[HELLO_BYTES], struct hello *h, struct err *err)
 			"the other side speaks protocol version %u, this one %u: bring both to one "
 			"version",
 			h->version, HELLO_VERSION);
-	if (h->purpose < LINK_PAIR || h->purpose > LINK_BULK || in[6] != 0 || in[7] != 0)
+	if (h->purpose < LINK_PAIR || h->purpose > LINK_VOTE || in[6] != 0 || in[7] != 0)
 		return err_set(err, "a link of purpose %u is not known here", h->purpose);
 	return 0;
 }

@@ -16,7 +16,13 @@
 #define HELLO_BYTES   40
 #define HELLO_VERSION 1
 
-enum link_purpose { LINK_PAIR = 1, LINK_CONTROL = 2, LINK_TENSOR = 3, LINK_BULK = 4 };
+enum link_purpose {
+	LINK_PAIR = 1,
+	LINK_CONTROL = 2,
+	LINK_TENSOR = 3,
+	LINK_BULK = 4,
+	LINK_VOTE = 5
+};
 
 struct hello {
 	uint8_t version;

@@ -3,6 +3,7 @@ noinst_LIBRARIES += sched/libsched.a
 sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/breaker.c sched/breaker.h \
 	sched/document.c sched/document.h sched/document_quote.c \
+	sched/election.c sched/election.h \
 	sched/experts.c sched/experts.h \
 	sched/fair.c sched/fair.h \
 	sched/gain.c sched/gain.h sched/gain_int.h sched/gain_bytes.c sched/gain_dense.c sched/gain_train.c \
@@ -126,6 +127,13 @@ tests_unit_test_roster_SOURCES = tests/unit/test_roster.c \
 	tests/support/roster_sim.c tests/support/roster_sim.h
 tests_unit_test_roster_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_roster_LDADD = $(tests_unit_test_window_LDADD)
+
+# Who coordinates: rules one by one, and ten thousand stories in virtual time.
+check_PROGRAMS += tests/unit/test_election
+tests_unit_test_election_SOURCES = tests/unit/test_election.c \
+	tests/support/election_sim.c tests/support/election_sim.h
+tests_unit_test_election_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_election_LDADD = $(tests_unit_test_window_LDADD)
 
 # Calls to a cloud: when an endpoint may be called, and what may be spent.
 check_PROGRAMS += tests/unit/test_breaker tests/unit/test_purse

@@ -16,6 +16,7 @@ void
 roster_came(struct roster_member *m)
 {
 	m->here = true;
+	m->leaving = false;
 }
 
 void
@@ -58,7 +59,7 @@ roster_forgive(struct roster_member *m)
 static bool
 usable(const struct roster_view *v, const struct roster_member *m)
 {
-	return m->here && m->held_until <= v->now;
+	return m->here && !m->leaving && m->held_until <= v->now;
 }
 
 /* Those that can be used, up to the number that is asked for; who is in the plan already, or was in
@@ -148,6 +149,15 @@ somebody_went(const struct roster_view *v)
 }
 
 static bool
+somebody_leaves(const struct roster_view *v)
+{
+	for (uint32_t i = 0; i < v->n; i++)
+		if (v->members[i]->in_plan && v->members[i]->leaving)
+			return true;
+	return false;
+}
+
+static bool
 same_members(const struct roster_view *v, const struct roster_choice *c)
 {
 	for (uint32_t i = 0; i < c->n; i++)
@@ -165,6 +175,13 @@ running_plan(const struct roster_view *v, struct roster_choice *c)
 		return;
 	}
 	c->until = next_release(v);
+	if (somebody_leaves(v)) {
+		/* It will be gone soon, whatever is decided: what is being made is for nothing, and
+		 * what serves is better changed between two steps than broken in one. */
+		if (!v->serving || !v->waiting || v->quick)
+			c->step = ROSTER_DROP;
+		return;
+	}
 	if (same_members(v, c) && !v->other)
 		return;
 	/* What serves goes on while slices travel, and who waits for a plan waits for no other. */
@@ -191,4 +208,10 @@ roster_choose(const struct roster_view *v, struct roster_choice *c)
 		first_plan(v, c);
 	else
 		c->step = ROSTER_PLAN;
+}
+
+bool
+roster_may_go(const struct roster_view *v, const struct roster_member *m)
+{
+	return !m->in_plan && (v->serving || !v->waiting);
 }

@@ -5,7 +5,12 @@
  *
  * A member that was lost from a plan, or spoilt it, is held back for ROSTER_HOLD_MIN, and for twice
  * as long each time until it has served for ROSTER_SETTLED: what fails again and again must not
- * interrupt the others again and again. */
+ * interrupt the others again and again.
+ *
+ * A member that means to go is taken out of the plan while it still computes: at once when nobody
+ * waits for an answer, else as soon as the slices of the plan without it are on disk, so that the
+ * answers stand still for the change only. It waits for that only so long (the daemon's matter);
+ * when it goes sooner, that is a loss. */
 #ifndef SCHED_ROSTER_H
 #define SCHED_ROSTER_H
 
@@ -26,6 +31,7 @@ struct roster_member {
 	bool in_plan;      /* of the plan that is there */
 	bool spare;        /* it could take part in that plan, which is faster without it */
 	bool in_last;      /* of the last plan that was made, be it there or not */
+	bool leaving;      /* it is here, and means to go: no plan may need it any more */
 	bool was_lost;     /* what it is held back for: it went; else: it is here and had trouble */
 	unsigned failures; /* since it settled */
 	unsigned pardons;  /* since it settled */
@@ -73,5 +79,8 @@ struct roster_choice {
 };
 
 void roster_choose(const struct roster_view *v, struct roster_choice *c);
+/* Whether a member that means to go can go without being missed: another plan serves by now, or
+ * nobody waits for one. */
+bool roster_may_go(const struct roster_view *v, const struct roster_member *m);
 
 #endif

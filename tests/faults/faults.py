@@ -2,6 +2,8 @@
 import os
 import signal
 
+from lab import Trouble
+
 
 class Fault:
     cables = False        # it needs a network with cables
@@ -40,6 +42,29 @@ class KillTwo(Kill):
 class KillCoordinator(Kill):
     """It is started again at once, as an init system does."""
     name, lasts, breaks_client, gone = "coordinator killed", 0.0, True, 0
+    victims = ("c",)
+
+
+class Leave(Kill):
+    """The process of m1 is told to end, and is started again when it has."""
+    name = "member leaves"
+
+    def strike(self, lab):
+        for v in self.victims:
+            lab.daemons[v].wanted = False
+            lab.daemons[v].send(signal.SIGTERM)
+
+    def mend(self, lab):
+        for v in self.victims:
+            code = lab.daemons[v].process.wait()
+            if code != 0:
+                raise Trouble("%s ended with %d" % (v, code))
+            lab.daemons[v].start()
+
+
+class EndCoordinator(Leave):
+    """The coordinator is told to end, lets the answers end, and is started again."""
+    name, lasts, breaks_client, gone = "coordinator ends", 0.0, True, 0
     victims = ("c",)
 
 
@@ -85,4 +110,4 @@ class Disk(Fault):
             os.truncate(path, os.path.getsize(path) // 2)
 
 
-ALL = (Kill, Stop, Cut, OneWay, Disk, KillCoordinator, KillTwo)
+ALL = (Kill, Leave, Stop, Cut, OneWay, Disk, KillCoordinator, EndCoordinator, KillTwo)

@@ -24,7 +24,7 @@ from lab import Trouble, end_on_sigterm, whole_swarm
 from network import Loopback, Switched
 
 TOKENS = 120
-SHORT = [("member killed", "generation"), ("member stopped", "generation"),
+SHORT = [("member killed", "generation"), ("member leaves", "generation"), ("member stopped", "generation"),
          ("two members killed", "prompt"), ("coordinator killed", "idle")]
 
 

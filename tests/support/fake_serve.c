@@ -400,22 +400,17 @@ swarm_join(struct swarm *s, const char *code, void (*done)(void *arg, const char
 }
 
 int
-swarm_leave(struct swarm *s, struct err *err)
+serve_leave(struct serve *s, const char *name, void (*done)(void *arg, const char *trouble),
+	void *arg, struct err *err)
 {
 	(void)s, (void)err;
 	pthread_mutex_lock(&lock);
-	seen.left++;
+	if (name != NULL)
+		snprintf(seen.removed, sizeof seen.removed, "%s", name);
+	else
+		seen.left++;
 	pthread_mutex_unlock(&lock);
-	return 0;
-}
-
-int
-swarm_remove(struct swarm *s, const char *name, struct err *err)
-{
-	(void)s, (void)err;
-	pthread_mutex_lock(&lock);
-	snprintf(seen.removed, sizeof seen.removed, "%s", name);
-	pthread_mutex_unlock(&lock);
+	done(arg, NULL);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #define NEVER     UINT64_MAX
 #define PAUSE_MIN 50
 #define PAUSE_MAX 10000
+#define GOES      5000 /* after it has said so */
 
 uint32_t
 sim_random(struct roster_sim *s, uint32_t n)
@@ -31,7 +32,7 @@ note(struct roster_sim *s, uint64_t what)
 static bool
 is_usable(const struct roster_sim *s, uint32_t i)
 {
-	return s->m[i].r.here && s->m[i].r.held_until <= s->now;
+	return s->m[i].r.here && !s->m[i].r.leaving && s->m[i].r.held_until <= s->now;
 }
 
 static bool
@@ -46,8 +47,8 @@ seats(const struct roster_sim *s)
 	return s->wanted > 0 && s->wanted - 1 < s->n ? s->wanted - 1 : s->n;
 }
 
-static void
-ask(struct roster_sim *s, struct roster_choice *c)
+static struct roster_view
+view(const struct roster_sim *s)
 {
 	struct roster_view v = {.n = s->n,
 		.wanted = s->wanted,
@@ -62,13 +63,21 @@ ask(struct roster_sim *s, struct roster_choice *c)
 
 	for (uint32_t i = 0; i < s->n; i++)
 		v.members[i] = &s->m[i].r;
+	return v;
+}
+
+static void
+ask(struct roster_sim *s, struct roster_choice *c)
+{
+	struct roster_view v = view(s);
+
 	roster_choose(&v, c);
 	demand(s, c->n <= seats(s), "more devices than wanted are chosen");
 	demand(s, c->until == 0 || c->until > s->now, "it wants to be asked in the past");
 	for (uint32_t i = 0; i < c->n; i++) {
 		demand(s, i == 0 || c->chosen[i] > c->chosen[i - 1], "ranks are out of order");
 		demand(s, c->chosen[i] < s->n && is_usable(s, c->chosen[i]),
-			"a member is chosen that is away or held back");
+			"a member is chosen that is away, leaves or is held back");
 	}
 }
 
@@ -113,6 +122,30 @@ begin(struct roster_sim *s, const struct roster_choice *c)
 	note(s, members << 1);
 }
 
+static bool
+has_leaver(const struct roster_sim *s)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->m[i].r.in_plan && s->m[i].r.leaving)
+			return true;
+	return false;
+}
+
+/* For a member that means to go: answers stand still only for as long as the change takes. */
+static void
+make_way(struct roster_sim *s)
+{
+	s->old = 0;
+	for (uint32_t i = 0; i < s->n; i++)
+		s->old |= (uint64_t)s->m[i].r.in_plan << i;
+	if (s->serving && s->busy != 0) {
+		demand(s, is_quick(s), "an answer is cut off before the slices are there");
+		s->stood++;
+	}
+	s->improving = true;
+	drop(s);
+}
+
 /* A plan may only make room when it can have a member more, and may cut off an answer for that only
  * when requests have come for so long that there will be no pause. */
 static void
@@ -149,7 +182,9 @@ advance(struct roster_sim *s)
 		ask(s, &c);
 		s->until = c.until;
 		demand(s, c.step == ROSTER_KEEP || c.step == ROSTER_DROP, "a second plan is made");
-		if (c.step == ROSTER_DROP)
+		if (c.step == ROSTER_DROP && has_leaver(s))
+			make_way(s);
+		else if (c.step == ROSTER_DROP)
 			improve(s);
 	}
 	if (s->planned || s->now < s->retry || s->now < s->free)
@@ -209,10 +244,35 @@ fail(struct roster_sim *s, struct sim_member *m)
 {
 	m->fails = NEVER;
 	m->failures++;
+	if (m->habit == SIM_LEAVES) {
+		m->r.leaving = true;
+		m->goes = s->now + GOES;
+		return;
+	}
 	if (m->habit != SIM_DIES)
 		have_trouble(s, m);
 	if (m->habit != SIM_TROUBLE)
 		go(s, m);
+}
+
+/* Who means to go goes when it is not missed, or when it has waited for long enough. */
+static void
+leave(struct roster_sim *s)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		struct sim_member *m = &s->m[i];
+		struct roster_view v = view(s);
+
+		if (!m->r.here || !m->r.leaving)
+			continue;
+		if (roster_may_go(&v, &m->r)) {
+			demand(s, !m->r.in_plan, "a member goes that computes");
+			s->let_go++;
+		} else if (m->goes > s->now) {
+			continue;
+		}
+		go(s, m);
+	}
 }
 
 static void
@@ -257,6 +317,8 @@ happen(struct roster_sim *s)
 			m->next = NEVER;
 	}
 	advance(s);
+	leave(s);
+	advance(s);
 }
 
 static void
@@ -274,6 +336,8 @@ next_time(const struct roster_sim *s)
 	for (uint32_t i = 0; i < s->n; i++) {
 		sooner(s, &next, s->m[i].next);
 		sooner(s, &next, s->m[i].fails);
+		if (s->m[i].r.leaving)
+			sooner(s, &next, s->m[i].goes);
 	}
 	sooner(s, &next, s->calm); /* slices are on disk */
 	sooner(s, &next, s->load_changes);

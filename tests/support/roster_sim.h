@@ -18,6 +18,8 @@ enum sim_habit {
 	SIM_DIES,    /* whenever it takes part, it goes soon, and comes back */
 	SIM_TROUBLE, /* whenever it takes part, it soon has trouble */
 	SIM_CRASHES, /* whenever it takes part, it has trouble, goes, and comes back */
+	SIM_LEAVES,  /* whenever it takes part, it soon means to go, waits to be let go, but not for
+		      * ever, goes, and comes back */
 	SIM_HABITS
 };
 
@@ -28,6 +30,7 @@ struct sim_member {
 	enum sim_habit habit;
 	uint64_t next;     /* when it comes or goes */
 	uint64_t fails;    /* when its part in this plan goes wrong */
+	uint64_t goes;     /* when it goes although it is not let go */
 	uint32_t failures; /* how often its part went wrong */
 };
 
@@ -51,9 +54,10 @@ struct roster_sim {
 
 	/* what came of it */
 	uint32_t plans, lost, blamed, improved, interrupted;
-	uint64_t digest;    /* of all that happened */
-	const char *broken; /* what does not hold; NULL: all does */
-	uint64_t old;       /* members of the plan that made room for a better one; bits */
+	uint32_t let_go, stood; /* of these let go, those for whom answers stood still */
+	uint64_t digest;        /* of all that happened */
+	const char *broken;     /* what does not hold; NULL: all does */
+	uint64_t old;           /* members of the plan that made room for a better one; bits */
 	bool improving;
 };
 

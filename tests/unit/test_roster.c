@@ -177,6 +177,65 @@ START_TEST(answers_are_cut_off_for_a_newcomer_only_when_there_is_no_pause)
 }
 END_TEST
 
+/* --- going -------------------------------------------------------------------------------------- */
+
+START_TEST(a_plan_makes_way_for_a_member_that_means_to_go)
+{
+	uint32_t bits;
+
+	plan_of(7);
+	m[1].leaving = true;
+	ck_assert_int_eq(step(&bits), ROSTER_DROP); /* nobody waits */
+	ck_assert_uint_eq(bits, 5);
+	v.waiting = true;
+	v.busy_since = v.now;
+	ck_assert_int_eq(step(&bits), ROSTER_KEEP); /* until the slices are there */
+	v.quick = true;
+	ck_assert_int_eq(step(&bits), ROSTER_DROP); /* no patience is needed */
+	v.quick = v.serving = false;
+	ck_assert_int_eq(step(&bits), ROSTER_DROP); /* that plan would be for nothing */
+	v.planned = false;
+	m[0].in_plan = m[1].in_plan = m[2].in_plan = false;
+	ck_assert_int_eq(step(&bits), ROSTER_PLAN);
+	ck_assert_uint_eq(bits, 5);
+}
+END_TEST
+
+START_TEST(it_may_go_when_it_is_not_missed)
+{
+	uint32_t bits;
+
+	plan_of(7);
+	m[1].leaving = v.waiting = true;
+	ck_assert(!roster_may_go(&v, &m[1]));
+	m[1].in_plan = v.serving = v.planned = false;
+	ck_assert(!roster_may_go(&v, &m[1]));
+	v.waiting = false;
+	ck_assert(roster_may_go(&v, &m[1]));
+	v.waiting = v.planned = v.serving = true;
+	ck_assert(roster_may_go(&v, &m[1]));
+	roster_went(&m[1], v.now); /* was no loss: it is used as soon as it is back */
+	roster_came(&m[1]);
+	ck_assert_uint_eq(m[1].failures, 0);
+	v.quick = true;
+	v.busy_since = v.now - ROSTER_PATIENCE;
+	ck_assert_int_eq(step(&bits), ROSTER_DROP);
+	ck_assert_uint_eq(bits, 7);
+}
+END_TEST
+
+START_TEST(a_spare_that_goes_changes_nothing)
+{
+	uint32_t bits;
+
+	plan_of(5);
+	m[1].spare = m[1].leaving = v.quick = true;
+	ck_assert(roster_may_go(&v, &m[1]));
+	ck_assert_int_eq(step(&bits), ROSTER_KEEP);
+	ck_assert_uint_eq(bits, 5);
+}
+END_TEST
+
 /* --- being held back ---------------------------------------------------------------------------- */
 
 START_TEST(holding_back_doubles_up_to_a_limit)
@@ -263,7 +322,7 @@ check_story(const struct roster_sim *s, uint64_t seed)
 
 START_TEST(ten_thousand_stories)
 {
-	uint64_t lost = 0, blamed = 0, improved = 0, interrupted = 0;
+	uint64_t lost = 0, blamed = 0, improved = 0, interrupted = 0, let_go = 0, stood = 0;
 
 	for (uint64_t seed = 1; seed <= 10000; seed++) {
 		struct roster_sim s = story(seed);
@@ -274,12 +333,16 @@ START_TEST(ten_thousand_stories)
 		blamed += s.blamed;
 		improved += s.improved;
 		interrupted += s.interrupted;
+		let_go += s.let_go;
+		stood += s.stood;
 	}
 	/* They are about something. */
 	ck_assert_uint_gt(lost, 10000);
 	ck_assert_uint_gt(blamed, 10000);
 	ck_assert_uint_gt(improved, 10000);
 	ck_assert_uint_gt(interrupted, 1000);
+	ck_assert_uint_gt(let_go, 10000);
+	ck_assert_uint_gt(stood, 1000);
 }
 END_TEST
 
@@ -341,6 +404,9 @@ main(void)
 	tcase_add_test(rules, a_member_that_is_no_part_may_go);
 	tcase_add_test(rules, a_newcomer_is_used_when_nobody_waits);
 	tcase_add_test(rules, answers_are_cut_off_for_a_newcomer_only_when_there_is_no_pause);
+	tcase_add_test(rules, a_plan_makes_way_for_a_member_that_means_to_go);
+	tcase_add_test(rules, it_may_go_when_it_is_not_missed);
+	tcase_add_test(rules, a_spare_that_goes_changes_nothing);
 	tcase_add_test(rules, holding_back_doubles_up_to_a_limit);
 	tcase_add_test(rules, trouble_is_pardoned_but_not_loss);
 	suite_add_tcase(s, rules);

@@ -100,6 +100,41 @@ START_TEST(peers_and_invites_stay)
 }
 END_TEST
 
+START_TEST(an_election_stays)
+{
+	struct state s, again;
+	struct known_peer p = {.key = {9}, .name = "pi"};
+
+	ck_assert_int_eq(state_open(&s, dir, "", &err), 0);
+	ck_assert_int_eq(state_add_peer(&s, &p, &err), 0);
+	s.is_member = true;
+	s.election = (struct election_saved){.term = 5,
+		.voted = true,
+		.vote = {{9}},
+		.list = {.term = 4, .version = 6, .elects = true, .n = 2, .keys = {{{9}}, {{8}}}}};
+	ck_assert_int_eq(state_save(&s, &err), 0);
+	state_close(&s);
+
+	ck_assert_msg(state_open(&again, dir, "", &err) == 0, "%s", err.msg);
+	ck_assert(again.is_member && !state_has_coordinator(&again));
+	ck_assert_uint_eq(again.election.term, 5);
+	ck_assert(again.election.voted && !again.election.bound && again.election.list.elects);
+	ck_assert_uint_eq(again.election.vote.b[0], 9);
+	ck_assert_uint_eq(again.election.list.term, 4);
+	ck_assert_uint_eq(again.election.list.version, 6);
+	ck_assert_uint_eq(again.election.list.n, 2);
+	ck_assert_uint_eq(again.election.list.keys[1].b[0], 8);
+	again.coordinator.key[0] = 9;
+	ck_assert(state_has_coordinator(&again));
+	ck_assert_int_eq(state_quit(&again, &err), 0);
+	state_close(&again);
+
+	ck_assert_int_eq(state_open(&s, dir, "", &err), 0);
+	ck_assert(!s.is_member && s.n_peers == 0 && s.election.list.n == 0 && s.election.term == 0);
+	state_close(&s);
+}
+END_TEST
+
 START_TEST(invites_are_bounded)
 {
 	struct state s;
@@ -276,6 +311,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, an_identity_stays);
 	tcase_add_test(t, peers_and_invites_stay);
+	tcase_add_test(t, an_election_stays);
 	tcase_add_test(t, invites_are_bounded);
 	tcase_add_test(t, damage_is_told_and_nothing_overwritten);
 	tcase_add_test(t, another_machines_identity_is_refused);

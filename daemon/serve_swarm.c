@@ -1,0 +1,162 @@
+/* What serving hears of the swarm, and of who coordinates it. */
+#include "daemon/log.h"
+#include "daemon/serve_int.h"
+
+#include <stdio.h>
+
+#define ELECTED_GATHER 2000 /* ms that one who was elected waits for members at first */
+
+/* --- swarm -------------------------------------------------------------------------------------- */
+
+static void
+on_peer_up(void *arg, struct swarm_peer *p)
+{
+	struct serve *s = arg;
+
+	if (!swarm_is_member(s->swarm))
+		plan_peer_up(s, p);
+	serve_advance(s);
+}
+
+static void
+on_peer_down(void *arg, struct swarm_peer *p, const char *why)
+{
+	struct serve *s = arg;
+	char text[512];
+
+	snprintf(text, sizeof text, "%s was lost: %s", p->known->name,
+		why[0] != '\0' ? why : "its link was closed");
+	asks_peer_down(s, p, text);
+	if (swarm_is_member(s->swarm))
+		follow_drop(s, text);
+	else
+		plan_peer_down(s, p, text);
+	serve_advance(s);
+}
+
+static void
+on_speed(void *arg, struct swarm_peer *p)
+{
+	struct serve *s = arg;
+
+	(void)p;
+	speeds_news(s->speeds);
+	choices_news(s);
+}
+
+static void
+on_members(void *arg)
+{
+	struct serve *s = arg;
+
+	elect_sync(s->elect);
+	speeds_news(s->speeds);
+	choices_news(s);
+	serve_advance(s);
+}
+
+static int
+may_change(void *arg, struct err *err)
+{
+	struct serve *s = arg;
+
+	return elect_may_change(s->elect, err);
+}
+
+static int
+on_vote(void *arg, const uint8_t key[32], struct link *l, const struct link_events **ev,
+	void **ev_arg, size_t *max_message, struct err *err)
+{
+	struct serve *s = arg;
+
+	return elect_admit(s->elect, key, l, ev, ev_arg, max_message, err);
+}
+
+static int
+on_control(void *arg, struct swarm_peer *p, const Shoal__Envelope *e, struct err *err)
+{
+	struct serve *s = arg;
+
+	if (e->body_case == SHOAL__ENVELOPE__BODY_BEAT ||
+		e->body_case == SHOAL__ENVELOPE__BODY_HEARD)
+		return elect_control(s->elect, p, e, err);
+	if (s->ending_now)
+		return 0;
+	if (e->body_case == SHOAL__ENVELOPE__BODY_ASK ||
+		e->body_case == SHOAL__ENVELOPE__BODY_TOLD ||
+		e->body_case == SHOAL__ENVELOPE__BODY_FORGET)
+		return asks_control(s, p, e, err);
+	return swarm_is_member(s->swarm) ? follow_control(s, p, e, err)
+					 : plan_control(s, p, e, err);
+}
+
+static int
+on_link(void *arg, struct swarm_peer *p, struct link *l, const struct link_events **ev,
+	void **ev_arg, size_t *max_message, struct err *err)
+{
+	struct serve *s = arg;
+
+	if (s->ending_now)
+		return err_set(err, "this device is ending");
+	return member_link_admit(s, p, l, ev, ev_arg, max_message, err);
+}
+
+static int
+on_neighbour(void *arg, const uint8_t key[32], struct link *l, const struct link_events **ev,
+	void **ev_arg, size_t *max_message, struct err *err)
+{
+	struct serve *s = arg;
+
+	if (s->ending_now)
+		return err_set(err, "this device is ending");
+	return neighbours_admit(s, key, l, ev, ev_arg, max_message, err);
+}
+
+const struct swarm_events serve_swarm_events = {
+	.on_peer_up = on_peer_up,
+	.on_peer_down = on_peer_down,
+	.on_speed = on_speed,
+	.on_members = on_members,
+	.may_change = may_change,
+	.on_vote = on_vote,
+	.on_control = on_control,
+	.on_link = on_link,
+	.on_neighbour = on_neighbour,
+};
+
+/* --- electing ----------------------------------------------------------------------------------- */
+
+/* Another one coordinates, or this one: with the model that was served. */
+static void
+on_role(void *arg)
+{
+	struct serve *s = arg;
+	struct err err;
+
+	if (!swarm_is_member(s->swarm) && s->file == NULL && !s->closing) {
+		if (serve_load(s, elect_model(s->elect), &err) != 0)
+			log_error("%s", err.msg);
+		/* Who does not come at once is the one that is gone. */
+		s->gathering -= ROSTER_GATHER - ELECTED_GATHER;
+	}
+	serve_advance(s);
+}
+
+static const uint8_t *
+served_id(void *arg)
+{
+	const struct serve *s = arg;
+
+	return s->file != NULL ? s->file->model_id : NULL;
+}
+
+struct elect *
+serve_elect_new(struct serve *s, struct err *err)
+{
+	const struct elect_host host = {on_role, served_id, s};
+	struct elect *e = elect_new(s->loop, s->config, s->state, s->swarm, &host);
+
+	if (e == NULL)
+		err_set(err, "not enough memory to start");
+	return e;
+}
