@@ -42,7 +42,7 @@ enum tensor_role {
 
 struct unit {
 	struct matrix t[TENSOR_ROLES]; /* those of the unit; .data NULL where the model has none */
-	bool in_parts;                 /* or where it is not all in memory: see weight_source.rows */
+	bool in_parts; /* or where it is not all in memory: see weight_source.rows */
 };
 
 /* What a source did since it was made. */
