@@ -80,6 +80,25 @@ take_latency(struct route_said *s, json_t *v, struct api_error *e)
 	return 0;
 }
 
+static int
+take_mode(struct route_said *s, const char *name, const char *word, struct api_error *e)
+{
+	if (word == NULL || (strcmp(word, "query") != 0 && strcmp(word, "token") != 0))
+		return bad(e, name, "one of query, token");
+	s->token = word[0] == 't';
+	return 0;
+}
+
+static int
+take_verify(struct route_said *s, const char *word, struct api_error *e)
+{
+	if (word == NULL || (strcmp(word, "doubts") != 0 && strcmp(word, "all") != 0))
+		return bad(e, "shoal.verify", "one of doubts, all");
+	s->verify_said = true;
+	s->verify_all = word[0] == 'a';
+	return 0;
+}
+
 static double
 number_of(json_t *v)
 {
@@ -99,6 +118,12 @@ take_member(struct route_said *s, const char *name, json_t *v, struct api_error 
 		return take_budget(s, "shoal.budget", number_of(v), e);
 	if (strcmp(name, "max_latency_ms") == 0)
 		return take_latency(s, v, e);
+	if (strcmp(name, "mode") == 0)
+		return take_mode(s, "shoal.mode", json_string_value(v), e);
+	if (strcmp(name, "verify") == 0)
+		return take_verify(s, json_string_value(v), e);
+	if (strcmp(name, "token_threshold") == 0)
+		return take_share(&s->token_threshold, "shoal.token_threshold", number_of(v), e);
 	if (strcmp(name, "explain") == 0 && json_is_boolean(v)) {
 		s->explain = json_is_true(v);
 		return 0;
@@ -106,7 +131,7 @@ take_member(struct route_said *s, const char *name, json_t *v, struct api_error 
 	return api_error_set(e, 400, "invalid_value", "shoal",
 		"shoal has no '%.40s' of this kind: it may have privacy, quality, at_least, "
 		"budget, "
-		"max_latency_ms and explain",
+		"max_latency_ms, mode, token_threshold, verify and explain",
 		name);
 }
 
@@ -131,7 +156,8 @@ static int
 take_headers(struct http_request *r, struct route_said *s, struct api_error *e)
 {
 	const char *privacy = header(r, "X-Shoal-Privacy"), *dry = header(r, "X-Shoal-Dry-Run"),
-		   *quality = header(r, "X-Shoal-Quality"), *budget = header(r, "X-Shoal-Budget");
+		   *quality = header(r, "X-Shoal-Quality"), *budget = header(r, "X-Shoal-Budget"),
+		   *mode = header(r, "X-Shoal-Mode");
 
 	if (privacy != NULL && take_privacy(s, "X-Shoal-Privacy", privacy, e) != 0)
 		return -1;
@@ -140,9 +166,30 @@ take_headers(struct http_request *r, struct route_said *s, struct api_error *e)
 		return -1;
 	if (budget != NULL && take_budget(s, "X-Shoal-Budget", number_in(budget), e) != 0)
 		return -1;
+	if (mode != NULL && take_mode(s, "X-Shoal-Mode", mode, e) != 0)
+		return -1;
 	if (dry != NULL && strcmp(dry, "1") != 0 && strcmp(dry, "0") != 0)
 		return bad(e, "X-Shoal-Dry-Run", "1 or 0");
 	s->explain = dry != NULL && dry[0] == '1';
+	return 0;
+}
+
+/* Words that do not go together. */
+static int
+check_token(const struct route_said *s, struct api_error *e)
+{
+	bool threshold = s->token_threshold >= 0;
+
+	if (!s->token && (threshold || s->verify_said))
+		return api_error_set(e, 400, "invalid_value", "shoal",
+			"token_threshold and verify are for the mode 'token'");
+	if (threshold && s->verify_all)
+		return api_error_set(e, 400, "invalid_value", "shoal",
+			"give one of token_threshold and verify 'all': with the latter the large "
+			"model says every token");
+	if (s->token && (s->ask == ROUTE_ASK_LOCAL || s->ask == ROUTE_ASK_CLOUD))
+		return api_error_set(e, 400, "invalid_value", "shoal",
+			"the mode 'token' needs both models at home: ask 'auto' or 'auto:home'");
 	return 0;
 }
 
@@ -156,8 +203,11 @@ route_said_read(struct http_request *r, const struct api_request *a, struct rout
 	const char *name;
 	json_t *v;
 
-	*s = (struct route_said){
-		.privacy = PRIVACY_CLOUD, .quality = -1, .at_least = -1, .budget = PURSE_UNLIMITED};
+	*s = (struct route_said){.privacy = PRIVACY_CLOUD,
+		.quality = -1,
+		.at_least = -1,
+		.budget = PURSE_UNLIMITED,
+		.token_threshold = -1};
 	routed = route_said_auto(a->model, &s->ask);
 	if (take_headers(r, s, e) != 0)
 		return -1;
@@ -167,13 +217,14 @@ route_said_read(struct http_request *r, const struct api_request *a, struct rout
 			return -1;
 	}
 	/* Of the others privacy and budget are kept by themselves: the model is at home. */
-	if (!routed &&
-		(s->quality >= 0 || s->at_least >= 0 || s->max_latency_ms != 0 || s->explain))
+	if (!routed && (s->quality >= 0 || s->at_least >= 0 || s->max_latency_ms != 0 ||
+			       s->explain || s->token))
 		return api_error_set(e, 400, "invalid_value", "shoal",
-			"quality, at_least, max_latency_ms and explain are for the model 'auto'");
+			"quality, at_least, max_latency_ms, mode and explain are for the model "
+			"'auto'");
 	if (s->quality >= 0 && s->at_least >= 0)
 		return api_error_set(e, 400, "invalid_value", "shoal",
 			"give one of quality and at_least: each says how much may go to larger "
 			"models");
-	return 0;
+	return check_token(s, e);
 }

@@ -3,8 +3,10 @@
  * the smaller budget hold, of the rest the body's.
  *
  *   "shoal": {"privacy": "home", "quality": 0.3, "at_least": 0.95, "budget": 0.02,
- *             "max_latency_ms": 2000, "explain": true}
- *   X-Shoal-Privacy: home    X-Shoal-Quality: 0.3    X-Shoal-Budget: 0.02    X-Shoal-Dry-Run: 1 */
+ *             "max_latency_ms": 2000, "explain": true,
+ *             "mode": "token", "token_threshold": 0.5, "verify": "doubts"}
+ *   X-Shoal-Privacy: home    X-Shoal-Quality: 0.3    X-Shoal-Budget: 0.02    X-Shoal-Dry-Run: 1
+ *   X-Shoal-Mode: token */
 #ifndef DAEMON_ROUTE_SAID_H
 #define DAEMON_ROUTE_SAID_H
 
@@ -22,6 +24,10 @@ struct route_said {
 	uint64_t budget;         /* micro-units; PURSE_UNLIMITED: not said */
 	uint64_t max_latency_ms; /* 0: not said */
 	bool explain;            /* only what would be done is wanted */
+	bool token;              /* by both models at home together (daemon/token_run.h), */
+	bool verify_all;         /* every token by the large one; else, */
+	bool verify_said;
+	float token_threshold; /* where the small one is less sure; below 0: not said */
 };
 
 /* Whether the model of a request is a word for the router: `auto`, `auto:local`, `auto:home`,

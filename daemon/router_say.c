@@ -96,6 +96,7 @@ routed_said(const struct routed *q)
 	json_object_set_new(o, "cost", json_real((double)q->spent / 1e6));
 	json_object_set_new(o, "bytes_out", json_integer((json_int_t)q->bytes_out));
 	json_object_set_new(o, "wasted_tokens", json_integer((json_int_t)q->wasted_tokens));
+	routed_say_token(q, o);
 	return o;
 }
 
@@ -105,12 +106,17 @@ routed_headers(const struct routed *q)
 {
 	struct http_request *h = q->answer.http;
 	int c = q->choice.candidate;
+	char share[16];
 
 	if (h->response == NULL || c < 0)
 		return;
 	http_header(h, "X-Shoal-Target", route_target_name(q->query.candidates[c].kind));
 	http_header(h, "X-Shoal-Model", q->names[c]);
 	http_header(h, "X-Shoal-Reason", route_reason_name(q->choice.reason));
+	if (q->choice.reason == ROUTE_BY_TOKEN) {
+		snprintf(share, sizeof share, "%.3f", token_figures_share(&q->token));
+		http_header(h, "X-Shoal-Large-Share", share);
+	}
 }
 
 /* --- memory ------------------------------------------------------------------------------------- */
@@ -130,6 +136,7 @@ count(struct routed *q)
 		f->refused[q->query.candidates[i].kind][q->query.candidates[i].refusal]++;
 	f->wasted_tokens += q->wasted_tokens;
 	f->escalations += q->choice.reason == ROUTE_TOKENS_DOUBT;
+	routed_count_token(q);
 }
 
 void
@@ -143,7 +150,8 @@ routed_note(struct routed *q)
 	count(q);
 	json_decref(d->said);
 	*d = (struct decision){.time = (uint64_t)time(NULL),
-		.target = c >= 0 ? q->query.candidates[c].kind : ROUTE_TARGETS,
+		.target = c >= 0 && q->choice.reason != ROUTE_BY_TOKEN ? q->query.candidates[c].kind
+								       : ROUTE_TARGETS,
 		.said = json_deep_copy(q->answer.shoal)};
 	snprintf(d->id, sizeof d->id, "%s", q->answer.head.id);
 	json_object_del(d->said, "features"); /* words of the prompt */
@@ -202,7 +210,8 @@ router_feedback(struct router *r, const char *id, float right, float other, stru
 			ROUTER_RECENT);
 	small = d->target == ROUTE_SMALL;
 	if (d->target != ROUTE_SMALL && d->target != ROUTE_LARGE)
-		return err_set(err, "the answer '%.48s' is of neither model at home", id);
+		return err_set(
+			err, "the answer '%.48s' is not of one of the models at home alone", id);
 	row = d->row;
 	row.label[GAIN_SMALL] = small ? right : other;
 	row.label[GAIN_LARGE] = small ? other : right;
@@ -246,6 +255,12 @@ router_status(struct router *r)
 		"answered", counts(f, true), "refused", counts(f, false), "learned",
 		route_book_status(r->book));
 
+	json_object_set_new(o, "token",
+		json_pack("{s:I,s:I,s:I,s:I,s:I,s:f}", "small_tokens", (json_int_t)f->token.small,
+			"large_tokens", (json_int_t)f->token.large, "drafted",
+			(json_int_t)f->token.drafted, "accepted", (json_int_t)f->token.accepted,
+			"large_asked", (json_int_t)f->token.asked, "threshold",
+			(double)r->token_threshold));
 	if (endpoints_count(r->endpoints) > 0)
 		json_object_set_new(o, "clouds", router_clouds(r));
 	return o;
