@@ -14,6 +14,7 @@ struct answerer {
 	bool daemon;
 	char id[256];
 	struct local local;
+	struct answer_tokens tokens;
 };
 
 /* The name by which the API knows a model file: without folder and ".gguf". */
@@ -80,6 +81,13 @@ answerer_open(const struct ctl *ctl, const struct answer_options *o, int *code, 
 	a->ctl = ctl;
 	a->o = o;
 	model_id(o->model, a->id);
+	if (!is_auto(o->model) &&
+		(o->mode != NULL || o->verify != NULL || o->token_threshold >= 0)) {
+		*code = EXIT_USAGE;
+		err_set(err, "--mode, --token-threshold and --verify are for the model 'auto'");
+		free(a);
+		return NULL;
+	}
 	if (!o->local && daemon_serves(ctl, o->model, served)) {
 		a->daemon = true;
 		snprintf(a->id, sizeof a->id, "%s", served);
@@ -230,13 +238,31 @@ answer_here(struct answerer *a, const char *prompt, json_t *conversation, struct
 
 /* --- by the daemon --- */
 
+/* What is said to the router; NULL: nothing. */
+static json_t *
+route_body(const struct answer_options *o)
+{
+	json_t *s;
+
+	if (o->mode == NULL && o->verify == NULL && o->token_threshold < 0)
+		return NULL;
+	s = json_object();
+	if (o->mode != NULL)
+		json_object_set_new(s, "mode", json_string(o->mode));
+	if (o->verify != NULL)
+		json_object_set_new(s, "verify", json_string(o->verify));
+	if (o->token_threshold >= 0)
+		json_object_set_new(s, "token_threshold", json_real((double)o->token_threshold));
+	return s;
+}
+
 static json_t *
 request_body(const struct answerer *a, const char *prompt, json_t *conversation)
 {
 	const struct answer_options *o = a->o;
 	json_t *b = json_pack("{s:s,s:b,s:{s:b}}", "model", a->id, "stream", 1, "stream_options",
 		"include_usage", 1);
-	json_t *stops = json_array();
+	json_t *stops = json_array(), *said = route_body(o);
 
 	if (conversation != NULL)
 		json_object_set(b, "messages", conversation);
@@ -261,6 +287,8 @@ request_body(const struct answerer *a, const char *prompt, json_t *conversation)
 		json_integer(o->max_tokens == UINT32_MAX ? INT32_MAX : (json_int_t)o->max_tokens));
 	json_object_set_new(b, "return_tokens", json_boolean(o->ids));
 	json_object_set_new(b, "ignore_eos", json_boolean(o->ignore_end));
+	if (said != NULL)
+		json_object_set_new(b, "shoal", said);
 	return b;
 }
 
@@ -294,10 +322,33 @@ say_route(const struct answerer *a, json_t *e)
 	json_t *s = json_object_get(e, "shoal");
 	const char *model = json_string_value(json_object_get(s, "model"));
 	const char *words = json_string_value(json_object_get(s, "words"));
+	json_t *t = json_object_get(s, "token");
+	char both[64] = "";
 
+	if (t != NULL)
+		snprintf(both, sizeof both, "; %.0f%% of the tokens are the large one's",
+			100 * json_number_value(json_object_get(t, "large_share")));
 	if (model != NULL && words != NULL)
-		ctl_note(a->ctl, "\n(%s: %s; shoal why %s)", model, words,
+		ctl_note(a->ctl, "\n(%s: %s%s; shoal why %s)", model, words, both,
 			json_string_value(json_object_get(e, "id")));
+}
+
+static void
+count_tokens(struct answerer *a, json_t *e)
+{
+	json_t *t = json_object_get(json_object_get(e, "shoal"), "token");
+
+	a->tokens.small += (uint64_t)json_integer_value(json_object_get(t, "small_tokens"));
+	a->tokens.large += (uint64_t)json_integer_value(json_object_get(t, "large_tokens"));
+	a->tokens.asked += (uint64_t)json_integer_value(json_object_get(t, "large_asked"));
+	a->tokens.drafted += (uint64_t)json_integer_value(json_object_get(t, "drafted"));
+	a->tokens.accepted += (uint64_t)json_integer_value(json_object_get(t, "accepted"));
+}
+
+struct answer_tokens
+answerer_tokens(const struct answerer *a)
+{
+	return a->tokens;
 }
 
 static int
@@ -319,7 +370,9 @@ answer_daemon(struct answerer *a, const char *prompt, json_t *conversation, stru
 			i > 0 ? " " : "", json_integer_value(id));
 		fputc('\n', out->out);
 	}
-	say_route(a, out->last);
+	count_tokens(a, out->last);
+	if (!a->o->silent)
+		say_route(a, out->last);
 	say_timings(a, timing(out->last, "prompt_n"), timing(out->last, "prompt_ms") / 1000,
 		timing(out->last, "predicted_n"), timing(out->last, "predicted_ms") / 1000);
 	return EXIT_DONE;

@@ -17,7 +17,10 @@ struct answer_options {
 	bool local;   /* in this process even when a daemon is there */
 	bool ids;     /* token ids instead of text */
 	bool timings; /* say speeds on stderr at the end */
+	bool silent;  /* do not say there who answered for 'auto' */
 	bool ignore_end;
+	const char *mode, *verify; /* of a daemon's router: "token", "all"; NULL: not said */
+	float token_threshold;     /* below 0: not said */
 	bool no_shard;             /* the model is prepared in memory at each start */
 	struct local_options here; /* for a model in this process */
 	/* The caller's: receives how sure an answer in this process was. NULL: not wanted. */
@@ -49,8 +52,18 @@ enum {
 	OPT_IDS,
 	OPT_IGNORE_END,
 	OPT_TIMINGS,
+	OPT_MODE,
+	OPT_TOKEN_THRESHOLD,
+	OPT_VERIFY,
 	OPT_ANSWER_END
 };
+/* How a daemon's two models write together. */
+#define TOKEN_OPTIONS                                                                              \
+	{"mode", required_argument, NULL, OPT_MODE},                                               \
+		{"token-threshold", required_argument, NULL, OPT_TOKEN_THRESHOLD},                 \
+	{                                                                                          \
+		"verify", required_argument, NULL, OPT_VERIFY                                      \
+	}
 #define ANSWER_OPTIONS                                                                             \
 	{"temp", required_argument, NULL, OPT_TEMP},                                               \
 		{"top-k", required_argument, NULL, OPT_TOP_K},                                     \
@@ -70,7 +83,7 @@ enum {
 		{"kv", required_argument, NULL, OPT_KV}, {"local", no_argument, NULL, OPT_LOCAL},  \
 		{"memory", required_argument, NULL, OPT_MEMORY},                                   \
 		{"weights", required_argument, NULL, OPT_WEIGHTS},                                 \
-		{"no-shard", no_argument, NULL, OPT_NO_SHARD},                                     \
+		{"no-shard", no_argument, NULL, OPT_NO_SHARD}, TOKEN_OPTIONS,                      \
 		{"ignore-end", no_argument, NULL, OPT_IGNORE_END},                                 \
 	{                                                                                          \
 		"timings", no_argument, NULL, OPT_TIMINGS                                          \
@@ -95,5 +108,12 @@ const char *answerer_model(const struct answerer *a);
  */
 int answer(struct answerer *a, const char *prompt, json_t *conversation, FILE *out,
 	struct buf *reply, struct err *err);
+
+/* Tokens of all answers so far that two models wrote (mode token): by who decided them, the times that
+ * the large one was asked, and drafted ones. All 0: there was none. */
+struct answer_tokens {
+	uint64_t small, large, asked, drafted, accepted;
+};
+struct answer_tokens answerer_tokens(const struct answerer *a);
 
 #endif

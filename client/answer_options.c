@@ -16,6 +16,9 @@ const char answer_help[] =
 	"  --stop TEXT        end before this text (may be given again)\n"
 	"  --ignore-end       go on past the model's end token\n"
 	"  --timings          say speeds at the end\n"
+	"  --mode token       of 'auto': the small and the large model write together;\n"
+	"                     then: --token-threshold T (0 to 1: how sure the small one has\n"
+	"                     to be) or --verify all (the large one's text, faster)\n"
 	"  --local            compute in this process, even when a daemon serves the model;\n"
 	"                     then: --threads N --threads-batch N --pin --context N\n"
 	"                     --cpu SET --kv f32|f16|q8_0,\n"
@@ -29,7 +32,8 @@ answer_defaults(struct answer_options *o)
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	*o = (struct answer_options){.max_tokens = UINT32_MAX, .here = {.kv = KV_F16}};
+	*o = (struct answer_options){
+		.max_tokens = UINT32_MAX, .token_threshold = -1, .here = {.kv = KV_F16}};
 	o->sampler = sampler_defaults();
 	o->sampler.seed =
 		((uint64_t)t.tv_nsec << 20 ^ (uint64_t)t.tv_sec ^ (uint64_t)getpid() << 40) >> 1;
@@ -109,6 +113,31 @@ local_option(struct local_options *l, int opt, const char *value, struct err *er
 	}
 }
 
+static int
+option_word(const char *name, const char *value, const char *a, const char *b, const char **word,
+	struct err *err)
+{
+	if (strcmp(value, a) != 0 && strcmp(value, b) != 0)
+		return err_set(err, "%s: '%s' is neither %s nor %s", name, value, a, b);
+	*word = value;
+	return 1;
+}
+
+static int
+token_option(struct answer_options *o, int opt, const char *value, struct err *err)
+{
+	switch (opt) {
+	case OPT_MODE:
+		return option_word("--mode", value, "query", "token", &o->mode, err);
+	case OPT_VERIFY:
+		return option_word("--verify", value, "doubts", "all", &o->verify, err);
+	case OPT_TOKEN_THRESHOLD:
+		return option_real("--token-threshold", value, 0, 1, &o->token_threshold, err);
+	default:
+		return 0;
+	}
+}
+
 int
 answer_option(struct answer_options *o, int opt, const char *value, struct err *err)
 {
@@ -116,6 +145,8 @@ answer_option(struct answer_options *o, int opt, const char *value, struct err *
 
 	if (taken == 0)
 		taken = local_option(&o->here, opt, value, err);
+	if (taken == 0)
+		taken = token_option(o, opt, value, err);
 	if (taken != 0)
 		return taken;
 	switch (opt) {

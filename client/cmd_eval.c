@@ -158,6 +158,7 @@ measure(struct answerer *a, const struct ctl *ctl, const struct eval_options *o,
 static void
 report_json(const struct answerer *a, const struct eval_score *s)
 {
+	const struct answer_tokens t = answerer_tokens(a);
 	json_t *levels = json_array(), *j;
 
 	for (unsigned i = 1; i <= EVAL_LEVELS; i++)
@@ -171,6 +172,11 @@ report_json(const struct answerer *a, const struct eval_score *s)
 		"exact_match", share(s, 0), "samples", (json_int_t)s->samples[0], "right",
 		(json_int_t)s->right[0], "by_difficulty", levels, "wrong", s->wrong, "seconds",
 		s->seconds);
+	if (t.small + t.large > 0)
+		json_object_set_new(j, "tokens",
+			json_pack("{s:I,s:I,s:I,s:I,s:I}", "small", (json_int_t)t.small, "large",
+				(json_int_t)t.large, "large_asked", (json_int_t)t.asked, "drafted",
+				(json_int_t)t.drafted, "accepted", (json_int_t)t.accepted));
 	json_dumpf(j, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(j);
@@ -185,9 +191,25 @@ report_row(struct table *t, const struct eval_score *s, unsigned level, const ch
 	table_cell(t, "%.1f%%", 100 * share(s, level));
 }
 
+/* Of answers that two models wrote. */
 static void
-report_table(const struct eval_score *s)
+report_tokens(const struct answer_tokens *t)
 {
+	double n = (double)(t->small + t->large);
+
+	if (n > 0)
+		printf("%.1f%% of the tokens are the large model's, which was asked %.2f times a "
+		       "token\n",
+			100 * (double)t->large / n, (double)t->asked / n);
+	if (t->drafted > 0)
+		printf("%.1f%% of the drafted tokens were accepted\n",
+			100 * (double)t->accepted / (double)t->drafted);
+}
+
+static void
+report_table(const struct answerer *a, const struct eval_score *s)
+{
+	const struct answer_tokens tokens = answerer_tokens(a);
 	static const char *const headings[] = {
 		"<difficulty", "samples", "right", "exact match", NULL};
 	struct table *t = table_new(headings);
@@ -201,6 +223,7 @@ report_table(const struct eval_score *s)
 	report_row(t, s, 0, "all");
 	table_print(t, stdout);
 	table_free(t);
+	report_tokens(&tokens);
 }
 
 static int
@@ -230,7 +253,7 @@ evaluate(struct ctl *ctl, const struct eval_options *o)
 	else if (ctl->json)
 		report_json(a, &score);
 	else
-		report_table(&score);
+		report_table(a, &score);
 	answerer_close(a);
 	eval_set_free(&set);
 	json_decref(score.wrong);
@@ -294,7 +317,7 @@ cmd_eval(struct ctl *ctl, int argc, char *argv[])
 		{"memory", required_argument, NULL, OPT_MEMORY},
 		{"weights", required_argument, NULL, OPT_WEIGHTS},
 		{"local", no_argument, NULL, OPT_LOCAL},
-		{"no-shard", no_argument, NULL, OPT_NO_SHARD}, COMMON_OPTIONS};
+		{"no-shard", no_argument, NULL, OPT_NO_SHARD}, TOKEN_OPTIONS, COMMON_OPTIONS};
 	struct eval_options o = {0};
 	struct token_signals sure;
 	struct err err;
@@ -304,6 +327,7 @@ cmd_eval(struct ctl *ctl, int argc, char *argv[])
 	answer_defaults(&o.answer);
 	o.answer.sampler.temperature = 0;
 	o.answer.max_tokens = MAX_ANSWER_TOKENS;
+	o.answer.silent = true;
 	o.answer.stops[o.answer.n_stops++] = "\n";
 	while ((opt = getopt_long(argc, argv, "m:n:", table, NULL)) != -1) {
 		if (ctl_option(ctl, opt, eval_help, &done, &code)) {

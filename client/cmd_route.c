@@ -84,6 +84,28 @@ print_learned(json_t *l)
 		printf("the last training failed: %s\n", str(l, "trouble"));
 }
 
+/* What two models wrote together; with its way, of one answer. */
+static void
+print_tokens(json_t *t, bool way)
+{
+	bool all = strcmp(str(t, "verify"), "all") == 0;
+	double small = num(t, "small_tokens"), large = num(t, "large_tokens");
+
+	if (small + large == 0)
+		return;
+	printf("by token: %.0f of the small model, %.0f of the large one, which was asked %.0f "
+	       "times",
+		small, large, num(t, "large_asked"));
+	if (num(t, "drafted") > 0)
+		printf("; it accepted %.0f of %.0f that were drafted", num(t, "accepted"),
+			num(t, "drafted"));
+	if (way && all)
+		printf(" (it decides all)");
+	else if (way)
+		printf(" (threshold %g)", num(t, "threshold"));
+	printf("\n");
+}
+
 static void
 print_status(json_t *o)
 {
@@ -94,6 +116,7 @@ print_status(json_t *o)
 	       "away (%.0f tokens)\n",
 		num(o, "queries"), num(o, "failed"), num(o, "escalations"),
 		num(o, "wasted_tokens"));
+	print_tokens(json_object_get(o, "token"), false);
 	print_counts(json_object_get(o, "answered"), "answered");
 	print_counts(json_object_get(o, "refused"), "refused");
 }
@@ -151,6 +174,9 @@ print_shoal(json_t *s)
 		printf("its answer is thrown away, and the large model asked, where its tokens "
 		       "show "
 		       "doubt\n");
+	print_tokens(json_object_get(s, "token"), true);
+	if (json_object_get(s, "not_by_token") != NULL)
+		printf("not by token: %s\n", str(s, "not_by_token"));
 	printf("expected gain of the large model %+.2f, needed %+.2f, by %s\n", num(s, "gain"),
 		num(s, "threshold"), str(s, "rests_on"));
 	printf("privacy %s\n", str(s, "privacy"));

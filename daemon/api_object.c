@@ -1,6 +1,7 @@
 #include "daemon/api_object.h"
 
 #include "daemon/log.h"
+#include "daemon/token_run.h"
 
 #include <sodium.h>
 #include <time.h>
@@ -31,12 +32,27 @@ object(const struct api_head *h, bool chunk, json_t *choice)
 		h->model, "choices", choices);
 }
 
+/* Of an answer that two models wrote: who decided its tokens, and, by OpenAI's names, what became of
+ * those that were drafted. */
+static json_t *
+details_json(const struct token_figures *f)
+{
+	return json_pack("{s:I,s:I,s:f,s:I,s:I}", "small_tokens", (json_int_t)f->small,
+		"large_tokens", (json_int_t)f->large, "large_share", token_figures_share(f),
+		"accepted_prediction_tokens", (json_int_t)f->accepted, "rejected_prediction_tokens",
+		(json_int_t)(f->drafted - f->accepted));
+}
+
 static json_t *
 usage_json(const struct usage *u)
 {
-	return json_pack("{s:I,s:I,s:I}", "prompt_tokens", (json_int_t)u->prompt_tokens,
+	json_t *o = json_pack("{s:I,s:I,s:I}", "prompt_tokens", (json_int_t)u->prompt_tokens,
 		"completion_tokens", (json_int_t)u->new_tokens, "total_tokens",
 		(json_int_t)u->prompt_tokens + (json_int_t)u->new_tokens);
+
+	if (u->both != NULL)
+		json_object_set_new(o, "completion_tokens_details", details_json(u->both));
+	return o;
 }
 
 static double
@@ -51,12 +67,17 @@ timings_json(const struct usage *u)
 {
 	double pn = u->prompt_tokens, ps = u->prompt_seconds;
 	double nn = u->new_tokens, ns = u->new_seconds;
-
-	return json_pack("{s:I,s:f,s:f,s:f,s:I,s:f,s:f,s:f}", "prompt_n",
+	json_t *o = json_pack("{s:I,s:f,s:f,s:f,s:I,s:f,s:f,s:f}", "prompt_n",
 		(json_int_t)u->prompt_tokens, "prompt_ms", ps * 1e3, "prompt_per_token_ms",
 		ratio(ps * 1e3, pn), "prompt_per_second", ratio(pn, ps), "predicted_n",
 		(json_int_t)u->new_tokens, "predicted_ms", ns * 1e3, "predicted_per_token_ms",
 		ratio(ns * 1e3, nn), "predicted_per_second", ratio(nn, ns));
+
+	if (u->both != NULL && u->both->drafted > 0) {
+		json_object_set_new(o, "draft_n", json_integer(u->both->drafted));
+		json_object_set_new(o, "draft_n_accepted", json_integer(u->both->accepted));
+	}
+	return o;
 }
 
 static void

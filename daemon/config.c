@@ -82,6 +82,8 @@ static const struct key {
 	TEXT(redact_words, "file of words and names that no cloud may see, one a line"),
 	{"quality", K_SHARE, AT(quality), 4, 0, 0, NULL,
 		"share of the queries for 'auto' that may go to a larger model, 0 to 1"},
+	{"token_threshold", K_SHARE, AT(token_threshold), 4, 0, 0, NULL,
+		"how sure the small model has to be of its tokens in the mode 'token', 0 to 1"},
 	TEXT(cpu, "set of kernels; without one the best"),
 	CHOICE(log_level, "error warning info debug", "how much is said"),
 	TEXT(api_keys, "file of API keys, one a line"),
@@ -117,6 +119,7 @@ set_defaults(struct config *c)
 	strcpy(c->weights, "auto");
 	strcpy(c->privacy, "home");
 	c->quality = 0.4f;
+	c->token_threshold = 0.98f;
 	strcpy(c->state_dir, "/var/lib/shoal");
 	strcpy(c->socket, "/run/shoal/shoald.sock");
 	/* Under systemd the user is not root, but the folders are made for it. */

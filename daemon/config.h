@@ -50,6 +50,7 @@ struct config {
 	char privacy[8];         /* device, home, redact, cloud (sched/privacy.h) */
 	char redact_words[4096]; /* a file of words that no cloud may see */
 	float quality;           /* share of queries that may go to a larger model */
+	float token_threshold;   /* how sure the small model has to be of a token, 0 to 1 */
 	char log_level[8];       /* error warning info debug */
 	char api_keys[4096]; /* a file of keys, one a line; needed when http is not on loopback */
 	char cloud[4096];    /* a file of cloud endpoints (daemon/endpoints.h); "": no cloud */

@@ -1,29 +1,9 @@
 #include "daemon/desk.h"
 
 #include "daemon/desk_int.h"
-#include "sched/fair.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-struct desk {
-	/* main thread */
-	uv_async_t heard;
-	struct buf text; /* of the request that is being heard */
-	struct buf ids;
-	uint32_t context, most;
-
-	uv_mutex_t lock; /* held for a few instructions at a time; guards: */
-	struct request_list waiting;
-	struct fair fair;
-	struct request_list posted;
-	uv_async_t *wake; /* of the engine that is there */
-	uint32_t n_requests;
-	uint64_t next_number;
-	uint64_t ended; /* requests with a lower number end when they come back: */
-	int end_status;
-	char end_why[512];
-};
 
 /* --- lists -------------------------------------------------------------------------------------- */
 
@@ -56,8 +36,8 @@ request_list_take(struct request_list *l)
 
 /* --- to be heard (the lock is held) ------------------------------------------------------------- */
 
-static void
-post(struct desk *d, struct request *r)
+void
+desk_post(struct desk *d, struct request *r)
 {
 	uv_async_send(&d->heard);
 	if (r->posted)
@@ -72,7 +52,7 @@ static void
 post_outcome(struct desk *d, struct request *r, enum outcome outcome)
 {
 	r->outcome = outcome;
-	post(d, r);
+	desk_post(d, r);
 }
 
 static void
@@ -83,24 +63,36 @@ post_error(struct desk *d, struct request *r, int status, const char *what)
 	post_outcome(d, r, OUTCOME_ERROR);
 }
 
-/* Ends those of the waiting that are cancelled or shall not go on; the others stay in order. */
+/* Ends those of a list that are cancelled or shall not go on; the others stay in order. */
 static void
-sort_out(struct desk *d)
+sort_out_list(struct desk *d, struct request_list *l)
 {
-	struct request_list all = d->waiting;
+	struct request_list all = *l;
 	struct request *r;
 
 	if (all.head == NULL)
 		return;
-	request_list_init(&d->waiting);
+	request_list_init(l);
 	while ((r = request_list_take(&all)) != NULL) {
-		if (atomic_load(&r->cancelled))
+		bool cancelled = atomic_load(&r->cancelled), ended = r->number < d->ended;
+
+		if (!cancelled && !ended) {
+			request_list_add(l, r);
+			continue;
+		}
+		r->parked = false;
+		if (cancelled)
 			post_outcome(d, r, OUTCOME_GONE);
-		else if (r->number < d->ended)
-			post_error(d, r, d->end_status, d->end_why);
 		else
-			request_list_add(&d->waiting, r);
+			post_error(d, r, d->end_status, d->end_why);
 	}
+}
+
+static void
+sort_out(struct desk *d)
+{
+	sort_out_list(d, &d->waiting);
+	sort_out_list(d, &d->parked);
 }
 
 /* --- engine thread ------------------------------------------------------------------------------ */
@@ -167,14 +159,39 @@ desk_take(struct desk *d)
 static bool
 shall_go_on(struct request *r)
 {
-	size_t n;
+	size_t n = r->n_chosen;
 
-	session_ids(r->session, &n);
+	if (r->guide == NULL)
+		session_ids(r->session, &n);
 	if (r->started == 0 || n > r->n_ids_before)
 		r->tries = 0;
 	r->n_ids_before = n;
 	r->n_done = 0;
 	return r->started == 0 || ++r->tries < DESK_MAX_TRIES;
+}
+
+/* The lock is held. */
+static void
+park(struct desk *d, struct request *r)
+{
+	r->n_done = 0;
+	r->parked = true;
+	request_list_add(&d->parked, r);
+}
+
+bool
+desk_park(struct desk *d, struct request *r)
+{
+	bool rests;
+
+	uv_mutex_lock(&d->lock);
+	rests = !atomic_load(&r->led);
+	if (rests) {
+		park(d, r);
+		sort_out(d);
+	}
+	uv_mutex_unlock(&d->lock);
+	return rests;
 }
 
 void
@@ -187,7 +204,9 @@ desk_give_back(struct desk *d, struct request *head, int status, const char *why
 	uv_mutex_lock(&d->lock);
 	for (struct request *r = head; r != NULL; r = next) {
 		next = r->next;
-		if (shall_go_on(r))
+		if (r->guide != NULL && !atomic_load(&r->led))
+			park(d, r);
+		else if (shall_go_on(r))
 			request_list_add(&back, r);
 		else
 			post_error(d, r, status, why);
@@ -218,7 +237,7 @@ desk_post_text(struct desk *d, struct request *r, const struct buf *text)
 	/* Of ids that found no memory none may follow: who has the first ones can go on from there. */
 	if (r->ev.on_ids != NULL && !r->ids_lost)
 		r->ids_lost = buf_append(&r->ids, &id, sizeof id) != 0;
-	post(d, r);
+	desk_post(d, r);
 	uv_mutex_unlock(&d->lock);
 }
 
@@ -226,6 +245,12 @@ static double
 seconds(uint64_t from, uint64_t to)
 {
 	return from == 0 || to < from ? 0 : (double)(to - from) / 1e9;
+}
+
+const uint32_t *
+request_ids(const struct request *r, size_t *n)
+{
+	return r->guide != NULL ? guide_ids(r->guide, n) : session_ids(r->session, n);
 }
 
 const struct usage *
@@ -265,12 +290,21 @@ desk_post_gone(struct desk *d, struct request *r)
 	uv_mutex_unlock(&d->lock);
 }
 
+void
+desk_post_failed(struct desk *d, struct request *r, int status, const char *what)
+{
+	uv_mutex_lock(&d->lock);
+	post_error(d, r, status, what);
+	uv_mutex_unlock(&d->lock);
+}
+
 /* --- main thread: hearing ----------------------------------------------------------------------- */
 
 static void
 request_free(struct request *r)
 {
 	session_free(r->session);
+	guide_free(r->guide);
 	buf_free(&r->text);
 	buf_free(&r->ids);
 	free(r);
@@ -287,7 +321,7 @@ move(struct buf *to, struct buf *from)
 	buf_clear(from);
 }
 
-/* The next request that has something to say, its text moved to d->text, its ids to d->ids. */
+/* The next request that has something to say, which is moved to d->text, d->ids, d->choices. */
 static struct request *
 take_posted(struct desk *d, enum outcome *outcome)
 {
@@ -302,6 +336,11 @@ take_posted(struct desk *d, enum outcome *outcome)
 		r->posted = false;
 		move(&d->text, &r->text);
 		move(&d->ids, &r->ids);
+		d->n_choices = r->n_choices;
+		memcpy(d->choices, r->choices, r->n_choices * sizeof *r->choices);
+		d->rests = r->rests;
+		r->n_choices = 0;
+		r->rests = false;
 		*outcome = r->outcome;
 		if (*outcome != OUTCOME_NONE)
 			d->n_requests--;
@@ -319,6 +358,8 @@ hear(struct desk *d, struct request *r, enum outcome outcome)
 		r->ev.on_ids(r->arg, (const void *)d->ids.data, n);
 	if (d->text.len > 0 && !atomic_load(&r->cancelled))
 		r->ev.on_text(r->arg, (const char *)d->text.data, d->text.len);
+	if (d->n_choices > 0 && !atomic_load(&r->cancelled))
+		r->ev.on_choices(r->arg, d->choices, d->n_choices, d->rests);
 	if (outcome == OUTCOME_NONE)
 		return;
 	if (!atomic_load(&r->cancelled)) { /* on_text may have cancelled it */
@@ -351,6 +392,7 @@ desk_new(uv_loop_t *loop, struct err *err)
 
 	if (rc == 0) {
 		request_list_init(&d->waiting);
+		request_list_init(&d->parked);
 		d->posted.tail = &d->posted.head;
 		d->heard.data = d;
 		rc = uv_async_init(loop, &d->heard, on_heard);
@@ -378,7 +420,8 @@ desk_free(struct desk *d)
 
 	if (d == NULL)
 		return;
-	while ((r = request_list_take(&d->waiting)) != NULL)
+	while ((r = request_list_take(&d->waiting)) != NULL ||
+		(r = request_list_take(&d->parked)) != NULL)
 		request_free(r);
 	buf_free(&d->text);
 	buf_free(&d->ids);
@@ -396,30 +439,29 @@ desk_limit(struct desk *d, uint32_t context, uint32_t most)
 /* --- main thread: requests ---------------------------------------------------------------------- */
 
 static struct request *
-request_new(struct session *s, const struct request_events *ev, void *arg)
+request_new(uint64_t client, const struct request_events *ev, void *arg)
 {
 	struct request *r = calloc(1, sizeof *r);
 
 	if (r == NULL)
 		return NULL;
-	r->session = s;
+	r->client = client;
 	r->ev = *ev;
 	r->arg = arg;
 	r->submitted = uv_hrtime();
 	atomic_init(&r->cancelled, false);
+	atomic_init(&r->led, false);
 	return r;
 }
 
 /* Whether another request can come in: 0, or the HTTP status that says why not. */
 static int
-refusal(struct desk *d, const struct session *s, struct err *err)
+refusal(struct desk *d, size_t n_ids, struct err *err)
 {
 	uint32_t there = desk_requests(d);
-	size_t n;
 
-	session_ids(s, &n);
-	if (n > d->context) {
-		err_set(err, "a prompt of %zu tokens does not fit the context of %u", n,
+	if (n_ids > d->context) {
+		err_set(err, "a prompt of %zu tokens does not fit the context of %u", n_ids,
 			d->context);
 		return 400;
 	}
@@ -434,28 +476,42 @@ refusal(struct desk *d, const struct session *s, struct err *err)
 }
 
 struct request *
-desk_submit(struct desk *d, struct session *s, uint64_t client, const struct request_events *ev,
+desk_admit(struct desk *d, size_t n_ids, uint64_t client, const struct request_events *ev,
 	void *arg, int *status, struct err *err)
 {
-	struct request *r = NULL;
+	struct request *r;
 
-	*status = refusal(d, s, err);
-	if (*status == 0) {
-		r = request_new(s, ev, arg);
-		if (r == NULL) {
-			*status = 503;
-			err_set(err, "not enough memory for another request");
-		} else {
-			r->client = client;
-		}
-	}
+	*status = refusal(d, n_ids, err);
+	if (*status != 0)
+		return NULL;
+	r = request_new(client, ev, arg);
 	if (r == NULL) {
-		session_free(s);
+		*status = 503;
+		err_set(err, "not enough memory for another request");
 		return NULL;
 	}
 	uv_mutex_lock(&d->lock);
 	d->n_requests++;
 	r->number = d->next_number++;
+	uv_mutex_unlock(&d->lock);
+	return r;
+}
+
+struct request *
+desk_submit(struct desk *d, struct session *s, uint64_t client, const struct request_events *ev,
+	void *arg, int *status, struct err *err)
+{
+	struct request *r;
+	size_t n;
+
+	session_ids(s, &n);
+	r = desk_admit(d, n, client, ev, arg, status, err);
+	if (r == NULL) {
+		session_free(s);
+		return NULL;
+	}
+	r->session = s;
+	uv_mutex_lock(&d->lock);
 	request_list_add(&d->waiting, r);
 	if (d->wake != NULL)
 		uv_async_send(d->wake);

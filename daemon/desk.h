@@ -8,6 +8,7 @@
 #ifndef DAEMON_DESK_H
 #define DAEMON_DESK_H
 
+#include "model/guide.h"
 #include "model/session.h"
 
 #include <uv.h>
@@ -15,12 +16,16 @@
 struct desk;
 struct request;
 
+struct token_figures; /* daemon/token_run.h */
+
 struct usage {
 	uint32_t prompt_tokens, new_tokens;
 	double prompt_seconds, new_seconds, queue_seconds;
 	const uint32_t *tokens; /* the new_tokens ids; good during the call */
 	/* How sure the model was, where the session asked for it, else NULL; good during the call. */
 	const struct token_signals *signals;
+	/* Of an answer that two models wrote, else NULL; good during the call. */
+	const struct token_figures *both;
 };
 
 struct request_events { /* main thread */
@@ -31,6 +36,8 @@ struct request_events { /* main thread */
 	/* The ids that were picked since the last call, always ahead of their text: who keeps them has
 	 * them before anybody has seen what they say. May be NULL. */
 	void (*on_ids)(void *arg, const uint32_t *ids, size_t n);
+	/* Of a led one: what it picked since the last call. rests: all that it was to do is done. */
+	void (*on_choices)(void *arg, const struct guide_choice *c, size_t n, bool rests);
 };
 
 /* --- main thread -------------------------------------------------------------------------------- */
@@ -52,6 +59,18 @@ struct request *desk_submit(struct desk *d, struct session *s, uint64_t client,
 	const struct request_events *ev, void *arg, int *status, struct err *err);
 /* No event after this; r is void after it or after an end. */
 void desk_cancel(struct desk *d, struct request *r);
+
+/* A request that is led (model/guide.h): it computes what it is told to, says what it picks, and rests
+ * until it is told more. It has no text and no end of its own: on_choices or on_error are heard until
+ * it is cancelled. While it rests it has no place among those that run but what nobody else needs;
+ * what is computed of it may have to be computed again then, as when a device is lost. Takes the
+ * guide, also on failure. */
+struct request *desk_guide(struct desk *d, struct guide *g, uint64_t client,
+	const struct request_events *ev, void *arg, int *status, struct err *err);
+/* What it is to do next; only while it rests. -1: as guide_lead refuses. */
+int desk_lead(struct desk *d, struct request *r, const struct guide_run *run, struct err *err);
+/* The ids that it has; only while it rests. */
+const uint32_t *desk_led_ids(const struct request *r, size_t *n);
 
 /* How sure the model was of what was said until now; false: its session did not ask for it. */
 bool desk_signals(struct desk *d, struct request *r, struct token_signals *out);
@@ -82,5 +101,13 @@ void desk_post_text(struct desk *d, struct request *r, const struct buf *text);
 /* The last word on r: after it r belongs to the main thread. */
 void desk_post_end(struct desk *d, struct request *r, enum session_end end);
 void desk_post_gone(struct desk *d, struct request *r); /* it was cancelled */
+void desk_post_failed(struct desk *d, struct request *r, int status, const char *what);
+
+/* A led one has picked; if that was all, it rests, and its guide belongs to the main thread. */
+void desk_post_choice(struct desk *d, struct request *r, const struct guide_choice *c);
+/* Somebody waits to be taken. */
+bool desk_waits(struct desk *d);
+/* Takes back a led one that rests, until it is told more. False: it is being told just now. */
+bool desk_park(struct desk *d, struct request *r);
 
 #endif

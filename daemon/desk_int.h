@@ -1,8 +1,9 @@
-/* A request as the desk and an engine's thread see it. */
+/* A request as the desk and an engine's thread see it, and the inside of the desk. */
 #ifndef DAEMON_DESK_INT_H
 #define DAEMON_DESK_INT_H
 
 #include "daemon/desk.h"
+#include "sched/fair.h"
 
 #include <stdatomic.h>
 
@@ -17,13 +18,17 @@ struct request {
 	/* both */
 	atomic_bool cancelled;
 	/* whoever has it: the desk (under its lock) or an engine's thread, until the outcome is set */
-	struct session *session;
+	struct session *session; /* NULL: it is led, */
+	struct guide *guide;     /* while it rests by the main thread */
+	atomic_bool led;         /* it does not rest */
 	struct request *next;
 	uint64_t number; /* in the order of submission */
 	uint64_t client;
 	uint32_t n_done;     /* ids whose rows are computed */
-	size_t n_ids_before; /* ids when it was given back last */
+	size_t n_ids_before; /* ids, or choices, when it was given back last */
 	unsigned tries;      /* how often it was given back without a new one */
+	size_t n_chosen;     /* choices ever */
+	uint64_t rested;     /* since when it rests */
 	uint64_t submitted, started, first_token; /* uv_hrtime */
 	/* under the desk's lock */
 	struct buf text; /* to be heard by the main thread */
@@ -31,7 +36,11 @@ struct request {
 	bool ids_lost;
 	bool has_signals;
 	struct token_signals signals; /* as of the text */
-	bool posted;                  /* in the list of those to be heard */
+	struct guide_choice choices[GUIDE_MOST];
+	uint32_t n_choices;
+	bool rests;  /* these were the last ones of a run */
+	bool parked; /* in the list of those that rest outside an engine */
+	bool posted; /* in the list of those to be heard */
 	struct request *next_posted;
 	enum outcome outcome;
 	enum session_end end;
@@ -44,10 +53,40 @@ struct request_list {
 	struct request *head, **tail;
 };
 
+struct desk {
+	/* main thread */
+	uv_async_t heard;
+	struct buf text; /* of the request that is being heard */
+	struct buf ids;
+	struct guide_choice choices[GUIDE_MOST];
+	uint32_t n_choices;
+	bool rests;
+	uint32_t context, most;
+
+	uv_mutex_t lock; /* held for a few instructions at a time; guards: */
+	struct request_list waiting, parked;
+	struct fair fair;
+	struct request_list posted;
+	uv_async_t *wake; /* of the engine that is there */
+	uint32_t n_requests;
+	uint64_t next_number;
+	uint64_t ended; /* requests with a lower number end when they come back: */
+	int end_status;
+	char end_why[512];
+};
+
 void request_list_init(struct request_list *l);
 void request_list_add(struct request_list *l, struct request *r);
 struct request *request_list_take(struct request_list *l); /* NULL: empty */
 
+/* Main thread: a request that is counted, and in no list yet. NULL as desk_submit says. */
+struct request *desk_admit(struct desk *d, size_t n_ids, uint64_t client,
+	const struct request_events *ev, void *arg, int *status, struct err *err);
+/* The lock is held: it is heard soon. */
+void desk_post(struct desk *d, struct request *r);
+
+/* All ids of it, prompt first. For whoever has it. */
+const uint32_t *request_ids(const struct request *r, size_t *n);
 /* What it has cost until now. For whoever has it. */
 const struct usage *request_usage(struct request *r);
 

@@ -18,7 +18,8 @@ document_wanted(const struct api_request *a)
 {
 	enum route_mode mode;
 
-	return route_said_mode(json_object_get(a->shoal, "mode"), &mode) && mode == MODE_DOCUMENT;
+	return route_said_mode(json_string_value(json_object_get(a->shoal, "mode")), &mode) &&
+	       mode == MODE_DOCUMENT;
 }
 
 const struct served_model *

@@ -6,6 +6,7 @@
 #include "daemon/log.h"
 #include "kernels/cpu.h"
 #include "model/thread_choice.h"
+#include "sched/token_mode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ drain_loop(struct engine *e)
 		star_close(e->star);
 	if (e->wake.data != NULL)
 		uv_close((uv_handle_t *)&e->wake, NULL);
+	uv_close((uv_handle_t *)&e->room, NULL);
 	uv_run(&e->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&e->loop);
 }
@@ -67,6 +69,7 @@ engine_free(struct engine *e)
 	free(e->x);
 	free(e->logits);
 	free(e->best);
+	free(e->wanted);
 	free(e->undecided);
 	free(e->tokens);
 	free(e->rows);
@@ -154,7 +157,7 @@ static int
 alloc_buffers(struct engine *e)
 {
 	const struct engine_config *c = &e->c;
-	size_t logits = (size_t)engine_max_logits(c) * e->shape.vocab;
+	size_t logits = (size_t)engine_max_logits(c->slots, c->max_rows) * e->shape.vocab;
 
 	e->slots = calloc(c->slots, sizeof *e->slots);
 	e->x = malloc((size_t)c->max_rows * e->shape.embd * sizeof *e->x);
@@ -165,15 +168,25 @@ alloc_buffers(struct engine *e)
 	e->slot_of = malloc(c->slots * sizeof *e->slot_of);
 	if (c->rank == 0) {
 		e->logits = malloc(logits * sizeof *e->logits);
-		e->best = malloc(engine_max_logits(c) * sizeof *e->best);
-		e->undecided = malloc(engine_max_logits(c) * sizeof *e->undecided);
+		e->best = malloc(engine_max_logits(c->slots, c->max_rows) * sizeof *e->best);
+		e->wanted = malloc(engine_max_logits(c->slots, c->max_rows) * sizeof *e->wanted);
+		e->undecided =
+			malloc(engine_max_logits(c->slots, c->max_rows) * sizeof *e->undecided);
 	}
 	return e->slots != NULL && e->x != NULL && e->tokens != NULL && e->rows != NULL &&
 			       e->sessions != NULL && e->parts != NULL && e->slot_of != NULL &&
 			       (c->rank != 0 || (e->logits != NULL && e->best != NULL &&
-							e->undecided != NULL))
+							e->wanted != NULL && e->undecided != NULL))
 		       ? 0
 		       : -1;
+}
+
+uint32_t
+engine_max_logits(uint32_t slots, uint32_t max_rows)
+{
+	uint64_t most = (uint64_t)slots + TOKEN_DRAFT_MOST;
+
+	return most < max_rows ? (uint32_t)most : max_rows;
 }
 
 uint64_t
@@ -191,7 +204,7 @@ engine_bytes(const struct engine_config *c)
 		.embd = c->shape->embd,
 		.vocab = c->shape->vocab,
 		.max_rows = c->max_rows,
-		.max_logits = engine_max_logits(c),
+		.max_logits = engine_max_logits(c->slots, c->max_rows),
 		.format = c->payload,
 		.way = c->way};
 	uint64_t bytes = forward_bytes(&fc);
@@ -202,8 +215,8 @@ engine_bytes(const struct engine_config *c)
 	if (c->peers > 1)
 		bytes += star_bytes(&sc);
 	if (c->rank == 0) /* logits, and what samplers need */
-		bytes += engine_max_logits(c) *
-				 (c->shape->vocab * sizeof(float) + sizeof(struct best) + 4) +
+		bytes += engine_max_logits(c->slots, c->max_rows) *
+				 (c->shape->vocab * sizeof(float) + sizeof(struct best) + 16) +
 			 (uint64_t)c->slots * c->shape->vocab * 24;
 	return bytes;
 }
@@ -219,7 +232,7 @@ make_star(struct engine *e, struct engine_config *c, struct err *err)
 		.embd = e->shape.embd,
 		.vocab = e->shape.vocab,
 		.max_rows = c->max_rows,
-		.max_logits = engine_max_logits(c),
+		.max_logits = engine_max_logits(c->slots, c->max_rows),
 		.slots = c->slots,
 		.context = c->context,
 		.format = c->payload,
@@ -275,6 +288,7 @@ build(struct engine *e, struct engine_config *c, struct err *err)
 			return -1;
 		}
 	}
+	uv_timer_init(&e->loop, &e->room);
 	e->wake.data = e;
 	result = uv_async_init(&e->loop, &e->wake, on_wake);
 	if (result != 0) {

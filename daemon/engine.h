@@ -38,6 +38,10 @@ struct engine_config {
 	void *arg;
 };
 
+/* Rows of one step that can want logits: one of each session, and those of a draft that is checked.
+ * Hub and members have to agree. */
+uint32_t engine_max_logits(uint32_t slots, uint32_t max_rows);
+
 /* What engine_new would allocate: KV cache, activations, messages. Only numbers of c are read: shape,
  * slices, rank, peers, context, slots, max_rows, kv, payload, way. */
 uint64_t engine_bytes(const struct engine_config *c);

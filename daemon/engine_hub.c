@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define REST_NS 500000000u /* for so long a led request that rests keeps its slot from others */
+
 /* --- slots -------------------------------------------------------------------------------------- */
 
 static void
@@ -38,11 +40,48 @@ fill_slots(struct engine *e)
 
 		if (r == NULL)
 			continue;
+		if (r->guide != NULL && guide_context(r->guide) > e->c.context) {
+			desk_post_failed(e->c.desk, r, 503, "the model's context has changed");
+			continue;
+		}
 		if (r->started == 0)
 			r->started = uv_hrtime();
 		e->slots[i] = r;
 		count_running(e, 1);
 	}
+}
+
+static void
+on_room(uv_timer_t *t)
+{
+	(void)t; /* hub_run looks */
+}
+
+/* Led requests that rest keep their slots, with what is computed of them, for a while when others wait
+ * for one. */
+static void
+make_room(struct engine *e)
+{
+	uint64_t now = uv_hrtime(), soon = UINT64_MAX;
+	bool room = !desk_waits(e->c.desk);
+
+	for (uint32_t i = 0; i < e->c.slots && !room; i++) {
+		struct request *r = e->slots[i];
+
+		if (r == NULL || r->guide == NULL || atomic_load(&r->led))
+			continue;
+		if (now - r->rested < REST_NS) {
+			soon = r->rested + REST_NS - now < soon ? r->rested + REST_NS - now : soon;
+		} else if (desk_park(e->c.desk, r)) {
+			e->slots[i] = NULL;
+			count_running(e, -1);
+			room = true;
+		}
+	}
+	if (room)
+		fill_slots(e);
+	else if (soon != UINT64_MAX)
+		uv_timer_start(&e->room, on_room, soon / 1000000 + 1, 0);
 }
 
 /* The running requests, oldest first, go to whatever engine comes next. */
@@ -69,11 +108,11 @@ give_back(struct engine *e, int status, const char *why)
 
 /* --- a step ------------------------------------------------------------------------------------- */
 
-/* What of a row's logits its session has to see. */
+/* What of a row's logits its request has to see. */
 static uint32_t
-wanted_logits(const struct engine *e, uint32_t slot)
+wanted_logits(const struct request *r)
 {
-	switch (session_needs(e->slots[slot]->session)) {
+	switch (r->guide != NULL ? guide_needs(r->guide) : session_needs(r->session)) {
 	case SAMPLER_BEST:
 		return STEP_LOGITS;
 	case SAMPLER_BEST_AND_SUM:
@@ -93,37 +132,58 @@ lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits)
 	*logits = 0;
 	for (uint32_t i = 0; i < n_parts; i++) {
 		const struct batch_part *part = &e->parts[i];
-		uint32_t slot = e->slot_of[part->session];
+		uint32_t slot = e->slot_of[part->session], flags = wanted_logits(e->slots[slot]);
 		size_t n_ids;
-		const uint32_t *ids = session_ids(e->slots[slot]->session, &n_ids);
+		const uint32_t *ids = request_ids(e->slots[slot], &n_ids);
 
 		for (uint32_t k = 0; k < part->n; k++, n++) {
+			bool wants = k + part->logits >= part->n;
+
 			e->tokens[n] = ids[part->from + k];
-			e->rows[n] = (struct step_row){slot, part->from + k, 0};
-		}
-		if (part->logits) {
-			e->rows[n - 1].flags = wanted_logits(e, slot);
-			++*logits;
+			e->rows[n] = (struct step_row){slot, part->from + k, wants ? flags : 0};
+			if (wants)
+				e->wanted[(*logits)++] = (struct wanted_row){
+					slot, e->star == NULL || (flags & STEP_WHOLE) != 0, false};
 		}
 	}
 	return n;
 }
 
+/* What of a request is to be computed next; false: nothing. spare: rows that can want logits beside one
+ * of each request. */
+static bool
+work_of(struct request *r, uint32_t *spare, struct batch_session *s)
+{
+	size_t n, more = 0, stale;
+
+	if (r->guide != NULL) {
+		if (!atomic_load(&r->led))
+			return false;
+		stale = guide_stale(r->guide);
+		if (stale < r->n_done)
+			r->n_done = (uint32_t)stale;
+	}
+	request_ids(r, &n);
+	if (r->guide != NULL)
+		more = n - 1 - guide_wanted(r->guide);
+	if (more > *spare) { /* the rest in the next step */
+		n -= more - *spare;
+		more = *spare;
+	}
+	*spare -= (uint32_t)more;
+	*s = (struct batch_session){(uint32_t)n, r->n_done, (uint32_t)more};
+	return true;
+}
+
 static uint32_t
 pick_parts(struct engine *e)
 {
-	uint32_t n = 0;
+	uint32_t n = 0, most = engine_max_logits(e->c.slots, e->c.max_rows),
+		 spare = most < e->c.max_rows ? most - e->c.slots : most;
 
-	for (uint32_t i = 0; i < e->c.slots; i++) {
-		struct request *r = e->slots[i];
-		size_t n_ids;
-
-		if (r == NULL)
-			continue;
-		session_ids(r->session, &n_ids);
-		e->sessions[n] = (struct batch_session){(uint32_t)n_ids, r->n_done};
-		e->slot_of[n++] = i;
-	}
+	for (uint32_t i = 0; i < e->c.slots; i++)
+		if (e->slots[i] != NULL && work_of(e->slots[i], &spare, &e->sessions[n]))
+			e->slot_of[n++] = i;
 	return n > 0 ? batch_next(e->sessions, n, e->c.max_rows, &e->turn, e->parts) : 0;
 }
 
@@ -144,8 +204,8 @@ finish(struct engine *e, uint32_t slot, enum session_end end)
 	desk_post_end(e->c.desk, r, end);
 }
 
-/* Whether the session of a part goes on, in e->piece what it has to say; number: of the part among
- * those with logits. False: its best tokens do not decide. */
+/* Whether a session goes on, in e->piece what it has to say; number: of its row among those with
+ * logits. False: its best tokens do not decide. */
 static bool
 next_token(struct engine *e, const struct request *r, uint32_t number, bool whole,
 	enum session_end *end)
@@ -156,11 +216,10 @@ next_token(struct engine *e, const struct request *r, uint32_t number, bool whol
 	return true;
 }
 
-/* Lets the session of a part that has logits go on. */
+/* Lets a session that has logits go on. */
 static bool
-take_token(struct engine *e, const struct batch_part *part, uint32_t number, bool whole)
+take_token(struct engine *e, uint32_t slot, uint32_t number, bool whole)
 {
-	uint32_t slot = e->slot_of[part->session];
 	struct request *r = e->slots[slot];
 	enum session_end end;
 	size_t n_ids;
@@ -179,38 +238,56 @@ take_token(struct engine *e, const struct batch_part *part, uint32_t number, boo
 	return true;
 }
 
-/* Lets the sessions of the parts go on with what was computed. */
-static int
-take_logits(struct engine *e, uint32_t n_parts, struct err *err)
+/* The same of a led request. It may be led on by the main thread as soon as its choice is posted. */
+static bool
+take_choice(struct engine *e, struct request *r, uint32_t number, bool whole)
 {
-	uint32_t number = 0, row = 0, n_undecided = 0, k = 0;
+	struct guide_choice c;
 
-	for (uint32_t i = 0; i < n_parts; i++) {
-		const struct batch_part *part = &e->parts[i];
-		bool whole;
+	if (whole)
+		guide_take(r->guide, e->logits + (size_t)number * e->shape.vocab, &c);
+	else if (!guide_take_best(r->guide, &e->best[number], &c))
+		return false;
+	desk_post_choice(e->c.desk, r, &c);
+	return true;
+}
 
-		row += part->n;
-		e->slots[e->slot_of[part->session]]->n_done += part->n;
-		if (!part->logits)
+/* Gives rows what was computed for them, those of one request in their order. Returns how many are
+ * undecided; those behind one of the same request wait for it. */
+static uint32_t
+take_rows(struct engine *e, uint32_t n)
+{
+	uint32_t n_undecided = 0, stuck = UINT32_MAX;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct wanted_row *w = &e->wanted[i];
+		struct request *r = e->slots[w->slot];
+
+		if (w->taken || w->slot == stuck)
 			continue;
-		whole = e->star == NULL || (e->rows[row - 1].flags & STEP_WHOLE) != 0;
-		if (!take_token(e, part, number, whole))
-			e->undecided[n_undecided++] = number;
-		number++;
-	}
-	if (n_undecided == 0)
-		return 0;
-	if (star_ask(e->star, e->undecided, n_undecided, e->own, e->logits, err) != 0)
-		return -1;
-	number = 0;
-	for (uint32_t i = 0; i < n_parts && k < n_undecided; i++) {
-		if (!e->parts[i].logits)
-			continue;
-		if (number == e->undecided[k]) {
-			take_token(e, &e->parts[i], number, true);
-			k++;
+		w->taken = r->guide != NULL ? take_choice(e, r, i, w->whole)
+					    : take_token(e, w->slot, i, w->whole);
+		if (!w->taken) {
+			e->undecided[n_undecided++] = i;
+			stuck = w->slot;
 		}
-		number++;
+	}
+	return n_undecided;
+}
+
+/* Lets the requests of the parts go on with what was computed. */
+static int
+take_logits(struct engine *e, uint32_t n_parts, uint32_t n_logits, struct err *err)
+{
+	uint32_t n;
+
+	for (uint32_t i = 0; i < n_parts; i++)
+		e->slots[e->slot_of[e->parts[i].session]]->n_done += e->parts[i].n;
+	while ((n = take_rows(e, n_logits)) > 0) {
+		if (star_ask(e->star, e->undecided, n, e->own, e->logits, err) != 0)
+			return -1;
+		for (uint32_t i = 0; i < n; i++)
+			e->wanted[e->undecided[i]].whole = true;
 	}
 	return 0;
 }
@@ -262,7 +339,7 @@ hub_step(struct engine *e)
 	if (n_parts == 0)
 		return false;
 	n = lay_out_rows(e, n_parts, &n_logits);
-	if ((compute(e, n, n_logits, &err) != 0 || take_logits(e, n_parts, &err) != 0) &&
+	if ((compute(e, n, n_logits, &err) != 0 || take_logits(e, n_parts, n_logits, &err) != 0) &&
 		(e->star == NULL || !star_broken(e->star)))
 		step_failed(e, &err);
 	engine_publish(e);
@@ -314,6 +391,7 @@ hub_run(struct engine *e)
 		}
 		drop_cancelled(e);
 		fill_slots(e);
+		make_room(e);
 		if (!hub_step(e))
 			uv_run(&e->loop, UV_RUN_ONCE);
 	}

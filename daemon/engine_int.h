@@ -7,6 +7,12 @@
 #include "daemon/star.h"
 #include "sched/batch.h"
 
+struct wanted_row { /* of a step: its logits are wanted */
+	uint32_t slot;
+	bool whole; /* all of them are there */
+	bool taken;
+};
+
 struct engine {
 	struct engine_config c; /* its pointers point at the engine's own copies */
 	struct model_shape shape;
@@ -34,12 +40,14 @@ struct engine {
 	struct forward *forward;
 	struct star *star;      /* NULL: alone */
 	struct request **slots; /* running requests; NULL: a free slot */
+	uv_timer_t room;        /* a slot is held by a led request that rests, and wanted */
 	uint32_t turn;
-	float *x;            /* [max_rows][embd] */
-	float *logits;       /* coordinator: [max_logits][vocab] */
-	struct best *best;   /* coordinator: [max_logits] */
-	const float *own;    /* of the last step: this slice's logits */
-	uint32_t *undecided; /* [max_logits] rows of it whose best tokens do not decide */
+	float *x;                  /* [max_rows][embd] */
+	float *logits;             /* coordinator: [max_logits][vocab] */
+	struct best *best;         /* coordinator: [max_logits] */
+	const float *own;          /* of the last step: this slice's logits */
+	struct wanted_row *wanted; /* [max_logits] of the last step */
+	uint32_t *undecided; /* [max_logits] numbers of those whose best tokens do not decide */
 	uint32_t *tokens;
 	struct step_row *rows;
 	struct batch_session *sessions; /* [slots], as sched/batch sees them */
@@ -48,13 +56,6 @@ struct engine {
 	struct buf piece;  /* text of one token */
 	struct engine_pace pace;
 };
-
-/* Rows of one step that can want logits. */
-static inline uint32_t
-engine_max_logits(const struct engine_config *c)
-{
-	return c->slots < c->max_rows ? c->slots : c->max_rows;
-}
 
 /* The thread's work: returns when the engine shall stop. */
 void hub_run(struct engine *e);

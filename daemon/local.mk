@@ -55,6 +55,7 @@ daemon_libdaemon_a_SOURCES += \
 # Computing together: the engine thread and the star.
 daemon_libdaemon_a_SOURCES += \
 	daemon/desk.c daemon/desk.h daemon/desk_int.h \
+	daemon/desk_guide.c \
 	daemon/engine.c daemon/engine.h daemon/engine_int.h \
 	daemon/engine_hub.c \
 	daemon/engine_member.c \
@@ -121,6 +122,8 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/router_query.c \
 	daemon/router_run.c \
 	daemon/router_say.c \
+	daemon/router_token.c \
+	daemon/token_run.c daemon/token_run.h \
 	daemon/wall.c daemon/wall.h daemon/wall_int.h \
 	daemon/wall_body.c
 
@@ -168,7 +171,11 @@ HTTP_TEST_SUPPORT = tests/support/fake_serve.c tests/support/fake_serve.h \
 	tests/support/http_fixture.c tests/support/http_fixture.h
 HTTP_TEST_LIBS = daemon/libdaemon.a model/libmodel.a sched/libsched.a base/libbase.a $(UV_LIBS) $(MHD_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) \
 	$(SODIUM_LIBS) $(INIH_LIBS) $(CHECK_LIBS) -lm -lpthread
-check_PROGRAMS += tests/unit/test_router
+check_PROGRAMS += tests/unit/test_router tests/unit/test_router_token
+tests_unit_test_router_token_SOURCES = tests/unit/test_router_token.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_router_token_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_token_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_router_token_OBJECTS): | proto/shoal.pb-c.h
 tests_unit_test_router_SOURCES = tests/unit/test_router.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_router_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_LDADD = $(HTTP_TEST_LIBS)
@@ -218,6 +225,14 @@ tests_unit_test_star_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
 tests_unit_test_star_CFLAGS = $(tests_unit_test_engine_CFLAGS)
 tests_unit_test_star_LDADD = $(tests_unit_test_engine_LDADD)
 $(tests_unit_test_engine_OBJECTS) $(tests_unit_test_star_OBJECTS): | proto/shoal.pb-c.h
+
+# Two models that write together.
+check_PROGRAMS += tests/unit/test_token_run
+tests_unit_test_token_run_SOURCES = tests/unit/test_token_run.c $(ENGINE_TEST_SUPPORT)
+tests_unit_test_token_run_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
+tests_unit_test_token_run_CFLAGS = $(tests_unit_test_engine_CFLAGS)
+tests_unit_test_token_run_LDADD = $(tests_unit_test_engine_LDADD)
+$(tests_unit_test_token_run_OBJECTS): | proto/shoal.pb-c.h
 endif
 
 if HAVE_CHECK

@@ -25,22 +25,20 @@ route_said_auto(const char *model, enum route_ask *ask)
 }
 
 bool
-route_said_mode(json_t *v, enum route_mode *mode)
+route_said_mode(const char *word, enum route_mode *mode)
 {
 	static const struct {
 		const char *word;
 		enum route_mode mode;
-	} words[] = {{"query", MODE_QUERY}, {"document", MODE_DOCUMENT}};
-	const char *word = json_string_value(v);
+	} words[] = {{"query", MODE_QUERY}, {"token", MODE_TOKEN}, {"document", MODE_DOCUMENT}};
 
-	*mode = MODE_QUERY;
 	for (size_t i = 0; word != NULL && i < sizeof words / sizeof *words; i++) {
 		if (strcmp(word, words[i].word) != 0)
 			continue;
 		*mode = words[i].mode;
 		return true;
 	}
-	return v == NULL;
+	return false;
 }
 
 /* --- values ------------------------------------------------------------------------------------- */
@@ -99,6 +97,33 @@ take_latency(struct route_said *s, json_t *v, struct api_error *e)
 	return 0;
 }
 
+static int
+take_mode(struct route_said *s, const char *word, struct api_error *e)
+{
+	return route_said_mode(word, &s->mode)
+		       ? 0
+		       : bad(e, "shoal.mode", "one of query, token, document");
+}
+
+/* A document is in the body, and so is that mode. */
+static int
+take_mode_header(struct route_said *s, const char *word, struct api_error *e)
+{
+	return route_said_mode(word, &s->mode) && s->mode != MODE_DOCUMENT
+		       ? 0
+		       : bad(e, "X-Shoal-Mode", "one of query, token");
+}
+
+static int
+take_verify(struct route_said *s, const char *word, struct api_error *e)
+{
+	if (word == NULL || (strcmp(word, "doubts") != 0 && strcmp(word, "all") != 0))
+		return bad(e, "shoal.verify", "one of doubts, all");
+	s->verify_said = true;
+	s->verify_all = word[0] == 'a';
+	return 0;
+}
+
 static double
 number_of(json_t *v)
 {
@@ -112,8 +137,6 @@ take_member(struct route_said *s, const char *name, json_t *v, struct api_error 
 
 	if (taken != 0)
 		return taken > 0 ? 0 : -1;
-	if (strcmp(name, "mode") == 0)
-		return route_said_mode(v, &s->mode) ? 0 : bad(e, "shoal.mode", "query or document");
 	if (strcmp(name, "privacy") == 0)
 		return take_privacy(s, "shoal.privacy", json_string_value(v), e);
 	if (strcmp(name, "quality") == 0)
@@ -124,14 +147,20 @@ take_member(struct route_said *s, const char *name, json_t *v, struct api_error 
 		return take_budget(s, "shoal.budget", number_of(v), e);
 	if (strcmp(name, "max_latency_ms") == 0)
 		return take_latency(s, v, e);
+	if (strcmp(name, "mode") == 0)
+		return take_mode(s, json_string_value(v), e);
+	if (strcmp(name, "verify") == 0)
+		return take_verify(s, json_string_value(v), e);
+	if (strcmp(name, "token_threshold") == 0)
+		return take_share(&s->token_threshold, "shoal.token_threshold", number_of(v), e);
 	if (strcmp(name, "explain") == 0 && json_is_boolean(v)) {
 		s->explain = json_is_true(v);
 		return 0;
 	}
 	return api_error_set(e, 400, "invalid_value", "shoal",
 		"shoal has no '%.40s' of this kind: it may have privacy, quality, at_least, "
-		"budget, max_latency_ms, explain, mode, and in document mode document, rounds, "
-		"max_jobs and part_bytes",
+		"budget, max_latency_ms, explain, mode, in mode 'token' token_threshold and "
+		"verify, and in mode 'document' document, rounds, max_jobs and part_bytes",
 		name);
 }
 
@@ -156,7 +185,8 @@ static int
 take_headers(struct http_request *r, struct route_said *s, struct api_error *e)
 {
 	const char *privacy = header(r, "X-Shoal-Privacy"), *dry = header(r, "X-Shoal-Dry-Run"),
-		   *quality = header(r, "X-Shoal-Quality"), *budget = header(r, "X-Shoal-Budget");
+		   *quality = header(r, "X-Shoal-Quality"), *budget = header(r, "X-Shoal-Budget"),
+		   *mode = header(r, "X-Shoal-Mode");
 
 	if (privacy != NULL && take_privacy(s, "X-Shoal-Privacy", privacy, e) != 0)
 		return -1;
@@ -165,16 +195,18 @@ take_headers(struct http_request *r, struct route_said *s, struct api_error *e)
 		return -1;
 	if (budget != NULL && take_budget(s, "X-Shoal-Budget", number_in(budget), e) != 0)
 		return -1;
+	if (mode != NULL && take_mode_header(s, mode, e) != 0)
+		return -1;
 	if (dry != NULL && strcmp(dry, "1") != 0 && strcmp(dry, "0") != 0)
 		return bad(e, "X-Shoal-Dry-Run", "1 or 0");
 	s->explain = dry != NULL && dry[0] == '1';
 	return 0;
 }
 
-/* --- modes -------------------------------------------------------------------------------------- */
+/* --- modes: words that do not go together ------------------------------------------------------ */
 
 static int
-check_mode(
+check_document(
 	const struct route_said *s, const struct api_request *a, bool routed, struct api_error *e)
 {
 	if (s->mode != MODE_DOCUMENT)
@@ -195,6 +227,24 @@ check_mode(
 	return 0;
 }
 
+static int
+check_token(const struct route_said *s, struct api_error *e)
+{
+	bool threshold = s->token_threshold >= 0;
+
+	if (s->mode != MODE_TOKEN && (threshold || s->verify_said))
+		return api_error_set(e, 400, "invalid_value", "shoal",
+			"token_threshold and verify are for the mode 'token'");
+	if (threshold && s->verify_all)
+		return api_error_set(e, 400, "invalid_value", "shoal",
+			"give one of token_threshold and verify 'all': with the latter the large "
+			"model says every token");
+	if (s->mode == MODE_TOKEN && (s->ask == ROUTE_ASK_LOCAL || s->ask == ROUTE_ASK_CLOUD))
+		return api_error_set(e, 400, "invalid_value", "shoal",
+			"the mode 'token' needs both models at home: ask 'auto' or 'auto:home'");
+	return 0;
+}
+
 /* --- all ---------------------------------------------------------------------------------------- */
 
 int
@@ -205,8 +255,11 @@ route_said_read(struct http_request *r, const struct api_request *a, struct rout
 	const char *name;
 	json_t *v;
 
-	*s = (struct route_said){
-		.privacy = PRIVACY_CLOUD, .quality = -1, .at_least = -1, .budget = PURSE_UNLIMITED};
+	*s = (struct route_said){.privacy = PRIVACY_CLOUD,
+		.quality = -1,
+		.at_least = -1,
+		.budget = PURSE_UNLIMITED,
+		.token_threshold = -1};
 	routed = route_said_auto(a->model, &s->ask);
 	if (take_headers(r, s, e) != 0)
 		return -1;
@@ -216,13 +269,14 @@ route_said_read(struct http_request *r, const struct api_request *a, struct rout
 			return -1;
 	}
 	/* Of the others privacy and budget are kept by themselves: the model is at home. */
-	if (!routed &&
-		(s->quality >= 0 || s->at_least >= 0 || s->max_latency_ms != 0 || s->explain))
+	if (!routed && (s->quality >= 0 || s->at_least >= 0 || s->max_latency_ms != 0 ||
+			       s->explain || s->mode == MODE_TOKEN))
 		return api_error_set(e, 400, "invalid_value", "shoal",
-			"quality, at_least, max_latency_ms and explain are for the model 'auto'");
+			"quality, at_least, max_latency_ms, mode and explain are for the model "
+			"'auto'");
 	if (s->quality >= 0 && s->at_least >= 0)
 		return api_error_set(e, 400, "invalid_value", "shoal",
 			"give one of quality and at_least: each says how much may go to larger "
 			"models");
-	return check_mode(s, a, routed, e);
+	return check_document(s, a, routed, e) == 0 ? check_token(s, e) : -1;
 }

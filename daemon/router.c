@@ -30,8 +30,11 @@ router_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct err 
 		err_set(err, "not enough memory for routing");
 		return NULL;
 	}
-	*r = (struct router){
-		.loop = loop, .serve = s, .quality = c->quality, .parallel = c->parallel};
+	*r = (struct router){.loop = loop,
+		.serve = s,
+		.quality = c->quality,
+		.token_threshold = c->token_threshold,
+		.parallel = c->parallel};
 	r->recent = calloc(ROUTER_RECENT, sizeof *r->recent);
 	if (r->recent == NULL)
 		err_set(err, "not enough memory for routing");

@@ -7,6 +7,7 @@
 #include "daemon/route_book.h"
 #include "daemon/route_said.h"
 #include "daemon/router.h"
+#include "daemon/token_run.h"
 #include "daemon/wall.h"
 
 struct routed;
@@ -27,6 +28,20 @@ struct document_figures { /* of document mode */
 	uint64_t jobs[4]; /* by enum document_state */
 };
 
+/* Of answers that both models at home wrote: tokens by who decided them, drafts, and how often the large
+ * model was asked. */
+struct router_token_figures {
+	uint64_t small, large, drafted, accepted, asked;
+};
+
+/* What is known of the two models that were asked to write together last. */
+struct router_pair {
+	uint8_t small[32], large[32]; /* model_id */
+	bool known, differ;
+	struct err why; /* they differ */
+	struct token_pace pace;
+};
+
 struct router_figures {
 	uint64_t queries;
 	uint64_t answered[ROUTE_TARGETS][ROUTE_REASONS];
@@ -35,13 +50,14 @@ struct router_figures {
 	uint64_t refused[ROUTE_TARGETS][ROUTE_REFUSALS];
 	uint64_t failed; /* nobody answered */
 	struct document_figures document;
+	struct router_token_figures token;
 };
 
 struct router {
 	uv_loop_t *loop;
 	struct serve *serve;
-	float quality;     /* as configured */
-	uint32_t parallel; /* requests that an engine computes at once */
+	float quality, token_threshold; /* as configured */
+	uint32_t parallel;              /* requests that an engine computes at once */
 	struct wall *wall;
 	struct endpoints *endpoints; /* never NULL; may have none */
 	struct purse_file *purse;    /* NULL: no endpoint */
@@ -50,6 +66,7 @@ struct router {
 	struct decision *recent; /* [ROUTER_RECENT] a ring */
 	uint64_t n_recent;       /* ever */
 	struct router_figures figures;
+	struct router_pair pair;
 	double mean_answer; /* tokens of an answer, lately; 0: there was none */
 	struct {            /* a ring: who gave an answer, by its hash */
 		struct privacy_hash answer;
@@ -89,6 +106,7 @@ struct routed {
 	/* the present leg */
 	struct desk *desk;
 	struct request *request;
+	struct token_run *both;        /* two models at home speak; NULL: one does */
 	struct door_call *call;        /* of a cloud; NULL: a model at home speaks */
 	struct redact_restore restore; /* r NULL: nothing was removed */
 	bool held;                     /* its text waits to be judged */
@@ -99,6 +117,8 @@ struct routed {
 
 	struct attempt attempts[ROUTED_MAX_ATTEMPTS];
 	unsigned n_attempts;
+	struct token_figures token; /* of what both models at home said */
+	char not_token[512];        /* why they do not write this one together; "": they do */
 	uint32_t wasted_tokens;
 	uint64_t spent, bytes_out; /* micro-units; to clouds */
 	int status;                /* of the last leg that could not begin, and why */
@@ -136,6 +156,20 @@ void routed_text(struct routed *q, const char *text, size_t len);
 void routed_finish(struct routed *q, const char *reason, const struct usage *u);
 /* end: a word for it. q->status and q->why say more. */
 void routed_failed(struct routed *q, const char *end);
+
+/* The session of a leg at home: what the client has seen already is where the answer goes on. */
+struct session *routed_session(
+	struct routed *q, const struct served_model *m, bool signals, struct err *err);
+
+/* router_token.c */
+/* Whom to ask first, in whatever mode. */
+struct route_choice routed_first(struct routed *q);
+/* As begin_leg: false, why is known, and it is routed in the other mode. */
+bool routed_begin_token(struct routed *q);
+float routed_threshold(const struct routed *q);
+/* Adds to the object what is to be said of the mode; counts what was done in it. */
+void routed_say_token(const struct routed *q, json_t *o);
+void routed_count_token(struct routed *q);
 
 /* router_cloud.c */
 void routed_add_clouds(struct routed *q);

@@ -174,7 +174,8 @@ routed_finish(struct routed *q, const char *reason, const struct usage *u)
 	r->mean_answer =
 		r->mean_answer == 0 ? u->new_tokens : 0.9 * r->mean_answer + 0.1 * u->new_tokens;
 	record(q);
-	learn(q);
+	if (q->choice.reason != ROUTE_BY_TOKEN)
+		learn(q);
 	q->answer.shoal = routed_said(q);
 	routed_note(q);
 	api_answer_end(&q->answer, reason, u);
@@ -254,6 +255,8 @@ on_gone(void *job)
 
 	if (q->request != NULL)
 		desk_cancel(q->desk, q->request);
+	if (q->both != NULL)
+		token_run_cancel(q->both);
 	if (q->call != NULL)
 		door_cancel(q->call);
 	if (q->begun)
@@ -278,8 +281,8 @@ nobody(struct routed *q)
 	routed_free(q);
 }
 
-static struct session *
-make_session(struct routed *q, const struct served_model *m, bool small, struct err *err)
+struct session *
+routed_session(struct routed *q, const struct served_model *m, bool signals, struct err *err)
 {
 	struct token_list ids = {0};
 	struct session *s = NULL;
@@ -287,12 +290,11 @@ make_session(struct routed *q, const struct served_model *m, bool small, struct 
 
 	int rc = f->prompt(&q->a, m, &ids, err);
 
-	/* What the client has seen already is where the answer goes on. */
 	if (rc == 0 && q->begun)
 		rc = tokenize(
 			m->tokenizer, (const char *)q->draft.data, q->draft.len, 0, &ids, err);
 	if (rc == 0 && ids.n > 0 && ids.n < m->context)
-		s = api_make_session(&q->a, m, &ids, small, NULL, err);
+		s = api_make_session(&q->a, m, &ids, signals, NULL, err);
 	else if (ids.n >= m->context)
 		q->query.candidates[q->choice.candidate].refusal = ROUTE_CONTEXT;
 	token_list_free(&ids);
@@ -310,7 +312,7 @@ begin_at_home(struct routed *q)
 
 	q->status = 503;
 	c->refusal = ROUTE_NOT_READY;
-	s = m != NULL ? make_session(q, m, c->kind == ROUTE_SMALL, &err) : NULL;
+	s = m != NULL ? routed_session(q, m, c->kind == ROUTE_SMALL, &err) : NULL;
 	if (s != NULL) {
 		q->desk = m->desk;
 		q->request = desk_submit(
@@ -330,7 +332,9 @@ begin_leg(struct routed *q)
 {
 	bool cloud = q->query.candidates[q->choice.candidate].kind == ROUTE_CLOUD;
 
-	if (!(cloud ? routed_begin_cloud(q) : begin_at_home(q)))
+	if (!(q->choice.reason == ROUTE_BY_TOKEN ? routed_begin_token(q)
+		    : cloud                      ? routed_begin_cloud(q)
+						 : begin_at_home(q)))
 		return false;
 	q->since = uv_now(q->router->loop);
 	q->held = q->choice.cascade;
@@ -350,6 +354,10 @@ ask(struct routed *q, struct route_choice choice)
 		unsigned failed = (unsigned)q->choice.candidate;
 		enum route_refusal why = q->query.candidates[failed].refusal;
 
+		if (q->choice.reason == ROUTE_BY_TOKEN) { /* then in the other mode */
+			q->choice = route_first(&q->query);
+			continue;
+		}
 		q->choice = route_next(&q->query, failed, q->begun);
 		q->query.candidates[failed].refusal = why;
 	}
@@ -365,7 +373,7 @@ static void
 run(struct routed *q)
 {
 	struct http_request *h = q->answer.http;
-	struct route_choice c = route_first(&q->query);
+	struct route_choice c = routed_first(q);
 
 	q->choice = c;
 	if (q->said.explain) {

@@ -97,6 +97,7 @@ routed_said(const struct routed *q)
 	json_object_set_new(o, "cost", json_real((double)q->spent / 1e6));
 	json_object_set_new(o, "bytes_out", json_integer((json_int_t)q->bytes_out));
 	json_object_set_new(o, "wasted_tokens", json_integer((json_int_t)q->wasted_tokens));
+	routed_say_token(q, o);
 	return o;
 }
 
@@ -106,12 +107,17 @@ routed_headers(const struct routed *q)
 {
 	struct http_request *h = q->answer.http;
 	int c = q->choice.candidate;
+	char share[16];
 
 	if (h->response == NULL || c < 0)
 		return;
 	http_header(h, "X-Shoal-Target", route_target_name(q->query.candidates[c].kind));
 	http_header(h, "X-Shoal-Model", q->names[c]);
 	http_header(h, "X-Shoal-Reason", route_reason_name(q->choice.reason));
+	if (q->choice.reason == ROUTE_BY_TOKEN) {
+		snprintf(share, sizeof share, "%.3f", token_figures_share(&q->token));
+		http_header(h, "X-Shoal-Large-Share", share);
+	}
 }
 
 /* --- memory ------------------------------------------------------------------------------------- */
@@ -131,6 +137,7 @@ count(struct routed *q)
 		f->refused[q->query.candidates[i].kind][q->query.candidates[i].refusal]++;
 	f->wasted_tokens += q->wasted_tokens;
 	f->escalations += q->choice.reason == ROUTE_TOKENS_DOUBT;
+	routed_count_token(q);
 }
 
 void
@@ -157,7 +164,9 @@ routed_note(struct routed *q)
 	json_object_del(said, "features"); /* words of the prompt */
 	gain_row_make(&row, q->text, q->signals.n > 0 ? q->figures : NULL, unknown);
 	router_remember(q->router, q->answer.head.id,
-		c >= 0 ? q->query.candidates[c].kind : ROUTE_TARGETS, said, &row);
+		c >= 0 && q->choice.reason != ROUTE_BY_TOKEN ? q->query.candidates[c].kind
+							     : ROUTE_TARGETS,
+		said, &row);
 	log_info("%s: routed to %s (%s), %s", q->answer.http->id,
 		c >= 0 ? route_target_name(q->query.candidates[c].kind) : "nobody",
 		c >= 0 ? q->names[c] : "-", route_reason_name(q->choice.reason));
@@ -212,7 +221,8 @@ router_feedback(struct router *r, const char *id, float right, float other, stru
 			ROUTER_RECENT);
 	small = d->target == ROUTE_SMALL;
 	if (d->target != ROUTE_SMALL && d->target != ROUTE_LARGE)
-		return err_set(err, "the answer '%.48s' is of neither model at home", id);
+		return err_set(
+			err, "the answer '%.48s' is not of one of the models at home alone", id);
 	row = d->row;
 	row.label[GAIN_SMALL] = small ? right : other;
 	row.label[GAIN_LARGE] = small ? other : right;
@@ -269,6 +279,12 @@ router_status(struct router *r)
 		route_book_status(r->book));
 
 	json_object_set_new(o, "document", document_status(&f->document));
+	json_object_set_new(o, "token",
+		json_pack("{s:I,s:I,s:I,s:I,s:I,s:f}", "small_tokens", (json_int_t)f->token.small,
+			"large_tokens", (json_int_t)f->token.large, "drafted",
+			(json_int_t)f->token.drafted, "accepted", (json_int_t)f->token.accepted,
+			"large_asked", (json_int_t)f->token.asked, "threshold",
+			(double)r->token_threshold));
 	if (endpoints_count(r->endpoints) > 0)
 		json_object_set_new(o, "clouds", router_clouds(r));
 	return o;

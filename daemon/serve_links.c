@@ -268,8 +268,7 @@ static const struct link_events tensor_events = {on_tensor_open, on_early_frame,
 static size_t
 tensor_message(const struct plan *p, const struct serve *s)
 {
-	uint32_t logits =
-		s->config->parallel < s->config->batch ? s->config->parallel : s->config->batch;
+	uint32_t logits = engine_max_logits(s->config->parallel, s->config->batch);
 
 	return star_max_message(
 		s->config->batch, logits, p->file->shape.embd, p->file->shape.vocab);

@@ -469,7 +469,7 @@ take_begin(struct follow *f)
 {
 	static const struct link_events events = {on_tensor_open, on_early_frame, on_tensor_close};
 	const struct shard_header *h = shard_header(f->shard->shard);
-	uint32_t logits = f->slots < f->max_rows ? f->slots : f->max_rows;
+	uint32_t logits = engine_max_logits(f->slots, f->max_rows);
 
 	set_state(f, FOLLOW_LINKING);
 	f->tensor = swarm_dial(f->serve->swarm, LINK_TENSOR,

@@ -43,6 +43,7 @@ model_libmodel_a_SOURCES += \
 	model/tokenizer.c model/tokenizer.h model/tokenizer_internal.h \
 	model/tokenizer_bpe.c \
 	model/tokenizer_merge.c \
+	model/tokenizer_same.c \
 	model/tokenizer_special.c \
 	model/tokenizer_spm.c \
 	model/tokenizer_vocab.c \
@@ -60,6 +61,7 @@ model_libmodel_a_SOURCES += \
 	model/forward_new.c \
 	model/forward_unit.c \
 	model/generate.c model/generate.h \
+	model/guide.c model/guide.h \
 	model/kv.c model/kv.h \
 	model/measure.c model/measure.h \
 	model/memory.c model/memory.h \
@@ -91,7 +93,11 @@ endif
 
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_forward tests/unit/test_forward_attention tests/unit/test_mixture tests/unit/test_reference \
-	tests/unit/test_sampler tests/unit/test_session
+	tests/unit/test_guide tests/unit/test_sampler tests/unit/test_session
+tests_unit_test_guide_SOURCES = tests/unit/test_guide.c \
+	tests/support/vocab_make.c tests/support/vocab_make.h
+tests_unit_test_guide_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_guide_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_forward_SOURCES = tests/unit/test_forward.c \
 	tests/support/thread_collective.c tests/support/thread_collective.h \
 	tests/support/tiny_model.c tests/support/tiny_model.h

@@ -314,6 +314,15 @@ sampler_skip(struct sampler *s)
 		rng_next(s->rng);
 }
 
+void
+sampler_reset(struct sampler *s)
+{
+	rng_seed(s->rng, s->p.seed);
+	for (uint32_t i = 0; i < s->n_last; i++)
+		s->count[s->last[i]] = 0;
+	s->n_last = s->head = 0;
+}
+
 const struct sampler_params *
 sampler_params(const struct sampler *s)
 {

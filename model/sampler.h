@@ -33,6 +33,8 @@ void sampler_accept(struct sampler *s, uint32_t token);
 uint32_t sampler_pick(struct sampler *s, float *logits);
 /* Does to the random state what a pick would have done. */
 void sampler_skip(struct sampler *s);
+/* As it was made: no token was accepted, nothing picked. */
+void sampler_reset(struct sampler *s);
 const struct sampler_params *sampler_params(const struct sampler *s);
 
 /* What of a distribution the next pick has to see. */

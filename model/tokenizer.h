@@ -57,4 +57,9 @@ uint32_t tokenizer_find(
 	const struct tokenizer *t, const char *text);  /* id of a token's exact spelling */
 const char *tokenizer_kind(const struct tokenizer *t); /* "spm", "bpe (llama-bpe)" */
 
+/* Whether an id means the same to models of both: 0, or -1 with the first difference, in words that
+ * go on behind "their vocabularies differ: ". One may have more tokens, if those are all unused ones:
+ * rows that fill a matrix up. */
+int tokenizer_same(const struct tokenizer *a, const struct tokenizer *b, struct err *why);
+
 #endif

@@ -13,6 +13,17 @@ work_of(const struct batch_session *s)
 	return s->n_ids > s->n_done ? s->n_ids - s->n_done : 0;
 }
 
+/* How many of a part's rows are of ids whose logits are wanted: they are its last ones. */
+static uint32_t
+logits_of(const struct batch_session *s, const struct batch_part *p)
+{
+	uint32_t first = s->n_ids - 1 - s->more, end = p->from + p->n;
+
+	if (first < p->from)
+		first = p->from;
+	return end > first ? end - first : 0;
+}
+
 uint32_t
 batch_next(const struct batch_session *sessions, uint32_t n_sessions, uint32_t max_rows,
 	uint32_t *turn, struct batch_part *parts)
@@ -49,7 +60,6 @@ batch_next(const struct batch_session *sessions, uint32_t n_sessions, uint32_t m
 	*turn = next;
 out:
 	for (uint32_t i = 0; i < n_parts; i++)
-		parts[i].logits =
-			parts[i].from + parts[i].n == sessions[parts[i].session].n_ids ? 1 : 0;
+		parts[i].logits = logits_of(&sessions[parts[i].session], &parts[i]);
 	return n_parts;
 }

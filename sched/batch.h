@@ -9,13 +9,14 @@
 struct batch_session {
 	uint32_t n_ids;  /* ids known (prompt and generated) */
 	uint32_t n_done; /* ids whose rows are computed; n_done < n_ids means there is work */
+	uint32_t more;   /* ids before the last one whose logits are wanted, too */
 };
 
 struct batch_part {
 	uint32_t session; /* index into the sessions given */
 	uint32_t from;    /* ids [from, from + n) */
 	uint32_t n;
-	uint32_t logits; /* 1: the last row's logits are wanted (it is the last id) */
+	uint32_t logits; /* so many of the last rows' logits are wanted */
 };
 
 /* parts has room for n_sessions. `turn` rotates who is served first; it is moved on. Returns the

@@ -24,6 +24,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/roster.c sched/roster.h \
 	sched/route.c sched/route.h \
 	sched/route_text.c sched/route_text.h \
+	sched/token_mode.c sched/token_mode.h \
 	sched/window.c sched/window.h
 
 if HAVE_CHECK
@@ -31,6 +32,11 @@ check_PROGRAMS += tests/unit/test_route
 tests_unit_test_route_SOURCES = tests/unit/test_route.c
 tests_unit_test_route_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_route_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
+
+check_PROGRAMS += tests/unit/test_token_mode
+tests_unit_test_token_mode_SOURCES = tests/unit/test_token_mode.c
+tests_unit_test_token_mode_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_token_mode_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_batch tests/unit/test_fair
 tests_unit_test_fair_SOURCES = tests/unit/test_fair.c

@@ -165,6 +165,7 @@ static const struct {
 	  [ROUTE_TOKENS_SURE] = {"tokens_sure", "it was sure of its answer"},
 	  [ROUTE_TOKENS_DOUBT] = {"tokens_doubt", "the smaller model was not sure of its answer"},
 	  [ROUTE_FELL_BACK] = {"fell_back", "another was asked first, and failed"},
+	  [ROUTE_BY_TOKEN] = {"by_token", "it and the small model wrote together"},
 	  [ROUTE_NOBODY] = {"nobody", "nobody may or can answer"},
 };
 

@@ -74,6 +74,7 @@ enum route_reason {
 	ROUTE_TOKENS_SURE,  /* they did: it was sure enough */
 	ROUTE_TOKENS_DOUBT, /* they did: it was not */
 	ROUTE_FELL_BACK,    /* another was tried and failed */
+	ROUTE_BY_TOKEN,     /* the small and the large one write together (sched/token_mode.h) */
 	ROUTE_NOBODY,       /* there is none */
 	ROUTE_REASONS
 };

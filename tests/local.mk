@@ -21,6 +21,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/plan.sh \
 	tests/swarm/restart.sh \
 	tests/swarm/route.sh \
+	tests/swarm/token.sh \
 	tests/swarm/trust.sh \
 	tests/swarm/warm.sh \
 	tests/swarm/window.sh \
@@ -74,6 +75,13 @@ bench-route: tests/bench/route client/shoal
 	$(srcdir)/tests/bench/route.sh . $(TRACES)
 CLEANFILES += tests/bench/route
 EXTRA_DIST += tests/bench/route.sh
+
+# The two models that come with Shoal writing together: [COMMANDS=1000] [PEERS=1].
+COMMANDS = 1000
+PEERS = 1
+bench-token: daemon/shoald client/shoal
+	python3 $(srcdir)/tests/bench/token.py -n $(COMMANDS) --peers $(PEERS) .
+EXTRA_DIST += tests/bench/token.py
 
 # The fault matrix: what a swarm does when its devices fail; TRIALS of each cell. And a long run with faults, by SEED.
 TRIALS = 3

@@ -3,6 +3,7 @@
 #include "daemon/log.h"
 #include "daemon/star.h"
 #include "kernels/cpu.h"
+#include "model/shard.h"
 #include "tests/support/shared_dir.h"
 
 #include <check.h>
@@ -36,7 +37,6 @@ load(void)
 {
 	json_t *file = json_load_file(shared_file("reference/stories260K-greedy.json"), 0, NULL);
 	json_t *cases = json_object_get(file, "cases");
-	struct err err = {""};
 
 	ck_assert_uint_eq(json_array_size(cases), N_CASES);
 	for (size_t i = 0; i < N_CASES; i++) {
@@ -46,7 +46,15 @@ load(void)
 		m.cases[i].n_greedy = read_ids(json_object_get(c, "greedy"), m.cases[i].greedy);
 	}
 	json_decref(file);
-	m.gguf = gguf_open(shared_file("models/stories260K.gguf"), &err);
+	load_model(shared_file("models/stories260K.gguf"));
+}
+
+void
+load_model(const char *path)
+{
+	struct err err = {""};
+
+	m.gguf = gguf_open(path, &err);
 	ck_assert_msg(m.gguf != NULL, "%s", err.msg);
 	ck_assert_msg(shape_from_gguf(m.gguf, &m.shape, &err) == 0, "%s", err.msg);
 	m.tokenizer = tokenizer_new(m.gguf, &err);
@@ -119,8 +127,8 @@ group_init(uint32_t n, const float *shares)
 	for (uint32_t i = 0; i < n; i++)
 		snprintf(g.names[i], PEER_NAME, i == 0 ? "hub" : "member-%u", i);
 	for (uint32_t i = 1; i < n; i++)
-		pair_open(
-			&g.loop, &g.pairs[i], star_max_message(64, 8, m.shape.embd, m.shape.vocab));
+		pair_open(&g.loop, &g.pairs[i],
+			star_max_message(64, 16, m.shape.embd, m.shape.vocab));
 	g.config = (struct engine_config){
 		.epoch = EPOCH,
 		.shape = &m.shape,
@@ -157,7 +165,7 @@ group_link_members(enum collective_way way)
 	for (uint32_t i = 1; i < g.n && way != WAY_STAR; i++)
 		for (uint32_t k = i + 1; k < g.n; k++)
 			pair_open(&g.loop, &g.between[i][k],
-				star_max_message(64, 8, m.shape.embd, m.shape.vocab));
+				star_max_message(64, 16, m.shape.embd, m.shape.vocab));
 }
 
 /* The end that a rank has of its link with another. */
@@ -180,7 +188,9 @@ start_engine(uint32_t rank)
 	c.rank = rank;
 	c.arg = &g.broken[rank];
 	c.links = links;
-	c.weights = weights_from_gguf(m.gguf, &m.shape, &g.slices[rank], rank == 0, &err);
+	c.weights = m.tiled ? weights_tiled_from_gguf(m.gguf, &m.shape, &g.slices[rank], rank == 0,
+				      NULL, NULL, &err)
+			    : weights_from_gguf(m.gguf, &m.shape, &g.slices[rank], rank == 0, &err);
 	ck_assert_msg(c.weights != NULL, "%s", err.msg);
 	for (uint32_t i = 0; i < star_links(rank, g.n, c.way); i++) {
 		pair_detach(end_of(rank, i < rank ? i : i + 1), &links[i]);

@@ -16,6 +16,7 @@ struct test_model {
 	struct model_shape shape;
 	struct tokenizer *tokenizer;
 	struct kernels kernels;
+	bool tiled; /* its weights are laid out as kernels like them: for larger models */
 	struct {
 		uint32_t prompt[MAX_IDS], greedy[MAX_IDS];
 		size_t n_prompt, n_greedy;
@@ -24,6 +25,7 @@ struct test_model {
 extern struct test_model m;
 
 void load(void);
+void load_model(const char *path); /* another one, without cases */
 void unload(void);
 /* What a test program does first: 0, or the status to exit with. */
 int engine_tests_begin(const char *name);

@@ -14,17 +14,30 @@ struct tokenizer {
 
 #define MAX_NEW 64
 
+/* Tokens are pieces of a script: the large model's, those of the small one's that are others, and the
+ * end. */
+enum { LARGE_ID = 7, SMALL_ID = 40, END_ID = 99 };
+
 struct session {
 	struct session_params p;
-	uint32_t n_prompt, n;  /* ids of the prompt, and all */
-	uint32_t ids[MAX_NEW]; /* the new ones: 7 for the script's first piece, and so on */
+	uint32_t n_prompt, n; /* ids of the prompt, and all */
+	uint32_t ids[FAKE_CONTEXT + MAX_NEW];
+	bool led; /* it is of two models, and ends by itself */
 	enum session_end end;
 	char *text; /* the prompt */
 };
 
+struct guide {
+	uint32_t n_prompt, n;
+	uint32_t ids[FAKE_CONTEXT + MAX_NEW];
+};
+
 struct request {
 	uv_timer_t timer;
-	struct session *session;
+	struct session *session; /* NULL: led */
+	struct guide *guide;
+	struct guide_run run;
+	bool small;
 	struct token_signals signals;
 	struct request_events ev;
 	void *arg;
@@ -125,6 +138,7 @@ fake_serve_new(uv_loop_t *loop)
 	s->model.shape.embd = 64;
 	s->small = s->model;
 	s->small.id = FAKE_SMALL;
+	s->small.model_id = model_id;
 	s->small.desk = (struct desk *)(void *)&small_desk;
 	s->small.devices = 1;
 	return s;
@@ -139,7 +153,8 @@ fake_serve_free(struct serve *s)
 const struct served_model *
 serve_model(struct serve *s, struct err *why)
 {
-	s->model.model_id = current().other_model ? other_id : model_id;
+	s->model.model_id =
+		current().other_model || current().other_vocabulary ? other_id : model_id;
 	s->model.devices = current().devices > 0 ? current().devices : 1;
 	s->model.context = current().context > 0 ? current().context : FAKE_CONTEXT;
 	if (!current().absent)
@@ -248,6 +263,7 @@ request_end(struct request *r)
 	seen.running--;
 	pthread_mutex_unlock(&lock);
 	session_free(r->session);
+	guide_free(r->guide);
 	uv_close((uv_handle_t *)&r->timer, freed);
 }
 
@@ -258,7 +274,7 @@ finish(struct request *r)
 		.new_tokens = r->session->n - r->session->n_prompt,
 		.prompt_seconds = 0.5,
 		.new_seconds = 0.25,
-		.tokens = r->session->ids,
+		.tokens = r->session->ids + r->session->n_prompt,
 		.signals = &r->signals};
 
 	pthread_mutex_lock(&lock);
@@ -288,12 +304,14 @@ on_step(uv_timer_t *t)
 	pthread_mutex_lock(&lock);
 	seen.tokens++;
 	pthread_mutex_unlock(&lock);
-	session_repeat(r->session, 7 + r->next++, NULL);
+	session_repeat(r->session, LARGE_ID + r->next++, NULL);
 	token_signals_add(&r->signals,
 		&(struct token_signal){.logp = -0.1f, .entropy = 0.3f, .margin = r->script.margin});
 	if (r->ev.on_ids != NULL)
 		r->ev.on_ids(r->arg,
-			&r->session->ids[(r->session->n - r->session->n_prompt - 1) % MAX_NEW], 1);
+			&r->session->ids[r->session->n_prompt +
+					 (r->session->n - r->session->n_prompt - 1) % MAX_NEW],
+			1);
 	uv_timer_start(t, on_step, r->script.gap_ms, 0);
 	r->ev.on_text(r->arg, piece, strlen(piece));
 }
@@ -337,6 +355,122 @@ desk_submit(struct desk *e, struct session *s, uint64_t client, const struct req
 	seen.running++;
 	pthread_mutex_unlock(&lock);
 	return r;
+}
+
+/* --- led requests: the nth new token is the script's nth piece --- */
+
+struct guide *
+guide_new(const struct tokenizer *t, const struct guide_params *p, const uint32_t *prompt,
+	size_t n_prompt, struct err *err)
+{
+	struct guide *g = calloc(1, sizeof *g);
+
+	(void)t, (void)p, (void)err;
+	g->n = g->n_prompt = (uint32_t)n_prompt;
+	memcpy(g->ids, prompt, n_prompt * sizeof *prompt);
+	return g;
+}
+
+void
+guide_free(struct guide *g)
+{
+	free(g);
+}
+
+static uint32_t
+piece_of(const struct request *r, uint32_t i)
+{
+	struct fake_script of_large = current();
+
+	if (i >= 8 || r->script.pieces[i] == NULL)
+		return END_ID;
+	if (!r->small)
+		return LARGE_ID + i;
+	return of_large.pieces[i] != NULL && strcmp(of_large.pieces[i], r->script.pieces[i]) == 0
+		       ? LARGE_ID + i
+		       : SMALL_ID + i;
+}
+
+static void
+on_led(uv_timer_t *timer)
+{
+	struct request *r = timer->data;
+	struct guide *g = r->guide;
+	struct guide_choice c[GUIDE_MOST];
+	size_t n = 0;
+
+	while (n < r->run.choices + r->run.more) {
+		uint32_t i = g->n - g->n_prompt;
+
+		i = n < r->run.choices ? i - (r->run.choices - 1 - (uint32_t)n) : i;
+		if (r->script.fail_status != 0 && (i >= 8 || r->script.pieces[i] == NULL)) {
+			r->ev.on_error(r->arg, r->script.fail_status, r->script.fail);
+			request_end(r);
+			return;
+		}
+		c[n].id = piece_of(r, i);
+		c[n].margin = i < 32 && (r->script.doubts >> i & 1) != 0 ? 0 : r->script.margin;
+		if (n++ < r->run.choices - 1)
+			continue;
+		if (n == r->run.choices + r->run.more || c[n - 1].id == END_ID ||
+			c[n - 1].margin <= r->run.margin)
+			break;
+		g->ids[g->n++] = c[n - 1].id;
+	}
+	r->ev.on_choices(r->arg, c, n, true);
+}
+
+struct request *
+desk_guide(struct desk *d, struct guide *g, uint64_t client, const struct request_events *ev,
+	void *arg, int *status, struct err *err)
+{
+	struct fake_script now = script_of(d);
+	struct request *r;
+
+	(void)client;
+	if (now.refuse != 0) {
+		*status = now.refuse;
+		guide_free(g);
+		err_set(err, "the queue is full: 64 requests wait");
+		return NULL;
+	}
+	r = calloc(1, sizeof *r);
+	*r = (struct request){.script = now,
+		.guide = g,
+		.small = d == (void *)&small_desk,
+		.ev = *ev,
+		.arg = arg};
+	uv_timer_init(the_loop, &r->timer);
+	r->timer.data = r;
+	pthread_mutex_lock(&lock);
+	seen.submitted++;
+	seen.small += r->small;
+	seen.running++;
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
+int
+desk_lead(struct desk *d, struct request *r, const struct guide_run *run, struct err *err)
+{
+	struct guide *g = r->guide;
+
+	(void)d, (void)err;
+	memcpy(g->ids + run->keep, run->ids, run->n * sizeof *run->ids);
+	g->n = (uint32_t)(run->keep + run->n);
+	r->run = *run;
+	pthread_mutex_lock(&lock);
+	seen.led += !r->small;
+	pthread_mutex_unlock(&lock);
+	uv_timer_start(&r->timer, on_led, r->script.gap_ms, 0);
+	return 0;
+}
+
+const uint32_t *
+desk_led_ids(const struct request *r, size_t *n)
+{
+	*n = r->guide->n;
+	return r->guide->ids;
 }
 
 bool
@@ -459,6 +593,13 @@ tokenize(const struct tokenizer *t, const char *text, size_t len, unsigned flags
 	return 0;
 }
 
+int
+tokenizer_same(const struct tokenizer *a, const struct tokenizer *b, struct err *why)
+{
+	(void)a, (void)b;
+	return current().other_vocabulary ? err_set(why, "token 3 has another text in each") : 0;
+}
+
 uint32_t
 tokenizer_size(const struct tokenizer *t)
 {
@@ -508,7 +649,9 @@ session_new(const struct tokenizer *t, const struct session_params *p, const uin
 	size_t i;
 
 	(void)t, (void)err;
+	s->p = *p;
 	s->n = s->n_prompt = (uint32_t)n_prompt;
+	memcpy(s->ids, prompt, n_prompt * sizeof *prompt);
 	pthread_mutex_lock(&lock);
 	seen.sampler = p->sampler;
 	seen.max_tokens = p->max_tokens;
@@ -554,12 +697,25 @@ session_read(
 enum session_end
 session_repeat(struct session *s, uint32_t id, struct buf *text)
 {
-	struct fake_script now = current();
+	struct fake_script now = current(), of_small = script_of((void *)&small_desk);
 
-	s->ids[(s->n++ - s->n_prompt) % MAX_NEW] = id;
-	if (text != NULL)
-		buf_str(text, now.pieces[id - 7]);
+	s->ids[s->n_prompt + (s->n++ - s->n_prompt) % MAX_NEW] = id;
+	if (id == END_ID)
+		s->end = SESSION_STOP;
+	else if (text != NULL)
+		buf_str(text,
+			id < SMALL_ID ? now.pieces[id - LARGE_ID] : of_small.pieces[id - SMALL_ID]);
+	if (s->led && s->end == SESSION_RUNNING && s->n - s->n_prompt >= s->p.max_tokens)
+		s->end = SESSION_LENGTH;
 	return s->end;
+}
+
+/* Who asks this is to lead. */
+void
+session_describe(const struct session *s, struct session_params *p)
+{
+	((struct session *)(uintptr_t)s)->led = true;
+	*p = s->p;
 }
 
 enum session_end

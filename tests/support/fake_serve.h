@@ -21,16 +21,19 @@ struct fake_script {
 	int refuse;  /* not 0: engine_submit gives this status */
 	bool absent; /* no model */
 	const char *join_trouble;
-	bool other_model; /* of the same name */
-	float margin;     /* by which each token was the likeliest (model/token_signal.h) */
-	uint32_t devices; /* that compute it; 0: one */
-	uint32_t context; /* of this model; 0: FAKE_CONTEXT */
+	bool other_model;      /* of the same name */
+	float margin;          /* by which each token was the likeliest (model/token_signal.h) */
+	uint32_t devices;      /* that compute it; 0: one */
+	uint32_t context;      /* of this model; 0: FAKE_CONTEXT */
+	uint32_t doubts;       /* bits: pieces that it is not sure of, whatever its margin */
+	bool other_vocabulary; /* than the small one has */
 	/* Instead of pieces: what is said to this prompt, at most size bytes of text. "!503 why" fails. */
 	void (*reply)(const char *prompt, char *out, size_t size);
 };
 
 struct fake_seen {
 	unsigned submitted, small, /* of these, to the small model */
+		led,               /* times that the large model was led on */
 		cancelled, ended, running, tokens;
 	struct sampler_params sampler;
 	uint32_t max_tokens;

@@ -80,6 +80,7 @@ fixture_start_with(const char *address, const char *api_keys)
 	c.request_timeout = fixture_request_timeout;
 	snprintf(c.privacy, sizeof c.privacy, "%s", fixture_privacy);
 	c.quality = 0.5f;
+	c.token_threshold = 0.5f;
 	snprintf(c.api_keys, sizeof c.api_keys, "%s", api_keys);
 	if (fixture_state[0] == '\0')
 		fake_reset();

@@ -120,6 +120,31 @@ START_TEST(too_many_for_one_step_are_served_in_turn)
 }
 END_TEST
 
+/* A draft is checked: the logits of its last rows are wanted, wherever a step ends among them. */
+START_TEST(more_logits_than_the_last)
+{
+	struct batch_session s[] = {{20, 12, 3}, {5, 4, 0}, {9, 0, 2}};
+	struct batch_part parts[3];
+	uint32_t turn = 0;
+
+	ck_assert_uint_eq(batch_next(s, 3, 64, &turn, parts), 3);
+	ck_assert_uint_eq(parts[0].n, 8);
+	ck_assert_uint_eq(parts[0].logits, 4);
+	ck_assert_uint_eq(parts[1].logits, 1);
+	ck_assert_uint_eq(parts[2].n, 9);
+	ck_assert_uint_eq(parts[2].logits, 3);
+	turn = 0;
+	ck_assert_uint_eq(batch_next(s, 1, 6, &turn, parts), 1); /* 12 to 17 of 16 to 19 */
+	ck_assert_uint_eq(parts[0].logits, 2);
+	s[0].n_done = 18;
+	ck_assert_uint_eq(batch_next(s, 1, 6, &turn, parts), 1);
+	ck_assert_uint_eq(parts[0].logits, 2);
+	s[0].n_done = 0;
+	ck_assert_uint_eq(batch_next(s, 1, 16, &turn, parts), 1); /* just before them */
+	ck_assert_uint_eq(parts[0].logits, 0);
+}
+END_TEST
+
 START_TEST(a_turn_from_elsewhere_is_brought_into_range)
 {
 	struct sim sim = {{{2, 1}, {2, 1}}, .n = 2, .turn = 7};
@@ -177,6 +202,7 @@ main(void)
 	tcase_add_test(tc, prompts_take_turns_with_the_room);
 	tcase_add_test(tc, a_short_prompt_leaves_room_to_the_next);
 	tcase_add_test(tc, too_many_for_one_step_are_served_in_turn);
+	tcase_add_test(tc, more_logits_than_the_last);
 	tcase_add_test(tc, a_turn_from_elsewhere_is_brought_into_range);
 	tcase_add_loop_test(tc, nobody_starves, 0, 40);
 	suite_add_tcase(s, tc);

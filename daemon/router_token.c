@@ -1,0 +1,183 @@
+/* Requests of mode `token`: the small model of this device and the large one of the swarm write the
+ * answer together (token_run.h). Where they cannot, the request is routed as any other is, and its
+ * answer says why. */
+#include "daemon/router_int.h"
+
+#include "daemon/log.h"
+
+/* --- whether they can --------------------------------------------------------------------------- */
+
+/* Comparing vocabularies takes milliseconds where they are large: once for each pair of models. */
+static int
+one_vocabulary(struct router *r, const struct served_model *small, const struct served_model *large,
+	struct err *why)
+{
+	struct router_pair *p = &r->pair;
+	bool known = p->known && small->model_id != NULL && large->model_id != NULL &&
+		     memcmp(p->small, small->model_id, sizeof p->small) == 0 &&
+		     memcmp(p->large, large->model_id, sizeof p->large) == 0;
+
+	if (!known) {
+		*p = (struct router_pair){
+			.known = small->model_id != NULL && large->model_id != NULL};
+		p->differ = tokenizer_same(small->tokenizer, large->tokenizer, &p->why) != 0;
+		if (p->known) {
+			memcpy(p->small, small->model_id, sizeof p->small);
+			memcpy(p->large, large->model_id, sizeof p->large);
+		}
+	}
+	return p->differ ? err_set(why, "their vocabularies differ: %s", p->why.msg) : 0;
+}
+
+static int
+check(struct routed *q, struct err *why)
+{
+	const struct served_model *m[ROUTE_CLOUD] = {
+		routed_model(q, ROUTE_SMALL), routed_model(q, ROUTE_LARGE)};
+
+	for (unsigned i = 0; i < q->query.n; i++) {
+		const struct route_candidate *c = &q->query.candidates[i];
+
+		if (c->kind != ROUTE_CLOUD && (c->refusal != ROUTE_USABLE || m[c->kind] == NULL))
+			return err_set(why, "the %s model: %s", route_target_name(c->kind),
+				route_refusal_words(c->refusal));
+	}
+	if (one_vocabulary(q->router, m[ROUTE_SMALL], m[ROUTE_LARGE], why) != 0)
+		return -1;
+	if (q->a.kind == API_CHAT && m[ROUTE_SMALL]->chat != m[ROUTE_LARGE]->chat)
+		return err_set(why, "they know chats in other forms");
+	return 0;
+}
+
+static void
+explain_why_not(struct routed *q, const char *why)
+{
+	snprintf(q->not_token, sizeof q->not_token, "%s", why);
+	log_info("%s: not by token: %s", q->answer.http->id, why);
+	/* What was asked for with `all` is the large model's text: it alone writes that, too. */
+	if (q->said.verify_all && q->query.ask == ROUTE_AUTO)
+		q->query.ask = ROUTE_ASK_HOME;
+}
+
+struct route_choice
+routed_first(struct routed *q)
+{
+	struct err why;
+
+	if (q->said.mode != MODE_TOKEN)
+		return route_first(&q->query);
+	if (check(q, &why) != 0) {
+		explain_why_not(q, why.msg);
+		return route_first(&q->query);
+	}
+	for (int i = 0; i < (int)q->query.n; i++)
+		if (q->query.candidates[i].kind == ROUTE_LARGE)
+			return (struct route_choice){.candidate = i, .reason = ROUTE_BY_TOKEN};
+	return route_first(&q->query);
+}
+
+/* --- the leg ------------------------------------------------------------------------------------ */
+
+static void
+on_text(void *arg, const char *text, size_t len)
+{
+	routed_text(arg, text, len);
+}
+
+static void
+on_end(void *arg, enum session_end end, const struct usage *u)
+{
+	struct routed *q = arg;
+
+	q->both = NULL;
+	q->token = *u->both;
+	routed_finish(q, session_end_name(end), u);
+}
+
+static void
+on_error(void *arg, int status, const char *what)
+{
+	struct routed *q = arg;
+
+	q->both = NULL;
+	log_warning("%s: %s: %s", q->answer.http->id, q->names[q->choice.candidate], what);
+	q->status = status;
+	snprintf(q->why, sizeof q->why, "%s", what);
+	routed_failed(q, "failed");
+}
+
+bool
+routed_begin_token(struct routed *q)
+{
+	static const struct request_events events = {
+		.on_text = on_text, .on_end = on_end, .on_error = on_error};
+	const struct token_params p = {.small = routed_model(q, ROUTE_SMALL),
+		.large = routed_model(q, ROUTE_LARGE),
+		.threshold = routed_threshold(q),
+		.all = q->said.verify_all,
+		.pace = &q->router->pair.pace,
+		.client = q->answer.http->client};
+	struct err err = {"the prompt is too long"};
+	struct session *s = NULL;
+
+	if (p.small != NULL && p.large != NULL)
+		s = routed_session(q, p.large, false, &err);
+	if (s != NULL)
+		q->both = token_run_begin(&p, s, &events, q, &q->status, &err);
+	if (q->both == NULL)
+		explain_why_not(q, err.msg);
+	return q->both != NULL;
+}
+
+/* --- what is said of it ------------------------------------------------------------------------- */
+
+float
+routed_threshold(const struct routed *q)
+{
+	return q->said.token_threshold >= 0 ? q->said.token_threshold : q->router->token_threshold;
+}
+
+static json_t *
+figures(const struct token_figures *f)
+{
+	return json_pack("{s:I,s:I,s:f,s:I,s:I,s:I}", "small_tokens", (json_int_t)f->small,
+		"large_tokens", (json_int_t)f->large, "large_share", token_figures_share(f),
+		"drafted", (json_int_t)f->drafted, "accepted", (json_int_t)f->accepted,
+		"large_asked", (json_int_t)f->asked);
+}
+
+void
+routed_say_token(const struct routed *q, json_t *o)
+{
+	bool used = q->not_token[0] == '\0';
+	json_t *t;
+
+	if (q->said.mode != MODE_TOKEN)
+		return;
+	json_object_set_new(o, "mode", json_string(used ? "token" : "query"));
+	if (!used) {
+		json_object_set_new(o, "not_by_token", json_string(q->not_token));
+		return;
+	}
+	t = figures(&q->token);
+	json_object_set_new(t, "verify", json_string(q->said.verify_all ? "all" : "doubts"));
+	if (!q->said.verify_all)
+		json_object_set_new(t, "threshold", json_real((double)routed_threshold(q)));
+	if (q->token.alone)
+		json_object_set_new(t, "small_failed", json_true());
+	json_object_set_new(o, "token", t);
+}
+
+void
+routed_count_token(struct routed *q)
+{
+	struct router_token_figures *sum = &q->router->figures.token;
+
+	if (q->choice.reason != ROUTE_BY_TOKEN)
+		return;
+	sum->small += q->token.small;
+	sum->large += q->token.large;
+	sum->drafted += q->token.drafted;
+	sum->accepted += q->token.accepted;
+	sum->asked += q->token.asked;
+}

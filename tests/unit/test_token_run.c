@@ -1,0 +1,644 @@
+/* Two models that write together: hearth-small by an engine of its own, hearth by groups of one to three
+ * peers over loopback. The small model alone, the large one alone, and the large one's text from
+ * drafts, to the token; what happens when one of them goes, when there is no room, and when
+ * the client leaves. */
+#include "daemon/token_run.h"
+
+#include "daemon/log.h"
+#include "model/chat.h"
+#include "model/shard.h"
+#include "tests/support/engine_group.h"
+
+#include <check.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+#define MODELS   SRCDIR "/models/"
+#define NEW      48
+#define CONTEXT  256
+#define COMMANDS 4
+
+static const char *const commands[COMMANDS] = {"turn off the lights in the kitchen",
+	"set the bedroom to 21 degrees, and close the blinds in the office and the hall",
+	"trun on teh fan in the attic at half past six",
+	"if it is colder than 18 degrees in the nursery set it to 20, else turn the fan off"};
+
+static struct {
+	struct gguf *gguf;
+	struct model_shape shape;
+	struct slice slice;
+	struct tokenizer *tokenizer;
+	struct desk *desk;
+	struct engine *engine;
+	unsigned stopped;
+} small;
+
+static struct served_model small_model, large_model;
+static struct token_pace pace;
+
+/* --- two models --------------------------------------------------------------------------------- */
+
+static void
+setup(void)
+{
+	struct err err = {""};
+
+	load_model(MODELS "hearth.gguf");
+	m.tiled = true;
+	small.gguf = gguf_open(MODELS "hearth-small.gguf", &err);
+	ck_assert_msg(small.gguf != NULL, "%s", err.msg);
+	ck_assert_int_eq(shape_from_gguf(small.gguf, &small.shape, &err), 0);
+	small.slice = slice_whole(&small.shape);
+	small.tokenizer = tokenizer_new(small.gguf, &err);
+	ck_assert_msg(small.tokenizer != NULL, "%s", err.msg);
+	ck_assert_msg(tokenizer_same(m.tokenizer, small.tokenizer, &err) == 0, "%s", err.msg);
+}
+
+static void
+teardown(void)
+{
+	tokenizer_free(small.tokenizer);
+	gguf_close(small.gguf);
+	unload();
+}
+
+static void
+start_small(uint32_t slots, uint32_t context)
+{
+	struct engine_config c = {.shape = &small.shape,
+		.slices = &small.slice,
+		.peers = 1,
+		.desk = small.desk,
+		.context = context,
+		.slots = slots,
+		.max_rows = 16,
+		.kv = KV_F32,
+		.payload = FRAME_F32,
+		.threads = 1,
+		.kernels = &m.kernels};
+	struct err err = {""};
+
+	c.weights = weights_tiled_from_gguf(
+		small.gguf, &small.shape, &small.slice, true, NULL, NULL, &err);
+	ck_assert_msg(c.weights != NULL, "%s", err.msg);
+	small.engine = engine_new(&g.loop, &c, &err);
+	ck_assert_msg(small.engine != NULL, "%s", err.msg);
+}
+
+static void
+on_stopped(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+static void
+stop_small(void)
+{
+	small.stopped = 0;
+	engine_stop(small.engine, "the test ends", on_stopped, &small.stopped);
+	wait_for(&g.loop, &small.stopped, 1, "the small engine to stop");
+	small.engine = NULL;
+}
+
+static void
+begin(uint32_t peers, uint32_t slots, uint32_t small_context)
+{
+	struct err err = {""};
+
+	group_init(peers, NULL);
+	g.config.slots = slots;
+	g.config.context = CONTEXT;
+	desk_limit(g.desk, CONTEXT, 16);
+	small.desk = desk_new(&g.loop, &err);
+	desk_limit(small.desk, small_context, 16);
+	start_small(slots, small_context);
+	group_start();
+	large_model = (struct served_model){.id = "hearth",
+		.tokenizer = m.tokenizer,
+		.chat = CHAT_CHATML,
+		.context = CONTEXT,
+		.desk = g.desk};
+	small_model = (struct served_model){.id = "hearth-small",
+		.tokenizer = small.tokenizer,
+		.chat = CHAT_CHATML,
+		.context = small_context,
+		.desk = small.desk};
+	pace = (struct token_pace){0};
+}
+
+/* What is cancelled goes soon. */
+static void
+wait_empty(void)
+{
+	for (int i = 0; desk_requests(g.desk) + desk_requests(small.desk) > 0; i++) {
+		ck_assert_int_lt(i, 5000);
+		uv_run(&g.loop, UV_RUN_NOWAIT);
+		uv_sleep(1);
+	}
+}
+
+static void
+finish(void)
+{
+	wait_empty();
+	if (small.engine != NULL)
+		stop_small();
+	desk_close(small.desk);
+	group_end();
+	desk_free(small.desk);
+}
+
+/* --- answers ------------------------------------------------------------------------------------ */
+
+struct said {
+	struct token_run *run;
+	unsigned texts, ended, failed;
+	char text[2048];
+	size_t len;
+	uint32_t ids[CONTEXT], n;
+	enum session_end end;
+	struct token_figures f;
+	int status;
+};
+
+static struct session *
+make(const struct served_model *model, unsigned command, const struct session_params *as)
+{
+	const struct chat_message message = {"user", commands[command]};
+	struct session_params p = *as;
+	struct token_list ids = {0};
+	struct err err = {""};
+	struct session *s;
+
+	p.context = model->context;
+	ck_assert_int_eq(chat_tokens(CHAT_CHATML, model->tokenizer, &message, 1, &ids, &err), 0);
+	s = session_new(model->tokenizer, &p, ids.ids, ids.n, &err);
+	ck_assert_msg(s != NULL, "%s", err.msg);
+	token_list_free(&ids);
+	return s;
+}
+
+static void
+on_text(void *arg, const char *text, size_t len)
+{
+	struct said *j = arg;
+
+	ck_assert_uint_lt(j->len + len, sizeof j->text);
+	memcpy(j->text + j->len, text, len);
+	j->len += len;
+	j->texts++;
+}
+
+static void
+on_end(void *arg, enum session_end end, const struct usage *u)
+{
+	struct said *j = arg;
+
+	j->ended++;
+	j->end = end;
+	j->n = u->new_tokens;
+	ck_assert_uint_le(j->n, CONTEXT);
+	memcpy(j->ids, u->tokens, j->n * sizeof *j->ids);
+	if (u->both != NULL)
+		j->f = *u->both;
+}
+
+static void
+on_error(void *arg, int status, const char *what)
+{
+	struct said *j = arg;
+
+	(void)what;
+	j->failed++;
+	j->status = status;
+}
+
+static const struct request_events events = {
+	.on_text = on_text, .on_end = on_end, .on_error = on_error};
+
+/* By one model alone. */
+static void
+alone(const struct served_model *model, unsigned command, const struct session_params *p,
+	struct said *j)
+{
+	struct err err = {""};
+	int status;
+
+	memset(j, 0, sizeof *j);
+	ck_assert_ptr_nonnull(
+		desk_submit(model->desk, make(model, command, p), 1, &events, j, &status, &err));
+	wait_for(&g.loop, &j->ended, 1, "an answer of one model");
+}
+
+static void
+both(float threshold, bool all, unsigned command, const struct session_params *p, struct said *j)
+{
+	const struct token_params tp = {
+		&small_model, &large_model, threshold, all, &pace, .client = 1};
+	struct err err = {""};
+	int status;
+
+	memset(j, 0, sizeof *j);
+	j->run = token_run_begin(&tp, make(&large_model, command, p), &events, j, &status, &err);
+	ck_assert_msg(j->run != NULL, "%s", err.msg);
+}
+
+static void
+same(const struct said *a, const struct said *b)
+{
+	ck_assert_uint_eq(a->ended, 1);
+	ck_assert_uint_eq(a->failed, 0);
+	ck_assert_msg(a->len == b->len && memcmp(a->text, b->text, a->len) == 0,
+		"'%.*s' instead of '%.*s'", (int)a->len, a->text, (int)b->len, b->text);
+	ck_assert_uint_eq(a->n, b->n);
+	ck_assert_mem_eq(a->ids, b->ids, a->n * sizeof *a->ids);
+	ck_assert_int_eq(a->end, b->end);
+}
+
+static struct session_params
+greedy(void)
+{
+	struct session_params p = {
+		.sampler = sampler_defaults(), .max_tokens = NEW, .ignore_end = true};
+
+	p.sampler.temperature = 0;
+	return p;
+}
+
+/* --- tests: whose text it is -------------------------------------------------------------------- */
+
+START_TEST(the_ends_of_the_threshold_and_drafts)
+{
+	struct session_params p = greedy();
+	struct said want, got;
+	uint32_t accepted = 0;
+
+	begin((uint32_t)_i, 4, CONTEXT);
+	for (unsigned c = 0; c < COMMANDS; c++) {
+		pace = (struct token_pace){0}; /* drafts, however slow the machine is just now */
+		p.ignore_end = c % 2 == 0;
+		alone(&small_model, c, &p, &want);
+		both(0, false, c, &p, &got);
+		wait_for(&g.loop, &got.ended, 1, "an answer with threshold 0");
+		same(&got, &want);
+		ck_assert_uint_eq(got.f.large + got.f.asked, 0);
+		ck_assert_uint_eq(got.f.small, got.n);
+		alone(&large_model, c, &p, &want);
+		both(1, false, c, &p, &got);
+		wait_for(&g.loop, &got.ended, 1, "an answer with threshold 1");
+		same(&got, &want);
+		ck_assert_uint_eq(got.f.small, 0);
+		ck_assert_uint_eq(got.f.asked, got.n);
+		both(0, true, c, &p, &got);
+		wait_for(&g.loop, &got.ended, 1, "an answer from drafts");
+		same(&got, &want);
+		ck_assert_uint_eq(got.f.large, got.n);
+		ck_assert_uint_le(got.f.asked, got.n);
+		accepted += got.f.accepted;
+	}
+	ck_assert_uint_gt(accepted, 0);
+	finish();
+}
+END_TEST
+
+/* The large model's text with the same seed, whatever was drafted: decided by the best tokens, by all of
+ * them now and then, and always by all. */
+START_TEST(sampled_text_is_the_large_models)
+{
+	struct session_params p = greedy();
+	struct said want, got;
+
+	begin((uint32_t)_i, 4, CONTEXT);
+	for (unsigned c = 0; c < 3 * COMMANDS; c++) {
+		p.sampler = sampler_defaults();
+		p.sampler.temperature = 1.2f;
+		p.sampler.seed = c;
+		if (c % 3 == 1) {
+			p.sampler.top_k = 0;
+			p.sampler.top_p = 0.999f;
+			p.sampler.min_p = 0;
+		} else if (c % 3 == 2) {
+			p.sampler.repeat_penalty = 1.2f;
+		}
+		alone(&large_model, c % COMMANDS, &p, &want);
+		both(0, true, c % COMMANDS, &p, &got);
+		wait_for(&g.loop, &got.ended, 1, "an answer from drafts");
+		same(&got, &want);
+		both(1, false, c % COMMANDS, &p, &got);
+		wait_for(&g.loop, &got.ended, 1, "an answer with threshold 1");
+		same(&got, &want);
+	}
+	finish();
+}
+END_TEST
+
+START_TEST(between_the_ends_both_write)
+{
+	struct session_params p = greedy();
+	struct said got;
+	uint32_t before = 0;
+
+	begin(2, 4, CONTEXT);
+	for (int i = 1; i < 4; i++) {
+		static const float thresholds[] = {0, 0.3f, 0.8f, 0.999f};
+		uint32_t large = 0;
+
+		for (unsigned c = 0; c < COMMANDS; c++) {
+			both(thresholds[i], false, c, &p, &got);
+			wait_for(&g.loop, &got.ended, 1, "an answer of both");
+			ck_assert_uint_eq(got.f.small + got.f.large, got.n);
+			ck_assert_uint_eq(got.f.asked, got.f.large);
+			ck_assert_uint_gt(got.f.small, 0);
+			large += got.f.large;
+		}
+		ck_assert_uint_gt(large, before);
+		before = large;
+	}
+	finish();
+}
+END_TEST
+
+START_TEST(stop_texts_and_bounds)
+{
+	static const char *const stops[] = {"\"area\":"};
+	struct session_params p = greedy();
+	struct said want, got;
+
+	begin(1, 4, CONTEXT);
+	for (uint32_t n = 1; n < 12; n++) {
+		p.max_tokens = n;
+		alone(&large_model, 1, &p, &want);
+		both(0, true, 1, &p, &got);
+		wait_for(&g.loop, &got.ended, 1, "a short answer");
+		same(&got, &want);
+		ck_assert_int_eq(got.end, SESSION_LENGTH);
+	}
+	p.max_tokens = UINT32_MAX;
+	p.stops = stops;
+	p.n_stops = 1;
+	alone(&large_model, 1, &p, &want);
+	ck_assert_int_eq(want.end, SESSION_STOP);
+	both(0, true, 1, &p, &got);
+	wait_for(&g.loop, &got.ended, 1, "an answer with a stop text");
+	same(&got, &want);
+	both(0.5f, false, 1, &p, &got);
+	wait_for(&g.loop, &got.ended, 1, "an answer of both with a stop text");
+	ck_assert_ptr_null(strstr(got.text, stops[0]));
+	finish();
+}
+END_TEST
+
+START_TEST(the_context_runs_out)
+{
+	struct session_params p = greedy();
+	struct said want, got;
+
+	p.max_tokens = UINT32_MAX;
+	begin(1, 4, CONTEXT);
+	alone(&large_model, 0, &p, &want);
+	ck_assert_int_eq(want.end, SESSION_CONTEXT);
+	both(0, true, 0, &p, &got);
+	wait_for(&g.loop, &got.ended, 1, "an answer to the context's end");
+	same(&got, &want);
+	finish();
+	/* The small model's is shorter: the large one says the rest. */
+	begin(1, 4, 40);
+	both(0, true, 0, &p, &got);
+	wait_for(&g.loop, &got.ended, 1, "an answer beyond the small one's context");
+	same(&got, &want);
+	both(0, false, 0, &p, &got);
+	wait_for(&g.loop, &got.ended, 1, "an answer of the small model beyond its context");
+	ck_assert_int_eq(got.end, SESSION_CONTEXT);
+	ck_assert_uint_gt(got.f.small, 0);
+	ck_assert_uint_gt(got.f.large, 0);
+	finish();
+}
+END_TEST
+
+/* --- tests: trouble ----------------------------------------------------------------------------- */
+
+START_TEST(a_device_of_the_large_model_is_lost)
+{
+	struct session_params p = greedy();
+	struct said want, got;
+
+	p.max_tokens = 150;
+	begin(3, 4, CONTEXT);
+	alone(&large_model, 1, &p, &want);
+	both(0, true, 1, &p, &got);
+	wait_for(&g.loop, &got.texts, 2, "the first texts");
+	stop_engine(2);
+	wait_for(&g.loop, &g.broken[0], 1, "on_broken");
+	wait_for(&g.loop, &g.broken[1], 1, "the other member to hear of it");
+	stop_engine(0);
+	stop_engine(1);
+	wait_for(&g.loop, &g.stopped, g.to_stop, "engines to stop");
+	ck_assert_uint_eq(got.ended, 0);
+	start_alone();
+	wait_for(&g.loop, &got.ended, 1, "the rest of the answer");
+	same(&got, &want);
+	finish();
+}
+END_TEST
+
+START_TEST(the_small_model_is_lost)
+{
+	struct session_params p = greedy();
+	struct said want, got, other;
+
+	p.max_tokens = 150;
+	begin(1, 4, CONTEXT);
+	alone(&large_model, 1, &p, &want);
+	both(0, true, 1, &p, &got);
+	both(0.5f, false, 2, &p, &other);
+	wait_for(&g.loop, &got.texts, 2, "the first texts");
+	desk_end_all(small.desk, 503, "the small model is being stopped");
+	stop_small();
+	wait_for(&g.loop, &got.ended, 1, "the rest of the answer");
+	same(&got, &want);
+	ck_assert(got.f.alone);
+	wait_for(&g.loop, &other.ended, 1, "the rest of the other answer");
+	finish();
+}
+END_TEST
+
+START_TEST(the_large_model_is_lost)
+{
+	struct session_params p = greedy();
+	struct said got;
+
+	p.max_tokens = 150;
+	begin(1, 4, CONTEXT);
+	both(0, true, 1, &p, &got);
+	wait_for(&g.loop, &got.texts, 2, "the first texts");
+	desk_end_all(g.desk, 503, "another model is being loaded");
+	stop_engine(0);
+	wait_for(&g.loop, &got.failed, 1, "the error");
+	ck_assert_int_eq(got.status, 503);
+	ck_assert_uint_eq(got.ended, 0);
+	wait_for(&g.loop, &g.stopped, g.to_stop, "engines to stop");
+	finish();
+}
+END_TEST
+
+/* Wherever it stands: nothing is heard any more, and both have room again. */
+START_TEST(the_client_leaves)
+{
+	struct session_params p = greedy();
+	struct said got, next;
+
+	p.max_tokens = 150;
+	begin(2, 1, CONTEXT);
+	for (unsigned i = 0; i < 8; i++) {
+		both(0.5f, i % 2 == 0, i % COMMANDS, &p, &got);
+		if (i >= 2)
+			wait_for(&g.loop, &got.texts, i / 2, "the first texts");
+		token_run_cancel(got.run);
+		got.texts = 0;
+		wait_empty();
+		ck_assert_uint_eq(got.texts + got.ended + got.failed, 0);
+	}
+	p.max_tokens = 8;
+	both(0, true, 0, &p, &next);
+	wait_for(&g.loop, &next.ended, 1, "the next answer");
+	finish();
+}
+END_TEST
+
+/* One place with each model, and answers of every kind: all come to an end, and are what they are alone. */
+START_TEST(more_answers_than_places)
+{
+	struct session_params p = greedy();
+	struct said want[COMMANDS], got[COMMANDS], mixed[COMMANDS], plain[COMMANDS];
+	struct err err;
+	int status;
+
+	begin(2, 1, CONTEXT);
+	for (unsigned c = 0; c < COMMANDS; c++)
+		alone(&large_model, c, &p, &want[c]);
+	for (unsigned c = 0; c < COMMANDS; c++) {
+		both(0, true, c, &p, &got[c]);
+		both(0.5f, false, c, &p, &mixed[c]);
+		memset(&plain[c], 0, sizeof plain[c]);
+		ck_assert_ptr_nonnull(desk_submit(
+			g.desk, make(&large_model, c, &p), 2, &events, &plain[c], &status, &err));
+	}
+	for (unsigned c = 0; c < COMMANDS; c++) {
+		wait_for(&g.loop, &got[c].ended, 1, "an answer from drafts");
+		wait_for(&g.loop, &mixed[c].ended, 1, "an answer of both");
+		wait_for(&g.loop, &plain[c].ended, 1, "an answer of the large model");
+		same(&got[c], &want[c]);
+		same(&plain[c], &want[c]);
+	}
+	finish();
+}
+END_TEST
+
+START_TEST(a_full_desk_is_said_at_once)
+{
+	const struct token_params tp = {
+		&small_model, &large_model, 0.5f, false, &pace, .client = 1};
+	struct session_params p = greedy();
+	struct err err = {""};
+	struct said j;
+	int status = 0;
+
+	begin(1, 4, CONTEXT);
+	desk_limit(small.desk, CONTEXT, 0);
+	ck_assert_ptr_null(
+		token_run_begin(&tp, make(&large_model, 0, &p), &events, &j, &status, &err));
+	ck_assert_int_eq(status, 429);
+	wait_empty();
+	finish();
+}
+END_TEST
+
+/* --- tests: led requests by themselves ---------------------------------------------------------- */
+
+struct led {
+	struct request *request;
+	unsigned rests, n;
+	uint32_t id;
+};
+
+static void
+on_choices(void *arg, const struct guide_choice *c, size_t n, bool rests)
+{
+	struct led *l = arg;
+
+	l->n += (unsigned)n;
+	l->id = c[n - 1].id;
+	l->rests += rests;
+}
+
+/* One place: a led request that rests gives it up to one that waits, and goes on later as if nothing
+ * had been. */
+START_TEST(who_rests_makes_room)
+{
+	static const struct request_events led_events = {.on_choices = on_choices};
+	const uint32_t prompt[] = {1, 2, 3, 4};
+	struct guide_params gp = {greedy().sampler, CONTEXT, false, true};
+	struct guide_run run = {.keep = 4, .choices = 1, .more = 20, .margin = -1};
+	struct session_params p = greedy();
+	struct led led = {0};
+	struct said plain;
+	struct err err;
+	uint32_t id;
+	int status;
+
+	begin(1, 1, CONTEXT);
+	led.request = desk_guide(g.desk, guide_new(m.tokenizer, &gp, prompt, 4, &err), 1,
+		&led_events, &led, &status, &err);
+	ck_assert_ptr_nonnull(led.request);
+	ck_assert_int_eq(desk_lead(g.desk, led.request, &run, &err), 0);
+	ck_assert_int_eq(desk_lead(g.desk, led.request, &run, &err), -1);
+	wait_for(&g.loop, &led.rests, 1, "its choices");
+	ck_assert_uint_eq(led.n, 21);
+	id = led.id;
+	alone(&large_model, 0, &p, &plain);
+	run = (struct guide_run){.keep = 24, .choices = 1, .margin = -1};
+	ck_assert_int_eq(desk_lead(g.desk, led.request, &run, &err), 0);
+	wait_for(&g.loop, &led.rests, 2, "its last choice again");
+	ck_assert_uint_eq(led.id, id);
+	desk_cancel(g.desk, led.request);
+	wait_empty();
+	finish();
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("token_run");
+	TCase *text = tcase_create("whose text"), *trouble = tcase_create("trouble");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	signal(SIGPIPE, SIG_IGN);
+	log_open(LOG_LEVEL_ERROR);
+	if (sodium_init() < 0)
+		return EXIT_FAILURE;
+	tcase_add_checked_fixture(text, setup, teardown);
+	tcase_set_timeout(text, 120);
+	tcase_add_loop_test(text, the_ends_of_the_threshold_and_drafts, 1, 4);
+	tcase_add_loop_test(text, sampled_text_is_the_large_models, 1, 3);
+	tcase_add_test(text, between_the_ends_both_write);
+	tcase_add_test(text, stop_texts_and_bounds);
+	tcase_add_test(text, the_context_runs_out);
+	suite_add_tcase(s, text);
+	tcase_add_checked_fixture(trouble, setup, teardown);
+	tcase_set_timeout(trouble, 120);
+	tcase_add_test(trouble, a_device_of_the_large_model_is_lost);
+	tcase_add_test(trouble, the_small_model_is_lost);
+	tcase_add_test(trouble, the_large_model_is_lost);
+	tcase_add_test(trouble, the_client_leaves);
+	tcase_add_test(trouble, more_answers_than_places);
+	tcase_add_test(trouble, a_full_desk_is_said_at_once);
+	tcase_add_test(trouble, who_rests_makes_room);
+	suite_add_tcase(s, trouble);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
