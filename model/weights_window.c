@@ -12,19 +12,19 @@
 
 /* --- pieces of a shard --- */
 
-/* attn.0 ffn.0 expert.0.0 expert.0.1 ... attn.1 ... head */
+/* attn.0 ffn.0 expert.0.0 expert.0.1 ... attn.1 ... head, 0 being the slice's first layer */
 uint32_t
 window_unit(const struct shard_header *h, enum unit_kind kind, uint32_t layer, uint32_t expert)
 {
-	uint32_t of_layer = 2 + h->shape.experts;
+	uint32_t of_layer = 2 + h->shape.experts, at = (layer - h->slice.layer0) * of_layer;
 
 	switch (kind) {
 	case UNIT_HEAD:
-		return h->shape.layers * of_layer;
+		return h->slice.layers * of_layer;
 	case UNIT_EXPERT:
-		return layer * of_layer + 2 + expert;
+		return at + 2 + expert;
 	default:
-		return layer * of_layer + (kind == UNIT_FFN);
+		return at + (kind == UNIT_FFN);
 	}
 }
 
@@ -67,11 +67,11 @@ window_weights_all(const struct shard_header *h)
 static double
 missed_experts(const struct shard_header *h, uint32_t slots)
 {
-	double experts = (double)h->shape.experts * h->shape.layers;
+	double experts = (double)h->shape.experts * h->slice.layers;
 
 	if (experts == 0 || slots >= experts)
 		return 0;
-	return (1 - slots / experts) * (double)h->shape.experts_used * h->shape.layers *
+	return (1 - slots / experts) * (double)h->shape.experts_used * h->slice.layers *
 	       (double)window_slot_bytes(h);
 }
 
@@ -315,7 +315,7 @@ static void
 window_release_unit(struct weight_source *base, const struct unit *u)
 {
 	struct window_source *ws = (struct window_source *)base;
-	size_t experts = (size_t)ws->h->shape.experts * ws->h->shape.layers;
+	size_t experts = (size_t)ws->h->shape.experts * ws->h->slice.layers;
 
 	if (u == &ws->units->embed) {
 		gguf_forget(ws->g, u->t[TENSOR_EMBED].data,
@@ -410,7 +410,7 @@ make(struct window_source *ws, uint64_t memory, struct err *err)
 	uint32_t units = window_unit(ws->h, UNIT_HEAD, 0, 0) + 1;
 	uint64_t ring, others;
 
-	ws->units = fixed_source_new(&ws->h->shape, ws->g != NULL, err);
+	ws->units = fixed_source_new(&ws->h->shape, &ws->h->slice, ws->g != NULL, err);
 	ws->pieces = list_pieces(ws->h);
 	ws->first = calloc(units, sizeof *ws->first);
 	ws->home = calloc((size_t)ws->n + 1, sizeof *ws->home);

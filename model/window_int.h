@@ -89,7 +89,7 @@ void window_hint(struct weight_source *base, uint32_t layer, const uint32_t *exp
 bool window_demanded(struct window_source *ws, uint32_t *piece);
 void window_expert_there(struct window_source *ws, uint32_t piece);
 bool window_want_expert(struct window_source *ws, uint32_t layer, uint32_t expert);
-void window_leave_expert(struct window_source *ws, uint32_t number);
+void window_leave_expert(struct window_source *ws, uint32_t expert); /* by number */
 void window_experts_restart(struct window_source *ws);
 
 /* --- reading (window_read.c) --- */
