@@ -73,6 +73,8 @@ give_back(struct engine *e, int status, const char *why)
 static uint32_t
 wanted_logits(const struct engine *e, uint32_t slot)
 {
+	if (e->pipe != NULL && pipe_is_undecided(e, slot))
+		return STEP_LOGITS | STEP_WHOLE;
 	switch (session_needs(e->slots[slot]->session)) {
 	case SAMPLER_BEST:
 		return STEP_LOGITS;
@@ -84,9 +86,8 @@ wanted_logits(const struct engine *e, uint32_t slot)
 	return STEP_LOGITS | STEP_WHOLE;
 }
 
-/* Fills e->rows and e->tokens for the parts. Returns the number of rows. */
-static uint32_t
-lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits)
+uint32_t
+hub_lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits)
 {
 	uint32_t n = 0;
 
@@ -156,9 +157,8 @@ next_token(struct engine *e, const struct request *r, uint32_t number, bool whol
 	return true;
 }
 
-/* Lets the session of a part that has logits go on. */
-static bool
-take_token(struct engine *e, const struct batch_part *part, uint32_t number, bool whole)
+bool
+hub_take_token(struct engine *e, const struct batch_part *part, uint32_t number, bool whole)
 {
 	uint32_t slot = e->slot_of[part->session];
 	struct request *r = e->slots[slot];
@@ -194,7 +194,7 @@ take_logits(struct engine *e, uint32_t n_parts, struct err *err)
 		if (!part->logits)
 			continue;
 		whole = e->star == NULL || (e->rows[row - 1].flags & STEP_WHOLE) != 0;
-		if (!take_token(e, part, number, whole))
+		if (!hub_take_token(e, part, number, whole))
 			e->undecided[n_undecided++] = number;
 		number++;
 	}
@@ -207,7 +207,7 @@ take_logits(struct engine *e, uint32_t n_parts, struct err *err)
 		if (!e->parts[i].logits)
 			continue;
 		if (number == e->undecided[k]) {
-			take_token(e, &e->parts[i], number, true);
+			hub_take_token(e, &e->parts[i], number, true);
 			k++;
 		}
 		number++;
@@ -215,10 +215,8 @@ take_logits(struct engine *e, uint32_t n_parts, struct err *err)
 	return 0;
 }
 
-/* Has n rows computed; e->logits receives the whole vocabulary's for each row that wants them, or,
- * in a group, e->best the best tokens of those that need no more. */
-static int
-compute(struct engine *e, uint32_t n, uint32_t n_logits, struct err *err)
+int
+hub_compute(struct engine *e, uint32_t n, struct err *err)
 {
 	uint64_t read_errors = file_guard_errors();
 
@@ -227,7 +225,15 @@ compute(struct engine *e, uint32_t n, uint32_t n_logits, struct err *err)
 		return -1;
 	if (e->star != NULL && star_step(e->star, e->rows, n, e->x, err) != 0)
 		return -1;
-	if (engine_forward(e, n, &e->own, err) != 0)
+	return engine_forward(e, n, &e->own, err);
+}
+
+/* Has n rows computed; e->logits receives the whole vocabulary's for each row that wants them, or,
+ * in a group, e->best the best tokens of those that need no more. */
+static int
+compute(struct engine *e, uint32_t n, uint32_t n_logits, struct err *err)
+{
+	if (hub_compute(e, n, err) != 0)
 		return -1;
 	if (e->star != NULL)
 		return star_gather(e->star, e->own, e->best, e->logits, err);
@@ -236,15 +242,14 @@ compute(struct engine *e, uint32_t n, uint32_t n_logits, struct err *err)
 	return 0;
 }
 
-/* A step failed although the group is whole. */
-static void
-step_failed(struct engine *e, const struct err *err)
+void
+hub_step_failed(struct engine *e, const struct err *err)
 {
 	char what[600];
 
 	snprintf(what, sizeof what, "the step could not be computed: %s", err->msg);
-	if (e->star != NULL) {
-		star_break(e->star, "", what); /* the members are in the middle of it */
+	if (e->star != NULL || e->ring != NULL) {
+		engine_give_up(e, what); /* the others are in the middle of it */
 		return;
 	}
 	give_back(e, 500, what);
@@ -261,10 +266,10 @@ hub_step(struct engine *e)
 
 	if (n_parts == 0)
 		return false;
-	n = lay_out_rows(e, n_parts, &n_logits);
+	n = hub_lay_out_rows(e, n_parts, &n_logits);
 	if ((compute(e, n, n_logits, &err) != 0 || take_logits(e, n_parts, &err) != 0) &&
 		(e->star == NULL || !star_broken(e->star)))
-		step_failed(e, &err);
+		hub_step_failed(e, &err);
 	engine_publish(e);
 	return true;
 }
@@ -272,9 +277,8 @@ hub_step(struct engine *e)
 /* --- life --------------------------------------------------------------------------------------- */
 
 static void
-group_broken(struct engine *e)
+group_broken(struct engine *e, const char *who, const char *why)
 {
-	const char *who = star_broken_who(e->star), *why = star_broken_why(e->star);
 	char running[600], news[600];
 
 	if (who[0] != '\0') {
@@ -285,7 +289,7 @@ group_broken(struct engine *e)
 		snprintf(news, sizeof news, "%s", why);
 	}
 	give_back(e, 502, running);
-	star_close(e->star);
+	engine_unlink(e);
 	engine_post_broken(e, who, news);
 }
 
@@ -301,21 +305,33 @@ stopped(struct engine *e)
 	give_back(e, 503, running);
 }
 
+static void
+wait_for_news(struct engine *e)
+{
+	if (e->ring != NULL)
+		ring_wait(e->ring, &e->woken);
+	else
+		uv_run(&e->loop, UV_RUN_ONCE);
+}
+
 void
 hub_run(struct engine *e)
 {
+	const char *who, *why;
+
 	desk_attach(e->c.desk, &e->wake);
 	while (!atomic_load(&e->stopping)) {
-		if (e->star != NULL && star_broken(e->star) && !atomic_load(&e->broken))
-			group_broken(e);
+		e->woken = false;
+		if (engine_is_cut(e, &who, &why) && !atomic_load(&e->broken))
+			group_broken(e, who, why);
 		if (atomic_load(&e->broken)) {
 			uv_run(&e->loop, UV_RUN_ONCE);
 			continue;
 		}
 		drop_cancelled(e);
 		fill_slots(e);
-		if (!hub_step(e))
-			uv_run(&e->loop, UV_RUN_ONCE);
+		if (!(e->pipe != NULL ? pipe_step(e) : hub_step(e)))
+			wait_for_news(e);
 	}
 	stopped(e);
 	desk_detach(e->c.desk);

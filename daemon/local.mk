@@ -43,14 +43,23 @@ daemon_libdaemon_a_SOURCES += \
 daemon_libdaemon_a_SOURCES += \
 	daemon/desk.c daemon/desk.h daemon/desk_int.h \
 	daemon/engine.c daemon/engine.h daemon/engine_int.h \
+	daemon/best_bytes.c daemon/best_bytes.h \
 	daemon/engine_hub.c \
+	daemon/engine_links.c \
 	daemon/engine_member.c \
+	daemon/engine_pipe.c \
+	daemon/engine_stage.c \
 	daemon/engine_step.c \
+	daemon/ring.c daemon/ring.h daemon/ring_int.h \
+	daemon/ring_new.c \
+	daemon/ring_receive.c \
 	daemon/star.c daemon/star.h daemon/star_int.h \
 	daemon/star_answer.c \
 	daemon/star_new.c \
 	daemon/star_receive.c \
-	daemon/star_reduce.c
+	daemon/stages.c daemon/stages.h \
+	daemon/star_reduce.c \
+	daemon/step_rows.c daemon/step_rows.h
 
 # The HTTP API.
 daemon_libdaemon_a_SOURCES += \
@@ -187,7 +196,11 @@ if HAVE_CHECK
 ENGINE_TEST_SUPPORT = tests/support/engine_group.c tests/support/engine_group.h \
 	tests/support/link_pair.c tests/support/link_pair.h \
 	tests/support/shared_dir.c tests/support/shared_dir.h
-check_PROGRAMS += tests/unit/test_engine tests/unit/test_star
+check_PROGRAMS += tests/unit/test_engine tests/unit/test_pipeline tests/unit/test_star
+tests_unit_test_pipeline_SOURCES = tests/unit/test_pipeline.c $(ENGINE_TEST_SUPPORT)
+tests_unit_test_pipeline_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
+tests_unit_test_pipeline_CFLAGS = $(tests_unit_test_engine_CFLAGS)
+tests_unit_test_pipeline_LDADD = $(tests_unit_test_engine_LDADD)
 tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(ENGINE_TEST_SUPPORT)
 tests_unit_test_engine_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
 tests_unit_test_engine_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
@@ -196,7 +209,8 @@ tests_unit_test_star_SOURCES = tests/unit/test_star.c $(ENGINE_TEST_SUPPORT)
 tests_unit_test_star_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
 tests_unit_test_star_CFLAGS = $(tests_unit_test_engine_CFLAGS)
 tests_unit_test_star_LDADD = $(tests_unit_test_engine_LDADD)
-$(tests_unit_test_engine_OBJECTS) $(tests_unit_test_star_OBJECTS): | proto/shoal.pb-c.h
+$(tests_unit_test_engine_OBJECTS) $(tests_unit_test_pipeline_OBJECTS) \
+	$(tests_unit_test_star_OBJECTS): | proto/shoal.pb-c.h
 endif
 
 if HAVE_CHECK
