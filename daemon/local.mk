@@ -125,6 +125,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve.c daemon/serve.h daemon/serve_int.h \
 	daemon/serve_balance.c daemon/serve_balance.h \
 	daemon/serve_choose.c \
+	daemon/serve_cut.c \
 	daemon/serve_fetch.c \
 	daemon/serve_file.c \
 	daemon/serve_hash.c \

@@ -1,5 +1,6 @@
-/* A member's links with the other members of its plan, for ways to add sums that are not over the
- * hub. The coordinator has told keys and addresses with the plan; the higher rank dials, the lower
+/* A member's links with the other members of its plan: for ways to add sums that are not over the
+ * hub, and in a pipeline those of its stage and between stages, without which the plan cannot be
+ * (stages_need). The coordinator has told keys and addresses with the plan; the higher rank dials, the lower
  * one lets in just those keys, until the plan has started. An open link is detached at once and
  * waits so for the engine. */
 #include "daemon/log.h"
@@ -11,13 +12,16 @@
 #include <stdlib.h>
 
 #define LINK_LIMIT 1000 /* ms until the plan goes on without these links */
+#define NEED_LIMIT 5000 /* the same of those without which it cannot */
 
 struct neighbour {
 	struct neighbours *all;
 	uint32_t rank;
 	char name[PEER_NAME], address[80];
 	uint8_t key[32];
-	struct link *link; /* until it is open */
+	bool wanted, needed;
+	uint32_t vocab0, vocab; /* rows that it holds */
+	struct link *link;      /* until it is open */
 	struct link_detached ready;
 	bool open;
 };
@@ -75,6 +79,10 @@ neighbours_new(struct follow *f, const Shoal__Prepare *p, struct err *err)
 		snprintf(nb->name, sizeof nb->name, "%s", m->name);
 		snprintf(nb->address, sizeof nb->address, "%s", m->address);
 		memcpy(nb->key, m->key.data, sizeof nb->key);
+		nb->wanted = stages_linked(&f->stages, f->way, f->rank, nb->rank);
+		nb->needed = f->stages.n > 1 && stages_need(&f->stages, f->rank, nb->rank);
+		nb->vocab0 = m->vocab_first;
+		nb->vocab = m->vocab;
 	}
 	f->neighbours = all;
 	return 0;
@@ -102,8 +110,9 @@ neighbours_free(struct follow *f)
 
 /* --- what the coordinator hears ----------------------------------------------------------------- */
 
+/* lacks: the link that is missing, if the plan cannot do without it. */
 static void
-tell(struct neighbours *all, bool direct, const char *why)
+tell(struct neighbours *all, bool direct, bool lacks, const char *why)
 {
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__Linked linked = SHOAL__LINKED__INIT;
@@ -118,6 +127,7 @@ tell(struct neighbours *all, bool direct, const char *why)
 	control_text(why, text);
 	linked.epoch = all->follow->epoch;
 	linked.direct = direct;
+	linked.lacks_one = lacks;
 	linked.why = text;
 	e.body_case = SHOAL__ENVELOPE__BODY_LINKED;
 	e.linked = &linked;
@@ -131,9 +141,9 @@ tell_when_all_are_open(struct neighbours *all)
 	if (all->since == 0)
 		return;
 	for (uint32_t i = 0; i < all->n; i++)
-		if (!all->list[i].open)
+		if (all->list[i].wanted && !all->list[i].open)
 			return;
-	tell(all, true, "");
+	tell(all, true, false, "");
 }
 
 /* --- links -------------------------------------------------------------------------------------- */
@@ -170,7 +180,7 @@ on_close(struct link *l, void *arg, const char *why)
 	nb->link = NULL;
 	snprintf(text, sizeof text, "%s: %s", nb->name, why);
 	if (nb->all->since != 0)
-		tell(nb->all, false, text);
+		tell(nb->all, false, nb->needed, text);
 }
 
 static const struct link_events events = {on_open, on_early_frame, on_close};
@@ -180,6 +190,10 @@ max_message(const struct follow *f)
 {
 	const struct shard_header *h = shard_header(f->shard->shard);
 
+	if (f->stages.n > 1)
+		return star_max_message(f->max_rows,
+			f->slots < f->max_rows ? f->slots : f->max_rows, h->shape.embd,
+			h->shape.vocab);
 	return star_max_message(f->max_rows, 0, h->shape.embd, 0);
 }
 
@@ -195,8 +209,8 @@ neighbours_admit(struct serve *s, const uint8_t key[32], struct link *l,
 
 		if (sodium_memcmp(nb->key, key, 32) != 0)
 			continue;
-		if (nb->rank < f->rank || nb->link != NULL || nb->open || all->told ||
-			(f->state != FOLLOW_READY && f->state != FOLLOW_LINKING))
+		if (!nb->wanted || nb->rank < f->rank || nb->link != NULL || nb->open ||
+			all->told || (f->state != FOLLOW_READY && f->state != FOLLOW_LINKING))
 			return err_set(err, "no link of %s is awaited", nb->name);
 		nb->link = l;
 		*ev = &events;
@@ -219,12 +233,14 @@ neighbours_begin(struct follow *f)
 	for (uint32_t i = 0; i < all->n && all->list[i].rank < f->rank; i++) {
 		struct neighbour *nb = &all->list[i];
 
+		if (!nb->wanted)
+			continue;
 		nb->link = swarm_dial_neighbour(
 			f->serve->swarm, nb->address, nb->key, max_message(f), &events, nb);
 		if (nb->link == NULL) {
 			snprintf(why, sizeof why, "%s has no usable address ('%s')", nb->name,
 				nb->address);
-			tell(all, false, why);
+			tell(all, false, nb->needed, why);
 		}
 	}
 	tell_when_all_are_open(all);
@@ -236,30 +252,56 @@ neighbours_tick(struct follow *f)
 	struct neighbours *all = f->neighbours;
 	char why[200];
 
-	if (all == NULL || all->told || uv_now(f->serve->loop) - all->since < LINK_LIMIT)
+	if (all == NULL || all->told)
 		return;
-	for (uint32_t i = 0; i < all->n; i++)
-		if (!all->list[i].open) {
-			snprintf(why, sizeof why, "no link with %s within %d s", all->list[i].name,
-				LINK_LIMIT / 1000);
-			tell(all, false, why);
-			return;
-		}
+	for (uint32_t i = 0; i < all->n; i++) {
+		const struct neighbour *nb = &all->list[i];
+		int limit = nb->needed ? NEED_LIMIT : LINK_LIMIT;
+
+		if (!nb->wanted || nb->open ||
+			uv_now(f->serve->loop) - all->since < (uint64_t)limit)
+			continue;
+		snprintf(why, sizeof why, "no link with %s within %d s", nb->name, limit / 1000);
+		tell(all, false, nb->needed, why);
+		return;
+	}
 }
 
 /* --- the start ---------------------------------------------------------------------------------- */
 
 int
-neighbours_take(struct follow *f, struct link_detached *out, struct err *err)
+neighbours_take(struct follow *f, uint32_t rank, struct link_detached *out, struct err *err)
 {
 	struct neighbours *all = f->neighbours;
 
-	for (uint32_t i = 0; i < all->n; i++)
-		if (!all->list[i].open)
-			return err_set(err, "the link with %s is missing", all->list[i].name);
-	for (uint32_t i = 0; i < all->n; i++) {
-		out[i] = all->list[i].ready;
-		all->list[i].open = false;
+	for (uint32_t i = 0; all != NULL && i < all->n; i++) {
+		struct neighbour *nb = &all->list[i];
+
+		if (nb->rank != rank)
+			continue;
+		if (!nb->open)
+			return err_set(err, "the link with %s is missing", nb->name);
+		*out = nb->ready;
+		nb->open = false;
+		return 0;
+	}
+	return err_set(err, "there is no neighbour of rank %u", rank);
+}
+
+int
+neighbours_rows(const struct follow *f, const struct model_shape *shape, struct slice *slices,
+	struct err *err)
+{
+	const struct neighbours *all = f->neighbours;
+
+	for (uint32_t i = 0; all != NULL && i < all->n; i++) {
+		const struct neighbour *nb = &all->list[i];
+
+		if (nb->vocab0 > shape->vocab || nb->vocab > shape->vocab - nb->vocab0)
+			return err_set(err, "%s has vocabulary rows %u+%u of %u", nb->name,
+				nb->vocab0, nb->vocab, shape->vocab);
+		slices[nb->rank].vocab0 = nb->vocab0;
+		slices[nb->rank].vocab = nb->vocab;
 	}
 	return 0;
 }

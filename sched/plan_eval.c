@@ -269,7 +269,7 @@ describe(struct eval *e)
 		o->streams |= o->members[i].streamed > 0;
 		o->members[i].share = (double)o->members[i].weights / (all.weights + all.fixed);
 	}
-	o->today = o->n_stages == 1 && first->peer == 0 && has_part(&first->slice);
+	o->today = first->peer == 0 && has_part(&first->slice);
 	o->score = o->period / e->in->sessions + e->in->prompt_ratio * o->prompt.total;
 }
 
