@@ -19,7 +19,7 @@ struct neighbour {
 	uint32_t rank;
 	char name[PEER_NAME], address[80];
 	uint8_t key[32];
-	bool wanted, needed;
+	bool wanted, needed, failed;
 	uint32_t vocab0, vocab; /* rows that it holds */
 	struct link *link;      /* until it is open */
 	struct link_detached ready;
@@ -30,6 +30,7 @@ struct neighbours {
 	struct follow *follow;
 	uint64_t since; /* loop time of the beginning; 0: not begun */
 	bool told;
+	char why[400]; /* a link failed; "": none has */
 	uint32_t n;
 	struct neighbour list[]; /* by rank */
 };
@@ -135,15 +136,57 @@ tell(struct neighbours *all, bool direct, bool lacks, const char *why)
 		swarm_send(peers[0], &e);
 }
 
+/* A link will not be. Of several reasons the one that counts most is kept. */
 static void
-tell_when_all_are_open(struct neighbours *all)
+note_failure(struct neighbour *nb, const char *why)
 {
+	struct neighbours *all = nb->all;
+
+	nb->failed = true;
+	if (all->why[0] == '\0' || nb->needed)
+		snprintf(all->why, sizeof all->why, "%s: %s", nb->name, why);
+}
+
+static bool
+is_pending(const struct neighbour *nb)
+{
+	return nb->wanted && !nb->open && !nb->failed;
+}
+
+/* Those that have had their time. */
+static void
+look_at_time(struct neighbours *all)
+{
+	uint64_t waited = uv_now(all->follow->serve->loop) - all->since;
+	char why[64];
+
+	for (uint32_t i = 0; i < all->n; i++) {
+		struct neighbour *nb = &all->list[i];
+		int limit = nb->needed ? NEED_LIMIT : LINK_LIMIT;
+
+		if (!is_pending(nb) || waited < (uint64_t)limit)
+			continue;
+		snprintf(why, sizeof why, "no link within %d s", limit / 1000);
+		note_failure(nb, why);
+	}
+}
+
+/* Says how it went, as soon as it is certain. */
+static void
+settle(struct neighbours *all)
+{
+	bool pending = false, direct = true, lacks = false;
+
 	if (all->since == 0)
 		return;
-	for (uint32_t i = 0; i < all->n; i++)
-		if (all->list[i].wanted && !all->list[i].open)
-			return;
-	tell(all, true, false, "");
+	look_at_time(all);
+	for (uint32_t i = 0; i < all->n; i++) {
+		pending = pending || is_pending(&all->list[i]);
+		direct = direct && !all->list[i].failed;
+		lacks = lacks || (all->list[i].failed && all->list[i].needed);
+	}
+	if (lacks || !pending)
+		tell(all, direct, lacks, all->why);
 }
 
 /* --- links -------------------------------------------------------------------------------------- */
@@ -160,7 +203,7 @@ on_open(struct link *l, void *arg)
 	}
 	nb->link = NULL;
 	nb->open = true;
-	tell_when_all_are_open(nb->all);
+	settle(nb->all);
 }
 
 static int
@@ -174,13 +217,13 @@ static void
 on_close(struct link *l, void *arg, const char *why)
 {
 	struct neighbour *nb = arg;
-	char text[400];
 
 	(void)l;
 	nb->link = NULL;
-	snprintf(text, sizeof text, "%s: %s", nb->name, why);
-	if (nb->all->since != 0)
-		tell(nb->all, false, nb->needed, text);
+	if (nb->all->since == 0)
+		return;
+	note_failure(nb, why);
+	settle(nb->all);
 }
 
 static const struct link_events events = {on_open, on_early_frame, on_close};
@@ -225,7 +268,7 @@ void
 neighbours_begin(struct follow *f)
 {
 	struct neighbours *all = f->neighbours;
-	char why[200];
+	char why[120];
 
 	if (all == NULL)
 		return;
@@ -238,33 +281,18 @@ neighbours_begin(struct follow *f)
 		nb->link = swarm_dial_neighbour(
 			f->serve->swarm, nb->address, nb->key, max_message(f), &events, nb);
 		if (nb->link == NULL) {
-			snprintf(why, sizeof why, "%s has no usable address ('%s')", nb->name,
-				nb->address);
-			tell(all, false, nb->needed, why);
+			snprintf(why, sizeof why, "its address ('%s') is not usable", nb->address);
+			note_failure(nb, why);
 		}
 	}
-	tell_when_all_are_open(all);
+	settle(all);
 }
 
 void
 neighbours_tick(struct follow *f)
 {
-	struct neighbours *all = f->neighbours;
-	char why[200];
-
-	if (all == NULL || all->told)
-		return;
-	for (uint32_t i = 0; i < all->n; i++) {
-		const struct neighbour *nb = &all->list[i];
-		int limit = nb->needed ? NEED_LIMIT : LINK_LIMIT;
-
-		if (!nb->wanted || nb->open ||
-			uv_now(f->serve->loop) - all->since < (uint64_t)limit)
-			continue;
-		snprintf(why, sizeof why, "no link with %s within %d s", nb->name, limit / 1000);
-		tell(all, false, nb->needed, why);
-		return;
-	}
+	if (f->neighbours != NULL)
+		settle(f->neighbours);
 }
 
 /* --- the start ---------------------------------------------------------------------------------- */
