@@ -138,6 +138,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_plan.c \
 	daemon/serve_roster.c \
 	daemon/serve_shard.c \
+	daemon/serve_start.c \
 	daemon/serve_status.c \
 	daemon/serve_stock.c \
 	daemon/serve_ways.c \

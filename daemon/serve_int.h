@@ -328,6 +328,10 @@ void neighbours_names(const struct follow *f, char names[][PEER_NAME]);
 int neighbours_rows(const struct follow *f, const struct model_shape *shape, struct slice *slices,
 	struct err *err);
 
+/* Makes the engine of the links that are open (serve_start.c); on_broken: arg is the serve. */
+int follow_start_engine(struct follow *f, const char *coordinator,
+	void (*on_broken)(void *arg, const char *who, const char *why), struct err *err);
+
 void fetch_start(struct follow *f); /* ends in follow_ready or follow_trouble */
 void fetch_stop(struct follow *f);
 
