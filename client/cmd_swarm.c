@@ -68,8 +68,8 @@ step_cell(struct table *t, json_t *peer, const char *key)
 static void
 print_peers(json_t *peers)
 {
-	static const char *const headings[] = {"<peer", "<state", "<kernels", "threads", "KV heads",
-		"columns", "vocabulary", "weights", "predicted", "measured", NULL};
+	static const char *const headings[] = {"<peer", "<state", "<kernels", "threads", "layers",
+		"KV heads", "columns", "vocabulary", "weights", "predicted", "measured", NULL};
 	struct table *t = table_new(headings);
 	json_t *p;
 	size_t i;
@@ -81,6 +81,7 @@ print_peers(json_t *peers)
 		peer_state(t, p);
 		table_cell(t, "%s", str(p, "kernels"));
 		table_cell(t, "%.0f", num(p, "threads"));
+		range_cell(t, p, "layers");
 		range_cell(t, p, "heads");
 		range_cell(t, p, "ffn");
 		range_cell(t, p, "vocab");

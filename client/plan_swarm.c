@@ -56,14 +56,12 @@ take_names(const struct plan_options *o, struct swarm_file *f, struct err *err)
 	return 0;
 }
 
-/* The best of what the daemon can run now; where there is none, or a pipeline was asked for, of all. */
+/* The best of what the daemon can run now; where there is none, of all. */
 static int
 choose(struct swarm_plan_input *in, struct swarm_plan_result *r, struct err *err)
 {
-	unsigned now = 1u << SWARM_ONE | 1u << SWARM_TENSOR;
-
-	in->today_only = in->kinds == 0 || (in->kinds & now) != 0;
-	if (in->today_only && swarm_plan_choose(in, r, err) == 0)
+	in->today_only = true;
+	if (swarm_plan_choose(in, r, err) == 0)
 		return 0;
 	in->today_only = false;
 	return swarm_plan_choose(in, r, err);

@@ -15,7 +15,7 @@
 
 #define DEFAULT_FILE "/etc/shoal/shoald.conf"
 
-enum kind { K_TEXT, K_NUMBER, K_AUTO, K_CHOICE, K_SHARES, K_SIZE, K_SPARE, K_SHARE };
+enum kind { K_TEXT, K_NUMBER, K_AUTO, K_CHOICE, K_SHARES, K_STAGES, K_SIZE, K_SPARE, K_SHARE };
 
 static const struct key {
 	const char *name;
@@ -49,6 +49,8 @@ static const struct key {
 	NUMBER(elect_after, 4, 86400, "seconds without a coordinator until another is elected"),
 	{"shares", K_SHARES, 0, 0, 0, 0, NULL,
 		"sizes of the slices, as 3,1: the coordinator's, then members' as they joined"},
+	{"stages", K_STAGES, 0, 0, 0, 0, NULL,
+		"devices of each stage of a pipeline, as 1,2: in the same order"},
 	CHOICE(plan, "auto all",
 		"auto: the devices and slices that are predicted to be fastest; all: every device"),
 	NUMBER(peers, 0, CONFIG_MAX_SHARES,
@@ -155,6 +157,30 @@ parse_shares(struct config *c, const char *text, struct err *err)
 }
 
 static int
+parse_stages(struct config *c, const char *text, struct err *err)
+{
+	unsigned long all = 0;
+
+	c->n_stages = 0;
+	while (*text != '\0') {
+		char *end;
+		unsigned long v = strtoul(text, &end, 10);
+
+		if (end == text || text[0] == '-' || v < 1 || v > CONFIG_MAX_SHARES ||
+			(*end != '\0' && *end != ','))
+			return err_set(err,
+				"stages: numbers of devices are expected, as in 1,2; not '%s'",
+				text);
+		all += v;
+		if (c->n_stages == CONFIG_MAX_SHARES || all > CONFIG_MAX_SHARES)
+			return err_set(err, "stages: at most %d devices", CONFIG_MAX_SHARES);
+		c->stages[c->n_stages++] = (uint32_t)v;
+		text = *end == ',' ? end + 1 : end;
+	}
+	return 0;
+}
+
+static int
 parse_share(float *field, const struct key *k, const char *text, struct err *err)
 {
 	char *end;
@@ -213,6 +239,8 @@ set_key(struct config *c, const struct key *k, const char *text, struct err *err
 	switch (k->kind) {
 	case K_SHARES:
 		return parse_shares(c, text, err);
+	case K_STAGES:
+		return parse_stages(c, text, err);
 	case K_SHARE:
 		return parse_share((float *)(void *)field, k, text, err);
 	case K_CHOICE:
@@ -428,6 +456,9 @@ config_print(const struct config *c, FILE *out)
 		} else if (keys[i].kind == K_SHARES) {
 			for (uint32_t k = 0; k < c->n_shares; k++)
 				fprintf(out, "%s%g", k == 0 ? " " : ",", (double)c->shares[k]);
+		} else if (keys[i].kind == K_STAGES) {
+			for (uint32_t k = 0; k < c->n_stages; k++)
+				fprintf(out, "%s%u", k == 0 ? " " : ",", c->stages[k]);
 		} else if (field[0] != '\0') {
 			fprintf(out, " %s", field);
 		}

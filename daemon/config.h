@@ -26,6 +26,10 @@ struct config {
 	float shares[CONFIG_MAX_SHARES]; /* in order: the coordinator, then members as they joined;
 					    0 of them: equal */
 	uint32_t n_shares;
+	uint32_t
+		stages[CONFIG_MAX_SHARES]; /* devices of each, in that order; 0 of them: no pipeline
+					       unless the plan is one */
+	uint32_t n_stages;
 	char plan[8];    /* auto, all */
 	uint32_t peers;  /* devices the first plan waits for, coordinator included; 0: all that are
 			    paired, for a few seconds */

@@ -18,8 +18,9 @@ on_wake(uv_async_t *a)
 {
 	struct engine *e = a->data;
 
-	if (e->star != NULL && atomic_load(&e->stopping))
-		star_break(e->star, "", "the engine is being stopped");
+	e->woken = true;
+	if (atomic_load(&e->stopping))
+		engine_interrupt(e);
 }
 
 /* Closes what is on the engine's loop and turns it to its end. */
@@ -29,8 +30,7 @@ drain_loop(struct engine *e)
 	uv_mutex_lock(&e->lock);
 	e->asleep = true;
 	uv_mutex_unlock(&e->lock);
-	if (e->star != NULL)
-		star_close(e->star);
+	engine_close_links(e);
 	if (e->wake.data != NULL)
 		uv_close((uv_handle_t *)&e->wake, NULL);
 	uv_close((uv_handle_t *)&e->room, NULL);
@@ -43,8 +43,10 @@ thread_main(void *arg)
 {
 	struct engine *e = arg;
 
-	if (e->c.rank == 0)
+	if (engine_is_coordinator(&e->c))
 		hub_run(e);
+	else if (e->c.rank == 0)
+		stage_run(e);
 	else
 		member_run(e);
 	drain_loop(e);
@@ -60,7 +62,8 @@ thread_main(void *arg)
 static void
 engine_free(struct engine *e)
 {
-	star_free(e->star);
+	engine_free_links(e);
+	pipe_free(e->pipe);
 	forward_free(e->forward);
 	pool_free(e->pool);
 	if (e->c.weights != NULL)
@@ -148,6 +151,12 @@ check_config(const struct engine_config *c, struct err *err)
 	if (c->peers == 0 || c->peers > SLICE_MAX_PEERS || c->rank >= c->peers)
 		return err_set(err, "a plan of %u peers with this one as number %u is not possible",
 			c->peers, c->rank);
+	if (c->stages > 1 &&
+		(c->stage >= c->stages || c->number >= c->n_numbers || c->before >= c->n_numbers ||
+			c->behind >= c->n_numbers || c->number < c->rank))
+		return err_set(err,
+			"a pipeline of %u stages with peer %u of %u in stage %u is not possible",
+			c->stages, c->number, c->n_numbers, c->stage);
 	if (c->slots == 0 || c->max_rows == 0 || c->context == 0)
 		return err_set(err, "a plan needs room for sessions, rows and positions");
 	return 0;
@@ -166,7 +175,9 @@ alloc_buffers(struct engine *e)
 	e->sessions = malloc(c->slots * sizeof *e->sessions);
 	e->parts = malloc(c->slots * sizeof *e->parts);
 	e->slot_of = malloc(c->slots * sizeof *e->slot_of);
-	if (c->rank == 0) {
+	if (engine_is_coordinator(c) && c->stages > 1 && (e->pipe = pipe_new(c)) == NULL)
+		return -1;
+	if (engine_gathers(c)) {
 		e->logits = malloc(logits * sizeof *e->logits);
 		e->best = malloc(engine_max_logits(c->slots, c->max_rows) * sizeof *e->best);
 		e->wanted = malloc(engine_max_logits(c->slots, c->max_rows) * sizeof *e->wanted);
@@ -175,8 +186,9 @@ alloc_buffers(struct engine *e)
 	}
 	return e->slots != NULL && e->x != NULL && e->tokens != NULL && e->rows != NULL &&
 			       e->sessions != NULL && e->parts != NULL && e->slot_of != NULL &&
-			       (c->rank != 0 || (e->logits != NULL && e->best != NULL &&
-							e->wanted != NULL && e->undecided != NULL))
+			       (!engine_gathers(c) ||
+				       (e->logits != NULL && e->best != NULL && e->wanted != NULL &&
+					       e->undecided != NULL))
 		       ? 0
 		       : -1;
 }
@@ -198,50 +210,18 @@ engine_bytes(const struct engine_config *c)
 		.slots = c->slots,
 		.context = c->context,
 		.kv = c->kv};
-	const struct star_config sc = {.slices = c->slices,
-		.rank = c->rank,
-		.peers = c->peers,
-		.embd = c->shape->embd,
-		.vocab = c->shape->vocab,
-		.max_rows = c->max_rows,
-		.max_logits = engine_max_logits(c->slots, c->max_rows),
-		.format = c->payload,
-		.way = c->way};
 	uint64_t bytes = forward_bytes(&fc);
 
 	if (bytes > UINT64_MAX / 2)
 		return UINT64_MAX / 2;
 	bytes += (uint64_t)c->max_rows * (c->shape->embd * sizeof(float) + 32);
-	if (c->peers > 1)
-		bytes += star_bytes(&sc);
-	if (c->rank == 0) /* logits, and what samplers need */
+	bytes += engine_link_bytes(c);
+	if (engine_gathers(c))
 		bytes += engine_max_logits(c->slots, c->max_rows) *
-				 (c->shape->vocab * sizeof(float) + sizeof(struct best) + 16) +
-			 (uint64_t)c->slots * c->shape->vocab * 24;
+			 (c->shape->vocab * sizeof(float) + sizeof(struct best) + 16);
+	if (engine_is_coordinator(c)) /* what samplers need */
+		bytes += (uint64_t)c->slots * c->shape->vocab * 24 + pipe_bytes(c);
 	return bytes;
-}
-
-static struct star *
-make_star(struct engine *e, struct engine_config *c, struct err *err)
-{
-	const struct star_config sc = {
-		.epoch = c->epoch,
-		.slices = c->slices,
-		.rank = c->rank,
-		.peers = c->peers,
-		.embd = e->shape.embd,
-		.vocab = e->shape.vocab,
-		.max_rows = c->max_rows,
-		.max_logits = engine_max_logits(c->slots, c->max_rows),
-		.slots = c->slots,
-		.context = c->context,
-		.format = c->payload,
-		.names = c->names,
-		.way = c->way,
-		.links = c->links,
-	};
-
-	return star_new(&e->loop, &sc, err);
 }
 
 static int
@@ -281,14 +261,12 @@ build(struct engine *e, struct engine_config *c, struct err *err)
 
 	if (result != 0)
 		return err_set(err, "no event loop for the engine: %s", uv_strerror(result));
-	if (c->peers > 1) {
-		e->star = make_star(e, c, err);
-		if (e->star == NULL) {
-			uv_loop_close(&e->loop);
-			return -1;
-		}
+	if (engine_link(e, c, err) != 0) {
+		uv_loop_close(&e->loop);
+		return -1;
 	}
 	uv_timer_init(&e->loop, &e->room);
+	e->room.data = e;
 	e->wake.data = e;
 	result = uv_async_init(&e->loop, &e->wake, on_wake);
 	if (result != 0) {
@@ -334,7 +312,7 @@ engine_new(uv_loop_t *main_loop, struct engine_config *c, struct err *err)
 		/* Without an engine the parts that were handed over still have to go. */
 		free(e);
 		c->weights->free(c->weights);
-		for (uint32_t i = 0; c->peers > 1 && i < star_links(c->rank, c->peers, c->way); i++)
+		for (uint32_t i = 0; i < engine_links(c); i++)
 			link_detached_discard(&c->links[i]);
 		return NULL;
 	}

@@ -1,15 +1,20 @@
-/* The engine thread: computes. It owns the forward pass, the tensor links of its group (on a libuv
- * loop of its own) and, while it computes them, the running requests.
+/* The engine thread: computes. It owns the forward pass, the tensor links of its group and of its stage (on
+ * a libuv loop of its own) and, while it computes them, the running requests.
  *
  * On a coordinator it is the hub of the star: takes requests from the desk, picks rows
  * (sched/batch), sends them to the members, computes its slice, adds, samples. On a member it
  * follows: waits for a step, computes, sends its logits. A group that loses a link is broken: the
- * requests go back to the desk, and the engine waits for engine_stop. */
+ * requests go back to the desk, and the engine waits for engine_stop.
+ *
+ * In a pipeline each stage has such a group. The coordinator is the hub of the first one; what the
+ * layers made of the rows goes from hub to hub (daemon/ring.h), and the last one says of the logits what a
+ * member would. Several steps are under way then: rows of other sessions, or the next part of a prompt. */
 #ifndef DAEMON_ENGINE_H
 #define DAEMON_ENGINE_H
 
 #include "daemon/desk.h"
 #include "daemon/link.h"
+#include "daemon/stages.h"
 #include "model/forward.h"
 #include "proto/frame.h"
 #include "proto/invite.h"
@@ -19,8 +24,13 @@ struct engine;
 struct engine_config {
 	uint64_t epoch;
 	const struct model_shape *shape; /* copied */
-	const struct slice *slices;      /* of all peers by rank; copied */
-	uint32_t rank, peers;
+	const struct slice *slices;      /* of its group by rank; copied */
+	uint32_t rank, peers;            /* of its group */
+	/* A pipeline (stages > 1): which stage this is, and the numbers, among all peers of the plan, of
+	 * this one and of the hubs beside it in the ring. A group's peers are numbered one behind the
+	 * other, the hub first. */
+	uint32_t stage, stages;
+	uint32_t number, n_numbers, before, behind;
 	struct weight_source *weights; /* owned from now on, also when engine_new fails */
 	struct desk *desk; /* coordinator: where requests come from; outlives the engine */
 	uint32_t context, slots, max_rows;
@@ -30,8 +40,8 @@ struct engine_config {
 	bool pin;
 	const struct kernels *kernels;
 	enum collective_way way;     /* how sums are added */
-	struct link_detached *links; /* star_links() of them (daemon/star.h); taken */
-	char (*names)[PEER_NAME];    /* of all peers by rank, for messages; copied */
+	struct link_detached *links; /* engine_links() of them; taken */
+	char (*names)[PEER_NAME];    /* of all peers of the plan by number, for messages; copied */
 	/* Main thread: the group is broken (a link was lost, a member misbehaved). who: the peer
 	 * whose doing it is, or "". */
 	void (*on_broken)(void *arg, const char *who, const char *why);
@@ -42,8 +52,16 @@ struct engine_config {
  * Hub and members have to agree. */
 uint32_t engine_max_logits(uint32_t slots, uint32_t max_rows);
 
+/* Fills in which of a plan's peers this is, by number: rank to behind. slices stays the caller's: those of
+ * its group. */
+void engine_place(struct engine_config *c, const struct stages *st, uint32_t number);
+
+/* How many links it takes: star_links() of its group (daemon/star.h), where that has several peers, and,
+ * for the hub of a stage, ring_links() (daemon/ring.h) behind them. */
+uint32_t engine_links(const struct engine_config *c);
+
 /* What engine_new would allocate: KV cache, activations, messages. Only numbers of c are read: shape,
- * slices, rank, peers, context, slots, max_rows, kv, payload, way. */
+ * slices, rank, peers, stage, stages, context, slots, max_rows, kv, payload, way. */
 uint64_t engine_bytes(const struct engine_config *c);
 
 struct engine *engine_new(uv_loop_t *main_loop, struct engine_config *c, struct err *err);

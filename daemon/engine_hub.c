@@ -54,7 +54,9 @@ fill_slots(struct engine *e)
 static void
 on_room(uv_timer_t *t)
 {
-	(void)t; /* hub_run looks */
+	struct engine *e = t->data;
+
+	e->woken = true; /* hub_run looks */
 }
 
 /* Led requests that rest keep their slots, with what is computed of them, for a while when others wait
@@ -110,8 +112,12 @@ give_back(struct engine *e, int status, const char *why)
 
 /* What of a row's logits its request has to see. */
 static uint32_t
-wanted_logits(const struct request *r)
+wanted_logits(const struct engine *e, uint32_t slot)
 {
+	const struct request *r = e->slots[slot];
+
+	if (e->pipe != NULL && pipe_is_undecided(e, slot))
+		return STEP_LOGITS | STEP_WHOLE;
 	switch (r->guide != NULL ? guide_needs(r->guide) : session_needs(r->session)) {
 	case SAMPLER_BEST:
 		return STEP_LOGITS;
@@ -123,16 +129,15 @@ wanted_logits(const struct request *r)
 	return STEP_LOGITS | STEP_WHOLE;
 }
 
-/* Fills e->rows and e->tokens for the parts. Returns the number of rows. */
-static uint32_t
-lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits)
+uint32_t
+hub_lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits)
 {
 	uint32_t n = 0;
 
 	*logits = 0;
 	for (uint32_t i = 0; i < n_parts; i++) {
 		const struct batch_part *part = &e->parts[i];
-		uint32_t slot = e->slot_of[part->session], flags = wanted_logits(e->slots[slot]);
+		uint32_t slot = e->slot_of[part->session], flags = wanted_logits(e, slot);
 		size_t n_ids;
 		const uint32_t *ids = request_ids(e->slots[slot], &n_ids);
 
@@ -142,17 +147,15 @@ lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits)
 			e->tokens[n] = ids[part->from + k];
 			e->rows[n] = (struct step_row){slot, part->from + k, wants ? flags : 0};
 			if (wants)
-				e->wanted[(*logits)++] = (struct wanted_row){
-					slot, e->star == NULL || (flags & STEP_WHOLE) != 0, false};
+				e->wanted[(*logits)++] = (struct wanted_row){slot,
+					engine_is_alone(e) || (flags & STEP_WHOLE) != 0, false};
 		}
 	}
 	return n;
 }
 
-/* What of a request is to be computed next; false: nothing. spare: rows that can want logits beside one
- * of each request. */
-static bool
-work_of(struct request *r, uint32_t *spare, struct batch_session *s)
+bool
+hub_work_of(struct request *r, uint32_t *spare, struct batch_session *s)
 {
 	size_t n, more = 0, stale;
 
@@ -175,14 +178,21 @@ work_of(struct request *r, uint32_t *spare, struct batch_session *s)
 	return true;
 }
 
+uint32_t
+hub_spare_logits(const struct engine *e)
+{
+	uint32_t most = engine_max_logits(e->c.slots, e->c.max_rows);
+
+	return most < e->c.max_rows ? most - e->c.slots : most;
+}
+
 static uint32_t
 pick_parts(struct engine *e)
 {
-	uint32_t n = 0, most = engine_max_logits(e->c.slots, e->c.max_rows),
-		 spare = most < e->c.max_rows ? most - e->c.slots : most;
+	uint32_t n = 0, spare = hub_spare_logits(e);
 
 	for (uint32_t i = 0; i < e->c.slots; i++)
-		if (e->slots[i] != NULL && work_of(e->slots[i], &spare, &e->sessions[n]))
+		if (e->slots[i] != NULL && hub_work_of(e->slots[i], &spare, &e->sessions[n]))
 			e->slot_of[n++] = i;
 	return n > 0 ? batch_next(e->sessions, n, e->c.max_rows, &e->turn, e->parts) : 0;
 }
@@ -252,6 +262,15 @@ take_choice(struct engine *e, struct request *r, uint32_t number, bool whole)
 	return true;
 }
 
+bool
+hub_take_row(struct engine *e, uint32_t slot, uint32_t number, bool whole)
+{
+	struct request *r = e->slots[slot];
+
+	return r->guide != NULL ? take_choice(e, r, number, whole)
+				: take_token(e, slot, number, whole);
+}
+
 /* Gives rows what was computed for them, those of one request in their order. Returns how many are
  * undecided; those behind one of the same request wait for it. */
 static uint32_t
@@ -261,12 +280,10 @@ take_rows(struct engine *e, uint32_t n)
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct wanted_row *w = &e->wanted[i];
-		struct request *r = e->slots[w->slot];
 
 		if (w->taken || w->slot == stuck)
 			continue;
-		w->taken = r->guide != NULL ? take_choice(e, r, i, w->whole)
-					    : take_token(e, w->slot, i, w->whole);
+		w->taken = hub_take_row(e, w->slot, i, w->whole);
 		if (!w->taken) {
 			e->undecided[n_undecided++] = i;
 			stuck = w->slot;
@@ -292,10 +309,8 @@ take_logits(struct engine *e, uint32_t n_parts, uint32_t n_logits, struct err *e
 	return 0;
 }
 
-/* Has n rows computed; e->logits receives the whole vocabulary's for each row that wants them, or,
- * in a group, e->best the best tokens of those that need no more. */
-static int
-compute(struct engine *e, uint32_t n, uint32_t n_logits, struct err *err)
+int
+hub_compute(struct engine *e, uint32_t n, struct err *err)
 {
 	uint64_t read_errors = file_guard_errors();
 
@@ -304,7 +319,15 @@ compute(struct engine *e, uint32_t n, uint32_t n_logits, struct err *err)
 		return -1;
 	if (e->star != NULL && star_step(e->star, e->rows, n, e->x, err) != 0)
 		return -1;
-	if (engine_forward(e, n, &e->own, err) != 0)
+	return engine_forward(e, n, &e->own, err);
+}
+
+/* Has n rows computed; e->logits receives the whole vocabulary's for each row that wants them, or,
+ * in a group, e->best the best tokens of those that need no more. */
+static int
+compute(struct engine *e, uint32_t n, uint32_t n_logits, struct err *err)
+{
+	if (hub_compute(e, n, err) != 0)
 		return -1;
 	if (e->star != NULL)
 		return star_gather(e->star, e->own, e->best, e->logits, err);
@@ -313,15 +336,14 @@ compute(struct engine *e, uint32_t n, uint32_t n_logits, struct err *err)
 	return 0;
 }
 
-/* A step failed although the group is whole. */
-static void
-step_failed(struct engine *e, const struct err *err)
+void
+hub_step_failed(struct engine *e, const struct err *err)
 {
 	char what[600];
 
 	snprintf(what, sizeof what, "the step could not be computed: %s", err->msg);
-	if (e->star != NULL) {
-		star_break(e->star, "", what); /* the members are in the middle of it */
+	if (e->star != NULL || e->ring != NULL) {
+		engine_give_up(e, what); /* the others are in the middle of it */
 		return;
 	}
 	give_back(e, 500, what);
@@ -338,10 +360,10 @@ hub_step(struct engine *e)
 
 	if (n_parts == 0)
 		return false;
-	n = lay_out_rows(e, n_parts, &n_logits);
+	n = hub_lay_out_rows(e, n_parts, &n_logits);
 	if ((compute(e, n, n_logits, &err) != 0 || take_logits(e, n_parts, n_logits, &err) != 0) &&
 		(e->star == NULL || !star_broken(e->star)))
-		step_failed(e, &err);
+		hub_step_failed(e, &err);
 	engine_publish(e);
 	return true;
 }
@@ -349,9 +371,8 @@ hub_step(struct engine *e)
 /* --- life --------------------------------------------------------------------------------------- */
 
 static void
-group_broken(struct engine *e)
+group_broken(struct engine *e, const char *who, const char *why)
 {
-	const char *who = star_broken_who(e->star), *why = star_broken_why(e->star);
 	char running[600], news[600];
 
 	if (who[0] != '\0') {
@@ -362,7 +383,7 @@ group_broken(struct engine *e)
 		snprintf(news, sizeof news, "%s", why);
 	}
 	give_back(e, 502, running);
-	star_close(e->star);
+	engine_unlink(e);
 	engine_post_broken(e, who, news);
 }
 
@@ -378,13 +399,25 @@ stopped(struct engine *e)
 	give_back(e, 503, running);
 }
 
+static void
+wait_for_news(struct engine *e)
+{
+	if (e->ring != NULL)
+		ring_wait(e->ring, &e->woken);
+	else
+		uv_run(&e->loop, UV_RUN_ONCE);
+}
+
 void
 hub_run(struct engine *e)
 {
+	const char *who, *why;
+
 	desk_attach(e->c.desk, &e->wake);
 	while (!atomic_load(&e->stopping)) {
-		if (e->star != NULL && star_broken(e->star) && !atomic_load(&e->broken))
-			group_broken(e);
+		e->woken = false;
+		if (engine_is_cut(e, &who, &why) && !atomic_load(&e->broken))
+			group_broken(e, who, why);
 		if (atomic_load(&e->broken)) {
 			uv_run(&e->loop, UV_RUN_ONCE);
 			continue;
@@ -392,8 +425,8 @@ hub_run(struct engine *e)
 		drop_cancelled(e);
 		fill_slots(e);
 		make_room(e);
-		if (!hub_step(e))
-			uv_run(&e->loop, UV_RUN_ONCE);
+		if (!(e->pipe != NULL ? pipe_step(e) : hub_step(e)))
+			wait_for_news(e);
 	}
 	stopped(e);
 	desk_detach(e->c.desk);

@@ -4,6 +4,7 @@
 
 #include "daemon/desk_int.h"
 #include "daemon/engine.h"
+#include "daemon/ring.h"
 #include "daemon/star.h"
 #include "sched/batch.h"
 
@@ -38,15 +39,17 @@ struct engine {
 	uv_loop_t loop;
 	struct pool *pool;
 	struct forward *forward;
-	struct star *star;      /* NULL: alone */
+	struct star *star;      /* NULL: no group */
+	struct ring *ring;      /* NULL: no pipeline, or not the hub of a stage */
+	bool woken;             /* since the loop was turned last */
 	struct request **slots; /* running requests; NULL: a free slot */
 	uv_timer_t room;        /* a slot is held by a led request that rests, and wanted */
 	uint32_t turn;
 	float *x;                  /* [max_rows][embd] */
-	float *logits;             /* coordinator: [max_logits][vocab] */
-	struct best *best;         /* coordinator: [max_logits] */
+	float *logits;             /* coordinator, hub of the last stage: [max_logits][vocab] */
+	struct best *best;         /* the same: [max_logits] */
 	const float *own;          /* of the last step: this slice's logits */
-	struct wanted_row *wanted; /* [max_logits] of the last step */
+	struct wanted_row *wanted; /* coordinator: [max_logits] of the last step */
 	uint32_t *undecided; /* [max_logits] numbers of those whose best tokens do not decide */
 	uint32_t *tokens;
 	struct step_row *rows;
@@ -55,15 +58,97 @@ struct engine {
 	uint32_t *slot_of; /* of sessions[i] */
 	struct buf piece;  /* text of one token */
 	struct engine_pace pace;
+	struct pipe *pipe; /* coordinator of a pipeline (engine_pipe.c) */
 };
 
+static inline bool
+engine_is_coordinator(const struct engine_config *c)
+{
+	return c->rank == 0 && c->stage == 0;
+}
+
+static inline bool
+engine_is_last(const struct engine_config *c)
+{
+	return c->stages < 2 || c->stage + 1 == c->stages;
+}
+
+/* Hub of a stage: linked with those beside it. */
+static inline bool
+engine_in_ring(const struct engine_config *c)
+{
+	return c->rank == 0 && c->stages > 1;
+}
+
+/* Nobody else computes: all logits are here. */
+static inline bool
+engine_is_alone(const struct engine *e)
+{
+	return e->star == NULL && e->ring == NULL;
+}
+
+/* Who has all logits of a step, or the best of them. */
+static inline bool
+engine_gathers(const struct engine_config *c)
+{
+	return engine_is_coordinator(c) || (c->rank == 0 && engine_is_last(c));
+}
+
 /* The thread's work: returns when the engine shall stop. */
-void hub_run(struct engine *e);
-void member_run(struct engine *e);
+void hub_run(struct engine *e);    /* the coordinator's */
+void stage_run(struct engine *e);  /* another stage's hub */
+void member_run(struct engine *e); /* everybody else's */
+
+/* --- links (engine_links.c) --- */
+
+/* The star and the ring, of the links that c has; takes them, in every case. */
+int engine_link(struct engine *e, struct engine_config *c, struct err *err);
+uint64_t engine_link_bytes(const struct engine_config *c); /* for messages */
+/* Whether the group or the ring is broken; who: a peer's name, or "". */
+bool engine_is_cut(const struct engine *e, const char **who, const char **why);
+/* This peer cannot go on: whoever waits for it is told. */
+void engine_give_up(struct engine *e, const char *why);
+/* It is cut: tells those who do not know yet and closes its links. */
+void engine_unlink(struct engine *e);
+/* Whoever waits for a frame stops waiting. */
+void engine_interrupt(struct engine *e);
+void engine_close_links(struct engine *e);
+void engine_free_links(struct engine *e);
+
+/* --- several steps under way (engine_pipe.c) --- */
+
+struct pipe *pipe_new(const struct engine_config *c);
+void pipe_free(struct pipe *p);
+uint64_t pipe_bytes(const struct engine_config *c);
+/* Takes an answer, begins a step, or both. False: there is nothing to do now. */
+bool pipe_step(struct engine *e);
+/* The best tokens of the slot's row did not decide: it is computed again, for all logits. */
+bool pipe_is_undecided(const struct engine *e, uint32_t slot);
+
+/* --- the coordinator's step (engine_hub.c) --- */
+
+/* Fills e->rows and e->tokens for the parts; `logits`: how many rows want them. Returns the number of
+ * rows. */
+uint32_t hub_lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits);
+/* What of a request is to be computed next; false: nothing. spare: rows that can want logits beside one
+ * of each request, at first hub_spare_logits. */
+bool hub_work_of(struct request *r, uint32_t *spare, struct batch_session *s);
+uint32_t hub_spare_logits(const struct engine *e);
+/* Gives the slot's request what was computed for a row; number: of the row among those with logits.
+ * False: the best tokens do not decide. Afterwards a session may be gone, and one that is led may be led
+ * on. */
+bool hub_take_row(struct engine *e, uint32_t slot, uint32_t number, bool whole);
+/* Embeds n rows and has the group compute its layers: e->x, and this slice's logits in e->own. */
+int hub_compute(struct engine *e, uint32_t n, struct err *err);
+/* A step failed although no link is lost. */
+void hub_step_failed(struct engine *e, const struct err *err);
 
 /* Fails when a mapped file could not be read since there were `before` errors (file_guard_errors):
  * what was computed meanwhile is not to be used. */
 int engine_check_read(uint64_t before, struct err *err);
+
+/* A member, or the hub of a stage, is cut: unlinks, and tells the main thread. */
+void member_is_cut(struct engine *e, const char *who, const char *why);
 
 /* Engine thread: computes the slice's part of a step of n rows, e->rows and e->x; *logits: its part of
  * those that are wanted. */

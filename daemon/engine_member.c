@@ -15,17 +15,15 @@ member_step(struct engine *e, uint32_t n, struct err *err)
 	return -1;
 }
 
-static void
-group_broken(struct engine *e)
+void
+member_is_cut(struct engine *e, const char *who, const char *why)
 {
-	const char *who = star_broken_who(e->star);
-	char why[600];
+	char news[600];
 
-	snprintf(why, sizeof why, "%s%s%s", who, who[0] != '\0' ? " was lost: " : "",
-		star_broken_why(e->star));
+	snprintf(news, sizeof news, "%s%s%s", who, who[0] != '\0' ? " was lost: " : "", why);
 	if (!atomic_load(&e->broken))
-		star_close(e->star);
-	engine_post_broken(e, who, why);
+		engine_unlink(e);
+	engine_post_broken(e, who, news);
 }
 
 void
@@ -33,10 +31,11 @@ member_run(struct engine *e)
 {
 	uint32_t n;
 	struct err err = {""};
+	const char *who, *why;
 
 	while (!atomic_load(&e->stopping)) {
-		if (star_broken(e->star)) {
-			group_broken(e);
+		if (engine_is_cut(e, &who, &why)) {
+			member_is_cut(e, who, why);
 			uv_run(&e->loop, UV_RUN_ONCE);
 		} else if (star_next(e->star, e->rows, e->x, &n)) {
 			if (member_step(e, n, &err) != 0)

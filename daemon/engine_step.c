@@ -49,14 +49,17 @@ void
 engine_publish(struct engine *e)
 {
 	struct star_stats s = {0};
+	struct ring_stats r = {0};
 
 	if (e->star != NULL)
 		s = star_stats(e->star);
+	if (e->ring != NULL)
+		r = ring_stats(e->ring);
 	uv_mutex_lock(&e->lock);
 	e->stats.steps++;
 	e->stats.pace = e->pace;
 	e->stats.reduce_seconds = s.reduce_seconds;
-	e->stats.sent_bytes = s.sent_bytes;
-	e->stats.received_bytes = s.received_bytes;
+	e->stats.sent_bytes = s.sent_bytes + r.sent_bytes;
+	e->stats.received_bytes = s.received_bytes + r.received_bytes;
 	uv_mutex_unlock(&e->lock);
 }

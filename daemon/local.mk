@@ -57,14 +57,23 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/desk.c daemon/desk.h daemon/desk_int.h \
 	daemon/desk_guide.c \
 	daemon/engine.c daemon/engine.h daemon/engine_int.h \
+	daemon/best_bytes.c daemon/best_bytes.h \
 	daemon/engine_hub.c \
+	daemon/engine_links.c \
 	daemon/engine_member.c \
+	daemon/engine_pipe.c \
+	daemon/engine_stage.c \
 	daemon/engine_step.c \
+	daemon/ring.c daemon/ring.h daemon/ring_int.h \
+	daemon/ring_new.c \
+	daemon/ring_receive.c \
 	daemon/star.c daemon/star.h daemon/star_int.h \
 	daemon/star_answer.c \
 	daemon/star_new.c \
 	daemon/star_receive.c \
-	daemon/star_reduce.c
+	daemon/stages.c daemon/stages.h \
+	daemon/star_reduce.c \
+	daemon/step_rows.c daemon/step_rows.h
 
 # The HTTP API.
 daemon_libdaemon_a_SOURCES += \
@@ -133,6 +142,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_ask.c \
 	daemon/serve_balance.c daemon/serve_balance.h \
 	daemon/serve_choose.c \
+	daemon/serve_cut.c \
 	daemon/serve_fetch.c \
 	daemon/serve_file.c \
 	daemon/serve_hash.c \
@@ -146,6 +156,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_plan.c \
 	daemon/serve_roster.c \
 	daemon/serve_shard.c \
+	daemon/serve_start.c \
 	daemon/serve_status.c \
 	daemon/serve_stock.c \
 	daemon/serve_swarm.c \
@@ -215,7 +226,11 @@ if HAVE_CHECK
 ENGINE_TEST_SUPPORT = tests/support/engine_group.c tests/support/engine_group.h \
 	tests/support/link_pair.c tests/support/link_pair.h \
 	tests/support/shared_dir.c tests/support/shared_dir.h
-check_PROGRAMS += tests/unit/test_engine tests/unit/test_star
+check_PROGRAMS += tests/unit/test_engine tests/unit/test_pipeline tests/unit/test_star
+tests_unit_test_pipeline_SOURCES = tests/unit/test_pipeline.c $(ENGINE_TEST_SUPPORT)
+tests_unit_test_pipeline_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
+tests_unit_test_pipeline_CFLAGS = $(tests_unit_test_engine_CFLAGS)
+tests_unit_test_pipeline_LDADD = $(tests_unit_test_engine_LDADD)
 tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(ENGINE_TEST_SUPPORT)
 tests_unit_test_engine_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
 tests_unit_test_engine_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
@@ -224,7 +239,8 @@ tests_unit_test_star_SOURCES = tests/unit/test_star.c $(ENGINE_TEST_SUPPORT)
 tests_unit_test_star_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
 tests_unit_test_star_CFLAGS = $(tests_unit_test_engine_CFLAGS)
 tests_unit_test_star_LDADD = $(tests_unit_test_engine_LDADD)
-$(tests_unit_test_engine_OBJECTS) $(tests_unit_test_star_OBJECTS): | proto/shoal.pb-c.h
+$(tests_unit_test_engine_OBJECTS) $(tests_unit_test_pipeline_OBJECTS) \
+	$(tests_unit_test_star_OBJECTS): | proto/shoal.pb-c.h
 
 # Two models that write together.
 check_PROGRAMS += tests/unit/test_token_run

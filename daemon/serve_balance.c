@@ -106,8 +106,11 @@ part_of(const struct plan *p, uint32_t rank)
 {
 	const struct model_shape *shape = &p->file->shape;
 
-	return shape->ffn > 0 ? (double)p->slices[rank].ffn / shape->ffn
-			      : (double)p->slices[rank].kv_heads / shape->kv_heads;
+	const struct slice *sl = &p->slices[rank];
+	double layers = (double)sl->layers / shape->layers;
+
+	return layers * (shape->ffn > 0 ? (double)sl->ffn / shape->ffn
+					: (double)sl->kv_heads / shape->kv_heads);
 }
 
 static void
@@ -157,7 +160,8 @@ balance_why(const struct serve *s)
 static bool
 may_change(const struct serve *s)
 {
-	return s->config->n_shares == 0 && strcmp(s->config->plan, "auto") == 0;
+	return s->config->n_shares == 0 && s->config->n_stages == 0 &&
+	       strcmp(s->config->plan, "auto") == 0 && (s->plan == NULL || s->plan->stages.n < 2);
 }
 
 /* What is seen counts from now on: for plans, and for what this one should take. A member can say what

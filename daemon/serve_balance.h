@@ -5,7 +5,8 @@
  * are changed as when a device has come (sched/roster): running requests go on where they were.
  *
  * Time runs only while tokens are generated: what a device does in a pause says nothing of its speed.
- * Where the user has fixed the shares nothing is changed, only shown. Coordinator, main thread. */
+ * Where the user has fixed the shares, and while a pipeline serves, nothing is changed, only shown: which
+ * layers a stage has is decided when a plan is made. Coordinator, main thread. */
 #ifndef DAEMON_SERVE_BALANCE_H
 #define DAEMON_SERVE_BALANCE_H
 

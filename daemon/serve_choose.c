@@ -1,6 +1,6 @@
 /* Which of the members that could take part do, and with which slices: what sched/plan predicts to
  * be fastest, from what daemon/speeds has measured. While something is not measured yet, or where
- * the user says so (`plan = all`, `shares`), all of them do.
+ * the user says so (`plan = all`, `shares`, `stages`), all of them do.
  *
  * Choices are kept, since predicting takes tens of milliseconds on a small board: until something
  * was measured anew, or CHOICE_MS. Another one must then be better by CHOICE_GAIN, so that slices do
@@ -26,6 +26,7 @@ struct choice { /* of a set of members that could take part */
 	uint64_t set, at;
 	uint32_t n; /* devices that do, the coordinator first */
 	struct swarm_peer *peers[SLICE_MAX_PEERS];
+	struct stages stages;
 	struct slice slices[SLICE_MAX_PEERS];
 	uint32_t n_spares;
 	struct plan_spare spares[SLICE_MAX_PEERS];
@@ -151,6 +152,8 @@ fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, u
 	f->in.ways = way == WAY_STAR ? 1u << SWARM_STAR
 				     : 1u << SWARM_STAR | 1u << SWARM_DIRECT | 1u << SWARM_SCATTER;
 	f->in.today_only = true;
+	if (pipelines_are_barred(s))
+		f->in.kinds = 1u << SWARM_ONE | 1u << SWARM_TENSOR;
 	return true;
 }
 
@@ -220,6 +223,18 @@ choices_news(struct serve *s)
 
 /* --- choosing ----------------------------------------------------------------------------------- */
 
+/* A plan of these stages as the planner wants it; who is in it is left to the caller. */
+static void
+set_stages(struct swarm_plan_alt *a, const struct stages *st)
+{
+	*a = (struct swarm_plan_alt){.n = stages_peers(st), .n_stages = st->n};
+	for (uint32_t i = 0; i < st->n; i++)
+		a->stages[i] = (struct swarm_plan_stage){.layer0 = st->list[i].layer0,
+			.layers = st->list[i].layers,
+			.first = st->list[i].first,
+			.n = st->list[i].n};
+}
+
 /* Seconds that count of the plan that was chosen before, by what is known now. INFINITY: it does not
  * fit any more. */
 static double
@@ -227,10 +242,9 @@ old_score(struct forecast *f, const struct choice *c, struct swarm_peer *const *
 {
 	struct swarm_plan_alt *a = &f->result.scratch[0];
 
-	if (c->n == 0)
+	if (c->n == 0 || (c->stages.n > 1 && f->in.kinds != 0))
 		return INFINITY;
-	*a = (struct swarm_plan_alt){.n = c->n, .n_stages = 1};
-	a->stages[0] = (struct swarm_plan_stage){.layers = f->model.shape->layers, .n = c->n};
+	set_stages(a, &c->stages);
 	for (uint32_t i = 0; i < c->n; i++) {
 		uint32_t at = 0;
 
@@ -254,6 +268,10 @@ take(struct choice *c, const struct swarm_plan_result *r, struct swarm_peer *con
 		c->peers[i] = a->members[i].peer > 0 ? members[a->members[i].peer - 1] : NULL;
 		c->slices[i] = a->members[i].slice;
 	}
+	c->stages.n = a->n_stages;
+	for (uint32_t i = 0; i < a->n_stages; i++)
+		c->stages.list[i] = (struct stage){a->stages[i].first, a->stages[i].n,
+			a->stages[i].layer0, a->stages[i].layers};
 	c->n_spares = 0;
 	for (uint32_t i = 0; i < r->n_spares; i++) {
 		struct plan_spare *sp = &c->spares[c->n_spares];
@@ -298,8 +316,7 @@ predict_plan(struct forecast *f, const struct plan *p)
 {
 	struct swarm_plan_alt *a = &f->result.scratch[0];
 
-	*a = (struct swarm_plan_alt){.n = p->n, .n_stages = 1};
-	a->stages[0] = (struct swarm_plan_stage){.layers = f->model.shape->layers, .n = p->n};
+	set_stages(a, &p->stages);
 	for (uint32_t i = 0; i < p->n; i++) {
 		a->members[i].peer = i;
 		a->members[i].slice = p->slices[i];
@@ -339,7 +356,8 @@ choose_members(struct serve *s, struct plan *p, struct swarm_peer *const *member
 	struct choice *c;
 
 	*chosen = false;
-	if (n == 0 || s->config->n_shares > 0 || strcmp(s->config->plan, "all") == 0)
+	if (n == 0 || s->config->n_shares > 0 || s->config->n_stages > 0 ||
+		strcmp(s->config->plan, "all") == 0)
 		return 0;
 	c = keep(s, set);
 	if (c == NULL)
@@ -355,6 +373,7 @@ choose_members(struct serve *s, struct plan *p, struct swarm_peer *const *member
 	p->n = c->n;
 	for (uint32_t i = 1; i < c->n; i++)
 		p->members[i].peer = c->peers[i];
+	p->stages = c->stages;
 	memcpy(p->slices, c->slices, sizeof p->slices);
 	p->n_spares = c->n_spares;
 	memcpy(p->spares, c->spares, c->n_spares * sizeof *c->spares);

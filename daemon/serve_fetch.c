@@ -84,6 +84,7 @@ ask_more(struct follow *f)
 static int
 take_header(struct follow *f, const ProtobufCBinaryData *bytes, struct err *err)
 {
+	const struct stage *st = &f->stages.list[stages_of(&f->stages, f->rank)];
 	uint8_t hash[SHARD_HASH];
 
 	shard_hash(bytes->data, bytes->len, hash);
@@ -98,7 +99,7 @@ take_header(struct follow *f, const ProtobufCBinaryData *bytes, struct err *err)
 		return -1;
 	}
 	if (memcmp(f->header->model_id, f->model_id, SHARD_HASH) != 0 ||
-		f->header->slice.rank != f->rank || f->header->slice.peers != f->peers)
+		f->header->slice.rank != f->rank - st->first || f->header->slice.peers != st->n)
 		return err_set(err, "the header that came is that of another slice");
 	for (uint32_t i = 0; i < f->header->n_extents; i++)
 		f->total += f->header->extents[i].bytes;

@@ -58,14 +58,6 @@ cache_path(const struct hash_job *j, const struct slice *sl, char *out, size_t s
 	snprintf(out, size, "%s/%s", j->dir, hex);
 }
 
-static bool
-same_slice(const struct slice *a, const struct slice *b)
-{
-	return a->rank == b->rank && a->peers == b->peers && a->kv_head0 == b->kv_head0 &&
-	       a->kv_heads == b->kv_heads && a->ffn0 == b->ffn0 && a->ffn == b->ffn &&
-	       a->vocab0 == b->vocab0 && a->vocab == b->vocab;
-}
-
 /* Whether a usable header lies there. A damaged or foreign one is as good as none. */
 static bool
 cache_read(struct hash_job *j, const char *path, const struct slice *sl, struct member_header *m)
@@ -74,7 +66,7 @@ cache_read(struct hash_job *j, const char *path, const struct slice *sl, struct 
 	if (file_read(path, &m->bytes, NULL) == 0 &&
 		shard_header_parse(m->bytes.data, m->bytes.len, &m->h, NULL) == 0) {
 		if (memcmp(m->h.model_id, j->file->model_id, SHARD_HASH) == 0 &&
-			same_slice(&m->h.slice, sl))
+			slice_same(&m->h.slice, sl))
 			return true;
 		shard_header_free(&m->h);
 	}

@@ -8,6 +8,7 @@
 #include "daemon/serve.h"
 #include "daemon/small.h"
 #include "daemon/speeds.h"
+#include "daemon/stages.h"
 #include "model/shard.h"
 #include "model/weights_copied.h"
 #include "sched/plan.h"
@@ -114,6 +115,7 @@ struct plan {
 	enum plan_state state;
 	struct model_file *file;
 	uint32_t n, context;
+	struct stages stages;    /* their numbers are ranks; one with all layers: no pipeline */
 	enum collective_way way; /* as wanted; members are linked with each other if need be */
 	bool direct; /* the links for it are there, or none beside the hub's are needed */
 	struct slice slices[SLICE_MAX_PEERS];
@@ -143,6 +145,8 @@ int plan_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e
 struct plan *plan_make(
 	struct serve *s, struct swarm_peer *const *members, uint32_t n, struct err *err);
 void plan_free(struct plan *p); /* of plan_make */
+/* Slices of all its members, of the sizes and in the stages that the user has fixed (serve_cut.c). */
+int plan_cut(struct plan *p, struct err *err);
 /* A number for the slices of a plan: who has which. */
 uint64_t plan_set(const struct plan *p);
 
@@ -226,8 +230,12 @@ int member_link_admit(struct serve *s, struct swarm_peer *p, struct link *l,
 void member_links_close(struct serve *s, const char *why);
 /* All members' tensor links are open: hands them to an engine. */
 void plan_start_engine(struct plan *p);
+/* Whether this device has a tensor link with that rank. */
+bool plan_has_link(const struct plan *p, uint32_t rank);
 /* Whether the members of the plan are to be linked with each other. */
 bool plan_has_neighbours(const struct plan *p);
+/* Stages could not be linked with each other: for a while plans are made without. */
+bool pipelines_are_barred(const struct serve *s);
 /* Starts the engines once every link is there, or will not be. */
 void plan_check_links(struct plan *p);
 void plan_linked(struct plan *p, struct plan_member *m, const Shoal__Linked *l);
@@ -276,9 +284,10 @@ struct follow {
 	char path[4096 + 64]; /* of the shard */
 	struct open_shard *shard;
 	struct weight_source *weights; /* in the shard, until the engine takes them */
-	struct link *tensor;           /* to the hub, until it is open */
+	struct link *tensor;           /* to the coordinator, until it is open */
 	struct link_detached hub;      /* when it is: waiting for the start */
 	bool hub_open;
+	struct stages stages;
 	enum collective_way way;
 	struct neighbours *neighbours; /* NULL: this plan has none */
 	bool started;                  /* the coordinator has said so; over which links: */
@@ -315,9 +324,16 @@ int neighbours_admit(struct serve *s, const uint8_t key[32], struct link *l,
 /* Dials those of lower rank; soon after, the coordinator hears whether all are linked. */
 void neighbours_begin(struct follow *f);
 void neighbours_tick(struct follow *f);
-/* Hands over the open links, those of lower ranks first; -1: one is missing. */
-int neighbours_take(struct follow *f, struct link_detached *out, struct err *err);
+/* Hands over the open link with a rank; -1: it is missing. */
+int neighbours_take(struct follow *f, uint32_t rank, struct link_detached *out, struct err *err);
 void neighbours_names(const struct follow *f, char names[][PEER_NAME]);
+/* The vocabulary rows that the others hold; -1: the model has not so many. */
+int neighbours_rows(const struct follow *f, const struct model_shape *shape, struct slice *slices,
+	struct err *err);
+
+/* Makes the engine of the links that are open (serve_start.c); on_broken: arg is the serve. */
+int follow_start_engine(struct follow *f, const char *coordinator,
+	void (*on_broken)(void *arg, const char *who, const char *why), struct err *err);
 
 void fetch_start(struct follow *f); /* ends in follow_ready or follow_trouble */
 void fetch_stop(struct follow *f);
@@ -385,6 +401,7 @@ struct serve {
 	uint64_t gathering;  /* loop time when members began to be awaited for this model */
 	uint64_t busy_since; /* loop time; 0: no requests are there */
 	uint64_t stopped_at; /* loop time when the last engine went; 0: one is there, or none was */
+	uint64_t barred_until; /* loop time until which no pipeline is made */
 
 	struct open_shard *shard; /* the last one that was computed with, for a quick return */
 

@@ -144,18 +144,44 @@ on_broken(void *arg, const char *who, const char *why)
 	plan_blame_name(arg, who, why);
 }
 
+bool
+plan_has_link(const struct plan *p, uint32_t rank)
+{
+	return stages_linked(&p->stages, p->way, 0, rank);
+}
+
+/* The ranks with which this device is linked, in the order that an engine wants (engine_links): those of
+ * its group, the hub behind, the one before. Returns their number. */
+static uint32_t
+linked_ranks(const struct plan *p, uint32_t *ranks)
+{
+	uint32_t n = 0, behind = stages_behind(&p->stages, 0),
+		 before = stages_before(&p->stages, 0);
+
+	for (uint32_t i = 1; i < p->stages.list[0].n; i++)
+		ranks[n++] = i;
+	if (p->stages.n > 1)
+		ranks[n++] = behind;
+	if (p->stages.n > 2)
+		ranks[n++] = before;
+	return n;
+}
+
 static int
 detach_links(struct plan *p, struct link_detached *out, struct err *err)
 {
-	for (uint32_t i = 1; i < p->n; i++) {
-		struct link *l = p->members[i].tensor;
+	uint32_t ranks[SLICE_MAX_PEERS], n = linked_ranks(p, ranks);
 
-		if (link_detach(l, &out[i - 1], err) != 0) {
-			while (--i > 0)
-				link_detached_discard(&out[i - 1]);
+	for (uint32_t i = 0; i < n; i++) {
+		struct plan_member *m = &p->members[ranks[i]];
+		struct link *l = m->tensor;
+
+		if (link_detach(l, &out[i], err) != 0) {
+			while (i-- > 0)
+				link_detached_discard(&out[i]);
 			return -1;
 		}
-		p->members[i].tensor = NULL;
+		m->tensor = NULL;
 		forget_link(p->serve, l);
 	}
 	return 0;
@@ -179,7 +205,6 @@ start_engine(struct plan *p, struct err *err)
 		.epoch = p->epoch,
 		.shape = &p->file->shape,
 		.slices = p->slices,
-		.peers = p->n,
 		.desk = s->desk,
 		.context = p->context,
 		.slots = s->config->parallel,
@@ -193,6 +218,7 @@ start_engine(struct plan *p, struct err *err)
 		.arg = s,
 	};
 
+	engine_place(&c, &p->stages, 0);
 	collect_names(p, names);
 	p->members[0].weights = weights_bytes(p->weights, &p->file->shape, true);
 	if (detach_links(p, links, err) != 0)
@@ -247,7 +273,8 @@ on_tensor_open(struct link *l, void *arg)
 	struct serve *s = ml->serve;
 	struct plan_member *m = plan_member(s, ml->peer);
 
-	if (m == NULL || s->plan->state != PLAN_LINKING || m->tensor != NULL)
+	if (m == NULL || s->plan->state != PLAN_LINKING || m->tensor != NULL ||
+		!plan_has_link(s->plan, (uint32_t)(m - s->plan->members)))
 		link_close(l, "no tensor link is awaited");
 	else
 		take_tensor(s->plan, m, l);

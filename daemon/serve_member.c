@@ -205,10 +205,11 @@ check_identity(const ProtobufCBinaryData *model_id, const ProtobufCBinaryData *h
 	return 0;
 }
 
+/* least: the hub of a stage may be alone in it. */
 static int
-check_rank(uint32_t rank, uint32_t peers, struct err *err)
+check_rank(uint32_t rank, uint32_t peers, uint32_t least, struct err *err)
 {
-	if (peers < 2 || peers > SLICE_MAX_PEERS || rank == 0 || rank >= peers)
+	if (peers > SLICE_MAX_PEERS || rank < least || rank >= peers)
 		return err_set(err, "a plan with rank %u of %u came", rank, peers);
 	return 0;
 }
@@ -217,7 +218,7 @@ static int
 check_prepare(const Shoal__Prepare *p, struct err *err)
 {
 	if (check_identity(&p->model_id, &p->header_hash, p->header_bytes, err) != 0 ||
-		check_rank(p->rank, p->peers, err) != 0)
+		check_rank(p->rank, p->peers, 1, err) != 0)
 		return -1;
 	if (p->context == 0 || p->context > MAX_CONTEXT || p->slots == 0 || p->slots > MAX_SLOTS ||
 		p->max_rows == 0 || p->max_rows > MAX_ROWS || p->kv_type >= KV_TYPES ||
@@ -227,6 +228,21 @@ check_prepare(const Shoal__Prepare *p, struct err *err)
 			"%u came",
 			p->context, p->slots, p->max_rows, p->kv_type, p->payload, p->collective);
 	return 0;
+}
+
+/* One group, or the stages that the coordinator names; their layers are looked at again when the slice is
+ * there. */
+static int
+take_stages(struct stages *st, const Shoal__Prepare *p, struct err *err)
+{
+	stages_one(st, p->peers, 0);
+	if (p->n_stages == 0)
+		return 0;
+	st->n = 0;
+	for (size_t i = 0; i < p->n_stages; i++)
+		if (stages_add(st, p->stages[i]->peers, p->stages[i]->layers, err) != 0)
+			return -1;
+	return stages_check(st, p->peers, err);
 }
 
 static struct follow *
@@ -303,15 +319,19 @@ use_open_shard(struct follow *f)
 static int
 take_prepare(struct serve *s, const Shoal__Prepare *p, struct err *err)
 {
+	struct stages stages;
 	struct follow *f;
 
 	if (check_prepare(p, err) != 0)
+		return -1;
+	if (take_stages(&stages, p, err) != 0)
 		return -1;
 	follow_drop(s, "the coordinator has another plan");
 	f = follow_new(s, &p->model_id, p->model_name, &p->header_hash, p->header_bytes);
 	if (f == NULL)
 		return err_set(err, "not enough memory for a plan");
 	take_numbers(f, p);
+	f->stages = stages;
 	s->follow = f;
 	if (neighbours_new(f, p, err) != 0) {
 		follow_drop(s, err->msg);
@@ -332,7 +352,7 @@ take_stock(struct serve *s, const Shoal__Stock *m, struct err *err)
 	struct follow *f;
 
 	if (check_identity(&m->model_id, &m->header_hash, m->header_bytes, err) != 0 ||
-		check_rank(m->rank, m->peers, err) != 0)
+		check_rank(m->rank, m->peers, 0, err) != 0)
 		return -1;
 	spare_drop(s);
 	f = follow_new(s, &m->model_id, m->model_name, &m->header_hash, m->header_bytes);
@@ -341,6 +361,7 @@ take_stock(struct serve *s, const Shoal__Stock *m, struct err *err)
 	f->spare = true;
 	f->rank = m->rank;
 	f->peers = m->peers;
+	stages_one(&f->stages, f->peers, 0);
 	s->spare = f;
 	if (strcmp(s->config->spare_disk, "off") == 0)
 		follow_trouble(f, "spare_disk is off");
@@ -364,64 +385,24 @@ on_broken(void *arg, const char *who, const char *why)
 	follow_drop(s, why);
 }
 
-/* The links in the order that the star wants: the hub's, then those of the other members. */
-static int
-take_links(struct follow *f, bool direct, struct link_detached *links, struct err *err)
+static bool
+needs_hub(const struct follow *f)
 {
-	if (direct && neighbours_take(f, links + 1, err) != 0)
-		return -1;
-	links[0] = f->hub;
-	f->hub_open = false;
-	return 0;
+	return stages_linked(&f->stages, f->way, 0, f->rank);
 }
 
-static int
-start_engine(struct follow *f, struct err *err)
-{
-	const struct shard_header *h = shard_header(f->shard->shard);
-	struct slice slices[SLICE_MAX_PEERS] = {0}; /* only our own matters here */
-	char names[SLICE_MAX_PEERS][PEER_NAME] = {""};
-	struct swarm_peer *c = coordinator(f->serve);
-	struct link_detached links[SLICE_MAX_PEERS];
-	bool direct = f->direct && f->neighbours != NULL;
-	struct engine_config ec = {
-		.epoch = f->epoch,
-		.shape = &h->shape,
-		.slices = slices,
-		.rank = f->rank,
-		.peers = f->peers,
-		.context = f->context,
-		.slots = f->slots,
-		.max_rows = f->max_rows,
-		.kv = f->kv,
-		.payload = f->payload,
-		.way = direct || f->peers == 2 ? f->way : WAY_STAR,
-		.links = links,
-		.names = names,
-		.on_broken = on_broken,
-		.arg = f->serve,
-	};
-
-	slices[f->rank] = h->slice;
-	neighbours_names(f, names);
-	snprintf(names[0], PEER_NAME, "%s", c != NULL ? c->known->name : "the coordinator");
-	snprintf(names[f->rank], PEER_NAME, "%s", f->serve->state->name);
-	if (take_links(f, direct, links, err) != 0)
-		return -1;
-	ec.weights = f->weights;
-	f->weights = NULL;
-	return serve_start_engine(f->serve, &ec, NULL, f->shard, err);
-}
-
-/* Begins to compute when the coordinator has said so (with neighbours it does) and can be heard. */
+/* Begins to compute when the coordinator has said so (with neighbours it does) and can be heard, where it
+ * is linked with this device. */
 static void
 check_start(struct follow *f)
 {
+	struct swarm_peer *c = coordinator(f->serve);
 	struct err err = {""};
 
-	if (!f->hub_open || (f->neighbours != NULL && !f->started))
+	if ((needs_hub(f) && !f->hub_open) || (f->neighbours != NULL && !f->started))
 		return;
-	if (start_engine(f, &err) != 0) {
+	if (follow_start_engine(
+		    f, c != NULL ? c->known->name : "the coordinator", on_broken, &err) != 0) {
 		follow_trouble(f, err.msg);
 		return;
 	}
@@ -472,9 +453,12 @@ take_begin(struct follow *f)
 	uint32_t logits = engine_max_logits(f->slots, f->max_rows);
 
 	set_state(f, FOLLOW_LINKING);
-	f->tensor = swarm_dial(f->serve->swarm, LINK_TENSOR,
-		star_max_message(f->max_rows, logits, h->shape.embd, h->slice.vocab), &events, f);
-	if (f->tensor == NULL)
+	if (needs_hub(f))
+		f->tensor = swarm_dial(f->serve->swarm, LINK_TENSOR,
+			star_max_message(f->max_rows, logits, h->shape.embd,
+				f->stages.n > 1 ? h->shape.vocab : h->slice.vocab),
+			&events, f);
+	if (needs_hub(f) && f->tensor == NULL)
 		follow_trouble(f, "the coordinator's address is not usable");
 	else
 		neighbours_begin(f);

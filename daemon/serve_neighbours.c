@@ -1,5 +1,6 @@
-/* A member's links with the other members of its plan, for ways to add sums that are not over the
- * hub. The coordinator has told keys and addresses with the plan; the higher rank dials, the lower
+/* A member's links with the other members of its plan: for ways to add sums that are not over the
+ * hub, and in a pipeline those of its stage and between stages, without which the plan cannot be
+ * (stages_need). The coordinator has told keys and addresses with the plan; the higher rank dials, the lower
  * one lets in just those keys, until the plan has started. An open link is detached at once and
  * waits so for the engine. */
 #include "daemon/log.h"
@@ -11,13 +12,16 @@
 #include <stdlib.h>
 
 #define LINK_LIMIT 1000 /* ms until the plan goes on without these links */
+#define NEED_LIMIT 5000 /* the same of those without which it cannot */
 
 struct neighbour {
 	struct neighbours *all;
 	uint32_t rank;
 	char name[PEER_NAME], address[80];
 	uint8_t key[32];
-	struct link *link; /* until it is open */
+	bool wanted, needed, failed;
+	uint32_t vocab0, vocab; /* rows that it holds */
+	struct link *link;      /* until it is open */
 	struct link_detached ready;
 	bool open;
 };
@@ -26,6 +30,7 @@ struct neighbours {
 	struct follow *follow;
 	uint64_t since; /* loop time of the beginning; 0: not begun */
 	bool told;
+	char why[400]; /* a link failed; "": none has */
 	uint32_t n;
 	struct neighbour list[]; /* by rank */
 };
@@ -75,6 +80,10 @@ neighbours_new(struct follow *f, const Shoal__Prepare *p, struct err *err)
 		snprintf(nb->name, sizeof nb->name, "%s", m->name);
 		snprintf(nb->address, sizeof nb->address, "%s", m->address);
 		memcpy(nb->key, m->key.data, sizeof nb->key);
+		nb->wanted = stages_linked(&f->stages, f->way, f->rank, nb->rank);
+		nb->needed = f->stages.n > 1 && stages_need(&f->stages, f->rank, nb->rank);
+		nb->vocab0 = m->vocab_first;
+		nb->vocab = m->vocab;
 	}
 	f->neighbours = all;
 	return 0;
@@ -102,8 +111,9 @@ neighbours_free(struct follow *f)
 
 /* --- what the coordinator hears ----------------------------------------------------------------- */
 
+/* lacks: the link that is missing, if the plan cannot do without it. */
 static void
-tell(struct neighbours *all, bool direct, const char *why)
+tell(struct neighbours *all, bool direct, bool lacks, const char *why)
 {
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__Linked linked = SHOAL__LINKED__INIT;
@@ -118,6 +128,7 @@ tell(struct neighbours *all, bool direct, const char *why)
 	control_text(why, text);
 	linked.epoch = all->follow->epoch;
 	linked.direct = direct;
+	linked.lacks_one = lacks;
 	linked.why = text;
 	e.body_case = SHOAL__ENVELOPE__BODY_LINKED;
 	e.linked = &linked;
@@ -125,15 +136,57 @@ tell(struct neighbours *all, bool direct, const char *why)
 		swarm_send(peers[0], &e);
 }
 
+/* A link will not be. Of several reasons the one that counts most is kept. */
 static void
-tell_when_all_are_open(struct neighbours *all)
+note_failure(struct neighbour *nb, const char *why)
 {
+	struct neighbours *all = nb->all;
+
+	nb->failed = true;
+	if (all->why[0] == '\0' || nb->needed)
+		snprintf(all->why, sizeof all->why, "%s: %s", nb->name, why);
+}
+
+static bool
+is_pending(const struct neighbour *nb)
+{
+	return nb->wanted && !nb->open && !nb->failed;
+}
+
+/* Those that have had their time. */
+static void
+look_at_time(struct neighbours *all)
+{
+	uint64_t waited = uv_now(all->follow->serve->loop) - all->since;
+	char why[64];
+
+	for (uint32_t i = 0; i < all->n; i++) {
+		struct neighbour *nb = &all->list[i];
+		int limit = nb->needed ? NEED_LIMIT : LINK_LIMIT;
+
+		if (!is_pending(nb) || waited < (uint64_t)limit)
+			continue;
+		snprintf(why, sizeof why, "no link within %d s", limit / 1000);
+		note_failure(nb, why);
+	}
+}
+
+/* Says how it went, as soon as it is certain. */
+static void
+settle(struct neighbours *all)
+{
+	bool pending = false, direct = true, lacks = false;
+
 	if (all->since == 0)
 		return;
-	for (uint32_t i = 0; i < all->n; i++)
-		if (!all->list[i].open)
-			return;
-	tell(all, true, "");
+	look_at_time(all);
+	for (uint32_t i = 0; i < all->n; i++) {
+		pending = pending || is_pending(&all->list[i]);
+		direct = direct && !all->list[i].failed;
+		lacks = lacks || (all->list[i].failed && all->list[i].needed);
+	}
+	if (lacks || !pending)
+		tell(all, direct, lacks, all->why);
 }
 
 /* --- links -------------------------------------------------------------------------------------- */
@@ -150,7 +203,7 @@ on_open(struct link *l, void *arg)
 	}
 	nb->link = NULL;
 	nb->open = true;
-	tell_when_all_are_open(nb->all);
+	settle(nb->all);
 }
 
 static int
@@ -164,13 +217,13 @@ static void
 on_close(struct link *l, void *arg, const char *why)
 {
 	struct neighbour *nb = arg;
-	char text[400];
 
 	(void)l;
 	nb->link = NULL;
-	snprintf(text, sizeof text, "%s: %s", nb->name, why);
-	if (nb->all->since != 0)
-		tell(nb->all, false, text);
+	if (nb->all->since == 0)
+		return;
+	note_failure(nb, why);
+	settle(nb->all);
 }
 
 static const struct link_events events = {on_open, on_early_frame, on_close};
@@ -180,6 +233,10 @@ max_message(const struct follow *f)
 {
 	const struct shard_header *h = shard_header(f->shard->shard);
 
+	if (f->stages.n > 1)
+		return star_max_message(f->max_rows,
+			f->slots < f->max_rows ? f->slots : f->max_rows, h->shape.embd,
+			h->shape.vocab);
 	return star_max_message(f->max_rows, 0, h->shape.embd, 0);
 }
 
@@ -195,8 +252,8 @@ neighbours_admit(struct serve *s, const uint8_t key[32], struct link *l,
 
 		if (sodium_memcmp(nb->key, key, 32) != 0)
 			continue;
-		if (nb->rank < f->rank || nb->link != NULL || nb->open || all->told ||
-			(f->state != FOLLOW_READY && f->state != FOLLOW_LINKING))
+		if (!nb->wanted || nb->rank < f->rank || nb->link != NULL || nb->open ||
+			all->told || (f->state != FOLLOW_READY && f->state != FOLLOW_LINKING))
 			return err_set(err, "no link of %s is awaited", nb->name);
 		nb->link = l;
 		*ev = &events;
@@ -211,7 +268,7 @@ void
 neighbours_begin(struct follow *f)
 {
 	struct neighbours *all = f->neighbours;
-	char why[200];
+	char why[120];
 
 	if (all == NULL)
 		return;
@@ -219,47 +276,60 @@ neighbours_begin(struct follow *f)
 	for (uint32_t i = 0; i < all->n && all->list[i].rank < f->rank; i++) {
 		struct neighbour *nb = &all->list[i];
 
+		if (!nb->wanted)
+			continue;
 		nb->link = swarm_dial_neighbour(f->serve->swarm, nb->address, nb->key, LINK_TENSOR,
 			max_message(f), &events, nb);
 		if (nb->link == NULL) {
-			snprintf(why, sizeof why, "%s has no usable address ('%s')", nb->name,
-				nb->address);
-			tell(all, false, why);
+			snprintf(why, sizeof why, "its address ('%s') is not usable", nb->address);
+			note_failure(nb, why);
 		}
 	}
-	tell_when_all_are_open(all);
+	settle(all);
 }
 
 void
 neighbours_tick(struct follow *f)
 {
-	struct neighbours *all = f->neighbours;
-	char why[200];
-
-	if (all == NULL || all->told || uv_now(f->serve->loop) - all->since < LINK_LIMIT)
-		return;
-	for (uint32_t i = 0; i < all->n; i++)
-		if (!all->list[i].open) {
-			snprintf(why, sizeof why, "no link with %s within %d s", all->list[i].name,
-				LINK_LIMIT / 1000);
-			tell(all, false, why);
-			return;
-		}
+	if (f->neighbours != NULL)
+		settle(f->neighbours);
 }
 
 /* --- the start ---------------------------------------------------------------------------------- */
 
 int
-neighbours_take(struct follow *f, struct link_detached *out, struct err *err)
+neighbours_take(struct follow *f, uint32_t rank, struct link_detached *out, struct err *err)
 {
 	struct neighbours *all = f->neighbours;
 
-	for (uint32_t i = 0; i < all->n; i++)
-		if (!all->list[i].open)
-			return err_set(err, "the link with %s is missing", all->list[i].name);
-	for (uint32_t i = 0; i < all->n; i++) {
-		out[i] = all->list[i].ready;
-		all->list[i].open = false;
+	for (uint32_t i = 0; all != NULL && i < all->n; i++) {
+		struct neighbour *nb = &all->list[i];
+
+		if (nb->rank != rank)
+			continue;
+		if (!nb->open)
+			return err_set(err, "the link with %s is missing", nb->name);
+		*out = nb->ready;
+		nb->open = false;
+		return 0;
+	}
+	return err_set(err, "there is no neighbour of rank %u", rank);
+}
+
+int
+neighbours_rows(const struct follow *f, const struct model_shape *shape, struct slice *slices,
+	struct err *err)
+{
+	const struct neighbours *all = f->neighbours;
+
+	for (uint32_t i = 0; all != NULL && i < all->n; i++) {
+		const struct neighbour *nb = &all->list[i];
+
+		if (nb->vocab0 > shape->vocab || nb->vocab > shape->vocab - nb->vocab0)
+			return err_set(err, "%s has vocabulary rows %u+%u of %u", nb->name,
+				nb->vocab0, nb->vocab, shape->vocab);
+		slices[nb->rank].vocab0 = nb->vocab0;
+		slices[nb->rank].vocab = nb->vocab;
 	}
 	return 0;
 }

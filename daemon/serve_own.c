@@ -200,7 +200,6 @@ own_job_start(struct plan *p, struct err *err)
 	memory_ask_init(&j->ask, s);
 	j->ask.engine = (struct engine_config){.shape = &j->file->shape,
 		.slices = j->slices,
-		.peers = p->n,
 		.context = p->context,
 		.slots = s->config->parallel,
 		.max_rows = s->config->batch,
@@ -208,6 +207,7 @@ own_job_start(struct plan *p, struct err *err)
 		.kv = serve_kv(s->config),
 		.payload = serve_payload(s->config),
 		.way = p->way};
+	engine_place(&j->ask.engine, &p->stages, 0);
 	name_shard(j, s);
 	if (uv_queue_work(s->loop, &j->req, work, after_work) != 0) {
 		err_set(err, "the thread pool takes no job");

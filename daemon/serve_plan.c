@@ -118,29 +118,6 @@ context_of(const struct serve *s, const struct model_file *f)
 	return context;
 }
 
-/* The configured share of a device: by the order in which members joined. */
-static float
-share_of(struct serve *s, const struct swarm_peer *peer)
-{
-	struct swarm_peer *const *all;
-	uint32_t n = swarm_peers(s->swarm, &all), place = 0;
-
-	for (uint32_t i = 0; peer != NULL && i < n; i++)
-		if (all[i] == peer)
-			place = i + 1;
-	return place < s->config->n_shares ? s->config->shares[place] : 1;
-}
-
-static int
-cut(struct plan *p, struct err *err)
-{
-	float shares[SLICE_MAX_PEERS];
-
-	for (uint32_t i = 0; i < p->n; i++)
-		shares[i] = share_of(p->serve, p->members[i].peer);
-	return slice_cut(&p->file->shape, shares, p->n, p->slices, err);
-}
-
 struct plan *
 plan_make(struct serve *s, struct swarm_peer *const *members, uint32_t n, struct err *err)
 {
@@ -162,7 +139,7 @@ plan_make(struct serve *s, struct swarm_peer *const *members, uint32_t n, struct
 	p->since = uv_now(s->loop);
 	rc = choose_members(s, p, members, n, &chosen, err);
 	if (rc == 0 && !chosen)
-		rc = cut(p, err);
+		rc = plan_cut(p, err);
 	if (rc == 0)
 		return p;
 	plan_free(p);
@@ -196,8 +173,8 @@ plan_set(const struct plan *p)
 	crypto_generichash_update(&state, p->file->model_id, SHARD_HASH);
 	for (uint32_t i = 0; i < p->n; i++) {
 		const struct slice *sl = &p->slices[i];
-		const uint32_t cuts[] = {
-			sl->kv_head0, sl->kv_heads, sl->ffn0, sl->ffn, sl->vocab0, sl->vocab};
+		const uint32_t cuts[] = {sl->layer0, sl->layers, sl->kv_head0, sl->kv_heads,
+			sl->ffn0, sl->ffn, sl->vocab0, sl->vocab};
 
 		if (i > 0)
 			crypto_generichash_update(&state, p->members[i].peer->known->key, 32);
@@ -247,8 +224,9 @@ begin(struct serve *s, const struct roster_choice *choice)
 		plan_fail(s, err.msg);
 		return;
 	}
-	log_info("plan %llu: %s over %u device%s", (unsigned long long)s->plan->epoch, s->file->id,
-		s->plan->n, s->plan->n > 1 ? "s" : "");
+	log_info("plan %llu: %s over %u device%s in %u stage%s", (unsigned long long)s->plan->epoch,
+		s->file->id, s->plan->n, s->plan->n > 1 ? "s" : "", s->plan->stages.n,
+		s->plan->stages.n > 1 ? "s" : "");
 	if (s->plan->n == 1) {
 		prepare(s->plan);
 		return;
@@ -260,9 +238,26 @@ begin(struct serve *s, const struct roster_choice *choice)
 
 /* --- preparing ---------------------------------------------------------------------------------- */
 
+/* The stages of a pipeline as a message has them, in `list`, `pointers` to which it keeps. */
+static void
+name_stages(const struct plan *p, Shoal__Prepare *out, Shoal__Stage *list, Shoal__Stage **pointers)
+{
+	if (p->stages.n < 2)
+		return;
+	for (uint32_t i = 0; i < p->stages.n; i++) {
+		shoal__stage__init(&list[i]);
+		list[i].peers = p->stages.list[i].n;
+		list[i].layers = p->stages.list[i].layers;
+		pointers[i] = &list[i];
+	}
+	out->n_stages = p->stages.n;
+	out->stages = pointers;
+}
+
 static void
 send_prepare(struct plan *p, uint32_t rank)
 {
+	Shoal__Stage stages[SLICE_MAX_PEERS], *pointers[SLICE_MAX_PEERS];
 	struct plan_member *m = &p->members[rank];
 	const struct config *c = p->serve->config;
 	void *room = NULL;
@@ -284,6 +279,7 @@ send_prepare(struct plan *p, uint32_t rank)
 	prepare.header_bytes = m->header.bytes.len;
 	prepare.header_hash = (ProtobufCBinaryData){SHARD_HASH, m->header.hash};
 	prepare.collective = p->way;
+	name_stages(p, &prepare, stages, pointers);
 	if (plan_neighbours(p, rank, &prepare, &room) != 0)
 		log_warning("not enough memory to name the neighbours of %s", m->peer->known->name);
 	e.body_case = SHOAL__ENVELOPE__BODY_PREPARE;
@@ -423,7 +419,7 @@ check_linking(struct serve *s)
 	if (p->state != PLAN_LINKING || uv_now(s->loop) - p->since < LINKING_LIMIT)
 		return;
 	for (uint32_t i = 1; i < p->n; i++)
-		if (p->members[i].tensor == NULL ||
+		if ((plan_has_link(p, i) && p->members[i].tensor == NULL) ||
 			(plan_has_neighbours(p) && !p->members[i].linked)) {
 			snprintf(why, sizeof why, "%s did not open its tensor links within %d s",
 				p->members[i].peer->known->name, LINKING_LIMIT / 1000);

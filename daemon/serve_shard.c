@@ -160,8 +160,6 @@ shard_job_start(struct follow *f, enum shard_task task)
 		   memcmp(f->serve->shard->hash, f->header_hash, sizeof j->header_hash) != 0;
 	memory_ask_init(&j->ask, f->serve);
 	j->ask.engine = (struct engine_config){.slices = j->slices,
-		.rank = f->rank,
-		.peers = f->peers,
 		.context = f->context,
 		.slots = f->slots,
 		.max_rows = f->max_rows,
@@ -169,6 +167,7 @@ shard_job_start(struct follow *f, enum shard_task task)
 		.kv = f->kv,
 		.payload = f->payload,
 		.way = f->way};
+	engine_place(&j->ask.engine, &f->stages, f->rank);
 	j->header = f->header;
 	j->writer = f->writer;
 	if (uv_queue_work(f->serve->loop, &j->req, work, after_work) != 0) {

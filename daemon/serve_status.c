@@ -120,6 +120,7 @@ range(uint32_t first, uint32_t n)
 static void
 add_slice(json_t *o, const struct slice *sl)
 {
+	json_object_set_new(o, "layers", range(sl->layer0, sl->layers));
 	json_object_set_new(o, "heads", range(sl->kv_head0, sl->kv_heads));
 	json_object_set_new(o, "ffn", range(sl->ffn0, sl->ffn));
 	json_object_set_new(o, "vocab", range(sl->vocab0, sl->vocab));

@@ -108,8 +108,8 @@ send_stock(struct plan *p, uint32_t rank)
 	control_text(p->file->id, name);
 	stock.model_id = (ProtobufCBinaryData){SHARD_HASH, p->file->model_id};
 	stock.model_name = name;
-	stock.rank = rank;
-	stock.peers = p->n;
+	stock.rank = p->slices[rank].rank;
+	stock.peers = p->slices[rank].peers;
 	stock.header_bytes = m->header.bytes.len;
 	stock.header_hash = (ProtobufCBinaryData){SHARD_HASH, m->header.hash};
 	e.body_case = SHOAL__ENVELOPE__BODY_STOCK;

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define BARRED_MS 600000 /* without pipelines, when stages could not be linked */
+
 bool
 plan_has_neighbours(const struct plan *p)
 {
-	return p->n > 2 && p->way != WAY_STAR;
+	return p->n > 2 && (p->way != WAY_STAR || p->stages.n > 1);
 }
 
 /* --- who is told of whom ------------------------------------------------------------------------ */
@@ -47,6 +49,8 @@ plan_neighbours(const struct plan *p, uint32_t rank, Shoal__Prepare *out, void *
 		m->name = (char *)(uintptr_t)peer->known->name;
 		m->key = (ProtobufCBinaryData){32, (uint8_t *)(uintptr_t)peer->known->key};
 		m->address = list[n].address;
+		m->vocab_first = p->slices[i].vocab0;
+		m->vocab = p->slices[i].vocab;
 		pointers[n++] = m;
 	}
 	out->n_neighbours = n;
@@ -81,7 +85,7 @@ plan_check_links(struct plan *p)
 	for (uint32_t i = 1; i < p->n; i++) {
 		const struct plan_member *m = &p->members[i];
 
-		if (m->tensor == NULL || (neighbours && !m->linked))
+		if ((plan_has_link(p, i) && m->tensor == NULL) || (neighbours && !m->linked))
 			return;
 		p->direct = p->direct && (!neighbours || m->direct);
 	}
@@ -92,11 +96,36 @@ plan_check_links(struct plan *p)
 	plan_start_engine(p);
 }
 
+bool
+pipelines_are_barred(const struct serve *s)
+{
+	return uv_now(s->loop) < s->barred_until;
+}
+
+/* Nobody's fault alone: a firewall between two members, or an address that only the coordinator reaches. */
+static void
+bar_pipelines(struct serve *s, const struct plan_member *m, const char *missing)
+{
+	char why[600];
+
+	snprintf(why, sizeof why,
+		"%s cannot be linked with the stage beside it, so there is no pipeline for %d "
+		"minutes: %s",
+		m->peer->known->name, BARRED_MS / 60000, missing);
+	s->barred_until = uv_now(s->loop) + BARRED_MS;
+	choices_news(s);
+	plan_fail(s, why);
+}
+
 void
 plan_linked(struct plan *p, struct plan_member *m, const Shoal__Linked *l)
 {
 	if (p->state != PLAN_LINKING || m->linked)
 		return;
+	if (l->lacks_one && p->stages.n > 1) {
+		bar_pipelines(p->serve, m, l->why);
+		return;
+	}
 	m->linked = true;
 	m->direct = l->direct;
 	if (!m->direct)

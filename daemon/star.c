@@ -167,7 +167,7 @@ int
 star_step(struct star *s, const struct step_row *rows, uint32_t n, const float *x, struct err *err)
 {
 	struct frame f;
-	uint8_t *p = s->head + FRAME_HEADER;
+	uint8_t *p;
 	size_t bytes = frame_payload(FRAME_F32, n, s->c.embd);
 
 	if (s->broken)
@@ -175,20 +175,19 @@ star_step(struct star *s, const struct step_row *rows, uint32_t n, const float *
 	s->step++;
 	s->in_step = true;
 	f = star_frame(s, FRAME_STEP, FRAME_F32, n, s->c.embd);
-	s->n_wants = 0;
-	for (uint32_t i = 0; i < n; i++, p += STEP_ROW_BYTES) {
-		if ((rows[i].flags & STEP_LOGITS) != 0)
-			s->wants[s->n_wants++] = rows[i].flags;
-		put_le32(p, rows[i].slot);
-		put_le32(p + 4, rows[i].pos);
-		put_le32(p + 8, rows[i].flags);
-	}
+	p = step_rows_write(rows, n, s->head + FRAME_HEADER, s->wants, &s->n_wants);
 	f.extra = s->n_wants;
 	frame_write(&f, s->head);
 	frame_pack(FRAME_F32, x, n, s->c.embd, s->out);
 	for (uint32_t i = 0; i < s->n_peers; i++)
 		star_send(&s->peers[i], s->head, (size_t)(p - s->head), s->out, bytes);
 	return star_flush(s, err);
+}
+
+void
+star_end(struct star *s)
+{
+	s->in_step = false;
 }
 
 bool
@@ -208,12 +207,7 @@ star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n)
 	if (!p->have_other || s->broken)
 		return false;
 	*n = p->other.frame.rows;
-	s->n_wants = 0;
-	for (uint32_t i = 0; i < *n; i++, in += STEP_ROW_BYTES) {
-		rows[i] = (struct step_row){get_le32(in), get_le32(in + 4), get_le32(in + 8)};
-		if ((rows[i].flags & STEP_LOGITS) != 0)
-			s->wants[s->n_wants++] = rows[i].flags;
-	}
+	in = step_rows_read(in, *n, rows, s->wants, &s->n_wants);
 	frame_unpack(FRAME_F32, in, *n, s->c.embd, x, 0);
 	s->step = p->other.frame.step;
 	p->have_other = false;

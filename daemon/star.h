@@ -64,6 +64,8 @@ const char *star_broken_why(const struct star *s);
 /* Hub: begins a step: its rows and their embeddings go to all members. */
 int star_step(
 	struct star *s, const struct step_row *rows, uint32_t n, const float *x, struct err *err);
+/* Hub: ends it where no logits come of it: these peers have no part of the vocabulary. */
+void star_end(struct star *s);
 /* Hub: ends it. own: this peer's part of the rows that want logits, in their order. Of each of them,
  * best receives the best tokens, or, where it has STEP_WHOLE, whole[vocab] all its logits. */
 int star_gather(struct star *s, const float *own, struct best *best, float *whole, struct err *err);

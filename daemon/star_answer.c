@@ -1,59 +1,8 @@
 /* What members say of their logits at the end of a step: of each row that wants them the best tokens
  * of their vocabulary slice, or the whole slice where the row's flags want that, or where the hub
  * asks for it because the best tokens did not decide. */
+#include "daemon/best_bytes.h"
 #include "daemon/star_int.h"
-
-#include <math.h>
-
-size_t
-star_logits_bytes(uint32_t rows, uint32_t vocab)
-{
-	size_t whole = (size_t)vocab * sizeof(float), best = frame_best(vocab);
-
-	return rows * (whole > best ? whole : best);
-}
-
-/* --- packing ------------------------------------------------------------------------------------ */
-
-static uint8_t *
-pack_best(const struct best *b, uint8_t *out)
-{
-	uint64_t sum;
-
-	memcpy(&sum, &b->sum, sizeof sum);
-	put_le64(out, sum);
-	out += 8;
-	for (uint32_t i = 0; i < b->n; i++, out += 8) {
-		put_le32(out, b->c[i].id);
-		frame_pack(FRAME_F32, &b->c[i].logit, 1, 1, out + 4);
-	}
-	return out;
-}
-
-/* Tokens of the slice, best first, and a sum when the row wants one. */
-static int
-unpack_best(
-	const uint8_t *in, const struct slice *sl, uint32_t flags, struct best *b, struct err *err)
-{
-	uint64_t sum = get_le64(in);
-	bool wanted = (flags & STEP_SUM) != 0;
-
-	memcpy(&b->sum, &sum, sizeof sum);
-	b->n = sl->vocab < BEST_TOKENS ? sl->vocab : BEST_TOKENS;
-	in += 8;
-	for (uint32_t i = 0; i < b->n; i++, in += 8) {
-		struct candidate *c = &b->c[i];
-
-		c->id = get_le32(in);
-		frame_unpack(FRAME_F32, in + 4, 1, 1, &c->logit, 0);
-		if (c->id < sl->vocab0 || c->id - sl->vocab0 >= sl->vocab || !isfinite(c->logit) ||
-			(i > 0 && !candidate_better(c[-1], *c)))
-			return err_set(err, "its best tokens are not in order at number %u", i);
-	}
-	if (wanted ? !(b->sum >= 1.0 && b->sum <= sl->vocab + 1.0) : b->sum != 0)
-		return err_set(err, "its best tokens have a sum of %g", b->sum);
-	return 0;
-}
 
 /* --- hub ---------------------------------------------------------------------------------------- */
 
@@ -109,7 +58,7 @@ peers_part(struct star_peer *p, struct best *best, float *whole, struct err *err
 	for (uint32_t i = 0; i < s->n_wants; i++) {
 		if ((s->wants[i] & STEP_WHOLE) != 0)
 			continue;
-		if (unpack_best(in, sl, s->wants[i], &b, err) != 0)
+		if (best_unpack(in, sl->vocab0, sl->vocab, s->wants[i], &b, err) != 0)
 			return -1;
 		best_merge(&best[i], &b);
 		in += frame_best(sl->vocab);
@@ -124,20 +73,10 @@ peers_part(struct star_peer *p, struct best *best, float *whole, struct err *err
 	return 0;
 }
 
-static uint32_t
-count_whole(const struct star *s)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < s->n_wants; i++)
-		n += (s->wants[i] & STEP_WHOLE) != 0;
-	return n;
-}
-
 int
 star_gather(struct star *s, const float *own, struct best *best, float *whole, struct err *err)
 {
-	uint32_t n_whole = count_whole(s);
+	uint32_t n_whole = best_count_whole(s->wants, s->n_wants);
 
 	if (s->n_wants > 0 && collect_logits(s, s->n_wants - n_whole, n_whole, err) != 0)
 		return -1;
@@ -204,7 +143,7 @@ int
 star_answer(struct star *s, const float *logits, struct err *err)
 {
 	const struct slice *mine = &s->slices[s->c.rank];
-	uint32_t n_whole = count_whole(s);
+	uint32_t n_whole = best_count_whole(s->wants, s->n_wants);
 	uint8_t *out = s->out;
 	struct best b;
 
@@ -217,7 +156,7 @@ star_answer(struct star *s, const float *logits, struct err *err)
 			continue;
 		best_of(&b, logits + (size_t)i * mine->vocab, mine->vocab, mine->vocab0,
 			(s->wants[i] & STEP_SUM) != 0);
-		out = pack_best(&b, out);
+		out = best_pack(&b, out);
 	}
 	for (uint32_t i = 0; i < s->n_wants; i++) {
 		if ((s->wants[i] & STEP_WHOLE) == 0)

@@ -4,8 +4,7 @@
 #define DAEMON_STAR_INT_H
 
 #include "daemon/star.h"
-
-#define STEP_ROW_BYTES 12
+#include "daemon/step_rows.h"
 
 struct star_message {
 	struct frame frame;
@@ -82,8 +81,6 @@ int star_allreduce(struct collective *c, float *rows, uint32_t n, uint32_t width
 
 /* --- star_answer.c --- */
 
-/* Bytes of what a peer says of its vocabulary slice for so many rows, at most. */
-size_t star_logits_bytes(uint32_t rows, uint32_t vocab);
 /* Member: the hub wants all of some rows. */
 int star_asked(struct star *s, const struct frame *f, const uint8_t *which, struct err *err);
 

@@ -1,4 +1,5 @@
 /* How a star begins and ends. */
+#include "daemon/best_bytes.h"
 #include "daemon/star_int.h"
 
 #include <stdlib.h>
@@ -12,7 +13,7 @@ star_max_message(uint32_t max_rows, uint32_t max_logits, uint32_t embd, uint32_t
 {
 	size_t step = (size_t)max_rows * (STEP_ROW_BYTES + (size_t)embd * sizeof(float));
 	size_t sums = frame_payload(FRAME_Q8, max_rows, embd); /* wider than float32 when narrow */
-	size_t logits = star_logits_bytes(max_logits, vocab);
+	size_t logits = best_bytes(max_logits, vocab);
 
 	step = step > sums ? step : sums;
 	return FRAME_HEADER + (step > logits ? step : logits);
@@ -41,7 +42,7 @@ static size_t
 other_room(const struct star_config *c, uint32_t rank)
 {
 	if (c->rank == 0)
-		return star_logits_bytes(c->max_logits, c->slices[rank].vocab);
+		return best_bytes(c->max_logits, c->slices[rank].vocab);
 	return rank == 0 ? (size_t)c->max_rows * (STEP_ROW_BYTES + c->embd * sizeof(float)) : 0;
 }
 

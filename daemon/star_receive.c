@@ -118,49 +118,18 @@ check_step(const struct star_peer *p, const struct frame *f, struct err *err)
 	return 0;
 }
 
-static bool
-known_flags(uint32_t flags)
-{
-	return flags == 0 || flags == STEP_LOGITS || flags == (STEP_LOGITS | STEP_WHOLE) ||
-	       flags == (STEP_LOGITS | STEP_SUM);
-}
-
-static int
-check_step_rows(const struct star *s, const struct frame *f, const uint8_t *rows, struct err *err)
-{
-	uint32_t logits = 0;
-
-	if (f->rows == 0 || f->width != s->c.embd || f->format != FRAME_F32)
-		return err_set(err, "its step has %u rows of %u in format %u", f->rows, f->width,
-			f->format);
-	for (uint32_t i = 0; i < f->rows; i++, rows += STEP_ROW_BYTES) {
-		uint32_t slot = get_le32(rows), pos = get_le32(rows + 4);
-		uint32_t flags = get_le32(rows + 8);
-
-		if (slot >= s->c.slots || pos >= s->c.context || !known_flags(flags))
-			return err_set(err,
-				"row %u of its step (slot %u, position %u, flags %u) is out of "
-				"range",
-				i, slot, pos, flags);
-		logits += flags & STEP_LOGITS;
-	}
-	if (logits != f->extra || logits > s->c.max_logits)
-		return err_set(
-			err, "its step wants %u rows of logits and marks %u", f->extra, logits);
-	return 0;
-}
-
 static int
 take(struct star_peer *p, const struct frame *f, const uint8_t *payload, size_t len,
 	struct err *err)
 {
 	struct star *s = p->star;
+	const struct step_bounds bounds = {s->c.embd, s->c.slots, s->c.context, s->c.max_logits};
 
 	if (check_sender(p, f, err) != 0 || check_step(p, f, err) != 0)
 		return -1;
 	if (f->kind == FRAME_ASK)
 		return star_asked(s, f, payload, err);
-	if (f->kind == FRAME_STEP && check_step_rows(s, f, payload, err) != 0)
+	if (f->kind == FRAME_STEP && step_rows_check(&bounds, f, payload, err) != 0)
 		return -1;
 	if (p->owes && star_first(p) == NULL && star_check_due(p, f, err) != 0)
 		return -1;

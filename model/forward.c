@@ -125,11 +125,13 @@ layers(struct forward *f, struct err *err)
 {
 	if (f->rope.half > 0)
 		forward_run(f, rope_of_row, f, f->n);
-	for (f->layer = 0; f->layer < f->shape.layers; f->layer++)
+	for (uint32_t i = 0; i < f->slice.layers; i++) {
+		f->layer = f->slice.layer0 + i;
 		if (forward_attention(f, err) != 0 || forward_reduce(f, 0, err) != 0 ||
 			(f->shape.experts > 0 ? forward_moe : forward_ffn)(f, err) != 0 ||
 			forward_reduce(f, 1, err) != 0)
 			return -1;
+	}
 	f->layer = 0;
 	return output(f, err);
 }

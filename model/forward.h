@@ -1,4 +1,4 @@
-/* The forward pass of one peer: its slice of every layer, for a batch of rows of one or many
+/* The forward pass of one peer: its slice of its layers, for a batch of rows of one or many
  * sessions. All buffers are allocated by forward_new; a step allocates nothing. */
 #ifndef MODEL_FORWARD_H
 #define MODEL_FORWARD_H
@@ -25,7 +25,7 @@ struct forward_config {
 	const struct model_shape *shape;
 	const struct slice *slice;
 	struct weight_source *weights; /* not owned */
-	struct collective *collective; /* NULL: the slice is the whole model */
+	struct collective *collective; /* NULL: nobody else has a part of these layers */
 	const struct kernels *kernels;
 	struct pool *pool;
 	/* Threads that take part in generation and in prompts; 0: auto (thread_choice.h). At most
@@ -51,9 +51,10 @@ int forward_embed(
 /* Threads that would take part in a step of so many rows now. */
 unsigned forward_threads(const struct forward *f, uint32_t rows);
 
-/* Computes n rows. x[n][embd] is the input (embeddings) and is overwritten. *logits receives a
+/* Computes n rows. x[n][embd] is the input (embeddings, or what the layers before these made of them) and
+ * is overwritten with what these layers make of it. *logits receives a
  * pointer, good until the next step, to [rows with STEP_LOGITS][slice.vocab] float32: this slice's
- * part of the vocabulary, rows in order. */
+ * part of the vocabulary, rows in order; nothing is there when it has none. */
 int forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *x,
 	const float **logits, struct err *err);
 

@@ -56,12 +56,19 @@ finish_vector(const struct forward *f, float *x, uint32_t row, enum tensor_role 
 	k->rope(x, f->cos + at, f->sin + at, f->shape.rope_dim, f->shape.rope_interleaved);
 }
 
+/* The cache has the slice's layers only. */
+static uint32_t
+cache_layer(const struct forward *f)
+{
+	return f->layer - f->slice.layer0;
+}
+
 /* One row of a KV head with its query heads. K and V go to the cache. */
 static void
 finish_row(const struct forward *f, uint32_t row, uint32_t h)
 {
 	const struct kernels *k = f->c.kernels;
-	uint32_t dim = f->shape.head_dim, slot = f->rows[row].slot;
+	uint32_t dim = f->shape.head_dim, slot = f->rows[row].slot, layer = cache_layer(f);
 	float *q = f->q + (size_t)row * f->q_width + (size_t)h * f->group * dim;
 	float *key = f->k + (size_t)row * f->kv_width + (size_t)h * dim;
 	float *value = f->v + (size_t)row * f->kv_width + (size_t)h * dim;
@@ -74,7 +81,7 @@ finish_row(const struct forward *f, uint32_t row, uint32_t h)
 	for (uint32_t g = 0; g < f->group; g++)
 		finish_vector(f, q + (size_t)g * dim, row, TENSOR_Q_NORM);
 	finish_vector(f, key, row, TENSOR_K_NORM);
-	k->kv_store(&f->attention, kv_k(&f->kv, f->layer, slot, h), kv_v(&f->kv, f->layer, slot, h),
+	k->kv_store(&f->attention, kv_k(&f->kv, layer, slot, h), kv_v(&f->kv, layer, slot, h),
 		f->rows[row].pos, key, value);
 }
 
@@ -121,7 +128,7 @@ forward_plan_attention(struct forward *f)
 static struct attend_rows
 rows_of(const struct forward *f, const struct run *r, uint32_t h)
 {
-	uint32_t slot = f->rows[r->row].slot;
+	uint32_t slot = f->rows[r->row].slot, layer = cache_layer(f);
 	size_t at = (size_t)r->row * f->q_width + (size_t)h * f->group * f->shape.head_dim;
 
 	return (struct attend_rows){.q = f->q + at,
@@ -129,8 +136,8 @@ rows_of(const struct forward *f, const struct run *r, uint32_t h)
 		.stride = f->q_width,
 		.rows = r->rows,
 		.pos = f->rows[r->row].pos,
-		.k = kv_k(&f->kv, f->layer, slot, h),
-		.v = kv_v(&f->kv, f->layer, slot, h)};
+		.k = kv_k(&f->kv, layer, slot, h),
+		.v = kv_v(&f->kv, layer, slot, h)};
 }
 
 static void *

@@ -65,8 +65,10 @@ static int
 check_config(const struct forward_config *c, struct err *err)
 {
 	const struct slice *sl = c->slice;
+	bool is_last = sl->layer0 + sl->layers == c->shape->layers;
 
 	if (check_shape(c->shape, err) != 0 ||
+		check_range("layers", sl->layer0, sl->layers, c->shape->layers, err) != 0 ||
 		check_range("KV heads", sl->kv_head0, sl->kv_heads, c->shape->kv_heads, err) != 0 ||
 		check_range("ffn columns", sl->ffn0, sl->ffn, c->shape->ffn, err) != 0 ||
 		check_range("vocabulary rows", sl->vocab0, sl->vocab, c->shape->vocab, err) != 0)
@@ -74,6 +76,8 @@ check_config(const struct forward_config *c, struct err *err)
 	if (c->shape->qk_norm_wide && sl->kv_heads != 0 && sl->kv_heads != c->shape->kv_heads)
 		return err_set(err, "slice: %u of %u KV heads of a model that norms all together",
 			sl->kv_heads, c->shape->kv_heads);
+	if (sl->layers == 0)
+		return err_set(err, "slice: it has no layers");
 	if (c->max_rows == 0 || c->slots == 0 || c->context == 0)
 		return err_set(err, "%u rows in a step, %u sessions of %u positions: none may be 0",
 			c->max_rows, c->slots, c->context);
@@ -85,8 +89,8 @@ check_config(const struct forward_config *c, struct err *err)
 		return err_set(err, "KV cache type %d: there is none of this number", (int)c->kv);
 	if (c->collective == NULL &&
 		(sl->kv_heads != c->shape->kv_heads || sl->ffn != c->shape->ffn ||
-			sl->vocab != c->shape->vocab))
-		return err_set(err, "the slice is a part of the model and there is no collective");
+			sl->vocab != (is_last ? c->shape->vocab : 0)))
+		return err_set(err, "the slice is a part of its layers and there is no collective");
 	return 0;
 }
 
@@ -211,7 +215,7 @@ add_sat(size_t a, size_t b)
 static size_t
 cache_bytes(const struct forward_config *c)
 {
-	return kv_bytes(c->kv, c->shape->layers, c->slots, c->slice->kv_heads, c->context,
+	return kv_bytes(c->kv, c->slice->layers, c->slots, c->slice->kv_heads, c->context,
 		c->shape->head_dim);
 }
 
@@ -251,7 +255,7 @@ make_buffers(struct forward *f, struct err *err)
 	return f->shape.experts > 0 ? act_init(&f->moe.act, f->moe.room, moe_cols(&f->c), err) : 0;
 }
 
-/* The file's frequency factors come with the first layer's attention; heads need them. */
+/* The file's frequency factors come with the attention of the slice's first layer; heads need them. */
 static int
 make_rope(struct forward *f, struct err *err)
 {
@@ -262,7 +266,7 @@ make_rope(struct forward *f, struct err *err)
 
 	if (f->slice.kv_heads == 0)
 		return 0;
-	u = ws->acquire(ws, UNIT_ATTN, 0, 0, err);
+	u = ws->acquire(ws, UNIT_ATTN, f->slice.layer0, 0, err);
 	if (u == NULL)
 		return -1;
 	m = &u->t[TENSOR_ROPE_FREQS];
@@ -302,7 +306,7 @@ forward_new(const struct forward_config *c, struct err *err)
 		.scale = 1.0f / sqrtf((float)f->shape.head_dim),
 		.type = c->kv};
 	if (make_rope(f, err) != 0 ||
-		kv_init(&f->kv, c->kv, f->shape.layers, c->slots, f->slice.kv_heads, c->context,
+		kv_init(&f->kv, c->kv, f->slice.layers, c->slots, f->slice.kv_heads, c->context,
 			f->shape.head_dim, err) != 0 ||
 		make_buffers(f, err) != 0) {
 		forward_free(f);

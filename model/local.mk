@@ -159,6 +159,12 @@ tests_unit_test_shard_make_SOURCES = tests/unit/test_shard_make.c $(SHARD_TEST_S
 tests_unit_test_shard_make_CPPFLAGS = $(tests_unit_test_shard_CPPFLAGS)
 tests_unit_test_shard_make_CFLAGS = $(tests_unit_test_shard_CFLAGS)
 tests_unit_test_shard_make_LDADD = $(tests_unit_test_tokenizer_LDADD)
+check_PROGRAMS += tests/unit/test_stages
+tests_unit_test_stages_SOURCES = tests/unit/test_stages.c $(SHARD_TEST_SUPPORT) \
+	tests/support/tiny_model.c tests/support/tiny_model.h
+tests_unit_test_stages_CPPFLAGS = $(tests_unit_test_shard_CPPFLAGS)
+tests_unit_test_stages_CFLAGS = $(tests_unit_test_shard_CFLAGS)
+tests_unit_test_stages_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_weights_copied_SOURCES = tests/unit/test_weights_copied.c $(SHARD_TEST_SUPPORT)
 tests_unit_test_weights_copied_CPPFLAGS = $(tests_unit_test_shard_CPPFLAGS)
 tests_unit_test_weights_copied_CFLAGS = $(tests_unit_test_shard_CFLAGS)

@@ -274,6 +274,8 @@ check_unit(const struct gguf *g, struct model_shape *s, enum unit_kind kind, uin
 	for (const enum tensor_role *r = unit_roles(kind); *r != TENSOR_ROLES; r++) {
 		if (*r == TENSOR_OUT && s->tied)
 			continue; /* checked as the embedding */
+		if (tensor_of_all_layers(*r) && layer > 0)
+			continue; /* checked, and counted, with the first layer */
 		t = tensor_find(g, s, *r, layer, expert, &depth);
 		if (t == NULL && tensor_expected(s, *r)) {
 			tensor_name(*r, layer, name);

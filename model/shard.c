@@ -153,7 +153,7 @@ shard_fill_units(struct fixed_source *fs, const struct shard_header *h, const ui
 struct weight_source *
 weights_from_shard(struct shard *s, const struct gguf *g, struct err *err)
 {
-	struct fixed_source *fs = fixed_source_new(&s->h.shape, g != NULL, err);
+	struct fixed_source *fs = fixed_source_new(&s->h.shape, &s->h.slice, g != NULL, err);
 
 	if (fs == NULL)
 		return NULL;

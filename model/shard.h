@@ -2,7 +2,7 @@
  *
  *   header: magic "SHOALSHD", version, layout id, length of the header, model id, shape, slice,
  *           table of extents; then BLAKE2b-256 of all that
- *   extents: each 4096-byte aligned, in the order attn.0 ffn.0 attn.1 ... head
+ *   extents: each 4096-byte aligned, in the order attn.0 ffn.0 attn.1 ... head, of the slice's layers
  *
  * An extent is one tensor of the slice: a matrix in tiles (kernels/tiles.h), a vector in float32.
  * The embedding is not stored: a row of it is read from the GGUF file now and then.

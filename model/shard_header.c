@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define MAGIC   "SHOALSHD"
-#define VERSION 3
+#define VERSION 4
 
 static void
 hash_of(const void *data, size_t len, uint8_t hash[SHARD_HASH])
@@ -73,7 +73,8 @@ check_extents(const struct shard_header *h, struct err *err)
 	uint64_t at = shard_align_up(shard_header_bytes(h));
 	uint32_t i = 0;
 
-	for (struct shard_place p = shard_first_place(); shard_settle(&p, &h->shape); p.role++) {
+	for (struct shard_place p = shard_first_place(&h->slice);
+		shard_settle(&p, &h->shape, &h->slice); p.role++) {
 		const struct shard_extent *e = i < h->n_extents ? &h->extents[i] : NULL;
 		struct tensor_cut cut = tensor_cut(&h->shape, &h->slice, *p.role);
 		bool empty = cut.rows == 0 || cut.cols == 0;
@@ -81,7 +82,7 @@ check_extents(const struct shard_header *h, struct err *err)
 		if (e == NULL || e->role != (uint32_t)*p.role || e->layer != p.layer ||
 			e->expert != p.expert) {
 			if (!empty && tensor_expected(&h->shape, *p.role) &&
-				tensor_in_layer(*p.role, p.layer))
+				tensor_in_layer(&h->slice, *p.role, p.layer))
 				return err_set(err, "shard header: %s of layer %u is missing",
 					tensor_role_name(*p.role), p.layer);
 			continue;

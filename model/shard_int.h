@@ -14,9 +14,9 @@ struct shard_place {
 	const enum tensor_role *role;
 };
 
-struct shard_place shard_first_place(void);
+struct shard_place shard_first_place(const struct slice *sl);
 /* Steps over the ends of units; false behind the last tensor. `role++` goes on. */
-bool shard_settle(struct shard_place *p, const struct model_shape *s);
+bool shard_settle(struct shard_place *p, const struct model_shape *s, const struct slice *sl);
 
 /* --- places in the file --- */
 

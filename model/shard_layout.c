@@ -4,13 +4,13 @@
 #include <stdlib.h>
 
 struct shard_place
-shard_first_place(void)
+shard_first_place(const struct slice *sl)
 {
-	return (struct shard_place){UNIT_ATTN, 0, 0, unit_roles(UNIT_ATTN)};
+	return (struct shard_place){UNIT_ATTN, sl->layer0, 0, unit_roles(UNIT_ATTN)};
 }
 
 bool
-shard_settle(struct shard_place *p, const struct model_shape *s)
+shard_settle(struct shard_place *p, const struct model_shape *s, const struct slice *sl)
 {
 	while (*p->role == TENSOR_ROLES) {
 		if (p->kind == UNIT_HEAD)
@@ -21,7 +21,7 @@ shard_settle(struct shard_place *p, const struct model_shape *s)
 			p->kind = UNIT_EXPERT;
 		} else if (p->kind == UNIT_EXPERT && p->expert + 1 < s->experts) {
 			p->expert++;
-		} else if (p->layer + 1 < s->layers) {
+		} else if (p->layer + 1 < sl->layer0 + sl->layers) {
 			p->kind = UNIT_ATTN;
 			p->layer++;
 			p->expert = 0;
@@ -118,13 +118,13 @@ shard_header_plan(const struct gguf *g, const struct model_shape *s, const struc
 	size_t n = 1;
 
 	*h = (struct shard_header){.layout = LAYOUT_TILES, .shape = *s, .slice = *sl};
-	for (struct shard_place p = shard_first_place(); shard_settle(&p, s); p.role++)
+	for (struct shard_place p = shard_first_place(sl); shard_settle(&p, s, sl); p.role++)
 		n++;
 	h->extents = calloc(n, sizeof *h->extents);
 	if (h->extents == NULL)
 		return err_set(err, "out of memory for the table of %u layers", s->layers);
 	shard_model_id(g, h->model_id);
-	for (struct shard_place p = shard_first_place(); shard_settle(&p, s); p.role++)
+	for (struct shard_place p = shard_first_place(sl); shard_settle(&p, s, sl); p.role++)
 		add_extent(h, g, &p);
 	place_extents(h);
 	return 0;

@@ -6,8 +6,11 @@
 struct slice
 slice_whole(const struct model_shape *s)
 {
-	return (struct slice){
-		.peers = 1, .kv_heads = s->kv_heads, .ffn = s->ffn, .vocab = s->vocab};
+	return (struct slice){.peers = 1,
+		.layers = s->layers,
+		.kv_heads = s->kv_heads,
+		.ffn = s->ffn,
+		.vocab = s->vocab};
 }
 
 static uint32_t
@@ -103,7 +106,7 @@ slice_cut(const struct model_shape *s, const float *shares, uint32_t n, struct s
 	if (take_shares(shares, n, weights, &sum, err) != 0)
 		return -1;
 	for (uint32_t i = 0; i < n; i++)
-		out[i] = (struct slice){.rank = i, .peers = n};
+		out[i] = (struct slice){.rank = i, .peers = n, .layers = s->layers};
 	cut(s->kv_heads, slice_kv_unit(s), weights, sum, n, first, length);
 	for (uint32_t i = 0; i < n; i++) {
 		out[i].kv_head0 = first[i];
@@ -123,10 +126,30 @@ slice_cut(const struct model_shape *s, const float *shares, uint32_t n, struct s
 }
 
 void
+slice_narrow(const struct model_shape *s, uint32_t layer0, uint32_t layers, struct slice *sl)
+{
+	sl->layer0 = layer0;
+	sl->layers = layers;
+	if (layer0 + layers < s->layers)
+		sl->vocab0 = sl->vocab = 0;
+}
+
+bool
+slice_same(const struct slice *a, const struct slice *b)
+{
+	return a->rank == b->rank && a->peers == b->peers && a->layer0 == b->layer0 &&
+	       a->layers == b->layers && a->kv_head0 == b->kv_head0 && a->kv_heads == b->kv_heads &&
+	       a->ffn0 == b->ffn0 && a->ffn == b->ffn && a->vocab0 == b->vocab0 &&
+	       a->vocab == b->vocab;
+}
+
+void
 slice_write(const struct slice *sl, struct buf *b)
 {
 	buf_u32(b, sl->rank);
 	buf_u32(b, sl->peers);
+	buf_u32(b, sl->layer0);
+	buf_u32(b, sl->layers);
 	buf_u32(b, sl->kv_head0);
 	buf_u32(b, sl->kv_heads);
 	buf_u32(b, sl->ffn0);
@@ -145,11 +168,25 @@ part_ok(uint32_t first, uint32_t length, uint32_t size, uint32_t unit)
 	       ((first + length) % unit == 0 || first + length == size);
 }
 
+static int
+check_layers(const struct model_shape *s, const struct slice *sl, struct err *err)
+{
+	if (sl->layers < 1 || sl->layer0 > s->layers || sl->layers > s->layers - sl->layer0)
+		return err_set(err, "layers %" PRIu32 "+%" PRIu32 " are no part of %" PRIu32,
+			sl->layer0, sl->layers, s->layers);
+	if (sl->vocab > 0 && sl->layer0 + sl->layers < s->layers)
+		return err_set(err, "layers that end at %" PRIu32 " of %" PRIu32 " have no head",
+			sl->layer0 + sl->layers, s->layers);
+	return 0;
+}
+
 int
 slice_read(struct rd *r, const struct model_shape *s, struct slice *sl, struct err *err)
 {
 	sl->rank = rd_u32(r);
 	sl->peers = rd_u32(r);
+	sl->layer0 = rd_u32(r);
+	sl->layers = rd_u32(r);
 	sl->kv_head0 = rd_u32(r);
 	sl->kv_heads = rd_u32(r);
 	sl->ffn0 = rd_u32(r);
@@ -161,6 +198,8 @@ slice_read(struct rd *r, const struct model_shape *s, struct slice *sl, struct e
 	if (sl->peers < 1 || sl->peers > SLICE_MAX_PEERS || sl->rank >= sl->peers)
 		return err_set(err, "a slice of rank %" PRIu32 " among %" PRIu32 " cannot be",
 			sl->rank, sl->peers);
+	if (check_layers(s, sl, err) != 0)
+		return -1;
 	if (!part_ok(sl->kv_head0, sl->kv_heads, s->kv_heads, slice_kv_unit(s)))
 		return err_set(err,
 			"KV heads %" PRIu32 "+%" PRIu32 " are no part of %" PRIu32

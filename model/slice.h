@@ -1,8 +1,12 @@
-/* A slice: which part of every layer one peer of a tensor-parallel group computes. Attention is cut
- * by KV heads with their query heads, the feed-forward (of every expert, where there are some) by
- * columns in multiples of shape.col_block,
+/* A slice: which layers one peer computes, and which part of each of them in a tensor-parallel group.
+ * Attention is cut by KV heads with their query heads, the feed-forward (of every expert, where there
+ * are some) by columns in multiples of shape.col_block,
  * the output head by vocabulary rows. Also decides what must line up: wo's columns of the slice
  * must be a multiple of col_block too, so KV heads may be cut only in multiples of slice_kv_unit().
+ *
+ * In a pipeline the layers are dealt to stages, runs of consecutive layers that a group each computes;
+ * rows go from stage to stage. Only the last one has vocabulary rows. The embedding is in no slice: the
+ * coordinator looks it up in the model file.
  */
 #ifndef MODEL_SLICE_H
 #define MODEL_SLICE_H
@@ -11,7 +15,8 @@
 
 struct slice {
 	uint32_t rank,
-		peers; /* 0 is the hub; rank 0 also adds what must be added once (output biases) */
+		peers; /* of the group; 0 is the hub, which also adds what must be added once (output biases) */
+	uint32_t layer0, layers;
 	uint32_t kv_head0, kv_heads; /* query heads: kv_head0 * heads / kv_heads of the shape on */
 	uint32_t ffn0, ffn;
 	uint32_t vocab0, vocab;
@@ -31,6 +36,11 @@ uint32_t slice_kv_unit(const struct model_shape *s);
 #define SLICE_MAX_PEERS 64
 int slice_cut(const struct model_shape *s, const float *shares, uint32_t n, struct slice *out,
 	struct err *err);
+
+/* Narrows the slice of a whole model, or of a group's member, to a run of layers: the head goes with the
+ * last of all. */
+void slice_narrow(const struct model_shape *s, uint32_t layer0, uint32_t layers, struct slice *sl);
+bool slice_same(const struct slice *a, const struct slice *b);
 
 void slice_write(const struct slice *sl, struct buf *b);
 int slice_read(struct rd *r, const struct model_shape *s, struct slice *sl, struct err *err);

@@ -132,9 +132,15 @@ tensor_expected(const struct model_shape *s, enum tensor_role r)
 }
 
 bool
-tensor_in_layer(enum tensor_role r, uint32_t layer)
+tensor_of_all_layers(enum tensor_role r)
 {
-	return r != TENSOR_ROPE_FREQS || layer == 0;
+	return r == TENSOR_ROPE_FREQS;
+}
+
+bool
+tensor_in_layer(const struct slice *sl, enum tensor_role r, uint32_t layer)
+{
+	return !tensor_of_all_layers(r) || layer == sl->layer0;
 }
 
 void
@@ -251,7 +257,7 @@ tensor_find(const struct gguf *g, const struct model_shape *s, enum tensor_role 
 	*depth = 1;
 	if (r == TENSOR_OUT && s->tied)
 		r = TENSOR_EMBED;
-	if (!tensor_in_layer(r, layer) || (!tensor_expected(s, r) && specs[r].when != PERHAPS))
+	if (!tensor_expected(s, r) && specs[r].when != PERHAPS)
 		return NULL;
 	tensor_name(r, layer, name);
 	t = gguf_tensor(g, name);
@@ -279,7 +285,7 @@ tensor_view(const struct gguf *g, const struct model_shape *s, const struct slic
 	struct matrix m = {.rows = c.rows, .cols = c.cols};
 	uint64_t bytes;
 
-	if (t == NULL)
+	if (t == NULL || !tensor_in_layer(sl, r, layer))
 		return (struct matrix){0};
 	m.dtype = t->dtype;
 	m.stride = dtype_row_bytes(t->dtype, (size_t)t->dims[0]);

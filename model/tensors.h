@@ -18,8 +18,10 @@ bool tensor_is_vector(enum tensor_role r);
 /* Whether a model of this shape must have it (false for those that a file may or may not have). */
 bool tensor_expected(const struct model_shape *s, enum tensor_role r);
 
-/* Whether a unit of this layer may have it at all. */
-bool tensor_in_layer(enum tensor_role r, uint32_t layer);
+/* One tensor for all layers: a slice has it once, in the unit of its first one. */
+bool tensor_of_all_layers(enum tensor_role r);
+/* Whether a unit of this layer of the slice may have it at all. */
+bool tensor_in_layer(const struct slice *sl, enum tensor_role r, uint32_t layer);
 
 /* Its name in the file: "blk.3.attn_q.weight". A tensor of an expert lies in a stack of those of all
  * ("blk.3.ffn_up_exps.weight") or, in older files, in a tensor of its own ("blk.3.ffn_up.5.weight"):

@@ -34,9 +34,9 @@ enum tensor_role {
 	TENSOR_EXPERT_GATE, /* of one expert, as GATE, UP, DOWN */
 	TENSOR_EXPERT_UP,
 	TENSOR_EXPERT_DOWN,
-	TENSOR_OUT_NORM,   /* 1 x embd, float32 */
-	TENSOR_OUT,        /* vocab x embd */
-	TENSOR_ROPE_FREQS, /* 1 x rope_dim/2, float32: factors; in UNIT_ATTN of layer 0 */
+	TENSOR_OUT_NORM, /* 1 x embd, float32 */
+	TENSOR_OUT,      /* vocab x embd */
+	TENSOR_ROPE_FREQS, /* 1 x rope_dim/2, float32: factors; in UNIT_ATTN of the slice's first layer */
 	TENSOR_ROLES
 };
 

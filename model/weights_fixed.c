@@ -8,18 +8,20 @@
 struct unit *
 fixed_source_unit(struct fixed_source *fs, enum unit_kind kind, uint32_t layer, uint32_t expert)
 {
+	uint32_t at = layer - fs->layer0; /* out of range also when it lies before */
+
 	switch (kind) {
 	case UNIT_EMBED:
 		return fs->with_embed ? &fs->embed : NULL;
 	case UNIT_HEAD:
 		return &fs->head;
 	case UNIT_ATTN:
-		return layer < fs->layers ? &fs->attn[layer] : NULL;
+		return at < fs->layers ? &fs->attn[at] : NULL;
 	case UNIT_FFN:
-		return layer < fs->layers ? &fs->ffn[layer] : NULL;
+		return at < fs->layers ? &fs->ffn[at] : NULL;
 	case UNIT_EXPERT:
-		return layer < fs->layers && expert < fs->experts
-			       ? &fs->expert[(size_t)layer * fs->experts + expert]
+		return at < fs->layers && expert < fs->experts
+			       ? &fs->expert[(size_t)at * fs->experts + expert]
 			       : NULL;
 	default:
 		return NULL;
@@ -66,23 +68,25 @@ fixed_free(struct weight_source *ws)
 }
 
 struct fixed_source *
-fixed_source_new(const struct model_shape *s, bool with_embed, struct err *err)
+fixed_source_new(
+	const struct model_shape *s, const struct slice *sl, bool with_embed, struct err *err)
 {
 	struct fixed_source *fs = calloc(1, sizeof *fs);
 
 	if (fs != NULL) {
 		fs->base = (struct weight_source){
 			fixed_acquire, fixed_release, fixed_free, NULL, UINT32_MAX};
-		fs->layers = s->layers;
+		fs->layer0 = sl->layer0;
+		fs->layers = sl->layers;
 		fs->experts = s->experts;
 		fs->with_embed = with_embed;
-		fs->attn = calloc(s->layers, sizeof *fs->attn);
-		fs->ffn = calloc(s->layers, sizeof *fs->ffn);
-		fs->expert = calloc((size_t)s->layers * s->experts + 1, sizeof *fs->expert);
+		fs->attn = calloc(sl->layers, sizeof *fs->attn);
+		fs->ffn = calloc(sl->layers, sizeof *fs->ffn);
+		fs->expert = calloc((size_t)sl->layers * s->experts + 1, sizeof *fs->expert);
 	}
 	if (fs == NULL || fs->attn == NULL || fs->ffn == NULL || fs->expert == NULL) {
 		fixed_free((struct weight_source *)fs);
-		err_set(err, "out of memory for the tables of %" PRIu32 " layers", s->layers);
+		err_set(err, "out of memory for the tables of %" PRIu32 " layers", sl->layers);
 		return NULL;
 	}
 	return fs;

@@ -7,20 +7,21 @@
 
 struct fixed_source {
 	struct weight_source base;
-	uint32_t layers, experts;
+	uint32_t layer0, layers; /* those that it has */
+	uint32_t experts;
 	bool with_embed;
 	const struct gguf *embed_of; /* whose pages are let go after use; NULL: they stay */
 	struct unit embed, head;
-	struct unit *attn, *ffn; /* [layers] */
+	struct unit *attn, *ffn; /* [layers], layer0 first */
 	struct unit *expert;     /* [layers][experts] */
 	float *widened;          /* vectors that the file has in other types */
 	void *memory;            /* huge_map, for it alone; NULL: none */
 	size_t memory_bytes;
 };
 
-/* Units without tensors, to be filled in. */
+/* Units of the slice's layers without tensors, to be filled in. */
 struct fixed_source *fixed_source_new(
-	const struct model_shape *s, bool with_embed, struct err *err);
+	const struct model_shape *s, const struct slice *sl, bool with_embed, struct err *err);
 
 /* The unit of a kind, layer and expert. NULL: there is none. */
 struct unit *fixed_source_unit(

@@ -48,7 +48,7 @@ fill_all(struct fill *f, struct fixed_source *fs)
 	f->floats = 0;
 	if (fs->with_embed)
 		fill_unit(f, fs, UNIT_EMBED, 0, 0);
-	for (uint32_t i = 0; i < fs->layers; i++) {
+	for (uint32_t i = fs->layer0; i < fs->layer0 + fs->layers; i++) {
 		fill_unit(f, fs, UNIT_ATTN, i, 0);
 		fill_unit(f, fs, UNIT_FFN, i, 0);
 		for (uint32_t e = 0; e < fs->experts; e++)
@@ -61,7 +61,7 @@ struct weight_source *
 weights_from_gguf(const struct gguf *g, const struct model_shape *s, const struct slice *sl,
 	bool with_embed, struct err *err)
 {
-	struct fixed_source *fs = fixed_source_new(s, with_embed, err);
+	struct fixed_source *fs = fixed_source_new(s, sl, with_embed, err);
 	struct fill f = {.g = g, .s = s, .sl = sl};
 
 	if (fs == NULL)

@@ -44,7 +44,7 @@ struct weight_source *
 weights_tiled_from_gguf(const struct gguf *g, const struct model_shape *s, const struct slice *sl,
 	bool with_embed, shard_progress *progress, void *arg, struct err *err)
 {
-	struct fixed_source *fs = fixed_source_new(s, with_embed, err);
+	struct fixed_source *fs = fixed_source_new(s, sl, with_embed, err);
 	struct shard_header h;
 	int rc;
 

@@ -250,7 +250,8 @@ window_acquire(struct weight_source *base, enum unit_kind kind, uint32_t layer, 
 	unit = window_unit(ws->h, kind, layer, expert);
 	pthread_mutex_lock(&ws->lock);
 	if (kind == UNIT_EXPERT) {
-		rc = wait_for(ws, window_want_expert, layer * ws->h->shape.experts + expert, err);
+		rc = wait_for(
+			ws, window_want_expert, window_expert_number(ws->h, layer, expert), err);
 	} else {
 		rc = ws->failed ? begin_again(ws, err) : 0;
 		if (rc == 0)
@@ -327,7 +328,7 @@ static void
 window_release_unit(struct weight_source *base, const struct unit *u)
 {
 	struct window_source *ws = (struct window_source *)base;
-	size_t experts = (size_t)ws->h->shape.experts * ws->h->shape.layers;
+	size_t experts = (size_t)ws->h->shape.experts * ws->h->slice.layers;
 
 	if (u == &ws->units->embed) {
 		gguf_forget(ws->g, u->t[TENSOR_EMBED].data,
@@ -487,7 +488,7 @@ make(struct window_source *ws, uint64_t memory, struct err *err)
 {
 	uint64_t others;
 
-	ws->units = fixed_source_new(&ws->h->shape, ws->g != NULL, err);
+	ws->units = fixed_source_new(&ws->h->shape, &ws->h->slice, ws->g != NULL, err);
 	if (ws->units == NULL || make_tables(ws, err) != 0)
 		return -1;
 	ws->slot_bytes = window_slot_bytes(ws->h);

@@ -6,19 +6,19 @@
 
 #include <stdlib.h>
 
-/* attn.0 ffn.0 expert.0.0 expert.0.1 ... attn.1 ... head */
+/* attn.0 ffn.0 expert.0.0 expert.0.1 ... attn.1 ... head, 0 being the slice's first layer */
 uint32_t
 window_unit(const struct shard_header *h, enum unit_kind kind, uint32_t layer, uint32_t expert)
 {
-	uint32_t of_layer = 2 + h->shape.experts;
+	uint32_t of_layer = 2 + h->shape.experts, at = (layer - h->slice.layer0) * of_layer;
 
 	switch (kind) {
 	case UNIT_HEAD:
-		return h->shape.layers * of_layer;
+		return h->slice.layers * of_layer;
 	case UNIT_EXPERT:
-		return layer * of_layer + 2 + expert;
+		return at + 2 + expert;
 	default:
-		return layer * of_layer + (kind == UNIT_FFN);
+		return at + (kind == UNIT_FFN);
 	}
 }
 
@@ -144,11 +144,11 @@ window_weights_all(const struct shard_header *h)
 static double
 missed_experts(const struct shard_header *h, uint32_t slots)
 {
-	double experts = (double)h->shape.experts * h->shape.layers;
+	double experts = (double)h->shape.experts * h->slice.layers;
 
 	if (experts == 0 || slots >= experts)
 		return 0;
-	return (1 - slots / experts) * (double)h->shape.experts_used * h->shape.layers *
+	return (1 - slots / experts) * (double)h->shape.experts_used * h->slice.layers *
 	       (double)window_slot_bytes(h);
 }
 

@@ -7,11 +7,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* Those of a shard, all layers'. */
+/* Those of a shard, all layers'. They are numbered through. */
 static uint32_t
 n_experts(const struct shard_header *h)
 {
-	return h->shape.experts * h->shape.layers;
+	return h->shape.experts * h->slice.layers;
 }
 
 bool
@@ -26,10 +26,16 @@ window_band_is_expert(const struct window_source *ws, uint32_t band)
 	return window_is_expert(ws->h, ws->bands.list[band].extent);
 }
 
+uint32_t
+window_expert_number(const struct shard_header *h, uint32_t layer, uint32_t expert)
+{
+	return (layer - h->slice.layer0) * h->shape.experts + expert;
+}
+
 static uint32_t
 number_of(const struct shard_header *h, uint32_t extent)
 {
-	return h->extents[extent].layer * h->shape.experts + h->extents[extent].expert;
+	return window_expert_number(h, h->extents[extent].layer, h->extents[extent].expert);
 }
 
 uint64_t
@@ -145,7 +151,7 @@ window_demanded(struct window_source *ws, uint32_t *band)
 static enum experts_answer
 want(struct window_source *ws, uint32_t expert)
 {
-	uint32_t layer = expert / ws->h->shape.experts, unit;
+	uint32_t layer = ws->h->slice.layer0 + expert / ws->h->shape.experts, unit;
 	enum experts_answer a = experts_want(ws->experts, expert);
 
 	if (a != EXPERTS_READ)
@@ -179,7 +185,7 @@ window_hint(struct weight_source *base, uint32_t layer, const uint32_t *experts,
 	ws->n_hint = n < ws->h->shape.experts ? n : ws->h->shape.experts;
 	ws->hinted = 0;
 	for (uint32_t i = 0; i < ws->n_hint; i++)
-		ws->hint[i] = layer * ws->h->shape.experts + experts[i];
+		ws->hint[i] = window_expert_number(ws->h, layer, experts[i]);
 	if (!ws->failed)
 		want_hinted(ws);
 	pthread_mutex_unlock(&ws->lock);
@@ -202,9 +208,9 @@ window_want_expert(struct window_source *ws, uint32_t number)
 }
 
 void
-window_leave_expert(struct window_source *ws, uint32_t number)
+window_leave_expert(struct window_source *ws, uint32_t expert)
 {
-	experts_leave(ws->experts, number);
+	experts_leave(ws->experts, expert);
 	if (!ws->failed)
 		want_hinted(ws);
 }

@@ -118,6 +118,8 @@ void window_hint(struct weight_source *base, uint32_t layer, const uint32_t *exp
 /* Under the lock. */
 bool window_demanded(struct window_source *ws, uint32_t *band);
 void window_expert_there(struct window_source *ws, uint32_t band);
+/* Experts by number. */
+uint32_t window_expert_number(const struct shard_header *h, uint32_t layer, uint32_t expert);
 bool window_want_expert(struct window_source *ws, uint32_t number);
 void window_leave_expert(struct window_source *ws, uint32_t number);
 void window_experts_restart(struct window_source *ws);

@@ -4,10 +4,12 @@
  *   0 epoch u64 | 8 step u32 | 12 layer u16 | 14 kind u8 | 15 format u8 | 16 rows u32 | 20 width
  * u32 | 24 extra u32 | 28 zero u32
  *
- * STEP (hub to member): `rows` step rows of 12 bytes (slot, pos, flags), then rows x width
+ * STEP (hub to member; in a pipeline also from a stage's hub to the next one's, with what the layers have
+ * made of the embeddings): `rows` step rows of 12 bytes (slot, pos, flags), then rows x width
  * embeddings; `extra` is the number of rows that want logits. PART (member to hub) and SUM (hub to
- * member): rows x width; `layer` and, in `extra`, the phase say which sum. LOGITS (member to hub):
- * for each of `rows` the best tokens of its vocabulary slice of `width` (frame_best), then for each
+ * member): rows x width; `layer` and, in `extra`, the phase say which sum. LOGITS (member to hub, last
+ * stage's hub to coordinator): for each of `rows` the best tokens of its vocabulary slice of `width`
+ * (frame_best), then for each
  * of `extra` rows the whole slice, as float32. VOID (either way): the step is given up. ASK (hub to
  * member): `rows` numbers (u32) of rows of which it wants the whole slice after all; a LOGITS frame
  * answers. Formats of rows: float32; float16; 8-bit blocks of 32 (float32 scale, 32 int8), widths

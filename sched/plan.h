@@ -10,13 +10,13 @@
  *   pipeline   stages of one device each have some layers; rows go from stage to stage
  *   groups     a pipeline of which at least one stage is a group
  * each with all weights in memory, or with some streaming from disk. Peer 0 is the coordinator: it
- * embeds a row, hands it to the first stage, and samples from what the last stage's members send.
+ * embeds a row, hands it to the first stage, and samples from what the last stage sends.
  * It need not hold any layers.
  *
- * What the daemon can run today (alternative.today): peer 0 alone, or one group with peer 0 as hub
- * and with a slice of its own, joined in one of the ways that input.ways names. All else is planned
- * and shown, so that it can be compared, and chosen once it is there (input.today_only leaves it out
- * of the choice).
+ * What the daemon can run today (alternative.today): peer 0 alone, one group with peer 0 as hub
+ * and with a slice of its own, joined in one of the ways that input.ways names, or a pipeline whose
+ * first stage is such a group. All else is planned and shown, so that it can be compared, and chosen once
+ * it is there (input.today_only leaves it out of the choice).
  *
  * The model of time, for a step of r rows
  *   A peer's part with w bytes of weights and m multiply-adds a row takes
@@ -35,11 +35,11 @@
  *       scatter    for all: twice the direct exchange of b / n
  *   message_s is a device's work for a message beside the one that the round trip holds already.
  *   The head is such a half too: d_i has the last sum's way out, the way of the logits to the
- *   coordinator, and their bytes.
+ *   coordinator (in a pipeline to the stage's hub, which tells it), and their bytes.
  *   Who waits for k links waits for the slowest: t = median + (p99 - median) ln((k+1)/2) / ln 50,
  *   the median of the slowest of k draws from an exponential tail with these two quantiles.
- *   A step goes to the first stage, and from stage to stage, with t/2 and r embedded rows to every
- *   member. Reading ahead overlaps with all of it, so
+ *   A step goes to the first stage's hub, and from hub to hub, with t/2 and r embedded rows, and from
+ *   each with them to its members. Reading ahead overlaps with all of it, so
  *       step = max(compute + network, max over peers(streamed bytes / disk_bps))
  *   with streamed bytes as sched/window predicts them; compute is what it would be if messages took
  *   no time and shares were cut for that, network the rest. With several sessions a pipeline

@@ -52,6 +52,17 @@ group_of(const struct eval *e, uint32_t stage, double step)
 	return g;
 }
 
+static void
+set_layers(struct eval *e, const struct swarm_plan_stage *st)
+{
+	for (uint32_t i = 0; i < st->n; i++) {
+		struct slice *sl = &e->out->members[st->first + i].slice;
+
+		sl->layer0 = st->layer0;
+		sl->layers = st->layers;
+	}
+}
+
 static int
 share_stages(struct eval *e, double step)
 {
@@ -68,6 +79,7 @@ share_stages(struct eval *e, double step)
 		st->layers = g.layers;
 		at += st->layers;
 		rc = share_stage(e, &g, &e->out->members[st->first]);
+		set_layers(e, st);
 		if (rc < 0)
 			return -1;
 		e->bound |= rc > 0;
@@ -256,7 +268,7 @@ describe(struct eval *e)
 		o->streams |= o->members[i].streamed > 0;
 		o->members[i].share = (double)o->members[i].weights / (all.weights + all.fixed);
 	}
-	o->today = o->n_stages == 1 && first->peer == 0 && has_part(&first->slice);
+	o->today = first->peer == 0 && has_part(&first->slice);
 	o->score = o->period / e->in->sessions + e->in->prompt_ratio * o->prompt.total;
 }
 

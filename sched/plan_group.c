@@ -168,7 +168,9 @@ plan_search_stages(struct search *s)
 	}
 	offer_all_clusters(s);
 	for (int stream = 0; stream < 2; stream++) {
-		plan_improve(s, PLAN_SLOT(SWARM_PIPELINE, stream, false), true);
-		plan_improve(s, PLAN_SLOT(SWARM_GROUPS, stream, false), true);
+		for (int today = 1; today >= 0; today--) {
+			plan_improve(s, PLAN_SLOT(SWARM_PIPELINE, stream, today), true);
+			plan_improve(s, PLAN_SLOT(SWARM_GROUPS, stream, today), true);
+		}
 	}
 }

@@ -82,9 +82,9 @@ row_message(const struct swarm_plan_input *in, double rows)
 	return 32 + rows * (12 + 4.0 * in->model->shape->embd);
 }
 
-/* From the coordinator to the first stage, from each to the next; without the logits. Where the
- * sender is the hub this is the way that sums take to members, which each reduction counts: only what
- * the embedded rows are longer is added. */
+/* From the coordinator to the first stage's hub, from each hub to the next, and from it to its members,
+ * without the logits. That last way is the one that sums take, which each reduction counts: only what the
+ * embedded rows are longer is added. */
 double
 plan_hop_seconds(const struct eval *e, uint32_t stage, double rows)
 {
@@ -92,11 +92,30 @@ plan_hop_seconds(const struct eval *e, uint32_t stage, double rows)
 	uint32_t from = stage == 0 ? 0 : e->who[e->first[stage - 1]], n = e->c->stage_n[stage];
 	double row = row_message(e->in, rows), sum = rows * e->in->row_bytes, empty, longer;
 
-	if (who[0] != from)
-		return plan_spread(e->in, from, who, n, row);
 	longer = row > sum ? row - sum : 0;
-	empty = plan_spread(e->in, from, who, n, 0);
-	return plan_spread(e->in, from, who, n, longer) - empty;
+	empty = plan_spread(e->in, who[0], who, n, 0);
+	return plan_spread(e->in, from, who, 1, row) + plan_spread(e->in, who[0], who, n, longer) -
+	       empty;
+}
+
+/* Whom members tell of their logits: the coordinator, in a pipeline their stage's hub, which tells it. */
+static uint32_t
+gatherer(const struct eval *e)
+{
+	uint32_t last = e->c->n_stages - 1;
+
+	return last > 0 ? e->who[e->first[last]] : 0;
+}
+
+/* From the last stage's hub to the coordinator. */
+static double
+answer_seconds(const struct eval *e, double rows)
+{
+	const struct swarm_plan_input *in = e->in;
+	uint32_t coordinator = 0;
+
+	return plan_spread(in, gatherer(e), &coordinator, 1,
+		rows * (in->candidates_bytes + in->logit_bytes * in->model->shape->vocab));
 }
 
 /* What the logits take after the last member has them, bytes counted, of so many rows. */
@@ -111,30 +130,31 @@ plan_logits_seconds(const struct eval *e, double rows)
 		bytes[i] = rows *
 			   (in->candidates_bytes +
 				   in->logit_bytes * e->out->members[st->first + i].slice.vocab);
-	return plan_gather(in, 0, &e->who[st->first], st->n, bytes);
+	return plan_gather(in, gatherer(e), &e->who[st->first], st->n, bytes) +
+	       answer_seconds(e, rows);
 }
 
-/* The last sum's way to a member, and its logits' way to the coordinator. */
+/* The last sum's way to a member, and its logits' way to who gathers them. */
 static void
 set_head_delays(struct eval *e, uint32_t stage, struct delay *d)
 {
 	const struct swarm_plan_input *in = e->in;
 	const uint32_t *who = &e->who[e->first[stage]];
-	uint32_t n = e->c->stage_n[stage];
+	uint32_t n = e->c->stage_n[stage], to = gatherer(e);
 	double rows = plan_token_step(in, e->c->n_stages).logits, port = 0, others = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		others += who[i] != 0;
-		if (who[i] != 0)
-			port = fmax(port, plan_link(in, 0, who[i])->bps);
+		others += who[i] != to;
+		if (who[i] != to)
+			port = fmax(port, plan_link(in, to, who[i])->bps);
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		const struct swarm_plan_link *l = plan_link(in, 0, who[i]);
+		const struct swarm_plan_link *l = plan_link(in, to, who[i]);
 		double slow = fmin(l->bps, port / others);
 
 		d[i].head = i == 0 ? 0 : d[i].token / 2;
 		d[i].head_row = 0;
-		if (who[i] == 0)
+		if (who[i] == to)
 			continue;
 		d[i].head +=
 			plan_wait(l, (uint32_t)others) / 2 + rows * in->candidates_bytes / slow;
@@ -177,5 +197,6 @@ plan_set_stages(struct eval *e)
 		e->hops += plan_hop_seconds(e, i, token);
 		at += st->n;
 	}
+	e->hops += answer_seconds(e, plan_token_step(in, e->c->n_stages).logits);
 	return isfinite(e->hops + sum) ? 0 : -1;
 }

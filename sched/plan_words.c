@@ -28,7 +28,7 @@ with_peer(const struct search *s, const struct candidate *best, uint32_t peer)
 	struct swarm_plan_alt *a = &s->out->scratch[0], *least = &s->out->scratch[1];
 	bool today = s->in->today_only, found = false;
 
-	for (uint32_t i = 0; i < best->n_stages + !today; i++) {
+	for (uint32_t i = 0; i < best->n_stages + 1; i++) {
 		struct candidate c = *best;
 
 		if (i == 1 && best->n_stages == 1 && found)

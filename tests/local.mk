@@ -17,6 +17,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/leaks.sh tests/swarm/elect.sh tests/swarm/leave.sh \
 	tests/swarm/payload.sh \
 	tests/swarm/peers.sh \
+	tests/swarm/pipeline.sh \
 	tests/swarm/sampling.sh \
 	tests/swarm/plan.sh \
 	tests/swarm/restart.sh \

@@ -106,14 +106,21 @@ on_broken(void *arg, const char *who, const char *why)
 	unsigned rank = (unsigned)((unsigned *)arg - g.broken);
 
 	g.broken[rank]++;
+	snprintf(g.told[rank], sizeof g.told[rank], "%s", why);
 	if (rank > 0)
 		return;
 	snprintf(g.who, sizeof g.who, "%s", who);
 	snprintf(g.why, sizeof g.why, "%s", why);
 }
 
-void
-group_init(uint32_t n, const float *shares)
+static size_t
+max_message(void)
+{
+	return star_max_message(64, 16, m.shape.embd, m.shape.vocab);
+}
+
+static void
+init(uint32_t n)
 {
 	struct err err = {""};
 
@@ -123,12 +130,9 @@ group_init(uint32_t n, const float *shares)
 	ck_assert_msg(g.desk != NULL, "%s", err.msg);
 	desk_limit(g.desk, 512, N_CASES + 8);
 	g.n = n;
-	ck_assert_msg(slice_cut(&m.shape, shares, n, g.slices, &err) == 0, "%s", err.msg);
+	stages_one(&g.stages, n, m.shape.layers);
 	for (uint32_t i = 0; i < n; i++)
 		snprintf(g.names[i], PEER_NAME, i == 0 ? "hub" : "member-%u", i);
-	for (uint32_t i = 1; i < n; i++)
-		pair_open(&g.loop, &g.pairs[i],
-			star_max_message(64, 16, m.shape.embd, m.shape.vocab));
 	g.config = (struct engine_config){
 		.epoch = EPOCH,
 		.shape = &m.shape,
@@ -145,6 +149,53 @@ group_init(uint32_t n, const float *shares)
 		.names = g.names,
 		.on_broken = on_broken,
 	};
+}
+
+void
+group_init(uint32_t n, const float *shares)
+{
+	struct err err = {""};
+
+	init(n);
+	ck_assert_msg(slice_cut(&m.shape, shares, n, g.slices, &err) == 0, "%s", err.msg);
+	for (uint32_t i = 1; i < n; i++)
+		pair_open(&g.loop, &g.pairs[i], max_message());
+}
+
+/* The slices of a stage's peers, of equal shares. */
+static void
+cut_stage(const struct stage *st)
+{
+	struct err err = {""};
+
+	ck_assert_msg(
+		slice_cut(&m.shape, NULL, st->n, g.slices + st->first, &err) == 0, "%s", err.msg);
+	for (uint32_t i = 0; i < st->n; i++)
+		slice_narrow(&m.shape, st->layer0, st->layers, &g.slices[st->first + i]);
+}
+
+void
+group_init_stages(uint32_t n, const uint32_t *sizes, enum collective_way way)
+{
+	uint32_t peers = 0, layers = m.shape.layers;
+	struct err err = {""};
+
+	for (uint32_t i = 0; i < n; i++)
+		peers += sizes[i];
+	init(peers);
+	g.config.way = way;
+	g.stages.n = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		ck_assert_msg(stages_add(&g.stages, sizes[i], layers * (i + 1) / n - layers * i / n,
+				      &err) == 0,
+			"%s", err.msg);
+		cut_stage(&g.stages.list[i]);
+	}
+	for (uint32_t a = 0; a < peers; a++)
+		for (uint32_t b = a + 1; b < peers; b++)
+			if (stages_linked(&g.stages, way, a, b))
+				pair_open(&g.loop, a == 0 ? &g.pairs[b] : &g.between[a][b],
+					max_message());
 }
 
 /* What has come already is handed over with the link, as the bytes behind a handshake are. */
@@ -164,41 +215,62 @@ group_link_members(enum collective_way way)
 	g.config.way = way;
 	for (uint32_t i = 1; i < g.n && way != WAY_STAR; i++)
 		for (uint32_t k = i + 1; k < g.n; k++)
-			pair_open(&g.loop, &g.between[i][k],
-				star_max_message(64, 16, m.shape.embd, m.shape.vocab));
+			pair_open(&g.loop, &g.between[i][k], max_message());
 }
 
-/* The end that a rank has of its link with another. */
+/* The end that a peer has of its link with another. */
 static struct link *
-end_of(uint32_t rank, uint32_t other)
+end_of(uint32_t peer, uint32_t other)
 {
-	uint32_t low = rank < other ? rank : other, high = rank < other ? other : rank;
+	uint32_t low = peer < other ? peer : other, high = peer < other ? other : peer;
 	struct pair *p = low == 0 ? &g.pairs[high] : &g.between[low][high];
 
-	return rank == low ? p->near : p->far;
+	return peer == low ? p->near : p->far;
+}
+
+static void
+take_end(uint32_t peer, uint32_t other, struct link_detached *out)
+{
+	pair_detach(end_of(peer, other), out);
+	if (peer > 0)
+		take_unread(out);
+}
+
+/* The links that an engine wants, in its order. */
+static void
+take_ends(const struct engine_config *c, struct link_detached *out)
+{
+	uint32_t first = c->number - c->rank, n = 0;
+
+	for (uint32_t i = 0; c->peers > 1 && i < star_links(c->rank, c->peers, c->way); i++)
+		take_end(c->number, first + (i < c->rank ? i : i + 1), &out[n++]);
+	if (c->rank > 0 || c->stages < 2)
+		return;
+	take_end(c->number, c->behind, &out[n++]);
+	if (c->before != c->behind)
+		take_end(c->number, c->before, &out[n++]);
 }
 
 void
-start_engine(uint32_t rank)
+start_engine(uint32_t number)
 {
 	struct engine_config c = g.config;
 	struct link_detached links[MAX_PEERS];
 	struct err err = {""};
 
-	c.rank = rank;
-	c.arg = &g.broken[rank];
+	engine_place(&c, &g.stages, number);
+	c.slices = g.slices + number - c.rank;
+	c.desk = number == 0 ? g.desk : NULL;
+	c.arg = &g.broken[number];
 	c.links = links;
-	c.weights = m.tiled ? weights_tiled_from_gguf(m.gguf, &m.shape, &g.slices[rank], rank == 0,
-				      NULL, NULL, &err)
-			    : weights_from_gguf(m.gguf, &m.shape, &g.slices[rank], rank == 0, &err);
+	c.weights =
+		m.tiled ? weights_tiled_from_gguf(m.gguf, &m.shape, &g.slices[number], number == 0,
+				  NULL, NULL, &err)
+			: weights_from_gguf(m.gguf, &m.shape, &g.slices[number], number == 0, &err);
 	ck_assert_msg(c.weights != NULL, "%s", err.msg);
-	for (uint32_t i = 0; i < star_links(rank, g.n, c.way); i++) {
-		pair_detach(end_of(rank, i < rank ? i : i + 1), &links[i]);
-		if (rank > 0 && i == 0)
-			take_unread(&links[i]);
-	}
-	g.engines[rank] = engine_new(&g.loop, &c, &err);
-	ck_assert_msg(g.engines[rank] != NULL, "%s", err.msg);
+	take_ends(&c, links);
+	g.engines[number] = engine_new(&g.loop, &c, &err);
+	ck_assert_msg(g.engines[number] != NULL, "%s", err.msg);
 }
 
 void
@@ -215,7 +287,7 @@ start_alone(void)
 	struct err err = {""};
 
 	g.n = 1;
-	g.config.peers = 1;
+	stages_one(&g.stages, 1, m.shape.layers);
 	ck_assert_int_eq(slice_cut(&m.shape, NULL, 1, g.slices, &err), 0);
 	start_engine(0);
 }
@@ -337,6 +409,29 @@ int
 submit(struct job *j, unsigned number, uint32_t max_tokens)
 {
 	return submit_sampled(j, number, max_tokens, NULL);
+}
+
+void
+run_sampled(struct job jobs[], unsigned n)
+{
+	struct sampler_params p[] = {
+		sampler_defaults(), sampler_defaults(), sampler_defaults(), sampler_defaults()};
+
+	p[1].top_k = 0;
+	p[1].top_p = 0.8f;
+	p[2].top_k = 0;
+	p[2].min_p = 0;
+	p[2].top_p = 0.9999f;
+	p[2].temperature = 1.5f;
+	p[3].repeat_penalty = 1.2f;
+	desk_limit(g.desk, 512, n);
+	for (unsigned i = 0; i < n; i++) {
+		p[i % 4].seed = i;
+		ck_assert_int_eq(submit_sampled(&jobs[i], i / 4, N_SAMPLED, &p[i % 4]), 0);
+	}
+	for (unsigned i = 0; i < n; i++)
+		while (!jobs[i].ended && !jobs[i].failed)
+			uv_run(&g.loop, UV_RUN_ONCE);
 }
 
 void

@@ -4,6 +4,7 @@
 #define TESTS_SUPPORT_ENGINE_GROUP_H
 
 #include "daemon/engine.h"
+#include "daemon/stages.h"
 #include "tests/support/link_pair.h"
 
 #define MAX_PEERS 8
@@ -37,11 +38,13 @@ struct group {
 	uv_loop_t loop;
 	struct desk *desk;
 	uint32_t n;
+	struct stages stages; /* one, unless group_init_stages made more */
 	struct engine *engines[MAX_PEERS];
-	struct pair pairs[MAX_PEERS]; /* near: the hub's end, far: that of the member */
-	struct pair between[MAX_PEERS][MAX_PEERS]; /* members, the lower rank first */
+	struct pair pairs[MAX_PEERS]; /* with the coordinator; near: its end, far: the other's */
+	struct pair between[MAX_PEERS][MAX_PEERS]; /* others, the lower number first */
 	unsigned broken[MAX_PEERS];                /* times that on_broken was called */
 	char who[PEER_NAME], why[512];             /* the hub's */
+	char told[MAX_PEERS][512];                 /* why, of each */
 	unsigned stopped, to_stop;
 	struct engine_config config; /* of all, to be changed before group_start */
 	struct slice slices[MAX_PEERS];
@@ -50,10 +53,12 @@ struct group {
 extern struct group g;
 
 void group_init(uint32_t n, const float *shares);
+/* A pipeline: sizes[n] peers and the model's layers dealt to so many stages, with the links for it. */
+void group_init_stages(uint32_t n, const uint32_t *sizes, enum collective_way way);
 /* Before the engines start: links between members too, as ways other than the star need them. */
 void group_link_members(enum collective_way way);
-void start_engine(uint32_t rank);
-void stop_engine(uint32_t rank);
+void start_engine(uint32_t number);
+void stop_engine(uint32_t number);
 void group_start(void);
 void group_end(void);
 
@@ -79,6 +84,10 @@ int submit(struct job *j, unsigned number, uint32_t max_tokens); /* greedy */
 int submit_sampled(
 	struct job *j, unsigned number, uint32_t max_tokens, const struct sampler_params *sampler);
 void run_all_cases(struct job jobs[N_CASES]);
+#define N_SAMPLED 24
+/* N_SAMPLED tokens of each, with settings that are decided by the best tokens, by them and the sum, by them
+ * only now and then, and by the whole. At most 4 * N_CASES jobs. */
+void run_sampled(struct job jobs[], unsigned n);
 void check_greedy(const struct job *j, unsigned number);
 
 #endif

@@ -99,7 +99,8 @@ sim_token(const struct plan_swarm *s, const struct sim_stage *stages, uint32_t n
 
 		for (uint32_t i = 0; i < st->n; i++) {
 			disk = fmax(disk, held_seconds(s, st, i));
-			at[i] = send_message(s, &p, from, st->who[i], row, now);
+			at[i] = i == 0 ? send_message(s, &p, from, st->who[0], row, now)
+				       : send_message(s, &p, st->who[0], st->who[i], row, at[0]);
 		}
 		for (uint32_t k = 0; k < 2 * st->layers; k++) {
 			for (uint32_t i = 0; i < st->n; i++)
@@ -110,10 +111,12 @@ sim_token(const struct plan_swarm *s, const struct sim_stage *stages, uint32_t n
 		now = at[0];
 		for (uint32_t i = 0; i < st->n && g + 1 == n; i++)
 			end = fmax(end,
-				send_message(s, &p, st->who[i], 0,
+				send_message(s, &p, st->who[i], n > 1 ? from : 0,
 					st->slices[i].vocab * s->in.logit_bytes,
 					at[i] + part_seconds(s, st->who[i], &st->slices[i], 2)));
 	}
+	if (n > 1) /* the hub tells the coordinator */
+		end = send_message(s, &p, from, 0, s->shape.vocab * s->in.logit_bytes, end);
 	return fmax(end, disk);
 }
 
@@ -225,7 +228,7 @@ all_sequences(struct all *a, struct sim_stage *st, uint32_t n, uint32_t used)
 		all_layers(a, st, n, 0, a->s->shape.layers);
 	}
 	for (uint32_t i = 0; i < a->s->in.n && n < 4; i++) {
-		if ((used & 1u << i) != 0)
+		if ((used & 1u << i) != 0 || (a->today && n == 0 && i > 0))
 			continue;
 		st[n] = (struct sim_stage){.n = 1, .who = {i}};
 		all_sequences(a, st, n + 1, used | 1u << i);
@@ -251,7 +254,7 @@ all_pairs_of_groups(struct all *a)
 			shares[g][st[g].n] = (float)a->s->peers[i].read_bps;
 			st[g].who[st[g].n++] = i;
 		}
-		if (st[0].n == 0 || st[1].n == 0)
+		if (st[0].n == 0 || st[1].n == 0 || (a->today && st[0].who[0] != 0))
 			continue;
 		cut_stage(a, &st[0], shares[0], false);
 		cut_stage(a, &st[1], shares[1], true);
@@ -266,10 +269,8 @@ sim_best(const struct plan_swarm *s, bool today, uint32_t *tried)
 	struct sim_stage st[4];
 
 	all_groups(&a);
-	if (!today) {
-		all_sequences(&a, st, 0, 0);
-		all_pairs_of_groups(&a);
-	}
+	all_sequences(&a, st, 0, 0);
+	all_pairs_of_groups(&a);
 	*tried = a.tried;
 	return a.best;
 }

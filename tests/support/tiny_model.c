@@ -162,7 +162,7 @@ fill_attention(const struct tiny_source *ts, uint32_t l, struct matrix *t)
 	t[TENSOR_Q_NORM] = whole(m, l, TENSOR_Q_NORM);
 	t[TENSOR_K_NORM] = whole(m, l, TENSOR_K_NORM);
 	t[TENSOR_O] = view(m, l, TENSOR_O, 0, s->embd, kv0 * group, kv * group);
-	if (l == 0)
+	if (l == ts->slice.layer0)
 		t[TENSOR_ROPE_FREQS] = whole(m, 0, TENSOR_ROPE_FREQS);
 }
 

@@ -125,33 +125,12 @@ START_TEST(narrow_payloads)
 }
 END_TEST
 
-#define N_SAMPLED 24
-
-/* Settings that are decided by the best tokens, by them and the sum, by them only now and then, and
- * by the whole. */
 static void
 sampled(uint32_t n, const float *shares, struct job jobs[], unsigned n_jobs)
 {
-	struct sampler_params p[] = {
-		sampler_defaults(), sampler_defaults(), sampler_defaults(), sampler_defaults()};
-
-	p[1].top_k = 0;
-	p[1].top_p = 0.8f;
-	p[2].top_k = 0;
-	p[2].min_p = 0;
-	p[2].top_p = 0.9999f;
-	p[2].temperature = 1.5f;
-	p[3].repeat_penalty = 1.2f;
 	group_init(n, shares);
-	desk_limit(g.desk, 512, 72);
 	group_start();
-	for (unsigned i = 0; i < n_jobs; i++) {
-		p[i % 4].seed = i;
-		ck_assert_int_eq(submit_sampled(&jobs[i], i / 4, N_SAMPLED, &p[i % 4]), 0);
-	}
-	for (unsigned i = 0; i < n_jobs; i++)
-		while (!jobs[i].ended && !jobs[i].failed)
-			uv_run(&g.loop, UV_RUN_ONCE);
+	run_sampled(jobs, n_jobs);
 	group_end();
 }
 

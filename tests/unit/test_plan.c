@@ -274,13 +274,19 @@ START_TEST(pipeline_where_memory_needs_both_and_the_link_is_slow)
 	swarm_link_all(&s, 0, 5, 100);
 	a = choose();
 	ck_assert_int_eq(a->kind, SWARM_PIPELINE);
-	ck_assert(!a->today);
 	ck_assert_uint_eq(a->stages[0].layers + a->stages[1].layers, 22);
 	ck_assert_uint_eq(a->stages[1].layer0, a->stages[0].layers);
-	s.in.today_only = true;
+	for (uint32_t i = 0; i < 2; i++) {
+		ck_assert_uint_eq(a->members[i].slice.layer0, a->stages[i].layer0);
+		ck_assert_uint_eq(a->members[i].slice.layers, a->stages[i].layers);
+	}
+	s.in.today_only = true; /* the coordinator has the first stage */
 	a = choose();
-	ck_assert_int_eq(a->kind, SWARM_TENSOR);
+	ck_assert_int_eq(a->kind, SWARM_PIPELINE);
 	ck_assert(a->today);
+	ck_assert_uint_eq(a->members[0].peer, 0);
+	s.in.kinds = 1u << SWARM_ONE | 1u << SWARM_TENSOR;
+	ck_assert_int_eq(choose()->kind, SWARM_TENSOR);
 }
 END_TEST
 
@@ -294,6 +300,9 @@ START_TEST(groups_where_two_rooms_are_far_apart)
 	for (uint32_t i = 0; i < 2; i++)
 		for (uint32_t k = 2; k < 4; k++)
 			swarm_link(&s, i, k, 8, 1000);
+	s.in.logit_bytes = 0;
+	s.in.candidates_bytes = 520;
+	s.in.today_only = true;
 	a = choose();
 	ck_assert_int_eq(a->kind, SWARM_GROUPS);
 	ck_assert_uint_eq(a->n_stages, 2);
