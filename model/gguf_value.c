@@ -31,10 +31,11 @@ void
 gguf_forget(const struct gguf *g, const uint8_t *data, uint64_t bytes)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)g->map.data;
-	uintptr_t from = (uintptr_t)data, to = from + (uintptr_t)bytes, end = start + g->map.len;
+	uintptr_t end = start + g->map.len, from = (uintptr_t)data, to;
 
-	if (g->map.data == NULL)
+	if (g->map.data == NULL || from < start || from >= end)
 		return;
+	to = bytes < end - from ? from + (uintptr_t)bytes : end;
 	from = from - start > FAULT_AROUND ? (from - FAULT_AROUND) / page * page : start;
 	to = end - to > FAULT_AROUND ? (to + FAULT_AROUND) / page * page : end;
 	madvise((void *)from, to - from, MADV_DONTNEED);

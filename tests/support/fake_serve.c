@@ -21,7 +21,7 @@ enum { LARGE_ID = 7, SMALL_ID = 40, END_ID = 99 };
 struct session {
 	struct session_params p;
 	uint32_t n_prompt, n; /* ids of the prompt, and all */
-	uint32_t ids[FAKE_CONTEXT + MAX_NEW];
+	uint32_t *ids; /* [n_prompt + MAX_NEW] */
 	bool led; /* it is of two models, and ends by itself */
 	enum session_end end;
 	char *text; /* the prompt */
@@ -651,6 +651,7 @@ session_new(const struct tokenizer *t, const struct session_params *p, const uin
 	(void)t, (void)err;
 	s->p = *p;
 	s->n = s->n_prompt = (uint32_t)n_prompt;
+	s->ids = calloc(n_prompt + MAX_NEW, sizeof *s->ids);
 	memcpy(s->ids, prompt, n_prompt * sizeof *prompt);
 	pthread_mutex_lock(&lock);
 	seen.sampler = p->sampler;
@@ -672,8 +673,10 @@ session_new(const struct tokenizer *t, const struct session_params *p, const uin
 void
 session_free(struct session *s)
 {
-	if (s != NULL)
+	if (s != NULL) {
 		free(s->text);
+		free(s->ids);
+	}
 	free(s);
 }
 
@@ -691,6 +694,7 @@ session_read(
 
 	(void)t, (void)len, (void)text, (void)err;
 	s->n = s->n_prompt = get_le32(data);
+	s->ids = calloc((size_t)s->n + MAX_NEW, sizeof *s->ids);
 	return s;
 }
 
