@@ -30,11 +30,11 @@ dist_check_SCRIPTS += \
 endif
 EXTRA_DIST += tests/support/cloud_server.py tests/support/synth_model.py tests/swarm/keyed.py tests/swarm/lib.sh tests/swarm/proxy.py
 
-# MODEL=FILE [BUDGETS="450M 250M"]: generation under memory budgets, beside the bound.
+# MODEL=FILE [BUDGETS="450M 250M"] [DISK=2G]: generation under memory budgets, beside the bound.
 BUDGETS = 450M 250M
 bench-window: client/shoal
 	@test -n "$(MODEL)" || { echo 'say which model: make bench-window MODEL=FILE BUDGETS="450M 250M"' >&2; exit 2; }
-	python3 $(srcdir)/tests/bench/window.py client/shoal "$(MODEL)" $(BUDGETS)
+	python3 $(srcdir)/tests/bench/window.py client/shoal "$(MODEL)" $(BUDGETS) $(if $(DISK),--disk $(DISK)) $(WINDOW_ARGS)
 EXTRA_DIST += tests/bench/window.py
 
 # A device at full speed with one held to PART of a core (cgroups, root), and a third that is left out.

@@ -13,6 +13,9 @@ page cache) measures on the model's shard. Disks that others share, as those of 
 by a factor of two within seconds. So the two take turns of a second each: the generation is stopped
 (SIGSTOP) while the plain reader reads, and what it read in its own seconds is what the kernel counted
 for it (/proc/PID/io); tokens/s are these bytes over those of a step. Medians over pairs of turns.
+
+--disk SPEED puts all of it, the plain reader too, into a block I/O cgroup that reads no faster: how it
+would be on a slower disk, and where disk and computing do not compete for the same memory bandwidth.
 """
 import argparse
 import ctypes
@@ -116,6 +119,41 @@ class Cgroup:
                 time.sleep(0.1)
 
 
+class SlowDisk:
+    """A cgroup whose reads of the model's disk are no faster; this process enters it."""
+
+    def __init__(self, speed, path):
+        self.path = None
+        device = os.stat(path).st_dev
+        name = "shoal-bench-%d" % os.getpid()
+        disk = os.path.realpath("/sys/dev/block/%d:%d" % (os.major(device), os.minor(device)))
+        if os.path.exists(disk + "/partition"):
+            disk = os.path.dirname(disk)
+        with open(disk + "/dev") as f:
+            device = f.read().strip()
+        for root, key, line in (("/sys/fs/cgroup", "io.max", "%s rbps=%d" % (device, speed)),
+                                ("/sys/fs/cgroup/blkio", "blkio.throttle.read_bps_device",
+                                 "%s %d" % (device, speed))):
+            if not os.path.exists(root + "/cgroup.procs"):
+                continue
+            os.mkdir(root + "/" + name)
+            self.path, self.home = root + "/" + name, root
+            with open(self.path + "/" + key, "w") as f:
+                f.write(line)
+            self.move(self.path)
+            return
+        sys.exit("--disk: there is no cgroup for block I/O here (root is needed)")
+
+    @staticmethod
+    def move(path):
+        with open(path + "/cgroup.procs", "w") as f:
+            f.write(str(os.getpid()))
+
+    def remove(self):
+        self.move(self.home)
+        os.rmdir(self.path)
+
+
 def start(a, budget, tokens, cgroup):
     command = [a.shoal, "bench", "--local", "-m", a.model, "-p", "0", "-n", str(tokens), "-r", "1", "-t",
                str(a.threads), "-o", "json", "--memory", budget]
@@ -203,6 +241,7 @@ def main():
     p.add_argument("-t", "--threads", type=int, default=2)
     p.add_argument("--turns", type=int, default=25)
     p.add_argument("--turn", type=float, default=1.0, help="seconds")
+    p.add_argument("--disk", help="bytes a second that the disk is held to, as in 2G")
     p.add_argument("--compute", type=float,
                    help="seconds of a token with everything in memory, where it cannot be measured")
     a = p.parse_args()
@@ -214,8 +253,13 @@ def main():
         figures, peak = whole_run(a, "auto", 3 * a.n, None)
         compute = 1 / figures["avg_ts"]
         line("auto", "%.2f" % figures["avg_ts"], "", "", "", "%.0f" % (peak / (1 << 20)), "", "0", "", "no")
-    for budget in a.budgets:
-        measure(a, budget, compute)
+    slow = SlowDisk(size(a.disk), newest_shard(a.model)) if a.disk else None
+    try:
+        for budget in a.budgets:
+            measure(a, budget, compute)
+    finally:
+        if slow:
+            slow.remove()
 
 
 if __name__ == "__main__":

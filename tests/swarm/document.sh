@@ -2,6 +2,10 @@
 # Document mode with the models that come with Shoal, members that read too, and a cloud of the test's own on loopback
 # that supervises: what is found, what leaves the house, what bad plans and false quotes do, what caps hold.
 . "$(dirname "$0")/lib.sh"
+if grep -qa -e __asan_init -e __tsan_init "$shoald"; then
+  echo "SKIP document: the unit tests of document mode run sanitized; this one would take minutes"
+  exit 77
+fi
 
 command -v curl >/dev/null || { echo "SKIP document: curl is not there"; exit 77; }
 models=$srcdir/models

@@ -2,6 +2,10 @@
 # Pipelines: stages of one device and of groups give the text of one process, also to several sessions at once; a member
 # that is killed in the middle of an answer is not missed.
 . "$(dirname "$0")/lib.sh"
+if grep -qa -e __asan_init -e __tsan_init "$shoald"; then
+  echo "SKIP pipeline: test_pipeline runs sanitized; this one would take minutes"
+  exit 77
+fi
 need_shared
 model=$shared/models/stories260K.gguf
 prompts=("Once upon a time" "The little dog" "Lily and Tom went to the park")
