@@ -121,8 +121,8 @@ api_answer_fail(struct api_answer *w, int status, const char *what, const char *
 	http_release(w->http);
 	log_warning("%s: failed: %s", w->http->id, logged);
 	api_error_set(&e, status >= 400 && status < 600 ? status : 500, NULL, NULL, "%s", what);
-	if (w->stream)
+	if (w->http->streaming)
 		sse_error(w->http, &e);
-	else
+	else /* it is no stream, or not yet */
 		http_error(w->http, &e);
 }

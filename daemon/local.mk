@@ -187,6 +187,11 @@ tests_unit_test_router_token_SOURCES = tests/unit/test_router_token.c $(HTTP_TES
 tests_unit_test_router_token_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_token_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_token_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_home_only
+tests_unit_test_home_only_SOURCES = tests/unit/test_home_only.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_home_only_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_home_only_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_home_only_OBJECTS): | proto/shoal.pb-c.h
 tests_unit_test_router_SOURCES = tests/unit/test_router.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_router_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_LDADD = $(HTTP_TEST_LIBS)

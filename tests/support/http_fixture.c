@@ -13,7 +13,7 @@ uint16_t fixture_port;
 char fixture_socket[100], fixture_dir[64];
 const char *fixture_state = "";
 unsigned fixture_request_timeout;
-const char *fixture_privacy = "home";
+const char *fixture_privacy = "home", *fixture_cloud = "";
 
 static uv_loop_t loop;
 static uv_async_t wake;
@@ -79,6 +79,7 @@ fixture_start_with(const char *address, const char *api_keys)
 	snprintf(c.state_dir, sizeof c.state_dir, "%s", fixture_state);
 	c.request_timeout = fixture_request_timeout;
 	snprintf(c.privacy, sizeof c.privacy, "%s", fixture_privacy);
+	snprintf(c.cloud, sizeof c.cloud, "%s", fixture_cloud);
 	c.quality = 0.5f;
 	c.token_threshold = 0.5f;
 	snprintf(c.api_keys, sizeof c.api_keys, "%s", api_keys);

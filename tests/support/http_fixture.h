@@ -12,6 +12,7 @@ extern char fixture_socket[100], fixture_dir[64];
 extern const char *fixture_state;
 extern unsigned fixture_request_timeout; /* as in the configuration; 0: none */
 extern const char *fixture_privacy;
+extern const char *fixture_cloud; /* a file of endpoints, "": none */
 
 void fixture_start(void);
 void fixture_start_with(const char *http, const char *api_keys);

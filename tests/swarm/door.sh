@@ -4,13 +4,12 @@
 set -euo pipefail
 builddir=${SHOAL_BUILDDIR:-$PWD}
 
+# What each object refers to: "FOLDER/OBJECT.o: U SYMBOL", all of them at once.
+refers=$(nm -A -u "$builddir"/daemon/*.o)
+
 # users SYMBOL-PATTERN: the objects of the daemon that refer to such a symbol.
 users() {
-  local object
-  for object in "$builddir"/daemon/*.o; do
-    nm -u "$object" | grep >/dev/null -E " U ($1)(@|\$)" && basename "$object" .o | sed 's/^libdaemon_a-//'
-  done
-  return 0
+  { grep -E " U ($1)(@|\$)" <<<"$refers" || true; } | sed -E 's|^.*/([^/]*)\.o:.*|\1|; s|^libdaemon_a-||' | sort -u
 }
 failed=0
 expect() { # WHAT PATTERN OBJECT

@@ -185,6 +185,8 @@ START_TEST(a_full_queue_says_so)
 	fake_set_small(&full);
 	say("auto", "hello", "");
 	ck_assert_int_eq(a.status, 429);
+	say("auto", "hello", ",\"stream\":true"); /* which has not begun */
+	ck_assert_int_eq(a.status, 429);
 }
 END_TEST
 
