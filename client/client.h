@@ -69,6 +69,7 @@ void interrupted_clear(void);
 
 int cmd_ask(struct ctl *ctl, int argc, char *argv[]);
 int cmd_bench(struct ctl *ctl, int argc, char *argv[]);
+int cmd_doctor(struct ctl *ctl, int argc, char *argv[]);
 int cmd_eval(struct ctl *ctl, int argc, char *argv[]);
 int cmd_generate(struct ctl *ctl, int argc, char *argv[]);
 int cmd_invite(struct ctl *ctl, int argc, char *argv[]);

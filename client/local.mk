@@ -8,6 +8,7 @@ client_shoal_SOURCES = \
 	client/cmd_ask.c \
 	client/cmd_bench.c \
 	client/cmd_eval.c \
+	client/cmd_doctor.c \
 	client/cmd_peers.c \
 	client/cmd_perplexity.c \
 	client/cmd_plan.c \

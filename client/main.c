@@ -19,6 +19,7 @@ const struct command commands[] = {
 	{"show", cmd_show, "MODEL", "what is in a model file"},
 	{"load", cmd_load, "MODEL", "serve a model with the swarm"},
 	{"status", cmd_status, "", "the swarm: who holds what, how fast it is"},
+	{"doctor", cmd_doctor, "", "where the time of a token goes, and what would help"},
 	{"peers", cmd_peers, "", "how fast the devices and their links are"},
 	{"invite", cmd_invite, "", "print a code that lets one device join"},
 	{"join", cmd_join, "CODE", "make this device a member of a swarm"},

@@ -72,7 +72,9 @@ void engine_stop(struct engine *e, const char *why, void (*done)(void *arg), voi
 struct engine_pace {
 	uint64_t steps;
 	double seconds; /* in all, but for what the hub does before and after the layers */
-	double compute; /* of these, without waiting for sums and for the disk */
+	double compute; /* of these, without waiting */
+	double disk;    /* waiting for weights that stream */
+	double sums;    /* waiting for what others add */
 };
 
 struct engine_stats {

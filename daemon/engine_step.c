@@ -22,16 +22,19 @@ waited_for_sums(const struct engine *e)
 static int
 timed_forward(struct engine *e, const float **logits, struct err *err)
 {
-	double waited = waited_for_sums(e) + waited_for_disk(e), took;
+	double sums = waited_for_sums(e), disk = waited_for_disk(e), took;
 	uint64_t start = uv_hrtime();
 
 	if (forward_step(e->forward, e->rows, 1, e->x, logits, err) != 0)
 		return -1;
 	took = 1e-9 * (double)(uv_hrtime() - start);
-	waited = waited_for_sums(e) + waited_for_disk(e) - waited;
+	sums = waited_for_sums(e) - sums;
+	disk = waited_for_disk(e) - disk;
 	e->pace.steps++;
 	e->pace.seconds += took;
-	e->pace.compute += took > waited ? took - waited : 0;
+	e->pace.sums += sums;
+	e->pace.disk += disk;
+	e->pace.compute += took > sums + disk ? took - sums - disk : 0;
 	return 0;
 }
 

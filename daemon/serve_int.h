@@ -101,6 +101,7 @@ struct plan_member {
 	bool ready;
 	struct link *tensor; /* open, waiting for the others' */
 	bool linked, direct; /* it has said whether it is linked with its neighbours; it is */
+	struct engine_pace pace; /* as it said last */
 };
 
 struct plan_spare { /* a member that could take part and does not */

@@ -24,6 +24,9 @@ follow_tell_pace(struct follow *f)
 	f->paced_steps = st.pace.steps;
 	pace.steps = st.pace.steps;
 	pace.seconds = st.pace.compute;
+	pace.all = st.pace.seconds;
+	pace.disk = st.pace.disk;
+	pace.sums = st.pace.sums;
 	progress.epoch = f->epoch;
 	progress.done = progress.total = f->total;
 	progress.pace = &pace;

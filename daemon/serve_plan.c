@@ -368,6 +368,22 @@ take_ready(struct plan *p, struct plan_member *m, const Shoal__Ready *r)
 	check_ready(p);
 }
 
+static double
+seconds_said(double v)
+{
+	return v > 0 && v < 1e9 ? v : 0; /* also what is no number */
+}
+
+static void
+take_pace(struct plan_member *m, const Shoal__Pace *p)
+{
+	m->pace = (struct engine_pace){.steps = p->steps,
+		.seconds = seconds_said(p->all),
+		.compute = seconds_said(p->seconds),
+		.disk = seconds_said(p->disk),
+		.sums = seconds_said(p->sums)};
+}
+
 int
 plan_control(struct serve *s, struct swarm_peer *peer, const Shoal__Envelope *e, struct err *err)
 {
@@ -389,8 +405,10 @@ plan_control(struct serve *s, struct swarm_peer *peer, const Shoal__Envelope *e,
 			m->done = e->progress->done;
 			m->total = e->progress->total;
 		}
-		if (m != NULL && e->progress->epoch == epoch && e->progress->pace != NULL)
+		if (m != NULL && e->progress->epoch == epoch && e->progress->pace != NULL) {
+			take_pace(m, e->progress->pace);
 			balance_heard(s, (uint32_t)(m - s->plan->members), e->progress->pace);
+		}
 		return 0;
 	case SHOAL__ENVELOPE__BODY_GOING:
 		leave_heard(s, peer, e->going->why);

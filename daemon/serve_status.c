@@ -169,6 +169,31 @@ add_bytes(json_t *o, uint64_t weights, uint64_t fetched, uint64_t total)
 	json_object_set_new(o, "total", json_integer((json_int_t)total));
 }
 
+/* Where a step of one row goes, on the mean of this plan; null: it has computed none. */
+static void
+add_step(json_t *o, const struct engine_pace *p)
+{
+	double n = (double)p->steps;
+
+	if (p->steps == 0)
+		json_object_set_new(o, "step", json_null());
+	else
+		json_object_set_new(o, "step",
+			json_pack("{s:I,s:f,s:f,s:f,s:f}", "steps", (json_int_t)p->steps, "seconds",
+				p->seconds / n, "compute_seconds", p->compute / n, "disk_seconds",
+				p->disk / n, "sums_seconds", p->sums / n));
+}
+
+static void
+add_own_step(const struct serve *s, json_t *o)
+{
+	struct engine_stats st = {0};
+
+	if (s->engine != NULL)
+		engine_stats(s->engine, &st);
+	add_step(o, &st.pace);
+}
+
 /* Why a device that is here does not compute. */
 static void
 add_reason(const struct serve *s, const struct swarm_peer *p, json_t *o)
@@ -192,6 +217,7 @@ swarm_json(struct serve *s)
 		add_slice(o, &p->slices[0]);
 		add_bytes(o, p->members[0].weights, 0, 0);
 		balance_member_json(s, 0, o);
+		add_own_step(s, o);
 	}
 	json_array_append_new(list, o);
 	for (uint32_t i = 0; i < n; i++) {
@@ -202,6 +228,7 @@ swarm_json(struct serve *s)
 			add_slice(o, &p->slices[m - p->members]);
 			add_bytes(o, m->weights, m->ready ? m->total : m->done, m->total);
 			balance_member_json(s, (uint32_t)(m - p->members), o);
+			add_step(o, &m->pace);
 		}
 		add_reason(s, peers[i], o);
 		json_array_append_new(list, o);

@@ -10,6 +10,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/command.sh \
 	tests/swarm/discovery.sh \
 	tests/swarm/document.sh \
+	tests/swarm/doctor.sh \
 	tests/swarm/door.sh \
 	tests/swarm/greedy.sh \
 	tests/swarm/http.sh \

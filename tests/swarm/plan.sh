@@ -63,7 +63,7 @@ for name in ["with", "without", "pp", "one", "3"]:
     plans[name]["held"] = held
 assert "pi-attic" in plans["with"]["held"] and plans["with"]["runs_today"]
 assert "pi-desk" not in plans["without"]["held"]
-assert plans["pp"]["plan"].endswith("pipeline") and not plans["pp"]["runs_today"]
+assert plans["pp"]["plan"].endswith("pipeline") and plans["pp"]["runs_today"]
 assert plans["one"]["devices"] == 1 and plans["one"]["held"] == ["nuc"]
 assert plans["3"]["devices"] == 3
 END
