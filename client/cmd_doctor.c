@@ -77,7 +77,7 @@ find_waits(struct findings *f)
 			busy = f->d[k].compute + f->d[k].disk;
 			d->slowest = k;
 		}
-		d->waits = fmin(busy - d->compute - d->disk, d->sums);
+		d->waits = d->slowest == i ? 0 : fmin(busy - d->compute - d->disk, d->sums);
 		d->links = d->sums - d->waits;
 	}
 }
