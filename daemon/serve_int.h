@@ -99,8 +99,8 @@ struct plan_member {
 	uint64_t weights; /* bytes of its slices */
 	uint64_t done, total;
 	bool ready;
-	struct link *tensor; /* open, waiting for the others' */
-	bool linked, direct; /* it has said whether it is linked with its neighbours; it is */
+	struct link *tensor;     /* open, waiting for the others' */
+	bool linked, direct;     /* it has said whether it is linked with its neighbours; it is */
 	struct engine_pace pace; /* as it said last */
 };
 

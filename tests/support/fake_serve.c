@@ -21,8 +21,8 @@ enum { LARGE_ID = 7, SMALL_ID = 40, END_ID = 99 };
 struct session {
 	struct session_params p;
 	uint32_t n_prompt, n; /* ids of the prompt, and all */
-	uint32_t *ids; /* [n_prompt + MAX_NEW] */
-	bool led; /* it is of two models, and ends by itself */
+	uint32_t *ids;        /* [n_prompt + MAX_NEW] */
+	bool led;             /* it is of two models, and ends by itself */
 	enum session_end end;
 	char *text; /* the prompt */
 };

@@ -101,12 +101,21 @@ stop_small(void)
 	small.engine = NULL;
 }
 
+/* What computes the large model. */
+static const struct {
+	uint32_t stages, sizes[2];
+} layouts[] = {{1, {1}}, {1, {2}}, {1, {3}}, {2, {1, 1}}, {2, {1, 2}}};
+#define LAYOUTS (sizeof layouts / sizeof *layouts)
+
 static void
-begin(uint32_t peers, uint32_t slots, uint32_t small_context)
+begin_with(size_t layout, uint32_t slots, uint32_t small_context)
 {
 	struct err err = {""};
 
-	group_init(peers, NULL);
+	if (layouts[layout].stages == 1)
+		group_init(layouts[layout].sizes[0], NULL);
+	else
+		group_init_stages(layouts[layout].stages, layouts[layout].sizes, WAY_STAR);
 	g.config.slots = slots;
 	g.config.context = CONTEXT;
 	desk_limit(g.desk, CONTEXT, 16);
@@ -125,6 +134,12 @@ begin(uint32_t peers, uint32_t slots, uint32_t small_context)
 		.context = small_context,
 		.desk = small.desk};
 	pace = (struct token_pace){0};
+}
+
+static void
+begin(uint32_t peers, uint32_t slots, uint32_t small_context)
+{
+	begin_with(peers - 1, slots, small_context);
 }
 
 /* What is cancelled goes soon. */
@@ -274,7 +289,7 @@ START_TEST(the_ends_of_the_threshold_and_drafts)
 	struct said want, got;
 	uint32_t accepted = 0;
 
-	begin((uint32_t)_i, 4, CONTEXT);
+	begin_with((size_t)_i, 4, CONTEXT);
 	for (unsigned c = 0; c < COMMANDS; c++) {
 		pace = (struct token_pace){0}; /* drafts, however slow the machine is just now */
 		p.ignore_end = c % 2 == 0;
@@ -309,7 +324,7 @@ START_TEST(sampled_text_is_the_large_models)
 	struct session_params p = greedy();
 	struct said want, got;
 
-	begin((uint32_t)_i, 4, CONTEXT);
+	begin_with((size_t)_i, 4, CONTEXT);
 	for (unsigned c = 0; c < 3 * COMMANDS; c++) {
 		p.sampler = sampler_defaults();
 		p.sampler.temperature = 1.2f;
@@ -621,8 +636,8 @@ main(void)
 		return EXIT_FAILURE;
 	tcase_add_checked_fixture(text, setup, teardown);
 	tcase_set_timeout(text, 120);
-	tcase_add_loop_test(text, the_ends_of_the_threshold_and_drafts, 1, 4);
-	tcase_add_loop_test(text, sampled_text_is_the_large_models, 1, 3);
+	tcase_add_loop_test(text, the_ends_of_the_threshold_and_drafts, 0, LAYOUTS);
+	tcase_add_loop_test(text, sampled_text_is_the_large_models, 0, LAYOUTS);
 	tcase_add_test(text, between_the_ends_both_write);
 	tcase_add_test(text, stop_texts_and_bounds);
 	tcase_add_test(text, the_context_runs_out);
