@@ -222,7 +222,7 @@ point_tensors(struct window_source *ws, struct unit *u, uint32_t unit)
 static void
 enter_unit(struct window_source *ws, uint32_t unit)
 {
-	if (ws->acquired == UINT32_MAX || unit < ws->acquired) {
+	if (ws->acquired == UINT32_MAX || unit <= ws->acquired) {
 		ws->stats.passes++;
 		adjust(ws);
 	}
