@@ -133,8 +133,7 @@ mixed_request(void)
 		",\"shoal\":{\"quality\":1}", ",\"shoal\":{\"quality\":0,\"budget\":100}",
 		",\"shoal\":{\"explain\":true}", ",\"shoal\":{\"mode\":\"token\"}",
 		",\"shoal\":{\"mode\":\"token\",\"verify\":\"all\"}",
-		",\"shoal\":{\"mode\":\"document\",\"document\":\"The lamp was mended in May. "
-		"The tap drips.\"}",
+		",\"shoal\":{\"mode\":\"document\",\"document\":\"The lamp is new.\"}",
 		",\"shoal\":{\"at_least\":0.99}", ",\"shoal\":{\"max_latency_ms\":1}",
 		",\"shoal\":{\"privacy\":\"everywhere\"}", ",\"temperature\":0.7,\"seed\":3"};
 	static const char *const headers[] = {"", "X-Shoal-Privacy: cloud\r\n",
