@@ -20,31 +20,13 @@ struct guide {
 
 /* --- life --------------------------------------------------------------------------------------- */
 
-static int
-check_prompt(const struct tokenizer *t, const struct guide_params *p, const uint32_t *prompt,
-	size_t n, struct err *err)
-{
-	if (n == 0)
-		return err_set(err, "the prompt has no tokens");
-	if (n >= p->context)
-		return err_set(err,
-			"the prompt has %zu tokens, and the context of %u has no room for an "
-			"answer to it",
-			n, p->context);
-	for (size_t i = 0; i < n; i++)
-		if (prompt[i] >= tokenizer_size(t))
-			return err_set(err, "token %zu of the prompt is %u; the vocabulary has %u",
-				i, prompt[i], tokenizer_size(t));
-	return 0;
-}
-
 struct guide *
 guide_new(const struct tokenizer *t, const struct guide_params *p, const uint32_t *prompt,
 	size_t n_prompt, struct err *err)
 {
 	struct guide *g;
 
-	if (check_prompt(t, p, prompt, n_prompt, err) != 0)
+	if (tokenizer_check_prompt(t, p->context, prompt, n_prompt, err) != 0)
 		return NULL;
 	g = calloc(1, sizeof *g);
 	if (g == NULL) {

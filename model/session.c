@@ -120,17 +120,8 @@ static int
 check_prompt(const struct tokenizer *t, const struct session_params *p, const uint32_t *prompt,
 	size_t n, struct err *err)
 {
-	if (n == 0)
-		return err_set(err, "the prompt has no tokens");
-	if (n >= p->context)
-		return err_set(err,
-			"the prompt has %zu tokens, and the context of %u has no room for an "
-			"answer to it",
-			n, p->context);
-	for (size_t i = 0; i < n; i++)
-		if (prompt[i] >= tokenizer_size(t))
-			return err_set(err, "token %zu of the prompt is %u; the vocabulary has %u",
-				i, prompt[i], tokenizer_size(t));
+	if (tokenizer_check_prompt(t, p->context, prompt, n, err) != 0)
+		return -1;
 	if (p->max_tokens == 0)
 		return err_set(err, "0 new tokens are wanted: at least 1 is needed");
 	if (p->n_stops > SESSION_MAX_STOPS)

@@ -178,6 +178,24 @@ tokenizer_size(const struct tokenizer *t)
 	return t->n_tokens;
 }
 
+int
+tokenizer_check_prompt(const struct tokenizer *t, uint32_t context, const uint32_t *prompt,
+	size_t n, struct err *err)
+{
+	if (n == 0)
+		return err_set(err, "the prompt has no tokens");
+	if (n >= context)
+		return err_set(err,
+			"the prompt has %zu tokens, and the context of %u has no room for an "
+			"answer to it",
+			n, context);
+	for (size_t i = 0; i < n; i++)
+		if (prompt[i] >= t->n_tokens)
+			return err_set(err, "token %zu of the prompt is %u; the vocabulary has %u",
+				i, prompt[i], t->n_tokens);
+	return 0;
+}
+
 uint32_t
 tokenizer_bos(const struct tokenizer *t)
 {

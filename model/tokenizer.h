@@ -47,6 +47,10 @@ int detok_push(struct detok *d, uint32_t id, struct buf *out);
 int detok_finish(struct detok *d, struct buf *out); /* a character cut off at the end: U+FFFD */
 
 uint32_t tokenizer_size(const struct tokenizer *t);
+/* -1: these are no prompt of this vocabulary that leaves room for an answer in a context of so many
+ * positions. */
+int tokenizer_check_prompt(const struct tokenizer *t, uint32_t context, const uint32_t *prompt,
+	size_t n, struct err *err);
 #define TOKEN_NONE UINT32_MAX
 uint32_t tokenizer_bos(const struct tokenizer *t); /* TOKEN_NONE where there is none */
 uint32_t tokenizer_eos(const struct tokenizer *t);

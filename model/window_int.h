@@ -67,7 +67,7 @@ struct window_source {
 	uint32_t loading;         /* resident bands that are not there yet */
 	bool *landed;             /* [bands] read, at least once */
 	bool *waiting;            /* [bands] read, but not hashed: not there yet */
-	struct window_hash *hash; /* [extents]; NULL: all were right */
+	struct window_hash *hash; /* [extents] */
 	uint32_t unhashed;        /* extents */
 	uint32_t checking;        /* readers that hash */
 	unsigned flying;          /* requests */

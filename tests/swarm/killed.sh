@@ -9,26 +9,6 @@ swarm 3 --model "$model" --context 4096
 wait_serving c
 prompt=(-m stories260K -p "Once upon a time" -n 1500 --temp 0 --ignore-end)
 
-# ask: starts the generation; comes back when its text has begun.
-ask() {
-  : >"$tmp/text"
-  on c generate "${prompt[@]}" >"$tmp/text" 2>"$tmp/error" &
-  request=$!
-  for _ in $(seq 1000); do
-    [ -s "$tmp/text" ] && return
-    sleep 0.01
-  done
-  fail "no text: $(cat "$tmp/error")"
-}
-
-# check WHAT: the answer ends well and is what it should be.
-check() {
-  local code=0
-  wait $request || code=$?
-  [ $code -eq 0 ] || fail "$1: the request ended with $code: $(cat "$tmp/error")"
-  [ "$(cat "$tmp/text")" = "$want" ] || fail "$1: another text: $(cat "$tmp/text")"
-}
-
 lost() { grep -c "peer $1: here -> away" "$tmp/c/log" || true; }
 plans() { grep -c 'linking -> serving\|preparing -> serving' "$tmp/c/log" || true; }
 
@@ -46,10 +26,10 @@ print(sum("heads" in p for p in s["peers"]) if s["serving"] else 0)')" = "$1" ] 
 
 wait_members 3
 want=$(on c generate "${prompt[@]}")
-ask
+begin_answer
 before=$(plans)
 stop m2 KILL
-check "m2 killed"
+check_answer "m2 killed"
 [ "$(lost m2)" -ge 1 ] || fail "the loss of m2 was not noticed"
 [ "$(plans)" -gt "$before" ] || fail "the generation ended before the member was killed"
 for name in c m1; do kill -0 "${pids[$name]}" || fail "$name is down too"; done
@@ -59,19 +39,19 @@ start m2
 wait_members 3
 
 # A process that stands still is not there either, although its links stay open: within 2 s.
-ask
+begin_answer
 began=$(date +%s%N)
 kill -STOP "${pids[m1]}"
-check "m1 stopped"
+check_answer "m1 stopped"
 took=$((($(date +%s%N) - began) / 1000000))
 kill -CONT "${pids[m1]}"
 [ "$(lost m1)" -ge 1 ] || fail "the silence of m1 was not noticed"
 wait_members 3
 
 # Both at once.
-ask
+begin_answer
 stop m1 KILL
 stop m2 KILL
-check "m1 and m2 killed"
+check_answer "m1 and m2 killed"
 wait_members 1
 echo "went on after a silent member in $took ms"

@@ -8,26 +8,6 @@ swarm 3 --model "$model" --context 4096
 wait_serving c
 prompt=(-m stories260K -p "Once upon a time" -n 1500 --temp 0 --ignore-end)
 
-# ask: starts the generation; comes back when its text has begun.
-ask() {
-  : >"$tmp/text"
-  on c generate "${prompt[@]}" >"$tmp/text" 2>"$tmp/error" &
-  request=$!
-  for _ in $(seq 1000); do
-    [ -s "$tmp/text" ] && return
-    sleep 0.01
-  done
-  fail "no text: $(cat "$tmp/error")"
-}
-
-# check WHAT: the answer ends well and is what it should be.
-check() {
-  local code=0
-  wait $request || code=$?
-  [ $code -eq 0 ] || fail "$1: the request ended with $code: $(cat "$tmp/error")"
-  [ "$(cat "$tmp/text")" = "$want" ] || fail "$1: another text: $(cat "$tmp/text")"
-}
-
 # unhurt WHAT: since the log was emptied a plan was changed, and nobody was lost.
 unhurt() {
   grep "serving -> dropped: $2 leaves" "$tmp/c/log" >/dev/null || fail "$1: the plan was not changed first"
@@ -67,12 +47,12 @@ want=$(on c generate "${prompt[@]}")
 wait_stocked
 
 # SIGTERM.
-ask
+begin_answer
 : >"$tmp/c/log"
 kill -TERM "${pids[m2]}"
 end_of m2
 kill -0 $request || fail "the answer was over before m2 had gone"
-check "m2 stopped"
+check_answer "m2 stopped"
 unhurt "m2 stopped" m2
 
 # It is not held back for that.
@@ -80,34 +60,34 @@ start m2
 wait_members 3
 
 # For good, by its own word and by the coordinator's.
-ask
+begin_answer
 : >"$tmp/c/log"
 on m1 leave
-check "m1 left"
+check_answer "m1 left"
 unhurt "m1 left" m1
 [[ $(on m1 status --json) == *'"role": "coordinator"'* ]] || fail "m1 is a member still"
 [[ $(on c status --json) != *'"m1"'* ]] || fail "c knows m1 still"
 wait_members 2
-ask
+begin_answer
 : >"$tmp/c/log"
 on c leave m2
-check "m2 removed"
+check_answer "m2 removed"
 unhurt "m2 removed" m2
 [[ $(on c status --json) != *'"m2"'* ]] || fail "c knows m2 still"
 
 # The coordinator lets the answer end, and takes no other.
 wait_members 1
-ask
+begin_answer
 kill -TERM "${pids[c]}"
 on c generate "${prompt[@]}" 2>/dev/null && fail "a new request was taken"
-check "c stopped"
+check_answer "c stopped"
 end_of c
 grep 'cut off' "$tmp/c/log" >/dev/null && fail "something was cut off" || true
 
 # A second signal ends the waiting.
 start c
 wait_serving c
-ask
+begin_answer
 kill -TERM "${pids[c]}"
 sleep 0.1
 kill -0 "${pids[c]}" || fail "it did not wait for the answer"

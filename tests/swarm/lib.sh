@@ -104,3 +104,41 @@ end_swarm() {
   for name in "${!pids[@]}"; do stop "$name"; done
   rm -rf "${tmp:?}"/*
 }
+
+# --- an answer that something happens to: of the command line in ${prompt[@]}, which should say $want ---
+
+# begin_answer: starts the generation; comes back when its text has begun.
+begin_answer() {
+  : >"$tmp/text"
+  on c generate "${prompt[@]}" >"$tmp/text" 2>"$tmp/error" &
+  request=$!
+  for _ in $(seq 1000); do
+    [ -s "$tmp/text" ] && return
+    sleep 0.01
+  done
+  fail "no text: $(cat "$tmp/error")"
+}
+
+# check_answer WHAT: the answer ends well and is what it should be.
+check_answer() {
+  local code=0
+  wait $request || code=$?
+  [ $code -eq 0 ] || fail "$1: the request ended with $code: $(cat "$tmp/error")"
+  [ "$(cat "$tmp/text")" = "$want" ] || fail "$1: another text: $(cat "$tmp/text")"
+}
+
+# --- a cloud ---
+
+# cloud NAME: a server that writes down what it gets; its port is in $port. It ends with its standard input.
+cloud() {
+  mkdir -p "$tmp/$1.got"
+  mkfifo "$tmp/$1.in"
+  python3 "$srcdir/tests/support/cloud_server.py" "$tmp/$1.got" <"$tmp/$1.in" >"$tmp/$1.out" 2>&1 &
+  pids[cloud-$1]=$!
+  exec {input}>"$tmp/$1.in"
+  for _ in $(seq 100); do
+    grep >/dev/null '^port ' "$tmp/$1.out" && break
+    sleep 0.05
+  done
+  port=$(sed -n 's/^port //p' "$tmp/$1.out")
+}

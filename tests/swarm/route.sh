@@ -7,20 +7,6 @@ command -v curl >/dev/null || { echo "SKIP route: curl is not there"; exit 77; }
 models=$srcdir/models
 command='turn off the lights in the kitchen'
 
-# cloud NAME: a server that writes down what it gets; its port is in $port. It ends with its standard input.
-cloud() {
-  mkdir -p "$tmp/$1.got"
-  mkfifo "$tmp/$1.in"
-  python3 "$srcdir/tests/support/cloud_server.py" "$tmp/$1.got" <"$tmp/$1.in" >"$tmp/$1.out" 2>&1 &
-  pids[cloud-$1]=$!
-  exec {input}>"$tmp/$1.in"
-  for _ in $(seq 100); do
-    grep >/dev/null '^port ' "$tmp/$1.out" && break
-    sleep 0.05
-  done
-  port=$(sed -n 's/^port //p' "$tmp/$1.out")
-}
-
 # endpoints PORT PATH [BUDGET]: the file of one endpoint.
 endpoints() {
   (umask 077 && echo sk-secret-of-the-test >"$tmp/key")
