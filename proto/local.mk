@@ -3,7 +3,7 @@ noinst_LIBRARIES += proto/libproto.a
 proto_libproto_a_SOURCES = \
 	proto/beacon.c proto/beacon.h \
 	proto/control.c proto/control.h \
-	proto/frame.c proto/frame.h \
+	proto/frame.c proto/frame_rows.c proto/frame.h \
 	proto/hello.c proto/hello.h \
 	proto/invite.c proto/invite.h proto/name.c \
 	proto/noise.c proto/noise.h \

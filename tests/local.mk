@@ -44,6 +44,12 @@ bench-uneven: daemon/shoald
 	python3 $(srcdir)/tests/bench/uneven.py --part $(PART) $(abs_top_builddir)
 EXTRA_DIST += tests/bench/held.py tests/bench/uneven.py
 
+# Two devices of a thread each beside one: on loopback, or [LAN=ROUND_TRIP_US:MBIT] (root, ../shared/tools/lan.sh).
+LAN =
+bench-pair: daemon/shoald
+	python3 $(srcdir)/tests/bench/pair.py $(if $(LAN),--lan $(LAN)) $(PAIR_ARGS) $(abs_top_builddir)
+EXTRA_DIST += tests/bench/pair.py
+
 # How much sooner a document is read with a member: [SMALL=FILE] [HELD=PART of each device's time].
 SMALL = $(srcdir)/models/hearth.gguf
 HELD = 0
@@ -82,8 +88,8 @@ EXTRA_DIST += tests/bench/route.sh
 COMMANDS = 1000
 PEERS = 1
 bench-token: daemon/shoald client/shoal
-	python3 $(srcdir)/tests/bench/token.py -n $(COMMANDS) --peers $(PEERS) .
-EXTRA_DIST += tests/bench/token.py
+	python3 $(srcdir)/tests/bench/token_mode.py -n $(COMMANDS) --peers $(PEERS) .
+EXTRA_DIST += tests/bench/token_mode.py
 
 # The fault matrix: what a swarm does when its devices fail; TRIALS of each cell. And a long run with faults, by SEED.
 TRIALS = 3

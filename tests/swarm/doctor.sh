@@ -6,7 +6,8 @@ model=$tmp/m.gguf
 python3 "$srcdir/tests/support/synth_model.py" "$model" --layers 10
 
 start c --context 256
-start m1 --memory 34M
+if sanitized; then memory=300M; else memory=34M; fi
+start m1 --memory $memory
 pair c m1
 on c load --quiet "$model"
 for _ in $(seq 100); do # until both compute

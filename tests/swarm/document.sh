@@ -2,7 +2,7 @@
 # Document mode with the models that come with Shoal, members that read too, and a cloud of the test's own on loopback
 # that supervises: what is found, what leaves the house, what bad plans and false quotes do, what caps hold.
 . "$(dirname "$0")/lib.sh"
-if grep -qa -e __asan_init -e __tsan_init "$shoald"; then
+if sanitized; then
   echo "SKIP document: the unit tests of document mode run sanitized; this one would take minutes"
   exit 77
 fi

@@ -25,6 +25,11 @@ need_shared() {
   }
 }
 
+# Whether the daemons are built with a sanitizer: they need more memory and time.
+sanitized() {
+  grep -qa -e __asan_init -e __tsan_init "$shoald"
+}
+
 cleanup() {
   local code=$? pid
   for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null || true; done

@@ -2,7 +2,7 @@
 # Pipelines: stages of one device and of groups give the text of one process, also to several sessions at once; a member
 # that is killed in the middle of an answer is not missed.
 . "$(dirname "$0")/lib.sh"
-if grep -qa -e __asan_init -e __tsan_init "$shoald"; then
+if sanitized; then
   echo "SKIP pipeline: test_pipeline runs sanitized; this one would take minutes"
   exit 77
 fi

@@ -2,7 +2,7 @@
 # A memory budget: weights that do not fit stream from disk; the text is the same, resident memory stays below the
 # number, what cannot work is refused with numbers, and a damaged shard is made or fetched again.
 . "$(dirname "$0")/lib.sh"
-if grep -qa -e __asan_init -e __tsan_init "$shoald"; then
+if sanitized; then
   echo "SKIP window: a sanitized build needs more memory than the program"
   exit 77
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Two models that write together, measured: make bench-token.
 
-    token.py BUILD [-n COMMANDS] [--peers N] [--data FILE] [--models FOLDER] [THRESHOLD...]
+    token_mode.py BUILD [-n COMMANDS] [--peers N] [--data FILE] [--models FOLDER] [THRESHOLD...]
 
 Starts a swarm of its own on loopback that serves hearth, with hearth-small on the coordinator, and has
 `shoal eval hearth` answer commands: by each model alone, by both with each threshold, and by the large

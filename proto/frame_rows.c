@@ -1,0 +1,284 @@
+/* Rows on the wire. Loops run over whole blocks, without branches, so that a compiler makes them
+ * vector code on every machine; packing is by bits, so that every machine packs the same. */
+#include "proto/frame.h"
+
+#include <stdbool.h>
+
+#define BLOCK    32
+#define Q8_BYTES (4 + BLOCK)
+
+#define F32_INF    0x7f800000u
+#define HALF_INF   0x7c00u
+#define HALF_OVER  0x47800000u /* 2^16: from here on a float16 is infinite whatever the rounding */
+#define HALF_LEAST 0x38800000u /* 2^-14: below it a float16 is subnormal */
+#define BIAS(n)    ((uint32_t)(n) << 23)
+
+static uint32_t
+bits_of(float x)
+{
+	uint32_t u;
+
+	memcpy(&u, &x, sizeof u);
+	return u;
+}
+
+static float
+float_of(uint32_t u)
+{
+	float x;
+
+	memcpy(&x, &u, sizeof x);
+	return x;
+}
+
+static uint32_t
+pick(bool first, uint32_t a, uint32_t b)
+{
+	uint32_t all = 0u - (uint32_t)first;
+
+	return (a & all) | (b & ~all);
+}
+
+/* --- float32 ------------------------------------------------------------------------------------ */
+
+static void
+pack_f32(const float x[BLOCK], uint8_t *out)
+{
+	uint32_t u[BLOCK];
+
+	memcpy(u, x, sizeof u);
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+	for (int i = 0; i < BLOCK; i++)
+		u[i] = __builtin_bswap32(u[i]);
+#endif
+	memcpy(out, u, sizeof u);
+}
+
+static void
+unpack_f32(const uint8_t *in, float x[BLOCK])
+{
+	uint32_t u[BLOCK];
+
+	memcpy(u, in, sizeof u);
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+	for (int i = 0; i < BLOCK; i++)
+		u[i] = __builtin_bswap32(u[i]);
+#endif
+	memcpy(x, u, sizeof u);
+}
+
+/* --- float16 ------------------------------------------------------------------------------------ */
+
+/* To nearest, ties to even. A sum with 0.5 leaves the bits of a subnormal in the lowest places. */
+static uint32_t
+half_pack(float x)
+{
+	uint32_t u = bits_of(x), sign = u >> 16 & 0x8000, magnitude = u & 0x7fffffff;
+	uint32_t subnormal = bits_of(float_of(magnitude) + 0.5f) - bits_of(0.5f);
+	uint32_t normal = (magnitude - BIAS(112) + 0xfff + (magnitude >> 13 & 1)) >> 13;
+	uint32_t nan = HALF_INF | 0x200 | (magnitude >> 13 & 0x3ff);
+	uint32_t half = pick(magnitude < HALF_LEAST, subnormal, normal);
+
+	half = pick(magnitude >= HALF_OVER, HALF_INF, half);
+	return sign | pick(magnitude > F32_INF, nan, half);
+}
+
+static float
+half_unpack(uint32_t h)
+{
+	uint32_t sign = (h & 0x8000) << 16, magnitude = (h & 0x7fff) << 13;
+	uint32_t subnormal = bits_of(float_of(magnitude + BIAS(113)) - float_of(BIAS(113)));
+	uint32_t u = pick(magnitude < 0x400u << 13, subnormal, magnitude + BIAS(112));
+
+	return float_of(sign | pick(magnitude >= HALF_INF << 13, magnitude | F32_INF, u));
+}
+
+static void
+pack_f16(const float x[BLOCK], uint8_t *out)
+{
+	uint16_t half[BLOCK];
+
+	for (int i = 0; i < BLOCK; i++)
+		half[i] = (uint16_t)half_pack(x[i]);
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+	for (int i = 0; i < BLOCK; i++)
+		half[i] = __builtin_bswap16(half[i]);
+#endif
+	memcpy(out, half, sizeof half);
+}
+
+static void
+unpack_f16(const uint8_t *in, float x[BLOCK])
+{
+	uint16_t half[BLOCK];
+	float out[BLOCK];
+
+	memcpy(half, in, sizeof half);
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+	for (int i = 0; i < BLOCK; i++)
+		half[i] = __builtin_bswap16(half[i]);
+#endif
+	for (int i = 0; i < BLOCK; i++)
+		out[i] = half_unpack(half[i]);
+	memcpy(x, out, sizeof out);
+}
+
+/* --- blocks of 8 bits --------------------------------------------------------------------------- */
+
+/* The largest magnitude of those that are numbers. */
+static float
+most_of(const float x[BLOCK])
+{
+	int32_t most = 0;
+
+	for (int i = 0; i < BLOCK; i++) {
+		int32_t u = (int32_t)(bits_of(x[i]) & 0x7fffffff);
+
+		u = u > (int32_t)F32_INF ? 0 : u;
+		most = u > most ? u : most;
+	}
+	return float_of((uint32_t)most);
+}
+
+/* To nearest, ties to even: a sum with 2^23 has no fraction. What is no number becomes 0. */
+static uint32_t
+q8_pack(float x, float inverse)
+{
+	uint32_t u = bits_of(x), negative = 0u - (u >> 31);
+	float magnitude = float_of(u & 0x7fffffff) * inverse;
+	uint32_t q = bits_of(magnitude + 0x1p23f) - bits_of(0x1p23f);
+
+	q = pick((int32_t)bits_of(magnitude) > (int32_t)bits_of(127.0f), 127, q);
+	q = pick((int32_t)bits_of(magnitude) > (int32_t)F32_INF, 0, q);
+	return (q ^ negative) - negative;
+}
+
+static void
+pack_q8(const float x[BLOCK], uint8_t *out)
+{
+	float most = most_of(x), d = bits_of(most) < F32_INF ? most / 127.0f : 0;
+	float inverse = d > 0 ? 1.0f / d : 0;
+	uint8_t q[BLOCK];
+
+	put_le32(out, bits_of(d));
+	for (int i = 0; i < BLOCK; i++)
+		q[i] = (uint8_t)q8_pack(x[i], inverse);
+	memcpy(out + 4, q, sizeof q);
+}
+
+static void
+unpack_q8(const uint8_t *in, float x[BLOCK])
+{
+	float d = float_of(get_le32(in)), out[BLOCK];
+	int8_t q[BLOCK];
+
+	memcpy(q, in + 4, sizeof q);
+	for (int i = 0; i < BLOCK; i++)
+		out[i] = d * (float)q[i];
+	memcpy(x, out, sizeof out);
+}
+
+/* --- rows ---------------------------------------------------------------------------------------- */
+
+static const struct codec {
+	void (*pack)(const float *x, uint8_t *out);
+	void (*unpack)(const uint8_t *in, float *x);
+	size_t bytes; /* of a block */
+	size_t each;  /* of a value of a block that is not whole; 0: the block is padded */
+} codecs[] = {[FRAME_F32] = {pack_f32, unpack_f32, 4 * BLOCK, 4},
+	[FRAME_F16] = {pack_f16, unpack_f16, 2 * BLOCK, 2},
+	[FRAME_Q8] = {pack_q8, unpack_q8, Q8_BYTES, 0}};
+
+static size_t
+pack_tail(const struct codec *c, const float *x, size_t n, uint8_t *out)
+{
+	uint8_t bytes[4 * BLOCK];
+	float block[BLOCK] = {0};
+	size_t len = c->each > 0 ? n * c->each : c->bytes;
+
+	memcpy(block, x, n * sizeof *x);
+	c->pack(block, bytes);
+	memcpy(out, bytes, len);
+	return len;
+}
+
+static uint8_t *
+pack_values(const struct codec *c, const float *x, size_t n, uint8_t *out)
+{
+	size_t i = 0;
+
+	for (; i + BLOCK <= n; i += BLOCK, out += c->bytes)
+		c->pack(x + i, out);
+	return i < n ? out + pack_tail(c, x + i, n - i, out) : out;
+}
+
+static void
+put_values(float *x, const float *v, size_t n, int add)
+{
+	for (size_t i = 0; i < n; i++)
+		x[i] = add ? x[i] + v[i] : v[i];
+}
+
+static void
+put_block(float *x, const float v[BLOCK], int add)
+{
+	if (add)
+		for (int i = 0; i < BLOCK; i++)
+			x[i] += v[i];
+	else
+		memcpy(x, v, BLOCK * sizeof *x);
+}
+
+static const uint8_t *
+unpack_values(const struct codec *c, const uint8_t *in, size_t n, float *x, int add)
+{
+	uint8_t bytes[4 * BLOCK] = {0};
+	float block[BLOCK];
+	size_t i = 0, len;
+
+	for (; i + BLOCK <= n; i += BLOCK, in += c->bytes) {
+		c->unpack(in, block);
+		put_block(x + i, block, add);
+	}
+	if (i == n)
+		return in;
+	len = c->each > 0 ? (n - i) * c->each : c->bytes;
+	memcpy(bytes, in, len);
+	c->unpack(bytes, block);
+	put_values(x + i, block, n - i, add);
+	return in + len;
+}
+
+/* Blocks do not reach over the end of a row; where nothing is padded, rows are one long row. */
+static size_t
+run_of(const struct codec *c, uint32_t *rows, uint32_t width)
+{
+	size_t n = width;
+
+	if (c->each > 0) {
+		n *= *rows;
+		*rows = 1;
+	}
+	return n;
+}
+
+void
+frame_pack(enum frame_format f, const float *x, uint32_t rows, uint32_t width, uint8_t *out)
+{
+	const struct codec *c = &codecs[f];
+	size_t n = run_of(c, &rows, width);
+
+	for (uint32_t r = 0; r < rows && n > 0; r++, x += n)
+		out = pack_values(c, x, n, out);
+}
+
+void
+frame_unpack(
+	enum frame_format f, const uint8_t *in, uint32_t rows, uint32_t width, float *x, int add)
+{
+	const struct codec *c = &codecs[f];
+	size_t n = run_of(c, &rows, width);
+
+	for (uint32_t r = 0; r < rows && n > 0; r++, x += n)
+		in = unpack_values(c, in, n, x, add);
+}
