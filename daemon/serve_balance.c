@@ -219,7 +219,11 @@ change_shares(struct serve *s, double saving, const double *factors)
 	const struct balance_member *mover = mover_of(b);
 
 	snprintf(c->who, sizeof c->who, "%s", name_of(s, mover->peer));
-	rebalance_reason(c->reason, sizeof c->reason, c->who, factors[mover - b->members]);
+	if (b->r.back)
+		rebalance_back_reason(
+			c->reason, sizeof c->reason, b->r.trial.before_s, b->r.back_s);
+	else
+		rebalance_reason(c->reason, sizeof c->reason, c->who, factors[mover - b->members]);
 	remember_shares(c, s->plan);
 	c->at = (uint64_t)time(NULL);
 	take_speeds(s, factors);
@@ -233,8 +237,11 @@ change_shares(struct serve *s, double saving, const double *factors)
 		snprintf(c->words, sizeof c->words, "%s: other shares would not make up for it",
 			c->reason);
 	}
-	log_info("plan %llu: %s (computing could take %.0f %% less)",
-		(unsigned long long)s->plan->epoch, c->words, 100 * saving);
+	if (b->r.back)
+		log_info("plan %llu: %s", (unsigned long long)s->plan->epoch, c->words);
+	else
+		log_info("plan %llu: %s (computing could take %.0f %% less)",
+			(unsigned long long)s->plan->epoch, c->words, 100 * saving);
 }
 
 static bool
@@ -312,6 +319,11 @@ measure_own(struct serve *s)
 		watch(b);
 	b->stepped_at = now;
 	b->clock += st.pace.seconds - b->engine;
+	if (b->members[0].heard && st.pace.steps > b->members[0].steps)
+		rebalance_whole(&b->r,
+			(st.pace.seconds - b->engine) /
+				(double)(st.pace.steps - b->members[0].steps),
+			b->clock);
 	b->engine = st.pace.seconds;
 	take(b, 0, st.pace.steps, st.pace.compute);
 }
@@ -351,6 +363,7 @@ balance_began(struct plan *p)
 	for (uint32_t i = 1; i < p->n; i++)
 		b->members[i].peer = p->members[i].peer;
 	watch(b);
+	rebalance_began(&b->r, b->change.state == CHANGE_WANTED);
 	predict(s);
 	if (b->change.state != CHANGE_WANTED)
 		return;

@@ -9,7 +9,7 @@ void
 rebalance_init(struct rebalance *r)
 {
 	memset(r, 0, sizeof *r);
-	r->drifting_since = -1;
+	r->drifting_since = r->trial.since = -1;
 	r->wait = REBALANCE_WAIT;
 }
 
@@ -24,23 +24,90 @@ rebalance_plan(struct rebalance *r, const struct rebalance_peer *peers, uint32_t
 			.expected_s = peers[i].expected_s};
 }
 
+static void
+add_to_average(double *average, double *at, double seconds, double now)
+{
+	double weight = 1 - exp((*at - now) / REBALANCE_AVERAGE);
+
+	if (*average <= 0)
+		*average = seconds;
+	else
+		*average += fmin(fmax(weight, 0), MOST_WEIGHT) * (seconds - *average);
+	*at = now;
+}
+
 void
 rebalance_step(struct rebalance *r, uint32_t peer, double seconds, double now)
 {
-	struct rebalance_peer *p;
-	double weight;
-
-	if (peer >= r->n || !(seconds > 0))
-		return;
-	p = &r->peers[peer];
-	if (p->average_s <= 0) {
-		p->average_s = seconds;
-	} else {
-		weight = 1 - exp((p->measured_at - now) / REBALANCE_AVERAGE);
-		p->average_s += fmin(fmax(weight, 0), MOST_WEIGHT) * (seconds - p->average_s);
-	}
-	p->measured_at = now;
+	if (peer < r->n && seconds > 0)
+		add_to_average(
+			&r->peers[peer].average_s, &r->peers[peer].measured_at, seconds, now);
 }
+
+/* --- trial --------------------------------------------------------------------------------------- */
+
+void
+rebalance_whole(struct rebalance *r, double seconds, double now)
+{
+	if (!(seconds > 0))
+		return;
+	add_to_average(&r->whole_s, &r->whole_at, seconds, now);
+	if (r->trial.since < 0)
+		r->trial.since = now;
+}
+
+void
+rebalance_began(struct rebalance *r, bool asked)
+{
+	struct rebalance_trial *t = &r->trial;
+
+	r->whole_s = 0;
+	t->runs = asked && t->wanted && t->before_s > 0 && t->n == r->n;
+	t->wanted = false;
+	t->since = -1;
+	for (uint32_t i = 0; i < r->n && t->runs; i++)
+		t->runs = t->ids[i] == r->peers[i].id; /* of other devices it says nothing */
+}
+
+static void
+begin_trial(struct rebalance *r, const double *factors)
+{
+	struct rebalance_trial *t = &r->trial;
+
+	*t = (struct rebalance_trial){
+		.wanted = true, .before_s = r->whole_s, .since = -1, .n = r->n};
+	for (uint32_t i = 0; i < r->n; i++) {
+		t->ids[i] = r->peers[i].id;
+		t->factors[i] = factors[i];
+	}
+}
+
+/* Whether the change that is tried makes a step longer; one that does not has passed. */
+static bool
+has_failed(struct rebalance *r, double now)
+{
+	struct rebalance_trial *t = &r->trial;
+
+	if (!t->runs || t->since < 0 || now - t->since < REBALANCE_TRIAL)
+		return false;
+	t->runs = false;
+	return r->whole_s > t->before_s * (1 + REBALANCE_WORSE);
+}
+
+static void
+take_back(struct rebalance *r, double now, double *factors)
+{
+	for (uint32_t i = 0; i < r->n; i++)
+		factors[i] = 1 / r->trial.factors[i];
+	r->back = true;
+	r->back_s = r->whole_s;
+	r->wait = fmin(2 * r->wait, REBALANCE_WAIT_MAX);
+	r->changed_at = now;
+	r->slower = !r->slower;
+	r->drifting_since = -1;
+}
+
+/* --- what new shares would save ------------------------------------------------------------------ */
 
 /* How much faster than planned it is; 1: not known. */
 static double
@@ -101,6 +168,10 @@ rebalance_due(struct rebalance *r, double now, double *factors)
 	const struct rebalance_peer *mover;
 	double wait;
 
+	if (has_failed(r, now)) {
+		take_back(r, now, factors);
+		return true;
+	}
 	if (r->n < 2 || rebalance_gain(r) < REBALANCE_GAIN) {
 		r->drifting_since = -1;
 		return false;
@@ -117,7 +188,9 @@ rebalance_due(struct rebalance *r, double now, double *factors)
 	r->mover = mover->id;
 	r->slower = factor(mover) < 1;
 	r->drifting_since = -1;
+	r->back = false;
 	for (uint32_t i = 0; i < r->n; i++)
 		factors[i] = factor(&r->peers[i]);
+	begin_trial(r, factors);
 	return true;
 }

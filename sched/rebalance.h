@@ -13,6 +13,10 @@
  * break, and between two changes lies a wait, REBALANCE_WAIT at first. A change that takes the last one
  * back doubles the wait, up to REBALANCE_WAIT_MAX; a plan that stood ten waits makes it short again.
  *
+ * What counts in the end is the whole step. A device may compute fast whenever one looks, and have no
+ * time left for more: one that is held to a part of a core, say. When REBALANCE_TRIAL seconds after a
+ * change a whole step takes longer than before by REBALANCE_WORSE, the change is taken back.
+ *
  * Pure: time is an argument, in seconds of any clock that does not go back. */
 #ifndef SCHED_REBALANCE_H
 #define SCHED_REBALANCE_H
@@ -26,6 +30,8 @@
 #define REBALANCE_DRIFT    10.0
 #define REBALANCE_WAIT     60.0
 #define REBALANCE_WAIT_MAX 3600.0
+#define REBALANCE_TRIAL    10.0
+#define REBALANCE_WORSE    0.10
 
 struct rebalance_peer {
 	uint32_t id;       /* stays the same from plan to plan */
@@ -34,14 +40,25 @@ struct rebalance_peer {
 	double average_s, measured_at; /* average 0: nothing measured yet */
 };
 
+struct rebalance_trial { /* of the last change */
+	bool wanted, runs;
+	double before_s, since;
+	uint32_t n, ids[REBALANCE_PEERS];
+	double factors[REBALANCE_PEERS];
+};
+
 struct rebalance {
 	struct rebalance_peer peers[REBALANCE_PEERS];
 	uint32_t n;
 	double drifting_since; /* below 0: it does not drift */
 	bool changed;          /* there was a change: */
 	double changed_at, wait;
-	uint32_t mover; /* the peer whose speed had changed most */
-	bool slower;    /* and which way */
+	uint32_t mover;           /* the peer whose speed had changed most */
+	bool slower;              /* and which way */
+	double whole_s, whole_at; /* average of whole steps; 0: nothing measured yet */
+	struct rebalance_trial trial;
+	bool back;     /* the last change took the one before back: */
+	double back_s; /* a step of that had become so long, instead of trial.before_s */
 };
 
 /* No plan, and no history. */
@@ -54,12 +71,18 @@ void rebalance_plan(struct rebalance *r, const struct rebalance_peer *peers, uin
 /* A member computed so long in a step (of one row, as expected_s is). */
 void rebalance_step(struct rebalance *r, uint32_t peer, double seconds, double now);
 
+/* So long a whole step of one row took, waiting and all. */
+void rebalance_whole(struct rebalance *r, double seconds, double now);
+
+/* Another plan serves, as rebalance_plan was told; asked: that for which rebalance_due had asked. */
+void rebalance_began(struct rebalance *r, bool asked);
+
 /* What new shares would save, as a part of a step's time: for people, too. */
 double rebalance_gain(const struct rebalance *r);
 
 /* Whether it is time to plan anew; factors[n]: by what each one's planned speed is to be multiplied
  * (1: as planned, or not measured). That counts as a change: the wait begins, whatever the planner then
- * finds. Ask now and then, about once a second. */
+ * finds. Ask now and then, about once a second. r->back: it leads back to how things were. */
 bool rebalance_due(struct rebalance *r, double now, double *factors);
 
 #endif

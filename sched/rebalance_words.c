@@ -15,6 +15,13 @@ rebalance_reason(char *out, size_t size, const char *who, double factor)
 		factor < 1 ? "slower" : "faster");
 }
 
+void
+rebalance_back_reason(char *out, size_t size, double before_s, double after_s)
+{
+	snprintf(out, size, "with other slices a token took %.0f%% longer",
+		100 * (after_s / before_s - 1));
+}
+
 /* The names of those that gained (sign 1) or lost (-1), but for `who`: "a, b and 2 others". */
 static void
 list(char *out, size_t size, const char *who, const struct rebalance_share *shares, uint32_t n,

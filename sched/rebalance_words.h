@@ -14,6 +14,9 @@ struct rebalance_share {
 /* "laptop became 2.1 times slower"; factor: how fast it is now by how fast it was taken to be. */
 void rebalance_reason(char *out, size_t size, const char *who, double factor);
 
+/* "with other slices a token took 30% longer": why a change is taken back. */
+void rebalance_back_reason(char *out, size_t size, double before_s, double after_s);
+
 /* What follows the colon. who: the one whose speed changed; shares in the order in which they are to be
  * named, at most three on each side. */
 void rebalance_moved(

@@ -13,11 +13,12 @@
 struct world {
 	struct rebalance r;
 	double now;
-	double speed[PEERS];   /* as it is */
+	double speed[PEERS];   /* as it is seen */
+	double most[PEERS];    /* and no step with more than so much work a second; 0: as seen */
 	double planned[PEERS]; /* as the plan thinks */
 	double share[PEERS];
 	double computed; /* steps */
-	unsigned changes;
+	unsigned changes, backs;
 	double changed_at; /* the last one */
 	uint32_t seed;
 	double noise; /* part of a step's time by which measurements scatter */
@@ -74,8 +75,11 @@ run(double seconds)
 		for (int i = 0; i < PEERS; i++) {
 			took[i] = w.share[i] / w.speed[i] * scatter();
 			slowest = fmax(slowest, took[i]);
+			if (w.most[i] > 0)
+				slowest = fmax(slowest, w.share[i] / w.most[i]);
 		}
 		w.now += slowest;
+		rebalance_whole(&w.r, slowest, w.now);
 		w.computed++;
 		for (uint32_t i = 0; i < PEERS; i++)
 			rebalance_step(&w.r, i, took[i], w.now);
@@ -88,7 +92,9 @@ run(double seconds)
 			w.planned[i] *= factors[i];
 		w.changes++;
 		w.changed_at = w.now;
+		w.backs += w.r.back;
 		begin_plan();
+		rebalance_began(&w.r, true);
 	}
 }
 
@@ -176,6 +182,45 @@ START_TEST(between_changes_lies_a_wait)
 END_TEST
 
 /* A device that is busy for two minutes of every four: each time back doubles the wait. */
+/* Held to a part of a core, a device computes fast whenever it is looked at, and stands still after that. */
+START_TEST(a_change_that_makes_it_slower_is_taken_back)
+{
+	double before;
+
+	start(0.6, 0.2, 0.2);
+	w.speed[1] = 3 * w.planned[1];
+	w.most[1] = w.planned[1];
+	run(60);
+	ck_assert_uint_eq(w.changes, 2);
+	ck_assert_uint_eq(w.backs, 1);
+	ck_assert_double_eq_tol(w.share[1], 0.2, 1e-9);
+	before = w.computed;
+	run(6 * 3600);
+	ck_assert_uint_eq(w.changes, 2 * w.backs);
+	ck_assert_uint_le(w.changes, 20);
+	/* As it was at first, nearly always. */
+	ck_assert_double_gt((w.computed - before) / (6 * 3600 / STEP), 0.97);
+}
+END_TEST
+
+START_TEST(a_trial_ends_with_other_devices)
+{
+	struct rebalance_peer p[2] = {{.id = 0, .work = 0.6, .expected_s = 0.06},
+		{.id = 7, .work = 0.4, .expected_s = 0.1}};
+	double factors[PEERS], asked;
+
+	start(0.6, 0.2, 0.2);
+	w.speed[1] = 3 * w.planned[1];
+	run(REBALANCE_DRIFT + 8);
+	ck_assert_uint_eq(w.changes, 1);
+	rebalance_plan(&w.r, p, 2);
+	rebalance_began(&w.r, false);
+	for (asked = w.now; w.now < asked + 2 * REBALANCE_TRIAL; w.now += 0.5)
+		rebalance_whole(&w.r, 0.5, w.now);
+	ck_assert(!rebalance_due(&w.r, w.now, factors));
+}
+END_TEST
+
 START_TEST(flapping_calms_down)
 {
 	unsigned first;
@@ -260,6 +305,8 @@ main(void)
 	tcase_add_test(t, hiccups_change_nothing);
 	tcase_add_test(t, all_slower_alike_change_nothing);
 	tcase_add_test(t, between_changes_lies_a_wait);
+	tcase_add_test(t, a_change_that_makes_it_slower_is_taken_back);
+	tcase_add_test(t, a_trial_ends_with_other_devices);
 	tcase_add_test(t, flapping_calms_down);
 	tcase_add_test(t, calm_for_long_the_wait_is_short_again);
 	tcase_add_test(t, uneven_as_planned_is_no_drift);
