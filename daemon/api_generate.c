@@ -176,6 +176,7 @@ api_generate(struct http_request *r, const struct api_format *f)
 	struct answer_key key;
 	bool keyed = false;
 
+	router_busy(r->http->router);
 	if (r->http->request_ms != 0)
 		r->end_by = uv_now(r->http->loop) + r->http->request_ms;
 	if (api_parse(f->kind, r->body.data, r->body.len, &a, &e) != 0 ||

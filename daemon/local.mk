@@ -6,7 +6,7 @@ daemon_libdaemon_a_SOURCES =
 
 # Configuration, state, links, membership.
 daemon_libdaemon_a_SOURCES += \
-	daemon/config.c daemon/config.h \
+	daemon/config.c daemon/config.h daemon/config_defaults.c \
 	daemon/ini_file.c daemon/ini_file.h \
 	daemon/link.c daemon/link.h daemon/link_internal.h \
 	daemon/link_open.c \
@@ -122,6 +122,9 @@ daemon_libdaemon_a_SOURCES += \
 
 # Where queries for 'auto' go.
 daemon_libdaemon_a_SOURCES += \
+	daemon/energy_gauge.c daemon/energy_gauge.h \
+	daemon/labels.c daemon/labels.h daemon/labels_int.h \
+	daemon/labels_ask.c \
 	daemon/route_book.c daemon/route_book.h daemon/route_book_int.h \
 	daemon/route_book_file.c \
 	daemon/route_book_train.c \
@@ -187,6 +190,11 @@ tests_unit_test_router_token_SOURCES = tests/unit/test_router_token.c $(HTTP_TES
 tests_unit_test_router_token_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_token_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_token_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_labels
+tests_unit_test_labels_SOURCES = tests/unit/test_labels.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_labels_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_labels_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_labels_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_home_only
 tests_unit_test_home_only_SOURCES = tests/unit/test_home_only.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_home_only_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)

@@ -21,6 +21,18 @@ open_clouds(struct router *r, const struct config *c, struct err *err)
 	return r->door != NULL ? 0 : -1;
 }
 
+static int
+open_labels(struct router *r, const struct config *c, struct err *err)
+{
+	const struct energy_limits limits = {(float)c->hot, (float)c->low_battery};
+
+	energy_gauge_init(&r->gauge, c->sysfs, &limits);
+	if (strcmp(c->labels, "idle") != 0)
+		return 0;
+	r->labels = labels_new(r->loop, c, r->serve, r->book, &r->gauge, err);
+	return r->labels != NULL ? 0 : -1;
+}
+
 struct router *
 router_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct err *err)
 {
@@ -42,7 +54,7 @@ router_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct err 
 		r->wall = wall_new(c, err);
 	if (r->wall != NULL)
 		r->book = route_book_open(loop, c->state_dir, err);
-	if (r->book != NULL && open_clouds(r, c, err) == 0)
+	if (r->book != NULL && open_clouds(r, c, err) == 0 && open_labels(r, c, err) == 0)
 		return r;
 	router_close(r);
 	return NULL;
@@ -62,6 +74,7 @@ router_close(struct router *r)
 	if (r->endpoints != NULL)
 		endpoints_free(r->endpoints);
 	wall_free(r->wall);
+	labels_close(r->labels);
 	route_book_close(r->book);
 	free(r);
 }
@@ -70,6 +83,21 @@ struct route_book *
 router_book(struct router *r)
 {
 	return r->book;
+}
+
+int
+router_forget(struct router *r, struct err *err)
+{
+	if (route_book_forget(r->book, err) != 0)
+		return -1;
+	labels_forget(r->labels);
+	return 0;
+}
+
+void
+router_busy(struct router *r)
+{
+	labels_yield(r->labels);
 }
 
 bool

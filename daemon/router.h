@@ -40,6 +40,11 @@ json_t *router_why(struct router *r, const char *id);
  * other model's would have been (below 0: not known). -1: nothing is known of it. */
 int router_feedback(struct router *r, const char *id, float right, float other, struct err *err);
 
+/* A request for any model has come: what the router computes for itself gives way. */
+void router_busy(struct router *r);
+
 struct route_book *router_book(struct router *r);
+/* Forgets what was learned, and the prompts that wait for a label. */
+int router_forget(struct router *r, struct err *err);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "daemon/api_answer.h"
 #include "daemon/door.h"
+#include "daemon/labels.h"
 #include "daemon/route_book.h"
 #include "daemon/route_said.h"
 #include "daemon/router.h"
@@ -63,6 +64,8 @@ struct router {
 	struct purse_file *purse;    /* NULL: no endpoint */
 	struct door *door;           /* likewise */
 	struct route_book *book;
+	struct energy_gauge gauge;
+	struct labels *labels;   /* NULL: there is no consent */
 	struct decision *recent; /* [ROUTER_RECENT] a ring */
 	uint64_t n_recent;       /* ever */
 	struct router_figures figures;
@@ -92,6 +95,7 @@ struct routed {
 	struct api_answer answer;
 	struct api_request a;
 	struct route_said said;
+	size_t body_bytes; /* of it, as it came */
 	struct wall_verdict verdict;
 	struct route_query query;
 	const char *names[ROUTE_MAX_CANDIDATES]; /* of the candidates: models, endpoints */

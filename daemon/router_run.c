@@ -165,6 +165,27 @@ learn(struct routed *q)
 		route_book_done(b, &q->wish, &q->after, true, by_tokens, up);
 }
 
+/* An answer that one model at home has given, whole, may get a label. */
+static void
+offer(struct routed *q, const char *reason, const struct usage *u)
+{
+	enum route_target by = q->query.candidates[q->choice.candidate].kind;
+	const struct label_offer o = {.format = q->answer.head.format,
+		.body_bytes = q->body_bytes,
+		.id = q->answer.head.id,
+		.answer = (const char *)q->draft.data,
+		.len = q->draft.len,
+		.tokens = u->new_tokens,
+		.by = by == ROUTE_SMALL ? GAIN_SMALL : GAIN_LARGE,
+		.policy = q->verdict.policy,
+		.text = q->text,
+		.figures = by == ROUTE_SMALL && q->signals.n > 0 ? q->figures : NULL};
+
+	if (by != ROUTE_CLOUD && q->choice.reason != ROUTE_BY_TOKEN &&
+		q->choice.reason != ROUTE_FELL_BACK && strcmp(reason, "stop") == 0)
+		labels_offer(q->router->labels, &q->a, &o);
+}
+
 void
 routed_finish(struct routed *q, const char *reason, const struct usage *u)
 {
@@ -181,6 +202,7 @@ routed_finish(struct routed *q, const char *reason, const struct usage *u)
 	api_answer_end(&q->answer, reason, u);
 	if (!q->answer.stream)
 		routed_headers(q);
+	offer(q, reason, u);
 	routed_free(q);
 }
 
@@ -416,6 +438,7 @@ router_answer(
 	}
 	q->router = r;
 	q->a = *a;
+	q->body_bytes = h->body.len;
 	*a = (struct api_request){0};
 	buf_init(&q->draft, MOST_DRAFT + 1);
 	api_answer_init(&q->answer, h, f, &q->a, q->a.model);

@@ -226,6 +226,7 @@ router_feedback(struct router *r, const char *id, float right, float other, stru
 	row = d->row;
 	row.label[GAIN_SMALL] = small ? right : other;
 	row.label[GAIN_LARGE] = small ? other : right;
+	labels_drop(r->labels, id); /* this one is better */
 	return route_book_label(r->book, &row, 1, err);
 }
 
@@ -285,6 +286,7 @@ router_status(struct router *r)
 			(json_int_t)f->token.drafted, "accepted", (json_int_t)f->token.accepted,
 			"large_asked", (json_int_t)f->token.asked, "threshold",
 			(double)r->token_threshold));
+	json_object_set_new(o, "labels", labels_status(r->labels));
 	if (endpoints_count(r->endpoints) > 0)
 		json_object_set_new(o, "clouds", router_clouds(r));
 	return o;

@@ -57,6 +57,7 @@ static struct fake_script script, small_script;
 static bool has_small;
 static char small_desk;
 static struct fake_seen seen;
+static uint32_t at_desk[2]; /* requests of the large model, of the small one */
 static struct tokenizer tokenizer;
 static uv_loop_t *the_loop;
 static struct known_peer boss = {.name = "amber-otter-3f2a"};
@@ -261,6 +262,7 @@ request_end(struct request *r)
 {
 	pthread_mutex_lock(&lock);
 	seen.running--;
+	at_desk[r->small]--;
 	pthread_mutex_unlock(&lock);
 	session_free(r->session);
 	guide_free(r->guide);
@@ -332,6 +334,7 @@ desk_submit(struct desk *e, struct session *s, uint64_t client, const struct req
 	}
 	r = calloc(1, sizeof *r);
 	r->script = now;
+	r->small = e == (void *)&small_desk;
 	r->session = s;
 	r->next = s->n - s->n_prompt;
 	r->ev = *ev;
@@ -351,10 +354,22 @@ desk_submit(struct desk *e, struct session *s, uint64_t client, const struct req
 	uv_timer_start(&r->timer, on_step, now.first_ms, 0);
 	pthread_mutex_lock(&lock);
 	seen.submitted++;
-	seen.small += e == (void *)&small_desk;
+	seen.small += r->small;
 	seen.running++;
+	at_desk[r->small]++;
 	pthread_mutex_unlock(&lock);
 	return r;
+}
+
+uint32_t
+desk_requests(struct desk *d)
+{
+	uint32_t n;
+
+	pthread_mutex_lock(&lock);
+	n = at_desk[d == (void *)&small_desk];
+	pthread_mutex_unlock(&lock);
+	return n;
 }
 
 /* --- led requests: the nth new token is the script's nth piece --- */
@@ -446,6 +461,7 @@ desk_guide(struct desk *d, struct guide *g, uint64_t client, const struct reques
 	seen.submitted++;
 	seen.small += r->small;
 	seen.running++;
+	at_desk[r->small]++;
 	pthread_mutex_unlock(&lock);
 	return r;
 }
