@@ -95,6 +95,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/api_route.c \
 	daemon/api_session.c \
 	daemon/api_shoal.c \
+	daemon/api_tools.c \
 	daemon/http.c daemon/http.h daemon/http_internal.h \
 	daemon/http_access.c daemon/http_access.h \
 	daemon/http_head.c \
@@ -190,6 +191,11 @@ tests_unit_test_router_token_SOURCES = tests/unit/test_router_token.c $(HTTP_TES
 tests_unit_test_router_token_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_token_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_token_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_router_turns
+tests_unit_test_router_turns_SOURCES = tests/unit/test_router_turns.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_router_turns_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_turns_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_router_turns_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_labels
 tests_unit_test_labels_SOURCES = tests/unit/test_labels.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_labels_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)

@@ -101,7 +101,7 @@ router_busy(struct router *r)
 }
 
 bool
-router_turn(const struct router *r, const struct privacy_hash *answer, enum route_target *target)
+router_turn(const struct router *r, const struct privacy_hash *answer, struct route_turn *turn)
 {
 	uint64_t n = r->n_turns < ROUTER_TURNS ? r->n_turns : ROUTER_TURNS;
 
@@ -110,7 +110,7 @@ router_turn(const struct router *r, const struct privacy_hash *answer, enum rout
 
 		if (memcmp(&r->turns[at].answer, answer, sizeof *answer) != 0)
 			continue;
-		*target = r->turns[at].target;
+		*turn = r->turns[at].turn;
 		return true;
 	}
 	return false;

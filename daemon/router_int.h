@@ -10,6 +10,7 @@
 #include "daemon/router.h"
 #include "daemon/token_run.h"
 #include "daemon/wall.h"
+#include "sched/route_prompt.h"
 
 struct routed;
 
@@ -73,7 +74,7 @@ struct router {
 	double mean_answer; /* tokens of an answer, lately; 0: there was none */
 	struct {            /* a ring: who gave an answer, by its hash */
 		struct privacy_hash answer;
-		enum route_target target;
+		struct route_turn turn;
 	} turns[ROUTER_TURNS];
 	uint64_t n_turns; /* ever */
 };
@@ -101,7 +102,7 @@ struct routed {
 	const char *names[ROUTE_MAX_CANDIDATES]; /* of the candidates: models, endpoints */
 	struct route_wish wish;
 	struct route_text *text; /* of what the user wrote last */
-	const char *prompt;      /* that text, in a */
+	char *prompt;            /* that text */
 	struct route_view before, after;
 	bool judged;
 	float figures[TOKEN_FIGURES];
@@ -130,9 +131,9 @@ struct routed {
 	bool begun; /* the client has seen text */
 };
 
-/* Who gave the answer of that hash; false: it is not known any more. */
+/* The turn whose answer has that hash; false: it is not known any more. */
 bool router_turn(
-	const struct router *r, const struct privacy_hash *answer, enum route_target *target);
+	const struct router *r, const struct privacy_hash *answer, struct route_turn *turn);
 
 /* Keeps a decision for `shoal why`; said, without any text, is taken. (router_say.c) */
 void router_remember(struct router *r, const char *id, enum route_target target, json_t *said,

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 
 #define STAY       0.1 /* by which a gain must fall short before a conversation goes back down */
+#define TOKEN_BYTES 3.5 /* of text, about */
+#define MOVE_SECOND 0.01 /* a gain that is worth a second of reading a conversation anew, */
+#define MOVE_MOST   0.15 /* and all of it at most */
 #define CLOUD_GAIN 0.2 /* that a cloud must promise over the best at home to be asked unasked-for */
 
 const struct served_model *
@@ -29,8 +32,7 @@ too_slow(const struct routed *q, bool small)
 		return false;
 	if (answer == 0 || answer > q->a.max_tokens)
 		answer = q->a.max_tokens < 128 ? q->a.max_tokens : 128;
-	/* A token has three to four bytes. */
-	seconds = (double)q->a.text_bytes / 3.5 / pace.prompt_tokens_per_s +
+	seconds = (double)q->a.text_bytes / TOKEN_BYTES / pace.prompt_tokens_per_s +
 		  answer / pace.new_tokens_per_s;
 	return seconds * 1e3 > (double)q->said.max_latency_ms;
 }
@@ -55,16 +57,81 @@ add_home(struct routed *q, enum route_target t)
 
 /* --- the query ---------------------------------------------------------------------------------- */
 
-/* What the user wrote last: a system prompt would be the same in every request. */
-static const char *
-last_prompt(const struct api_request *a)
+static bool
+has_role(const struct chat_message *m, const char *role)
 {
-	if (a->kind != API_CHAT)
-		return a->prompt;
-	for (size_t i = a->n_messages; i-- > 0;)
-		if (strcmp(a->messages[i].role, "user") == 0)
-			return a->messages[i].content;
-	return a->messages[a->n_messages - 1].content;
+	return strcmp(m->role, role) == 0;
+}
+
+/* What the user wrote last, in q->prompt, which has room for it: not a system prompt, which would be the
+ * same in every request, nor what programs put into messages. When that was before the last answer, and a
+ * tool's result came since, its turn goes on. */
+static void
+find_prompt(struct routed *q)
+{
+	const struct api_request *a = &q->a;
+	bool answered = false, result = false;
+
+	for (size_t i = a->n_messages; i-- > 0;) {
+		const struct chat_message *m = &a->messages[i];
+		struct route_own own;
+
+		if (!answered && has_role(m, "assistant")) {
+			answered = true;
+			q->query.in_tool = result;
+		}
+		if (!has_role(m, "user"))
+			continue;
+		own = route_own(m->content, strlen(m->content), q->prompt);
+		q->prompt[own.len] = '\0';
+		if (own.len > 0)
+			return;
+		result = result || (own.result && !answered);
+	}
+	q->query.in_tool = false; /* there is no turn that could go on */
+	strcpy(q->prompt, a->messages[a->n_messages - 1].content);
+}
+
+static int
+make_prompt(struct routed *q)
+{
+	q->prompt = malloc(q->a.text_bytes + 1);
+	if (q->prompt == NULL)
+		return -1;
+	if (q->a.kind == API_CHAT)
+		find_prompt(q);
+	else
+		strcpy(q->prompt, q->a.prompt);
+	return 0;
+}
+
+/* --- the conversation --------------------------------------------------------------------------- */
+
+/* What reading the conversation costs a model that has not read it, as a gain: the seconds, by how fast it
+ * has been. */
+static double
+cost_of_moving(const struct routed *q)
+{
+	struct serve_pace pace;
+	double cost;
+
+	if (!serve_pace(q->router->serve, false, &pace))
+		return 0;
+	cost = (double)q->a.text_bytes / TOKEN_BYTES / pace.prompt_tokens_per_s * MOVE_SECOND;
+	return cost < MOVE_MOST ? cost : MOVE_MOST;
+}
+
+/* Its last answer may have several texts. */
+static void
+find_last_turn(struct routed *q)
+{
+	const struct privacy_messages *m = &q->verdict.messages;
+
+	for (size_t i = m->n_old; i-- > 0 && m->message[i] == m->message[m->n_old - 1];)
+		if (router_turn(q->router, &m->hash[i], &q->query.last)) {
+			q->query.had_last = true;
+			return;
+		}
 }
 
 /* How much better the best cloud is said to be than the best at home is expected to be. */
@@ -98,10 +165,10 @@ set_query(struct routed *q)
 	query->clear = q->before.clear;
 	query->cloud_threshold = CLOUD_GAIN;
 	set_cloud_gain(q);
+	query->firm = q->wish.at_least < 0 && (q->wish.quality <= 0 || q->wish.quality >= 1);
 	query->stay = STAY;
-	if (q->verdict.messages.n_old > 0)
-		query->had_last = router_turn(q->router,
-			&q->verdict.messages.hash[q->verdict.messages.n_old - 1], &query->last);
+	query->move = cost_of_moving(q);
+	find_last_turn(q);
 }
 
 static int
@@ -113,9 +180,8 @@ look(struct routed *q, struct http_request *h)
 		0)
 		return -1;
 	q->text = malloc(sizeof *q->text);
-	if (q->text == NULL)
+	if (q->text == NULL || make_prompt(q) != 0)
 		return -1;
-	q->prompt = last_prompt(&q->a);
 	q->wish = (struct route_wish){
 		q->said.quality >= 0 ? q->said.quality : r->quality, q->said.at_least};
 	route_text(q->text, q->prompt, strlen(q->prompt));

@@ -20,6 +20,7 @@ routed_free(struct routed *q)
 	wall_verdict_free(&q->verdict);
 	buf_free(&q->draft);
 	free(q->text);
+	free(q->prompt);
 	free(q);
 }
 
@@ -73,7 +74,9 @@ look_at_tokens(struct routed *q, const struct token_signals *s)
 static struct route_choice
 judge(const struct routed *q, bool up)
 {
-	return route_judge(&q->query, up, (unsigned)q->choice.candidate);
+	double lead = (double)(q->after.estimate.gain - q->after.threshold);
+
+	return route_judge(&q->query, up, lead, (unsigned)q->choice.candidate);
 }
 
 static void
@@ -146,8 +149,8 @@ record(struct routed *q)
 	wall_made(r->wall, &q->verdict, text, q->draft.len);
 	if (!wall_hash(r->wall, text, q->draft.len, &r->turns[r->n_turns % ROUTER_TURNS].answer))
 		return;
-	r->turns[r->n_turns++ % ROUTER_TURNS].target =
-		q->query.candidates[q->choice.candidate].kind;
+	r->turns[r->n_turns++ % ROUTER_TURNS].turn =
+		route_turn_after(&q->query, q->query.candidates[q->choice.candidate].kind);
 }
 
 /* What the knobs are to learn from: the decision, and by what it was made. */

@@ -26,6 +26,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/redact_words.c \
 	sched/roster.c sched/roster.h \
 	sched/route.c sched/route.h \
+	sched/route_prompt.c sched/route_prompt.h \
 	sched/route_text.c sched/route_text.h \
 	sched/token_mode.c sched/token_mode.h \
 	sched/window.c sched/window.h

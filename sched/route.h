@@ -43,6 +43,13 @@ struct route_candidate {
 /* What the request said: `auto`, `auto:local`, `auto:home`, `auto:cloud`. */
 enum route_ask { ROUTE_AUTO, ROUTE_ASK_LOCAL, ROUTE_ASK_HOME, ROUTE_ASK_CLOUD };
 
+/* A turn of a conversation, as it is remembered until the next. */
+struct route_turn {
+	enum route_target target;
+	uint8_t calm;  /* turns in a row that would have done with the smaller one */
+	uint8_t since; /* turns since the conversation moved; UINT8_MAX: it never did, or long ago */
+};
+
 struct route_query {
 	enum route_ask ask;
 	struct route_candidate candidates[ROUTE_MAX_CANDIDATES]; /* clouds in the user's order */
@@ -57,12 +64,19 @@ struct route_query {
 	 * names it, or nobody at home can answer. */
 	double cloud_gain, cloud_threshold;
 	bool cloud_known;
-	/* A conversation stays where its last turn was unless the gain is plain: up as soon as the
-	 * knob says so, down only when the gain falls short of the threshold by `stay`. */
-	bool had_last;
-	enum route_target last;
-	double stay;
+	/* The knob is at an end (all, or nothing, goes up): its word holds in any conversation. */
+	bool firm;
+	/* A conversation stays where its last turn was: up as soon as the gain exceeds the threshold by
+	 * `move`, what reading its history anew costs; down when it has fallen short of it by
+	 * `stay` for ROUTE_CALM turns, and none of the last ROUTE_REST turns has moved; which also
+	 * holds for moves to a cloud, from which it comes down one step. So no 20 turns move more
+	 * than twice, whatever they say, while nobody fails. What answers a tool's result (in_tool) is who made the call. */
+	bool had_last, in_tool;
+	struct route_turn last;
+	double stay, move;
 };
+
+enum { ROUTE_CALM = 3, ROUTE_REST = 18 };
 
 enum route_reason {
 	ROUTE_ASKED,        /* the request named the target */
@@ -88,8 +102,11 @@ struct route_choice {
 /* Whom to ask first. */
 struct route_choice route_first(const struct route_query *q);
 /* The small model, candidate `small`, has spoken, whole or in part: whether its answer stands. up: what
- * the knob says now that its tokens are known. */
-struct route_choice route_judge(const struct route_query *q, bool up, unsigned small);
+ * the knob says now that its tokens are known; lead: by how much the gain exceeds the threshold. */
+struct route_choice route_judge(
+	const struct route_query *q, bool up, double lead, unsigned small);
+/* What is to be remembered of a turn that `target` has answered. */
+struct route_turn route_turn_after(const struct route_query *q, enum route_target target);
 /* Candidate `failed` could not answer: who is next. It is marked ROUTE_FAILED in q.
  * begun: its client has seen a part of the answer. Then that of a cloud goes on at home, wherever it
  * was asked for, rather than to break off; one of a model at home cannot go on in another's words.
