@@ -91,8 +91,9 @@ print_labels(json_t *l)
 	static const struct {
 		const char *hold, *words;
 	} words[] = {{"busy", "somebody is being answered"}, {"recent", "somebody just was"},
-		{"hours", "not at this hour (label_hours)"}, {"battery", "this device lives on its battery"},
-		{"hot", "this device is hot"}, {"models", "a model is not there"}};
+		{"hours", "not at this hour (label_hours)"},
+		{"battery", "this device lives on its battery"}, {"hot", "this device is hot"},
+		{"models", "a model is not there"}};
 	json_t *made = json_object_get(l, "made");
 
 	if (!json_is_true(json_object_get(l, "consent"))) {
@@ -132,6 +133,47 @@ print_tokens(json_t *t, bool way)
 	printf("\n");
 }
 
+/* A figure of a target, or that it is not known. */
+static void
+cell(struct table *t, json_t *o, const char *key, const char *format)
+{
+	if (json_object_get(o, key) == NULL)
+		table_cell(t, "-");
+	else
+		table_cell(t, format, num(o, key));
+}
+
+static void
+print_targets(json_t *list)
+{
+	static const char *const headings[] = {
+		"<target", "<model", "quality", "tokens/s", "J/token", "price in", "out", NULL};
+	struct table *t = table_new(headings);
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(list, i, o)
+	{
+		table_cell(t, "%s", str(o, "target"));
+		table_cell(t, "%s", str(o, "model"));
+		cell(t, o, "quality", "%.2f");
+		cell(t, o, "tokens_per_s", "%.1f");
+		cell(t, o, "joules_per_token", "%.3g");
+		cell(t, o, "price_in", "%g");
+		cell(t, o, "price_out", "%g");
+	}
+	table_print(t, stdout);
+	table_free(t);
+}
+
+static void
+print_energy(json_t *e)
+{
+	if (json_is_true(json_object_get(e, "spared")))
+		printf("this device is spared: %s\n",
+			strcmp(str(e, "state"), "hot") == 0 ? "it is hot" : "its battery is low");
+}
+
 static void
 print_status(json_t *o)
 {
@@ -139,6 +181,8 @@ print_status(json_t *o)
 		str(o, "privacy"), num(o, "quality"));
 	print_learned(json_object_get(o, "learned"));
 	print_labels(json_object_get(o, "labels"));
+	print_energy(json_object_get(o, "energy"));
+	print_targets(json_object_get(o, "targets"));
 	printf("%.0f queries, %.0f nobody could answer, %.0f answers of the small model thrown "
 	       "away (%.0f tokens)\n",
 		num(o, "queries"), num(o, "failed"), num(o, "escalations"),

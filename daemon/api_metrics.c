@@ -138,11 +138,31 @@ print_labels(struct buf *b, const json_t *labels)
 		return;
 	for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
 		print(b, &sums[i], find(labels, sums[i].path));
-	buf_printf(b, "# HELP %s Queries for auto asked again while idle\n# TYPE %s counter\n", name,
-		name);
+	buf_printf(b, "# HELP %s Queries for auto asked again while idle\n# TYPE %s counter\n",
+		name, name);
 	json_object_foreach(json_object_get(labels, "made"), how, n)
 	{
-		buf_printf(b, "%s{label=\"%s\"} %lld\n", name, how, (long long)json_integer_value(n));
+		buf_printf(
+			b, "%s{label=\"%s\"} %lld\n", name, how, (long long)json_integer_value(n));
+	}
+}
+
+/* How this device is fed and how hot it is, as far as it tells. */
+static void
+print_energy(struct buf *b, const json_t *energy)
+{
+	static const struct metric figures[] = {
+		{"shoal_device_spared", "gauge", "1 while this device is hot or its battery low",
+			"spared"},
+		{"shoal_device_celsius", "gauge", "Of its hottest part", "celsius"},
+		{"shoal_device_battery_percent", "gauge", "Charge of its battery", "charge"},
+	};
+
+	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+		const json_t *v = find(energy, figures[i].path);
+
+		if (v != NULL)
+			print(b, &figures[i], v);
 	}
 }
 
@@ -173,6 +193,7 @@ print_routing(struct buf *b, struct router *r)
 
 	print_documents(b, json_object_get(status, "document"));
 	print_labels(b, json_object_get(status, "labels"));
+	print_energy(b, json_object_get(status, "energy"));
 	for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
 		print(b, &sums[i], find(status, sums[i].path));
 	print_labelled(b, "shoal_route_decisions_total",

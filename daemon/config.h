@@ -60,11 +60,13 @@ struct config {
 	char label_hours[8];     /* "any", "22-6" (sched/idle.h) */
 	uint32_t hot;            /* degrees Celsius from which on this device is spared; 0: never */
 	uint32_t low_battery;    /* percent, likewise */
-	char sysfs[256];         /* where the kernel tells of power and temperature: "/sys" */
-	float token_threshold;   /* how sure the small model has to be of a token, 0 to 1 */
-	char log_level[8];       /* error warning info debug */
-	char api_keys[4096]; /* a file of keys, one a line; needed when http is not on loopback */
-	char cloud[4096];    /* a file of cloud endpoints (daemon/endpoints.h); "": no cloud */
+	uint32_t small_watts,
+		large_watts;   /* that are drawn while each model computes; 0: not known */
+	char sysfs[256];       /* where the kernel tells of power and temperature: "/sys" */
+	float token_threshold; /* how sure the small model has to be of a token, 0 to 1 */
+	char log_level[8];     /* error warning info debug */
+	char api_keys[4096];   /* a file of keys, one a line; needed when http is not on loopback */
+	char cloud[4096];      /* a file of cloud endpoints (daemon/endpoints.h); "": no cloud */
 	uint32_t request_timeout; /* seconds that a request may take; 0: as long as it needs */
 };
 

@@ -135,6 +135,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/router_query.c \
 	daemon/router_run.c \
 	daemon/router_say.c \
+	daemon/router_targets.c \
 	daemon/router_token.c \
 	daemon/token_run.c daemon/token_run.h \
 	daemon/wall.c daemon/wall.h daemon/wall_int.h \

@@ -58,9 +58,17 @@ routed_add_clouds(struct routed *q)
 
 		*c = (struct route_candidate){.kind = ROUTE_CLOUD,
 			.quality = e->quality > 0 ? (double)e->quality : 0,
+			.seconds = routed_seconds_in_cloud(q, i),
+			.joules = ROUTE_UNKNOWN,
 			.refusal = refusal(q, e)};
 		q->names[q->query.n++] = e->name;
 	}
+}
+
+static const struct endpoint *
+endpoint_of(const struct routed *q)
+{
+	return endpoints_find(q->router->endpoints, q->names[q->choice.candidate]);
 }
 
 /* --- a leg --------------------------------------------------------------------------------------- */
@@ -118,6 +126,9 @@ on_end(void *arg, const char *finish_reason, const struct cloud_usage *told, uin
 	q->call = NULL;
 	q->spent += cost;
 	end_restoring(q);
+	for (uint32_t i = 0; i < endpoints_count(q->router->endpoints); i++)
+		if (endpoints_at(q->router->endpoints, i) == endpoint_of(q))
+			router_saw_cloud(q->router, i, u.new_seconds, u.new_tokens);
 	routed_finish(q, finish_reason != NULL ? finish_reason : "stop", &u);
 }
 
@@ -146,12 +157,6 @@ on_error(void *arg, const struct cloud_error *e, uint64_t cost)
 		rule_out_clouds(q);
 	q->status = refused ? 400 : e->class == CLOUD_RATE ? 429 : 502;
 	routed_failed(q, cloud_class_word(e->class));
-}
-
-static const struct endpoint *
-endpoint_of(const struct routed *q)
-{
-	return endpoints_find(q->router->endpoints, q->names[q->choice.candidate]);
 }
 
 /* Until when all of the request has to have ended. */

@@ -44,6 +44,11 @@ struct router_pair {
 	struct token_pace pace;
 };
 
+/* What calls to a cloud took, and what they brought. */
+struct cloud_pace {
+	double seconds, tokens; /* tokens 0: there was none */
+};
+
 struct router_figures {
 	uint64_t queries;
 	uint64_t answered[ROUTE_TARGETS][ROUTE_REASONS];
@@ -66,6 +71,8 @@ struct router {
 	struct door *door;           /* likewise */
 	struct route_book *book;
 	struct energy_gauge gauge;
+	double small_watts, large_watts; /* as configured; 0: not known */
+	struct cloud_pace cloud_paces[ENDPOINTS_MAX];
 	struct labels *labels;   /* NULL: there is no consent */
 	struct decision *recent; /* [ROUTER_RECENT] a ring */
 	uint64_t n_recent;       /* ever */
@@ -78,6 +85,8 @@ struct router {
 	} turns[ROUTER_TURNS];
 	uint64_t n_turns; /* ever */
 };
+
+#define ROUTED_TOKEN_BYTES 3.5 /* of text, about */
 
 #define ROUTED_MAX_ATTEMPTS ROUTE_MAX_CANDIDATES
 
@@ -142,6 +151,18 @@ void router_remember(struct router *r, const char *id, enum route_target target,
 /* router_query.c: fills what is known of a request: verdict, candidates, views. -1 with an answer. */
 int routed_look(struct routed *q, struct http_request *h);
 const struct served_model *routed_model(const struct routed *q, enum route_target t);
+
+/* router_targets.c */
+void routed_add_home(struct routed *q);
+double routed_seconds_in_cloud(const struct routed *q, uint32_t endpoint);
+void router_saw_cloud(struct router *r, uint32_t endpoint, double seconds, uint32_t tokens);
+/* Refuses those that would exceed a limit of the request. */
+void routed_set_limits(struct routed *q);
+void routed_refusal_words(const struct routed *q, unsigned candidate, char *out, size_t size);
+const char *routed_binding_param(enum route_refusal r);
+json_t *routed_expected(const struct routed *q, unsigned candidate);
+json_t *router_targets(struct router *r); /* the registry */
+json_t *router_energy(struct router *r);
 
 /* router_say.c */
 json_t *routed_said(const struct routed *q);

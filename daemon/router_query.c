@@ -4,11 +4,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define STAY       0.1 /* by which a gain must fall short before a conversation goes back down */
-#define TOKEN_BYTES 3.5 /* of text, about */
+#define STAY        0.1  /* by which a gain must fall short before a conversation goes back down */
+#define SPARE       0.2  /* by which a gain may fall short when this device is to be spared */
 #define MOVE_SECOND 0.01 /* a gain that is worth a second of reading a conversation anew, */
 #define MOVE_MOST   0.15 /* and all of it at most */
-#define CLOUD_GAIN 0.2 /* that a cloud must promise over the best at home to be asked unasked-for */
+#define CLOUD_GAIN  0.2 /* that a cloud must promise over the best at home to be asked unasked-for */
 
 const struct served_model *
 routed_model(const struct routed *q, enum route_target t)
@@ -16,43 +16,6 @@ routed_model(const struct routed *q, enum route_target t)
 	struct serve *s = q->router->serve;
 
 	return t == ROUTE_SMALL ? serve_small(s, NULL) : serve_model(s, NULL);
-}
-
-/* --- candidates --------------------------------------------------------------------------------- */
-
-/* Whether an answer is expected within the time that the request gives. What was never measured is
- * not held against it. */
-static bool
-too_slow(const struct routed *q, bool small)
-{
-	struct serve_pace pace;
-	double seconds, answer = q->router->mean_answer;
-
-	if (q->said.max_latency_ms == 0 || !serve_pace(q->router->serve, small, &pace))
-		return false;
-	if (answer == 0 || answer > q->a.max_tokens)
-		answer = q->a.max_tokens < 128 ? q->a.max_tokens : 128;
-	seconds = (double)q->a.text_bytes / TOKEN_BYTES / pace.prompt_tokens_per_s +
-		  answer / pace.new_tokens_per_s;
-	return seconds * 1e3 > (double)q->said.max_latency_ms;
-}
-
-static void
-add_home(struct routed *q, enum route_target t)
-{
-	struct route_candidate *c = &q->query.candidates[q->query.n];
-	const struct served_model *m = routed_model(q, t);
-	bool small = t == ROUTE_SMALL;
-
-	*c = (struct route_candidate){.kind = t};
-	q->names[q->query.n++] = m != NULL ? m->id : "";
-	if (m == NULL)
-		c->refusal =
-			serve_configured(q->router->serve, small) ? ROUTE_NOT_READY : ROUTE_ABSENT;
-	else if (q->verdict.policy == PRIVACY_DEVICE && m->devices > 1)
-		c->refusal = ROUTE_PRIVACY;
-	else if (too_slow(q, small))
-		c->refusal = ROUTE_SLOW;
 }
 
 /* --- the query ---------------------------------------------------------------------------------- */
@@ -117,7 +80,8 @@ cost_of_moving(const struct routed *q)
 
 	if (!serve_pace(q->router->serve, false, &pace))
 		return 0;
-	cost = (double)q->a.text_bytes / TOKEN_BYTES / pace.prompt_tokens_per_s * MOVE_SECOND;
+	cost = (double)q->a.text_bytes / ROUTED_TOKEN_BYTES / pace.prompt_tokens_per_s *
+	       MOVE_SECOND;
 	return cost < MOVE_MOST ? cost : MOVE_MOST;
 }
 
@@ -167,6 +131,7 @@ set_query(struct routed *q)
 	set_cloud_gain(q);
 	query->firm = q->wish.at_least < 0 && (q->wish.quality <= 0 || q->wish.quality >= 1);
 	query->stay = STAY;
+	query->spare = SPARE;
 	query->move = cost_of_moving(q);
 	find_last_turn(q);
 }
@@ -186,9 +151,9 @@ look(struct routed *q, struct http_request *h)
 		q->said.quality >= 0 ? q->said.quality : r->quality, q->said.at_least};
 	route_text(q->text, q->prompt, strlen(q->prompt));
 	route_book_prompt(r->book, q->text, &q->wish, &q->before);
-	add_home(q, ROUTE_SMALL);
-	add_home(q, ROUTE_LARGE);
+	routed_add_home(q);
 	routed_add_clouds(q);
+	routed_set_limits(q);
 	set_query(q);
 	return 0;
 }

@@ -95,6 +95,55 @@ route_turn_after(const struct route_query *q, enum route_target target)
 
 /* --- the choice --------------------------------------------------------------------------------- */
 
+static bool
+exceeds(double expected, double most)
+{
+	return most >= 0 && expected > most;
+}
+
+void
+route_limit(struct route_query *q)
+{
+	for (unsigned i = 0; i < q->n; i++) {
+		struct route_candidate *c = &q->candidates[i];
+
+		if (c->refusal != ROUTE_USABLE)
+			continue;
+		if (exceeds(c->seconds, q->max_seconds))
+			c->refusal = ROUTE_SLOW;
+		else if (exceeds(c->joules, q->max_joules))
+			c->refusal = ROUTE_JOULES;
+	}
+}
+
+bool
+route_asked_for(enum route_ask ask, enum route_target kind)
+{
+	return ask == ROUTE_AUTO || (ask == ROUTE_ASK_LOCAL && kind == ROUTE_SMALL) ||
+	       (ask == ROUTE_ASK_HOME && kind != ROUTE_CLOUD) ||
+	       (ask == ROUTE_ASK_CLOUD && kind == ROUTE_CLOUD);
+}
+
+/* How much a refusal says to who asked: a limit can be lifted, one that is absent cannot be had. */
+static int
+weight(enum route_refusal r)
+{
+	return r == ROUTE_SLOW || r == ROUTE_JOULES || r == ROUTE_BUDGET ? 2 : r != ROUTE_ABSENT;
+}
+
+int
+route_binding(const struct route_query *q)
+{
+	int best = NONE;
+
+	for (unsigned i = 0; i < q->n; i++)
+		if (route_asked_for(q->ask, q->candidates[i].kind) &&
+			(best == NONE || weight(q->candidates[i].refusal) >
+						 weight(q->candidates[best].refusal)))
+			best = (int)i;
+	return best;
+}
+
 /* Between the small and the large model. */
 static struct route_choice
 at_home(const struct route_query *q, int small, int large)
@@ -105,6 +154,8 @@ at_home(const struct route_query *q, int small, int large)
 		return choose(large, ROUTE_STAYS);
 	if (was_with(q, ROUTE_CLOUD) && !q->firm) /* one step down */
 		return choose(large, ROUTE_NO_GAIN);
+	if (q->spared && !q->firm && (!q->known || q->gain > q->threshold - q->spare))
+		return choose(large, ROUTE_SPARED);
 	if (!q->known || !q->clear)
 		return (struct route_choice){
 			.candidate = small, .cascade = true, .reason = ROUTE_TRIES};
@@ -210,6 +261,7 @@ static const struct {
 			"it has failed lately, and is left alone for a while"},
 		[ROUTE_CONTEXT] = {"context", "the query is too long for it"},
 		[ROUTE_SLOW] = {"slow", "it would take longer than max_latency_ms"},
+		[ROUTE_JOULES] = {"energy", "it would take more energy than max_joules"},
 		[ROUTE_FAILED] = {"failed", "it was tried and failed"},
 },
   reasons[ROUTE_REASONS] = {
@@ -221,6 +273,7 @@ static const struct {
 	  [ROUTE_TRIES] = {"tries", "it begins, and how sure it is decides"},
 	  [ROUTE_TOKENS_SURE] = {"tokens_sure", "it was sure of its answer"},
 	  [ROUTE_TOKENS_DOUBT] = {"tokens_doubt", "the smaller model was not sure of its answer"},
+	  [ROUTE_SPARED] = {"spared", "this device is hot, or its battery is low"},
 	  [ROUTE_FELL_BACK] = {"fell_back", "another was asked first, and failed"},
 	  [ROUTE_BY_TOKEN] = {"by_token", "it and the small model wrote together"},
 	  [ROUTE_NOBODY] = {"nobody", "nobody may or can answer"},

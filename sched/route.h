@@ -30,14 +30,18 @@ enum route_refusal {
 	ROUTE_BREAKER,    /* it has failed lately */
 	ROUTE_CONTEXT,    /* the query is too long for it */
 	ROUTE_SLOW,       /* it would take longer than max_latency_ms */
+	ROUTE_JOULES,     /* it would take more energy than max_joules */
 	ROUTE_FAILED,     /* it was tried for this query */
 	ROUTE_REFUSALS
 };
 
+#define ROUTE_UNKNOWN (-1.0) /* a figure that is not known */
+
 struct route_candidate {
 	enum route_target kind;
 	enum route_refusal refusal;
-	double quality; /* of a cloud: expected share of right answers; 0: not known */
+	double seconds, joules; /* that the answer is expected to take, or ROUTE_UNKNOWN */
+	double quality;         /* of a cloud: expected share of right answers; 0: not known */
 };
 
 /* What the request said: `auto`, `auto:local`, `auto:home`, `auto:cloud`. */
@@ -74,6 +78,12 @@ struct route_query {
 	bool had_last, in_tool;
 	struct route_turn last;
 	double stay, move;
+	/* What the request allows; ROUTE_UNKNOWN: as much as it takes. */
+	double max_seconds, max_joules;
+	/* This device is hot, or its battery is low, and the large model is computed by others, too: what
+	 * the small one is not clearly good for goes up, from a gain on that falls short by `spare`. */
+	bool spared;
+	double spare;
 };
 
 enum { ROUTE_CALM = 3, ROUTE_REST = 18 };
@@ -87,6 +97,7 @@ enum route_reason {
 	ROUTE_TRIES,        /* the small one begins, its tokens decide */
 	ROUTE_TOKENS_SURE,  /* they did: it was sure enough */
 	ROUTE_TOKENS_DOUBT, /* they did: it was not */
+	ROUTE_SPARED,       /* this device is spared */
 	ROUTE_FELL_BACK,    /* another was tried and failed */
 	ROUTE_BY_TOKEN,     /* the small and the large one write together (sched/token_mode.h) */
 	ROUTE_NOBODY,       /* there is none */
@@ -99,12 +110,20 @@ struct route_choice {
 	enum route_reason reason;
 };
 
+/* Refuses the candidates that are expected to exceed a limit; what is not known is held against nobody.
+ * The others compete as if those were not there: of all that can keep the limits the best one answers
+ * (as in MoE^2: Jin et al., 2025, where the subset of experts is chosen within energy and delay). */
+void route_limit(struct route_query *q);
+/* Whether a request may be answered there at all, by what it asks for. */
+bool route_asked_for(enum route_ask ask, enum route_target kind);
+/* Nobody can answer: the candidate whose refusal stands in the way, one by a limit of the request before
+ * others, which it could not lift. -1: there is none that the request may ask. */
+int route_binding(const struct route_query *q);
 /* Whom to ask first. */
 struct route_choice route_first(const struct route_query *q);
 /* The small model, candidate `small`, has spoken, whole or in part: whether its answer stands. up: what
  * the knob says now that its tokens are known; lead: by how much the gain exceeds the threshold. */
-struct route_choice route_judge(
-	const struct route_query *q, bool up, double lead, unsigned small);
+struct route_choice route_judge(const struct route_query *q, bool up, double lead, unsigned small);
 /* What is to be remembered of a turn that `target` has answered. */
 struct route_turn route_turn_after(const struct route_query *q, enum route_target target);
 /* Candidate `failed` could not answer: who is next. It is marked ROUTE_FAILED in q.

@@ -186,12 +186,13 @@ serve_configured(struct serve *s, bool small)
 	return !small || has_small;
 }
 
-/* Ten tokens a second. */
 bool
 serve_pace(struct serve *s, bool small, struct serve_pace *p)
 {
-	(void)s, (void)small;
-	*p = (struct serve_pace){1000, 10};
+	double pace = script_of(small ? (void *)&small_desk : NULL).tokens_per_s;
+
+	(void)s;
+	*p = (struct serve_pace){1000, pace > 0 ? pace : 10};
 	return true;
 }
 

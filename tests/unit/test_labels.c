@@ -208,8 +208,8 @@ START_TEST(of_the_large_model)
 	wait_for("labels", "made.voted", GAIN_LEAST_ROWS);
 	local("POST", "/shoal/v1/route/train", "{}");
 	ck_assert_msg(a.status == 200, "%s", a.body);
-	ck_assert_int_eq(json_integer_value(json_object_get(a.json, "rows_with_answers")),
-		GAIN_LEAST_ROWS);
+	ck_assert_int_eq(
+		json_integer_value(json_object_get(a.json, "rows_with_answers")), GAIN_LEAST_ROWS);
 }
 END_TEST
 
@@ -361,8 +361,8 @@ START_TEST(gives_way_at_once)
 	ck_assert_int_eq(a.status, 200);
 	ck_assert_int_ge(wait_cancelled(1), 0);
 	clock_gettime(CLOCK_MONOTONIC, &to);
-	ck_assert_int_lt((int)((to.tv_sec - from.tv_sec) * 1000 +
-				 (to.tv_nsec - from.tv_nsec) / 1000000),
+	ck_assert_int_lt(
+		(int)((to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000),
 		1000);
 	ck_assert_int_eq(figure("labels", "stopped"), 1);
 	ck_assert_int_eq(figure("labels", "waiting"), 1);
@@ -400,8 +400,30 @@ START_TEST(spares_a_hot_device)
 	ck_assert_uint_eq(submitted(), 1);
 	ck_assert_int_eq(figure("labels", "waiting"), 1);
 	ck_assert_ptr_nonnull(strstr(a.body, "\"hold\":\"hot\""));
-	write_file("class/thermal/thermal_zone1", "temp", "60\n"); /* of a driver with whole degrees */
+	write_file(
+		"class/thermal/thermal_zone1", "temp", "60\n"); /* of a driver with whole degrees */
 	wait_for("labels", "made.voted", 1);
+}
+END_TEST
+
+/* A hot device, too, is asked less where others compute the large model. */
+START_TEST(loses_traffic)
+{
+	struct fake_script two = large;
+
+	write_file("class/thermal/thermal_zone0", "temp", "90000\n");
+	say("auto", "hello", "");
+	ck_assert_ptr_nonnull(strstr(a.body, "\"reason\":\"tokens_sure\"")); /* alone */
+	two.devices = 2;
+	fake_set(&two);
+	say("auto", "hello", "");
+	ck_assert_ptr_nonnull(strstr(a.body, "\"reason\":\"spared\""));
+	ck_assert_ptr_nonnull(strstr(a.body, "large knows"));
+	say("auto", "hello", ",\"shoal\":{\"quality\":0}");
+	ck_assert_ptr_nonnull(strstr(a.body, "\"reason\":\"no_gain\""));
+	get("/metrics", &a);
+	ck_assert_ptr_nonnull(strstr(a.body, "shoal_device_spared 1\n"));
+	ck_assert_ptr_nonnull(strstr(a.body, "shoal_device_celsius 90\n"));
 }
 END_TEST
 
@@ -440,6 +462,7 @@ main(void)
 	tcase_add_test(t, gives_way_at_once);
 	tcase_add_test(t, spares_the_battery);
 	tcase_add_test(t, spares_a_hot_device);
+	tcase_add_test(t, loses_traffic);
 	tcase_add_test(t, a_model_that_fails);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);

@@ -314,8 +314,8 @@ START_TEST(test_many_open_tags)
 	size_t len = 0;
 
 	while (len + 16 < sizeof text)
-		len += (size_t)snprintf(text + len, 16, "<%s>",
-			len % 2 == 0 ? "tool_result" : "reminder");
+		len += (size_t)snprintf(
+			text + len, 16, "<%s>", len % 2 == 0 ? "tool_result" : "reminder");
 	ck_assert_uint_eq(route_own(text, len, text).len, len);
 }
 END_TEST
@@ -351,6 +351,95 @@ START_TEST(test_all_refusals)
 }
 END_TEST
 
+/* --- limits ------------------------------------------------------------------------------------- */
+
+static double
+drawn(double most)
+{
+	return unit() < 0.2 ? ROUTE_UNKNOWN : most * unit();
+}
+
+static bool
+keeps(const struct route_query *q, const struct route_candidate *c)
+{
+	return !(q->max_seconds >= 0 && c->seconds > q->max_seconds) &&
+	       !(q->max_joules >= 0 && c->joules > q->max_joules);
+}
+
+/* Whoever answers keeps the limits, somebody does when one can, and of clouds the best that can. */
+START_TEST(test_limits)
+{
+	unsigned impossible = 0;
+
+	random_state = 3;
+	for (int i = 0; i < 20000; i++) {
+		struct route_query q = query();
+		struct route_choice c;
+		bool can = false;
+
+		q.known = q.up = unit() < 0.5;
+		q.max_seconds = drawn(2);
+		q.max_joules = drawn(20);
+		for (unsigned k = 0; k < q.n; k++) {
+			q.candidates[k].seconds = drawn(4);
+			q.candidates[k].joules = drawn(40);
+			can = can || keeps(&q, &q.candidates[k]);
+		}
+		route_limit(&q);
+		c = route_first(&q);
+		ck_assert_int_eq(c.candidate >= 0, can);
+		if (c.candidate >= 0) {
+			ck_assert(keeps(&q, &q.candidates[c.candidate]));
+			ck_assert(c.candidate != CLOUD || !keeps(&q, &q.candidates[SECOND]));
+		} else {
+			enum route_refusal why = q.candidates[route_binding(&q)].refusal;
+
+			ck_assert(why == ROUTE_SLOW || why == ROUTE_JOULES);
+			impossible++;
+		}
+	}
+	ck_assert_uint_gt(impossible, 100);
+}
+END_TEST
+
+/* A limit, which the request could lift, before what it could not. */
+START_TEST(test_what_binds)
+{
+	struct route_query q = query();
+
+	q.candidates[SMALL].refusal = ROUTE_NOT_READY;
+	q.candidates[LARGE].refusal = ROUTE_JOULES;
+	q.candidates[CLOUD].refusal = q.candidates[SECOND].refusal = ROUTE_BUDGET;
+	ck_assert_int_eq(route_binding(&q), LARGE);
+	q.ask = ROUTE_ASK_CLOUD;
+	ck_assert_int_eq(route_binding(&q), CLOUD);
+	q.ask = ROUTE_ASK_LOCAL;
+	ck_assert_int_eq(route_binding(&q), SMALL);
+	q.ask = ROUTE_ASK_CLOUD;
+	q.n = 2;
+	ck_assert_int_eq(route_binding(&q), -1);
+}
+END_TEST
+
+START_TEST(test_a_device_that_is_spared)
+{
+	struct route_query q = query();
+
+	q.spare = 0.25;
+	q.spared = true;
+	expect(route_first(&q), LARGE, ROUTE_SPARED); /* 0.1 falls short of 0.3 by less */
+	q.gain = 0;
+	expect(route_first(&q), SMALL, ROUTE_NO_GAIN);
+	q.known = false;
+	expect(route_first(&q), LARGE, ROUTE_SPARED);
+	q.firm = q.known = true;
+	expect(route_first(&q), SMALL, ROUTE_NO_GAIN);
+	q.firm = q.known = false;
+	q.candidates[LARGE].refusal = ROUTE_NOT_READY;
+	expect(route_first(&q), SMALL, ROUTE_ONLY);
+}
+END_TEST
+
 START_TEST(test_names)
 {
 	for (int i = 0; i < ROUTE_REASONS; i++)
@@ -383,6 +472,9 @@ main(void)
 	tcase_add_test(t, test_own_words);
 	tcase_add_test(t, test_many_open_tags);
 	tcase_add_test(t, test_all_refusals);
+	tcase_add_test(t, test_limits);
+	tcase_add_test(t, test_what_binds);
+	tcase_add_test(t, test_a_device_that_is_spared);
 	tcase_add_test(t, test_names);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);

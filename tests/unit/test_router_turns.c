@@ -9,10 +9,12 @@
 
 #define CHAT "/v1/chat/completions"
 
-static const struct fake_script sure = {.pieces = {"s", "1"}, .end = SESSION_STOP, .margin = 20};
+static const struct fake_script sure = {
+	.pieces = {"s", "1"}, .end = SESSION_STOP, .margin = 20, .context = 8192};
 static const struct fake_script unsure = {
-	.pieces = {"u", "2"}, .end = SESSION_STOP, .margin = 0.01f};
-static const struct fake_script large = {.pieces = {"l", "3"}, .end = SESSION_STOP, .margin = 20};
+	.pieces = {"u", "2"}, .end = SESSION_STOP, .margin = 0.01f, .context = 8192};
+static const struct fake_script large = {
+	.pieces = {"l", "3"}, .end = SESSION_STOP, .margin = 20, .context = 8192};
 static char dir[64], body[32768];
 static size_t len;
 static struct answer a;
@@ -73,8 +75,7 @@ answer(void)
 static const char *
 reason(void)
 {
-	return json_string_value(
-		json_object_get(json_object_get(a.json, "shoal"), "reason"));
+	return json_string_value(json_object_get(json_object_get(a.json, "shoal"), "reason"));
 }
 
 /* The small model called a tool: it gets the result, though it is not sure of what it makes of it. */
@@ -134,8 +135,8 @@ static void
 train(void)
 {
 	static const char *const easy[] = {"turn on the lamp", "close the door", "open the window"};
-	static const char *const hard[] = {"derive the integral", "prove the theorem by induction",
-		"derive a bound"};
+	static const char *const hard[] = {
+		"derive the integral", "prove the theorem by induction", "derive a bound"};
 	char rows[8192];
 	size_t n = (size_t)snprintf(rows, sizeof rows, "{\"rows\":[");
 
@@ -182,8 +183,8 @@ START_TEST(only_the_users_words_drive_it)
 	for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
 		double gain = gain_of(same[i]);
 
-		ck_assert_msg(fabs(gain - lamp) < 1e-6, "%s: %.4f instead of %.4f", same[i], gain,
-			lamp);
+		ck_assert_msg(
+			fabs(gain - lamp) < 1e-6, "%s: %.4f instead of %.4f", same[i], gain, lamp);
 	}
 }
 END_TEST
