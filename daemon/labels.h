@@ -19,9 +19,9 @@
 #include "daemon/route_book.h"
 #include "sched/privacy.h"
 
-#define LABELS_MOST    32            /* prompts that wait; then a new one takes a random one's place */
-#define LABELS_BYTES   (16u << 10)   /* of a request's body, and of an answer */
-#define LABELS_TOKENS  512           /* of an answer; longer ones are not compared */
+#define LABELS_MOST    32 /* prompts that wait; then a new one takes a random one's place */
+#define LABELS_BYTES   (16u << 10) /* of a request's body, and of an answer */
+#define LABELS_TOKENS  512         /* of an answer; longer ones are not compared */
 #define LABELS_HOURS   24
 #define LABELS_TICK_MS 200
 
@@ -36,8 +36,8 @@ void labels_close(struct labels *l);
 /* A query that was answered, whole, by one model. */
 struct label_offer {
 	const struct api_format *format;
-	size_t body_bytes;   /* of the request */
-	const char *id;      /* of the answer */
+	size_t body_bytes; /* of the request */
+	const char *id;    /* of the answer */
 	const char *answer;
 	size_t len;
 	uint32_t tokens;
@@ -49,9 +49,10 @@ struct label_offer {
 /* May take what `a` holds, which is empty then. */
 void labels_offer(struct labels *l, struct api_request *a, const struct label_offer *o);
 
-void labels_yield(struct labels *l);                /* a request has come */
-void labels_drop(struct labels *l, const char *id); /* somebody has said how right that answer was */
-void labels_forget(struct labels *l);               /* all prompts */
+void labels_yield(struct labels *l); /* a request has come */
+void labels_drop(
+	struct labels *l, const char *id); /* somebody has said how right that answer was */
+void labels_forget(struct labels *l);      /* all prompts */
 
 /* For `shoal route status`. New reference; also without consent. */
 json_t *labels_status(const struct labels *l);

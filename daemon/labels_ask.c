@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#define CLIENT     UINT64_MAX /* nobody's */
+#define CLIENT      UINT64_MAX /* nobody's */
 #define WORD_TOKENS 4
 
 /* --- questions ----------------------------------------------------------------------------------- */
@@ -43,8 +43,9 @@ write_case(const struct labels *l, bool small_first, struct buf *out)
 	const char *kept = p->answer, *new = other->len > 0 ? (const char *)other->data : "";
 	int len = (int)p->len, new_len = (int)other->len;
 
-	buf_str(out, "Which of two answers to a conversation is better? Reply with one letter, A or "
-		     "B, or with = if they are equally good or equally wrong.\n\n");
+	buf_str(out,
+		"Which of two answers to a conversation is better? Reply with one letter, A or "
+		"B, or with = if they are equally good or equally wrong.\n\n");
 	for (size_t i = 0; i < p->a.n_messages; i++)
 		buf_printf(out, "%s: %s\n", p->a.messages[i].role, p->a.messages[i].content);
 	buf_printf(out, "\nAnswer A:\n%.*s\n\nAnswer B:\n%.*s\n\nThe better answer is:",

@@ -56,12 +56,13 @@ struct labels {
 /* labels_ask.c: begins with the first question about trial.prompt; each end leads to the next one, and the
  * last one to label_made or label_failed, which each end the trial. */
 void label_trial_begin(struct labels *l);
-void label_trial_cancel(struct labels *l); /* its question, and what was answered; the prompt stays */
+void label_trial_cancel(
+	struct labels *l); /* its question, and what was answered; the prompt stays */
 
 /* labels.c */
 bool labels_may(struct labels *l); /* whether this is a time to go on */
 void label_made(struct labels *l, enum label_how how, const struct label_pair *labels);
 void label_failed(struct labels *l, const char *why); /* to be tried again */
-void label_stop(struct labels *l);                    /* the same, by somebody's request or the rules */
+void label_stop(struct labels *l); /* the same, by somebody's request or the rules */
 
 #endif

@@ -80,6 +80,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/answers.c daemon/answers.h daemon/answers_int.h \
 	daemon/answers_bytes.c \
 	daemon/answers_key.c \
+	daemon/answers_job.c daemon/answers_job.h \
 	daemon/answers_read.c \
 	daemon/answers_store.c \
 	daemon/api_answer.c daemon/api_answer.h \
@@ -197,6 +198,11 @@ tests_unit_test_router_turns_SOURCES = tests/unit/test_router_turns.c $(HTTP_TES
 tests_unit_test_router_turns_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_turns_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_turns_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_router_key
+tests_unit_test_router_key_SOURCES = tests/unit/test_router_key.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_router_key_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_key_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_router_key_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_labels
 tests_unit_test_labels_SOURCES = tests/unit/test_labels.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_labels_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)

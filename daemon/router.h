@@ -21,9 +21,10 @@ struct router *router_new(
 void router_close(struct router *r);
 
 /* Answers a request whose model is `auto`... (route_said_auto). Takes what `a` holds, which is empty
- * afterwards. */
+ * afterwards. key: under which the answer is kept (nothing is yet); NULL: it is not. */
+struct answer_key;
 void router_answer(struct router *r, struct http_request *h, const struct api_format *f,
-	struct api_request *a);
+	struct api_request *a, const struct answer_key *key);
 
 /* For requests that name a model: the privacy that holds for them, and whether that model, of `served`,
  * may answer. false: with an answer that says why not. */

@@ -28,7 +28,7 @@ static enum route_refusal
 refusal(const struct routed *q, const struct endpoint *e)
 {
 	uint64_t price = price_of(q, e);
-	const struct purse_ask ask = {.key = q->answer.http->client,
+	const struct purse_ask ask = {.key = q->client,
 		.amount = price,
 		.request_used = q->spent,
 		.request_limit = q->said.budget};
@@ -150,7 +150,7 @@ on_error(void *arg, const struct cloud_error *e, uint64_t cost)
 	q->call = NULL;
 	q->spent += cost;
 	end_restoring(q);
-	log_warning("%s: %s: %s", q->answer.http->id, q->names[q->choice.candidate], e->words);
+	log_warning("%s: %s: %s", q->id, q->names[q->choice.candidate], e->words);
 	snprintf(q->why, sizeof q->why, "%s: %s", q->names[q->choice.candidate],
 		refused && e->said[0] != '\0' ? e->said : e->words);
 	if (refused) /* the same request does no better at another one */
@@ -163,7 +163,7 @@ on_error(void *arg, const struct cloud_error *e, uint64_t cost)
 static uint32_t
 time_left(const struct routed *q)
 {
-	uint64_t now = uv_now(q->router->loop), by = q->answer.http->end_by;
+	uint64_t now = uv_now(q->router->loop), by = q->end_by;
 
 	if (by == 0)
 		return 0;
@@ -196,7 +196,7 @@ send_body(struct routed *q, const struct endpoint *e, const struct buf *body, st
 	const struct ticket_ask ask = {.request = request,
 		.policy = q->verdict.policy,
 		.redacted = q->restore.r != NULL,
-		.key = q->answer.http->client,
+		.key = q->client,
 		.request_used = q->spent,
 		.request_limit = q->said.budget};
 	struct ticket *t = ticket_issue(q->router->door, &ask, no);
@@ -238,7 +238,7 @@ routed_begin_cloud(struct routed *q)
 	}
 	buf_free(&body);
 	if (!sent)
-		log_info("%s: %s: %s", q->answer.http->id, e->name, q->why);
+		log_info("%s: %s: %s", q->id, e->name, q->why);
 	return sent;
 }
 

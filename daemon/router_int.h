@@ -2,6 +2,7 @@
 #ifndef DAEMON_ROUTER_INT_H
 #define DAEMON_ROUTER_INT_H
 
+#include "daemon/answers.h"
 #include "daemon/api_answer.h"
 #include "daemon/door.h"
 #include "daemon/labels.h"
@@ -106,6 +107,12 @@ struct routed {
 	struct api_request a;
 	struct route_said said;
 	size_t body_bytes; /* of it, as it came */
+	/* Who asks, by which name logs know it, and until when. With a key its client may leave before the
+	 * answer has ended: answer.http is only good until it is kept. */
+	uint64_t client, end_by;
+	char id[32];
+	bool keyed;
+	struct answer_key key;
 	struct wall_verdict verdict;
 	struct route_query query;
 	const char *names[ROUTE_MAX_CANDIDATES]; /* of the candidates: models, endpoints */
@@ -166,7 +173,6 @@ json_t *router_energy(struct router *r);
 
 /* router_say.c */
 json_t *routed_said(const struct routed *q);
-void routed_headers(const struct routed *q);
 /* Remembers the decision and counts it. */
 void routed_note(struct routed *q);
 void routed_explain(struct routed *q);

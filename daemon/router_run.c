@@ -42,8 +42,7 @@ note_attempt(struct routed *q, const char *end, uint32_t tokens)
 static void
 name_model(struct routed *q)
 {
-	snprintf(q->answer.head.model, sizeof q->answer.head.model, "%s",
-		q->names[q->choice.candidate]);
+	api_answer_model(&q->answer, q->names[q->choice.candidate]);
 }
 
 /* --- text ---------------------------------------------------------------------------------------- */
@@ -203,8 +202,6 @@ routed_finish(struct routed *q, const char *reason, const struct usage *u)
 	q->answer.shoal = routed_said(q);
 	routed_note(q);
 	api_answer_end(&q->answer, reason, u);
-	if (!q->answer.stream)
-		routed_headers(q);
 	offer(q, reason, u);
 	routed_free(q);
 }
@@ -263,7 +260,7 @@ on_error(void *arg, int status, const char *what)
 	struct routed *q = arg;
 
 	q->request = NULL;
-	log_warning("%s: %s: %s", q->answer.http->id, q->names[q->choice.candidate], what);
+	log_warning("%s: %s: %s", q->id, q->names[q->choice.candidate], what);
 	q->status = status;
 	snprintf(q->why, sizeof q->why, "%s", what);
 	routed_failed(q, "failed");
@@ -286,7 +283,7 @@ on_gone(void *job)
 		door_cancel(q->call);
 	if (q->begun)
 		record(q);
-	log_info("%s: cancelled", q->answer.http->id);
+	log_info("%s: cancelled", q->id);
 	routed_free(q);
 }
 
@@ -295,11 +292,12 @@ on_gone(void *job)
 static void
 nobody(struct routed *q)
 {
-	http_release(q->answer.http);
+	if (q->answer.kept == NULL)
+		http_release(q->answer.http);
 	q->choice = (struct route_choice){.candidate = -1, .reason = ROUTE_NOBODY};
 	q->answer.shoal = routed_said(q);
 	routed_note(q);
-	if (q->answer.http->streaming || q->status == 429)
+	if (q->answer.kept != NULL || q->answer.http->streaming || q->status == 429)
 		api_answer_error(&q->answer, q->status, q->why);
 	else
 		routed_refuse(q);
@@ -319,7 +317,7 @@ routed_session(struct routed *q, const struct served_model *m, bool signals, str
 		rc = tokenize(
 			m->tokenizer, (const char *)q->draft.data, q->draft.len, 0, &ids, err);
 	if (rc == 0 && ids.n > 0 && ids.n < m->context)
-		s = api_make_session(&q->a, m, &ids, signals, NULL, err);
+		s = api_make_session(&q->a, m, &ids, signals, q->keyed ? &q->key : NULL, err);
 	else if (ids.n >= m->context)
 		q->query.candidates[q->choice.candidate].refusal = ROUTE_CONTEXT;
 	token_list_free(&ids);
@@ -340,11 +338,10 @@ begin_at_home(struct routed *q)
 	s = m != NULL ? routed_session(q, m, c->kind == ROUTE_SMALL, &err) : NULL;
 	if (s != NULL) {
 		q->desk = m->desk;
-		q->request = desk_submit(
-			m->desk, s, q->answer.http->client, &events, q, &q->status, &err);
+		q->request = desk_submit(m->desk, s, q->client, &events, q, &q->status, &err);
 	}
 	if (q->request == NULL) {
-		log_info("%s: %s: %s", q->answer.http->id, q->names[q->choice.candidate], err.msg);
+		log_info("%s: %s: %s", q->id, q->names[q->choice.candidate], err.msg);
 		snprintf(q->why, sizeof q->why, "%s", err.msg);
 		return false;
 	}
@@ -394,6 +391,22 @@ ask(struct routed *q, struct route_choice choice)
 
 /* --- a request ----------------------------------------------------------------------------------- */
 
+/* From now on it is its key's: clients may come and go. false: it is gone. */
+static bool
+keep(struct routed *q)
+{
+	struct http_request *h = q->answer.http;
+
+	http_release(h);
+	q->answer.kept =
+		answer_job_begin(h->http->answers, h, &q->key, &q->a, &q->answer.head, on_gone, q);
+	if (q->answer.kept != NULL)
+		return true;
+	on_gone(q);
+	http_fail(h, 503, NULL, NULL, "out of memory");
+	return false;
+}
+
 static void
 run(struct routed *q)
 {
@@ -416,7 +429,7 @@ run(struct routed *q)
 	/* From here on its text may come back as history. */
 	wall_made(q->router->wall, &q->verdict, NULL, 0);
 	http_wait(h, on_gone, q);
-	if (!ask(q, c))
+	if (!ask(q, c) || (q->keyed && !keep(q)))
 		return;
 	if (q->query.candidates[q->choice.candidate].kind != ROUTE_CLOUD)
 		api_echo(&q->answer.text, &q->a,
@@ -425,11 +438,16 @@ run(struct routed *q)
 }
 
 void
-router_answer(
-	struct router *r, struct http_request *h, const struct api_format *f, struct api_request *a)
+router_answer(struct router *r, struct http_request *h, const struct api_format *f,
+	struct api_request *a, const struct answer_key *key)
 {
 	struct routed *q;
 
+	if (document_wanted(a) && key != NULL) {
+		http_fail(h, 400, "unsupported_parameter", "Idempotency-Key",
+			"answers about documents are not kept: leave out Idempotency-Key");
+		return;
+	}
 	if (document_wanted(a)) {
 		document_answer(r, h, f, a);
 		return;
@@ -440,6 +458,12 @@ router_answer(
 		return;
 	}
 	q->router = r;
+	q->client = h->client;
+	q->end_by = h->end_by;
+	snprintf(q->id, sizeof q->id, "%s", h->id);
+	q->keyed = key != NULL;
+	if (q->keyed)
+		q->key = *key;
 	q->a = *a;
 	q->body_bytes = h->body.len;
 	*a = (struct api_request){0};

@@ -103,25 +103,6 @@ routed_said(const struct routed *q)
 	return o;
 }
 
-/* Behind the head of an answer. */
-void
-routed_headers(const struct routed *q)
-{
-	struct http_request *h = q->answer.http;
-	int c = q->choice.candidate;
-	char share[16];
-
-	if (h->response == NULL || c < 0)
-		return;
-	http_header(h, "X-Shoal-Target", route_target_name(q->query.candidates[c].kind));
-	http_header(h, "X-Shoal-Model", q->names[c]);
-	http_header(h, "X-Shoal-Reason", route_reason_name(q->choice.reason));
-	if (q->choice.reason == ROUTE_BY_TOKEN) {
-		snprintf(share, sizeof share, "%.3f", token_figures_share(&q->token));
-		http_header(h, "X-Shoal-Large-Share", share);
-	}
-}
-
 /* --- memory ------------------------------------------------------------------------------------- */
 
 static void
@@ -169,7 +150,7 @@ routed_note(struct routed *q)
 		c >= 0 && q->choice.reason != ROUTE_BY_TOKEN ? q->query.candidates[c].kind
 							     : ROUTE_TARGETS,
 		said, &row);
-	log_info("%s: routed to %s (%s), %s", q->answer.http->id,
+	log_info("%s: routed to %s (%s), %s", q->id,
 		c >= 0 ? route_target_name(q->query.candidates[c].kind) : "nobody",
 		c >= 0 ? q->names[c] : "-", route_reason_name(q->choice.reason));
 }

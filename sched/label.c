@@ -85,7 +85,7 @@ label_word(const char *text, size_t len)
 		i++;
 	if (i == len || (i + 1 < len && letter(text[i + 1])))
 		return LABEL_NO_WORD;
-	return text[i] == 'A' ? LABEL_A
+	return text[i] == 'A'   ? LABEL_A
 	       : text[i] == 'B' ? LABEL_B
 	       : text[i] == '=' ? LABEL_EQUAL
 				: LABEL_NO_WORD;

@@ -234,21 +234,23 @@ END_TEST
 /* What other servers' models called, and what came of it, is text that goes on. */
 START_TEST(tool_calls_are_read)
 {
-	ck_assert_int_eq(parse(API_CHAT,
-				 "{\"messages\":[{\"role\":\"user\",\"content\":\"Both.\"},"
-				 "{\"role\":\"assistant\",\"content\":\"I look.\",\"tool_calls\":["
-				 "{\"id\":\"1\",\"type\":\"function\",\"function\":{\"name\":\"at\","
-				 "\"arguments\":\"{\\\"x\\\": 1}\"}},"
-				 "{\"function\":{\"name\":\"is\",\"arguments\":{\"y\":[2]}}}]},"
-				 "{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"warm\"},"
-				 "{\"role\":\"tool\",\"content\":[{\"type\":\"text\",\"text\":\"cold\"}]},"
-				 "{\"role\":\"assistant\",\"content\":null,\"function_call\":{\"name\":"
-				 "\"of\",\"arguments\":\"\"}},"
-				 "{\"role\":\"function\",\"name\":\"of\",\"content\":\"dry\"}]}"),
+	ck_assert_int_eq(
+		parse(API_CHAT,
+			"{\"messages\":[{\"role\":\"user\",\"content\":\"Both.\"},"
+			"{\"role\":\"assistant\",\"content\":\"I look.\",\"tool_calls\":["
+			"{\"id\":\"1\",\"type\":\"function\",\"function\":{\"name\":\"at\","
+			"\"arguments\":\"{\\\"x\\\": 1}\"}},"
+			"{\"function\":{\"name\":\"is\",\"arguments\":{\"y\":[2]}}}]},"
+			"{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"warm\"},"
+			"{\"role\":\"tool\",\"content\":[{\"type\":\"text\",\"text\":\"cold\"}]},"
+			"{\"role\":\"assistant\",\"content\":null,\"function_call\":{\"name\":"
+			"\"of\",\"arguments\":\"\"}},"
+			"{\"role\":\"function\",\"name\":\"of\",\"content\":\"dry\"}]}"),
 		0);
 	ck_assert_uint_eq(r.n_messages, 5);
 	ck_assert_str_eq(r.messages[1].content,
-		"I look.\n<tool_call>\n{\"name\": \"at\", \"arguments\": {\"x\": 1}}\n</tool_call>\n"
+		"I look.\n<tool_call>\n{\"name\": \"at\", \"arguments\": {\"x\": "
+		"1}}\n</tool_call>\n"
 		"<tool_call>\n{\"name\": \"is\", \"arguments\": {\"y\": [2]}}\n</tool_call>");
 	ck_assert_str_eq(r.messages[2].role, "user");
 	ck_assert_str_eq(r.messages[2].content,

@@ -89,10 +89,8 @@ draw(double p)
 static double
 large_chance(enum route_task_kind k)
 {
-	static const double chance[TASK_KINDS] = {[TASK_EASY] = 0.98,
-		[TASK_HARD] = 0.95,
-		[TASK_HOPELESS] = 0.05,
-		[TASK_HARM] = 0.60};
+	static const double chance[TASK_KINDS] = {
+		[TASK_EASY] = 0.98, [TASK_HARD] = 0.95, [TASK_HOPELESS] = 0.05, [TASK_HARM] = 0.60};
 
 	return chance[k];
 }
