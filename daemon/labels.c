@@ -27,7 +27,7 @@ take_out(struct labels *l, unsigned i)
 	memmove(&l->waiting[i], &l->waiting[i + 1], (l->n - i) * sizeof *l->waiting);
 }
 
-/* The place of one that gave up its own is the newest one's. */
+/* Where all places are taken, a random one gives up its own. */
 static void
 put_last(struct labels *l, struct label_prompt *p)
 {
@@ -89,6 +89,8 @@ labels_offer(struct labels *l, struct api_request *a, const struct label_offer *
 	put_last(l, p);
 }
 
+static void on_tick(uv_timer_t *t);
+
 /* --- the end of a trial -------------------------------------------------------------------------- */
 
 /* The prompt of the trial, which is over. */
@@ -117,6 +119,8 @@ label_made(struct labels *l, enum label_how how, const struct label_pair *labels
 	}
 	log_debug("%s: its label was made: %s", p->id, label_how_name(how));
 	label_prompt_free(p);
+	if (l->n > 0) /* the next one at once */
+		uv_timer_start(&l->tick, on_tick, 0, LABELS_TICK_MS);
 }
 
 void
