@@ -133,14 +133,14 @@ print_tokens(json_t *t, bool way)
 	printf("\n");
 }
 
-/* A figure of a target, or that it is not known. */
+/* A figure of a target in so many digits, or that it is not known. */
 static void
-cell(struct table *t, json_t *o, const char *key, const char *format)
+cell(struct table *t, json_t *o, const char *key, int digits)
 {
 	if (json_object_get(o, key) == NULL)
 		table_cell(t, "-");
 	else
-		table_cell(t, format, num(o, key));
+		table_cell(t, "%.*g", digits, num(o, key));
 }
 
 static void
@@ -156,11 +156,11 @@ print_targets(json_t *list)
 	{
 		table_cell(t, "%s", str(o, "target"));
 		table_cell(t, "%s", str(o, "model"));
-		cell(t, o, "quality", "%.2f");
-		cell(t, o, "tokens_per_s", "%.1f");
-		cell(t, o, "joules_per_token", "%.3g");
-		cell(t, o, "price_in", "%g");
-		cell(t, o, "price_out", "%g");
+		cell(t, o, "quality", 2);
+		cell(t, o, "tokens_per_s", 5);
+		cell(t, o, "joules_per_token", 3);
+		cell(t, o, "price_in", 6);
+		cell(t, o, "price_out", 6);
 	}
 	table_print(t, stdout);
 	table_free(t);

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#define ENERGY_GAUGE_MS 2000 /* a reading is good for so long */
+#define ENERGY_GAUGE_MS 1000 /* a reading is good for so long */
 
 struct energy_gauge {
 	char root[256]; /* "/sys", or a test's folder */

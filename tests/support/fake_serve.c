@@ -37,7 +37,7 @@ struct request {
 	struct session *session; /* NULL: led */
 	struct guide *guide;
 	struct guide_run run;
-	bool small;
+	bool small, left;
 	struct token_signals signals;
 	struct request_events ev;
 	void *arg;
@@ -258,12 +258,22 @@ freed(uv_handle_t *h)
 	free(h->data);
 }
 
+/* As a desk's does, it counts no more when its end is heard. */
+static void
+leave_desk(struct request *r)
+{
+	pthread_mutex_lock(&lock);
+	at_desk[r->small] -= !r->left;
+	pthread_mutex_unlock(&lock);
+	r->left = true;
+}
+
 static void
 request_end(struct request *r)
 {
+	leave_desk(r);
 	pthread_mutex_lock(&lock);
 	seen.running--;
-	at_desk[r->small]--;
 	pthread_mutex_unlock(&lock);
 	session_free(r->session);
 	guide_free(r->guide);
@@ -283,6 +293,7 @@ finish(struct request *r)
 	pthread_mutex_lock(&lock);
 	seen.ended++;
 	pthread_mutex_unlock(&lock);
+	leave_desk(r);
 	if (r->script.fail_status != 0)
 		r->ev.on_error(r->arg, r->script.fail_status, r->script.fail);
 	else

@@ -3,6 +3,7 @@
 #include "tests/support/http_fixture.h"
 
 #include "daemon/labels.h"
+#include "sched/label.h"
 
 #include <check.h>
 #include <stdatomic.h>
