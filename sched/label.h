@@ -22,6 +22,9 @@
  * What none of these sees is a large model that is sure and wrong, and its liking for its own words: the
  * gain is overstated there. People's words (`shoal route feedback`) are not labels of this kind.
  *
+ * With the pair that comes with Shoal 300 of these took a router from an APGR of 0.736, that of no labels, to
+ * 0.777, and 300 true ones to 0.809 (make bench-labels; 800 commands, one seed).
+ *
  * Answers agree when they are the same text but for white space, the case of A-Z, and marks at their
  * end. */
 #ifndef SCHED_LABEL_H
