@@ -84,6 +84,33 @@ print_learned(json_t *l)
 		printf("the last training failed: %s\n", str(l, "trouble"));
 }
 
+/* What is learned while nobody asks. */
+static void
+print_labels(json_t *l)
+{
+	static const struct {
+		const char *hold, *words;
+	} words[] = {{"busy", "somebody is being answered"}, {"recent", "somebody just was"},
+		{"hours", "not at this hour (label_hours)"},
+		{"battery", "this device lives on its battery"}, {"hot", "this device is hot"},
+		{"models", "a model is not there"}};
+	json_t *made = json_object_get(l, "made");
+
+	if (!json_is_true(json_object_get(l, "consent"))) {
+		printf("nothing is learned while idle (labels = off in shoald.conf)\n");
+		return;
+	}
+	printf("asked again while idle: %.0f (%.0f the same answer, %.0f voted, %.0f judged, %.0f "
+	       "without a label); %.0f wait",
+		num(made, "same") + num(made, "voted") + num(made, "judged") + num(made, "none"),
+		num(made, "same"), num(made, "voted"), num(made, "judged"), num(made, "none"),
+		num(l, "waiting"));
+	for (size_t i = 0; num(l, "waiting") > 0 && i < sizeof words / sizeof *words; i++)
+		if (strcmp(str(l, "hold"), words[i].hold) == 0)
+			printf(": %s", words[i].words);
+	printf("\n");
+}
+
 /* What two models wrote together; with its way, of one answer. */
 static void
 print_tokens(json_t *t, bool way)
@@ -106,12 +133,56 @@ print_tokens(json_t *t, bool way)
 	printf("\n");
 }
 
+/* A figure of a target in so many digits, or that it is not known. */
+static void
+cell(struct table *t, json_t *o, const char *key, int digits)
+{
+	if (json_object_get(o, key) == NULL)
+		table_cell(t, "-");
+	else
+		table_cell(t, "%.*g", digits, num(o, key));
+}
+
+static void
+print_targets(json_t *list)
+{
+	static const char *const headings[] = {
+		"<target", "<model", "quality", "tokens/s", "J/token", "price in", "out", NULL};
+	struct table *t = table_new(headings);
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(list, i, o)
+	{
+		table_cell(t, "%s", str(o, "target"));
+		table_cell(t, "%s", str(o, "model"));
+		cell(t, o, "quality", 2);
+		cell(t, o, "tokens_per_s", 5);
+		cell(t, o, "joules_per_token", 3);
+		cell(t, o, "price_in", 6);
+		cell(t, o, "price_out", 6);
+	}
+	table_print(t, stdout);
+	table_free(t);
+}
+
+static void
+print_energy(json_t *e)
+{
+	if (json_is_true(json_object_get(e, "spared")))
+		printf("this device is spared: %s\n",
+			strcmp(str(e, "state"), "hot") == 0 ? "it is hot" : "its battery is low");
+}
+
 static void
 print_status(json_t *o)
 {
 	printf("privacy %s, quality %g (the share that may go to a larger model)\n",
 		str(o, "privacy"), num(o, "quality"));
 	print_learned(json_object_get(o, "learned"));
+	print_labels(json_object_get(o, "labels"));
+	print_energy(json_object_get(o, "energy"));
+	print_targets(json_object_get(o, "targets"));
 	printf("%.0f queries, %.0f nobody could answer, %.0f answers of the small model thrown "
 	       "away (%.0f tokens)\n",
 		num(o, "queries"), num(o, "failed"), num(o, "escalations"),

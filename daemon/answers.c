@@ -39,19 +39,28 @@ on_text(void *arg, const char *text, size_t len)
 	readers_wake(k);
 }
 
-static void
-ended(struct kept *k)
+const char *
+kept_reason(const struct kept *k)
+{
+	return k->by_job ? k->reason : session_end_name(k->end);
+}
+
+void
+kept_end(struct kept *k)
 {
 	utf8_finish(&k->hold, &k->text);
 	k->state = KEPT_ENDED;
 	k->until = uv_now(k->all->loop) + k->all->keep_ms;
-	k->usage.tokens = k->ids.len == k->usage.new_tokens * sizeof(uint32_t)
+	k->usage.signals = NULL;
+	k->usage.tokens = !k->by_job && k->ids.len == k->usage.new_tokens * sizeof(uint32_t)
 				  ? (const void *)k->ids.data
 				  : NULL;
-	if (!k->ended)
+	if (!k->ended && k->by_job)
+		kept_note_job(k);
+	else if (!k->ended)
 		kept_note_end(k);
 	k->ended = true;
-	api_log(k->head.id, session_end_name(k->end), &k->usage);
+	api_log(k->head.id, kept_reason(k), &k->usage);
 	readers_ended(k);
 }
 
@@ -67,7 +76,7 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 	}
 	k->end = end;
 	k->usage = *u;
-	ended(k);
+	kept_end(k);
 }
 
 static void
@@ -95,7 +104,10 @@ submit(struct kept *k, const struct served_model *m, struct session *s, int *sta
 static void
 cancel(struct kept *k)
 {
-	desk_cancel(k->desk, k->work);
+	if (k->by_job)
+		k->cancel(k->job);
+	else
+		desk_cancel(k->desk, k->work);
 }
 
 /* --- going on ----------------------------------------------------------------------------------- */
@@ -156,7 +168,7 @@ go_on(struct kept *k, const struct served_model *m, int *status, struct err *err
 	if (!k->ended)
 		end_known(k, s);
 	session_free(s);
-	ended(k);
+	kept_end(k);
 	return 0;
 }
 

@@ -17,6 +17,8 @@
  * first one, which has no text; the two behind the text count 1 and 2 more. So it means the same
  * however the text was cut into events, and after a restart.
  *
+ * Answers of the model `auto` have no one session: daemon/answers_job.h.
+ *
  * What runs is in the journal (daemon/journal.h). answers_new finds it there, and as soon as the model
  * with which it was begun is served again, it runs on, without waiting for its client. Without a seed
  * in the request, the seed is made of key and request: should the journal be lost, too, a retry is

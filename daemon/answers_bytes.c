@@ -1,9 +1,13 @@
 /* The journal's entries of answers. Little-endian, texts with their length ahead (u32).
- *   head: u8 version, name, request, model_id, id, model, u64 created, prefix, session
+ *   head: u8 version, name, request, model_id, id, model, u64 created, prefix, session;
+ *         of one by a job (version 2; its session is empty) also reason, shoal (JSON)
  *   tail: u8 end, u32 prompt_tokens, u32 new_tokens, f64 prompt, new, queue seconds */
 #include "daemon/answers_int.h"
 
-#define VERSION 1
+#include <stdlib.h>
+
+#define VERSION     1
+#define VERSION_JOB 2
 
 static void
 put_bytes(struct buf *out, const void *data, size_t len)
@@ -12,10 +16,19 @@ put_bytes(struct buf *out, const void *data, size_t len)
 	buf_append(out, data, len);
 }
 
+static void
+put_shoal(const struct kept *k, struct buf *out)
+{
+	char *text = k->shoal != NULL ? json_dumps(k->shoal, JSON_COMPACT) : NULL;
+
+	put_bytes(out, text, text != NULL ? strlen(text) : 0);
+	free(text);
+}
+
 int
 kept_write_head(const struct kept *k, struct buf *out)
 {
-	buf_u8(out, VERSION);
+	buf_u8(out, k->by_job ? VERSION_JOB : VERSION);
 	buf_append(out, k->name, sizeof k->name);
 	buf_append(out, k->request, sizeof k->request);
 	buf_append(out, k->model_id, sizeof k->model_id);
@@ -24,6 +37,10 @@ kept_write_head(const struct kept *k, struct buf *out)
 	buf_u64(out, (uint64_t)k->head.created);
 	put_bytes(out, k->text.data, k->prefix);
 	put_bytes(out, k->session.data, k->session.len);
+	if (k->by_job) {
+		put_bytes(out, k->reason, strlen(k->reason));
+		put_shoal(k, out);
+	}
 	return out->failed ? -1 : 0;
 }
 
@@ -70,13 +87,25 @@ take_buf(struct rd *r, struct buf *out)
 		buf_append(out, p, len);
 }
 
+static void
+take_shoal(struct rd *r, struct kept *k)
+{
+	size_t len = rd_u32(r);
+	const char *p = rd_bytes(r, len);
+
+	if (p != NULL && len > 0)
+		k->shoal = json_loadb(p, len, 0, NULL);
+}
+
 static int
 read_head(struct kept *k, const uint8_t *data, size_t len)
 {
 	struct rd r = rd_init(data, len);
+	uint8_t version = rd_u8(&r);
 
-	if (rd_u8(&r) != VERSION)
+	if (version != VERSION && version != VERSION_JOB)
 		return -1;
+	k->by_job = version == VERSION_JOB;
 	take_fixed(&r, k->name);
 	take_fixed(&r, k->request);
 	take_fixed(&r, k->model_id);
@@ -86,6 +115,10 @@ read_head(struct kept *k, const uint8_t *data, size_t len)
 	take_buf(&r, &k->text);
 	take_buf(&r, &k->session);
 	k->prefix = k->text.len;
+	if (k->by_job) {
+		take_text(&r, k->reason, sizeof k->reason);
+		take_shoal(&r, k);
+	}
 	return r.failed || rd_left(&r) > 0 || k->text.failed || k->session.failed ? -1 : 0;
 }
 
@@ -101,6 +134,8 @@ read_tail(struct kept *k, const uint8_t *data, size_t len)
 	k->usage.new_seconds = rd_f64(&r);
 	k->usage.queue_seconds = rd_f64(&r);
 	k->ended = true;
+	if (k->by_job)
+		return r.failed ? -1 : 0;
 	return r.failed || k->end == SESSION_RUNNING || k->end > SESSION_CONTEXT ? -1 : 0;
 }
 

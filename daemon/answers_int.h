@@ -5,6 +5,7 @@
 #include "daemon/answers.h"
 #include "daemon/api_object.h"
 #include "daemon/journal.h"
+#include "daemon/token_run.h"
 #include "daemon/utf8_hold.h"
 
 #define KEPT_MAX_TEXT (64u << 20) /* bytes of one answer */
@@ -42,9 +43,15 @@ struct kept {
 	size_t prefix;      /* bytes of text that came with the request */
 	struct utf8_hold hold;
 	enum kept_state state;
-	struct desk *desk; /* KEPT_RUNNING */
+	struct desk *desk; /* KEPT_RUNNING, by a session */
 	struct request *work;
-	bool ended; /* end and usage are known: KEPT_ENDED, or restored as such */
+	bool by_job; /* (daemon/answers_job.h) not by a session: */
+	void (*cancel)(void *job);
+	void *job;                 /* KEPT_RUNNING */
+	char reason[32];           /* as end */
+	json_t *shoal;             /* behind the text; NULL: none */
+	struct token_figures both; /* that usage points to */
+	bool ended;                /* end and usage are known: KEPT_ENDED, or restored as such */
 	enum session_end end;
 	struct usage usage;     /* tokens: NULL, or those of ids */
 	struct api_error error; /* KEPT_FAILED */
@@ -62,6 +69,10 @@ struct answers {
 	bool complained;            /* about the journal, since it last worked */
 };
 
+/* answers.c: its end is known. */
+void kept_end(struct kept *k);
+const char *kept_reason(const struct kept *k); /* "stop", ... */
+
 /* answers_store.c. A kept answer is in the store from kept_new to kept_free; kept_drop also has the
  * journal forget it. */
 struct kept *kept_new(struct answers *all);
@@ -72,6 +83,7 @@ struct kept *kept_find(struct answers *all, const struct answer_key *key);
 void kept_note_begin(struct kept *k);
 void kept_note_ids(struct kept *k, const uint32_t *ids, size_t n);
 void kept_note_end(struct kept *k);
+void kept_note_job(struct kept *k); /* begin and end of one by a job */
 /* An entry that was found becomes a kept answer; arg: the answers. */
 void kept_restore(void *arg, const struct journal_entry *e);
 void kept_bound(struct answers *all); /* beyond the bounds the oldest make room */

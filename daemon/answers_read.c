@@ -1,6 +1,7 @@
 /* Clients of answers. Streams are pulled: a client gets the next event when it has taken the last
  * one, so that one that reads slowly, or a long answer that is sent again, takes no memory. */
 #include "daemon/answers_int.h"
+#include "daemon/api_answer.h"
 
 #include <stdlib.h>
 
@@ -36,6 +37,14 @@ head_of(const struct reader *rd)
 
 	h.format = rd->format;
 	return h;
+}
+
+static json_t *
+with_shoal(const struct kept *k, json_t *o)
+{
+	if (k->shoal != NULL)
+		json_object_set(o, "shoal", k->shoal);
+	return o;
 }
 
 /* --- streams ------------------------------------------------------------------------------------ */
@@ -84,7 +93,7 @@ send_end(struct reader *rd)
 	} else if (behind == 0) {
 		rd->sent++;
 		sse_event_id(r, rd->sent,
-			api_last_chunk(&h, session_end_name(k->end), &k->usage, rd->tokens));
+			with_shoal(k, api_last_chunk(&h, kept_reason(k), &k->usage, rd->tokens)));
 	} else if (behind == 1 && rd->include_usage) {
 		rd->sent++;
 		sse_event_id(r, rd->sent, api_usage_chunk(&h, &k->usage));
@@ -125,11 +134,12 @@ send_whole(struct reader *rd)
 	struct api_head h = head_of(rd);
 	json_t *text = k->text.len > 0 ? json_stringn((const char *)k->text.data, k->text.len)
 				       : json_string("");
-	json_t *o = api_whole(&h, text, session_end_name(k->end), &k->usage, rd->tokens);
+	json_t *o = with_shoal(k, api_whole(&h, text, kept_reason(k), &k->usage, rd->tokens));
 
 	reader_free(rd);
 	http_release(r);
 	http_json(r, 200, o);
+	api_answer_headers(r, k->shoal);
 }
 
 /* --- all ---------------------------------------------------------------------------------------- */

@@ -40,6 +40,7 @@ kept_free(struct kept *k)
 	buf_free(&k->session);
 	buf_free(&k->ids);
 	buf_free(&k->text);
+	json_decref(k->shoal);
 	free(k);
 }
 
@@ -124,6 +125,22 @@ kept_note_end(struct kept *k)
 		k->journaled = write_end(k, k->all->journal, &err);
 }
 
+void
+kept_note_job(struct kept *k)
+{
+	k->ended = true;
+	k->prefix = k->text.len; /* all of it is known from the start */
+	kept_note_begin(k);
+	kept_note_end(k);
+}
+
+/* What runs as a job would not go on after a restart. */
+static bool
+journals(const struct kept *k)
+{
+	return !k->by_job || k->ended;
+}
+
 /* All that lives, into a new file. */
 static int
 write_all(void *arg, struct journal *j)
@@ -132,10 +149,10 @@ write_all(void *arg, struct journal *j)
 	struct err err;
 
 	for (struct kept *k = all->first; k != NULL; k = k->next)
-		if (!write_begin(k, j, &err) ||
-			!write_ids(k, j, (const void *)k->ids.data, k->ids.len / sizeof(uint32_t),
-				&err) ||
-			(k->ended && !write_end(k, j, &err)))
+		if (journals(k) && (!write_begin(k, j, &err) ||
+					   !write_ids(k, j, (const void *)k->ids.data,
+						   k->ids.len / sizeof(uint32_t), &err) ||
+					   (k->ended && !write_end(k, j, &err))))
 			return -1;
 	return 0;
 }
@@ -150,7 +167,7 @@ kept_tidy(struct answers *all)
 	if (!journal_works(all, journal_rewrite(all->journal, write_all, all, &err), &err))
 		return;
 	for (struct kept *k = all->first; k != NULL; k = k->next)
-		k->journaled = true;
+		k->journaled = journals(k);
 }
 
 void
@@ -198,6 +215,8 @@ kept_restore(void *arg, const struct journal_entry *e)
 	k->until = uv_now(all->loop) + all->keep_ms;
 	if (e->number >= all->next_number)
 		all->next_number = e->number + 1;
-	if (kept_read(k, e) != 0)
-		k->until = 0; /* of another version: dropped at the first tick */
+	if (kept_read(k, e) != 0 || (k->by_job && !k->ended))
+		k->until = 0; /* of another version, or half of it: dropped at the first tick */
+	else if (k->by_job)
+		k->state = KEPT_ENDED;
 }

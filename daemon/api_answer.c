@@ -47,6 +47,11 @@ api_answer_begin(struct api_answer *w)
 	const struct api_format *f = w->head.format;
 	json_t *first;
 
+	if (w->kept != NULL) {
+		if (w->text.len > 0) /* an echo */
+			answer_job_text(w->kept, (const char *)w->text.data, w->text.len);
+		return;
+	}
 	if (!w->stream)
 		return;
 	first = f->begin_choice != NULL ? f->begin_choice() : NULL;
@@ -57,11 +62,45 @@ api_answer_begin(struct api_answer *w)
 }
 
 void
+api_answer_model(struct api_answer *w, const char *model)
+{
+	snprintf(w->head.model, sizeof w->head.model, "%s", model);
+	if (w->kept != NULL)
+		answer_job_model(w->kept, model);
+}
+
+void
 api_answer_text(struct api_answer *w, const char *text, size_t len)
 {
+	if (w->kept != NULL) {
+		answer_job_text(w->kept, text, len);
+		return;
+	}
 	utf8_push(&w->hold, text, len, &w->text);
 	if (w->stream)
 		send_text(w);
+}
+
+void
+api_answer_headers(struct http_request *r, const json_t *shoal)
+{
+	static const struct {
+		const char *key, *header;
+	} texts[] = {{"target", "X-Shoal-Target"}, {"model", "X-Shoal-Model"},
+		{"reason", "X-Shoal-Reason"}};
+	json_t *share = json_object_get(json_object_get(shoal, "token"), "large_share");
+	char number[16];
+
+	for (size_t i = 0; r->response != NULL && i < sizeof texts / sizeof *texts; i++) {
+		const char *text = json_string_value(json_object_get(shoal, texts[i].key));
+
+		if (text != NULL)
+			http_header(r, texts[i].header, text);
+	}
+	if (r->response == NULL || !json_is_number(share))
+		return;
+	snprintf(number, sizeof number, "%.3f", json_number_value(share));
+	http_header(r, "X-Shoal-Large-Share", number);
 }
 
 /* What only this server says. */
@@ -93,11 +132,16 @@ end_whole(struct api_answer *w, const char *reason, const struct usage *u)
 		http_json(w->http, 200,
 			with_shoal(
 				w, api_whole(&w->head, take_text(w), reason, u, w->return_tokens)));
+	api_answer_headers(w->http, w->shoal);
 }
 
 void
 api_answer_end(struct api_answer *w, const char *reason, const struct usage *u)
 {
+	if (w->kept != NULL) {
+		answer_job_end(w->kept, reason, u, w->shoal);
+		return;
+	}
 	http_release(w->http);
 	utf8_finish(&w->hold, &w->text);
 	api_log(w->http->id, reason, u);
@@ -118,6 +162,11 @@ api_answer_fail(struct api_answer *w, int status, const char *what, const char *
 {
 	struct api_error e;
 
+	if (w->kept != NULL) {
+		log_warning("%s: failed: %s", w->head.id, logged);
+		answer_job_fail(w->kept, status, what);
+		return;
+	}
 	http_release(w->http);
 	log_warning("%s: failed: %s", w->http->id, logged);
 	api_error_set(&e, status >= 400 && status < 600 ? status : 500, NULL, NULL, "%s", what);

@@ -3,6 +3,7 @@
 #ifndef DAEMON_API_ANSWER_H
 #define DAEMON_API_ANSWER_H
 
+#include "daemon/answers_job.h"
 #include "daemon/api_object.h"
 #include "daemon/utf8_hold.h"
 
@@ -13,6 +14,9 @@ struct api_answer {
 	struct utf8_hold hold;
 	struct buf text; /* not streamed: the answer; streamed: the next piece */
 	json_t *shoal;   /* the object of that name behind the text; NULL: none */
+	/* It is kept under a key: all goes there, and its clients are not ours. Set, where it is, before
+	 * api_answer_begin. NULL: http is its client. */
+	struct kept *kept;
 };
 
 void api_answer_init(struct api_answer *w, struct http_request *r, const struct api_format *f,
@@ -21,11 +25,16 @@ void api_answer_free(struct api_answer *w);
 /* Of a stream, the headers and the first chunk leave at once: they tell the client that it was
  * admitted. Text that is in w->text already goes with them. After http_wait. */
 void api_answer_begin(struct api_answer *w);
+/* Which model speaks: in all that is sent from now on. */
+void api_answer_model(struct api_answer *w, const char *model);
 void api_answer_text(struct api_answer *w, const char *text, size_t len);
 void api_answer_end(struct api_answer *w, const char *reason, const struct usage *u);
 /* status: of HTTP, for an answer that is not streamed. */
 void api_answer_error(struct api_answer *w, int status, const char *what);
 /* The same with other words in the log: what a cloud says may quote the prompt. */
 void api_answer_fail(struct api_answer *w, int status, const char *what, const char *logged);
+
+/* What the object `shoal` says, in the headers of a whole answer. shoal NULL: nothing. */
+void api_answer_headers(struct http_request *r, const json_t *shoal);
 
 #endif

@@ -156,18 +156,6 @@ generate(struct http_request *r, const struct api_format *f, const struct api_re
 	token_list_free(&ids);
 }
 
-static void
-route(struct http_request *r, const struct api_format *f, struct api_request *a, bool keyed)
-{
-	if (keyed)
-		http_fail(r, 400, "unsupported_parameter", "Idempotency-Key",
-			"answers are kept for models that are named, not for '%s': leave out "
-			"Idempotency-Key",
-			a->model);
-	else
-		router_answer(r->http->router, r, f, a);
-}
-
 void
 api_generate(struct http_request *r, const struct api_format *f)
 {
@@ -176,16 +164,17 @@ api_generate(struct http_request *r, const struct api_format *f)
 	struct answer_key key;
 	bool keyed = false;
 
+	router_busy(r->http->router);
 	if (r->http->request_ms != 0)
 		r->end_by = uv_now(r->http->loop) + r->http->request_ms;
 	if (api_parse(f->kind, r->body.data, r->body.len, &a, &e) != 0 ||
 		answer_key_read(r, &a, &key, &keyed, &e) != 0)
 		http_error(r, &e);
+	else if (keyed && answers_find(r->http->answers, r, &key, &a, f))
+		log_debug("%s: its answer is known", r->id);
 	else if (route_said_auto(a.model, NULL))
-		route(r, f, &a, keyed);
-	else if (!keyed)
-		generate(r, f, &a, NULL);
-	else if (!answers_find(r->http->answers, r, &key, &a, f))
-		generate(r, f, &a, &key);
+		router_answer(r->http->router, r, f, &a, keyed ? &key : NULL);
+	else
+		generate(r, f, &a, keyed ? &key : NULL);
 	api_request_free(&a);
 }

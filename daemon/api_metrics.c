@@ -121,6 +121,51 @@ print_documents(struct buf *b, const json_t *figures)
 	}
 }
 
+/* Without consent there are none. */
+static void
+print_labels(struct buf *b, const json_t *labels)
+{
+	static const struct metric sums[] = {
+		{"shoal_route_labels_waiting", "gauge", "Prompts kept in memory until then",
+			"waiting"},
+		{"shoal_route_labels_stopped_total", "counter",
+			"Labels whose making gave way to a request", "stopped"},
+	};
+	const char *name = "shoal_route_labels_total", *how;
+	json_t *n;
+
+	if (!json_is_true(json_object_get(labels, "consent")))
+		return;
+	for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
+		print(b, &sums[i], find(labels, sums[i].path));
+	buf_printf(b, "# HELP %s Queries for auto asked again while idle\n# TYPE %s counter\n",
+		name, name);
+	json_object_foreach(json_object_get(labels, "made"), how, n)
+	{
+		buf_printf(
+			b, "%s{label=\"%s\"} %lld\n", name, how, (long long)json_integer_value(n));
+	}
+}
+
+/* How this device is fed and how hot it is, as far as it tells. */
+static void
+print_energy(struct buf *b, const json_t *energy)
+{
+	static const struct metric figures[] = {
+		{"shoal_device_spared", "gauge", "1 while this device is hot or its battery low",
+			"spared"},
+		{"shoal_device_celsius", "gauge", "Of its hottest part", "celsius"},
+		{"shoal_device_battery_percent", "gauge", "Charge of its battery", "charge"},
+	};
+
+	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+		const json_t *v = find(energy, figures[i].path);
+
+		if (v != NULL)
+			print(b, &figures[i], v);
+	}
+}
+
 static void
 print_routing(struct buf *b, struct router *r)
 {
@@ -147,6 +192,8 @@ print_routing(struct buf *b, struct router *r)
 	json_t *status = router_status(r);
 
 	print_documents(b, json_object_get(status, "document"));
+	print_labels(b, json_object_get(status, "labels"));
+	print_energy(b, json_object_get(status, "energy"));
 	for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
 		print(b, &sums[i], find(status, sums[i].path));
 	print_labelled(b, "shoal_route_decisions_total",

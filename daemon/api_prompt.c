@@ -14,18 +14,18 @@ bad_message(struct api_error *e, size_t i, const char *key, const char *must)
 	return api_error_set(e, 400, "invalid_value", param, "%s must be %s", param, must);
 }
 
+/* *result: it is a tool's, which models know as a user's message of a form of its own. */
 static int
-take_role(json_t *m, size_t i, const char **role, struct api_error *e)
+take_role(json_t *m, size_t i, const char **role, bool *result, struct api_error *e)
 {
 	*role = json_string_value(json_object_get(m, "role"));
+	*result = *role != NULL && (strcmp(*role, "tool") == 0 || strcmp(*role, "function") == 0);
+	if (*result)
+		*role = "user";
 	for (size_t k = 0; *role != NULL && k < sizeof roles / sizeof *roles; k++)
 		if (strcmp(*role, roles[k]) == 0)
 			return 0;
-	if (*role != NULL && (strcmp(*role, "tool") == 0 || strcmp(*role, "function") == 0))
-		return api_error_set(e, 400, "unsupported_value", "messages",
-			"messages[%zu] has the role '%s': tools are not supported by this server",
-			i, *role);
-	return bad_message(e, i, "role", "system, developer, user or assistant");
+	return bad_message(e, i, "role", "system, developer, user, assistant or tool");
 }
 
 /* A list of text parts becomes one text, which takes the list's place in the request. */
@@ -61,49 +61,115 @@ join_parts(json_t *m, json_t *parts, size_t i, struct api_error *e)
 }
 
 static int
-take_content(json_t *m, size_t i, const char **content, size_t *len, struct api_error *e)
+take_content(json_t *m, size_t i, const char **content, struct api_error *e)
 {
 	json_t *c = json_object_get(m, "content");
 
-	if (json_array_size(json_object_get(m, "tool_calls")) > 0 ||
-		json_is_object(json_object_get(m, "function_call")))
-		return api_error_set(e, 400, "unsupported_value", "messages",
-			"messages[%zu] holds tool calls: tools are not supported by this server",
-			i);
 	if (json_is_array(c) && join_parts(m, c, i, e) != 0)
 		return -1;
 	c = json_object_get(m, "content");
 	if (c != NULL && !json_is_string(c) && !json_is_null(c))
 		return bad_message(e, i, "content", "a text, a list of text parts, or null");
 	*content = json_is_string(c) ? json_string_value(c) : "";
-	*len = json_string_length(c);
+	return 0;
+}
+
+/* What a model is shown instead of the content, which stays as it came: its hash is known. */
+static int
+show(json_t *m, const struct buf *text, const char **content, struct api_error *e)
+{
+	json_t *shown = json_stringn((const char *)text->data, text->len);
+
+	if (shown == NULL || json_object_set_new(m, "shoal_shown", shown) != 0)
+		return api_error_set(e, 500, NULL, NULL, "out of memory");
+	*content = json_string_value(shown);
+	return 0;
+}
+
+/* An assistant's words and its calls behind them. */
+static int
+add_calls(json_t *m, size_t i, const char **content, struct api_error *e)
+{
+	struct buf text;
+	int rc;
+
+	buf_init(&text, 0);
+	buf_str(&text, *content);
+	rc = api_add_calls(&text, m, i, e);
+	if (rc == 0)
+		rc = show(m, &text, content, e);
+	buf_free(&text);
+	return rc;
+}
+
+/* Messages on their way into r. Results of one turn are one message, which is complete with the first one
+ * that is something else. */
+struct taking {
+	struct api_request *r;
+	struct buf results;
+	json_t *last; /* of them; NULL: there are none */
+};
+
+static int
+end_results(struct taking *t, struct api_error *e)
+{
+	struct chat_message *out = &t->r->messages[t->r->n_messages];
+	int rc;
+
+	if (t->last == NULL)
+		return 0;
+	out->role = "user";
+	rc = show(t->last, &t->results, &out->content, e);
+	t->r->n_messages++;
+	t->last = NULL;
+	buf_clear(&t->results);
+	return rc;
+}
+
+static int
+take_message(struct taking *t, json_t *m, size_t i, struct api_error *e)
+{
+	struct chat_message out;
+	bool result;
+
+	if (!json_is_object(m))
+		return bad_message(e, i, "", "an object with role and content");
+	if (take_role(m, i, &out.role, &result, e) != 0 || take_content(m, i, &out.content, e) != 0)
+		return -1;
+	if (result) {
+		t->last = m;
+		return api_add_result(&t->results, out.content, e);
+	}
+	if (end_results(t, e) != 0 || (api_has_calls(m) && add_calls(m, i, &out.content, e) != 0))
+		return -1;
+	t->r->messages[t->r->n_messages++] = out;
 	return 0;
 }
 
 int
 api_take_messages(struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e)
 {
-	size_t n = json_array_size(v), i, len = 0;
+	size_t n = json_array_size(v), i;
+	struct taking t = {.r = r};
 	json_t *m;
+	int rc = 0;
 
 	if (n == 0)
 		return api_bad_value(f, e, "a list with at least one message");
 	r->messages = calloc(n, sizeof *r->messages);
 	if (r->messages == NULL)
 		return api_error_set(e, 500, NULL, NULL, "out of memory");
+	buf_init(&t.results, 0);
 	json_array_foreach(v, i, m)
 	{
-		struct chat_message *out = &r->messages[i];
-
-		if (!json_is_object(m))
-			return bad_message(e, i, "", "an object with role and content");
-		if (take_role(m, i, &out->role, e) != 0 ||
-			take_content(m, i, &out->content, &len, e) != 0)
-			return -1;
-		r->text_bytes += len;
+		rc = rc == 0 ? take_message(&t, m, i, e) : rc;
 	}
-	r->n_messages = n;
-	return 0;
+	if (rc == 0)
+		rc = end_results(&t, e);
+	buf_free(&t.results);
+	for (i = 0; rc == 0 && i < r->n_messages; i++)
+		r->text_bytes += strlen(r->messages[i].content);
+	return rc;
 }
 
 static int

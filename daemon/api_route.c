@@ -231,7 +231,7 @@ api_route_forget(struct http_request *r)
 
 	if (o == NULL)
 		return;
-	if ((undo ? route_book_undo(b, &err) : route_book_forget(b, &err)) != 0)
+	if ((undo ? route_book_undo(b, &err) : router_forget(r->http->router, &err)) != 0)
 		http_fail(r, 409, NULL, NULL, "%s", err.msg);
 	else
 		http_json(r, 200, route_book_status(b));

@@ -6,6 +6,7 @@
 #include "daemon/ini_file.h"
 #include "daemon/log.h"
 #include "model/memory.h"
+#include "sched/idle.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -15,7 +16,18 @@
 
 #define DEFAULT_FILE "/etc/shoal/shoald.conf"
 
-enum kind { K_TEXT, K_NUMBER, K_AUTO, K_CHOICE, K_SHARES, K_STAGES, K_SIZE, K_SPARE, K_SHARE };
+enum kind {
+	K_TEXT,
+	K_NUMBER,
+	K_AUTO,
+	K_CHOICE,
+	K_SHARES,
+	K_STAGES,
+	K_SIZE,
+	K_SPARE,
+	K_SHARE,
+	K_HOURS
+};
 
 static const struct key {
 	const char *name;
@@ -86,54 +98,23 @@ static const struct key {
 		"share of the queries for 'auto' that may go to a larger model, 0 to 1"},
 	{"token_threshold", K_SHARE, AT(token_threshold), 4, 0, 0, NULL,
 		"how sure the small model has to be of its tokens in the mode 'token', 0 to 1"},
+	CHOICE(labels, "off idle",
+		"idle: while nobody asks, learn from earlier queries for 'auto' by asking again"),
+	{"label_share", K_SHARE, AT(label_share), 4, 0, 0, NULL, "share of these queries, 0 to 1"},
+	NUMBER(label_after, 0, 86400, "seconds without a request until then"),
+	{"label_hours", K_HOURS, AT(label_hours), SIZE(label_hours), 0, 0, NULL,
+		"hours in which that may be, as 22-6; any"},
+	NUMBER(hot, 0, 150, "degrees Celsius from which on this device is spared; 0: never"),
+	NUMBER(low_battery, 0, 100, "percent up to which it is spared on its battery; 0: never"),
+	NUMBER(small_watts, 0, 100000, "that this device draws while the small model computes"),
+	NUMBER(large_watts, 0, 100000, "that its devices draw together while the large one does"),
+	TEXT(sysfs, "where the kernel tells of power and temperatures"),
 	TEXT(cpu, "set of kernels; without one the best"),
 	CHOICE(log_level, "error warning info debug", "how much is said"),
 	TEXT(api_keys, "file of API keys, one a line"),
 	TEXT(cloud, "file of cloud endpoints and what they may cost; without one, no cloud"),
 };
 #define N_KEYS (sizeof keys / sizeof *keys)
-
-static void
-set_defaults(struct config *c)
-{
-	const char *state = getenv("XDG_STATE_HOME"), *run = getenv("XDG_RUNTIME_DIR"),
-		   *home = getenv("HOME");
-	bool root = geteuid() == 0;
-
-	*c = (struct config){.parallel = 4,
-		.batch = 64,
-		.queue = 64,
-		.wait_for_peers = 60,
-		.stop_timeout = 10,
-		.elect_after = 30,
-		.discovery = 8643};
-	strcpy(c->http, "127.0.0.1:8642");
-	strcpy(c->listen, "[::]:8643");
-	strcpy(c->payload, "f32");
-	strcpy(c->collective, "auto");
-	strcpy(c->coordinator, "fixed");
-	strcpy(c->kv, "f16");
-	strcpy(c->pin, "no");
-	strcpy(c->log_level, "info");
-	strcpy(c->memory, "auto");
-	strcpy(c->plan, "auto");
-	strcpy(c->spare_disk, "auto");
-	strcpy(c->weights, "auto");
-	strcpy(c->privacy, "home");
-	c->quality = 0.4f;
-	c->token_threshold = 0.98f;
-	strcpy(c->state_dir, "/var/lib/shoal");
-	strcpy(c->socket, "/run/shoal/shoald.sock");
-	/* Under systemd the user is not root, but the folders are made for it. */
-	if (getenv("STATE_DIRECTORY") != NULL)
-		snprintf(c->state_dir, sizeof c->state_dir, "%s", getenv("STATE_DIRECTORY"));
-	else if (!root && state != NULL)
-		snprintf(c->state_dir, sizeof c->state_dir, "%s/shoal", state);
-	else if (!root && home != NULL)
-		snprintf(c->state_dir, sizeof c->state_dir, "%s/.local/state/shoal", home);
-	if (!root && getenv("RUNTIME_DIRECTORY") == NULL && run != NULL)
-		snprintf(c->socket, sizeof c->socket, "%s/shoal/shoald.sock", run);
-}
 
 /* --- values --- */
 
@@ -234,6 +215,7 @@ static int
 set_key(struct config *c, const struct key *k, const char *text, struct err *err)
 {
 	char *field = (char *)c + k->at;
+	struct idle_hours hours;
 	uint64_t bytes;
 
 	switch (k->kind) {
@@ -255,6 +237,10 @@ set_key(struct config *c, const struct key *k, const char *text, struct err *err
 	case K_SPARE:
 		if (strcmp(text, "off") != 0 && memory_parse(k->name, text, &bytes, err) != 0)
 			return err_prefix(err, "neither off nor a size: ");
+		return set_text(k, field, text, err);
+	case K_HOURS:
+		if (idle_hours_parse(text, &hours, err) != 0)
+			return err_prefix(err, "%s: ", k->name);
 		return set_text(k, field, text, err);
 	case K_TEXT:
 		return set_text(k, field, text, err);
@@ -413,7 +399,7 @@ config_load(struct config *c, int argc, char **argv, bool *check_only, struct er
 {
 	const char *file = NULL;
 
-	set_defaults(c);
+	config_defaults(c);
 	*check_only = false;
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {

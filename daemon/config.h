@@ -54,16 +54,28 @@ struct config {
 	char privacy[8];         /* device, home, redact, cloud (sched/privacy.h) */
 	char redact_words[4096]; /* a file of words that no cloud may see */
 	float quality;           /* share of queries that may go to a larger model */
-	float token_threshold;   /* how sure the small model has to be of a token, 0 to 1 */
-	char log_level[8];       /* error warning info debug */
-	char api_keys[4096]; /* a file of keys, one a line; needed when http is not on loopback */
-	char cloud[4096];    /* a file of cloud endpoints (daemon/endpoints.h); "": no cloud */
+	char labels[8];          /* off, idle (daemon/labels.h) */
+	float label_share;       /* of the queries for `auto` that may get one */
+	uint32_t label_after;    /* seconds without a request before one is made: 60 */
+	char label_hours[8];     /* "any", "22-6" (sched/idle.h) */
+	uint32_t hot;            /* degrees Celsius from which on this device is spared; 0: never */
+	uint32_t low_battery;    /* percent, likewise */
+	uint32_t small_watts,
+		large_watts;   /* that are drawn while each model computes; 0: not known */
+	char sysfs[256];       /* where the kernel tells of power and temperature: "/sys" */
+	float token_threshold; /* how sure the small model has to be of a token, 0 to 1 */
+	char log_level[8];     /* error warning info debug */
+	char api_keys[4096];   /* a file of keys, one a line; needed when http is not on loopback */
+	char cloud[4096];      /* a file of cloud endpoints (daemon/endpoints.h); "": no cloud */
 	uint32_t request_timeout; /* seconds that a request may take; 0: as long as it needs */
 };
 
 /* Fills c from argv. Returns 0, 1 when all was said already (--help, --version; exit 0), -1 on an
  * error (exit 78). print: --check-config was given. */
 int config_load(struct config *c, int argc, char **argv, bool *check_only, struct err *err);
+
+/* The built-in values. */
+void config_defaults(struct config *c);
 
 /* The effective values in the file's own form. */
 void config_print(const struct config *c, FILE *out);

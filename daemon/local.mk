@@ -6,7 +6,7 @@ daemon_libdaemon_a_SOURCES =
 
 # Configuration, state, links, membership.
 daemon_libdaemon_a_SOURCES += \
-	daemon/config.c daemon/config.h \
+	daemon/config.c daemon/config.h daemon/config_defaults.c \
 	daemon/ini_file.c daemon/ini_file.h \
 	daemon/link.c daemon/link.h daemon/link_internal.h \
 	daemon/link_open.c \
@@ -80,6 +80,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/answers.c daemon/answers.h daemon/answers_int.h \
 	daemon/answers_bytes.c \
 	daemon/answers_key.c \
+	daemon/answers_job.c daemon/answers_job.h \
 	daemon/answers_read.c \
 	daemon/answers_store.c \
 	daemon/api_answer.c daemon/api_answer.h \
@@ -95,6 +96,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/api_route.c \
 	daemon/api_session.c \
 	daemon/api_shoal.c \
+	daemon/api_tools.c \
 	daemon/http.c daemon/http.h daemon/http_internal.h \
 	daemon/http_access.c daemon/http_access.h \
 	daemon/http_head.c \
@@ -122,6 +124,9 @@ daemon_libdaemon_a_SOURCES += \
 
 # Where queries for 'auto' go.
 daemon_libdaemon_a_SOURCES += \
+	daemon/energy_gauge.c daemon/energy_gauge.h \
+	daemon/labels.c daemon/labels.h daemon/labels_int.h \
+	daemon/labels_ask.c \
 	daemon/route_book.c daemon/route_book.h daemon/route_book_int.h \
 	daemon/route_book_file.c \
 	daemon/route_book_train.c \
@@ -131,6 +136,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/router_query.c \
 	daemon/router_run.c \
 	daemon/router_say.c \
+	daemon/router_targets.c \
 	daemon/router_token.c \
 	daemon/token_run.c daemon/token_run.h \
 	daemon/wall.c daemon/wall.h daemon/wall_int.h \
@@ -187,6 +193,21 @@ tests_unit_test_router_token_SOURCES = tests/unit/test_router_token.c $(HTTP_TES
 tests_unit_test_router_token_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_token_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_token_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_router_turns
+tests_unit_test_router_turns_SOURCES = tests/unit/test_router_turns.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_router_turns_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_turns_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_router_turns_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_router_key
+tests_unit_test_router_key_SOURCES = tests/unit/test_router_key.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_router_key_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_key_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_router_key_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_labels
+tests_unit_test_labels_SOURCES = tests/unit/test_labels.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_labels_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_labels_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_labels_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_home_only
 tests_unit_test_home_only_SOURCES = tests/unit/test_home_only.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_home_only_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)

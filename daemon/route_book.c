@@ -142,6 +142,16 @@ route_book_forget(struct route_book *b, struct err *err)
 	return 0;
 }
 
+double
+route_book_quality(const struct route_book *b, enum gain_model m)
+{
+	const struct knob_curve *c = &b->lesson.curve;
+
+	if (c->n == 0 || m == GAIN_CLOUD)
+		return -1;
+	return (double)(m == GAIN_LARGE ? c->l : c->step[0].x);
+}
+
 json_t *
 route_book_status(const struct route_book *b)
 {

@@ -57,6 +57,8 @@ int route_book_undo(struct route_book *b, struct err *err);
 /* Removes rows and what was learned, also from the disk. */
 int route_book_forget(struct route_book *b, struct err *err);
 
+/* How right that model was on the labelled prompts, in the mean; below 0: not known. */
+double route_book_quality(const struct route_book *b, enum gain_model m);
 /* For `shoal route status`. New reference. */
 json_t *route_book_status(const struct route_book *b);
 

@@ -98,6 +98,15 @@ take_latency(struct route_said *s, json_t *v, struct api_error *e)
 }
 
 static int
+take_joules(struct route_said *s, double v, struct api_error *e)
+{
+	if (!(v > 0 && v <= 1e9))
+		return bad(e, "shoal.max_joules", "a number above 0, up to 1000000000");
+	s->max_joules = v;
+	return 0;
+}
+
+static int
 take_mode(struct route_said *s, const char *word, struct api_error *e)
 {
 	return route_said_mode(word, &s->mode)
@@ -147,6 +156,8 @@ take_member(struct route_said *s, const char *name, json_t *v, struct api_error 
 		return take_budget(s, "shoal.budget", number_of(v), e);
 	if (strcmp(name, "max_latency_ms") == 0)
 		return take_latency(s, v, e);
+	if (strcmp(name, "max_joules") == 0)
+		return take_joules(s, number_of(v), e);
 	if (strcmp(name, "mode") == 0)
 		return take_mode(s, json_string_value(v), e);
 	if (strcmp(name, "verify") == 0)
@@ -159,7 +170,8 @@ take_member(struct route_said *s, const char *name, json_t *v, struct api_error 
 	}
 	return api_error_set(e, 400, "invalid_value", "shoal",
 		"shoal has no '%.40s' of this kind: it may have privacy, quality, at_least, "
-		"budget, max_latency_ms, explain, mode, in mode 'token' token_threshold and "
+		"budget, max_latency_ms, max_joules, explain, mode, in mode 'token' "
+		"token_threshold and "
 		"verify, and in mode 'document' document, rounds, max_jobs and part_bytes",
 		name);
 }
@@ -221,9 +233,10 @@ check_document(
 	if (s->document.n_texts == 0)
 		return api_error_set(e, 400, "missing_required_parameter", "document",
 			"shoal.document is missing: a text, or a list of texts");
-	if (s->quality >= 0 || s->at_least >= 0 || s->max_latency_ms != 0)
+	if (s->quality >= 0 || s->at_least >= 0 || s->max_latency_ms != 0 || s->max_joules > 0)
 		return api_error_set(e, 400, "invalid_value", "shoal",
-			"quality, at_least and max_latency_ms say nothing in mode 'document'");
+			"quality, at_least, max_latency_ms and max_joules say nothing in mode "
+			"'document'");
 	return 0;
 }
 
@@ -270,9 +283,10 @@ route_said_read(struct http_request *r, const struct api_request *a, struct rout
 	}
 	/* Of the others privacy and budget are kept by themselves: the model is at home. */
 	if (!routed && (s->quality >= 0 || s->at_least >= 0 || s->max_latency_ms != 0 ||
-			       s->explain || s->mode == MODE_TOKEN))
+			       s->max_joules > 0 || s->explain || s->mode == MODE_TOKEN))
 		return api_error_set(e, 400, "invalid_value", "shoal",
-			"quality, at_least, max_latency_ms, mode and explain are for the model "
+			"quality, at_least, max_latency_ms, max_joules, mode and explain are for "
+			"the model "
 			"'auto'");
 	if (s->quality >= 0 && s->at_least >= 0)
 		return api_error_set(e, 400, "invalid_value", "shoal",

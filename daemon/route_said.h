@@ -3,7 +3,7 @@
  * the smaller budget hold, of the rest the body's.
  *
  *   "shoal": {"privacy": "home", "quality": 0.3, "at_least": 0.95, "budget": 0.02,
- *             "max_latency_ms": 2000, "explain": true,
+ *             "max_latency_ms": 2000, "max_joules": 50, "explain": true,
  *             "mode": "token", "token_threshold": 0.5, "verify": "doubts"}
  *   "shoal": {"mode": "document", "document": TEXT, ...}
  *   X-Shoal-Privacy: home    X-Shoal-Quality: 0.3    X-Shoal-Budget: 0.02    X-Shoal-Dry-Run: 1
@@ -29,6 +29,7 @@ struct route_said {
 	float quality, at_least; /* below 0: not said */
 	uint64_t budget;         /* micro-units; PURSE_UNLIMITED: not said */
 	uint64_t max_latency_ms; /* 0: not said */
+	double max_joules;       /* 0: not said */
 	bool explain;            /* only what would be done is wanted */
 	enum route_mode mode;
 	struct document_wish document; /* MODE_DOCUMENT */

@@ -21,6 +21,20 @@ open_clouds(struct router *r, const struct config *c, struct err *err)
 	return r->door != NULL ? 0 : -1;
 }
 
+static int
+open_labels(struct router *r, const struct config *c, struct err *err)
+{
+	const struct energy_limits limits = {(float)c->hot, (float)c->low_battery};
+
+	r->small_watts = c->small_watts;
+	r->large_watts = c->large_watts;
+	energy_gauge_init(&r->gauge, c->sysfs, &limits);
+	if (strcmp(c->labels, "idle") != 0)
+		return 0;
+	r->labels = labels_new(r->loop, c, r->serve, r->book, &r->gauge, err);
+	return r->labels != NULL ? 0 : -1;
+}
+
 struct router *
 router_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct err *err)
 {
@@ -42,7 +56,7 @@ router_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct err 
 		r->wall = wall_new(c, err);
 	if (r->wall != NULL)
 		r->book = route_book_open(loop, c->state_dir, err);
-	if (r->book != NULL && open_clouds(r, c, err) == 0)
+	if (r->book != NULL && open_clouds(r, c, err) == 0 && open_labels(r, c, err) == 0)
 		return r;
 	router_close(r);
 	return NULL;
@@ -62,6 +76,7 @@ router_close(struct router *r)
 	if (r->endpoints != NULL)
 		endpoints_free(r->endpoints);
 	wall_free(r->wall);
+	labels_close(r->labels);
 	route_book_close(r->book);
 	free(r);
 }
@@ -72,8 +87,23 @@ router_book(struct router *r)
 	return r->book;
 }
 
+int
+router_forget(struct router *r, struct err *err)
+{
+	if (route_book_forget(r->book, err) != 0)
+		return -1;
+	labels_forget(r->labels);
+	return 0;
+}
+
+void
+router_busy(struct router *r)
+{
+	labels_yield(r->labels);
+}
+
 bool
-router_turn(const struct router *r, const struct privacy_hash *answer, enum route_target *target)
+router_turn(const struct router *r, const struct privacy_hash *answer, struct route_turn *turn)
 {
 	uint64_t n = r->n_turns < ROUTER_TURNS ? r->n_turns : ROUTER_TURNS;
 
@@ -82,7 +112,7 @@ router_turn(const struct router *r, const struct privacy_hash *answer, enum rout
 
 		if (memcmp(&r->turns[at].answer, answer, sizeof *answer) != 0)
 			continue;
-		*target = r->turns[at].target;
+		*turn = r->turns[at].turn;
 		return true;
 	}
 	return false;

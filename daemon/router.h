@@ -21,9 +21,10 @@ struct router *router_new(
 void router_close(struct router *r);
 
 /* Answers a request whose model is `auto`... (route_said_auto). Takes what `a` holds, which is empty
- * afterwards. */
+ * afterwards. key: under which the answer is kept (nothing is yet); NULL: it is not. */
+struct answer_key;
 void router_answer(struct router *r, struct http_request *h, const struct api_format *f,
-	struct api_request *a);
+	struct api_request *a, const struct answer_key *key);
 
 /* For requests that name a model: the privacy that holds for them, and whether that model, of `served`,
  * may answer. false: with an answer that says why not. */
@@ -40,6 +41,11 @@ json_t *router_why(struct router *r, const char *id);
  * other model's would have been (below 0: not known). -1: nothing is known of it. */
 int router_feedback(struct router *r, const char *id, float right, float other, struct err *err);
 
+/* A request for any model has come: what the router computes for itself gives way. */
+void router_busy(struct router *r);
+
 struct route_book *router_book(struct router *r);
+/* Forgets what was learned, and the prompts that wait for a label. */
+int router_forget(struct router *r, struct err *err);
 
 #endif

@@ -28,7 +28,7 @@ static enum route_refusal
 refusal(const struct routed *q, const struct endpoint *e)
 {
 	uint64_t price = price_of(q, e);
-	const struct purse_ask ask = {.key = q->answer.http->client,
+	const struct purse_ask ask = {.key = q->client,
 		.amount = price,
 		.request_used = q->spent,
 		.request_limit = q->said.budget};
@@ -58,9 +58,17 @@ routed_add_clouds(struct routed *q)
 
 		*c = (struct route_candidate){.kind = ROUTE_CLOUD,
 			.quality = e->quality > 0 ? (double)e->quality : 0,
+			.seconds = routed_seconds_in_cloud(q, i),
+			.joules = ROUTE_UNKNOWN,
 			.refusal = refusal(q, e)};
 		q->names[q->query.n++] = e->name;
 	}
+}
+
+static const struct endpoint *
+endpoint_of(const struct routed *q)
+{
+	return endpoints_find(q->router->endpoints, q->names[q->choice.candidate]);
 }
 
 /* --- a leg --------------------------------------------------------------------------------------- */
@@ -118,6 +126,9 @@ on_end(void *arg, const char *finish_reason, const struct cloud_usage *told, uin
 	q->call = NULL;
 	q->spent += cost;
 	end_restoring(q);
+	for (uint32_t i = 0; i < endpoints_count(q->router->endpoints); i++)
+		if (endpoints_at(q->router->endpoints, i) == endpoint_of(q))
+			router_saw_cloud(q->router, i, u.new_seconds, u.new_tokens);
 	routed_finish(q, finish_reason != NULL ? finish_reason : "stop", &u);
 }
 
@@ -139,7 +150,7 @@ on_error(void *arg, const struct cloud_error *e, uint64_t cost)
 	q->call = NULL;
 	q->spent += cost;
 	end_restoring(q);
-	log_warning("%s: %s: %s", q->answer.http->id, q->names[q->choice.candidate], e->words);
+	log_warning("%s: %s: %s", q->id, q->names[q->choice.candidate], e->words);
 	snprintf(q->why, sizeof q->why, "%s: %s", q->names[q->choice.candidate],
 		refused && e->said[0] != '\0' ? e->said : e->words);
 	if (refused) /* the same request does no better at another one */
@@ -148,17 +159,11 @@ on_error(void *arg, const struct cloud_error *e, uint64_t cost)
 	routed_failed(q, cloud_class_word(e->class));
 }
 
-static const struct endpoint *
-endpoint_of(const struct routed *q)
-{
-	return endpoints_find(q->router->endpoints, q->names[q->choice.candidate]);
-}
-
 /* Until when all of the request has to have ended. */
 static uint32_t
 time_left(const struct routed *q)
 {
-	uint64_t now = uv_now(q->router->loop), by = q->answer.http->end_by;
+	uint64_t now = uv_now(q->router->loop), by = q->end_by;
 
 	if (by == 0)
 		return 0;
@@ -191,7 +196,7 @@ send_body(struct routed *q, const struct endpoint *e, const struct buf *body, st
 	const struct ticket_ask ask = {.request = request,
 		.policy = q->verdict.policy,
 		.redacted = q->restore.r != NULL,
-		.key = q->answer.http->client,
+		.key = q->client,
 		.request_used = q->spent,
 		.request_limit = q->said.budget};
 	struct ticket *t = ticket_issue(q->router->door, &ask, no);
@@ -233,7 +238,7 @@ routed_begin_cloud(struct routed *q)
 	}
 	buf_free(&body);
 	if (!sent)
-		log_info("%s: %s: %s", q->answer.http->id, e->name, q->why);
+		log_info("%s: %s: %s", q->id, e->name, q->why);
 	return sent;
 }
 

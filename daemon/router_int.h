@@ -2,13 +2,16 @@
 #ifndef DAEMON_ROUTER_INT_H
 #define DAEMON_ROUTER_INT_H
 
+#include "daemon/answers.h"
 #include "daemon/api_answer.h"
 #include "daemon/door.h"
+#include "daemon/labels.h"
 #include "daemon/route_book.h"
 #include "daemon/route_said.h"
 #include "daemon/router.h"
 #include "daemon/token_run.h"
 #include "daemon/wall.h"
+#include "sched/route_prompt.h"
 
 struct routed;
 
@@ -42,6 +45,11 @@ struct router_pair {
 	struct token_pace pace;
 };
 
+/* What calls to a cloud took, and what they brought. */
+struct cloud_pace {
+	double seconds, tokens; /* tokens 0: there was none */
+};
+
 struct router_figures {
 	uint64_t queries;
 	uint64_t answered[ROUTE_TARGETS][ROUTE_REASONS];
@@ -63,6 +71,10 @@ struct router {
 	struct purse_file *purse;    /* NULL: no endpoint */
 	struct door *door;           /* likewise */
 	struct route_book *book;
+	struct energy_gauge gauge;
+	double small_watts, large_watts; /* as configured; 0: not known */
+	struct cloud_pace cloud_paces[ENDPOINTS_MAX];
+	struct labels *labels;   /* NULL: there is no consent */
 	struct decision *recent; /* [ROUTER_RECENT] a ring */
 	uint64_t n_recent;       /* ever */
 	struct router_figures figures;
@@ -70,10 +82,12 @@ struct router {
 	double mean_answer; /* tokens of an answer, lately; 0: there was none */
 	struct {            /* a ring: who gave an answer, by its hash */
 		struct privacy_hash answer;
-		enum route_target target;
+		struct route_turn turn;
 	} turns[ROUTER_TURNS];
 	uint64_t n_turns; /* ever */
 };
+
+#define ROUTED_TOKEN_BYTES 3.5 /* of text, about */
 
 #define ROUTED_MAX_ATTEMPTS ROUTE_MAX_CANDIDATES
 
@@ -92,12 +106,19 @@ struct routed {
 	struct api_answer answer;
 	struct api_request a;
 	struct route_said said;
+	size_t body_bytes; /* of it, as it came */
+	/* Who asks, by which name logs know it, and until when. With a key its client may leave before the
+	 * answer has ended: answer.http is only good until it is kept. */
+	uint64_t client, end_by;
+	char id[32];
+	bool keyed;
+	struct answer_key key;
 	struct wall_verdict verdict;
 	struct route_query query;
 	const char *names[ROUTE_MAX_CANDIDATES]; /* of the candidates: models, endpoints */
 	struct route_wish wish;
 	struct route_text *text; /* of what the user wrote last */
-	const char *prompt;      /* that text, in a */
+	char *prompt;            /* that text */
 	struct route_view before, after;
 	bool judged;
 	float figures[TOKEN_FIGURES];
@@ -126,9 +147,9 @@ struct routed {
 	bool begun; /* the client has seen text */
 };
 
-/* Who gave the answer of that hash; false: it is not known any more. */
+/* The turn whose answer has that hash; false: it is not known any more. */
 bool router_turn(
-	const struct router *r, const struct privacy_hash *answer, enum route_target *target);
+	const struct router *r, const struct privacy_hash *answer, struct route_turn *turn);
 
 /* Keeps a decision for `shoal why`; said, without any text, is taken. (router_say.c) */
 void router_remember(struct router *r, const char *id, enum route_target target, json_t *said,
@@ -138,9 +159,20 @@ void router_remember(struct router *r, const char *id, enum route_target target,
 int routed_look(struct routed *q, struct http_request *h);
 const struct served_model *routed_model(const struct routed *q, enum route_target t);
 
+/* router_targets.c */
+void routed_add_home(struct routed *q);
+double routed_seconds_in_cloud(const struct routed *q, uint32_t endpoint);
+void router_saw_cloud(struct router *r, uint32_t endpoint, double seconds, uint32_t tokens);
+/* Refuses those that would exceed a limit of the request. */
+void routed_set_limits(struct routed *q);
+void routed_refusal_words(const struct routed *q, unsigned candidate, char *out, size_t size);
+const char *routed_binding_param(enum route_refusal r);
+json_t *routed_expected(const struct routed *q, unsigned candidate);
+json_t *router_targets(struct router *r); /* the registry */
+json_t *router_energy(struct router *r);
+
 /* router_say.c */
 json_t *routed_said(const struct routed *q);
-void routed_headers(const struct routed *q);
 /* Remembers the decision and counts it. */
 void routed_note(struct routed *q);
 void routed_explain(struct routed *q);

@@ -4,8 +4,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define STAY       0.1 /* by which a gain must fall short before a conversation goes back down */
-#define CLOUD_GAIN 0.2 /* that a cloud must promise over the best at home to be asked unasked-for */
+#define STAY        0.1  /* by which a gain must fall short before a conversation goes back down */
+#define SPARE       0.2  /* by which a gain may fall short when this device is to be spared */
+#define MOVE_SECOND 0.01 /* a gain that is worth a second of reading a conversation anew, */
+#define MOVE_MOST   0.15 /* and all of it at most */
+#define CLOUD_GAIN  0.2 /* that a cloud must promise over the best at home to be asked unasked-for */
 
 const struct served_model *
 routed_model(const struct routed *q, enum route_target t)
@@ -15,56 +18,84 @@ routed_model(const struct routed *q, enum route_target t)
 	return t == ROUTE_SMALL ? serve_small(s, NULL) : serve_model(s, NULL);
 }
 
-/* --- candidates --------------------------------------------------------------------------------- */
-
-/* Whether an answer is expected within the time that the request gives. What was never measured is
- * not held against it. */
-static bool
-too_slow(const struct routed *q, bool small)
-{
-	struct serve_pace pace;
-	double seconds, answer = q->router->mean_answer;
-
-	if (q->said.max_latency_ms == 0 || !serve_pace(q->router->serve, small, &pace))
-		return false;
-	if (answer == 0 || answer > q->a.max_tokens)
-		answer = q->a.max_tokens < 128 ? q->a.max_tokens : 128;
-	/* A token has three to four bytes. */
-	seconds = (double)q->a.text_bytes / 3.5 / pace.prompt_tokens_per_s +
-		  answer / pace.new_tokens_per_s;
-	return seconds * 1e3 > (double)q->said.max_latency_ms;
-}
-
-static void
-add_home(struct routed *q, enum route_target t)
-{
-	struct route_candidate *c = &q->query.candidates[q->query.n];
-	const struct served_model *m = routed_model(q, t);
-	bool small = t == ROUTE_SMALL;
-
-	*c = (struct route_candidate){.kind = t};
-	q->names[q->query.n++] = m != NULL ? m->id : "";
-	if (m == NULL)
-		c->refusal =
-			serve_configured(q->router->serve, small) ? ROUTE_NOT_READY : ROUTE_ABSENT;
-	else if (q->verdict.policy == PRIVACY_DEVICE && m->devices > 1)
-		c->refusal = ROUTE_PRIVACY;
-	else if (too_slow(q, small))
-		c->refusal = ROUTE_SLOW;
-}
-
 /* --- the query ---------------------------------------------------------------------------------- */
 
-/* What the user wrote last: a system prompt would be the same in every request. */
-static const char *
-last_prompt(const struct api_request *a)
+static bool
+has_role(const struct chat_message *m, const char *role)
 {
-	if (a->kind != API_CHAT)
-		return a->prompt;
-	for (size_t i = a->n_messages; i-- > 0;)
-		if (strcmp(a->messages[i].role, "user") == 0)
-			return a->messages[i].content;
-	return a->messages[a->n_messages - 1].content;
+	return strcmp(m->role, role) == 0;
+}
+
+/* What the user wrote last, in q->prompt, which has room for it: not a system prompt, which would be the
+ * same in every request, nor what programs put into messages. When that was before the last answer, and a
+ * tool's result came since, its turn goes on. */
+static void
+find_prompt(struct routed *q)
+{
+	const struct api_request *a = &q->a;
+	bool answered = false, result = false;
+
+	for (size_t i = a->n_messages; i-- > 0;) {
+		const struct chat_message *m = &a->messages[i];
+		struct route_own own;
+
+		if (!answered && has_role(m, "assistant")) {
+			answered = true;
+			q->query.in_tool = result;
+		}
+		if (!has_role(m, "user"))
+			continue;
+		own = route_own(m->content, strlen(m->content), q->prompt);
+		q->prompt[own.len] = '\0';
+		if (own.len > 0)
+			return;
+		result = result || (own.result && !answered);
+	}
+	q->query.in_tool = false; /* there is no turn that could go on */
+	strcpy(q->prompt, a->messages[a->n_messages - 1].content);
+}
+
+static int
+make_prompt(struct routed *q)
+{
+	q->prompt = malloc(q->a.text_bytes + 1);
+	if (q->prompt == NULL)
+		return -1;
+	if (q->a.kind == API_CHAT)
+		find_prompt(q);
+	else
+		strcpy(q->prompt, q->a.prompt);
+	return 0;
+}
+
+/* --- the conversation --------------------------------------------------------------------------- */
+
+/* What reading the conversation costs a model that has not read it, as a gain: the seconds, by how fast it
+ * has been. */
+static double
+cost_of_moving(const struct routed *q)
+{
+	struct serve_pace pace;
+	double cost;
+
+	if (!serve_pace(q->router->serve, false, &pace))
+		return 0;
+	cost = (double)q->a.text_bytes / ROUTED_TOKEN_BYTES / pace.prompt_tokens_per_s *
+	       MOVE_SECOND;
+	return cost < MOVE_MOST ? cost : MOVE_MOST;
+}
+
+/* Its last answer may have several texts. */
+static void
+find_last_turn(struct routed *q)
+{
+	const struct privacy_messages *m = &q->verdict.messages;
+
+	for (size_t i = m->n_old; i-- > 0 && m->message[i] == m->message[m->n_old - 1];)
+		if (router_turn(q->router, &m->hash[i], &q->query.last)) {
+			q->query.had_last = true;
+			return;
+		}
 }
 
 /* How much better the best cloud is said to be than the best at home is expected to be. */
@@ -98,10 +129,11 @@ set_query(struct routed *q)
 	query->clear = q->before.clear;
 	query->cloud_threshold = CLOUD_GAIN;
 	set_cloud_gain(q);
+	query->firm = q->wish.at_least < 0 && (q->wish.quality <= 0 || q->wish.quality >= 1);
 	query->stay = STAY;
-	if (q->verdict.messages.n_old > 0)
-		query->had_last = router_turn(q->router,
-			&q->verdict.messages.hash[q->verdict.messages.n_old - 1], &query->last);
+	query->spare = SPARE;
+	query->move = cost_of_moving(q);
+	find_last_turn(q);
 }
 
 static int
@@ -113,16 +145,15 @@ look(struct routed *q, struct http_request *h)
 		0)
 		return -1;
 	q->text = malloc(sizeof *q->text);
-	if (q->text == NULL)
+	if (q->text == NULL || make_prompt(q) != 0)
 		return -1;
-	q->prompt = last_prompt(&q->a);
 	q->wish = (struct route_wish){
 		q->said.quality >= 0 ? q->said.quality : r->quality, q->said.at_least};
 	route_text(q->text, q->prompt, strlen(q->prompt));
 	route_book_prompt(r->book, q->text, &q->wish, &q->before);
-	add_home(q, ROUTE_SMALL);
-	add_home(q, ROUTE_LARGE);
+	routed_add_home(q);
 	routed_add_clouds(q);
+	routed_set_limits(q);
 	set_query(q);
 	return 0;
 }

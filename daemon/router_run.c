@@ -20,6 +20,7 @@ routed_free(struct routed *q)
 	wall_verdict_free(&q->verdict);
 	buf_free(&q->draft);
 	free(q->text);
+	free(q->prompt);
 	free(q);
 }
 
@@ -41,8 +42,7 @@ note_attempt(struct routed *q, const char *end, uint32_t tokens)
 static void
 name_model(struct routed *q)
 {
-	snprintf(q->answer.head.model, sizeof q->answer.head.model, "%s",
-		q->names[q->choice.candidate]);
+	api_answer_model(&q->answer, q->names[q->choice.candidate]);
 }
 
 /* --- text ---------------------------------------------------------------------------------------- */
@@ -73,7 +73,9 @@ look_at_tokens(struct routed *q, const struct token_signals *s)
 static struct route_choice
 judge(const struct routed *q, bool up)
 {
-	return route_judge(&q->query, up, (unsigned)q->choice.candidate);
+	double lead = (double)(q->after.estimate.gain - q->after.threshold);
+
+	return route_judge(&q->query, up, lead, (unsigned)q->choice.candidate);
 }
 
 static void
@@ -146,8 +148,8 @@ record(struct routed *q)
 	wall_made(r->wall, &q->verdict, text, q->draft.len);
 	if (!wall_hash(r->wall, text, q->draft.len, &r->turns[r->n_turns % ROUTER_TURNS].answer))
 		return;
-	r->turns[r->n_turns++ % ROUTER_TURNS].target =
-		q->query.candidates[q->choice.candidate].kind;
+	r->turns[r->n_turns++ % ROUTER_TURNS].turn =
+		route_turn_after(&q->query, q->query.candidates[q->choice.candidate].kind);
 }
 
 /* What the knobs are to learn from: the decision, and by what it was made. */
@@ -165,6 +167,27 @@ learn(struct routed *q)
 		route_book_done(b, &q->wish, &q->after, true, by_tokens, up);
 }
 
+/* An answer that one model at home has given, whole, may get a label. */
+static void
+offer(struct routed *q, const char *reason, const struct usage *u)
+{
+	enum route_target by = q->query.candidates[q->choice.candidate].kind;
+	const struct label_offer o = {.format = q->answer.head.format,
+		.body_bytes = q->body_bytes,
+		.id = q->answer.head.id,
+		.answer = (const char *)q->draft.data,
+		.len = q->draft.len,
+		.tokens = u->new_tokens,
+		.by = by == ROUTE_SMALL ? GAIN_SMALL : GAIN_LARGE,
+		.policy = q->verdict.policy,
+		.text = q->text,
+		.figures = by == ROUTE_SMALL && q->signals.n > 0 ? q->figures : NULL};
+
+	if (by != ROUTE_CLOUD && q->choice.reason != ROUTE_BY_TOKEN &&
+		q->choice.reason != ROUTE_FELL_BACK && strcmp(reason, "stop") == 0)
+		labels_offer(q->router->labels, &q->a, &o);
+}
+
 void
 routed_finish(struct routed *q, const char *reason, const struct usage *u)
 {
@@ -179,8 +202,7 @@ routed_finish(struct routed *q, const char *reason, const struct usage *u)
 	q->answer.shoal = routed_said(q);
 	routed_note(q);
 	api_answer_end(&q->answer, reason, u);
-	if (!q->answer.stream)
-		routed_headers(q);
+	offer(q, reason, u);
 	routed_free(q);
 }
 
@@ -238,7 +260,7 @@ on_error(void *arg, int status, const char *what)
 	struct routed *q = arg;
 
 	q->request = NULL;
-	log_warning("%s: %s: %s", q->answer.http->id, q->names[q->choice.candidate], what);
+	log_warning("%s: %s: %s", q->id, q->names[q->choice.candidate], what);
 	q->status = status;
 	snprintf(q->why, sizeof q->why, "%s", what);
 	routed_failed(q, "failed");
@@ -261,7 +283,7 @@ on_gone(void *job)
 		door_cancel(q->call);
 	if (q->begun)
 		record(q);
-	log_info("%s: cancelled", q->answer.http->id);
+	log_info("%s: cancelled", q->id);
 	routed_free(q);
 }
 
@@ -270,11 +292,12 @@ on_gone(void *job)
 static void
 nobody(struct routed *q)
 {
-	http_release(q->answer.http);
+	if (q->answer.kept == NULL)
+		http_release(q->answer.http);
 	q->choice = (struct route_choice){.candidate = -1, .reason = ROUTE_NOBODY};
 	q->answer.shoal = routed_said(q);
 	routed_note(q);
-	if (q->answer.http->streaming || q->status == 429)
+	if (q->answer.kept != NULL || q->answer.http->streaming || q->status == 429)
 		api_answer_error(&q->answer, q->status, q->why);
 	else
 		routed_refuse(q);
@@ -294,7 +317,7 @@ routed_session(struct routed *q, const struct served_model *m, bool signals, str
 		rc = tokenize(
 			m->tokenizer, (const char *)q->draft.data, q->draft.len, 0, &ids, err);
 	if (rc == 0 && ids.n > 0 && ids.n < m->context)
-		s = api_make_session(&q->a, m, &ids, signals, NULL, err);
+		s = api_make_session(&q->a, m, &ids, signals, q->keyed ? &q->key : NULL, err);
 	else if (ids.n >= m->context)
 		q->query.candidates[q->choice.candidate].refusal = ROUTE_CONTEXT;
 	token_list_free(&ids);
@@ -315,11 +338,10 @@ begin_at_home(struct routed *q)
 	s = m != NULL ? routed_session(q, m, c->kind == ROUTE_SMALL, &err) : NULL;
 	if (s != NULL) {
 		q->desk = m->desk;
-		q->request = desk_submit(
-			m->desk, s, q->answer.http->client, &events, q, &q->status, &err);
+		q->request = desk_submit(m->desk, s, q->client, &events, q, &q->status, &err);
 	}
 	if (q->request == NULL) {
-		log_info("%s: %s: %s", q->answer.http->id, q->names[q->choice.candidate], err.msg);
+		log_info("%s: %s: %s", q->id, q->names[q->choice.candidate], err.msg);
 		snprintf(q->why, sizeof q->why, "%s", err.msg);
 		return false;
 	}
@@ -369,6 +391,22 @@ ask(struct routed *q, struct route_choice choice)
 
 /* --- a request ----------------------------------------------------------------------------------- */
 
+/* From now on it is its key's: clients may come and go. false: it is gone. */
+static bool
+keep(struct routed *q)
+{
+	struct http_request *h = q->answer.http;
+
+	http_release(h);
+	q->answer.kept =
+		answer_job_begin(h->http->answers, h, &q->key, &q->a, &q->answer.head, on_gone, q);
+	if (q->answer.kept != NULL)
+		return true;
+	on_gone(q);
+	http_fail(h, 503, NULL, NULL, "out of memory");
+	return false;
+}
+
 static void
 run(struct routed *q)
 {
@@ -391,7 +429,7 @@ run(struct routed *q)
 	/* From here on its text may come back as history. */
 	wall_made(q->router->wall, &q->verdict, NULL, 0);
 	http_wait(h, on_gone, q);
-	if (!ask(q, c))
+	if (!ask(q, c) || (q->keyed && !keep(q)))
 		return;
 	if (q->query.candidates[q->choice.candidate].kind != ROUTE_CLOUD)
 		api_echo(&q->answer.text, &q->a,
@@ -400,11 +438,16 @@ run(struct routed *q)
 }
 
 void
-router_answer(
-	struct router *r, struct http_request *h, const struct api_format *f, struct api_request *a)
+router_answer(struct router *r, struct http_request *h, const struct api_format *f,
+	struct api_request *a, const struct answer_key *key)
 {
 	struct routed *q;
 
+	if (document_wanted(a) && key != NULL) {
+		http_fail(h, 400, "unsupported_parameter", "Idempotency-Key",
+			"answers about documents are not kept: leave out Idempotency-Key");
+		return;
+	}
 	if (document_wanted(a)) {
 		document_answer(r, h, f, a);
 		return;
@@ -415,7 +458,14 @@ router_answer(
 		return;
 	}
 	q->router = r;
+	q->client = h->client;
+	q->end_by = h->end_by;
+	snprintf(q->id, sizeof q->id, "%s", h->id);
+	q->keyed = key != NULL;
+	if (q->keyed)
+		q->key = *key;
 	q->a = *a;
+	q->body_bytes = h->body.len;
 	*a = (struct api_request){0};
 	buf_init(&q->draft, MOST_DRAFT + 1);
 	api_answer_init(&q->answer, h, f, &q->a, q->a.model);

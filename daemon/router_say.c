@@ -37,20 +37,20 @@ static json_t *
 refusals(const struct routed *q)
 {
 	json_t *list = json_array();
+	char words[160];
 
 	for (unsigned i = 0; i < q->query.n; i++) {
 		const struct route_candidate *c = &q->query.candidates[i];
+		bool told = (c->refusal == ROUTE_PRIVACY || c->refusal == ROUTE_TAINTED) &&
+			    q->verdict.why[0] != '\0';
 
 		if (c->refusal == ROUTE_USABLE || c->refusal == ROUTE_ABSENT)
 			continue;
+		routed_refusal_words(q, i, words, sizeof words);
 		json_array_append_new(list,
 			json_pack("{s:s,s:s,s:s,s:s}", "target", route_target_name(c->kind),
 				"model", q->names[i], "reason", route_refusal_name(c->refusal),
-				"words",
-				(c->refusal == ROUTE_PRIVACY || c->refusal == ROUTE_TAINTED) &&
-						q->verdict.why[0] != '\0'
-					? q->verdict.why
-					: route_refusal_words(c->refusal)));
+				"words", told ? q->verdict.why : words));
 	}
 	return list;
 }
@@ -91,6 +91,8 @@ routed_said(const struct routed *q)
 		json_object_set_new(o, "at_least", json_real((double)q->wish.at_least));
 		json_object_set_new(o, "promised", json_boolean(q->after.promised));
 	}
+	if (c >= 0)
+		json_object_set_new(o, "expected", routed_expected(q, (unsigned)c));
 	json_object_set_new(o, "features", features(q));
 	json_object_set_new(o, "refused", refusals(q));
 	json_object_set_new(o, "attempts", attempts(q));
@@ -99,25 +101,6 @@ routed_said(const struct routed *q)
 	json_object_set_new(o, "wasted_tokens", json_integer((json_int_t)q->wasted_tokens));
 	routed_say_token(q, o);
 	return o;
-}
-
-/* Behind the head of an answer. */
-void
-routed_headers(const struct routed *q)
-{
-	struct http_request *h = q->answer.http;
-	int c = q->choice.candidate;
-	char share[16];
-
-	if (h->response == NULL || c < 0)
-		return;
-	http_header(h, "X-Shoal-Target", route_target_name(q->query.candidates[c].kind));
-	http_header(h, "X-Shoal-Model", q->names[c]);
-	http_header(h, "X-Shoal-Reason", route_reason_name(q->choice.reason));
-	if (q->choice.reason == ROUTE_BY_TOKEN) {
-		snprintf(share, sizeof share, "%.3f", token_figures_share(&q->token));
-		http_header(h, "X-Shoal-Large-Share", share);
-	}
 }
 
 /* --- memory ------------------------------------------------------------------------------------- */
@@ -167,7 +150,7 @@ routed_note(struct routed *q)
 		c >= 0 && q->choice.reason != ROUTE_BY_TOKEN ? q->query.candidates[c].kind
 							     : ROUTE_TARGETS,
 		said, &row);
-	log_info("%s: routed to %s (%s), %s", q->answer.http->id,
+	log_info("%s: routed to %s (%s), %s", q->id,
 		c >= 0 ? route_target_name(q->query.candidates[c].kind) : "nobody",
 		c >= 0 ? q->names[c] : "-", route_reason_name(q->choice.reason));
 }
@@ -226,6 +209,7 @@ router_feedback(struct router *r, const char *id, float right, float other, stru
 	row = d->row;
 	row.label[GAIN_SMALL] = small ? right : other;
 	row.label[GAIN_LARGE] = small ? other : right;
+	labels_drop(r->labels, id); /* this one is better */
 	return route_book_label(r->book, &row, 1, err);
 }
 
@@ -285,6 +269,9 @@ router_status(struct router *r)
 			(json_int_t)f->token.drafted, "accepted", (json_int_t)f->token.accepted,
 			"large_asked", (json_int_t)f->token.asked, "threshold",
 			(double)r->token_threshold));
+	json_object_set_new(o, "labels", labels_status(r->labels));
+	json_object_set_new(o, "targets", router_targets(r));
+	json_object_set_new(o, "energy", router_energy(r));
 	if (endpoints_count(r->endpoints) > 0)
 		json_object_set_new(o, "clouds", router_clouds(r));
 	return o;
@@ -307,7 +294,8 @@ routed_explain(struct routed *q)
 			said));
 }
 
-/* The first reason that a person can do something about, of the targets that were asked for. */
+/* Of all that were asked for and why they cannot; the status and the code are those of the one that stands
+ * in the way. */
 void
 routed_refuse(struct routed *q)
 {
@@ -318,32 +306,30 @@ routed_refuse(struct routed *q)
 		[ROUTE_BUDGET] = 402,
 		[ROUTE_CONTEXT] = 400,
 		[ROUTE_SLOW] = 400,
+		[ROUTE_JOULES] = 400,
 		[ROUTE_ABSENT] = 404};
-	const struct route_candidate *worst = NULL;
-	char words[512] = "";
+	int binding = route_binding(&q->query);
+	enum route_refusal why;
+	char words[512] = "", one[160];
 	size_t len = 0;
 
-	for (unsigned i = 0; i < q->query.n && len < sizeof words; i++) {
-		const struct route_candidate *c = &q->query.candidates[i];
-
-		if ((q->said.ask == ROUTE_ASK_LOCAL && c->kind != ROUTE_SMALL) ||
-			(q->said.ask == ROUTE_ASK_HOME && c->kind == ROUTE_CLOUD) ||
-			(q->said.ask == ROUTE_ASK_CLOUD && c->kind != ROUTE_CLOUD))
-			continue;
-		if (worst == NULL || worst->refusal == ROUTE_ABSENT)
-			worst = c;
-		len += (size_t)snprintf(words + len, sizeof words - len, "%s%s%s%s: %s",
-			len > 0 ? "; " : "", route_target_name(c->kind),
-			q->names[i][0] != '\0' ? " " : "", q->names[i],
-			route_refusal_words(c->refusal));
-	}
-	if (worst == NULL)
+	if (binding < 0) {
 		http_fail(q->answer.http, 404, "absent", "model",
 			"nobody can answer '%s': no cloud is configured ('cloud' in shoald.conf)",
 			q->a.model);
-	else
-		http_fail(q->answer.http,
-			status[worst->refusal] != 0 ? status[worst->refusal] : 503,
-			route_refusal_name(worst->refusal), "model", "nobody can answer '%s': %s",
-			q->a.model, words);
+		return;
+	}
+	for (unsigned i = 0; i < q->query.n && len < sizeof words; i++) {
+		const struct route_candidate *c = &q->query.candidates[i];
+
+		if (!route_asked_for(q->query.ask, c->kind))
+			continue;
+		routed_refusal_words(q, i, one, sizeof one);
+		len += (size_t)snprintf(words + len, sizeof words - len, "%s%s%s%s: %s",
+			len > 0 ? "; " : "", route_target_name(c->kind),
+			q->names[i][0] != '\0' ? " " : "", q->names[i], one);
+	}
+	why = q->query.candidates[binding].refusal;
+	http_fail(q->answer.http, status[why] != 0 ? status[why] : 503, route_refusal_name(why),
+		routed_binding_param(why), "nobody can answer '%s': %s", q->a.model, words);
 }

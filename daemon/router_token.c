@@ -53,7 +53,7 @@ static void
 explain_why_not(struct routed *q, const char *why)
 {
 	snprintf(q->not_token, sizeof q->not_token, "%s", why);
-	log_info("%s: not by token: %s", q->answer.http->id, why);
+	log_info("%s: not by token: %s", q->id, why);
 	/* What was asked for with `all` is the large model's text: it alone writes that, too. */
 	if (q->said.verify_all && q->query.ask == ROUTE_AUTO)
 		q->query.ask = ROUTE_ASK_HOME;
@@ -100,7 +100,7 @@ on_error(void *arg, int status, const char *what)
 	struct routed *q = arg;
 
 	q->both = NULL;
-	log_warning("%s: %s: %s", q->answer.http->id, q->names[q->choice.candidate], what);
+	log_warning("%s: %s: %s", q->id, q->names[q->choice.candidate], what);
 	q->status = status;
 	snprintf(q->why, sizeof q->why, "%s", what);
 	routed_failed(q, "failed");
@@ -116,7 +116,7 @@ routed_begin_token(struct routed *q)
 		.threshold = routed_threshold(q),
 		.all = q->said.verify_all,
 		.pace = &q->router->pair.pace,
-		.client = q->answer.http->client};
+		.client = q->client};
 	struct err err = {"the prompt is too long"};
 	struct session *s = NULL;
 

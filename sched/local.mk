@@ -4,10 +4,13 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/breaker.c sched/breaker.h \
 	sched/document.c sched/document.h sched/document_quote.c \
 	sched/election.c sched/election.h \
+	sched/energy.c sched/energy.h \
 	sched/experts.c sched/experts.h \
 	sched/fair.c sched/fair.h \
 	sched/gain.c sched/gain.h sched/gain_int.h sched/gain_bytes.c sched/gain_dense.c sched/gain_train.c \
+	sched/idle.c sched/idle.h \
 	sched/knob.c sched/knob.h \
+	sched/label.c sched/label.h \
 	sched/link_speed.c sched/link_speed.h \
 	sched/money.c sched/money.h \
 	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_deal.c sched/plan_eval.c \
@@ -23,6 +26,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/redact_words.c \
 	sched/roster.c sched/roster.h \
 	sched/route.c sched/route.h \
+	sched/route_prompt.c sched/route_prompt.h \
 	sched/route_text.c sched/route_text.h \
 	sched/token_mode.c sched/token_mode.h \
 	sched/window.c sched/window.h
@@ -98,10 +102,13 @@ tests_unit_test_privacy_SOURCES = tests/unit/test_privacy.c \
 tests_unit_test_privacy_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_privacy_LDADD = $(tests_unit_test_window_LDADD)
 # A router's features, predictor and knob, on a made-up traffic.
-check_PROGRAMS += tests/unit/test_route_text tests/unit/test_gain tests/unit/test_knob
+check_PROGRAMS += tests/unit/test_route_text tests/unit/test_gain tests/unit/test_knob tests/unit/test_label
 route_test_support = tests/support/route_task.c tests/support/route_task.h \
 	tests/support/route_curve.c tests/support/route_curve.h
 route_test_libs = sched/libsched.a model/libmodel.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
+tests_unit_test_label_SOURCES = tests/unit/test_label.c $(route_test_support)
+tests_unit_test_label_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_label_LDADD = $(route_test_libs)
 tests_unit_test_route_text_SOURCES = tests/unit/test_route_text.c
 tests_unit_test_route_text_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_route_text_LDADD = $(route_test_libs)

@@ -35,12 +35,113 @@ either(int first, enum route_reason reason, int second)
 	return choose(second, second != NONE ? ROUTE_ONLY : ROUTE_NOBODY);
 }
 
-/* Whether the conversation is with the larger one already, and the gain not so small that it would be
- * worth going back. */
+/* --- conversations ------------------------------------------------------------------------------ */
+
 static bool
-stays(const struct route_query *q, enum route_target larger, double gain, double threshold)
+was_with(const struct route_query *q, enum route_target kind)
 {
-	return q->had_last && q->last == larger && gain > threshold - q->stay;
+	return q->had_last && q->last.target == kind;
+}
+
+/* Whether this turn alone would do with a smaller one than the conversation is with. */
+static bool
+falls_short(const struct route_query *q)
+{
+	if (q->last.target == ROUTE_CLOUD)
+		return !q->cloud_known || q->cloud_gain <= q->cloud_threshold - q->stay;
+	return q->known && q->gain <= q->threshold - q->stay;
+}
+
+/* Whether a conversation that is with a larger one remains there. */
+static bool
+stays(const struct route_query *q)
+{
+	return !falls_short(q) || q->last.calm + 1 < ROUTE_CALM || q->last.since < ROUTE_REST;
+}
+
+/* Whether it is worth that a larger one reads the conversation, which the small one has read. */
+static bool
+worth_moving(const struct route_query *q, double lead)
+{
+	return q->firm || !was_with(q, ROUTE_SMALL) || lead > q->move;
+}
+
+/* Whether it may go to a cloud unasked-for, from where it is. */
+static bool
+may_rise(const struct route_query *q)
+{
+	return !q->had_last || q->last.target == ROUTE_CLOUD || q->last.since >= ROUTE_REST;
+}
+
+struct route_turn
+route_turn_after(const struct route_query *q, enum route_target target)
+{
+	struct route_turn t = {target, 0, UINT8_MAX};
+
+	if (!q->had_last)
+		return t;
+	if (target != q->last.target) {
+		t.since = 0;
+		return t;
+	}
+	if (q->in_tool)
+		return q->last; /* its turn goes on */
+	if (q->last.since < UINT8_MAX)
+		t.since = q->last.since + 1;
+	if (falls_short(q))
+		t.calm = q->last.calm < UINT8_MAX ? q->last.calm + 1 : UINT8_MAX;
+	return t;
+}
+
+/* --- the choice --------------------------------------------------------------------------------- */
+
+static bool
+exceeds(double expected, double most)
+{
+	return most >= 0 && expected > most;
+}
+
+void
+route_limit(struct route_query *q)
+{
+	for (unsigned i = 0; i < q->n; i++) {
+		struct route_candidate *c = &q->candidates[i];
+
+		if (c->refusal != ROUTE_USABLE)
+			continue;
+		if (exceeds(c->seconds, q->max_seconds))
+			c->refusal = ROUTE_SLOW;
+		else if (exceeds(c->joules, q->max_joules))
+			c->refusal = ROUTE_JOULES;
+	}
+}
+
+bool
+route_asked_for(enum route_ask ask, enum route_target kind)
+{
+	return ask == ROUTE_AUTO || (ask == ROUTE_ASK_LOCAL && kind == ROUTE_SMALL) ||
+	       (ask == ROUTE_ASK_HOME && kind != ROUTE_CLOUD) ||
+	       (ask == ROUTE_ASK_CLOUD && kind == ROUTE_CLOUD);
+}
+
+/* How much a refusal says to who asked: a limit can be lifted, one that is absent cannot be had. */
+static int
+weight(enum route_refusal r)
+{
+	return r == ROUTE_SLOW || r == ROUTE_JOULES || r == ROUTE_BUDGET ? 2 : r != ROUTE_ABSENT;
+}
+
+int
+route_binding(const struct route_query *q)
+{
+	int best = NONE;
+
+	for (unsigned i = 0; i < q->n; i++)
+		if (route_asked_for(q->ask, q->candidates[i].kind) &&
+			(best == NONE || weight(q->candidates[i].refusal) >
+						 weight(q->candidates[best].refusal)))
+			best = (int)i;
+	return best;
 }
 
 /* Between the small and the large model. */
@@ -49,16 +150,19 @@ at_home(const struct route_query *q, int small, int large)
 {
 	if (small == NONE || large == NONE)
 		return either(large, ROUTE_ONLY, small);
-	if (!q->known && q->had_last && q->last == ROUTE_LARGE)
+	if (was_with(q, ROUTE_LARGE) && !q->firm && stays(q))
 		return choose(large, ROUTE_STAYS);
+	if (was_with(q, ROUTE_CLOUD) && !q->firm) /* one step down */
+		return choose(large, ROUTE_NO_GAIN);
+	if (q->spared && !q->firm && (!q->known || q->gain > q->threshold - q->spare))
+		return choose(large, ROUTE_SPARED);
 	if (!q->known || !q->clear)
 		return (struct route_choice){
 			.candidate = small, .cascade = true, .reason = ROUTE_TRIES};
-	if (q->up)
-		return choose(large, ROUTE_GAIN);
-	if (stays(q, ROUTE_LARGE, q->gain, q->threshold))
-		return choose(large, ROUTE_STAYS);
-	return choose(small, ROUTE_NO_GAIN);
+	if (!q->up)
+		return choose(small, ROUTE_NO_GAIN);
+	return worth_moving(q, q->gain - q->threshold) ? choose(large, ROUTE_GAIN)
+						       : choose(small, ROUTE_STAYS);
 }
 
 struct route_choice
@@ -77,23 +181,27 @@ route_first(const struct route_query *q)
 	case ROUTE_AUTO:
 		break;
 	}
+	if (q->in_tool && q->had_last && !q->firm && usable(q, q->last.target) != NONE)
+		return choose(usable(q, q->last.target), ROUTE_STAYS);
 	if (small == NONE && large == NONE)
 		return either(cloud, ROUTE_ONLY, NONE);
-	if (cloud != NONE && q->cloud_known && q->cloud_gain > q->cloud_threshold)
+	if (cloud != NONE && q->cloud_known && q->cloud_gain > q->cloud_threshold && may_rise(q))
 		return choose(cloud, ROUTE_GAIN);
-	if (cloud != NONE && q->cloud_known &&
-		stays(q, ROUTE_CLOUD, q->cloud_gain, q->cloud_threshold))
+	/* Where nothing is known of its gain, it is not asked unasked-for. */
+	if (cloud != NONE && q->cloud_known && was_with(q, ROUTE_CLOUD) && stays(q))
 		return choose(cloud, ROUTE_STAYS);
 	return at_home(q, small, large);
 }
 
 struct route_choice
-route_judge(const struct route_query *q, bool up, unsigned small)
+route_judge(const struct route_query *q, bool up, double lead, unsigned small)
 {
 	int large = usable(q, ROUTE_LARGE);
 
 	if (large == NONE)
 		return choose((int)small, ROUTE_ONLY);
+	if (up && !worth_moving(q, lead))
+		return choose((int)small, ROUTE_STAYS);
 	return up ? choose(large, ROUTE_TOKENS_DOUBT) : choose((int)small, ROUTE_TOKENS_SURE);
 }
 
@@ -153,6 +261,7 @@ static const struct {
 			"it has failed lately, and is left alone for a while"},
 		[ROUTE_CONTEXT] = {"context", "the query is too long for it"},
 		[ROUTE_SLOW] = {"slow", "it would take longer than max_latency_ms"},
+		[ROUTE_JOULES] = {"energy", "it would take more energy than max_joules"},
 		[ROUTE_FAILED] = {"failed", "it was tried and failed"},
 },
   reasons[ROUTE_REASONS] = {
@@ -164,6 +273,7 @@ static const struct {
 	  [ROUTE_TRIES] = {"tries", "it begins, and how sure it is decides"},
 	  [ROUTE_TOKENS_SURE] = {"tokens_sure", "it was sure of its answer"},
 	  [ROUTE_TOKENS_DOUBT] = {"tokens_doubt", "the smaller model was not sure of its answer"},
+	  [ROUTE_SPARED] = {"spared", "this device is hot, or its battery is low"},
 	  [ROUTE_FELL_BACK] = {"fell_back", "another was asked first, and failed"},
 	  [ROUTE_BY_TOKEN] = {"by_token", "it and the small model wrote together"},
 	  [ROUTE_NOBODY] = {"nobody", "nobody may or can answer"},

@@ -30,18 +30,29 @@ enum route_refusal {
 	ROUTE_BREAKER,    /* it has failed lately */
 	ROUTE_CONTEXT,    /* the query is too long for it */
 	ROUTE_SLOW,       /* it would take longer than max_latency_ms */
+	ROUTE_JOULES,     /* it would take more energy than max_joules */
 	ROUTE_FAILED,     /* it was tried for this query */
 	ROUTE_REFUSALS
 };
 
+#define ROUTE_UNKNOWN (-1.0) /* a figure that is not known */
+
 struct route_candidate {
 	enum route_target kind;
 	enum route_refusal refusal;
-	double quality; /* of a cloud: expected share of right answers; 0: not known */
+	double seconds, joules; /* that the answer is expected to take, or ROUTE_UNKNOWN */
+	double quality;         /* of a cloud: expected share of right answers; 0: not known */
 };
 
 /* What the request said: `auto`, `auto:local`, `auto:home`, `auto:cloud`. */
 enum route_ask { ROUTE_AUTO, ROUTE_ASK_LOCAL, ROUTE_ASK_HOME, ROUTE_ASK_CLOUD };
+
+/* A turn of a conversation, as it is remembered until the next. */
+struct route_turn {
+	enum route_target target;
+	uint8_t calm;  /* turns in a row that would have done with the smaller one */
+	uint8_t since; /* turns since the conversation moved; UINT8_MAX: it never did, or long ago */
+};
 
 struct route_query {
 	enum route_ask ask;
@@ -57,12 +68,25 @@ struct route_query {
 	 * names it, or nobody at home can answer. */
 	double cloud_gain, cloud_threshold;
 	bool cloud_known;
-	/* A conversation stays where its last turn was unless the gain is plain: up as soon as the
-	 * knob says so, down only when the gain falls short of the threshold by `stay`. */
-	bool had_last;
-	enum route_target last;
-	double stay;
+	/* The knob is at an end (all, or nothing, goes up): its word holds in any conversation. */
+	bool firm;
+	/* A conversation stays where its last turn was: up as soon as the gain exceeds the threshold by
+	 * `move`, what reading its history anew costs; down when it has fallen short of it by
+	 * `stay` for ROUTE_CALM turns, and none of the last ROUTE_REST turns has moved; which also
+	 * holds for moves to a cloud, from which it comes down one step. So no 20 turns move more
+	 * than twice, whatever they say, while nobody fails. What answers a tool's result (in_tool) is who made the call. */
+	bool had_last, in_tool;
+	struct route_turn last;
+	double stay, move;
+	/* What the request allows; ROUTE_UNKNOWN: as much as it takes. */
+	double max_seconds, max_joules;
+	/* This device is hot, or its battery is low, and the large model is computed by others, too: what
+	 * the small one is not clearly good for goes up, from a gain on that falls short by `spare`. */
+	bool spared;
+	double spare;
 };
+
+enum { ROUTE_CALM = 3, ROUTE_REST = 18 };
 
 enum route_reason {
 	ROUTE_ASKED,        /* the request named the target */
@@ -73,6 +97,7 @@ enum route_reason {
 	ROUTE_TRIES,        /* the small one begins, its tokens decide */
 	ROUTE_TOKENS_SURE,  /* they did: it was sure enough */
 	ROUTE_TOKENS_DOUBT, /* they did: it was not */
+	ROUTE_SPARED,       /* this device is spared */
 	ROUTE_FELL_BACK,    /* another was tried and failed */
 	ROUTE_BY_TOKEN,     /* the small and the large one write together (sched/token_mode.h) */
 	ROUTE_NOBODY,       /* there is none */
@@ -85,11 +110,22 @@ struct route_choice {
 	enum route_reason reason;
 };
 
+/* Refuses the candidates that are expected to exceed a limit; what is not known is held against nobody.
+ * The others compete as if those were not there: of all that can keep the limits the best one answers
+ * (as in MoE^2: Jin et al., 2025, where the subset of experts is chosen within energy and delay). */
+void route_limit(struct route_query *q);
+/* Whether a request may be answered there at all, by what it asks for. */
+bool route_asked_for(enum route_ask ask, enum route_target kind);
+/* Nobody can answer: the candidate whose refusal stands in the way, one by a limit of the request before
+ * others, which it could not lift. -1: there is none that the request may ask. */
+int route_binding(const struct route_query *q);
 /* Whom to ask first. */
 struct route_choice route_first(const struct route_query *q);
 /* The small model, candidate `small`, has spoken, whole or in part: whether its answer stands. up: what
- * the knob says now that its tokens are known. */
-struct route_choice route_judge(const struct route_query *q, bool up, unsigned small);
+ * the knob says now that its tokens are known; lead: by how much the gain exceeds the threshold. */
+struct route_choice route_judge(const struct route_query *q, bool up, double lead, unsigned small);
+/* What is to be remembered of a turn that `target` has answered. */
+struct route_turn route_turn_after(const struct route_query *q, enum route_target target);
 /* Candidate `failed` could not answer: who is next. It is marked ROUTE_FAILED in q.
  * begun: its client has seen a part of the answer. Then that of a cloud goes on at home, wherever it
  * was asked for, rather than to break off; one of a model at home cannot go on in another's words.

@@ -57,6 +57,12 @@ bench-document: daemon/shoald
 	python3 $(srcdir)/tests/bench/document.py . $(SMALL) --held $(HELD)
 EXTRA_DIST += tests/bench/document.py
 
+# What a router learns from labels made at idle, beside true ones: [LABELS=300].
+LABELS = 300
+bench-labels: daemon/shoald client/shoal
+	PYTHONDONTWRITEBYTECODE=1 python3 $(srcdir)/tests/bench/labels.py . --labels $(LABELS)
+EXTRA_DIST += tests/bench/labels.py
+
 # What one reduction costs on loopback: [REDUCTIONS=3000] [ROWS=1].
 REDUCTIONS = 3000
 ROWS = 1

@@ -37,7 +37,7 @@ struct request {
 	struct session *session; /* NULL: led */
 	struct guide *guide;
 	struct guide_run run;
-	bool small;
+	bool small, left;
 	struct token_signals signals;
 	struct request_events ev;
 	void *arg;
@@ -57,6 +57,7 @@ static struct fake_script script, small_script;
 static bool has_small;
 static char small_desk;
 static struct fake_seen seen;
+static uint32_t at_desk[2]; /* requests of the large model, of the small one */
 static struct tokenizer tokenizer;
 static uv_loop_t *the_loop;
 static struct known_peer boss = {.name = "amber-otter-3f2a"};
@@ -185,12 +186,13 @@ serve_configured(struct serve *s, bool small)
 	return !small || has_small;
 }
 
-/* Ten tokens a second. */
 bool
 serve_pace(struct serve *s, bool small, struct serve_pace *p)
 {
-	(void)s, (void)small;
-	*p = (struct serve_pace){1000, 10};
+	double pace = script_of(small ? (void *)&small_desk : NULL).tokens_per_s;
+
+	(void)s;
+	*p = (struct serve_pace){1000, pace > 0 ? pace : 10};
 	return true;
 }
 
@@ -256,9 +258,20 @@ freed(uv_handle_t *h)
 	free(h->data);
 }
 
+/* As a desk's does, it counts no more when its end is heard. */
+static void
+leave_desk(struct request *r)
+{
+	pthread_mutex_lock(&lock);
+	at_desk[r->small] -= !r->left;
+	pthread_mutex_unlock(&lock);
+	r->left = true;
+}
+
 static void
 request_end(struct request *r)
 {
+	leave_desk(r);
 	pthread_mutex_lock(&lock);
 	seen.running--;
 	pthread_mutex_unlock(&lock);
@@ -280,6 +293,7 @@ finish(struct request *r)
 	pthread_mutex_lock(&lock);
 	seen.ended++;
 	pthread_mutex_unlock(&lock);
+	leave_desk(r);
 	if (r->script.fail_status != 0)
 		r->ev.on_error(r->arg, r->script.fail_status, r->script.fail);
 	else
@@ -332,6 +346,7 @@ desk_submit(struct desk *e, struct session *s, uint64_t client, const struct req
 	}
 	r = calloc(1, sizeof *r);
 	r->script = now;
+	r->small = e == (void *)&small_desk;
 	r->session = s;
 	r->next = s->n - s->n_prompt;
 	r->ev = *ev;
@@ -351,10 +366,22 @@ desk_submit(struct desk *e, struct session *s, uint64_t client, const struct req
 	uv_timer_start(&r->timer, on_step, now.first_ms, 0);
 	pthread_mutex_lock(&lock);
 	seen.submitted++;
-	seen.small += e == (void *)&small_desk;
+	seen.small += r->small;
 	seen.running++;
+	at_desk[r->small]++;
 	pthread_mutex_unlock(&lock);
 	return r;
+}
+
+uint32_t
+desk_requests(struct desk *d)
+{
+	uint32_t n;
+
+	pthread_mutex_lock(&lock);
+	n = at_desk[d == (void *)&small_desk];
+	pthread_mutex_unlock(&lock);
+	return n;
 }
 
 /* --- led requests: the nth new token is the script's nth piece --- */
@@ -446,6 +473,7 @@ desk_guide(struct desk *d, struct guide *g, uint64_t client, const struct reques
 	seen.submitted++;
 	seen.small += r->small;
 	seen.running++;
+	at_desk[r->small]++;
 	pthread_mutex_unlock(&lock);
 	return r;
 }

@@ -25,6 +25,7 @@ struct fake_script {
 	float margin;          /* by which each token was the likeliest (model/token_signal.h) */
 	uint32_t devices;      /* that compute it; 0: one */
 	uint32_t context;      /* of this model; 0: FAKE_CONTEXT */
+	double tokens_per_s;   /* its pace; 0: ten */
 	uint32_t doubts;       /* bits: pieces that it is not sure of, whatever its margin */
 	bool other_vocabulary; /* than the small one has */
 	/* Instead of pieces: what is said to this prompt, at most size bytes of text. "!503 why" fails. */

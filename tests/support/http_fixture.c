@@ -14,6 +14,7 @@ char fixture_socket[100], fixture_dir[64];
 const char *fixture_state = "";
 unsigned fixture_request_timeout;
 const char *fixture_privacy = "home", *fixture_cloud = "";
+void (*fixture_configure)(struct config *c);
 
 static uv_loop_t loop;
 static uv_async_t wake;
@@ -83,6 +84,8 @@ fixture_start_with(const char *address, const char *api_keys)
 	c.quality = 0.5f;
 	c.token_threshold = 0.5f;
 	snprintf(c.api_keys, sizeof c.api_keys, "%s", api_keys);
+	if (fixture_configure != NULL)
+		fixture_configure(&c);
 	if (fixture_state[0] == '\0')
 		fake_reset();
 	uv_loop_init(&loop);

@@ -13,6 +13,8 @@ extern const char *fixture_state;
 extern unsigned fixture_request_timeout; /* as in the configuration; 0: none */
 extern const char *fixture_privacy;
 extern const char *fixture_cloud; /* a file of endpoints, "": none */
+/* Changes the configuration that a server begins with; NULL: nobody does. */
+extern void (*fixture_configure)(struct config *c);
 
 void fixture_start(void);
 void fixture_start_with(const char *http, const char *api_keys);

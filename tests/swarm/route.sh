@@ -196,4 +196,27 @@ expect 402 error.code budget
 ask "$(chat auto "$command")"
 expect 200 shoal.target small
 stop c
+
+# Labels while nobody asks: with consent, of what was asked, and nothing of it but hashes stays.
+end_options
+mkdir -p "$tmp/sys/class/thermal/thermal_zone0"
+echo 90000 >"$tmp/sys/class/thermal/thermal_zone0/temp"
+begin --labels idle --label-share 1 --label-after 0 --sysfs "$tmp/sys"
+labels() { on c route --json | python3 -c 'import json,sys; l=json.load(sys.stdin)["labels"]; print(eval(sys.argv[1]))' "$1"; }
+ask "$(chat auto "$command xylophone")"
+expect 200 shoal.target small
+ask "$(chat auto "$command" ',"shoal":{"quality":1}')"
+sleep 1
+[ "$(labels 'l["waiting"], l["hold"], sum(l["made"].values())')" = "(2, 'hot', 0)" ] || fail "a hot device works: $(labels l)"
+echo 40000 >"$tmp/sys/class/thermal/thermal_zone0/temp"
+for i in $(seq 100); do
+  [ "$(labels 'sum(l["made"].values())')" = 2 ] && break
+  sleep 0.1
+done
+[ "$(labels 'l["waiting"], sum(l["made"].values())')" = '(0, 2)' ] || fail "labels: $(labels l)"
+[ "$(labels 'l["made"]["none"]')" = 2 ] || [ -s "$tmp/c/state/route/rows" ] || fail "labels are not kept"
+grep >/dev/null -ra xylophone "$tmp/c/state" "$tmp/c/log" && fail "a prompt is on disk"
+on c route forget >/dev/null
+[ ! -e "$tmp/c/state/route/rows" ] || fail "labels are not forgotten"
+stop c
 echo "ok"

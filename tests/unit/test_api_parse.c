@@ -195,12 +195,16 @@ static const struct bad_body {
 	{API_CHAT, "{\"messages\":[\"Hi\"]}", "messages[0] must be"},
 	{API_CHAT, "{\"messages\":[{\"content\":\"Hi\"}]}", "messages[0].role"},
 	{API_CHAT, "{\"messages\":[{\"role\":\"king\",\"content\":\"Hi\"}]}", "messages[0].role"},
-	{API_CHAT, "{\"messages\":[{\"role\":\"tool\",\"content\":\"Hi\"}]}", "tools"},
+	{API_CHAT, "{\"messages\":[{\"role\":\"tool\",\"content\":7}]}", "messages[0].content"},
 	{API_CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":5}]}", "messages[0].content"},
 	{API_CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}",
 		"image_url"},
 	{API_CHAT, "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{}]}]}",
-		"tool calls"},
+		"tool call must be"},
+	{API_CHAT,
+		"{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":"
+		"5}}]}]}",
+		"tool call must be"},
 	{API_CHAT, "{\"messages\":[],\"messages\":[]}", "not valid JSON"},
 	{API_CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":\"\\u0000\"}]}",
 		"not valid JSON"},
@@ -224,6 +228,36 @@ START_TEST(bad_bodies_get_a_reason)
 	ck_assert_msg(parse(t->kind, t->body) == -1, "%s was accepted", t->body);
 	ck_assert_int_eq(e.status, 400);
 	ck_assert_msg(strstr(e.message, t->says) != NULL, "%s: %s", t->body, e.message);
+}
+END_TEST
+
+/* What other servers' models called, and what came of it, is text that goes on. */
+START_TEST(tool_calls_are_read)
+{
+	ck_assert_int_eq(
+		parse(API_CHAT,
+			"{\"messages\":[{\"role\":\"user\",\"content\":\"Both.\"},"
+			"{\"role\":\"assistant\",\"content\":\"I look.\",\"tool_calls\":["
+			"{\"id\":\"1\",\"type\":\"function\",\"function\":{\"name\":\"at\","
+			"\"arguments\":\"{\\\"x\\\": 1}\"}},"
+			"{\"function\":{\"name\":\"is\",\"arguments\":{\"y\":[2]}}}]},"
+			"{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"warm\"},"
+			"{\"role\":\"tool\",\"content\":[{\"type\":\"text\",\"text\":\"cold\"}]},"
+			"{\"role\":\"assistant\",\"content\":null,\"function_call\":{\"name\":"
+			"\"of\",\"arguments\":\"\"}},"
+			"{\"role\":\"function\",\"name\":\"of\",\"content\":\"dry\"}]}"),
+		0);
+	ck_assert_uint_eq(r.n_messages, 5);
+	ck_assert_str_eq(r.messages[1].content,
+		"I look.\n<tool_call>\n{\"name\": \"at\", \"arguments\": {\"x\": "
+		"1}}\n</tool_call>\n"
+		"<tool_call>\n{\"name\": \"is\", \"arguments\": {\"y\": [2]}}\n</tool_call>");
+	ck_assert_str_eq(r.messages[2].role, "user");
+	ck_assert_str_eq(r.messages[2].content,
+		"<tool_response>\nwarm\n</tool_response>\n<tool_response>\ncold\n</tool_response>");
+	ck_assert_str_eq(r.messages[3].content,
+		"<tool_call>\n{\"name\": \"of\", \"arguments\": }\n</tool_call>");
+	ck_assert_str_eq(r.messages[4].content, "<tool_response>\ndry\n</tool_response>");
 }
 END_TEST
 
@@ -299,6 +333,7 @@ main(void)
 	tcase_add_test(t, what_asks_for_nothing_passes);
 	tcase_add_test(t, messages_of_every_kind);
 	tcase_add_loop_test(t, bad_bodies_get_a_reason, 0, sizeof bad_bodies / sizeof *bad_bodies);
+	tcase_add_test(t, tool_calls_are_read);
 	tcase_add_test(t, prompts_of_every_kind);
 	tcase_add_test(t, costs_are_bounded);
 	tcase_add_test(t, errors_are_json_whatever_they_quote);

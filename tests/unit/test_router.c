@@ -320,7 +320,8 @@ START_TEST(senseless_wishes)
 {
 	static const char *const wishes[] = {"\"x\"", "{\"privacy\":\"none\"}", "{\"quality\":2}",
 		"{\"quality\":\"much\"}", "{\"at_least\":-1}", "{\"budget\":-1}",
-		"{\"max_latency_ms\":0}", "{\"unknown\":1}", "{\"quality\":0.5,\"at_least\":0.5}"};
+		"{\"max_latency_ms\":0}", "{\"max_joules\":0}", "{\"max_joules\":\"few\"}",
+		"{\"unknown\":1}", "{\"quality\":0.5,\"at_least\":0.5}"};
 	char more[128];
 
 	for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
@@ -338,10 +339,6 @@ START_TEST(senseless_wishes)
 	ask("POST", CHAT, "X-Shoal-Quality: 0\r\n",
 		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", &a);
 	expect("small says so", "small", "no_gain");
-	answer_free(&a);
-	ask("POST", CHAT, "Idempotency-Key: k\r\n",
-		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", &a);
-	ck_assert_int_eq(a.status, 400);
 }
 END_TEST
 
@@ -351,8 +348,62 @@ START_TEST(no_time)
 	say("auto", "hello", ",\"max_tokens\":20,\"shoal\":{\"max_latency_ms\":100}");
 	ck_assert_int_eq(a.status, 400);
 	ck_assert_str_eq(answer_error(&a, "code"), "slow");
+	ck_assert_str_eq(answer_error(&a, "param"), "shoal.max_latency_ms");
+	ck_assert_ptr_nonnull(strstr(answer_error(&a, "message"), "and max_latency_ms is 100"));
 	say("auto", "hello", ",\"max_tokens\":20,\"shoal\":{\"max_latency_ms\":60000}");
 	ck_assert_int_eq(a.status, 200);
+}
+END_TEST
+
+static void
+with_watts(struct config *c)
+{
+	c->small_watts = 2;
+	c->large_watts = 50;
+}
+
+static void
+setup_with_watts(void)
+{
+	fixture_configure = with_watts;
+	setup();
+	fixture_configure = NULL;
+}
+
+/* Twenty tokens take two seconds: 4 J of the small model, 100 J of the large one. */
+START_TEST(limits_of_energy)
+{
+	json_t *expected;
+
+	say("auto", "hello", ",\"max_tokens\":20,\"shoal\":{\"max_joules\":1}");
+	ck_assert_int_eq(a.status, 400);
+	ck_assert_str_eq(answer_error(&a, "code"), "energy");
+	ck_assert_str_eq(answer_error(&a, "param"), "shoal.max_joules");
+	ck_assert_ptr_nonnull(strstr(answer_error(&a, "message"), "and max_joules is 1"));
+	say("auto", "hello", ",\"max_tokens\":20,\"shoal\":{\"max_joules\":50,\"quality\":1}");
+	expect("small says so", "small", "only");
+	expected = json_object_get(json_object_get(a.json, "shoal"), "expected");
+	ck_assert(json_number_value(json_object_get(expected, "joules")) < 50);
+	say("auto", "hello", ",\"max_tokens\":20,\"shoal\":{\"max_joules\":500,\"quality\":1}");
+	expect("large knows", "large", "gain");
+}
+END_TEST
+
+/* The best one that can keep the limit. */
+START_TEST(the_best_that_is_in_time)
+{
+	struct fake_script quick = large;
+
+	say("auto", "hello", ",\"max_tokens\":20,\"shoal\":{\"max_latency_ms\":1000}");
+	ck_assert_int_eq(a.status, 400);
+	quick.tokens_per_s = 1000;
+	fake_set(&quick);
+	say("auto", "hello",
+		",\"max_tokens\":20,\"shoal\":{\"max_latency_ms\":1000,\"quality\":0}");
+	expect("large knows", "large", "only");
+	get("/metrics", &a);
+	ck_assert_ptr_nonnull(
+		strstr(a.body, "shoal_route_refusals_total{target=\"small\",reason=\"slow\"} 2\n"));
 }
 END_TEST
 
@@ -430,6 +481,11 @@ main(void)
 	tcase_add_test(t, no_time);
 	tcase_add_test(t, explains_without_asking);
 	tcase_add_test(t, log_and_why);
+	suite_add_tcase(s, t);
+	t = tcase_create("watts");
+	tcase_add_checked_fixture(t, setup_with_watts, teardown);
+	tcase_add_test(t, limits_of_energy);
+	tcase_add_test(t, the_best_that_is_in_time);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
