@@ -70,6 +70,9 @@ static const struct key {
 	CHOICE(payload, "f32 f16 q8", "how sums travel"),
 	CHOICE(collective, "auto star direct scatter", "by which way sums are added"),
 	CHOICE(kv, "f32 f16 q8_0", "how the KV cache is kept"),
+	NUMBER(kv_copies, 0, 1,
+		"1: the coordinator keeps copies of it, so that another plan computes nothing "
+		"again"),
 	NUMBER(context, 0, 1 << 20, "positions of a session; 0: the model's, at most 4096"),
 	NUMBER(parallel, 1, 256, "sessions computed at once"),
 	NUMBER(batch, 1, 1024, "rows of a step"),

@@ -36,6 +36,7 @@ struct config {
 	char payload[8]; /* f32, f16, q8 */
 	char collective[8];      /* auto, star, direct, scatter (model/collective.h) */
 	char kv[8];              /* f32, f16, q8_0 */
+	uint32_t kv_copies;      /* of its rows: 0 or 1 (daemon/serve_kv.h) */
 	uint32_t context;        /* per session; 0: the model's, at most 4096 */
 	char coordinator[8];     /* fixed, auto (daemon/elect.h) */
 	uint32_t elect_after;    /* seconds without a coordinator, until another is elected: 30 */

@@ -166,6 +166,7 @@ shall_go_on(struct request *r)
 	if (r->started == 0 || n > r->n_ids_before)
 		r->tries = 0;
 	r->n_ids_before = n;
+	r->n_had = r->n_done > r->n_had ? r->n_done : r->n_had;
 	r->n_done = 0;
 	return r->started == 0 || ++r->tries < DESK_MAX_TRIES;
 }
@@ -563,4 +564,16 @@ desk_requests(struct desk *d)
 	n = d->n_requests;
 	uv_mutex_unlock(&d->lock);
 	return n;
+}
+
+bool
+desk_waits_for(struct desk *d, uint64_t number)
+{
+	const struct request *r;
+
+	uv_mutex_lock(&d->lock);
+	for (r = d->waiting.head; r != NULL && r->number != number;)
+		r = r->next;
+	uv_mutex_unlock(&d->lock);
+	return r != NULL;
 }

@@ -81,6 +81,8 @@ void desk_end_all(struct desk *d, int status, const char *why);
 
 /* Requests that have not ended. */
 uint32_t desk_requests(struct desk *d);
+/* Whether the one with that number (they are numbered as they are submitted, from 0) waits to be taken. */
+bool desk_waits_for(struct desk *d, uint64_t number);
 
 /* --- engine thread ------------------------------------------------------------------------------ */
 

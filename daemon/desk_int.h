@@ -25,6 +25,7 @@ struct request {
 	uint64_t number; /* in the order of submission */
 	uint64_t client;
 	uint32_t n_done;     /* ids whose rows are computed */
+	uint32_t n_had;      /* the same when it was given back, at most */
 	size_t n_ids_before; /* ids, or choices, when it was given back last */
 	unsigned tries;      /* how often it was given back without a new one */
 	size_t n_chosen;     /* choices ever */

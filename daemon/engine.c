@@ -21,6 +21,8 @@ on_wake(uv_async_t *a)
 	e->woken = true;
 	if (atomic_load(&e->stopping))
 		engine_interrupt(e);
+	else
+		engine_kv_woken(e);
 }
 
 /* Closes what is on the engine's loop and turns it to its end. */
@@ -64,6 +66,7 @@ engine_free(struct engine *e)
 {
 	engine_free_links(e);
 	pipe_free(e->pipe);
+	engine_kv_free(e->kv);
 	forward_free(e->forward);
 	pool_free(e->pool);
 	if (e->c.weights != NULL)
@@ -135,6 +138,8 @@ on_heard(uv_async_t *a)
 	memcpy(who, e->who, sizeof who);
 	memcpy(why, e->why, sizeof why);
 	uv_mutex_unlock(&e->lock);
+	if (engine_kv_heard(e) && !e->stop_wanted)
+		e->c.on_kv(e->c.arg);
 	if (broken && !e->stop_wanted && e->c.on_broken != NULL)
 		e->c.on_broken(e->c.arg, who, why);
 	if (done) {
@@ -215,7 +220,7 @@ engine_bytes(const struct engine_config *c)
 	if (bytes > UINT64_MAX / 2)
 		return UINT64_MAX / 2;
 	bytes += (uint64_t)c->max_rows * (c->shape->embd * sizeof(float) + 32);
-	bytes += engine_link_bytes(c);
+	bytes += engine_link_bytes(c) + engine_kv_bytes(c);
 	if (engine_gathers(c))
 		bytes += engine_max_logits(c->slots, c->max_rows) *
 			 (c->shape->vocab * sizeof(float) + sizeof(struct best) + 16);
@@ -277,6 +282,8 @@ build(struct engine *e, struct engine_config *c, struct err *err)
 		result = err_set(err, "not enough memory for the engine's buffers");
 	if (result == 0)
 		result = make_forward(e, err);
+	if (result == 0)
+		result = engine_kv_new(e, err);
 	if (result != 0)
 		drain_loop(e);
 	return result;
@@ -339,6 +346,14 @@ wake(struct engine *e)
 }
 
 void
+engine_wake(struct engine *e)
+{
+	uv_mutex_lock(&e->lock);
+	wake(e);
+	uv_mutex_unlock(&e->lock);
+}
+
+void
 engine_stop(struct engine *e, const char *why, void (*done)(void *arg), void *arg)
 {
 	e->stop_wanted = true;
@@ -369,6 +384,8 @@ engine_stats_add(struct engine_stats *sum, const struct engine_stats *st)
 	sum->steps += st->steps;
 	sum->prompt_tokens += st->prompt_tokens;
 	sum->new_tokens += st->new_tokens;
+	sum->kept_rows += st->kept_rows;
+	sum->again_rows += st->again_rows;
 	sum->prompt_seconds += st->prompt_seconds;
 	sum->new_seconds += st->new_seconds;
 	sum->reduce_seconds += st->reduce_seconds;

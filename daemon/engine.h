@@ -35,6 +35,7 @@ struct engine_config {
 	struct desk *desk; /* coordinator: where requests come from; outlives the engine */
 	uint32_t context, slots, max_rows;
 	enum kv_type kv;
+	bool kv_copies; /* KV rows leave and come (daemon/engine_kv.h) */
 	enum frame_format payload;
 	unsigned threads, threads_batch; /* 0: auto (model/thread_choice.h) */
 	bool pin;
@@ -45,6 +46,7 @@ struct engine_config {
 	/* Main thread: the group is broken (a link was lost, a member misbehaved). who: the peer
 	 * whose doing it is, or "". */
 	void (*on_broken)(void *arg, const char *who, const char *why);
+	void (*on_kv)(void *arg); /* main thread, with kv_copies: engine_kv.h */
 	void *arg;
 };
 
@@ -61,7 +63,7 @@ void engine_place(struct engine_config *c, const struct stages *st, uint32_t num
 uint32_t engine_links(const struct engine_config *c);
 
 /* What engine_new would allocate: KV cache, activations, messages. Only numbers of c are read: shape,
- * slices, rank, peers, stage, stages, context, slots, max_rows, kv, payload, way. */
+ * slices, rank, peers, stage, stages, context, slots, max_rows, kv, kv_copies, payload, way. */
 uint64_t engine_bytes(const struct engine_config *c);
 
 struct engine *engine_new(uv_loop_t *main_loop, struct engine_config *c, struct err *err);
@@ -80,7 +82,10 @@ struct engine_pace {
 struct engine_stats {
 	uint32_t running; /* requests that it computes */
 	uint64_t steps, prompt_tokens, new_tokens;
-	double prompt_seconds, new_seconds;  /* of finished requests */
+	double prompt_seconds, new_seconds; /* of finished requests */
+	/* Rows of requests that went on in another plan: that were there (daemon/engine_kv.h), and that were
+	 * computed again. */
+	uint64_t kept_rows, again_rows;
 	double reduce_seconds;               /* waiting for sums */
 	uint64_t sent_bytes, received_bytes; /* on tensor links */
 	struct engine_pace pace;

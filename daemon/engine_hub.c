@@ -32,21 +32,44 @@ drop_cancelled(struct engine *e)
 	}
 }
 
+/* What of a request that was given back need not be computed again, and what must. */
+static void
+count_rows(struct engine *e, struct request *r)
+{
+	uv_mutex_lock(&e->lock);
+	e->stats.kept_rows += r->n_done;
+	e->stats.again_rows += r->n_had > r->n_done ? r->n_had - r->n_done : 0;
+	uv_mutex_unlock(&e->lock);
+	r->n_had = 0;
+}
+
+static uint32_t
+free_slot(const struct engine *e)
+{
+	uint32_t i = 0;
+
+	while (i < e->c.slots && e->slots[i] != NULL)
+		i++;
+	return i;
+}
+
 static void
 fill_slots(struct engine *e)
 {
-	for (uint32_t i = 0; i < e->c.slots; i++) {
-		struct request *r = e->slots[i] == NULL ? desk_take(e->c.desk) : NULL;
+	struct request *r;
+	uint32_t slot;
 
-		if (r == NULL)
-			continue;
+	while ((slot = free_slot(e)) < e->c.slots && (r = desk_take(e->c.desk)) != NULL) {
 		if (r->guide != NULL && guide_context(r->guide) > e->c.context) {
 			desk_post_failed(e->c.desk, r, 503, "the model's context has changed");
 			continue;
 		}
 		if (r->started == 0)
 			r->started = uv_hrtime();
-		e->slots[i] = r;
+		if (e->kv != NULL)
+			slot = engine_kv_place(e, r);
+		count_rows(e, r);
+		e->slots[slot] = r;
 		count_running(e, 1);
 	}
 }
@@ -422,8 +445,13 @@ hub_run(struct engine *e)
 			uv_run(&e->loop, UV_RUN_ONCE);
 			continue;
 		}
+		if (engine_kv_is_held(e)) {
+			wait_for_news(e);
+			continue;
+		}
 		drop_cancelled(e);
 		fill_slots(e);
+		engine_kv_settle(e);
 		make_room(e);
 		if (!(e->pipe != NULL ? pipe_step(e) : hub_step(e)))
 			wait_for_news(e);

@@ -58,7 +58,8 @@ struct engine {
 	uint32_t *slot_of; /* of sessions[i] */
 	struct buf piece;  /* text of one token */
 	struct engine_pace pace;
-	struct pipe *pipe; /* coordinator of a pipeline (engine_pipe.c) */
+	struct pipe *pipe;    /* coordinator of a pipeline (engine_pipe.c) */
+	struct engine_kv *kv; /* NULL: no KV rows are copied */
 };
 
 static inline bool
@@ -155,6 +156,28 @@ void member_is_cut(struct engine *e, const char *who, const char *why);
 int engine_forward(struct engine *e, uint32_t n, const float **logits, struct err *err);
 /* A step has ended: its figures are there for engine_stats. */
 void engine_publish(struct engine *e);
+
+/* --- copies of KV rows (engine_kv.c); nothing happens in an engine without --- */
+
+int engine_kv_new(struct engine *e, struct err *err);
+void engine_kv_free(struct engine_kv *k);
+uint64_t engine_kv_bytes(const struct engine_config *c);
+/* Main thread: whether there is news for on_kv. */
+bool engine_kv_heard(struct engine *e);
+/* Engine thread: it was woken; the n rows in e->rows are computed next; they are; nobody waits for this
+ * peer's part of the step any more, so there is time to copy them. */
+void engine_kv_woken(struct engine *e);
+void engine_kv_begin(struct engine *e, uint32_t n);
+void engine_kv_end(struct engine *e, uint32_t n);
+void engine_kv_copy(struct engine *e);
+/* Coordinator: no request may be taken yet; where one begins, with n_done as far as its rows are there; all that
+ * were given back have been placed. */
+bool engine_kv_is_held(struct engine *e);
+uint32_t engine_kv_place(struct engine *e, struct request *r);
+void engine_kv_settle(struct engine *e);
+
+/* Main thread, until it stops: on_wake runs on the engine's. */
+void engine_wake(struct engine *e);
 
 /* Tells the main thread, once, that the group is broken. */
 void engine_post_broken(struct engine *e, const char *who, const char *why);

@@ -42,10 +42,15 @@ int
 engine_forward(struct engine *e, uint32_t n, const float **logits, struct err *err)
 {
 	uint64_t before = file_guard_errors();
-	int rc = n == 1 ? timed_forward(e, logits, err)
-			: forward_step(e->forward, e->rows, n, e->x, logits, err);
+	int rc;
 
-	return rc == 0 ? engine_check_read(before, err) : -1;
+	engine_kv_begin(e, n);
+	rc = n == 1 ? timed_forward(e, logits, err)
+		    : forward_step(e->forward, e->rows, n, e->x, logits, err);
+	if (rc != 0 || engine_check_read(before, err) != 0)
+		return -1;
+	engine_kv_end(e, n);
+	return 0;
 }
 
 void
@@ -65,4 +70,5 @@ engine_publish(struct engine *e)
 	e->stats.sent_bytes = s.sent_bytes + r.sent_bytes;
 	e->stats.received_bytes = s.received_bytes + r.received_bytes;
 	uv_mutex_unlock(&e->lock);
+	engine_kv_copy(e);
 }

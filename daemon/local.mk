@@ -59,6 +59,9 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/engine.c daemon/engine.h daemon/engine_int.h \
 	daemon/best_bytes.c daemon/best_bytes.h \
 	daemon/engine_hub.c \
+	daemon/engine_kv.c daemon/engine_kv.h daemon/engine_kv_int.h \
+	daemon/engine_kv_main.c \
+	daemon/kv_ring.c daemon/kv_ring.h \
 	daemon/engine_links.c \
 	daemon/engine_member.c \
 	daemon/engine_pipe.c \
@@ -152,6 +155,8 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_fetch.c \
 	daemon/serve_file.c \
 	daemon/serve_hash.c \
+	daemon/serve_kv.c daemon/serve_kv.h \
+	daemon/serve_kv_member.c \
 	daemon/serve_leave.c daemon/serve_leave.h \
 	daemon/serve_links.c \
 	daemon/serve_member.c \
@@ -267,6 +272,13 @@ tests_unit_test_star_CFLAGS = $(tests_unit_test_engine_CFLAGS)
 tests_unit_test_star_LDADD = $(tests_unit_test_engine_LDADD)
 $(tests_unit_test_engine_OBJECTS) $(tests_unit_test_pipeline_OBJECTS) \
 	$(tests_unit_test_star_OBJECTS): | proto/shoal.pb-c.h
+
+check_PROGRAMS += tests/unit/test_engine_kv
+tests_unit_test_engine_kv_SOURCES = tests/unit/test_engine_kv.c $(ENGINE_TEST_SUPPORT)
+tests_unit_test_engine_kv_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
+tests_unit_test_engine_kv_CFLAGS = $(tests_unit_test_engine_CFLAGS)
+tests_unit_test_engine_kv_LDADD = $(tests_unit_test_engine_LDADD)
+$(tests_unit_test_engine_kv_OBJECTS): | proto/shoal.pb-c.h
 
 # Two models that write together.
 check_PROGRAMS += tests/unit/test_token_run

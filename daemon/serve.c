@@ -4,6 +4,7 @@
 
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
+#include "daemon/serve_kv.h"
 #include "daemon/serve_leave.h"
 #include "daemon/star.h"
 #include "kernels/cpu.h"
@@ -151,6 +152,7 @@ serve_stop_engine(struct serve *s, const char *why)
 
 	if (e == NULL)
 		return;
+	copies_end(s);
 	serve_figures(s, &s->past);
 	s->engine = NULL;
 	s->stopped_at = uv_now(s->loop);
@@ -229,6 +231,7 @@ serve_advance(struct serve *s)
 		log_info("this device is a member now: what it served ends");
 		serve_end_requests(s, "this device is a member now: another one coordinates");
 		plan_drop(s, "this device is a member now");
+		copies_free(s);
 		model_file_unref(s->file);
 		s->file = NULL;
 	}
@@ -425,6 +428,7 @@ serve_free(struct serve *s)
 	discovery_free(s->discovery);
 	speeds_free(s->speeds);
 	choices_forget(s);
+	copies_free(s);
 	balance_free(s);
 	elect_free(s->elect);
 	swarm_free(s->swarm);

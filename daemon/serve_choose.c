@@ -7,6 +7,7 @@
  * not move between devices for nothing. */
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
+#include "daemon/serve_kv.h"
 #include "model/memory.h"
 #include "model/plan_model.h"
 
@@ -76,7 +77,8 @@ overhead(const struct serve *s, const struct model_file *f)
 		.slots = s->config->parallel,
 		.max_rows = s->config->batch,
 		.threads = s->config->threads,
-		.kv = serve_kv(s->config)};
+		.kv = serve_kv(s->config),
+		.kv_copies = s->config->kv_copies > 0};
 
 	return memory_process() + (9u << 20) + engine_bytes(&c);
 }
@@ -137,6 +139,7 @@ fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, u
 		if (!fill_peer(s, i > 0 ? members[i - 1] : NULL, dtype, fixed, &f->peers[i],
 			    &speeds[i]))
 			return false;
+	f->peers[0].overhead += copies_more_bytes(s, &p->file->shape, p->context);
 	fill_links(f, speeds, n + 1);
 	plan_model_from_header(h, serve_kv(s->config), s->config->parallel, p->context, &f->model);
 	swarm_plan_input_init(&f->in, &f->model);

@@ -100,6 +100,8 @@ struct plan_member {
 	uint64_t done, total;
 	bool ready;
 	struct link *tensor;     /* open, waiting for the others' */
+	struct link *copies;     /* open: KV rows come and go over it (serve_kv.h); */
+	bool copies_loaded;      /* all that were kept of its slice are in its cache */
 	bool linked, direct;     /* it has said whether it is linked with its neighbours; it is */
 	struct engine_pace pace; /* as it said last */
 };
@@ -267,6 +269,7 @@ enum follow_state {
 };
 
 struct shard_job;
+struct copier;     /* serve_kv_member.c */
 struct neighbours; /* serve_neighbours.c */
 
 /* A plan that is followed, or, with `spare`, a shard that is only brought to disk because a plan may
@@ -291,7 +294,9 @@ struct follow {
 	struct stages stages;
 	enum collective_way way;
 	struct neighbours *neighbours; /* NULL: this plan has none */
-	bool started;                  /* the coordinator has said so; over which links: */
+	bool kv_copies;
+	struct copier *copier; /* NULL: no KV rows are copied (serve_kv.h) */
+	bool started;          /* the coordinator has said so; over which links: */
 	bool direct;
 	struct shard_job *job; /* on the thread pool */
 
@@ -406,6 +411,7 @@ struct serve {
 
 	struct open_shard *shard; /* the last one that was computed with, for a quick return */
 
+	struct copies *copies;   /* of KV rows (serve_kv.h); NULL: there are none */
 	struct choices *choices; /* that were made lately */
 	struct balance *balance; /* serve_balance.h; NULL: nothing has served yet */
 	struct stock *stock;     /* slices for other plans, being brought to disks */

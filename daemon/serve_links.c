@@ -2,6 +2,7 @@
  * wait here until all are open, and then go to the engine. */
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
+#include "daemon/serve_kv.h"
 #include "daemon/star.h"
 
 #include <stdio.h>
@@ -41,6 +42,7 @@ on_close(struct link *l, void *arg, const char *why)
 	char text[512];
 
 	unlink_member_link(ml);
+	copies_link_closed(s, l, why);
 	if (m == NULL || m->tensor != l)
 		return;
 	m->tensor = NULL;
@@ -108,6 +110,8 @@ answer_bulk(struct serve *s, struct swarm_peer *p, struct link *l, const Shoal__
 {
 	const struct member_header *h;
 
+	if (copies_is_message(e))
+		return copies_control(s, p, l, e, err);
 	if (e->body_case == SHOAL__ENVELOPE__BODY_FETCH_HEADER) {
 		h = find_header(s, p, &e->fetch_header->header_hash);
 		if (h != NULL)
@@ -210,11 +214,13 @@ start_engine(struct plan *p, struct err *err)
 		.slots = s->config->parallel,
 		.max_rows = s->config->batch,
 		.kv = serve_kv(s->config),
+		.kv_copies = s->config->kv_copies > 0,
 		.payload = serve_payload(s->config),
 		.way = p->direct ? p->way : WAY_STAR,
 		.links = links,
 		.names = names,
 		.on_broken = on_broken,
+		.on_kv = copies_on_kv,
 		.arg = s,
 	};
 
@@ -255,6 +261,7 @@ plan_start_engine(struct plan *p)
 	plan_set_state(p, PLAN_SERVING);
 	stock_served(s, p);
 	balance_began(p);
+	copies_began(p);
 }
 
 /* --- tensor ------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
+#include "daemon/serve_kv.h"
 #include "daemon/serve_leave.h"
 #include "daemon/star.h"
 
@@ -41,6 +42,7 @@ follow_free(struct follow *f, const char *why)
 	static const struct link_events nothing;
 
 	fetch_stop(f);
+	copier_free(f->copier);
 	neighbours_free(f);
 	if (f->hub_open)
 		link_detached_discard(&f->hub);
@@ -276,6 +278,7 @@ take_numbers(struct follow *f, const Shoal__Prepare *p)
 	f->slots = p->slots;
 	f->max_rows = p->max_rows;
 	f->kv = (enum kv_type)p->kv_type;
+	f->kv_copies = p->kv_copies;
 	f->payload = (enum frame_format)p->payload;
 	f->way = (enum collective_way)p->collective;
 }

@@ -2,7 +2,7 @@
  * pool; where no shard can be written the slice is brought into tiles in memory. */
 #include "base/file.h"
 #include "daemon/log.h"
-#include "daemon/serve_int.h"
+#include "daemon/serve_kv.h"
 #include "model/shard_store.h"
 
 #include <stdatomic.h>
@@ -198,6 +198,7 @@ own_job_start(struct plan *p, struct err *err)
 	snprintf(j->folder, sizeof j->folder, "%s/shards", s->state->dir);
 	j->file = model_file_ref(p->file);
 	memory_ask_init(&j->ask, s);
+	j->ask.beside += copies_more_bytes(s, &j->file->shape, p->context);
 	j->ask.engine = (struct engine_config){.shape = &j->file->shape,
 		.slices = j->slices,
 		.context = p->context,
@@ -205,6 +206,7 @@ own_job_start(struct plan *p, struct err *err)
 		.max_rows = s->config->batch,
 		.threads = s->config->threads,
 		.kv = serve_kv(s->config),
+		.kv_copies = s->config->kv_copies > 0,
 		.payload = serve_payload(s->config),
 		.way = p->way};
 	engine_place(&j->ask.engine, &p->stages, 0);

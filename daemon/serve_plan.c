@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
+#include "daemon/serve_kv.h"
 #include "daemon/serve_leave.h"
 
 #include <sodium.h>
@@ -279,6 +280,7 @@ send_prepare(struct plan *p, uint32_t rank)
 	prepare.header_bytes = m->header.bytes.len;
 	prepare.header_hash = (ProtobufCBinaryData){SHARD_HASH, m->header.hash};
 	prepare.collective = p->way;
+	prepare.kv_copies = c->kv_copies > 0;
 	name_stages(p, &prepare, stages, pointers);
 	if (plan_neighbours(p, rank, &prepare, &room) != 0)
 		log_warning("not enough memory to name the neighbours of %s", m->peer->known->name);
@@ -504,6 +506,7 @@ plan_advance(struct serve *s)
 		} else {
 			plan_settled(s->plan);
 			check_linking(s);
+			copies_tick(s);
 			balance_tick(s);
 			stock_tick(s, members, plan_chosen(s, &choice, members));
 		}

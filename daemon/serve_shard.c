@@ -165,6 +165,7 @@ shard_job_start(struct follow *f, enum shard_task task)
 		.max_rows = f->max_rows,
 		.threads = f->serve->config->threads,
 		.kv = f->kv,
+		.kv_copies = f->kv_copies,
 		.payload = f->payload,
 		.way = f->way};
 	engine_place(&j->ask.engine, &f->stages, f->rank);

@@ -1,6 +1,6 @@
 /* A member's engine, made of what its plan says: its place among the stages, its weights, and the links that
  * are open. */
-#include "daemon/serve_int.h"
+#include "daemon/serve_kv.h"
 #include "daemon/star.h"
 
 #include <stdio.h>
@@ -71,11 +71,13 @@ follow_start_engine(struct follow *f, const char *coordinator,
 		.slots = f->slots,
 		.max_rows = f->max_rows,
 		.kv = f->kv,
+		.kv_copies = f->kv_copies,
 		.payload = f->payload,
 		.way = direct ? f->way : WAY_STAR,
 		.links = links,
 		.names = names,
 		.on_broken = on_broken,
+		.on_kv = copies_on_kv,
 		.arg = f->serve,
 	};
 
@@ -90,5 +92,9 @@ follow_start_engine(struct follow *f, const char *coordinator,
 		return -1;
 	ec.weights = f->weights;
 	f->weights = NULL;
-	return serve_start_engine(f->serve, &ec, NULL, f->shard, err);
+	if (serve_start_engine(f->serve, &ec, NULL, f->shard, err) != 0)
+		return -1;
+	if (f->kv_copies)
+		f->copier = copier_new(f);
+	return 0;
 }

@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include "daemon/serve_balance.h"
+#include "daemon/serve_kv.h"
 #include "kernels/cpu.h"
 
 #include <stdio.h>
@@ -284,6 +285,8 @@ figures_json(const struct engine_stats *st)
 	json_object_set_new(o, "prompt_tokens", json_integer((json_int_t)st->prompt_tokens));
 	json_object_set_new(o, "new_tokens", json_integer((json_int_t)st->new_tokens));
 	json_object_set_new(o, "steps", json_integer((json_int_t)st->steps));
+	json_object_set_new(o, "kept_rows", json_integer((json_int_t)st->kept_rows));
+	json_object_set_new(o, "again_rows", json_integer((json_int_t)st->again_rows));
 	json_object_set_new(o, "prompt_per_second",
 		json_real(st->prompt_seconds > 0 ? (double)st->prompt_tokens / st->prompt_seconds
 						 : 0));
@@ -357,6 +360,7 @@ serve_status(struct serve *s)
 		json_object_set_new(o, "balance", balance_json(s));
 	json_object_set_new(o, "figures", figures_json(&st));
 	json_object_set_new(o, "memory", json_string(s->config->memory));
+	json_object_set_new(o, "kv_copies", copies_json(s));
 	json_object_set_new(o, "weights", weights_json(&st.weights));
 	return o;
 }

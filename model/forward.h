@@ -6,6 +6,7 @@
 #include "kernels/kernels.h"
 #include "kernels/pool.h"
 #include "model/collective.h"
+#include "model/kv_piece.h"
 #include "model/weights.h"
 
 /* One row of a step: a token of the session in KV slot `slot` at position `pos`. Rows of one slot
@@ -57,5 +58,14 @@ unsigned forward_threads(const struct forward *f, uint32_t rows);
  * part of the vocabulary, rows in order; nothing is there when it has none. */
 int forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *x,
 	const float **logits, struct err *err);
+
+/* --- KV rows out and in, between steps (forward_kv.c); pieces within the slice, slots and context --- */
+
+void forward_kv_read(const struct forward *f, const struct kv_piece *p, uint8_t *out);
+void forward_kv_write(struct forward *f, const struct kv_piece *p, const uint8_t *in);
+/* [slots]: positions that each slot holds. */
+const uint32_t *forward_kv_filled(const struct forward *f);
+/* The slot holds these positions from now on: all of their pieces were written. */
+void forward_kv_fill(struct forward *f, uint32_t slot, uint32_t positions);
 
 #endif

@@ -57,12 +57,15 @@ model_libmodel_a_SOURCES += \
 	model/forward.c model/forward.h model/forward_int.h \
 	model/forward_attn.c \
 	model/forward_ffn.c \
+	model/forward_kv.c \
 	model/forward_moe.c \
 	model/forward_new.c \
 	model/forward_unit.c \
 	model/generate.c model/generate.h \
 	model/guide.c model/guide.h \
 	model/kv.c model/kv.h \
+	model/kv_piece.c model/kv_piece.h \
+	model/kv_vault.c model/kv_vault.h \
 	model/measure.c model/measure.h \
 	model/memory.c model/memory.h \
 	model/rope.c model/rope.h \

@@ -10,6 +10,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/gain.c sched/gain.h sched/gain_int.h sched/gain_bytes.c sched/gain_dense.c sched/gain_train.c \
 	sched/idle.c sched/idle.h \
 	sched/knob.c sched/knob.h \
+	sched/kv_feed.c sched/kv_feed.h \
 	sched/label.c sched/label.h \
 	sched/link_speed.c sched/link_speed.h \
 	sched/money.c sched/money.h \
@@ -133,6 +134,12 @@ tests_fuzz_fuzz_redact_SOURCES = tests/fuzz/fuzz_redact.c tests/fuzz/driver.c te
 	$(PLANTED)
 tests_fuzz_fuzz_redact_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_fuzz_redact_LDADD = sched/libsched.a base/libbase.a
+
+# Copies of KV rows: stories of plans that change.
+check_PROGRAMS += tests/unit/test_kv_feed
+tests_unit_test_kv_feed_SOURCES = tests/unit/test_kv_feed.c
+tests_unit_test_kv_feed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_kv_feed_LDADD = sched/libsched.a $(tests_unit_test_tokenizer_LDADD)
 
 # Who takes part: rules one by one, and ten thousand stories in virtual time.
 check_PROGRAMS += tests/unit/test_roster

@@ -8,6 +8,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/collective.sh \
 	tests/hearth/train.sh \
 	tests/swarm/command.sh \
+	tests/swarm/copies.sh \
 	tests/swarm/discovery.sh \
 	tests/swarm/document.sh \
 	tests/swarm/doctor.sh \
