@@ -57,6 +57,8 @@ static const struct key {
 		"devices that the first plan waits for; 0: all that are paired, for 5 s"),
 	CHOICE(payload, "f32 f16 q8", "how sums travel"),
 	CHOICE(collective, "auto star direct scatter", "by which way sums are added"),
+	CHOICE(overlap, "auto on off",
+		"whether one half of a step's rows is computed while the other's sums travel"),
 	CHOICE(kv, "f32 f16 q8_0", "how the KV cache is kept"),
 	NUMBER(context, 0, 1 << 20, "positions of a session; 0: the model's, at most 4096"),
 	NUMBER(parallel, 1, 256, "sessions computed at once"),
@@ -111,6 +113,7 @@ set_defaults(struct config *c)
 	strcpy(c->listen, "[::]:8643");
 	strcpy(c->payload, "f32");
 	strcpy(c->collective, "auto");
+	strcpy(c->overlap, "auto");
 	strcpy(c->coordinator, "fixed");
 	strcpy(c->kv, "f16");
 	strcpy(c->pin, "no");

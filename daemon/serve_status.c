@@ -284,6 +284,7 @@ figures_json(const struct engine_stats *st)
 	json_object_set_new(o, "prompt_tokens", json_integer((json_int_t)st->prompt_tokens));
 	json_object_set_new(o, "new_tokens", json_integer((json_int_t)st->new_tokens));
 	json_object_set_new(o, "steps", json_integer((json_int_t)st->steps));
+	json_object_set_new(o, "steps_divided", json_integer((json_int_t)st->divided));
 	json_object_set_new(o, "prompt_per_second",
 		json_real(st->prompt_seconds > 0 ? (double)st->prompt_tokens / st->prompt_seconds
 						 : 0));

@@ -57,6 +57,7 @@ model_libmodel_a_SOURCES += \
 	model/forward.c model/forward.h model/forward_int.h \
 	model/forward_attn.c \
 	model/forward_ffn.c \
+	model/forward_layers.c \
 	model/forward_moe.c \
 	model/forward_new.c \
 	model/forward_unit.c \
