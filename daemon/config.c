@@ -69,6 +69,8 @@ static const struct key {
 		"devices that the first plan waits for; 0: all that are paired, for 5 s"),
 	CHOICE(payload, "f32 f16 q8", "how sums travel"),
 	CHOICE(collective, "auto star direct scatter", "by which way sums are added"),
+	CHOICE(overlap, "auto on off",
+		"whether one half of a step's rows is computed while the other's sums travel"),
 	CHOICE(kv, "f32 f16 q8_0", "how the KV cache is kept"),
 	NUMBER(kv_copies, 0, 1,
 		"1: the coordinator keeps copies of it, so that another plan computes nothing "

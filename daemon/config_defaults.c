@@ -23,6 +23,7 @@ config_defaults(struct config *c)
 	strcpy(c->listen, "[::]:8643");
 	strcpy(c->payload, "f32");
 	strcpy(c->collective, "auto");
+	strcpy(c->overlap, "auto");
 	strcpy(c->coordinator, "fixed");
 	strcpy(c->kv, "f16");
 	strcpy(c->pin, "no");

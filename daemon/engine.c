@@ -330,6 +330,7 @@ engine_new(uv_loop_t *main_loop, struct engine_config *c, struct err *err)
 	e->c.slices = e->slices;
 	e->c.links = NULL;
 	e->c.names = NULL;
+	overlap_init(&e->overlap, c->overlap);
 	if (build(e, c, err) != 0) {
 		engine_free(e);
 		return NULL;
@@ -382,6 +383,7 @@ engine_stats_add(struct engine_stats *sum, const struct engine_stats *st)
 {
 	sum->running += st->running;
 	sum->steps += st->steps;
+	sum->divided += st->divided;
 	sum->prompt_tokens += st->prompt_tokens;
 	sum->new_tokens += st->new_tokens;
 	sum->kept_rows += st->kept_rows;

@@ -18,6 +18,7 @@
 #include "model/forward.h"
 #include "proto/frame.h"
 #include "proto/invite.h"
+#include "sched/overlap.h"
 
 struct engine;
 
@@ -41,6 +42,7 @@ struct engine_config {
 	bool pin;
 	const struct kernels *kernels;
 	enum collective_way way;     /* how sums are added */
+	enum overlap_mode overlap;   /* hub: whether it divides steps (sched/overlap.h) */
 	struct link_detached *links; /* engine_links() of them; taken */
 	char (*names)[PEER_NAME];    /* of all peers of the plan by number, for messages; copied */
 	/* Main thread: the group is broken (a link was lost, a member misbehaved). who: the peer
@@ -82,6 +84,7 @@ struct engine_pace {
 struct engine_stats {
 	uint32_t running; /* requests that it computes */
 	uint64_t steps, prompt_tokens, new_tokens;
+	uint64_t divided;                   /* of the steps: those whose halves took turns */
 	double prompt_seconds, new_seconds; /* of finished requests */
 	/* Rows of requests that went on in another plan: that were there (daemon/engine_kv.h), and that were
 	 * computed again. */

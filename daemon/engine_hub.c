@@ -336,13 +336,14 @@ int
 hub_compute(struct engine *e, uint32_t n, struct err *err)
 {
 	uint64_t read_errors = file_guard_errors();
+	uint32_t first = engine_divide(e, n);
 
 	if (forward_embed(e->forward, e->tokens, n, e->x, err) != 0 ||
 		engine_check_read(read_errors, err) != 0)
 		return -1;
-	if (e->star != NULL && star_step(e->star, e->rows, n, e->x, err) != 0)
+	if (e->star != NULL && star_step(e->star, e->rows, n, first, e->x, err) != 0)
 		return -1;
-	return engine_forward(e, n, &e->own, err);
+	return engine_forward(e, n, first, &e->own, err);
 }
 
 /* Has n rows computed; e->logits receives the whole vocabulary's for each row that wants them, or,

@@ -58,8 +58,10 @@ struct engine {
 	uint32_t *slot_of; /* of sessions[i] */
 	struct buf piece;  /* text of one token */
 	struct engine_pace pace;
-	struct pipe *pipe;    /* coordinator of a pipeline (engine_pipe.c) */
-	struct engine_kv *kv; /* NULL: no KV rows are copied */
+	struct overlap overlap; /* of its group, if it is the hub */
+	uint64_t divided;       /* steps */
+	struct pipe *pipe;      /* coordinator of a pipeline (engine_pipe.c) */
+	struct engine_kv *kv;   /* NULL: no KV rows are copied */
 };
 
 static inline bool
@@ -151,9 +153,12 @@ int engine_check_read(uint64_t before, struct err *err);
 /* A member, or the hub of a stage, is cut: unlinks, and tells the main thread. */
 void member_is_cut(struct engine *e, const char *who, const char *why);
 
-/* Engine thread: computes the slice's part of a step of n rows, e->rows and e->x; *logits: its part of
- * those that are wanted. */
-int engine_forward(struct engine *e, uint32_t n, const float **logits, struct err *err);
+/* Hub: of a step of n rows, those of the first of two sub-batches; 0: it is better not divided. */
+uint32_t engine_divide(const struct engine *e, uint32_t n);
+/* Engine thread: computes the slice's part of a step of n rows, e->rows and e->x, divided behind row `first`;
+ * *logits: its part of those that are wanted. */
+int engine_forward(
+	struct engine *e, uint32_t n, uint32_t first, const float **logits, struct err *err);
 /* A step has ended: its figures are there for engine_stats. */
 void engine_publish(struct engine *e);
 

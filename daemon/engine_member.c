@@ -4,11 +4,11 @@
 #include <stdio.h>
 
 static int
-member_step(struct engine *e, uint32_t n, struct err *err)
+member_step(struct engine *e, uint32_t n, uint32_t first, struct err *err)
 {
 	const float *logits = NULL;
 
-	if (engine_forward(e, n, &logits, err) == 0)
+	if (engine_forward(e, n, first, &logits, err) == 0)
 		return star_answer(e->star, logits, err);
 	if (!star_broken(e->star))
 		star_void(e->star);
@@ -29,7 +29,7 @@ member_is_cut(struct engine *e, const char *who, const char *why)
 void
 member_run(struct engine *e)
 {
-	uint32_t n;
+	uint32_t n, first;
 	struct err err = {""};
 	const char *who, *why;
 
@@ -37,8 +37,8 @@ member_run(struct engine *e)
 		if (engine_is_cut(e, &who, &why)) {
 			member_is_cut(e, who, why);
 			uv_run(&e->loop, UV_RUN_ONCE);
-		} else if (star_next(e->star, e->rows, e->x, &n)) {
-			if (member_step(e, n, &err) != 0)
+		} else if (star_next(e->star, e->rows, e->x, &n, &first)) {
+			if (member_step(e, n, first, &err) != 0)
 				star_break(e->star, "", err.msg);
 			engine_publish(e);
 		}

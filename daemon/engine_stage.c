@@ -37,10 +37,11 @@ static int
 stage_step(struct engine *e, uint32_t n, struct err *err)
 {
 	const float *logits = NULL;
+	uint32_t first = engine_divide(e, n);
 
-	if (e->star != NULL && star_step(e->star, e->rows, n, e->x, err) != 0)
+	if (e->star != NULL && star_step(e->star, e->rows, n, first, e->x, err) != 0)
 		return -1;
-	if (engine_forward(e, n, &logits, err) != 0)
+	if (engine_forward(e, n, first, &logits, err) != 0)
 		return -1;
 	if (engine_is_last(&e->c))
 		return give_logits(e, n, logits, err);

@@ -19,35 +19,51 @@ waited_for_sums(const struct engine *e)
 }
 
 /* Only of one row: that is what a plan predicts, and what a member's share is to follow. */
-static int
-timed_forward(struct engine *e, const float **logits, struct err *err)
+static void
+note_pace(struct engine *e, const struct overlap_step *s)
 {
-	double sums = waited_for_sums(e), disk = waited_for_disk(e), took;
+	double waited = s->sums + s->disk;
+
+	e->pace.steps++;
+	e->pace.seconds += s->seconds;
+	e->pace.sums += s->sums;
+	e->pace.disk += s->disk;
+	e->pace.compute += s->seconds > waited ? s->seconds - waited : 0;
+}
+
+static int
+timed_forward(struct engine *e, uint32_t n, uint32_t first, const float **logits, struct err *err)
+{
+	struct overlap_step s = {
+		.rows = n, .first = first, .sums = waited_for_sums(e), .disk = waited_for_disk(e)};
 	uint64_t start = uv_hrtime();
 
-	if (forward_step(e->forward, e->rows, 1, e->x, logits, err) != 0)
+	forward_divide(e->forward, first);
+	if (forward_step(e->forward, e->rows, n, e->x, logits, err) != 0)
 		return -1;
-	took = 1e-9 * (double)(uv_hrtime() - start);
-	sums = waited_for_sums(e) - sums;
-	disk = waited_for_disk(e) - disk;
-	e->pace.steps++;
-	e->pace.seconds += took;
-	e->pace.sums += sums;
-	e->pace.disk += disk;
-	e->pace.compute += took > sums + disk ? took - sums - disk : 0;
+	s.seconds = 1e-9 * (double)(uv_hrtime() - start);
+	s.sums = waited_for_sums(e) - s.sums;
+	s.disk = waited_for_disk(e) - s.disk;
+	overlap_took(&e->overlap, &s);
+	e->divided += first > 0;
+	if (n == 1)
+		note_pace(e, &s);
 	return 0;
 }
 
+uint32_t
+engine_divide(const struct engine *e, uint32_t n)
+{
+	return e->star != NULL ? overlap_first(&e->overlap, n) : 0;
+}
+
 int
-engine_forward(struct engine *e, uint32_t n, const float **logits, struct err *err)
+engine_forward(struct engine *e, uint32_t n, uint32_t first, const float **logits, struct err *err)
 {
 	uint64_t before = file_guard_errors();
-	int rc;
 
 	engine_kv_begin(e, n);
-	rc = n == 1 ? timed_forward(e, logits, err)
-		    : forward_step(e->forward, e->rows, n, e->x, logits, err);
-	if (rc != 0 || engine_check_read(before, err) != 0)
+	if (timed_forward(e, n, first, logits, err) != 0 || engine_check_read(before, err) != 0)
 		return -1;
 	engine_kv_end(e, n);
 	return 0;
@@ -65,6 +81,7 @@ engine_publish(struct engine *e)
 		r = ring_stats(e->ring);
 	uv_mutex_lock(&e->lock);
 	e->stats.steps++;
+	e->stats.divided = e->divided;
 	e->stats.pace = e->pace;
 	e->stats.reduce_seconds = s.reduce_seconds;
 	e->stats.sent_bytes = s.sent_bytes + r.sent_bytes;

@@ -73,9 +73,11 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/star.c daemon/star.h daemon/star_int.h \
 	daemon/star_answer.c \
 	daemon/star_new.c \
+	daemon/star_queue.c daemon/star_queue.h \
 	daemon/star_receive.c \
 	daemon/stages.c daemon/stages.h \
 	daemon/star_reduce.c \
+	daemon/star_ways.c \
 	daemon/step_rows.c daemon/step_rows.h
 
 # The HTTP API.

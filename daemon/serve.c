@@ -43,6 +43,14 @@ serve_way(const struct config *c)
 	return strcmp(c->collective, "scatter") == 0 ? WAY_SCATTER : WAY_AUTO;
 }
 
+static enum overlap_mode
+overlap_of(const struct config *c)
+{
+	if (strcmp(c->overlap, "on") == 0)
+		return OVERLAP_ON;
+	return strcmp(c->overlap, "off") == 0 ? OVERLAP_OFF : OVERLAP_AUTO;
+}
+
 const char *
 way_name(enum collective_way way)
 {
@@ -110,6 +118,7 @@ serve_start_engine(struct serve *s, struct engine_config *c, struct model_file *
 		c->threads = s->config->threads;
 		c->threads_batch = s->config->threads_batch;
 		c->pin = strcmp(s->config->pin, "yes") == 0;
+		c->overlap = overlap_of(s->config);
 		c->kernels = &s->kernels;
 		s->engine = engine_new(s->loop, c, err);
 	} else {

@@ -154,6 +154,7 @@ fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, u
 	f->in.candidates_bytes = (double)frame_best(f->model.shape->vocab);
 	f->in.ways = way == WAY_STAR ? 1u << SWARM_STAR
 				     : 1u << SWARM_STAR | 1u << SWARM_DIRECT | 1u << SWARM_SCATTER;
+	f->in.overlap = strcmp(s->config->overlap, "off") != 0;
 	f->in.today_only = true;
 	if (pipelines_are_barred(s))
 		f->in.kinds = 1u << SWARM_ONE | 1u << SWARM_TENSOR;

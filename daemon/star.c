@@ -79,9 +79,8 @@ break_late(struct star *s, uint64_t limit_ms, bool (*late)(const struct star_pee
 			star_blame(&s->peers[i], why);
 }
 
-/* Waits until no peer is late any more. */
-static int
-wait_for(struct star *s, bool (*late)(const struct star_peer *p), struct err *err)
+int
+star_wait_for(struct star *s, bool (*late)(const struct star_peer *p), struct err *err)
 {
 	uint64_t limit_ms = s->c.rank == 0 ? STAR_ANSWER_MS : MEMBER_WAIT_MS;
 	uint64_t start = 0, waited = 0;
@@ -89,6 +88,7 @@ wait_for(struct star *s, bool (*late)(const struct star_peer *p), struct err *er
 	for (;;) {
 		bool all = true;
 
+		star_advance(s);
 		if (s->broken)
 			return star_broken_err(s, err);
 		for (uint32_t i = 0; i < s->n_peers; i++)
@@ -107,12 +107,6 @@ wait_for(struct star *s, bool (*late)(const struct star_peer *p), struct err *er
 }
 
 static bool
-is_late(const struct star_peer *p)
-{
-	return p->owes && star_first(p) == NULL;
-}
-
-static bool
 is_unsent(const struct star_peer *p)
 {
 	return p->link != NULL && link_queued(p->link) > 0;
@@ -121,19 +115,7 @@ is_unsent(const struct star_peer *p)
 int
 star_flush(struct star *s, struct err *err)
 {
-	return wait_for(s, is_unsent, err);
-}
-
-int
-star_collect(struct star *s, struct err *err)
-{
-	for (uint32_t i = 0; i < s->n_peers; i++) {
-		struct star_peer *p = &s->peers[i];
-
-		if (p->owes && star_first(p) != NULL && star_check_due(p, star_first(p), err) != 0)
-			star_blame(p, err->msg);
-	}
-	return wait_for(s, is_late, err);
+	return star_wait_for(s, is_unsent, err);
 }
 
 /* --- frames ------------------------------------------------------------------------------------- */
@@ -164,7 +146,8 @@ star_frame(const struct star *s, enum frame_kind kind, enum frame_format format,
 }
 
 int
-star_step(struct star *s, const struct step_row *rows, uint32_t n, const float *x, struct err *err)
+star_step(struct star *s, const struct step_row *rows, uint32_t n, uint32_t first, const float *x,
+	struct err *err)
 {
 	struct frame f;
 	uint8_t *p;
@@ -176,6 +159,7 @@ star_step(struct star *s, const struct step_row *rows, uint32_t n, const float *
 	s->in_step = true;
 	f = star_frame(s, FRAME_STEP, FRAME_F32, n, s->c.embd);
 	p = step_rows_write(rows, n, s->head + FRAME_HEADER, s->wants, &s->n_wants);
+	f.layer = (uint16_t)first;
 	f.extra = s->n_wants;
 	frame_write(&f, s->head);
 	frame_pack(FRAME_F32, x, n, s->c.embd, s->out);
@@ -191,7 +175,7 @@ star_end(struct star *s)
 }
 
 bool
-star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n)
+star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n, uint32_t *first)
 {
 	struct star_peer *p = &s->peers[0];
 	uint64_t start = uv_hrtime();
@@ -207,6 +191,7 @@ star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n)
 	if (!p->have_other || s->broken)
 		return false;
 	*n = p->other.frame.rows;
+	*first = p->other.frame.layer;
 	in = step_rows_read(in, *n, rows, s->wants, &s->n_wants);
 	frame_unpack(FRAME_F32, in, *n, s->c.embd, x, 0);
 	s->step = p->other.frame.step;

@@ -61,9 +61,10 @@ bool star_broken(const struct star *s);
 const char *star_broken_who(const struct star *s); /* the peer's name, or "" */
 const char *star_broken_why(const struct star *s);
 
-/* Hub: begins a step: its rows and their embeddings go to all members. */
-int star_step(
-	struct star *s, const struct step_row *rows, uint32_t n, const float *x, struct err *err);
+/* Hub: begins a step: its rows and their embeddings go to all members. first: of two sub-batches that take
+ * turns, the rows of the first; 0: the step is not divided. */
+int star_step(struct star *s, const struct step_row *rows, uint32_t n, uint32_t first,
+	const float *x, struct err *err);
 /* Hub: ends it where no logits come of it: these peers have no part of the vocabulary. */
 void star_end(struct star *s);
 /* Hub: ends it. own: this peer's part of the rows that want logits, in their order. Of each of them,
@@ -74,8 +75,8 @@ int star_ask(struct star *s, const uint32_t *which, uint32_t n, const float *own
 	struct err *err);
 
 /* Member: waits a moment without sleeping, then once until something happens; true when a step has
- * come: rows[*n], x[*n][embd]. */
-bool star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n);
+ * come: rows[*n], x[*n][embd], *first as above. */
+bool star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n, uint32_t *first);
 /* Member: ends the step with its part of the rows that want logits, which stays as it is until the
  * next step has come: the hub may ask for more of it. */
 int star_answer(struct star *s, const float *logits, struct err *err);
@@ -83,7 +84,7 @@ int star_answer(struct star *s, const float *logits, struct err *err);
 void star_void(struct star *s);
 
 struct star_stats {
-	double reduce_seconds;
+	double reduce_seconds; /* waiting for sums, and adding them */
 	uint64_t sent_bytes, received_bytes;
 };
 struct star_stats star_stats(const struct star *s);

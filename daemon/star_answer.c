@@ -6,6 +6,12 @@
 
 /* --- hub ---------------------------------------------------------------------------------------- */
 
+static bool
+lacks_logits(const struct star_peer *p)
+{
+	return p->owes && !p->have_other;
+}
+
 /* Waits for what the members say of so many rows. */
 static int
 collect_logits(struct star *s, uint32_t rows, uint32_t whole, struct err *err)
@@ -19,8 +25,19 @@ collect_logits(struct star *s, uint32_t rows, uint32_t whole, struct err *err)
 		f.width = s->slices[p->rank].vocab;
 		p->due = f;
 		p->owes = f.width > 0;
+		/* It may have come before it was awaited. */
+		if (p->owes && p->have_other && star_check_due(&p->other.frame, &f, err) != 0)
+			star_blame(p, err->msg);
 	}
-	return star_collect(s, err);
+	return star_wait_for(s, lacks_logits, err);
+}
+
+/* What a member has said is used: it may say something else. */
+static void
+used_logits(struct star_peer *p)
+{
+	p->have_other = p->have_other && !p->owes;
+	p->owes = false;
 }
 
 static void
@@ -88,7 +105,7 @@ star_gather(struct star *s, const float *own, struct best *best, float *whole, s
 			star_blame(p, err->msg);
 			return star_broken_err(s, err);
 		}
-		star_used(p);
+		used_logits(p);
 	}
 	s->in_step = false;
 	return 0;
@@ -121,7 +138,7 @@ star_ask(struct star *s, const uint32_t *which, uint32_t n, const float *own, fl
 			frame_unpack(FRAME_F32,
 				p->other.data + (size_t)k * sl->vocab * sizeof(float), 1, sl->vocab,
 				whole + (size_t)which[k] * s->c.vocab + sl->vocab0, 0);
-		star_used(p);
+		used_logits(p);
 	}
 	return 0;
 }

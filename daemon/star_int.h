@@ -1,29 +1,34 @@
-/* Inside of the star: star.c (waiting, steps), star_reduce.c (sums), star_answer.c (logits),
- * star_receive.c (what arrives), star_new.c. */
+/* Inside of the star: star.c (waiting, steps), star_reduce.c (sums), star_ways.c (their ways), star_answer.c
+ * (logits), star_receive.c (what arrives), star_queue.c (what waits), star_new.c. */
 #ifndef DAEMON_STAR_INT_H
 #define DAEMON_STAR_INT_H
 
 #include "daemon/star.h"
+#include "daemon/star_queue.h"
 #include "daemon/step_rows.h"
-
-struct star_message {
-	struct frame frame;
-	uint8_t *data;
-};
 
 struct star_peer {
 	struct star *star;
 	struct link *link; /* NULL: gone */
 	uint32_t rank;
-	bool owes; /* the frame `due` is awaited; it is not used yet */
-	struct frame due;
-	/* What has come and is not used yet. Sums and parts of them: a peer can be one ahead of us,
-	 * as it needs ours to go on. Of others (STEP, LOGITS) there is one at a time. */
-	struct star_message sums[2];
-	uint32_t n_sums;
-	struct star_message other;
+	struct star_queue parts, sums; /* PART and SUM frames that are not used yet */
+	/* Of others (STEP, LOGITS) there is one at a time. */
+	struct {
+		struct frame frame;
+		uint8_t *data;
+	} other;
 	bool have_other;
-	size_t sums_room, other_room;
+	size_t other_room;
+	bool owes; /* a member: its LOGITS, `due`, are awaited; they are not used yet */
+	struct frame due;
+};
+
+/* A reduction that has begun and not finished. */
+struct star_sum {
+	struct frame frame; /* of whole rows; its kind does not count */
+	enum collective_way way;
+	float *rows;
+	bool added; /* of a way with two hops: the first is over here, what is added has been sent */
 };
 
 struct star {
@@ -43,6 +48,8 @@ struct star {
 	uint8_t *head;      /* frame header and step rows */
 	uint8_t *out;       /* packed rows */
 	float *sums;        /* being added; only where peers add in another order than they hear */
+	struct star_sum under_way[COLLECTIVE_AT_ONCE]; /* the one that began first, first */
+	uint32_t n_under_way;
 	uint64_t spin_ns, reduce_ns, sent, received;
 	bool broken;
 	char who[PEER_NAME];
@@ -53,12 +60,9 @@ extern const struct link_events star_link_events; /* arg: struct star_peer */
 
 /* --- star_receive.c --- */
 
-/* What has come of the peer where p->due is awaited; NULL: nothing yet. */
-const struct frame *star_first(const struct star_peer *p);
-/* The peer's frame was the one that is awaited: makes room for its next. */
-void star_used(struct star_peer *p);
-/* The frame is not the one that is awaited (p->due). */
-int star_check_due(const struct star_peer *p, const struct frame *f, struct err *err);
+struct star_queue *star_queue_of(struct star_peer *p, enum frame_kind kind);
+/* The frame is not the one that is due. */
+int star_check_due(const struct frame *f, const struct frame *due, struct err *err);
 
 /* --- star.c --- */
 
@@ -67,8 +71,8 @@ int star_broken_err(const struct star *s, struct err *err);
 void star_blame(struct star_peer *p, const char *why);
 struct frame star_frame(const struct star *s, enum frame_kind kind, enum frame_format format,
 	uint32_t rows, uint32_t width);
-/* Waits for what every peer owes, what came early included. */
-int star_collect(struct star *s, struct err *err);
+/* Waits until no peer is late any more. Meanwhile reductions that are under way go on. */
+int star_wait_for(struct star *s, bool (*late)(const struct star_peer *p), struct err *err);
 /* Waits until all is written: who computes next does not turn the loop. */
 int star_flush(struct star *s, struct err *err);
 void star_send(struct star_peer *p, const uint8_t *head, size_t head_len, const void *body,
@@ -76,8 +80,30 @@ void star_send(struct star_peer *p, const uint8_t *head, size_t head_len, const 
 
 /* --- star_reduce.c --- */
 
-int star_allreduce(struct collective *c, float *rows, uint32_t n, uint32_t width, uint32_t layer,
-	uint32_t phase, struct err *err);
+extern const struct collective star_reductions;
+
+/* Which frame of this kind the peer will send after `behind` others that are due of that kind; false: nothing
+ * that is under way here needs one more. */
+bool star_next_due(
+	const struct star_peer *p, enum frame_kind kind, uint32_t behind, struct frame *due);
+/* Adds and sends on what of reductions with two hops is there. Never waits. */
+void star_advance(struct star *s);
+
+/* --- star_ways.c --- */
+
+/* How many columns a rank adds where each adds a part of them. */
+uint32_t star_columns(const struct star_config *c, uint32_t rank);
+
+/* A reduction begins: sends what the way wants of this peer's part. */
+void star_begin_sum(struct star *s, struct star_sum *r);
+/* The first hop is over, as all parts are there: adds them and sends the sum on. Of a way with one hop: nothing,
+ * -1. */
+int star_add_sum(struct star *s, struct star_sum *r);
+/* All that it needs is there. */
+void star_finish_sum(struct star *s, struct star_sum *r);
+/* Whether a frame of this kind of the peer is part of it, and which. */
+bool star_sum_needs(const struct star_peer *p, const struct star_sum *r, enum frame_kind kind,
+	struct frame *due);
 
 /* --- star_answer.c --- */
 

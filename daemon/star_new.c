@@ -31,13 +31,41 @@ rank_of_link(const struct star_config *c, uint32_t i)
 	return i < c->rank ? i : i + 1;
 }
 
-/* Room for sums, and for the other messages of a peer: a step of the hub's, a member's logits. */
-static size_t
-sums_room(const struct star_config *c)
+static bool
+is_heard(const struct star_config *c, enum frame_kind kind)
 {
-	return frame_payload(c->format, c->max_rows, c->embd);
+	if (c->way == WAY_STAR)
+		return kind == (c->rank == 0 ? FRAME_PART : FRAME_SUM);
+	return kind == FRAME_PART || c->way != WAY_DIRECT;
 }
 
+/* Who hears a part at once from all others may be one reduction behind them, in each of two sub-batches. */
+static uint32_t
+queued(const struct star_config *c, enum frame_kind kind)
+{
+	bool ahead = kind == FRAME_PART && (c->way == WAY_DIRECT || c->way == WAY_AUTO);
+
+	return ahead ? STAR_QUEUED : COLLECTIVE_AT_ONCE;
+}
+
+/* Room for the PART or SUM frames of a peer. The sub-batches of a step have no more rows than the step. */
+static size_t
+sums_room(const struct star_config *c, uint32_t rank, enum frame_kind kind)
+{
+	uint32_t width = c->embd;
+	size_t one;
+
+	if (!is_heard(c, kind))
+		return 0;
+	if (kind == FRAME_SUM && c->way != WAY_STAR)
+		width = star_columns(c, rank);
+	else if (c->way == WAY_SCATTER)
+		width = star_columns(c, c->rank);
+	one = frame_payload(c->format, c->max_rows, width);
+	return star_queue_room(queued(c, kind) / COLLECTIVE_AT_ONCE * one, one);
+}
+
+/* For the other messages of a peer: a step of the hub's, a member's logits. */
 static size_t
 other_room(const struct star_config *c, uint32_t rank)
 {
@@ -53,9 +81,21 @@ star_bytes(const struct star_config *c)
 
 	if (c->way != WAY_STAR)
 		bytes += (uint64_t)c->max_rows * c->embd * sizeof(float);
-	for (uint32_t i = 0; i < star_links(c->rank, c->peers, c->way); i++)
-		bytes += 2 * sums_room(c) + other_room(c, rank_of_link(c, i));
+	for (uint32_t i = 0; i < star_links(c->rank, c->peers, c->way); i++) {
+		uint32_t rank = rank_of_link(c, i);
+
+		bytes += sums_room(c, rank, FRAME_PART) + sums_room(c, rank, FRAME_SUM) +
+			 other_room(c, rank);
+	}
 	return bytes;
+}
+
+static int
+alloc_queue(const struct star_peer *p, enum frame_kind kind, struct star_queue *q)
+{
+	const struct star_config *c = &p->star->c;
+
+	return star_queue_init(q, queued(c, kind), sums_room(c, p->rank, kind));
 }
 
 static int
@@ -64,12 +104,12 @@ alloc_peer(struct star *s, uint32_t i)
 	struct star_peer *p = &s->peers[i];
 
 	*p = (struct star_peer){.star = s, .rank = rank_of_link(&s->c, i)};
-	p->sums_room = sums_room(&s->c);
 	p->other_room = other_room(&s->c, p->rank);
-	p->sums[0].data = malloc(p->sums_room);
-	p->sums[1].data = malloc(p->sums_room);
 	p->other.data = malloc(p->other_room + 1);
-	return p->sums[0].data != NULL && p->sums[1].data != NULL && p->other.data != NULL ? 0 : -1;
+	return alloc_queue(p, FRAME_PART, &p->parts) == 0 &&
+			       alloc_queue(p, FRAME_SUM, &p->sums) == 0 && p->other.data != NULL
+		       ? 0
+		       : -1;
 }
 
 static int
@@ -125,7 +165,7 @@ star_new(uv_loop_t *loop, const struct star_config *c, struct err *err)
 	uint32_t n = star_links(c->rank, c->peers, c->way);
 
 	if (s != NULL) {
-		s->collective.allreduce = star_allreduce;
+		s->collective = star_reductions;
 		s->loop = loop;
 		s->c = *c;
 		s->n_peers = n;
@@ -164,8 +204,8 @@ star_free(struct star *s)
 	if (s == NULL)
 		return;
 	for (uint32_t i = 0; s->peers != NULL && i < s->n_peers; i++) {
-		free(s->peers[i].sums[0].data);
-		free(s->peers[i].sums[1].data);
+		star_queue_deinit(&s->peers[i].parts);
+		star_queue_deinit(&s->peers[i].sums);
 		free(s->peers[i].other.data);
 	}
 	free(s->peers);

@@ -9,7 +9,7 @@ kind_name(unsigned kind)
 	return kind < sizeof names / sizeof names[0] ? names[kind] : "unknown";
 }
 
-/* --- what is awaited ---------------------------------------------------------------------------- */
+/* --- what is due -------------------------------------------------------------------------------- */
 
 static bool
 is_sum(unsigned kind)
@@ -17,35 +17,16 @@ is_sum(unsigned kind)
 	return kind == FRAME_PART || kind == FRAME_SUM;
 }
 
-const struct frame *
-star_first(const struct star_peer *p)
+struct star_queue *
+star_queue_of(struct star_peer *p, enum frame_kind kind)
 {
-	if (is_sum(p->due.kind))
-		return p->n_sums > 0 ? &p->sums[0].frame : NULL;
-	return p->have_other ? &p->other.frame : NULL;
+	return kind == FRAME_PART ? &p->parts : &p->sums;
 }
 
-void
-star_used(struct star_peer *p)
-{
-	struct star_message used = p->sums[0];
-
-	if (p->owes && is_sum(p->due.kind)) {
-		p->sums[0] = p->sums[1];
-		p->sums[1] = used;
-		p->n_sums--;
-	} else if (p->owes) {
-		p->have_other = false;
-	}
-	p->owes = false;
-}
-
-/* `extra` of sums is the phase. */
+/* `extra` of sums is the phase and the sub-batch. */
 int
-star_check_due(const struct star_peer *p, const struct frame *f, struct err *err)
+star_check_due(const struct frame *f, const struct frame *d, struct err *err)
 {
-	const struct frame *d = &p->due;
-
 	if (f->step == d->step && f->kind == d->kind && f->layer == d->layer &&
 		f->extra == d->extra && f->rows == d->rows && f->width == d->width &&
 		f->format == d->format)
@@ -57,24 +38,42 @@ star_check_due(const struct star_peer *p, const struct frame *f, struct err *err
 		kind_name(d->kind), d->step, d->layer, d->extra, d->rows, d->width, d->format);
 }
 
+/* Which frame the peer's next one of that kind has to be, if that is known. LOGITS come when no sum is under
+ * way any more. */
+static bool
+next_due(struct star_peer *p, enum frame_kind kind, struct frame *due)
+{
+	if (is_sum(kind) && star_next_due(p, kind, star_queue_of(p, kind)->n, due))
+		return true;
+	if (kind == FRAME_LOGITS && (star_next_due(p, FRAME_PART, p->parts.n, due) ||
+					    star_next_due(p, FRAME_SUM, p->sums.n, due)))
+		return true;
+	*due = p->due;
+	return p->owes && !p->have_other;
+}
+
 static int
-keep(struct star_peer *p, const struct frame *f, const uint8_t *payload, size_t len,
+keep_other(struct star_peer *p, const struct frame *f, const uint8_t *payload, size_t len,
 	struct err *err)
 {
-	bool sum = is_sum(f->kind);
-	struct star_message *m = sum ? &p->sums[p->n_sums] : &p->other;
-
-	if (sum ? p->n_sums == 2 : p->have_other)
+	if (p->have_other)
 		return err_set(err, "it sent a %s frame before its turn", kind_name(f->kind));
-	if (len > (sum ? p->sums_room : p->other_room))
+	if (len > p->other_room)
 		return err_set(err, "it sent a %s frame of %zu bytes", kind_name(f->kind), len);
-	m->frame = *f;
-	memcpy(m->data, payload, len);
-	if (sum)
-		p->n_sums++;
-	else
-		p->have_other = true;
+	p->other.frame = *f;
+	memcpy(p->other.data, payload, len);
+	p->have_other = true;
 	return 0;
+}
+
+static int
+keep_sum(struct star_peer *p, const struct frame *f, const uint8_t *payload, size_t len,
+	struct err *err)
+{
+	if (star_queue_put(star_queue_of(p, (enum frame_kind)f->kind), f, payload, len) == 0)
+		return 0;
+	return err_set(
+		err, "it sent a %s frame of %zu bytes before its turn", kind_name(f->kind), len);
 }
 
 /* --- what may come ------------------------------------------------------------------------------ */
@@ -104,6 +103,7 @@ check_step(const struct star_peer *p, const struct frame *f, struct err *err)
 {
 	const struct star *s = p->star;
 	bool ahead = f->step == s->step + 1;
+	struct frame due;
 
 	if (f->kind == FRAME_STEP && !ahead)
 		return err_set(err, "it began step %u while step %u was running", f->step, s->step);
@@ -112,7 +112,8 @@ check_step(const struct star_peer *p, const struct frame *f, struct err *err)
 	if (s->c.rank == 0 && (!s->in_step || f->step != s->step))
 		return err_set(err, "it sent a %s frame of step %u, which is not running",
 			kind_name(f->kind), f->step);
-	if (s->c.rank != 0 && (s->c.way == WAY_STAR ? !p->owes : f->step != s->step && !ahead))
+	if (s->c.rank != 0 && (s->c.way == WAY_STAR ? !star_next_due(p, FRAME_SUM, p->sums.n, &due)
+						    : f->step != s->step && !ahead))
 		return err_set(err, "it sent a %s frame of step %u, which nobody waits for",
 			kind_name(f->kind), f->step);
 	return 0;
@@ -124,6 +125,7 @@ take(struct star_peer *p, const struct frame *f, const uint8_t *payload, size_t 
 {
 	struct star *s = p->star;
 	const struct step_bounds bounds = {s->c.embd, s->c.slots, s->c.context, s->c.max_logits};
+	struct frame due;
 
 	if (check_sender(p, f, err) != 0 || check_step(p, f, err) != 0)
 		return -1;
@@ -131,11 +133,16 @@ take(struct star_peer *p, const struct frame *f, const uint8_t *payload, size_t 
 		return star_asked(s, f, payload, err);
 	if (f->kind == FRAME_STEP && step_rows_check(&bounds, f, payload, err) != 0)
 		return -1;
-	if (p->owes && star_first(p) == NULL && star_check_due(p, f, err) != 0)
+	if (f->kind == FRAME_STEP && f->layer >= f->rows)
+		return err_set(
+			err, "its step of %u rows is divided behind row %u", f->rows, f->layer);
+	if (f->kind != FRAME_STEP && next_due(p, (enum frame_kind)f->kind, &due) &&
+		star_check_due(f, &due, err) != 0)
 		return -1;
 	if (f->kind == FRAME_STEP)
 		s->given = NULL;
-	return keep(p, f, payload, len, err);
+	return is_sum(f->kind) ? keep_sum(p, f, payload, len, err)
+			       : keep_other(p, f, payload, len, err);
 }
 
 /* A member that gives up says whose fault it is: its own, or that of a peer that it has lost. */

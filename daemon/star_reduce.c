@@ -1,9 +1,9 @@
-/* The ways to add partial sums: over the hub, every peer with every other, or each peer a part of
- * the columns. Whatever the way, who adds does it in the order of ranks, and what every peer holds
- * in the end has been through the same rounding: all hold the same bits. */
+/* Reductions: they begin, travel, and finish in the order in which they began. Two may be under way, so
+ * that the forward pass computes one sub-batch of rows while the sums of the other travel.
+ *
+ * Frames of one kind come in the order of reductions, also those that a peer sends ahead of us: each is
+ * compared with what is due as soon as both are known. */
 #include "daemon/star_int.h"
-
-#define BLOCK 32 /* columns that are never divided: those of an 8-bit block */
 
 /* What scatter has to save on the busiest link to be worth its second hop: the time of 24 KiB is
  * 0.2 ms at 1 Gbit/s, a round trip of a wired home. */
@@ -20,238 +20,171 @@ star_way(const struct star *s, uint32_t rows)
 	return bytes * (peers - 1) * (peers - 2) / peers > WORTH_A_HOP ? WAY_SCATTER : WAY_DIRECT;
 }
 
-static void
-send_rows(struct star_peer *p, const struct frame *f)
-{
-	uint8_t head[FRAME_HEADER];
+/* --- what is due -------------------------------------------------------------------------------- */
 
-	if (f->width == 0)
-		return;
-	frame_write(f, head);
-	star_send(p, head, sizeof head, p->star->out,
-		frame_payload((enum frame_format)f->format, f->rows, f->width));
+bool
+star_next_due(const struct star_peer *p, enum frame_kind kind, uint32_t behind, struct frame *due)
+{
+	const struct star *s = p->star;
+
+	for (uint32_t i = 0; i < s->n_under_way; i++)
+		if (star_sum_needs(p, &s->under_way[i], kind, due) && behind-- == 0)
+			return true;
+	return false;
 }
 
-static void
-await(struct star_peer *p, const struct frame *due)
-{
-	p->due = *due;
-	p->owes = due->width > 0;
-}
-
-static const uint8_t *
-payload_of(const struct star_peer *p)
-{
-	return p->sums[0].data;
-}
-
-/* --- star --------------------------------------------------------------------------------------- */
-
+/* What came of a reduction before it began here. */
 static int
-hub_reduce(struct star *s, struct frame f, float *rows, struct err *err)
+check_early(struct star_peer *p, enum frame_kind kind, struct err *err)
 {
-	enum frame_format format = s->c.format;
+	const struct star_queue *q = star_queue_of(p, kind);
+	struct frame due;
 
-	f.kind = FRAME_PART;
-	for (uint32_t i = 0; i < s->n_peers; i++)
-		await(&s->peers[i], &f);
-	if (star_collect(s, err) != 0)
-		return -1;
-	for (uint32_t i = 0; i < s->n_peers; i++) {
-		frame_unpack(format, payload_of(&s->peers[i]), f.rows, f.width, rows, 1);
-		star_used(&s->peers[i]);
-	}
-	frame_pack(format, rows, f.rows, f.width, s->out);
-	if (format != FRAME_F32) /* the hub must hold what the members will hold */
-		frame_unpack(format, s->out, f.rows, f.width, rows, 0);
-	f.kind = FRAME_SUM;
-	for (uint32_t i = 0; i < s->n_peers; i++)
-		send_rows(&s->peers[i], &f);
-	return star_flush(s, err);
-}
-
-static int
-member_reduce(struct star *s, struct frame f, float *rows, struct err *err)
-{
-	struct star_peer *hub = &s->peers[0];
-
-	f.kind = FRAME_PART;
-	frame_pack(s->c.format, rows, f.rows, f.width, s->out);
-	send_rows(hub, &f);
-	f.kind = FRAME_SUM;
-	await(hub, &f);
-	if (star_collect(s, err) != 0)
-		return -1;
-	frame_unpack(s->c.format, payload_of(hub), f.rows, f.width, rows, 0);
-	star_used(hub);
+	for (uint32_t i = 0; i < q->n && star_next_due(p, kind, i, &due); i++)
+		if (star_check_due(&q->list[i].frame, &due, err) != 0) {
+			star_blame(p, err->msg);
+			return -1;
+		}
 	return 0;
 }
 
-/* --- direct ------------------------------------------------------------------------------------- */
-
+/* A member has ended the step before its sums. */
 static int
-direct_reduce(struct star *s, struct frame f, float *rows, struct err *err)
+check_logits(struct star_peer *p, struct err *err)
 {
-	enum frame_format format = s->c.format;
+	struct frame due;
 
-	f.kind = FRAME_PART;
-	frame_pack(format, rows, f.rows, f.width, s->out);
-	for (uint32_t i = 0; i < s->n_peers; i++) {
-		send_rows(&s->peers[i], &f);
-		await(&s->peers[i], &f);
-	}
-	if (star_collect(s, err) != 0)
-		return -1;
-	for (uint32_t rank = 0, i = 0; rank < s->c.peers; rank++) {
-		bool own = rank == s->c.rank; /* rounded like the others' */
-
-		frame_unpack(format, own ? s->out : payload_of(&s->peers[i]), f.rows, f.width,
-			s->sums, rank > 0);
-		if (!own)
-			star_used(&s->peers[i++]);
-	}
-	memcpy(rows, s->sums, (size_t)f.rows * f.width * sizeof *rows);
-	return star_flush(s, err);
-}
-
-/* --- reduce-scatter and all-gather -------------------------------------------------------------- */
-
-struct columns {
-	uint32_t from, n;
-};
-
-static struct columns
-columns_of(const struct star *s, uint32_t rank)
-{
-	uint64_t blocks = (s->c.embd + BLOCK - 1) / BLOCK;
-	uint32_t from = (uint32_t)(blocks * rank / s->c.peers) * BLOCK;
-	uint32_t to = (uint32_t)(blocks * (rank + 1) / s->c.peers) * BLOCK;
-
-	return (struct columns){from, (to < s->c.embd ? to : s->c.embd) - from};
-}
-
-static void
-pack_columns(const struct star *s, const float *rows, uint32_t n, struct columns c)
-{
-	size_t bytes = frame_payload(s->c.format, 1, c.n);
-
-	for (uint32_t r = 0; r < n; r++)
-		frame_pack(s->c.format, rows + (size_t)r * s->c.embd + c.from, 1, c.n,
-			s->out + r * bytes);
-}
-
-static void
-unpack_columns(const struct star *s, const uint8_t *in, float *rows, uint32_t n, struct columns c)
-{
-	size_t bytes = frame_payload(s->c.format, 1, c.n);
-
-	for (uint32_t r = 0; r < n; r++)
-		frame_unpack(s->c.format, in + r * bytes, 1, c.n,
-			rows + (size_t)r * s->c.embd + c.from, 0);
-}
-
-/* The others' parts of this peer's columns, and its own, in the order of ranks. */
-static void
-add_columns(struct star *s, float *rows, uint32_t n, struct columns mine)
-{
-	for (uint32_t rank = 0, i = 0; rank < s->c.peers; rank++) {
-		if (rank != s->c.rank) {
-			frame_unpack(s->c.format, payload_of(&s->peers[i]), n, mine.n, s->sums,
-				rank > 0);
-			star_used(&s->peers[i++]);
-			continue;
-		}
-		for (uint32_t r = 0; r < n; r++)
-			for (uint32_t k = 0; k < mine.n; k++) {
-				float own = rows[(size_t)r * s->c.embd + mine.from + k];
-				float *sum = &s->sums[(size_t)r * mine.n + k];
-
-				*sum = rank > 0 ? *sum + own : own;
-			}
-	}
+	if (p->star->c.rank != 0 || !p->have_other ||
+		!(star_next_due(p, FRAME_PART, p->parts.n, &due) ||
+			star_next_due(p, FRAME_SUM, p->sums.n, &due)))
+		return 0;
+	star_check_due(&p->other.frame, &due, err);
+	star_blame(p, err->msg);
+	return -1;
 }
 
 static int
-scatter(struct star *s, struct frame f, const float *rows, struct columns mine, struct err *err)
+check_all_early(struct star *s, struct err *err)
 {
-	struct frame due = f;
-
-	f.kind = due.kind = FRAME_PART;
-	due.width = mine.n;
-	for (uint32_t i = 0; i < s->n_peers; i++) {
-		struct columns theirs = columns_of(s, s->peers[i].rank);
-
-		pack_columns(s, rows, f.rows, theirs);
-		f.width = theirs.n;
-		send_rows(&s->peers[i], &f);
-		await(&s->peers[i], &due);
-	}
-	return star_collect(s, err);
-}
-
-static int
-scatter_reduce(struct star *s, struct frame f, float *rows, struct err *err)
-{
-	struct columns mine = columns_of(s, s->c.rank);
-
-	if (scatter(s, f, rows, mine, err) != 0)
-		return -1;
-	if (mine.n > 0)
-		add_columns(s, rows, f.rows, mine);
-	frame_pack(s->c.format, s->sums, f.rows, mine.n, s->out);
-	unpack_columns(s, s->out, rows, f.rows, mine);
-	f.kind = FRAME_SUM;
-	for (uint32_t i = 0; i < s->n_peers; i++) {
-		f.width = mine.n;
-		send_rows(&s->peers[i], &f);
-		f.width = columns_of(s, s->peers[i].rank).n;
-		await(&s->peers[i], &f);
-	}
-	if (star_collect(s, err) != 0)
-		return -1;
 	for (uint32_t i = 0; i < s->n_peers; i++) {
 		struct star_peer *p = &s->peers[i];
 
-		if (!p->owes)
-			continue;
-		unpack_columns(s, payload_of(p), rows, f.rows, columns_of(s, p->rank));
-		star_used(p);
+		if (check_early(p, FRAME_PART, err) != 0 || check_early(p, FRAME_SUM, err) != 0 ||
+			check_logits(p, err) != 0)
+			return star_broken_err(s, err);
 	}
-	return star_flush(s, err);
+	return 0;
 }
 
-/* --- the way that fits -------------------------------------------------------------------------- */
+/* The next frame of this kind that the first reduction needs of the peer is not there. */
+static bool
+lacks(const struct star_peer *p, enum frame_kind kind)
+{
+	const struct star_queue *q = kind == FRAME_PART ? &p->parts : &p->sums;
+	struct frame due;
+
+	return star_sum_needs(p, &p->star->under_way[0], kind, &due) && q->n == 0;
+}
+
+static bool
+lacks_part(const struct star_peer *p)
+{
+	return lacks(p, FRAME_PART);
+}
+
+static bool
+lacks_sum(const struct star_peer *p)
+{
+	return lacks(p, FRAME_SUM);
+}
+
+/* --- on their way ------------------------------------------------------------------------------- */
+
+static bool
+has_all_parts(const struct star *s, const struct star_sum *r)
+{
+	struct frame due;
+
+	for (uint32_t i = 0; i < s->n_peers; i++)
+		if (star_sum_needs(&s->peers[i], r, FRAME_PART, &due) && s->peers[i].parts.n == 0)
+			return false;
+	return true;
+}
+
+/* In their order: the parts of one lie before those of the next. */
+void
+star_advance(struct star *s)
+{
+	for (uint32_t i = 0; i < s->n_under_way && !s->broken; i++) {
+		struct star_sum *r = &s->under_way[i];
+
+		if (!r->added && (!has_all_parts(s, r) || star_add_sum(s, r) != 0))
+			return;
+	}
+}
 
 static int
-reduce(struct star *s, struct frame f, float *rows, struct err *err)
-{
-	switch (star_way(s, f.rows)) {
-	case WAY_DIRECT:
-		return direct_reduce(s, f, rows, err);
-	case WAY_SCATTER:
-		return scatter_reduce(s, f, rows, err);
-	default:
-		return s->c.rank == 0 ? hub_reduce(s, f, rows, err)
-				      : member_reduce(s, f, rows, err);
-	}
-}
-
-int
-star_allreduce(struct collective *c, float *rows, uint32_t n, uint32_t width, uint32_t layer,
-	uint32_t phase, struct err *err)
+begin(struct collective *c, float *rows, uint32_t n, uint32_t width,
+	const struct collective_label *label, struct err *err)
 {
 	struct star *s = (struct star *)c;
 	uint64_t start = uv_hrtime();
-	struct frame f = star_frame(s, FRAME_PART, s->c.format, n, width);
-	int result;
+	struct star_sum *r = &s->under_way[s->n_under_way];
 
 	if (s->broken)
 		return star_broken_err(s, err);
-	if (n > s->c.max_rows || width != s->c.embd)
+	if (n == 0 || n > s->c.max_rows || width != s->c.embd)
 		return err_set(err, "a sum of %u x %u rows does not fit the plan", n, width);
-	f.layer = (uint16_t)layer;
-	f.extra = phase;
-	result = reduce(s, f, rows, err);
+	if (s->n_under_way == COLLECTIVE_AT_ONCE)
+		return err_set(err, "more than %d sums are under way", COLLECTIVE_AT_ONCE);
+	/* Of the one before too much may still be to be written: that would be queued without end. */
+	if (star_flush(s, err) != 0)
+		return -1;
+	*r = (struct star_sum){.frame = star_frame(s, FRAME_PART, s->c.format, n, width),
+		.way = star_way(s, n),
+		.rows = rows};
+	r->frame.layer = (uint16_t)label->layer;
+	r->frame.extra = label->phase + 2 * label->part;
+	s->n_under_way++;
+	if (check_all_early(s, err) != 0)
+		return -1;
+	star_begin_sum(s, r);
 	s->reduce_ns += uv_hrtime() - start;
-	return result;
+	return 0;
 }
+
+static int
+finish(struct collective *c, struct err *err)
+{
+	struct star *s = (struct star *)c;
+	uint64_t start = uv_hrtime();
+
+	if (s->broken)
+		return star_broken_err(s, err);
+	if (s->n_under_way == 0)
+		return err_set(err, "no sum is under way");
+	if (star_wait_for(s, lacks_part, err) != 0)
+		return -1;
+	star_advance(s);
+	if (star_wait_for(s, lacks_sum, err) != 0)
+		return -1;
+	star_finish_sum(s, &s->under_way[0]);
+	memmove(s->under_way, s->under_way + 1, --s->n_under_way * sizeof *s->under_way);
+	if (s->n_under_way == 0 && star_flush(s, err) != 0)
+		return -1;
+	s->reduce_ns += uv_hrtime() - start;
+	return 0;
+}
+
+static void
+tend(struct collective *c)
+{
+	struct star *s = (struct star *)c;
+
+	if (s->broken)
+		return;
+	uv_run(s->loop, UV_RUN_NOWAIT);
+	star_advance(s);
+}
+
+const struct collective star_reductions = {.begin = begin, .finish = finish, .tend = tend};

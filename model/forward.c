@@ -1,7 +1,5 @@
-/* The way of a step through the layers, phase by phase. What a phase computes for a row depends on
- * that row alone (and on the cache), in an order that neither the number of rows nor the number of
- * threads changes: a prompt gives the same bits in one chunk, in many, and beside other sessions.
- */
+/* A step from end to end: its rows are checked, go through the layers (forward_layers.c), and those whose
+ * logits are wanted through the output head. */
 #include "base/clock.h"
 #include "model/forward_int.h"
 
@@ -110,36 +108,16 @@ check_rows(struct forward *f, const struct step_row *rows, uint32_t n, struct er
 	return 0;
 }
 
-static void
-rope_of_row(void *arg, uint32_t row, unsigned thread)
-{
-	const struct forward *f = arg;
-	size_t at = (size_t)row * f->rope.half;
-
-	(void)thread;
-	rope_row(&f->rope, f->rows[row].pos, f->cos + at, f->sin + at);
-}
-
-static int
-layers(struct forward *f, struct err *err)
-{
-	if (f->rope.half > 0)
-		forward_run(f, rope_of_row, f, f->n);
-	for (uint32_t i = 0; i < f->slice.layers; i++) {
-		f->layer = f->slice.layer0 + i;
-		if (forward_attention(f, err) != 0 || forward_reduce(f, 0, err) != 0 ||
-			(f->shape.experts > 0 ? forward_moe : forward_ffn)(f, err) != 0 ||
-			forward_reduce(f, 1, err) != 0)
-			return -1;
-	}
-	f->layer = 0;
-	return output(f, err);
-}
-
 unsigned
 forward_threads(const struct forward *f, uint32_t rows)
 {
 	return thread_choice_threads(&f->threads, rows);
+}
+
+void
+forward_divide(struct forward *f, uint32_t first)
+{
+	f->divide = first;
 }
 
 int
@@ -150,17 +128,17 @@ forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *
 
 	if (check_rows(f, rows, n, err) != 0)
 		return -1;
-	f->rows = rows;
-	f->n = n;
-	f->x = x;
+	f->all_rows = rows;
+	f->all_n = n;
+	f->all_x = x;
+	f->first = f->divide < n ? f->divide : 0;
 	f->waited = 0;
 	pool_limit(f->c.pool, thread_choice_threads(&f->threads, n));
 	/* Until the step has succeeded, its positions hold nothing. */
 	for (uint32_t i = 0; i < n; i++)
 		if (f->filled[rows[i].slot] > rows[i].pos)
 			f->filled[rows[i].slot] = rows[i].pos;
-	forward_plan_attention(f);
-	if (layers(f, err) != 0)
+	if (forward_layers(f, err) != 0 || output(f, err) != 0)
 		return -1;
 	for (uint32_t i = 0; i < n; i++)
 		f->filled[rows[i].slot] = rows[i].pos + 1;

@@ -52,6 +52,11 @@ int forward_embed(
 /* Threads that would take part in a step of so many rows now. */
 unsigned forward_threads(const struct forward *f, uint32_t rows);
 
+/* From now on steps of more rows than that go through the layers as two sub-batches, of the first `first` rows
+ * and of the others: while the sums of one travel, the other is computed. 0, as at the start: steps are not
+ * divided. The bits are the same, but all of a group must divide a step alike. */
+void forward_divide(struct forward *f, uint32_t first);
+
 /* Computes n rows. x[n][embd] is the input (embeddings, or what the layers before these made of them) and
  * is overwritten with what these layers make of it. *logits receives a
  * pointer, good until the next step, to [rows with STEP_LOGITS][slice.vocab] float32: this slice's

@@ -234,13 +234,22 @@ attend(struct forward *f)
 	}
 }
 
-/* With the unit taken. */
-static int
-multiply_and_attend(struct forward *f, struct err *err)
+int
+forward_take_attention(struct forward *f, struct err *err)
+{
+	return f->slice.kv_heads == 0 ? 0 : forward_acquire(f, UNIT_ATTN, check_attention, err);
+}
+
+int
+forward_attention(struct forward *f, struct err *err)
 {
 	const struct product qkv[] = {{TENSOR_Q, f->q}, {TENSOR_K, f->k}, {TENSOR_V, f->v}};
 	const struct product out = {TENSOR_O, f->partial};
 
+	if (f->slice.kv_heads == 0) {
+		forward_no_partial(f);
+		return 0;
+	}
 	forward_norm_rows(f, TENSOR_ATTN_NORM, NULL, f->n,
 		forward_quantised(f, TENSOR_Q) || forward_quantised(f, TENSOR_K) ||
 			forward_quantised(f, TENSOR_V));
@@ -249,23 +258,8 @@ multiply_and_attend(struct forward *f, struct err *err)
 	if (f->shape.qk_norm_wide)
 		forward_run(f, norm_wide, f, f->n);
 	attend(f);
+	forward_tend(f);
 	act_prepare(f->c.kernels, f->c.pool, &f->act, f->attended, f->n, f->q_width,
 		forward_quantised(f, TENSOR_O));
 	return forward_multiply(f, &out, 1, err);
-}
-
-int
-forward_attention(struct forward *f, struct err *err)
-{
-	int rc;
-
-	if (f->slice.kv_heads == 0) {
-		forward_no_partial(f);
-		return 0;
-	}
-	if (forward_acquire(f, UNIT_ATTN, check_attention, err) != 0)
-		return -1;
-	rc = multiply_and_attend(f, err);
-	forward_release(f);
-	return rc;
 }

@@ -40,13 +40,22 @@ forward_silu(struct forward *f, uint32_t n)
 	forward_run(f, silu_part, f, n * silu_chunks(f));
 }
 
-/* With the unit taken. */
-static int
-multiply(struct forward *f, struct err *err)
+int
+forward_take_ffn(struct forward *f, struct err *err)
+{
+	return f->slice.ffn == 0 ? 0 : forward_acquire(f, UNIT_FFN, check_ffn, err);
+}
+
+int
+forward_ffn(struct forward *f, struct err *err)
 {
 	const struct product gate_up[] = {{TENSOR_GATE, f->gate}, {TENSOR_UP, f->up}};
 	const struct product down = {TENSOR_DOWN, f->partial};
 
+	if (f->slice.ffn == 0) {
+		forward_no_partial(f);
+		return 0;
+	}
 	forward_norm_rows(f, TENSOR_FFN_NORM, NULL, f->n,
 		forward_quantised(f, TENSOR_GATE) || forward_quantised(f, TENSOR_UP));
 	if (forward_multiply(f, gate_up, 2, err) != 0)
@@ -55,20 +64,4 @@ multiply(struct forward *f, struct err *err)
 	act_prepare(f->c.kernels, f->c.pool, &f->act, f->gate, f->n, f->slice.ffn,
 		forward_quantised(f, TENSOR_DOWN));
 	return forward_multiply(f, &down, 1, err);
-}
-
-int
-forward_ffn(struct forward *f, struct err *err)
-{
-	int rc;
-
-	if (f->slice.ffn == 0) {
-		forward_no_partial(f);
-		return 0;
-	}
-	if (forward_acquire(f, UNIT_FFN, check_ffn, err) != 0)
-		return -1;
-	rc = multiply(f, err);
-	forward_release(f);
-	return rc;
 }

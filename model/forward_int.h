@@ -1,5 +1,6 @@
-/* Inside of the forward pass, shared by forward.c (the way of a step), its phases, and
- * forward_new.c (what is checked and allocated before the first one). */
+/* Inside of the forward pass, shared by forward.c (a step from end to end), forward_layers.c (its way
+ * through the layers), the phases of a layer, and forward_new.c (what is checked and allocated before the first
+ * step). */
 #ifndef MODEL_FORWARD_INT_H
 #define MODEL_FORWARD_INT_H
 
@@ -38,6 +39,12 @@ struct run {
 	uint32_t row, rows;
 };
 
+/* A sub-batch of a step. */
+struct part {
+	uint32_t from, n;
+	bool summing; /* its sum has begun and not finished */
+};
+
 struct forward {
 	struct forward_config c; /* c.shape and c.slice point at the copies below */
 	struct model_shape shape;
@@ -51,21 +58,22 @@ struct forward {
 	struct rope rope;
 	struct kv_cache kv;
 	struct thread_choice threads;
+	uint32_t divide;  /* rows of steps' first sub-batch, from the next step on */
 	uint32_t *filled; /* [slots] positions a slot holds */
 	uint32_t *next;   /* [slots] while rows are checked: the position that must follow */
 
 	/* Rows of activations; everything lies in one block. */
 	uint8_t *block;
 	struct act act;
-	float *cos, *sin; /* [max_rows][rope.half] */
-	float *norm;      /* [max_rows][embd] */
-	float *q;         /* [max_rows][q_width] */
-	float *k, *v;     /* [max_rows][kv_width] */
-	float *attended;  /* [max_rows][q_width] */
-	float *gate, *up; /* [max_rows, or moe.room][slice.ffn] */
-	float *partial;   /* [max_rows][embd] */
-	float *logits;    /* [max_rows][slice.vocab] */
-	uint32_t *wanted; /* [max_rows] rows whose logits are wanted */
+	float *all_cos, *all_sin; /* [max_rows][rope.half] */
+	float *norm;              /* [max_rows][embd] */
+	float *q;                 /* [max_rows][q_width] */
+	float *k, *v;             /* [max_rows][kv_width] */
+	float *attended;          /* [max_rows][q_width] */
+	float *gate, *up;         /* [max_rows, or moe.room][slice.ffn] */
+	float *all_partial;       /* [max_rows][embd] */
+	float *logits;            /* [max_rows][slice.vocab] */
+	uint32_t *wanted;         /* [max_rows] rows whose logits are wanted */
 	struct moe moe;
 	struct run *runs; /* [max_rows] */
 	uint8_t *scratch; /* [threads][scratch_bytes] of attention */
@@ -73,16 +81,23 @@ struct forward {
 	float *partials; /* [spans of the context][KV heads][split_rows][group] (attention.h) */
 
 	/* The step that is being computed. */
-	const struct step_row *rows;
-	uint32_t n, n_wanted;
-	uint32_t n_runs;
-	uint32_t spans; /* that the longest row sees */
-	bool chained;   /* a slot has more than one row */
-	bool split;     /* spans are computed apart */
-	float *x;
+	const struct step_row *all_rows;
+	uint32_t all_n, n_wanted;
+	float *all_x;
+	bool chained;         /* a slot has more than one row */
+	uint32_t first;       /* rows of the first sub-batch; 0: the step is not divided */
+	struct part parts[2]; /* sub-batches */
 	uint32_t layer;
 	const struct unit *unit;
 	double waited; /* seconds of the step that were not this peer's arithmetic */
+
+	/* Those of its rows that are being computed: all, or a sub-batch (forward_use_rows). */
+	const struct step_row *rows;
+	uint32_t n;
+	float *x, *partial, *cos, *sin;
+	uint32_t n_runs;
+	uint32_t spans; /* that the longest row sees */
+	bool split;     /* spans are computed apart */
 };
 
 /* --- rows (forward_unit.c) --- */
@@ -94,17 +109,25 @@ void forward_run(struct forward *f, void (*fn)(void *arg, uint32_t item, unsigne
  * them. */
 void forward_norm_rows(struct forward *f, enum tensor_role weight, const uint32_t *which,
 	uint32_t n, bool quantised);
-/* Sums f->partial over the group and adds it to x. */
-int forward_reduce(struct forward *f, uint32_t phase, struct err *err);
 /* This peer has no part in the layer's sum. */
 void forward_no_partial(struct forward *f);
+
+/* Between two pieces of arithmetic: looks after the links, on which sums may travel. */
+void forward_tend(struct forward *f);
+
+/* --- layers (forward_layers.c) --- */
+
+/* What is computed from now on are rows [from, from + n) of the step. */
+void forward_use_rows(struct forward *f, uint32_t from, uint32_t n);
+/* Takes the step's rows through the layers of the slice: f->x becomes what these make of it. */
+int forward_layers(struct forward *f, struct err *err);
 
 /* --- units (forward_unit.c) --- */
 
 /* Takes the layer's unit as f->unit when `check` finds it as the shape says. */
 int forward_acquire(struct forward *f, enum unit_kind kind,
 	int (*check)(const struct forward *f, struct err *err), struct err *err);
-void forward_release(struct forward *f);
+void forward_release(struct forward *f); /* nothing, when there is none */
 int forward_check_tensor(
 	const struct unit *u, enum tensor_role r, uint32_t rows, uint32_t cols, struct err *err);
 int forward_check_matrix(
@@ -123,14 +146,18 @@ enum { FORWARD_PRODUCTS = 3 }; /* of one input, at most */
  * weights cannot be had; the caller releases the unit. */
 int forward_multiply(struct forward *f, const struct product *p, uint32_t n, struct err *err);
 
-/* How the rows of the step attend, once for all layers (forward_attn.c). */
+/* How the rows attend, the same in all layers (forward_attn.c). */
 void forward_plan_attention(struct forward *f);
 
-/* --- phases: leave the peer's part of the sum in f->partial --- */
+/* --- phases --- */
 
+/* Take the layer's unit, if this peer has a part of it. */
+int forward_take_attention(struct forward *f, struct err *err); /* forward_attn.c */
+int forward_take_ffn(struct forward *f, struct err *err);       /* forward_ffn.c */
+/* With the unit taken: leave the peer's part of the rows' sum in f->partial. */
 int forward_attention(struct forward *f, struct err *err); /* forward_attn.c */
 int forward_ffn(struct forward *f, struct err *err);       /* forward_ffn.c */
-int forward_moe(struct forward *f, struct err *err);       /* forward_moe.c */
+int forward_moe(struct forward *f, struct err *err); /* forward_moe.c; takes its units itself */
 
 /* gate = silu(gate) * up for n rows (forward_ffn.c). */
 void forward_silu(struct forward *f, uint32_t n);

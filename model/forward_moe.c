@@ -327,6 +327,7 @@ forward_moe(struct forward *f, struct err *err)
 		multiply(f);
 		forward_run(f, add_columns, f, (f->shape.embd - 1) / ADD_COLUMNS + 1);
 		release_experts(f);
+		forward_tend(f);
 	}
 	return 0;
 }

@@ -185,8 +185,8 @@ lay_out(struct forward *f, struct arena *a, const struct forward_config *c)
 	size_t q_width = kv_width * (s->heads / s->kv_heads);
 	size_t ffn_rows = s->experts > 0 ? moe_room(c) : n;
 
-	f->cos = take(a, n, s->rope_dim / 2, sizeof(float));
-	f->sin = take(a, n, s->rope_dim / 2, sizeof(float));
+	f->all_cos = take(a, n, s->rope_dim / 2, sizeof(float));
+	f->all_sin = take(a, n, s->rope_dim / 2, sizeof(float));
 	f->norm = take(a, n, s->embd, sizeof(float));
 	f->q = take(a, n, q_width, sizeof(float));
 	f->k = take(a, n, kv_width, sizeof(float));
@@ -194,7 +194,7 @@ lay_out(struct forward *f, struct arena *a, const struct forward_config *c)
 	f->attended = take(a, n, q_width, sizeof(float));
 	f->gate = take(a, ffn_rows, sl->ffn, sizeof(float));
 	f->up = take(a, ffn_rows, sl->ffn, sizeof(float));
-	f->partial = take(a, n, s->embd, sizeof(float));
+	f->all_partial = take(a, n, s->embd, sizeof(float));
 	f->logits = take(a, n, sl->vocab, sizeof(float));
 	f->wanted = take(a, n, 1, sizeof(uint32_t));
 	lay_out_attention(f, a, c);

@@ -3,6 +3,9 @@
 #include "base/clock.h"
 #include "model/forward_int.h"
 
+/* Multiply-adds between two looks at the links: some milliseconds' work for one thread. */
+#define MACS_AT_ONCE (1u << 27)
+
 /* --- rows --- */
 
 /* A single item is not worth waking threads for. */
@@ -45,31 +48,19 @@ forward_norm_rows(struct forward *f, enum tensor_role weight, const uint32_t *wh
 	act_prepare(f->c.kernels, f->c.pool, &f->act, f->norm, n, f->shape.embd, quantised);
 }
 
-static void
-add_row(void *arg, uint32_t row, unsigned thread)
+/* Few rows are computed before anything could happen. */
+static bool
+is_to_tend(const struct forward *f)
 {
-	const struct forward *f = arg;
-	size_t at = (size_t)row * f->shape.embd;
-
-	(void)thread;
-	f->c.kernels->add(f->x + at, f->partial + at, f->shape.embd);
+	return f->c.collective != NULL && f->c.collective->tend != NULL &&
+	       f->all_n > THREAD_CHOICE_FEW_ROWS;
 }
 
-/* Sums f->partial over the group and adds it to x. */
-int
-forward_reduce(struct forward *f, uint32_t phase, struct err *err)
+void
+forward_tend(struct forward *f)
 {
-	struct collective *col = f->c.collective;
-	double start;
-
-	if (col != NULL) {
-		start = clock_seconds();
-		if (col->allreduce(col, f->partial, f->n, f->shape.embd, f->layer, phase, err) != 0)
-			return -1;
-		f->waited += clock_seconds() - start;
-	}
-	forward_run(f, add_row, f, f->n);
-	return 0;
+	if (is_to_tend(f))
+		f->c.collective->tend(f->c.collective);
 }
 
 void
@@ -127,7 +118,8 @@ forward_check_vector(const struct forward *f, enum tensor_role r, uint32_t cols,
 void
 forward_release(struct forward *f)
 {
-	f->c.weights->release(f->c.weights, f->unit);
+	if (f->unit != NULL)
+		f->c.weights->release(f->c.weights, f->unit);
 	f->unit = NULL;
 }
 
@@ -150,17 +142,54 @@ forward_acquire(struct forward *f, enum unit_kind kind,
 
 /* --- multiplying by matrices that may come in parts --- */
 
+/* Rows [row, row + n) of a matrix, or what there is of them. row is a multiple of TILE_ROWS. */
+static struct matrix
+rows_of(const struct matrix *m, uint32_t row, uint32_t n)
+{
+	struct matrix part = *m;
+
+	part.rows = row >= m->rows ? 0 : m->rows - row < n ? m->rows - row : n;
+	if (part.rows > 0)
+		part.data += (m->layout == LAYOUT_TILES ? row / TILE_ROWS : row) * m->stride;
+	return part;
+}
+
+/* Rows of the matrices that are multiplied until the links are looked after again: all, where nobody has to. */
+static uint32_t
+rows_at_once(const struct forward *f, uint32_t cols)
+{
+	uint64_t of_row = (uint64_t)f->act.rows * cols, n = UINT32_MAX;
+
+	if (is_to_tend(f))
+		n = MACS_AT_ONCE / (of_row > 0 ? of_row : 1);
+	n = n < UINT32_MAX ? n : UINT32_MAX;
+	return n < TILE_ROWS ? TILE_ROWS : (uint32_t)(n - n % TILE_ROWS);
+}
+
 static void
 multiply_whole(struct forward *f, const struct product *p, uint32_t n)
 {
+	uint32_t most = 0, at_once = rows_at_once(f, f->unit->t[p[0].role].cols);
 	struct matmul_job jobs[FORWARD_PRODUCTS];
+	struct matrix parts[FORWARD_PRODUCTS];
 
-	for (uint32_t i = 0; i < n; i++) {
-		const struct matrix *m = &f->unit->t[p[i].role];
+	for (uint32_t i = 0; i < n; i++)
+		most = f->unit->t[p[i].role].rows > most ? f->unit->t[p[i].role].rows : most;
+	for (uint32_t row = 0; row < most; row += at_once < most - row ? at_once : most - row) {
+		uint32_t n_jobs = 0;
 
-		jobs[i] = (struct matmul_job){.w = m, .out = p[i].out, .out_stride = m->rows};
+		for (uint32_t i = 0; i < n; i++) {
+			const struct matrix *m = &f->unit->t[p[i].role];
+
+			parts[i] = rows_of(m, row, at_once);
+			if (parts[i].rows > 0)
+				jobs[n_jobs++] = (struct matmul_job){.w = &parts[i],
+					.out = p[i].out + row,
+					.out_stride = m->rows};
+		}
+		matmul_run(f->c.kernels, f->c.pool, jobs, n_jobs, &f->act);
+		forward_tend(f);
 	}
-	matmul_run(f->c.kernels, f->c.pool, jobs, n, &f->act);
 }
 
 static int

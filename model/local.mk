@@ -58,6 +58,7 @@ model_libmodel_a_SOURCES += \
 	model/forward_attn.c \
 	model/forward_ffn.c \
 	model/forward_kv.c \
+	model/forward_layers.c \
 	model/forward_moe.c \
 	model/forward_new.c \
 	model/forward_unit.c \

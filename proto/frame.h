@@ -6,8 +6,9 @@
  *
  * STEP (hub to member; in a pipeline also from a stage's hub to the next one's, with what the layers have
  * made of the embeddings): `rows` step rows of 12 bytes (slot, pos, flags), then rows x width
- * embeddings; `extra` is the number of rows that want logits. PART (member to hub) and SUM (hub to
- * member): rows x width; `layer` and, in `extra`, the phase say which sum. LOGITS (member to hub, last
+ * embeddings; `extra` is the number of rows that want logits, `layer` in a group how many rows
+ * go first as a sub-batch of their own, or 0. PART (member to hub) and SUM (hub to
+ * member): rows x width; `layer` and, in `extra`, the phase and twice the sub-batch say which sum. LOGITS (member to hub, last
  * stage's hub to coordinator): for each of `rows` the best tokens of its vocabulary slice of `width`
  * (frame_best), then for each
  * of `extra` rows the whole slice, as float32. VOID (either way): the step is given up. ASK (hub to

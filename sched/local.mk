@@ -14,6 +14,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/label.c sched/label.h \
 	sched/link_speed.c sched/link_speed.h \
 	sched/money.c sched/money.h \
+	sched/overlap.c sched/overlap.h \
 	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_deal.c sched/plan_eval.c \
 	sched/plan_group.c sched/plan_memory.c sched/plan_net.c sched/plan_search.c \
 	sched/plan_share.c sched/plan_stage.c sched/plan_time.c sched/plan_words.c \
@@ -43,7 +44,10 @@ tests_unit_test_token_mode_SOURCES = tests/unit/test_token_mode.c
 tests_unit_test_token_mode_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_token_mode_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 
-check_PROGRAMS += tests/unit/test_batch tests/unit/test_fair
+check_PROGRAMS += tests/unit/test_batch tests/unit/test_fair tests/unit/test_overlap
+tests_unit_test_overlap_SOURCES = tests/unit/test_overlap.c
+tests_unit_test_overlap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_overlap_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_fair_SOURCES = tests/unit/test_fair.c
 tests_unit_test_fair_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_fair_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread

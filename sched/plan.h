@@ -46,7 +46,8 @@
  *   holds min(sessions, stages) steps at once, of sessions/that many rows, and
  *       period = max(step, steps at once x the slowest stage).
  *   A prompt goes in chunks of `batch` rows, one after another through the stages, which all work
- *   once it is long enough.
+ *   once it is long enough. Where the halves of a chunk take turns, c that is computed and d that messages
+ *   add become max(c, c/2 + d) (sched/overlap.h).
  *
  * Shares
  *   Every member should be done at the same time: those with less delay and more speed get more, as
@@ -134,7 +135,7 @@ struct swarm_plan_input {
 	double logit_bytes;  /* for each vocabulary row of a member: 4 where logits are sent */
 	double candidates_bytes; /* for each member: where it sends candidates instead */
 	unsigned ways;           /* 1 << enum swarm_way of those that there are */
-	bool overlap;            /* a chunk's sums travel while the next one computes */
+	bool overlap;            /* half of a chunk may be computed while the other's sums travel */
 	double message_s;
 	/* steering */
 	bool today_only;

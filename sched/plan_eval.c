@@ -1,4 +1,5 @@
 /* One candidate: how its groups share their layers, and what that takes. */
+#include "sched/overlap.h"
 #include "sched/plan_int.h"
 
 static bool
@@ -176,6 +177,15 @@ predict_token(struct eval *e)
 	o->tokens_ps = in->sessions / o->period;
 }
 
+/* A chunk in a stage: its halves may take turns, if that takes less time (sched/overlap.h). */
+static double
+chunk_seconds(const struct swarm_plan_input *in, double compute, double sums)
+{
+	double whole = compute + sums;
+
+	return in->overlap ? fmin(whole, overlap_predict(compute, sums, 0)) : whole;
+}
+
 /* Chunks go through the stages one behind the other. */
 static void
 predict_prompt(struct eval *e)
@@ -191,8 +201,8 @@ predict_prompt(struct eval *e)
 	for (uint32_t i = 0; i < o->n_stages; i++) {
 		struct stage_time st =
 			stage_step(e, i, &o->members[o->stages[i].first], &step, PROMPT);
-		double network = st.total - st.compute + plan_hop_seconds(e, i, step.rows);
-		double total = in->overlap ? fmax(st.compute, network) : st.compute + network;
+		double sums = st.total - st.compute, hop = plan_hop_seconds(e, i, step.rows);
+		double total = hop + chunk_seconds(in, st.compute, sums), network = hop + sums;
 
 		t->compute += st.compute;
 		t->network += network;

@@ -27,22 +27,25 @@ sealed_peer(void *arg, struct star *s, uint32_t rank)
 	struct collective *c = star_collective(s);
 	float *x = calloc((size_t)r->rows * r->c.embd, sizeof *x);
 	struct step_row *rows = calloc(r->rows, sizeof *rows);
+	struct collective_label label = {0};
 	struct err err = {""};
-	uint32_t n;
+	uint32_t n, divided;
 
 	if (x == NULL || rows == NULL)
 		abort();
 	for (uint32_t i = 0; i < r->reductions; i++) {
 		bool first = i % STEP == 0;
 
-		if (first && rank == 0 && star_step(s, rows, r->rows, x, &err) != 0)
+		if (first && rank == 0 && star_step(s, rows, r->rows, 0, x, &err) != 0)
 			abort();
-		while (first && rank != 0 && !star_next(s, rows, x, &n))
+		while (first && rank != 0 && !star_next(s, rows, x, &n, &divided))
 			if (star_broken(s))
 				abort();
 		for (size_t k = 0; k < (size_t)r->rows * r->c.embd; k += 64)
 			x[k] = (float)(k % 101) - 50.0f; /* sums of sums would grow */
-		if (c->allreduce(c, x, r->rows, r->c.embd, i % STEP, 0, &err) != 0) {
+		label.layer = i % STEP;
+		if (c->begin(c, x, r->rows, r->c.embd, &label, &err) != 0 ||
+			c->finish(c, &err) != 0) {
 			fprintf(stderr, "rank %u: %s\n", rank, err.msg);
 			abort();
 		}

@@ -5,10 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A reduction that has begun. */
+struct sum {
+	float *rows;
+	uint32_t n, width;
+	struct collective_label label;
+};
+
 struct member {
 	struct collective base;
 	struct thread_group *group;
-	float *rows;
+	struct sum under_way[COLLECTIVE_AT_ONCE];
+	uint32_t n_under_way;
 	float *sums;
 	size_t room;
 };
@@ -53,13 +61,14 @@ thread_group_break(struct thread_group *g)
 }
 
 static int
-allreduce(struct collective *c, float *rows, uint32_t n, uint32_t width, uint32_t layer,
-	uint32_t phase, struct err *err)
+begin(struct collective *c, float *rows, uint32_t n, uint32_t width,
+	const struct collective_label *label, struct err *err)
 {
 	struct member *m = (struct member *)(void *)c;
-	struct thread_group *g = m->group;
 	size_t size = (size_t)n * width;
 
+	if (m->n_under_way == COLLECTIVE_AT_ONCE)
+		return err_set(err, "a third sum begins");
 	if (size > m->room) {
 		free(m->sums);
 		m->sums = malloc(size * sizeof *m->sums);
@@ -67,17 +76,49 @@ allreduce(struct collective *c, float *rows, uint32_t n, uint32_t width, uint32_
 		if (m->sums == NULL)
 			return err_set(err, "out of memory");
 	}
-	m->rows = rows;
+	m->under_way[m->n_under_way++] = (struct sum){rows, n, width, *label};
+	return 0;
+}
+
+/* Whether two peers mean the same sum. */
+static bool
+is_same(const struct sum *a, const struct sum *b)
+{
+	return a->n == b->n && a->width == b->width && a->label.layer == b->label.layer &&
+	       a->label.phase == b->label.phase && a->label.part == b->label.part;
+}
+
+static int
+lost(const struct sum *s, struct err *err)
+{
+	return err_set(err, "layer %u, phase %u: a peer is lost", s->label.layer, s->label.phase);
+}
+
+static int
+finish(struct collective *c, struct err *err)
+{
+	struct member *m = (struct member *)(void *)c;
+	struct thread_group *g = m->group;
+	const struct sum s = m->under_way[0];
+	size_t size = (size_t)s.n * s.width;
+
+	if (m->n_under_way == 0)
+		return err_set(err, "no sum has begun");
 	if (thread_group_wait(g) != 0)
-		return err_set(err, "layer %u, phase %u: a peer is lost", layer, phase);
+		return lost(&s, err);
+	for (uint32_t r = 0; r < g->n; r++)
+		if (!is_same(&g->members[r].under_way[0], &s))
+			return err_set(err, "peer %u adds another sum", r);
 	for (size_t i = 0; i < size; i++) {
-		m->sums[i] = g->members[0].rows[i];
+		m->sums[i] = g->members[0].under_way[0].rows[i];
 		for (uint32_t r = 1; r < g->n; r++)
-			m->sums[i] += g->members[r].rows[i];
+			m->sums[i] += g->members[r].under_way[0].rows[i];
 	}
 	if (thread_group_wait(g) != 0)
-		return err_set(err, "layer %u, phase %u: a peer is lost", layer, phase);
-	memcpy(rows, m->sums, size * sizeof *rows);
+		return lost(&s, err);
+	memcpy(s.rows, m->sums, size * sizeof *s.rows);
+	m->under_way[0] = m->under_way[1];
+	m->n_under_way--;
 	return 0;
 }
 
@@ -97,7 +138,7 @@ thread_group_new(uint32_t n)
 	pthread_mutex_init(&g->lock, NULL);
 	pthread_cond_init(&g->moved, NULL);
 	for (uint32_t r = 0; r < n; r++)
-		g->members[r] = (struct member){.base = {allreduce}, .group = g};
+		g->members[r] = (struct member){.base = {begin, finish, NULL}, .group = g};
 	return g;
 }
 

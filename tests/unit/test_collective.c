@@ -1,5 +1,5 @@
-/* Sums over groups of 2 to 8 peers, each way and each payload: every peer holds the same bits, and
- * they are the sum. */
+/* Sums over groups of 2 to 8 peers, each way and each payload, one at a time and two under way: every peer
+ * holds the same bits, and they are the sum. */
 #include "tests/support/star_group.h"
 
 #include "daemon/log.h"
@@ -17,10 +17,11 @@
 
 struct run {
 	struct star_config c;
+	bool divided;
 	pthread_mutex_t lock;
 	/* Of each reduction: the sums of whoever came first. */
 	float first[STEPS][REDUCTIONS][MAX_ROWS * EMBD];
-	unsigned seen[STEPS][REDUCTIONS];
+	unsigned seen[STEPS][REDUCTIONS][MAX_ROWS];
 };
 
 static uint32_t
@@ -43,17 +44,27 @@ part_of(uint32_t rank, uint32_t step, uint32_t reduction, uint32_t i)
 	return h % 17 == 0 ? 0.0f : ((float)(h % 20001) - 10000.0f) / 3000.0f;
 }
 
-static void
-check_sums(struct run *r, uint32_t step, uint32_t reduction, const float *rows)
+/* Rows of a step's first sub-batch; 0: it is not divided. */
+static uint32_t
+first_of(const struct run *r, uint32_t step)
 {
-	size_t n = (size_t)rows_of(step) * EMBD;
+	uint32_t rows = rows_of(step), seed = r->c.peers * 7 + r->c.format * 3 + r->c.way;
+
+	return r->divided && rows > 1 ? 1 + (seed * 31 + step) % (rows - 1) : 0;
+}
+
+static void
+check_sums(struct run *r, uint32_t step, uint32_t reduction, uint32_t from, uint32_t n_rows,
+	const float *rows)
+{
+	size_t end = (size_t)(from + n_rows) * EMBD;
 	/* What is rounded are parts of up to 3.4, or sums of up to 27. */
 	float most = 3.4f * (float)r->c.peers;
 	float tolerance = r->c.format == FRAME_F32   ? 0
 			  : r->c.format == FRAME_F16 ? most / 1024
 						     : most / 100;
 
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = from * EMBD; i < end; i++) {
 		float want = part_of(0, step, reduction, i);
 
 		for (uint32_t rank = 1; rank < r->c.peers; rank++)
@@ -63,28 +74,77 @@ check_sums(struct run *r, uint32_t step, uint32_t reduction, const float *rows)
 				i, (double)rows[i], (double)want);
 	}
 	pthread_mutex_lock(&r->lock);
-	if (r->seen[step][reduction]++ == 0)
-		memcpy(r->first[step][reduction], rows, n * sizeof *rows);
-	ck_assert_msg(memcmp(r->first[step][reduction], rows, n * sizeof *rows) == 0,
-		"step %u.%u: two peers hold other bits", step, reduction);
+	for (uint32_t row = from; row < from + n_rows; row++) {
+		float *first = r->first[step][reduction] + (size_t)row * EMBD;
+		const float *own = rows + (size_t)row * EMBD;
+
+		if (r->seen[step][reduction][row]++ == 0)
+			memcpy(first, own, EMBD * sizeof *own);
+		ck_assert_msg(memcmp(first, own, EMBD * sizeof *own) == 0,
+			"step %u.%u: two peers hold other bits of row %u", step, reduction, row);
+	}
 	pthread_mutex_unlock(&r->lock);
+}
+
+struct part {
+	uint32_t from, n;
+};
+
+/* Begins the sum of some rows. */
+static void
+begin(struct star *s, uint32_t rank, uint32_t step, uint32_t k, uint32_t part, const struct part *p,
+	float *rows)
+{
+	const struct collective_label label = {k / 2, k % 2, part};
+	struct collective *c = star_collective(s);
+	struct err err = {""};
+
+	for (uint32_t i = p->from * EMBD; i < (p->from + p->n) * EMBD; i++)
+		rows[i] = part_of(rank, step, k, i);
+	ck_assert_msg(c->begin(c, rows + (size_t)p->from * EMBD, p->n, EMBD, &label, &err) == 0,
+		"rank %u: %s", rank, err.msg);
+}
+
+static void
+finish(struct star *s)
+{
+	struct collective *c = star_collective(s);
+	struct err err = {""};
+
+	ck_assert_msg(c->finish(c, &err) == 0, "%s", err.msg);
+}
+
+/* As if something were computed, with and without a look at the links, so that peers are ahead of each
+ * other. */
+static void
+dawdle(struct star *s, uint32_t seed)
+{
+	struct collective *c = star_collective(s);
+
+	if (seed % 16 == 0)
+		uv_sleep(1);
+	if (seed % 4 < 2)
+		c->tend(c);
 }
 
 static void
 reduce_all(struct run *r, struct star *s, uint32_t rank, uint32_t step)
 {
-	struct collective *c = star_collective(s);
+	uint32_t n = rows_of(step), first = first_of(r, step), parts = first > 0 ? 2 : 1;
+	const struct part part[2] = {{0, first > 0 ? first : n}, {first, n - first}};
 	float *rows = malloc(sizeof(float) * MAX_ROWS * EMBD);
-	struct err err = {""};
 
 	ck_assert_ptr_nonnull(rows);
-	for (uint32_t k = 0; k < REDUCTIONS; k++) {
-		for (uint32_t i = 0; i < rows_of(step) * EMBD; i++)
-			rows[i] = part_of(rank, step, k, i);
-		ck_assert_msg(c->allreduce(c, rows, rows_of(step), EMBD, k / 2, k % 2, &err) == 0,
-			"rank %u: %s", rank, err.msg);
-		check_sums(r, step, k, rows);
-	}
+	for (uint32_t k = 0; k <= REDUCTIONS; k++)
+		for (uint32_t i = 0; i < parts; i++) {
+			if (k > 0) {
+				finish(s);
+				check_sums(r, step, k - 1, part[i].from, part[i].n, rows);
+			}
+			if (k < REDUCTIONS)
+				begin(s, rank, step, k, i, &part[i], rows);
+			dawdle(s, rank + step + k + i);
+		}
 	free(rows);
 }
 
@@ -98,7 +158,8 @@ lead(struct run *r, struct star *s)
 	ck_assert_ptr_nonnull(x);
 	for (uint32_t step = 0; step < STEPS; step++) {
 		x[0] = (float)step;
-		ck_assert_msg(star_step(s, rows, rows_of(step), x, &err) == 0, "%s", err.msg);
+		ck_assert_msg(star_step(s, rows, rows_of(step), first_of(r, step), x, &err) == 0,
+			"%s", err.msg);
 		reduce_all(r, s, 0, step);
 		ck_assert_msg(star_gather(s, NULL, NULL, NULL, &err) == 0, "%s", err.msg);
 	}
@@ -111,13 +172,14 @@ follow(struct run *r, struct star *s, uint32_t rank)
 	float *x = malloc(sizeof(float) * MAX_ROWS * EMBD);
 	struct step_row rows[MAX_ROWS];
 	struct err err = {""};
-	uint32_t n;
+	uint32_t n, first;
 
 	ck_assert_ptr_nonnull(x);
 	for (uint32_t step = 0; step < STEPS; step++) {
-		while (!star_next(s, rows, x, &n))
+		while (!star_next(s, rows, x, &n, &first))
 			ck_assert_msg(!star_broken(s), "rank %u: %s", rank, star_broken_why(s));
 		ck_assert_uint_eq(n, rows_of(step));
+		ck_assert_uint_eq(first, first_of(r, step));
 		ck_assert_float_eq(x[0], (float)step);
 		reduce_all(r, s, rank, step);
 		ck_assert_msg(star_answer(s, NULL, &err) == 0, "%s", err.msg);
@@ -134,6 +196,16 @@ peer(void *arg, struct star *s, uint32_t rank)
 		follow(arg, s, rank);
 }
 
+static void
+check_seen(const struct run *r)
+{
+	for (uint32_t step = 0; step < STEPS; step++)
+		for (uint32_t k = 0; k < REDUCTIONS; k++)
+			for (uint32_t row = 0; row < rows_of(step); row++)
+				ck_assert_uint_eq(r->seen[step][k][row], r->c.peers);
+}
+
+/* Of the ways the first half of the tests is not divided. */
 START_TEST(every_peer_holds_the_sum)
 {
 	struct slice slices[STAR_GROUP_MAX] = {0};
@@ -154,10 +226,10 @@ START_TEST(every_peer_holds_the_sum)
 				.slots = 1,
 				.context = 1,
 				.format = (enum frame_format)format,
-				.way = (enum collective_way)_i};
+				.way = (enum collective_way)(_i % WAYS)};
+			r->divided = _i >= WAYS;
 			star_group_run(&r->c, peer, r);
-			for (uint32_t i = 0; i < STEPS * REDUCTIONS; i++)
-				ck_assert_uint_eq(r->seen[i / REDUCTIONS][i % REDUCTIONS], peers);
+			check_seen(r);
 			free(r);
 		}
 	}
@@ -176,7 +248,7 @@ main(void)
 		return EXIT_FAILURE;
 	log_open(LOG_LEVEL_ERROR);
 	tcase_set_timeout(t, 120);
-	tcase_add_loop_test(t, every_peer_holds_the_sum, 0, WAYS);
+	tcase_add_loop_test(t, every_peer_holds_the_sum, 0, 2 * WAYS);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);

@@ -8,13 +8,15 @@
 #include <stdlib.h>
 
 static void
-check_group(uint32_t n, const float *shares, enum collective_way way)
+check_group_with(
+	enum overlap_mode overlap, uint32_t n, const float *shares, enum collective_way way)
 {
 	struct job jobs[N_CASES];
 	struct engine_stats st;
 
 	group_init(n, shares);
 	group_link_members(way);
+	g.config.overlap = overlap;
 	group_start();
 	run_all_cases(jobs);
 	for (unsigned i = 0; i < N_CASES; i++)
@@ -23,10 +25,18 @@ check_group(uint32_t n, const float *shares, enum collective_way way)
 	ck_assert_uint_eq(st.running + desk_requests(g.desk), 0);
 	ck_assert_uint_eq(st.new_tokens, N_CASES * m.cases[0].n_greedy);
 	ck_assert_int_eq(st.sent_bytes > 0, n > 1);
+	if (overlap == OVERLAP_ON)
+		ck_assert_uint_gt(st.divided, 0);
 	ck_assert_int_eq(st.received_bytes > 0, n > 1);
 	group_end();
 	for (uint32_t i = 0; i < n; i++)
 		ck_assert_uint_eq(g.broken[i], 0);
+}
+
+static void
+check_group(uint32_t n, const float *shares, enum collective_way way)
+{
+	check_group_with(OVERLAP_AUTO, n, shares, way);
 }
 
 /* --- tests: the same ids whatever the group ----------------------------------------------------- */
@@ -49,6 +59,15 @@ START_TEST(groups_with_uneven_shares)
 	check_group(4, (const float[]){1, 5, 1, 1}, (enum collective_way)_i);
 	if (_i == WAY_STAR)
 		check_group(3, (const float[]){3, 1, 2}, WAY_STAR);
+}
+END_TEST
+
+START_TEST(groups_with_divided_steps)
+{
+	enum collective_way way = (enum collective_way)_i;
+
+	check_group_with(OVERLAP_ON, way == WAY_SCATTER ? 3 : 2, NULL, way);
+	check_group_with(OVERLAP_ON, 4, (const float[]){1, 5, 1, 1}, way);
 }
 END_TEST
 
@@ -121,6 +140,29 @@ START_TEST(narrow_payloads)
 		sent = st.sent_bytes;
 		ck_assert_uint_gt(sent, 0);
 		group_end();
+	}
+}
+END_TEST
+
+/* Sums that are rounded on their way have the same bits when steps are divided: not even a close call goes another
+ * way. */
+START_TEST(narrow_payloads_of_divided_steps)
+{
+	struct job jobs[2][N_CASES];
+
+	for (unsigned divided = 0; divided < 2; divided++) {
+		group_init(3, NULL);
+		group_link_members((enum collective_way)(_i / 2));
+		g.config.payload = _i % 2 == 0 ? FRAME_F16 : FRAME_Q8;
+		g.config.overlap = divided ? OVERLAP_ON : OVERLAP_OFF;
+		group_start();
+		run_all_cases(jobs[divided]);
+		group_end();
+	}
+	for (unsigned i = 0; i < N_CASES; i++) {
+		ck_assert_uint_eq(jobs[1][i].usage.new_tokens, m.cases[i].n_greedy);
+		ck_assert_mem_eq(jobs[0][i].ids, jobs[1][i].ids,
+			m.cases[i].n_greedy * sizeof *jobs[0][i].ids);
 	}
 }
 END_TEST
@@ -401,10 +443,12 @@ main(void)
 	tcase_add_test(same, alone);
 	tcase_add_loop_test(same, groups_with_equal_shares, 0, WAYS);
 	tcase_add_loop_test(same, groups_with_uneven_shares, 0, WAYS);
+	tcase_add_loop_test(same, groups_with_divided_steps, 0, WAYS);
 	tcase_add_test(same, a_large_group);
 	tcase_add_test(same, clients_take_turns);
 	tcase_add_test(same, more_requests_than_slots);
 	tcase_add_test(same, narrow_payloads);
+	tcase_add_loop_test(same, narrow_payloads_of_divided_steps, 0, 2 * WAYS);
 	tcase_add_loop_test(same, steps_of_one_row_are_timed, 1, 4);
 	tcase_add_test(same, samples_are_the_same_alone_and_in_groups);
 	suite_add_tcase(s, same);

@@ -316,7 +316,8 @@ struct member {
 	struct slice slice;
 	struct collective *collective;
 	struct thread_group *group;
-	float *logits; /* [TOKENS][vocab] of all */
+	uint32_t first; /* of two sub-batches; 0: one */
+	float *logits;  /* [TOKENS][vocab] of all */
 	struct err err;
 	bool failed;
 };
@@ -331,6 +332,7 @@ member_run(struct member *m, struct forward *f)
 
 	for (uint32_t i = 0; i < TOKENS; i++)
 		rows[i] = (struct step_row){0, i, STEP_LOGITS};
+	forward_divide(f, m->first);
 	if (forward_embed(f, tokens, TOKENS, x, &m->err) != 0 ||
 		forward_step(f, rows, TOKENS, x, &part, &m->err) != 0)
 		return -1;
@@ -368,8 +370,8 @@ member_main(void *arg)
 }
 
 static void
-run_group(const struct tiny_model *model, const float *shares, uint32_t n, struct member *members,
-	float *logits)
+run_group(const struct tiny_model *model, const float *shares, uint32_t n, uint32_t first,
+	struct member *members, float *logits)
 {
 	struct thread_group *group = thread_group_new(n);
 	struct slice slices[SLICE_MAX_PEERS];
@@ -382,6 +384,7 @@ run_group(const struct tiny_model *model, const float *shares, uint32_t n, struc
 			.slice = slices[i],
 			.collective = thread_group_member(group, i),
 			.group = group,
+			.first = first,
 			.logits = logits};
 		ck_assert_int_eq(
 			pthread_create(&members[i].thread, NULL, member_main, &members[i]), 0);
@@ -411,10 +414,67 @@ START_TEST(slices_add_up)
 		tiny_model_make(&model, &shapes[m], false, 5);
 		tiny_model_compute(&model, tokens, TOKENS, want);
 		memset(got, 0xff, sizeof got);
-		run_group(&model, cuts[_i].shares, cuts[_i].n, members, got);
+		run_group(&model, cuts[_i].shares, cuts[_i].n, 0, members, got);
 		expect_near(got, want, (size_t)TOKENS * shapes[m].vocab, 2e-5);
 		tiny_model_free(&model);
 	}
+}
+END_TEST
+
+/* However a step is divided, and among however many peers, one without heads too: the bits of the whole
+ * step. */
+START_TEST(divided_steps_have_the_same_bits)
+{
+	static const float shares[][4] = {{1}, {2, 1}, {1, 4, 2}, {1, 900, 300, 2}};
+	struct model_shape shapes[] = {llama(), qwen2(), qwen3(), mixtral(), qwen3moe(), olmoe()};
+	struct member members[4];
+	float want[TOKENS * 64], got[TOKENS * 64];
+	uint32_t n = (uint32_t)_i + 1;
+
+	for (size_t m = 0; m < sizeof shapes / sizeof *shapes; m++) {
+		size_t bytes = (size_t)TOKENS * shapes[m].vocab * sizeof *got;
+		struct tiny_model model;
+
+		tiny_model_make(&model, &shapes[m], false, 5);
+		run_group(&model, shares[_i], n, 0, members, want);
+		for (uint32_t first = 1; first < TOKENS; first += 1 + (first + n) % 4) {
+			memset(got, 0xff, sizeof got);
+			run_group(&model, shares[_i], n, first, members, got);
+			ck_assert_msg(memcmp(got, want, bytes) == 0,
+				"model %zu, %u peers: other bits when divided behind row %u", m, n,
+				first);
+		}
+		tiny_model_free(&model);
+	}
+}
+END_TEST
+
+/* Rows of two sessions, both of which are in both sub-batches, and a step too short to be divided there. */
+START_TEST(sessions_can_be_divided)
+{
+	struct step_row rows[] = {{0, 0, STEP_LOGITS}, {0, 1, STEP_LOGITS}, {1, 0, STEP_LOGITS},
+		{0, 2, STEP_LOGITS}, {1, 1, STEP_LOGITS}, {1, 2, STEP_LOGITS}};
+	uint32_t n = sizeof rows / sizeof *rows, ids[6];
+	float want[6 * 64], x[6 * 64];
+	const float *logits;
+	struct model_shape s = qwen3();
+	struct fixture fx;
+	struct err err = {""};
+
+	fixture_init(&fx, &s, false, KV_F16, NULL);
+	for (uint32_t i = 0; i < n; i++)
+		ids[i] = tokens[rows[i].pos + 4 * rows[i].slot];
+	for (uint32_t first = 0; first <= n; first++) {
+		size_t bytes = (size_t)n * fx.model.shape.vocab * sizeof *want;
+
+		forward_divide(fx.f, first);
+		ck_assert_int_eq(forward_embed(fx.f, ids, n, x, &err), 0);
+		ck_assert_msg(forward_step(fx.f, rows, n, x, &logits, &err) == 0, "%s", err.msg);
+		if (first == 0)
+			memcpy(want, logits, bytes);
+		ck_assert_mem_eq(logits, want, bytes);
+	}
+	fixture_deinit(&fx);
 }
 END_TEST
 
@@ -479,7 +539,7 @@ START_TEST(a_group_of_one_gives_the_bits_of_none)
 	struct fixture fx;
 
 	fixture_init(&fx, &s, false, KV_F32, NULL);
-	run_group(&fx.model, NULL, 1, members, got);
+	run_group(&fx.model, NULL, 1, 0, members, got);
 	for (uint32_t i = 0; i < TOKENS; i++)
 		ck_assert_mem_eq(must_feed(&fx, 1, i, 1), got + i * s.vocab, s.vocab * sizeof *got);
 	fixture_deinit(&fx);
@@ -633,25 +693,33 @@ START_TEST(weights_of_other_sizes_are_refused)
 }
 END_TEST
 
-static int failing_at;
+static int failing_at, next_sum;
+static bool failing_late; /* as the sum finishes, not as it begins */
 
 static int
-fail_sometimes(struct collective *c, float *rows, uint32_t n, uint32_t width, uint32_t layer,
-	uint32_t phase, struct err *err)
+begin_sometimes(struct collective *c, float *rows, uint32_t n, uint32_t width,
+	const struct collective_label *label, struct err *err)
 {
 	(void)c;
 	(void)rows;
 	ck_assert_uint_eq(n, 3);
 	ck_assert_uint_eq(width, 24);
-	if ((int)(2 * layer + phase) == failing_at)
-		return err_set(err, "peer 2 is lost");
-	return 0;
+	ck_assert_uint_eq(label->part, 0);
+	next_sum = (int)(2 * label->layer + label->phase);
+	return next_sum == failing_at && !failing_late ? err_set(err, "peer 2 is lost") : 0;
+}
+
+static int
+finish_sometimes(struct collective *c, struct err *err)
+{
+	(void)c;
+	return next_sum == failing_at ? err_set(err, "peer 2 is lost") : 0;
 }
 
 START_TEST(a_lost_peer_voids_the_step)
 {
 	struct model_shape s = llama();
-	struct collective c = {fail_sometimes};
+	struct collective c = {begin_sometimes, finish_sometimes, NULL};
 	const float *logits;
 	struct fixture fx;
 	struct err err;
@@ -661,11 +729,14 @@ START_TEST(a_lost_peer_voids_the_step)
 	fx.config.collective = &c;
 	fx.f = forward_new(&fx.config, &err);
 	ck_assert_msg(fx.f != NULL, "%s", err.msg);
-	for (failing_at = 0; failing_at < 4; failing_at++) {
+	for (int i = 0; i < 8; i++) {
+		failing_at = i / 2;
+		failing_late = i % 2 != 0;
 		ck_assert_int_eq(feed(&fx, 0, 0, 3, &logits, &err), -1);
 		ck_assert_str_eq(err.msg, "peer 2 is lost");
 		expect_refused(&fx, (struct step_row[]){{0, 1, 0}}, 1, "which holds 0");
 	}
+	failing_at = -1;
 	ck_assert_int_eq(feed(&fx, 0, 0, 3, &logits, &err), 0);
 	fixture_deinit(&fx);
 }
@@ -763,6 +834,8 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, logits_are_those_of_the_plain_way, 0, 2 * N_MODELS);
 	tcase_add_loop_test(tc, slices_add_up, 0, 6);
+	tcase_add_loop_test(tc, divided_steps_have_the_same_bits, 0, 4);
+	tcase_add_test(tc, sessions_can_be_divided);
 	tcase_add_loop_test(tc, experts_are_computed_once_for_all_rows, 0, 3);
 	tcase_add_test(tc, equal_experts_are_taken_from_the_first_on);
 	tcase_add_test(tc, a_group_of_one_gives_the_bits_of_none);

@@ -41,12 +41,14 @@ pipeline_end(void)
 
 /* --- the same ids ------------------------------------------------------------------------------- */
 
-START_TEST(greedy_is_the_same)
+static void
+check_greedy_of(const struct division *l, enum overlap_mode overlap)
 {
 	struct job jobs[N_CASES];
 	struct engine_stats st;
 
-	pipeline_init(&layouts[_i]);
+	pipeline_init(l);
+	g.config.overlap = overlap;
 	group_start();
 	run_all_cases(jobs);
 	for (unsigned i = 0; i < N_CASES; i++)
@@ -57,6 +59,18 @@ START_TEST(greedy_is_the_same)
 	ck_assert_uint_gt(st.sent_bytes, 0);
 	ck_assert_uint_gt(st.received_bytes, 0);
 	pipeline_end();
+}
+
+START_TEST(greedy_is_the_same)
+{
+	check_greedy_of(&layouts[_i], OVERLAP_AUTO);
+}
+END_TEST
+
+/* Each group divides its steps. */
+START_TEST(greedy_is_the_same_in_divided_steps)
+{
+	check_greedy_of(&layouts[_i], OVERLAP_ON);
 }
 END_TEST
 
@@ -450,6 +464,7 @@ main(void)
 	tcase_add_checked_fixture(same, load, unload);
 	tcase_set_timeout(same, 120);
 	tcase_add_loop_test(same, greedy_is_the_same, 0, LAYOUTS);
+	tcase_add_loop_test(same, greedy_is_the_same_in_divided_steps, 3, LAYOUTS);
 	tcase_add_loop_test(same, small_steps, 2, 4);
 	tcase_add_test(same, sessions_are_divided_among_the_stages);
 	tcase_add_loop_test(same, samples_are_the_same, 3, 4);

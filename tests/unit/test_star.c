@@ -30,20 +30,21 @@ on_step(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *e
 	ck_assert_int_eq(f.kind, FRAME_STEP);
 	liar->asked++;
 	liar->answer.step += f.step;
-	liar->answer.rows += f.rows;
+	liar->answer.rows += f.layer > 0 ? f.layer : f.rows;
 	frame_write(&liar->answer, head);
 	link_send(l, head, sizeof head, body, body_bytes(&liar->answer));
 	return 0;
 }
 
 static void
-check_liar(struct frame answer, const char *word)
+check_liar_of(enum overlap_mode overlap, struct frame answer, const char *word)
 {
 	static const struct link_events liar_events = {.on_message = on_step, .on_close = on_lost};
 	struct liar liar = {.answer = answer};
 	struct job j;
 
 	group_init(2, NULL);
+	g.config.overlap = overlap;
 	link_set(g.pairs[1].far, &liar_events, &liar);
 	start_engine(0);
 	ck_assert_int_eq(submit(&j, 0, 10), 0);
@@ -54,6 +55,12 @@ check_liar(struct frame answer, const char *word)
 	ck_assert_uint_eq(j.texts + j.ended + j.failed, 0); /* it waits for another group */
 	desk_end_all(g.desk, 503, "the test ends");
 	group_end();
+}
+
+static void
+check_liar(struct frame answer, const char *word)
+{
+	check_liar_of(OVERLAP_OFF, answer, word);
 }
 
 START_TEST(wrong_frames_break_the_group)
@@ -85,6 +92,24 @@ START_TEST(wrong_frames_break_the_group)
 }
 END_TEST
 
+/* The first sub-batch's part is due first, and with its rows. */
+START_TEST(wrong_sub_batches_break_the_group)
+{
+	const struct frame good = {
+		.epoch = EPOCH, .kind = FRAME_PART, .format = FRAME_F32, .width = m.shape.embd};
+	struct frame f;
+
+	f = good, f.extra = 2; /* the second one's */
+	check_liar_of(OVERLAP_ON, f, "layer 0.2");
+	f = good, f.extra = 1;
+	check_liar_of(OVERLAP_ON, f, "layer 0.1");
+	f = good, f.rows = 1;
+	check_liar_of(OVERLAP_ON, f, "was due");
+	f = good, f.kind = FRAME_LOGITS;
+	check_liar_of(OVERLAP_ON, f, "LOGITS");
+}
+END_TEST
+
 /* A member that answers a step with a thousand parts, each of which could be the one that is due. */
 struct flood {
 	struct frame part;
@@ -102,12 +127,15 @@ on_step_flood(struct link *l, void *arg, const uint8_t *msg, size_t len, struct 
 	ck_assert_msg(frame_read(msg, len, 64, 512, &f, &payload, err) == 0, "%s", err->msg);
 	flood->asked++;
 	flood->part.step = f.step;
-	flood->part.rows = f.rows;
-	for (unsigned i = 0; i < 1000; i++, flood->part.layer = (uint16_t)(i / 2)) {
-		flood->part.extra = i % 2;
+	for (unsigned i = 0; i < 1000; i++) {
+		unsigned sum = f.layer > 0 ? i / 2 : i, second = f.layer > 0 ? i % 2 : 0;
+
+		flood->part.rows = second ? f.rows - f.layer : f.layer > 0 ? f.layer : f.rows;
+		flood->part.layer = (uint16_t)(sum / 2);
+		flood->part.extra = sum % 2 + 2 * second;
 		frame_write(&flood->part, head);
 		flood->refused += link_send(l, head, sizeof head, body,
-					  frame_payload(FRAME_F32, f.rows, f.width)) != 0;
+					  frame_payload(FRAME_F32, flood->part.rows, f.width)) != 0;
 	}
 	return 0;
 }
@@ -122,6 +150,7 @@ START_TEST(a_flood_breaks_the_group)
 	struct job j;
 
 	group_init(2, NULL);
+	g.config.overlap = _i == 0 ? OVERLAP_OFF : OVERLAP_ON;
 	link_set(g.pairs[1].far, &events, &flood);
 	start_engine(0);
 	ck_assert_int_eq(submit(&j, 0, 10), 0);
@@ -233,6 +262,9 @@ START_TEST(a_member_refuses_wrong_steps)
 	check_lying_hub(&good, row, 12);
 	row[4] = 0, row[8] = STEP_LOGITS | 8; /* an unknown flag */
 	check_lying_hub(&good, row, 12);
+	row[8] = STEP_LOGITS;
+	f = good, f.layer = 1; /* divided behind its end */
+	check_lying_hub(&f, row, 12);
 	f = good, f.rows = 0, f.extra = 0;
 	check_lying_hub(&f, row, 0);
 	f = good, f.kind = FRAME_SUM;
@@ -381,7 +413,8 @@ main(void)
 	tcase_add_test(wrong, wrong_best_tokens_break_the_group);
 	tcase_add_test(wrong, a_member_refuses_wrong_steps);
 	tcase_add_test(wrong, an_early_step_is_computed);
-	tcase_add_test(wrong, a_flood_breaks_the_group);
+	tcase_add_test(wrong, wrong_sub_batches_break_the_group);
+	tcase_add_loop_test(wrong, a_flood_breaks_the_group, 0, 2);
 	tcase_add_test(wrong, absurd_counts_break_the_group);
 	suite_add_tcase(s, wrong);
 	srunner_run_all(r, CK_ENV);
