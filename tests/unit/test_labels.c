@@ -175,6 +175,7 @@ START_TEST(the_same_answer)
 	fake_get(&seen);
 	ck_assert_uint_eq(seen.submitted, 2);
 	ck_assert_uint_eq(seen.small, 1);
+	answer_free(&a);
 	get("/metrics", &a);
 	ck_assert_ptr_nonnull(strstr(a.body, "shoal_route_labels_total{label=\"same\"} 1\n"));
 }
@@ -424,6 +425,7 @@ START_TEST(loses_traffic)
 	ck_assert_ptr_nonnull(strstr(a.body, "large knows"));
 	say("auto", "hello", ",\"shoal\":{\"quality\":0}");
 	ck_assert_ptr_nonnull(strstr(a.body, "\"reason\":\"no_gain\""));
+	answer_free(&a);
 	get("/metrics", &a);
 	ck_assert_ptr_nonnull(strstr(a.body, "shoal_device_spared 1\n"));
 	ck_assert_ptr_nonnull(strstr(a.body, "shoal_device_celsius 90\n"));

@@ -401,6 +401,7 @@ START_TEST(the_best_that_is_in_time)
 	say("auto", "hello",
 		",\"max_tokens\":20,\"shoal\":{\"max_latency_ms\":1000,\"quality\":0}");
 	expect("large knows", "large", "only");
+	answer_free(&a);
 	get("/metrics", &a);
 	ck_assert_ptr_nonnull(
 		strstr(a.body, "shoal_route_refusals_total{target=\"small\",reason=\"slow\"} 2\n"));
