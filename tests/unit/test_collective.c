@@ -205,12 +205,12 @@ check_seen(const struct run *r)
 				ck_assert_uint_eq(r->seen[step][k][row], r->c.peers);
 }
 
-/* Of the ways the first half of the tests is not divided. */
+/* Each way, then each again with divided steps. */
 START_TEST(every_peer_holds_the_sum)
 {
 	struct slice slices[STAR_GROUP_MAX] = {0};
 
-	for (uint32_t peers = 2; peers <= STAR_GROUP_MAX; peers++) {
+	for (uint32_t peers = 2; peers <= (_i < WAYS ? STAR_GROUP_MAX : 5); peers++) {
 		for (int format = FRAME_F32; format <= FRAME_Q8; format++) {
 			struct run *r = calloc(1, sizeof *r);
 
