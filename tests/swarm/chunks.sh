@@ -79,7 +79,7 @@ home=$(($(figure c uploads bytes) - cold))
 [ $((home * 4)) -le $((got + others)) ] || fail "the coordinator gave $home of $((got + others)) bytes"
 
 # The next one's slice is the end of m3's; all give little. It is killed, and goes on where it was.
-restart_giving 40K c m2 m3
+restart_giving 40K c m1 m2 m3
 wait_devices 4
 start m4
 pair c m4
@@ -102,7 +102,7 @@ again=$(figure m4 fetches bytes)
 # All that could give the next one's slice give wrong bytes.
 restart_giving 10M c
 wait_devices 4
-find "$tmp/m2/state" "$tmp/m4/state" -name '*.shard' -exec python3 -c '
+find "$tmp"/m[124]/state -name '*.shard' -exec python3 -c '
 import os, sys
 for path in sys.argv[1:]:
     f = open(path, "r+b")
@@ -116,7 +116,7 @@ start m5
 pair c m5
 wait_devices 5
 check_text "after wrong bytes"
-grep 'm[24] is not asked any more: .* wrong hash' "$tmp/m5/log" >/dev/null || fail "m5 did not notice the wrong bytes"
+grep 'm[124] is not asked any more: .* wrong hash' "$tmp/m5/log" >/dev/null || fail "m5 did not notice the wrong bytes"
 total=$(total_of m5)
 got=$(figure m5 fetches bytes)
 [ "$got" -le "$total" ] || fail "m5 counts $got bytes of $total: wrong ones, too"
