@@ -92,6 +92,8 @@ static const struct key {
 		"of the whole process, as 600M; what does not fit streams from disk; auto"},
 	{"spare_disk", K_SPARE, AT(spare_disk), SIZE(spare_disk), 0, 0, NULL,
 		"for slices that are needed when a device is lost, as 20G; auto, off"},
+	{"upload", K_SIZE, AT(upload), SIZE(upload), 0, 0, NULL,
+		"bytes a second of slices that this device gives to others, as 5M; auto"},
 	CHOICE(weights, "auto mapped copied",
 		"where weights lie that fit: pages of the shard, or copied into huge pages"),
 	CHOICE(privacy, "device home redact cloud",

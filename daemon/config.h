@@ -50,6 +50,7 @@ struct config {
 	uint32_t threads_batch;  /* of prompts; 0: auto */
 	char pin[4];             /* no, yes */
 	char memory[24];         /* of the whole process: "auto", "600M" (model/memory.h) */
+	char upload[24];         /* of slices, a second: "auto" (no limit of its own), "5M" */
 	char spare_disk[24];     /* of slices for other plans: "auto", "off", "20G" */
 	char weights[8];         /* auto, mapped, copied (model/weights_copied.h) */
 	char cpu[16];            /* "": the best kernels */

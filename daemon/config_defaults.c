@@ -31,6 +31,7 @@ config_defaults(struct config *c)
 	strcpy(c->memory, "auto");
 	strcpy(c->plan, "auto");
 	strcpy(c->spare_disk, "auto");
+	strcpy(c->upload, "auto");
 	strcpy(c->weights, "auto");
 	strcpy(c->privacy, "home");
 	c->quality = 0.4f;

@@ -150,10 +150,12 @@ daemon_libdaemon_a_SOURCES += \
 # What is served: the model, its plan over the swarm, slices over bulk links.
 daemon_libdaemon_a_SOURCES += \
 	daemon/serve.c daemon/serve.h daemon/serve_int.h \
+	daemon/serve_answer.c \
 	daemon/serve_ask.c \
 	daemon/serve_balance.c daemon/serve_balance.h \
 	daemon/serve_choose.c \
 	daemon/serve_cut.c \
+	daemon/serve_fellows.c daemon/serve_fellows.h \
 	daemon/serve_fetch.c \
 	daemon/serve_file.c \
 	daemon/serve_hash.c \
@@ -169,10 +171,13 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_plan.c \
 	daemon/serve_roster.c \
 	daemon/serve_shard.c \
+	daemon/serve_source.c daemon/serve_source.h daemon/serve_source_int.h \
 	daemon/serve_start.c \
 	daemon/serve_status.c \
 	daemon/serve_stock.c \
 	daemon/serve_swarm.c \
+	daemon/serve_turn.c \
+	daemon/serve_upload.c daemon/serve_upload.h daemon/serve_upload_int.h \
 	daemon/serve_ways.c \
 	daemon/small.c daemon/small.h
 

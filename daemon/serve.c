@@ -6,6 +6,7 @@
 #include "daemon/serve_balance.h"
 #include "daemon/serve_kv.h"
 #include "daemon/serve_leave.h"
+#include "daemon/serve_upload.h"
 #include "daemon/star.h"
 #include "kernels/cpu.h"
 #include "model/thread_choice.h"
@@ -215,6 +216,7 @@ finish_closing(struct serve *s)
 	s->closed = true;
 	uv_close((uv_handle_t *)&s->tick, NULL);
 	desk_close(s->desk);
+	uploads_close(s->uploads);
 	speeds_close(s->speeds);
 	discovery_close(s->discovery);
 	elect_close(s->elect);
@@ -232,6 +234,7 @@ serve_advance(struct serve *s)
 	leave_tick(s);
 	if (!swarm_is_member(s->swarm)) {
 		follow_drop(s, "this device is no member any more");
+		fellows_drop(s);
 		if (!speeds_come_first(s->speeds) && !small_loading(s->small))
 			plan_advance(s);
 		return;
@@ -316,6 +319,7 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 		free(s);
 		return NULL;
 	}
+	s->uploads = uploads_new(s);
 	s->discovery = discovery_new(loop, c, st, s->swarm);
 	uv_timer_init(loop, &s->tick);
 	s->tick.data = s;
@@ -436,6 +440,7 @@ serve_free(struct serve *s)
 		return;
 	discovery_free(s->discovery);
 	speeds_free(s->speeds);
+	uploads_free(s->uploads);
 	choices_forget(s);
 	copies_free(s);
 	balance_free(s);

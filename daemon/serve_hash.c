@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define HEADER_PATH (4096 + 16 + 2 * SHARD_HASH + 2)
+
 struct hash_job {
 	uv_work_t req;
 	struct plan *plan; /* main thread; NULL: abandoned */
@@ -36,6 +38,7 @@ member_header_free(struct member_header *m)
 {
 	shard_header_free(&m->h);
 	buf_free(&m->bytes);
+	buf_free(&m->chunks);
 	*m = (struct member_header){0};
 }
 
@@ -58,21 +61,56 @@ cache_path(const struct hash_job *j, const struct slice *sl, char *out, size_t s
 	snprintf(out, size, "%s/%s", j->dir, hex);
 }
 
-/* Whether a usable header lies there. A damaged or foreign one is as good as none. */
+/* The list of chunks lies beside the header. */
+static void
+chunks_path(const char *path, char *out, size_t size)
+{
+	snprintf(out, size, "%s.chunks", path);
+}
+
+static bool
+cache_read_chunks(const char *path, struct member_header *m)
+{
+	char beside[HEADER_PATH + 8];
+	struct chunk_list l;
+
+	chunks_path(path, beside, sizeof beside);
+	if (file_read(beside, &m->chunks, NULL) != 0 ||
+		chunk_list_parse(m->chunks.data, m->chunks.len, &m->h, &l, NULL) != 0)
+		return false;
+	chunk_list_free(&l);
+	return true;
+}
+
+/* Whether a usable header lies there, with its list. A damaged or foreign one is as good as none. */
 static bool
 cache_read(struct hash_job *j, const char *path, const struct slice *sl, struct member_header *m)
 {
 	buf_init(&m->bytes, CONTROL_MAX_BYTES);
+	buf_init(&m->chunks, CONTROL_MAX_BYTES);
 	if (file_read(path, &m->bytes, NULL) == 0 &&
 		shard_header_parse(m->bytes.data, m->bytes.len, &m->h, NULL) == 0) {
 		if (memcmp(m->h.model_id, j->file->model_id, SHARD_HASH) == 0 &&
-			slice_same(&m->h.slice, sl))
+			slice_same(&m->h.slice, sl) && cache_read_chunks(path, m))
 			return true;
 		shard_header_free(&m->h);
 	}
 	buf_clear(&m->bytes);
+	buf_clear(&m->chunks);
 	m->h = (struct shard_header){0};
 	return false;
+}
+
+static void
+cache_write(const char *path, const struct member_header *m)
+{
+	char beside[HEADER_PATH + 8];
+	struct err err;
+
+	chunks_path(path, beside, sizeof beside);
+	if (file_write(path, m->bytes.data, m->bytes.len, 0600, &err) != 0 ||
+		file_write(beside, m->chunks.data, m->chunks.len, 0600, &err) != 0)
+		log_warning("%s (the model will be hashed again next time)", err.msg);
 }
 
 /* --- on the thread pool ------------------------------------------------------------------------- */
@@ -90,16 +128,18 @@ on_progress(void *arg, uint64_t done, uint64_t total)
 static int
 make_header(struct hash_job *j, const char *path, const struct slice *sl, struct member_header *m)
 {
-	struct err ignored;
+	struct chunk_list l;
+	int rc;
 
-	if (shard_header_from_gguf(
-		    j->file->gguf, &j->file->shape, sl, &m->h, on_progress, j, &j->err) != 0)
+	if (chunk_list_from_gguf(j->file->gguf, &j->file->shape, sl, chunk_size(j->file->bytes),
+		    &m->h, &l, on_progress, j, &j->err) != 0)
 		return -1;
-	if (shard_header_write(&m->h, &m->bytes) != 0)
+	rc = chunk_list_write(&l, &m->chunks);
+	chunk_list_free(&l);
+	if (rc != 0 || shard_header_write(&m->h, &m->bytes) != 0)
 		return err_set(&j->err, "the header of a slice is longer than %u bytes",
 			CONTROL_MAX_BYTES);
-	if (file_write(path, m->bytes.data, m->bytes.len, 0600, &ignored) != 0)
-		log_warning("%s (the model will be hashed again next time)", ignored.msg);
+	cache_write(path, m);
 	return 0;
 }
 
@@ -111,7 +151,7 @@ work(uv_work_t *req)
 	j->result = file_mkdirs(j->dir, 0700, &j->err);
 	for (j->rank = 1; j->result == 0 && j->rank < j->n; j->rank++) {
 		struct member_header *m = &j->headers[j->rank];
-		char path[sizeof j->dir + 2 * SHARD_HASH + 2];
+		char path[HEADER_PATH];
 
 		cache_path(j, &j->slices[j->rank], path, sizeof path);
 		if (!cache_read(j, path, &j->slices[j->rank], m))

@@ -6,15 +6,13 @@
 #include "daemon/discovery.h"
 #include "daemon/elect.h"
 #include "daemon/serve.h"
+#include "daemon/serve_fellows.h"
 #include "daemon/small.h"
 #include "daemon/speeds.h"
 #include "daemon/stages.h"
-#include "model/shard.h"
+#include "model/shard_writer.h"
 #include "model/weights_copied.h"
 #include "sched/plan.h"
-
-#define SERVE_PIECE     (256u << 10) /* bytes of an extent in one message */
-#define SERVE_IN_FLIGHT 4            /* pieces that a member has asked for at once */
 
 /* --- model file (serve_file.c): open once, shared by plan, engine and jobs -------------------- */
 
@@ -43,7 +41,8 @@ uint64_t weights_bytes(struct weight_source *ws, const struct model_shape *s, bo
 
 struct member_header {
 	struct shard_header h;
-	struct buf bytes; /* h as it travels and stands in the shard */
+	struct buf bytes;  /* h as it travels and stands in the shard */
+	struct buf chunks; /* the list of its chunks, as it travels (model/chunk.h) */
 	uint8_t hash[SHARD_HASH];
 };
 void member_header_free(struct member_header *m);
@@ -98,6 +97,7 @@ struct plan_member {
 	struct member_header header;
 	uint64_t weights; /* bytes of its slices */
 	uint64_t done, total;
+	uint32_t sources; /* that it fetches from */
 	bool ready;
 	struct link *tensor;     /* open, waiting for the others' */
 	struct link *copies;     /* open: KV rows come and go over it (serve_kv.h); */
@@ -221,7 +221,7 @@ void stock_words(const struct serve *s, char *out, size_t size);
 
 /* --- links to members (serve_links.c, coordinator) ---------------------------------------------- */
 
-struct member_link { /* a bulk or tensor link, from its first byte on */
+struct member_link { /* a tensor link, from its first byte on */
 	struct serve *serve;
 	struct swarm_peer *peer;
 	struct link *link;
@@ -246,7 +246,7 @@ void plan_linked(struct plan *p, struct plan_member *m, const Shoal__Linked *l);
  * -1: out of memory. */
 int plan_neighbours(const struct plan *p, uint32_t rank, Shoal__Prepare *out, void **room);
 
-/* --- following (serve_member.c, serve_fetch.c, member) ------------------------------------------ */
+/* --- following (serve_member.c, serve_fetch.c, serve_source.c, member) ------------------------------------------ */
 
 struct open_shard { /* shared by the plan that is followed and the engine */
 	unsigned refs;
@@ -301,14 +301,14 @@ struct follow {
 	struct shard_job *job; /* on the thread pool */
 
 	/* fetching */
-	struct link *bulk;
-	unsigned tries;
-	struct shard_header *header;    /* NULL: not there yet */
-	struct shard_writer *writer;    /* NULL: not there yet, or with the job */
-	uint32_t ask_extent, in_flight; /* what is asked for next; pieces under way */
-	uint64_t ask_from;
-	uint64_t fetched, kept, total; /* bytes */
-	uint64_t reported;             /* loop time of the last progress */
+	struct sources *sources;     /* serve_source.h; NULL: it does not fetch */
+	struct shard_header *header; /* NULL: not there yet */
+	struct chunk_list *chunks;   /* NULL: not there yet */
+	struct shard_writer *writer; /* NULL: not there yet, or with the job */
+	/* bytes: that came over links, of these from fellow members, that were on this disk, in all */
+	uint64_t fetched, from_fellows, kept, total;
+	uint32_t n_sources; /* that gave something */
+	uint64_t reported;  /* loop time of the last progress */
 
 	/* computing (serve_pace.c) */
 	uint64_t paced_at, paced_steps; /* what was told last, and when */
@@ -349,7 +349,7 @@ void fetch_tick(struct follow *f);
 /* What a shard needs that takes long, on the thread pool (serve_shard.c). */
 enum shard_task {
 	SHARD_OPEN,   /* is it on disk, whole and undamaged? ends in follow_opened */
-	SHARD_RESUME, /* which extents are there already? ends in fetch_resumed */
+	SHARD_RESUME, /* which chunks are there already, or in other shards? ends in fetch_resumed */
 	SHARD_SEAL    /* to disk, and opened; ends in follow_opened */
 };
 int shard_job_start(struct follow *f, enum shard_task task);
@@ -415,13 +415,16 @@ struct serve {
 	struct choices *choices; /* that were made lately */
 	struct balance *balance; /* serve_balance.h; NULL: nothing has served yet */
 	struct stock *stock;     /* slices for other plans, being brought to disks */
+	struct uploads *uploads; /* serve_upload.h; a member's, too */
 	uint64_t stocked[16];    /* plan_set of those whose slices are on disks: a ring */
 	uint32_t n_stocked;
 
 	/* member */
 	struct follow *follow, *spare;
-	uint64_t epoch_seen; /* the highest of any plan that it was part of */
-	uint64_t let_go_by;  /* loop time until which it waits to be let go; 0: it does not */
+	struct fellows fellows;
+	uint64_t fetched, from_fellows; /* bytes, for all plans so far */
+	uint64_t epoch_seen;            /* the highest of any plan that it was part of */
+	uint64_t let_go_by; /* loop time until which it waits to be let go; 0: it does not */
 
 	struct departure *departures; /* serve_leave.h */
 };

@@ -1,8 +1,8 @@
-/* Links that members open to the coordinator: over bulk links they fetch their slices; tensor links
- * wait here until all are open, and then go to the engine. */
+/* Tensor links that members open to the coordinator: they wait here until all are open, and then go to
+ * the engine. Over bulk links members fetch their slices (serve_upload.c). */
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
-#include "daemon/serve_kv.h"
+#include "daemon/serve_upload.h"
 #include "daemon/star.h"
 
 #include <stdio.h>
@@ -42,102 +42,12 @@ on_close(struct link *l, void *arg, const char *why)
 	char text[512];
 
 	unlink_member_link(ml);
-	copies_link_closed(s, l, why);
 	if (m == NULL || m->tensor != l)
 		return;
 	m->tensor = NULL;
 	snprintf(text, sizeof text, "%s closed its tensor link: %s", m->peer->known->name, why);
 	if (s->plan->state == PLAN_LINKING)
 		plan_blame(s, m->peer, text);
-}
-
-/* --- bulk --------------------------------------------------------------------------------------- */
-
-static int
-send_data(
-	struct link *l, uint32_t extent, uint64_t from, uint8_t *bytes, size_t len, struct err *err)
-{
-	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
-	Shoal__Data data = SHOAL__DATA__INIT;
-
-	data.extent = extent;
-	data.from = from;
-	data.bytes = (ProtobufCBinaryData){len, bytes};
-	e.body_case = SHOAL__ENVELOPE__BODY_DATA;
-	e.data = &data;
-	return swarm_pack_send(l, &e) == 0 ? 0 : err_set(err, "a slice could not be sent");
-}
-
-static int
-send_piece(struct serve *s, struct link *l, const struct shard_header *h,
-	const Shoal__FetchExtent *f, struct err *err)
-{
-	uint8_t *piece;
-	int result;
-
-	if (f->extent >= h->n_extents || f->len == 0 || f->len > SERVE_PIECE ||
-		f->from > h->extents[f->extent].bytes ||
-		f->len > h->extents[f->extent].bytes - f->from)
-		return err_set(err, "it asks for bytes %llu + %u of extent %u, which there are not",
-			(unsigned long long)f->from, f->len, f->extent);
-	piece = malloc(f->len);
-	if (piece == NULL)
-		return err_set(err, "not enough memory to send a slice");
-	result = shard_extent_read(s->file->gguf, h, f->extent, f->from, piece, f->len, err);
-	if (result == 0)
-		result = send_data(l, f->extent, f->from, piece, f->len, err);
-	free(piece);
-	return result;
-}
-
-/* The header with that hash of a slice that is this peer's, in the plan or in the stock. */
-static const struct member_header *
-find_header(struct serve *s, const struct swarm_peer *p, const ProtobufCBinaryData *hash)
-{
-	const struct plan_member *m = plan_member(s, p);
-
-	if (hash->len != SHARD_HASH || s->file == NULL)
-		return NULL;
-	if (m != NULL && s->plan->file == s->file && m->header.bytes.len > 0 &&
-		memcmp(m->header.hash, hash->data, SHARD_HASH) == 0)
-		return &m->header;
-	return stock_header(s, p, hash->data);
-}
-
-static int
-answer_bulk(struct serve *s, struct swarm_peer *p, struct link *l, const Shoal__Envelope *e,
-	struct err *err)
-{
-	const struct member_header *h;
-
-	if (copies_is_message(e))
-		return copies_control(s, p, l, e, err);
-	if (e->body_case == SHOAL__ENVELOPE__BODY_FETCH_HEADER) {
-		h = find_header(s, p, &e->fetch_header->header_hash);
-		if (h != NULL)
-			return send_data(l, 0, 0, h->bytes.data, h->bytes.len, err);
-	} else if (e->body_case == SHOAL__ENVELOPE__BODY_FETCH_EXTENT) {
-		h = find_header(s, p, &e->fetch_extent->header_hash);
-		if (h != NULL)
-			return send_piece(s, l, &h->h, e->fetch_extent, err);
-	} else {
-		return err_set(err, "it sent '%s' on a bulk link", control_name(e));
-	}
-	return err_set(err, "it asks for a slice that nobody wants now");
-}
-
-static int
-on_bulk(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *err)
-{
-	struct member_link *ml = arg;
-	Shoal__Envelope *e = control_unpack(msg, len, err);
-	int result;
-
-	if (e == NULL)
-		return -1;
-	result = answer_bulk(ml->serve, ml->peer, l, e, err);
-	control_free(e);
-	return result;
 }
 
 /* --- all are open ------------------------------------------------------------------------------------ */
@@ -296,7 +206,6 @@ on_early_frame(struct link *l, void *arg, const uint8_t *msg, size_t len, struct
 
 /* --- who comes in ------------------------------------------------------------------------------- */
 
-static const struct link_events bulk_events = {.on_message = on_bulk, .on_close = on_close};
 static const struct link_events tensor_events = {on_tensor_open, on_early_frame, on_close};
 
 static size_t
@@ -312,21 +221,23 @@ int
 member_link_admit(struct serve *s, struct swarm_peer *p, struct link *l,
 	const struct link_events **ev, void **ev_arg, size_t *max_message, struct err *err)
 {
-	struct member_link *ml = calloc(1, sizeof *ml);
-	bool tensor = link_purpose(l) == LINK_TENSOR;
+	struct member_link *ml;
 	uint32_t n = 0;
 
+	if (link_purpose(l) == LINK_BULK)
+		return uploads_admit(s->uploads, p, p->known->key, l, ev, ev_arg, max_message, err);
+	ml = calloc(1, sizeof *ml);
 	for (const struct member_link *x = s->links; x != NULL; x = x->next)
 		n += x->peer == p;
-	if (ml == NULL || n >= MAX_LINKS || (tensor && plan_member(s, p) == NULL)) {
+	if (ml == NULL || n >= MAX_LINKS || plan_member(s, p) == NULL) {
 		free(ml);
 		return err_set(err, "%s is not in the plan, or has too many links", p->known->name);
 	}
 	*ml = (struct member_link){.serve = s, .peer = p, .link = l, .next = s->links};
 	s->links = ml;
-	*ev = tensor ? &tensor_events : &bulk_events;
+	*ev = &tensor_events;
 	*ev_arg = ml;
-	*max_message = tensor ? tensor_message(s->plan, s) : CONTROL_MAX_MESSAGE;
+	*max_message = tensor_message(s->plan, s);
 	return 0;
 }
 
@@ -335,6 +246,7 @@ member_links_close(struct serve *s, const char *why)
 {
 	struct member_link *next;
 
+	uploads_end(s->uploads, why);
 	/* on_close comes later, from the loop. */
 	for (struct member_link *ml = s->links; ml != NULL; ml = next) {
 		next = ml->next;

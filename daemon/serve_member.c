@@ -53,6 +53,9 @@ follow_free(struct follow *f, const char *why)
 	if (f->job != NULL)
 		shard_job_abandon(f);
 	shard_writer_free(f->writer);
+	if (f->chunks != NULL)
+		chunk_list_free(f->chunks);
+	free(f->chunks);
 	if (f->weights != NULL)
 		f->weights->free(f->weights);
 	if (f->header != NULL)
@@ -151,15 +154,19 @@ follow_ready(struct follow *f)
 	Shoal__Ready ready = SHOAL__READY__INIT;
 
 	if (f->spare) {
-		log_info("a spare slice of '%s' is on disk, fetched %llu bytes", f->model_name,
-			(unsigned long long)f->fetched);
+		log_info("a spare slice of '%s' is on disk, fetched %llu bytes, %llu of these of "
+			 "fellow members",
+			f->model_name, (unsigned long long)f->fetched,
+			(unsigned long long)f->from_fellows);
 		send_stocked(f, "");
 		spare_drop(f->serve);
 		return;
 	}
 	set_state(f, FOLLOW_READY);
-	log_info("plan %llu: the slice is there, fetched %llu bytes", (unsigned long long)f->epoch,
-		(unsigned long long)f->fetched);
+	log_info("plan %llu: the slice is there, fetched %llu bytes, %llu of these of fellow "
+		 "members",
+		(unsigned long long)f->epoch, (unsigned long long)f->fetched,
+		(unsigned long long)f->from_fellows);
 	ready.epoch = f->epoch;
 	ready.fetched = f->fetched;
 	ready.kept = f->kept;
@@ -494,6 +501,8 @@ follow_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e, 
 		if (f != NULL && f->epoch <= e->release->epoch)
 			follow_drop(s, e->release->why);
 		return 0;
+	case SHOAL__ENVELOPE__BODY_FELLOWS:
+		return fellows_take(s, e->fellows, err);
 	case SHOAL__ENVELOPE__BODY_LET_GO:
 		leave_let_go(s);
 		return 0;

@@ -406,6 +406,7 @@ plan_control(struct serve *s, struct swarm_peer *peer, const Shoal__Envelope *e,
 		if (m != NULL && e->progress->epoch == epoch && !m->ready) {
 			m->done = e->progress->done;
 			m->total = e->progress->total;
+			m->sources = e->progress->sources;
 		}
 		if (m != NULL && e->progress->epoch == epoch && e->progress->pace != NULL) {
 			take_pace(m, e->progress->pace);

@@ -2,6 +2,7 @@
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
 #include "model/shard_store.h"
+#include "model/shelf.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ struct shard_job {
 	char path[sizeof((struct follow *)0)->path];
 	uint8_t header_hash[SHARD_HASH];
 	struct shard_header *header; /* the follow's, until it is abandoned */
+	struct chunk_list *chunks;   /* the same */
 	struct shard_writer *writer;
 	struct memory_ask ask; /* its slices point at `slices` */
 	struct slice slices[SLICE_MAX_PEERS];
@@ -86,6 +88,28 @@ open_whole(struct shard_job *j)
 		log_warning("%s: fetching what is damaged again", j->err.msg);
 }
 
+/* What an earlier try left, and what other shards here have of it. */
+static void
+resume(struct shard_job *j)
+{
+	char folder[sizeof j->path], part[sizeof j->path + 8];
+	struct shelf *shelf;
+	char *slash;
+
+	snprintf(part, sizeof part, "%s.part", j->path); /* the file itself */
+	j->writer = shard_writer_open(j->path, j->header, j->chunks, &j->err);
+	if (j->writer == NULL || shard_writer_missing(j->writer) == 0)
+		return;
+	memcpy(folder, j->path, sizeof folder);
+	slash = strrchr(folder, '/');
+	if (slash != NULL)
+		*slash = '\0';
+	shelf = shelf_open(folder, j->header->model_id, true, part);
+	if (shelf != NULL)
+		shard_writer_copy(j->writer, shelf);
+	shelf_close(shelf);
+}
+
 static void
 work(uv_work_t *req)
 {
@@ -97,7 +121,7 @@ work(uv_work_t *req)
 		open_whole(j);
 		break;
 	case SHARD_RESUME:
-		j->writer = shard_writer_open(j->path, j->header, &j->err);
+		resume(j);
 		break;
 	case SHARD_SEAL:
 		if (shard_writer_finish(j->writer, &j->err) == 0) {
@@ -131,7 +155,10 @@ after_work(uv_work_t *req, int status)
 	if (f == NULL) {
 		if (j->header != NULL)
 			shard_header_free(j->header);
+		if (j->chunks != NULL)
+			chunk_list_free(j->chunks);
 		free(j->header);
+		free(j->chunks);
 		drop(j);
 	} else {
 		f->job = NULL;
@@ -170,6 +197,7 @@ shard_job_start(struct follow *f, enum shard_task task)
 		.way = f->way};
 	engine_place(&j->ask.engine, &f->stages, f->rank);
 	j->header = f->header;
+	j->chunks = f->chunks;
 	j->writer = f->writer;
 	if (uv_queue_work(f->serve->loop, &j->req, work, after_work) != 0) {
 		free(j);
@@ -180,11 +208,12 @@ shard_job_start(struct follow *f, enum shard_task task)
 	return 0;
 }
 
-/* The job may be in the middle of the follow's header: it keeps it. */
+/* The job may be in the middle of the follow's header and list of chunks: it keeps them. */
 void
 shard_job_abandon(struct follow *f)
 {
 	f->job->follow = NULL;
 	f->header = NULL;
+	f->chunks = NULL;
 	f->job = NULL;
 }

@@ -3,15 +3,27 @@
 
 #include "daemon/serve_balance.h"
 #include "daemon/serve_kv.h"
+#include "daemon/serve_upload.h"
 #include "kernels/cpu.h"
 
 #include <stdio.h>
 
 /* --- in words ----------------------------------------------------------------------------------- */
 
+/* Nothing of one source. */
+static const char *
+source_words(uint32_t n, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (n > 1)
+		snprintf(out, size, ", from %u devices", n);
+	return out;
+}
+
 static void
 preparing_words(const struct plan *p, char *out, size_t size)
 {
+	char from[40];
 	size_t len = (size_t)snprintf(out, size, "preparing:");
 
 	if (p->preparing != NULL)
@@ -22,9 +34,10 @@ preparing_words(const struct plan *p, char *out, size_t size)
 
 		if (!m->ready)
 			len += (size_t)snprintf(out + len, size - len,
-				"%s %s has %.1f of %.1f MB of its slice",
+				"%s %s has %.1f of %.1f MB of its slice%s",
 				out[len - 1] == ':' ? "" : ",", m->peer->known->name,
-				(double)m->done / 1e6, (double)m->total / 1e6);
+				(double)m->done / 1e6, (double)m->total / 1e6,
+				source_words(m->sources, from, sizeof from));
 	}
 }
 
@@ -55,6 +68,7 @@ member_words(const struct serve *s, char *out, size_t size)
 	const struct follow *f = s->follow;
 	struct swarm_peer *const *peers;
 	uint32_t n = swarm_peers(s->swarm, &peers);
+	char from[40];
 
 	if (n == 0)
 		snprintf(out, size, "waiting for a coordinator to be elected");
@@ -65,9 +79,9 @@ member_words(const struct serve *s, char *out, size_t size)
 	else if (f->state == FOLLOW_COMPUTING)
 		snprintf(out, size, "member: computing a slice of %s", f->model_name);
 	else if (f->state == FOLLOW_FETCHING)
-		snprintf(out, size, "member: fetching a slice of %s (%.1f of %.1f MB)",
-			f->model_name, (double)(f->kept + f->fetched) / 1e6,
-			(double)f->total / 1e6);
+		snprintf(out, size, "member: fetching a slice of %s (%.1f of %.1f MB%s)",
+			f->model_name, (double)(f->kept + f->fetched) / 1e6, (double)f->total / 1e6,
+			source_words(f->n_sources, from, sizeof from));
 	else
 		snprintf(out, size, "member: getting ready for %s", f->model_name);
 }
@@ -228,6 +242,7 @@ swarm_json(struct serve *s)
 		if (m != NULL) {
 			add_slice(o, &p->slices[m - p->members]);
 			add_bytes(o, m->weights, m->ready ? m->total : m->done, m->total);
+			json_object_set_new(o, "sources", json_integer(m->sources));
 			balance_member_json(s, (uint32_t)(m - p->members), o);
 			add_step(o, &m->pace);
 		}
@@ -362,6 +377,10 @@ serve_status(struct serve *s)
 	json_object_set_new(o, "figures", figures_json(&st));
 	json_object_set_new(o, "memory", json_string(s->config->memory));
 	json_object_set_new(o, "kv_copies", copies_json(s));
+	json_object_set_new(o, "uploads", uploads_json(s->uploads));
+	json_object_set_new(o, "fetches",
+		json_pack("{s:I,s:I}", "bytes", (json_int_t)s->fetched, "of_members",
+			(json_int_t)s->from_fellows));
 	json_object_set_new(o, "weights", weights_json(&st.weights));
 	return o;
 }

@@ -1,6 +1,7 @@
 /* What serving hears of the swarm, and of who coordinates it. */
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
+#include "daemon/serve_upload.h"
 
 #include <stdio.h>
 
@@ -15,6 +16,7 @@ on_peer_up(void *arg, struct swarm_peer *p)
 
 	if (!swarm_is_member(s->swarm))
 		plan_peer_up(s, p);
+	fellows_tell(s);
 	serve_advance(s);
 }
 
@@ -31,6 +33,8 @@ on_peer_down(void *arg, struct swarm_peer *p, const char *why)
 		follow_drop(s, text);
 	else
 		plan_peer_down(s, p, text);
+	fellows_tell(s);
+	uploads_check(s->uploads);
 	serve_advance(s);
 }
 
@@ -109,6 +113,8 @@ on_neighbour(void *arg, const uint8_t key[32], struct link *l, const struct link
 
 	if (s->ending_now)
 		return err_set(err, "this device is ending");
+	if (link_purpose(l) == LINK_BULK)
+		return uploads_admit(s->uploads, NULL, key, l, ev, ev_arg, max_message, err);
 	return neighbours_admit(s, key, l, ev, ev_arg, max_message, err);
 }
 
@@ -133,6 +139,7 @@ on_role(void *arg)
 	struct serve *s = arg;
 	struct err err;
 
+	fellows_drop(s);
 	if (!swarm_is_member(s->swarm) && s->file == NULL && !s->closing) {
 		if (serve_load(s, elect_model(s->elect), &err) != 0)
 			log_error("%s", err.msg);

@@ -89,7 +89,7 @@ swarm_pack_send(struct link *l, Shoal__Envelope *e)
 	struct err err;
 	int rc;
 
-	buf_init(&b, 2u << 20);
+	buf_init(&b, CONTROL_MAX_BULK);
 	rc = control_pack(e, &b, &err);
 	if (rc == 0)
 		rc = link_send(l, b.data, b.len, NULL, 0);
@@ -331,7 +331,7 @@ admit(void *arg, struct link *l, const struct hello *h, uint8_t psk[32],
 
 	if (h->purpose == LINK_VOTE)
 		return s->ev.on_vote(s->arg, h->who, l, ev, ev_arg, max_message, err);
-	if (s->state->is_member && h->purpose == LINK_TENSOR)
+	if (s->state->is_member && (h->purpose == LINK_TENSOR || h->purpose == LINK_BULK))
 		return s->ev.on_neighbour(s->arg, h->who, l, ev, ev_arg, max_message, err);
 	if (s->state->is_member)
 		return err_set(err, "this device is a member: only its coordinator takes links");

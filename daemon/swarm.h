@@ -61,8 +61,8 @@ struct swarm_events {
 	/* A link of another device of an electing swarm has come in. -1: it is turned away. */
 	int (*on_vote)(void *arg, const uint8_t key[32], struct link *l,
 		const struct link_events **ev, void **ev_arg, size_t *max_message, struct err *err);
-	/* A tensor link of somebody who may be a fellow member has come in (member). -1: it is
-	 * turned away. */
+	/* A tensor or bulk link of somebody who may be a fellow member has come in (member). -1: it
+	 * is turned away. */
 	int (*on_neighbour)(void *arg, const uint8_t key[32], struct link *l,
 		const struct link_events **ev, void **ev_arg, size_t *max_message, struct err *err);
 };
@@ -120,7 +120,7 @@ int swarm_pack_send(struct link *l, Shoal__Envelope *e);
 /* A member dials another link (tensor, bulk) to its coordinator. */
 struct link *swarm_dial(struct swarm *s, enum link_purpose purpose, size_t max_message,
 	const struct link_events *ev, void *arg);
-/* Dials a tensor or vote link to another device, of which the coordinator has told. */
+/* Dials a tensor, bulk or vote link to another device, of which the coordinator has told. */
 struct link *swarm_dial_neighbour(struct swarm *s, const char *address, const uint8_t key[32],
 	enum link_purpose purpose, size_t max_message, const struct link_events *ev, void *arg);
 

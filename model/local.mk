@@ -5,6 +5,9 @@ model_libmodel_a_SOURCES =
 
 # The file side: GGUF, shape, slices, weights.
 model_libmodel_a_SOURCES += \
+	model/chunk.c model/chunk.h model/chunk_int.h \
+	model/chunk_hash.c \
+	model/chunk_read.c \
 	model/direct.c model/direct.h \
 	model/gguf.c model/gguf.h model/gguf_int.h \
 	model/gguf_tensors.c \
@@ -21,7 +24,8 @@ model_libmodel_a_SOURCES += \
 	model/shard_make.c \
 	model/shard_read.c \
 	model/shard_store.c model/shard_store.h \
-	model/shard_writer.c \
+	model/shard_writer.c model/shard_writer.h \
+	model/shelf.c model/shelf.h \
 	model/slice.c model/slice.h \
 	model/tensors.c model/tensors.h \
 	model/weights.h \
@@ -147,6 +151,18 @@ check_PROGRAMS += tests/unit/test_thread_choice
 tests_unit_test_thread_choice_SOURCES = tests/unit/test_thread_choice.c
 tests_unit_test_thread_choice_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_thread_choice_LDADD = model/libmodel.a $(CHECK_LIBS) -lm -lpthread
+
+check_PROGRAMS += tests/unit/test_chunk tests/fuzz/fuzz_chunk
+tests_unit_test_chunk_SOURCES = tests/unit/test_chunk.c tests/support/shard_fixture.c \
+	tests/support/shard_fixture.h tests/support/shared_dir.c tests/support/shared_dir.h
+tests_unit_test_chunk_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
+tests_unit_test_chunk_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
+tests_unit_test_chunk_LDADD = $(tests_unit_test_tokenizer_LDADD)
+tests_fuzz_fuzz_chunk_SOURCES = tests/fuzz/fuzz_chunk.c tests/fuzz/driver.c tests/fuzz/fuzz.h \
+	tests/support/tiny_gguf.c tests/support/tiny_gguf.h \
+	tests/support/tiny_model.c tests/support/tiny_model.h
+tests_fuzz_fuzz_chunk_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
+tests_fuzz_fuzz_chunk_LDADD = $(tests_fuzz_fuzz_tokenizer_LDADD)
 
 check_PROGRAMS += tests/unit/test_files tests/unit/test_shard tests/unit/test_shard_make \
 	tests/unit/test_weights_copied tests/unit/test_weights_window \

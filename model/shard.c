@@ -115,6 +115,12 @@ shard_fd(const struct shard *s)
 	return s->fd;
 }
 
+const uint8_t *
+shard_data(const struct shard *s)
+{
+	return s->file.data;
+}
+
 bool
 shard_unreadable(const struct shard *s)
 {

@@ -8,9 +8,10 @@
  * The embedding is not stored: a row of it is read from the GGUF file now and then.
  *
  * The header alone says what must be in the file, with a hash for each extent, so the coordinator
- * sends the header first and a member asks only for extents that it does not have. A file is made
- * under a temporary name and renamed when every extent is on disk: a half-written shard is never
- * taken for a whole one. Matters of the wire are not here: bytes and files only. */
+ * sends the header first and a member asks only for what it does not have, in chunks of extents
+ * (model/chunk.h, model/shard_writer.h). A file is made under a temporary name and renamed when all
+ * of it is on disk: a half-written shard is never taken for a whole one. Matters of the wire are not
+ * here: bytes and files only. */
 #ifndef MODEL_SHARD_H
 #define MODEL_SHARD_H
 
@@ -74,22 +75,6 @@ size_t shard_extent_step(const struct shard_extent *e, size_t chunk);
 #define SHARD_NO_ROOM (-2)
 int shard_make(const struct gguf *g, const struct model_shape *s, const struct slice *sl,
 	const char *path, shard_progress *progress, void *arg, struct err *err);
-
-/* Writing a shard that arrives. Resumable: a temporary file that is already there is looked
- * through, and extents whose hash is right are kept. */
-struct shard_writer;
-struct shard_writer *shard_writer_open(
-	const char *path, const struct shard_header *h, struct err *err);
-/* The first extent that is still missing; h->n_extents when none is. */
-uint32_t shard_writer_missing(const struct shard_writer *w);
-bool shard_writer_has(const struct shard_writer *w, uint32_t extent);
-/* Bytes of an extent in order; a wrong hash at its end is an error, and the extent is missing
- * again. */
-int shard_writer_put(struct shard_writer *w, uint32_t extent, uint64_t from, const void *data,
-	size_t len, struct err *err);
-/* All there: syncs and renames to its path. */
-int shard_writer_finish(struct shard_writer *w, struct err *err);
-void shard_writer_free(struct shard_writer *w); /* leaves the temporary file for the next time */
 
 /* Maps a whole shard, and marks it as in use. check: also hash every extent against the header. */
 struct shard;

@@ -42,6 +42,8 @@ int shard_open_part(const char *part, bool *busy, struct err *err);
 
 /* The open file of a shard, for as long as the shard is open. */
 int shard_fd(const struct shard *s);
+/* Its bytes, the header first. */
+const uint8_t *shard_data(const struct shard *s);
 
 /* --- units --- */
 

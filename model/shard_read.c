@@ -1,6 +1,6 @@
 /* A shard's bytes out of a GGUF file: which model it is, and its extents in tiles. */
+#include "model/chunk_int.h"
 #include "model/gguf_int.h"
-#include "model/shard_int.h"
 
 #include <inttypes.h>
 #include <sodium.h>
@@ -114,9 +114,10 @@ shard_extent_read(const struct gguf *g, const struct shard_header *h, uint32_t i
 	return 0;
 }
 
+/* chunks: NULL: not wanted. */
 static int
-hash_extent(struct shard_header *h, uint32_t i, const struct gguf *g, uint8_t **room, size_t *size,
-	struct err *err)
+hash_extent(struct shard_header *h, uint32_t i, const struct gguf *g, struct chunk_hasher *chunks,
+	uint8_t **room, size_t *size, struct err *err)
 {
 	struct shard_extent *e = &h->extents[i];
 	size_t step = shard_extent_step(e, HASH_CHUNK);
@@ -130,20 +131,24 @@ hash_extent(struct shard_header *h, uint32_t i, const struct gguf *g, uint8_t **
 			return err_set(err, "out of memory for %zu bytes of rows", step);
 	}
 	crypto_generichash_init(&st, NULL, 0, SHARD_HASH);
+	if (chunks != NULL)
+		chunk_hasher_begin(chunks, i);
 	for (uint64_t from = 0; from < e->bytes; from += step) {
 		size_t n = e->bytes - from < step ? (size_t)(e->bytes - from) : step;
 
 		if (shard_extent_read(g, h, i, from, *room, n, err) != 0)
 			return -1;
 		crypto_generichash_update(&st, *room, n);
+		if (chunks != NULL)
+			chunk_hasher_add(chunks, *room, n);
 	}
 	crypto_generichash_final(&st, e->hash, SHARD_HASH);
 	return 0;
 }
 
 static int
-hash_extents(struct shard_header *h, const struct gguf *g, shard_progress *progress, void *arg,
-	struct err *err)
+hash_extents(struct shard_header *h, const struct gguf *g, struct chunk_hasher *chunks,
+	shard_progress *progress, void *arg, struct err *err)
 {
 	uint64_t done = 0, total = 0;
 	uint8_t *room = NULL;
@@ -153,7 +158,7 @@ hash_extents(struct shard_header *h, const struct gguf *g, shard_progress *progr
 	for (uint32_t i = 0; i < h->n_extents; i++)
 		total += h->extents[i].bytes;
 	for (uint32_t i = 0; rc == 0 && i < h->n_extents; i++) {
-		rc = hash_extent(h, i, g, &room, &size, err);
+		rc = hash_extent(h, i, g, chunks, &room, &size, err);
 		done += h->extents[i].bytes;
 		if (rc == 0 && progress != NULL && progress(arg, done, total) != 0)
 			rc = err_set(err, "hashing the slices was given up");
@@ -168,9 +173,32 @@ shard_header_from_gguf(const struct gguf *g, const struct model_shape *s, const 
 {
 	if (shard_header_plan(g, s, sl, h, err) != 0)
 		return -1;
-	if (hash_extents(h, g, progress, arg, err) != 0) {
+	if (hash_extents(h, g, NULL, progress, arg, err) != 0) {
 		shard_header_free(h);
 		return -1;
 	}
 	return 0;
+}
+
+int
+chunk_list_from_gguf(const struct gguf *g, const struct model_shape *s, const struct slice *sl,
+	uint32_t size, struct shard_header *h, struct chunk_list *l, shard_progress *progress,
+	void *arg, struct err *err)
+{
+	struct chunk_hasher *chunks;
+	int rc;
+
+	if (shard_header_plan(g, s, sl, h, err) != 0)
+		return -1;
+	rc = chunk_list_plan(h, size, l, err);
+	if (rc == 0) {
+		chunks = chunk_hasher_new(h, l, err);
+		rc = chunks != NULL ? hash_extents(h, g, chunks, progress, arg, err) : -1;
+		chunk_hasher_free(chunks);
+	}
+	if (rc != 0) {
+		chunk_list_free(l);
+		shard_header_free(h);
+	}
+	return rc;
 }

@@ -132,6 +132,12 @@ tensor_expected(const struct model_shape *s, enum tensor_role r)
 }
 
 bool
+tensor_is_cut_by_columns(enum tensor_role r)
+{
+	return specs[r].cut_cols;
+}
+
+bool
 tensor_of_all_layers(enum tensor_role r)
 {
 	return r == TENSOR_ROPE_FREQS;

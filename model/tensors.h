@@ -18,6 +18,9 @@ bool tensor_is_vector(enum tensor_role r);
 /* Whether a model of this shape must have it (false for those that a file may or may not have). */
 bool tensor_expected(const struct model_shape *s, enum tensor_role r);
 
+/* Whether a slice has some of its columns, not of its rows. */
+bool tensor_is_cut_by_columns(enum tensor_role r);
+
 /* One tensor for all layers: a slice has it once, in the unit of its first one. */
 bool tensor_of_all_layers(enum tensor_role r);
 /* Whether a unit of this layer of the slice may have it at all. */

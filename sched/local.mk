@@ -7,6 +7,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/energy.c sched/energy.h \
 	sched/experts.c sched/experts.h \
 	sched/fair.c sched/fair.h \
+	sched/fetch.c sched/fetch.h \
 	sched/gain.c sched/gain.h sched/gain_int.h sched/gain_bytes.c sched/gain_dense.c sched/gain_train.c \
 	sched/idle.c sched/idle.h \
 	sched/knob.c sched/knob.h \
@@ -31,6 +32,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/route_prompt.c sched/route_prompt.h \
 	sched/route_text.c sched/route_text.h \
 	sched/token_mode.c sched/token_mode.h \
+	sched/upload.c sched/upload.h \
 	sched/window.c sched/window.h
 
 if HAVE_CHECK
@@ -54,6 +56,12 @@ tests_unit_test_fair_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_batch_SOURCES = tests/unit/test_batch.c
 tests_unit_test_batch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_batch_LDADD = sched/libsched.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
+
+# Who is asked for which chunk, in virtual time; when a device that computes gives one.
+check_PROGRAMS += tests/unit/test_fetch
+tests_unit_test_fetch_SOURCES = tests/unit/test_fetch.c
+tests_unit_test_fetch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_fetch_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_link_speed
 tests_unit_test_link_speed_SOURCES = tests/unit/test_link_speed.c

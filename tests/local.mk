@@ -15,6 +15,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/door.sh \
 	tests/swarm/greedy.sh \
 	tests/swarm/http.sh \
+	tests/swarm/chunks.sh \
 	tests/swarm/choose.sh tests/swarm/killed.sh tests/swarm/spare.sh \
 	tests/swarm/leaks.sh tests/swarm/elect.sh tests/swarm/leave.sh \
 	tests/swarm/payload.sh \

@@ -1,5 +1,5 @@
 /* GGUF files, slices and shards: real ones from ../shared, and every way in which a file can be damaged. */
-#include "model/shard.h"
+#include "model/shard_writer.h"
 
 #include "base/file.h"
 
@@ -130,38 +130,34 @@ START_TEST(slices_tile_the_model)
 }
 END_TEST
 
+static struct model_shape shape;
+
 static void
-make_header(const struct gguf *g, uint32_t rank, struct shard_header *h)
+make_header(const struct gguf *g, uint32_t rank, struct shard_header *h, struct chunk_list *l)
 {
 	static const float shares[] = {2, 1, 1};
-	struct model_shape s;
 	struct slice sl[3];
 
-	ck_assert_int_eq(shape_from_gguf(g, &s, &err), 0);
-	ck_assert_int_eq(slice_cut(&s, shares, 3, sl, &err), 0);
-	ck_assert_msg(
-		shard_header_from_gguf(g, &s, &sl[rank], h, NULL, NULL, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(shape_from_gguf(g, &shape, &err), 0);
+	ck_assert_int_eq(slice_cut(&shape, shares, 3, sl, &err), 0);
+	ck_assert_msg(chunk_list_from_gguf(
+			      g, &shape, &sl[rank], CHUNK_SIZE_MIN, h, l, NULL, NULL, &err) == 0,
+		"%s", err.msg);
 }
 
-/* Puts extents from the model into a writer, in odd pieces. */
+/* Puts chunks from the model into a writer, the last one first. */
 static void
-fill(const struct gguf *g, const struct shard_header *h, struct shard_writer *w, uint32_t until)
+fill(const struct gguf *g, const struct chunk_list *l, struct shard_writer *w, uint32_t from)
 {
-	uint8_t piece[1000];
+	for (uint32_t i = l->n; i-- > from;) {
+		uint32_t n = chunk_bytes(&l->chunks[i]);
+		uint8_t *bytes = malloc(n);
 
-	for (uint32_t i = 0; i < until; i++) {
-		if (shard_writer_has(w, i))
-			continue;
-		for (uint64_t from = 0; from < h->extents[i].bytes;) {
-			size_t n = h->extents[i].bytes - from < sizeof piece
-					   ? (size_t)(h->extents[i].bytes - from)
-					   : sizeof piece;
-
-			ck_assert_int_eq(shard_extent_read(g, h, i, from, piece, n, &err), 0);
-			ck_assert_msg(
-				shard_writer_put(w, i, from, piece, n, &err) == 0, "%s", err.msg);
-			from += n;
+		if (!shard_writer_has(w, i)) {
+			ck_assert_int_eq(chunk_from_gguf(g, &shape, &l->chunks[i], bytes, &err), 0);
+			ck_assert_msg(shard_writer_put(w, i, bytes, n, &err) == 0, "%s", err.msg);
 		}
+		free(bytes);
 	}
 }
 
@@ -178,19 +174,22 @@ START_TEST(shards_come_back)
 {
 	struct gguf *g = gguf_open(path, &err);
 	struct shard_header h;
+	struct chunk_list l;
 	struct shard_writer *w;
 	struct shard *s;
 
-	make_header(g, 1, &h);
-	w = shard_writer_open(path_of_shard(), &h, &err);
-	fill(g, &h, w, h.n_extents / 2);
+	make_header(g, 1, &h, &l);
+	w = shard_writer_open(path_of_shard(), &h, &l, &err);
+	fill(g, &l, w, l.n / 2);
 	ck_assert_int_eq(shard_writer_finish(w, &err), -1); /* not whole: never taken for it */
 	ck_assert_int_ne(access(path_of_shard(), F_OK), 0);
 	shard_writer_free(w);
 
-	w = shard_writer_open(path_of_shard(), &h, &err); /* goes on where it stood */
-	ck_assert_uint_eq(shard_writer_missing(w), h.n_extents / 2);
-	fill(g, &h, w, h.n_extents);
+	w = shard_writer_open(path_of_shard(), &h, &l, &err); /* goes on where it stood */
+	ck_assert_uint_eq(shard_writer_missing(w), l.n / 2);
+	for (uint32_t i = 0; i < l.n; i++)
+		ck_assert_int_eq(shard_writer_has(w, i), i >= l.n / 2);
+	fill(g, &l, w, 0);
 	ck_assert_msg(shard_writer_finish(w, &err) == 0, "%s", err.msg);
 	shard_writer_free(w);
 
@@ -200,6 +199,7 @@ START_TEST(shards_come_back)
 	for (uint32_t i = 0; i < h.n_extents; i++)
 		ck_assert_mem_eq(shard_header(s)->extents[i].hash, h.extents[i].hash, SHARD_HASH);
 	shard_close(s);
+	chunk_list_free(&l);
 	shard_header_free(&h);
 	gguf_close(g);
 }
@@ -209,13 +209,15 @@ START_TEST(damaged_shards_are_found)
 {
 	struct gguf *g = gguf_open(path, &err);
 	struct shard_header h;
+	struct chunk_list l;
 	struct shard_writer *w;
+	uint32_t n, hurt;
 	FILE *f;
 	int c;
 
-	make_header(g, 2, &h);
-	w = shard_writer_open(path_of_shard(), &h, &err);
-	fill(g, &h, w, h.n_extents);
+	make_header(g, 2, &h, &l);
+	w = shard_writer_open(path_of_shard(), &h, &l, &err);
+	fill(g, &l, w, 0);
 	ck_assert_int_eq(shard_writer_finish(w, &err), 0);
 	shard_writer_free(w);
 	f = fopen(path_of_shard(), "r+");
@@ -226,18 +228,26 @@ START_TEST(damaged_shards_are_found)
 	fclose(f);
 	ck_assert_ptr_null(shard_open(path_of_shard(), true, &err));
 	ck_assert_ptr_nonnull(strstr(err.msg, "extent 3"));
-	w = shard_writer_open(path_of_shard(), &h, &err); /* only the damaged one is missing */
-	ck_assert_uint_eq(shard_writer_missing(w), 3);
-	ck_assert(shard_writer_has(w, 2) && shard_writer_has(w, 4));
-	/* Bytes with a wrong hash are not taken. */
-	uint8_t *wrong = calloc(1, (size_t)h.extents[3].bytes);
+	w = shard_writer_open(path_of_shard(), &h, &l, &err); /* only the damaged one is missing */
+	hurt = l.first[3];
+	ck_assert_uint_eq(shard_writer_missing(w), 1);
+	ck_assert(!shard_writer_has(w, hurt) && shard_writer_has(w, hurt + 1));
+	/* Bytes with a wrong hash are not taken, nor too few of them, nor those of no chunk. */
+	n = chunk_bytes(&l.chunks[hurt]);
+	uint8_t *bytes = malloc(n);
 
-	ck_assert_int_eq(shard_writer_put(w, 3, 0, wrong, (size_t)h.extents[3].bytes, &err), -1);
-	ck_assert_uint_eq(shard_writer_missing(w), 3);
-	ck_assert_int_eq(shard_writer_put(w, h.n_extents, 0, wrong, 1, &err), -1);
-	ck_assert_int_eq(shard_writer_put(w, 3, 1, wrong, 1, &err), -1);
-	free(wrong);
+	ck_assert_int_eq(chunk_from_gguf(g, &shape, &l.chunks[hurt], bytes, &err), 0);
+	ck_assert_int_eq(shard_writer_put(w, hurt, bytes, n - 1, &err), SHARD_WRONG);
+	bytes[n / 2] ^= 1;
+	ck_assert_int_eq(shard_writer_put(w, hurt, bytes, n, &err), SHARD_WRONG);
+	ck_assert_uint_eq(shard_writer_missing(w), 1);
+	ck_assert_int_eq(shard_writer_put(w, l.n, bytes, 1, &err), -1);
+	bytes[n / 2] ^= 1;
+	ck_assert_int_eq(shard_writer_put(w, hurt, bytes, n, &err), 0);
+	ck_assert_int_eq(shard_writer_finish(w, &err), 0);
+	free(bytes);
 	shard_writer_free(w);
+	chunk_list_free(&l);
 	shard_header_free(&h);
 	gguf_close(g);
 }
@@ -247,9 +257,11 @@ START_TEST(headers_are_checked)
 {
 	struct gguf *g = gguf_open(path, &err);
 	struct shard_header h, back;
+	struct chunk_list l;
 	struct buf b;
 
-	make_header(g, 0, &h);
+	make_header(g, 0, &h, &l);
+	chunk_list_free(&l);
 	buf_init(&b, 0);
 	ck_assert_int_eq(shard_header_write(&h, &b), 0);
 	ck_assert_msg(shard_header_parse(b.data, b.len, &back, &err) == 0, "%s", err.msg);
@@ -270,8 +282,14 @@ START_TEST(headers_are_checked)
 		b.data[at] = (uint8_t)(at % 2 == 0 ? 0xff : was + 1);
 		crypto_generichash(b.data + b.len - SHARD_HASH, SHARD_HASH, b.data,
 			b.len - SHARD_HASH, NULL, 0);
-		if (shard_header_parse(b.data, b.len, &back, &err) == 0)
+		if (shard_header_parse(b.data, b.len, &back, &err) == 0) {
+			/* Nor does a list of its chunks take more than it may. */
+			if (chunk_list_plan(&back, CHUNK_SIZE_MIN, &l, &err) == 0) {
+				ck_assert_uint_le(l.n, CHUNK_LIST_MAX);
+				chunk_list_free(&l);
+			}
 			shard_header_free(&back);
+		}
 		b.data[at] = was;
 	}
 	buf_free(&b);
