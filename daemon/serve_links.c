@@ -2,6 +2,7 @@
  * the engine. Over bulk links members fetch their slices (serve_upload.c). */
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
+#include "daemon/serve_kv.h"
 #include "daemon/serve_upload.h"
 #include "daemon/star.h"
 
