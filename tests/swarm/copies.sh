@@ -58,12 +58,12 @@ run() { # LABEL OPTIONS...
   begin
   stop m2 KILL
   check "$label, m2 killed"
-  begin
-  stop m1 KILL
-  check "$label, m1 killed"
-  end_swarm
 }
 
 run "one group" --kv f32
+begin
+stop m1 KILL
+check "one device left"
+end_swarm
 # Stages of one device add no sums: the same bits, however few are left.
 run "a pipeline, q8_0" --kv q8_0 --stages 1,1,1
