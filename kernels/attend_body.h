@@ -32,10 +32,13 @@ columns_of(uint32_t left)
 	return left == 5 ? 3 : left;
 }
 
+/* Register r of those that p begins. */
 INLINE vfloats
-lanes_load(enum kv_type t, const uint8_t *p)
+lanes_load(enum kv_type t, const uint8_t *p, uint32_t r)
 {
-	return t == KV_F16 ? floats_f16(p) : floats_load((const float *)(const void *)p);
+	if (t == KV_F16)
+		return floats_f16(p + r / STRIPS * TILE_ROWS * 2, r % STRIPS);
+	return floats_load((const float *)(const void *)p + r * ROW_LANES);
 }
 
 /* out[c][lane] (+)= sum over `count` steps of a[step][lane] * b[c][step], for n columns (a constant).
@@ -65,7 +68,7 @@ multiply(enum kv_type t, const uint8_t *a, uint32_t count, const float *b, size_
 				fetch_far(from + KV_FETCH);
 			UNROLL
 			for (uint32_t r = 0; r < regs; r++)
-				w[r] = lanes_load(t, from + r * ROW_LANES * bytes);
+				w[r] = lanes_load(t, from, r);
 			UNROLL
 			for (uint32_t c = 0; c < n; c++) {
 				vfloats x = floats_set1(b[c * b_col + k * b_step]);
@@ -154,9 +157,11 @@ gather_columns(enum kv_type t, const uint8_t *v, uint32_t count, const float *e,
 static void
 widen_f16(const uint8_t *p, uint32_t n, float *out)
 {
-	for (uint32_t i = 0; i < n; i += ROW_LANES) {
+	for (uint32_t i = 0; i < n; i += TILE_ROWS) {
 		fetch_far(p + (size_t)2 * i + KV_FETCH);
-		floats_store(out + i, floats_f16(p + (size_t)2 * i));
+		UNROLL
+		for (uint32_t s = 0; s < STRIPS; s++)
+			floats_store(out + i + s * ROW_LANES, floats_f16(p + (size_t)2 * i, s));
 	}
 }
 
@@ -175,7 +180,9 @@ widen_q8_0(const uint8_t *part, uint32_t n, float *out)
 		fetch_far(codes + KV_FETCH);
 		UNROLL
 		for (uint32_t i = 0; i < BLOCK; i += ROW_LANES)
-			floats_store(out + i, floats_mul(d, ints_to_floats(ints_i8(codes + i))));
+			floats_store(
+				out + i, floats_mul(d, floats_i8(codes + i / TILE_ROWS * TILE_ROWS,
+							       i % TILE_ROWS / ROW_LANES)));
 	}
 }
 

@@ -2,6 +2,9 @@
 #include "kernels/exp.h"
 #include "kernels/quantize_avx2.h"
 #include "kernels/tile_avx2.h"
+#include "kernels/tile_direct.h"
+#include "kernels/tile_floats.h"
+#include "kernels/tile_gemm.h"
 #include "kernels/tile_matmul.h"
 #include "kernels/vec_avx2.h"
 

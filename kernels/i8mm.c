@@ -1,12 +1,14 @@
 /* The set for NEON with 8-bit matrix products: phones since 2021, Neoverse N2 and later. Decoding is as dotprod
  * has it; prompts go by smmla. */
 #define TILE_DOTPROD 1
-#define TILE_PAIRS   1
 
 #include "kernels/quantize_neon.h"
 #include "kernels/tile_neon.h"
 #include "kernels/vec_neon.h"
 
+#include "kernels/tile_direct.h"
+#include "kernels/tile_floats_neon.h"
+#include "kernels/tile_gemm_pairs.h"
 #include "kernels/tile_matmul.h"
 
 #include "kernels/float_body.h"

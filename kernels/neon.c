@@ -3,6 +3,9 @@
 #include "kernels/tile_neon.h"
 #include "kernels/vec_neon.h"
 
+#include "kernels/tile_direct.h"
+#include "kernels/tile_floats_neon.h"
+#include "kernels/tile_gemm_neon.h"
 #include "kernels/tile_matmul.h"
 
 #include "kernels/float_body.h"

@@ -22,7 +22,6 @@
 #define TILE_STEPS 1
 
 enum {
-	EXPANDED_SIGNED = 0, /* expanded weights are codes: one factor must be unsigned */
 	ROW_LANES = 8,
 	DIRECT_COLS = 2, /* columns at once that meet packed weights: two strips each */
 	GEMM_COLS = TILE_VNNI ? 6 : 4, /* columns at once that meet expanded ones */
@@ -108,15 +107,20 @@ bytes_lookup(vbytes index, const uint8_t table[16])
 
 /* --- lanes --- */
 
+/* A strip's bytes of a plane. */
 INLINE vints
-ints_u8(const uint8_t *p)
+ints_u8(const uint8_t *plane, uint32_t strip)
 {
+	const uint8_t *p = plane + strip * ROW_LANES;
+
 	return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
 }
 
 INLINE vints
-ints_i8(const uint8_t *p)
+ints_i8(const uint8_t *plane, uint32_t strip)
 {
+	const uint8_t *p = plane + strip * ROW_LANES;
+
 	return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
 }
 
@@ -195,14 +199,16 @@ floats_store(float *p, vfloats v)
 }
 
 INLINE vfloats
-floats_f16(const uint8_t *p)
+floats_f16(const uint8_t *p, uint32_t strip)
 {
+	p += strip * 2 * ROW_LANES;
 	return _mm256_cvtph_ps(_mm_load_si128((const __m128i *)(const void *)p));
 }
 
 INLINE vfloats
-floats_bf16(const uint8_t *p)
+floats_bf16(const uint8_t *p, uint32_t strip)
 {
+	p += strip * 2 * ROW_LANES;
 	return _mm256_castsi256_ps(_mm256_slli_epi32(
 		_mm256_cvtepu16_epi32(_mm_load_si128((const __m128i *)(const void *)p)), 16));
 }
@@ -228,7 +234,9 @@ floats_fma(vfloats a, vfloats b, vfloats c)
 
 /* --- products --- */
 
-/* What six_bit_plane says. Runs 0 and 2, 1 and 3, and so on, lie in one register as their upper bits do. */
+#include "kernels/tile_x86.h"
+
+/* What six_bit_plane() says. Runs 0 and 2, 1 and 3, and so on, lie in one register as their upper bits do. */
 INLINE void
 six_bit_planes(const uint8_t *body, uint8_t *planes)
 {
@@ -247,16 +255,21 @@ six_bit_planes(const uint8_t *body, uint8_t *planes)
 	}
 }
 
-/* Weights as they are stored when expanded. */
-INLINE void
-order_expanded(vbytes *w, int groups, int offset)
+/* The two scales of six bits of all runs of a block (tiles.h: Q3_K, Q4_K), a byte each, into `room`; NULL for
+ * other types. */
+INLINE const uint8_t *
+take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room[SIX_BIT_BYTES])
 {
-	(void)w;
-	(void)groups;
-	(void)offset;
+	(void)head;
+	if (t != DTYPE_Q3_K && t != DTYPE_Q4_K && t != DTYPE_Q5_K)
+		return NULL;
+	six_bit_planes(body, room);
+	/* They are to be read from memory, not taken out of registers again. */
+	__asm__("" : "+m"(*(uint8_t(*)[SIX_BIT_BYTES])room));
+	return room;
 }
 
-/* A sum of products that is made in `steps` steps of a group each, weights and four activations.
+/* A sum of products that is made in `steps` steps, each of the weights and activations of a group.
  * Weights are unsigned and at most `most`; without vpdpbusd, those with most = 255 are signed. */
 struct dot {
 	vints sum;
@@ -266,28 +279,28 @@ struct dot {
 #if TILE_VNNI
 
 INLINE void
-dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int most)
+dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int group, int most)
 {
 	int32_t four;
 
 	(void)step;
 	(void)steps;
 	(void)most;
-	memcpy(&four, q, sizeof(four));
+	memcpy(&four, q + 4 * group, sizeof(four));
 	d->sum = TILE_DPBUSD(d->sum, w, _mm256_set1_epi32(four));
 }
 
 #else
 
 INLINE void
-dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int most)
+dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int group, int most)
 {
 	/* Steps whose products add up within 16 bits. */
 	const int room = most == 255 ? 1 : most > 31 ? 2 : most > 15 ? 4 : 8;
 	int32_t four;
 	__m256i x, products;
 
-	memcpy(&four, q, sizeof(four));
+	memcpy(&four, q + 4 * group, sizeof(four));
 	x = _mm256_set1_epi32(four);
 	if (most == 255)
 		products = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
@@ -313,7 +326,7 @@ dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
 
 	UNROLL
 	for (int g = 0; g < groups; g++)
-		dot_step(&d, g, groups, w[g], q + 4 * g, most);
+		dot_step(&d, g, groups, w[g], q, g, most);
 	return d.sum;
 }
 

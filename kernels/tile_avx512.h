@@ -11,7 +11,6 @@
 #include <string.h>
 
 enum {
-	EXPANDED_SIGNED = 0, /* expanded weights are codes, as vpdpbusd takes them */
 	ROW_LANES = 16,
 	DIRECT_COLS = 4, /* columns at once that meet packed weights */
 	GEMM_COLS = 6,   /* columns at once that meet expanded ones */
@@ -96,15 +95,18 @@ bytes_lookup(vbytes index, const uint8_t table[16])
 
 /* --- lanes --- */
 
+/* A strip's bytes of a plane; there is one strip. */
 INLINE vints
-ints_u8(const uint8_t *p)
+ints_u8(const uint8_t *p, uint32_t strip)
 {
+	(void)strip;
 	return _mm512_cvtepu8_epi32(_mm_load_si128((const __m128i *)(const void *)p));
 }
 
 INLINE vints
-ints_i8(const uint8_t *p)
+ints_i8(const uint8_t *p, uint32_t strip)
 {
+	(void)strip;
 	return _mm512_cvtepi8_epi32(_mm_load_si128((const __m128i *)(const void *)p));
 }
 
@@ -183,14 +185,16 @@ floats_store(float *p, vfloats v)
 }
 
 INLINE vfloats
-floats_f16(const uint8_t *p)
+floats_f16(const uint8_t *p, uint32_t strip)
 {
+	(void)strip;
 	return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(const void *)p));
 }
 
 INLINE vfloats
-floats_bf16(const uint8_t *p)
+floats_bf16(const uint8_t *p, uint32_t strip)
 {
+	(void)strip;
 	return _mm512_castsi512_ps(_mm512_slli_epi32(
 		_mm512_cvtepu16_epi32(_mm256_load_si256((const __m256i *)(const void *)p)), 16));
 }
@@ -216,13 +220,17 @@ floats_fma(vfloats a, vfloats b, vfloats c)
 
 /* --- products --- */
 
-/* Weights as they are stored when expanded. */
-INLINE void
-order_expanded(vbytes *w, int groups, int offset)
+#include "kernels/tile_x86.h"
+
+/* Six bits are put together where they are needed: there is one strip. */
+INLINE const uint8_t *
+take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room[SIX_BIT_BYTES])
 {
-	(void)w;
-	(void)groups;
-	(void)offset;
+	(void)t;
+	(void)head;
+	(void)body;
+	(void)room;
+	return NULL;
 }
 
 /* start + the products of `groups` groups of weights with 4 * groups activations. Weights are

@@ -19,15 +19,6 @@ struct run {
 	vfloats scale[2], min[2];
 };
 
-/* Where a set unpacks the two scales of six bits of all runs of a block at once (tiles.h: Q3_K, Q4_K),
- * into SIX_BIT_BYTES, a run's first one is this far in, its second one 32 bytes behind. */
-#define SIX_BIT_BYTES 256
-INLINE uint32_t
-six_bit_plane(uint32_t run)
-{
-	return run / 4 * 128 + run % 2 * 64 + run / 2 % 2 * 16;
-}
-
 /* --- what is fixed for a type --- */
 
 INLINE uint32_t
@@ -146,8 +137,9 @@ format_offset(enum dtype t)
 		return WIDE_UNSIGNED ? 7 : -1;
 	case DTYPE_Q6_K:
 		return 5;
-	case DTYPE_Q5_0:
 	case DTYPE_MXFP4:
+		return SIGNED_TABLES ? -1 : 4;
+	case DTYPE_Q5_0:
 		return 4;
 	case DTYPE_Q4_0:
 		return 3;
@@ -161,10 +153,12 @@ format_offset(enum dtype t)
 	}
 }
 
-/* The largest code in struct run. */
+/* The largest code in struct run, or the largest weight (positive or negative). */
 INLINE int
-format_most(enum dtype t)
+format_most(enum dtype t, bool weights)
 {
+	if (weights && format_offset(t) >= 0)
+		return 1 << format_offset(t);
 	switch (t) {
 	case DTYPE_Q8_0:
 	case DTYPE_IQ4_NL:
@@ -177,7 +171,7 @@ format_most(enum dtype t)
 	case DTYPE_Q5_K:
 		return 31;
 	case DTYPE_MXFP4:
-		return 28;
+		return SIGNED_TABLES ? 12 : 28;
 	case DTYPE_Q3_K:
 		return 7;
 	case DTYPE_Q2_K:
@@ -217,18 +211,19 @@ take_nibbles(vbytes *lo, vbytes *hi, const uint8_t *p, int g)
 	*hi = bytes_move(v, 4, 0, 15);
 }
 
-/* Two bits of a group's codes, put at bit `at`: the P part. */
+/* Two bits of a group's codes, put at bit `at`: the P part. Bits of `more` may be there too. */
 INLINE vbytes
-take_pairs(const uint8_t *p, int group, int at)
+take_pairs(const uint8_t *p, int group, int at, uint8_t more)
 {
-	return bytes_move(bytes_load(p + group / 4 * 64), 2 * (group % 4), at, (uint8_t)(3 << at));
+	return bytes_move(
+		bytes_load(p + group / 4 * 64), 2 * (group % 4), at, (uint8_t)(3 << at | more));
 }
 
 /* One bit of them: the S part. */
 INLINE vbytes
-take_singles(const uint8_t *p, int group, int at)
+take_singles(const uint8_t *p, int group, int at, uint8_t more)
 {
-	return bytes_move(bytes_load(p), group, at, (uint8_t)(1 << at));
+	return bytes_move(bytes_load(p), group, at, (uint8_t)(1 << at | more));
 }
 
 /* Digit n (0 to 4) of numbers of five ternary digits, which TQ1_0 holds as fractions of 256: times
@@ -270,62 +265,51 @@ six_bits(vints lower, vints upper, int from_lower, int from_upper)
 		ints_shl(ints_and(ints_shr(upper, from_upper), 3), 4));
 }
 
-/* The two of a run: bytes of `planes`, where all of a block's are there already, else bits of the body. */
+/* The two of a run, less `less`: bytes of `planes`, where all of a block's are there already, else bits of
+ * the body. */
 INLINE void
-take_six_bits(vints v[2], const uint8_t *body, const uint8_t *planes, uint32_t run, uint32_t strip)
+take_six_bits(vfloats v[2], int less, const uint8_t *body, const uint8_t *planes, uint32_t run,
+	uint32_t strip)
 {
-	const uint8_t *p = planes + six_bit_plane(run) + strip * ROW_LANES;
-	vints lower, upper;
+	vints lower, upper, minus = ints_set1(less);
 	int at = run % 2 * 4;
 
 	if (planes != NULL) {
-		v[0] = ints_u8(p);
-		v[1] = ints_u8(p + 32);
+		v[0] = floats_u8(planes + six_bit_plane(run, 0), strip, less);
+		v[1] = floats_u8(planes + six_bit_plane(run, 1), strip, less);
 		return;
 	}
-	lower = ints_u8(body + 16 * run + strip * ROW_LANES);
-	upper = ints_u8(body + 128 + 16 * (run / 2) + strip * ROW_LANES);
-	v[0] = six_bits(lower, upper, 0, at);
-	v[1] = six_bits(lower, upper, 4, at + 2);
+	lower = ints_u8(body + 16 * run, strip);
+	upper = ints_u8(body + 128 + 16 * (run / 2), strip);
+	v[0] = ints_to_floats(ints_sub(six_bits(lower, upper, 0, at), minus));
+	v[1] = ints_to_floats(ints_sub(six_bits(lower, upper, 4, at + 2), minus));
 }
 
 INLINE void
-take_q2_scales(struct run *r, const uint8_t *head, const uint8_t *body, uint32_t run)
+take_q2_scales(
+	struct run *r, const uint8_t *head, const uint8_t *body, uint32_t run, uint32_t strip)
 {
 	UNROLL
 	for (int h = 0; h < 2; h++) {
-		vints v = ints_u8(body + 16 * (2 * run + (uint32_t)h));
+		vints v = ints_u8(body + 16 * (2 * run + (uint32_t)h), strip);
 
-		r->scale[h] = floats_mul(floats_f16(head), ints_to_floats(ints_and(v, 15)));
-		r->min[h] = floats_mul(floats_mul(floats_f16(head + 32), floats_set1(-1.0f)),
+		r->scale[h] = floats_mul(floats_f16(head, strip), ints_to_floats(ints_and(v, 15)));
+		r->min[h] = floats_mul(floats_mul(floats_f16(head + 32, strip), floats_set1(-1.0f)),
 			ints_to_floats(ints_shr(v, 4)));
 	}
 }
 
-/* 2^(e - 128): half of what the exponent says, because the table's values are doubled. */
-INLINE vfloats
-exponent_scale(vints e)
-{
-	/* 2^-128 and 2^-127 are subnormal: a bit of the mantissa instead of an exponent. */
-	vints normal = ints_shl(ints_sub(e, ints_set1(1)), 23);
-
-	return ints_as_floats(
-		ints_select_below(e, 2, ints_shl(ints_add(e, ints_set1(1)), 21), normal));
-}
-
 /* --- runs --- */
 
-#if WIDE_UNSIGNED
-#define WIDE(v) ((uint8_t)((v) + 128))
-#else
-#define WIDE(v) ((uint8_t)(v))
-#endif
+#define WIDE(v)   ((uint8_t)((v) + (WIDE_UNSIGNED ? 128 : 0)))
+#define HALVES(v) ((uint8_t)((v) + (SIGNED_TABLES ? 0 : 16)))
 
 static const uint8_t iq4_table[16] = {WIDE(-127), WIDE(-104), WIDE(-83), WIDE(-65), WIDE(-49),
 	WIDE(-35), WIDE(-22), WIDE(-10), WIDE(1), WIDE(13), WIDE(25), WIDE(38), WIDE(53), WIDE(69),
 	WIDE(89), WIDE(113)};
-static const uint8_t mxfp4_table[16] = {
-	16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4};
+static const uint8_t mxfp4_table[16] = {HALVES(0), HALVES(1), HALVES(2), HALVES(3), HALVES(4),
+	HALVES(6), HALVES(8), HALVES(12), HALVES(0), HALVES(-1), HALVES(-2), HALVES(-3), HALVES(-4),
+	HALVES(-6), HALVES(-8), HALVES(-12)};
 
 /* Pair g of groups of run `run` (constants where loops are unrolled) of a block, whose body is at
  * `body`; `strip` times the bytes of one is added here. */
@@ -334,9 +318,11 @@ take_groups(enum dtype t, const uint8_t *body, uint32_t run, uint32_t strip, int
 {
 	const uint8_t *w = body + format_front(t) + run * format_step(t) + strip * 4 * ROW_LANES;
 	const uint8_t *upper = w + (t == DTYPE_Q3_K ? 128 : 256);
+	vbytes nibbles;
 
 	if (format_nibbles(t))
 		take_nibbles(&pair[0], &pair[1], w, g);
+	nibbles = bytes_load(w + 64 * (g % 4));
 	UNROLL
 	for (int i = 0; i < 2; i++) {
 		int group = format_group(t, g, i);
@@ -350,18 +336,21 @@ take_groups(enum dtype t, const uint8_t *body, uint32_t run, uint32_t strip, int
 			break;
 		case DTYPE_TQ2_0:
 		case DTYPE_Q2_K:
-			pair[i] = take_pairs(w, group, 0);
+			pair[i] = take_pairs(w, group, 0, 0);
 			break;
 		case DTYPE_Q3_K:
-			pair[i] = bytes_or(take_pairs(w, group, 0), take_singles(upper, group, 2));
+			pair[i] = bytes_or(
+				take_pairs(w, group, 0, 0), take_singles(upper, group, 2, 0));
 			break;
 		case DTYPE_Q6_K:
-			pair[i] = bytes_or(pair[i], take_pairs(upper, group, 4));
+			pair[i] =
+				bytes_join(nibbles, i, take_pairs(upper, group, 4, JOIN_REPLACES));
 			break;
 		case DTYPE_Q5_0:
 		case DTYPE_Q5_1:
 		case DTYPE_Q5_K:
-			pair[i] = bytes_or(pair[i], take_singles(upper, group, 4));
+			pair[i] = bytes_join(
+				nibbles, i, take_singles(upper, group, 4, JOIN_REPLACES));
 			break;
 		case DTYPE_IQ4_NL:
 		case DTYPE_IQ4_XS:
@@ -376,65 +365,63 @@ take_groups(enum dtype t, const uint8_t *body, uint32_t run, uint32_t strip, int
 	}
 }
 
-/* The scales and mins of such a run; head is the block's. planes: of six_bit_planes, or NULL. */
+/* The scales and mins of such a run; head is the block's. planes: of take_planes(). */
 INLINE void
 take_scales(enum dtype t, struct run *r, const uint8_t *head, const uint8_t *body,
 	const uint8_t *planes, uint32_t run, uint32_t strip)
 {
-	const uint8_t *plane = body + strip * ROW_LANES;
-	const uint8_t *d = head + strip * 2 * ROW_LANES;
-	vints v[2];
+	vfloats v[2];
 
 	switch (t) {
 	case DTYPE_Q4_K:
 	case DTYPE_Q5_K:
-		take_six_bits(v, body, planes, run, strip);
-		r->scale[0] = floats_mul(floats_f16(d), ints_to_floats(v[0]));
+		take_six_bits(v, 0, body, planes, run, strip);
+		r->scale[0] = floats_mul(floats_f16(head, strip), v[0]);
 		r->min[0] = floats_mul(
-			floats_mul(floats_f16(d + 32), floats_set1(-1.0f)), ints_to_floats(v[1]));
+			floats_mul(floats_f16(head + 32, strip), floats_set1(-1.0f)), v[1]);
 		break;
 	case DTYPE_Q2_K:
-		take_q2_scales(r, d, plane, run);
+		take_q2_scales(r, head, body, run, strip);
 		break;
 	case DTYPE_Q3_K:
-		take_six_bits(v, body, planes, run, strip);
+		take_six_bits(v, 32, body, planes, run, strip);
 		UNROLL
 		for (int h = 0; h < 2; h++)
-			r->scale[h] = floats_mul(
-				floats_f16(d), ints_to_floats(ints_sub(v[h], ints_set1(32))));
+			r->scale[h] = floats_mul(floats_f16(head, strip), v[h]);
 		break;
 	case DTYPE_Q6_K:
 		UNROLL
 		for (uint32_t h = 0; h < 2; h++)
-			r->scale[h] = floats_mul(
-				floats_f16(d), ints_to_floats(ints_i8(plane + 16 * (2 * run + h))));
+			r->scale[h] = floats_mul(floats_f16(head, strip),
+				floats_i8(body + 16 * (2 * run + h), strip));
 		break;
 	case DTYPE_IQ4_XS:
-		r->scale[0] = floats_mul(floats_f16(d),
-			ints_to_floats(ints_sub(
-				six_bits(ints_u8(plane + 16 * (run / 2)),
-					ints_u8(head + 32 + 16 * (run / 4) + strip * ROW_LANES),
-					run % 2 * 4, run % 4 * 2),
-				ints_set1(32))));
+		v[0] = planes != NULL ? floats_u8(planes + six_bit_plane(run, 0), strip, 32)
+				      : ints_to_floats(ints_sub(
+						six_bits(ints_u8(body + 16 * (run / 2), strip),
+							ints_u8(head + 32 + 16 * (run / 4), strip),
+							run % 2 * 4, run % 4 * 2),
+						ints_set1(32)));
+		r->scale[0] = floats_mul(floats_f16(head, strip), v[0]);
 		break;
 	case DTYPE_MXFP4:
-		r->scale[0] = exponent_scale(ints_u8(head + strip * ROW_LANES));
+		r->scale[0] = floats_exponent(head, strip);
 		break;
 	case DTYPE_Q4_1:
 	case DTYPE_Q5_1:
-		r->min[0] = floats_f16(d + 32);
-		r->scale[0] = floats_f16(d);
+		r->min[0] = floats_f16(head + 32, strip);
+		r->scale[0] = floats_f16(head, strip);
 		break;
 	default:
-		r->scale[0] = floats_f16(d);
+		r->scale[0] = floats_f16(head, strip);
 		break;
 	}
 }
 
 /* All of a run. */
 INLINE void
-take_run(enum dtype t, struct run *r, const uint8_t *head, const uint8_t *body, uint32_t run,
-	uint32_t strip)
+take_run(enum dtype t, struct run *r, const uint8_t *head, const uint8_t *body,
+	const uint8_t *planes, uint32_t run, uint32_t strip)
 {
 	UNROLL
 	for (int g = 0; g < GROUPS / 2; g++) {
@@ -444,7 +431,7 @@ take_run(enum dtype t, struct run *r, const uint8_t *head, const uint8_t *body, 
 		r->w[format_group(t, g, 0)] = pair[0];
 		r->w[format_group(t, g, 1)] = pair[1];
 	}
-	take_scales(t, r, head, body, NULL, run, strip);
+	take_scales(t, r, head, body, planes, run, strip);
 }
 
 #endif

@@ -1,11 +1,16 @@
 /* What tile_formats.h and tile_matmul.h are written in, in NEON: 4 rows a lane each. With TILE_DOTPROD
  * products by sdot; without it (Cortex-A72 and older) by smull and smlal, as many as fit added up in 16
- * bits before they are widened. With TILE_PAIRS besides, expanded weights meet two columns at a time, by
- * smmla. */
+ * bits before they are widened.
+ *
+ * Shifts, and conversions between numbers of different kinds, go to one of two pipes on most cores (a conversion of
+ * four lanes holds it for two cycles on the A76). So bytes are widened by zip, not by ushll, and small
+ * integers become floats by arithmetic: put into the bits of a float that is large enough, which is then
+ * subtracted. Sums of products start at such a number. */
 #ifndef KERNELS_TILE_NEON_H
 #define KERNELS_TILE_NEON_H
 
 #include "kernels/block.h"
+#include "kernels/dtype.h"
 
 #include <arm_neon.h>
 #include <stdbool.h>
@@ -16,19 +21,22 @@
 #define TILE_DOTPROD 0
 #endif
 
-#ifndef TILE_PAIRS
-#define TILE_PAIRS 0
-#endif
-
 /* Codes of 8 bits are signed, as both instructions take them; all others have a free upper bit. */
 #define WIDE_UNSIGNED 0
 
+/* Weights are multiplied as they are unpacked, strips side by side. */
+#define TILE_STEPS 1
+
 enum {
-	EXPANDED_SIGNED = 1, /* expanded weights are weights: no sum of activations is needed */
 	ROW_LANES = 4,
-	DIRECT_COLS = 2,                  /* columns at once that meet packed weights */
-	GEMM_COLS = TILE_DOTPROD ? 8 : 4, /* columns at once that meet expanded ones */
+	DIRECT_COLS = 2, /* columns at once that meet packed weights */
 	FLOAT_COLS = 4,
+	DOT_ZERO =
+		0x4b400000, /* 1.5 * 2^23: float and integer differ by it alike, up to 2^22 from it */
+	SCALAR_SUMS = 1,    /* sums of activations are worked on before they are in all lanes */
+	SIGNED_TABLES = 1,  /* looked up values are weights */
+	JOIN_REPLACES = 15, /* bits of `upper` that bytes_join() does without */
+	SIX_BIT_BYTES = 256,
 	ROOF_SUMS = TILE_DOTPROD ? 12 : 4, /* of roof_body.h */
 	ROOF_GROUPS = TILE_DOTPROD ? 4 : 8
 };
@@ -94,6 +102,13 @@ bytes_move(vbytes v, int from, int to, uint8_t mask)
 	return bytes_and(v, mask);
 }
 
+/* The lower or higher nibbles of n, and the upper half of `upper`. */
+INLINE vbytes
+bytes_join(vbytes n, bool high, vbytes upper)
+{
+	return high ? vsriq_n_u8(upper, n, 4) : vbslq_u8(vdupq_n_u8(15), n, upper);
+}
+
 /* 1 where v > limit (unsigned), else 0. */
 INLINE vbytes
 bytes_above(vbytes v, uint8_t limit)
@@ -109,25 +124,57 @@ bytes_lookup(vbytes index, const uint8_t table[16])
 
 /* --- lanes --- */
 
-INLINE uint8x8_t
-four_bytes(const uint8_t *p)
+/* Strip `strip` of the bytes v: each in the lowest, or second lowest byte of a lane whose upper half is that
+ * of `above`. */
+INLINE uint32x4_t
+widen(uint8x16_t v, uint32_t strip, uint16x8_t above)
 {
-	uint32_t v;
+	uint8x16_t zero = vdupq_n_u8(0);
+	uint16x8_t h = vreinterpretq_u16_u8(strip < 2 ? vzip1q_u8(v, zero) : vzip2q_u8(v, zero));
 
-	memcpy(&v, p, sizeof(v));
-	return vreinterpret_u8_u32(vdup_n_u32(v));
+	return vreinterpretq_u32_u16(strip % 2 == 0 ? vzip1q_u16(h, above) : vzip2q_u16(h, above));
 }
 
+/* A strip's bytes of a plane. */
 INLINE vints
-ints_u8(const uint8_t *p)
+ints_u8(const uint8_t *plane, uint32_t strip)
 {
-	return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(four_bytes(p)))));
+	return vreinterpretq_s32_u32(widen(vld1q_u8(plane), strip, vdupq_n_u16(0)));
 }
 
-INLINE vints
-ints_i8(const uint8_t *p)
+/* The same as floats: in the bits of 2^23. */
+INLINE vfloats
+floats_of_bytes(uint8x16_t v, uint32_t strip, int less)
 {
-	return vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u8(four_bytes(p)))));
+	return vsubq_f32(vreinterpretq_f32_u32(widen(v, strip, vdupq_n_u16(0x4b00))),
+		vdupq_n_f32((float)(0x800000 + less)));
+}
+
+INLINE vfloats
+floats_u8(const uint8_t *plane, uint32_t strip, int less)
+{
+	return floats_of_bytes(vld1q_u8(plane), strip, less);
+}
+
+INLINE vfloats
+floats_i8(const uint8_t *plane, uint32_t strip)
+{
+	return floats_of_bytes(veorq_u8(vld1q_u8(plane), vdupq_n_u8(128)), strip, 128);
+}
+
+/* 2^(e - 128): half of what the exponent says, because the table's values are doubled. */
+INLINE vfloats
+floats_exponent(const uint8_t *plane, uint32_t strip)
+{
+	/* The upper 16 bits. 2^-128 and 2^-127 are subnormal: a bit of the mantissa instead of an exponent. */
+	uint8x8_t e = strip < 2 ? vld1_u8(plane) : vld1_u8(plane + 8);
+	int16x8_t normal = vreinterpretq_s16_u16(vshll_n_u8(e, 7));
+	int16x8_t small = vreinterpretq_s16_u16(vshll_n_u8(e, 5)), zero = vdupq_n_s16(0), upper;
+
+	upper = vmaxq_s16(
+		vsubq_s16(normal, vdupq_n_s16(1 << 7)), vaddq_s16(small, vdupq_n_s16(1 << 5)));
+	return vreinterpretq_f32_s16(
+		strip % 2 == 0 ? vzip1q_s16(zero, upper) : vzip2q_s16(zero, upper));
 }
 
 INLINE vints
@@ -173,13 +220,6 @@ ints_shr(vints v, int n)
 	return v >> n;
 }
 
-/* Per lane: v < limit ? below : otherwise. */
-INLINE vints
-ints_select_below(vints v, int32_t limit, vints below, vints otherwise)
-{
-	return vbslq_s32(vcltq_s32(v, vdupq_n_s32(limit)), below, otherwise);
-}
-
 INLINE vfloats
 ints_to_floats(vints v)
 {
@@ -187,9 +227,9 @@ ints_to_floats(vints v)
 }
 
 INLINE vfloats
-ints_as_floats(vints v)
+dot_floats(vints dot)
 {
-	return vreinterpretq_f32_s32(v);
+	return vsubq_f32(vreinterpretq_f32_s32(dot), vdupq_n_f32(12582912.0f));
 }
 
 INLINE vfloats
@@ -204,16 +244,21 @@ floats_store(float *p, vfloats v)
 	vst1q_f32(p, v);
 }
 
+/* A strip of 16 numbers of 16 bits. */
 INLINE vfloats
-floats_f16(const uint8_t *p)
+floats_f16(const uint8_t *p, uint32_t strip)
 {
-	return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p)));
+	float16x8_t v = vreinterpretq_f16_u8(vld1q_u8(p + strip / 2 * 16));
+
+	return strip % 2 == 0 ? vcvt_f32_f16(vget_low_f16(v)) : vcvt_high_f32_f16(v);
 }
 
 INLINE vfloats
-floats_bf16(const uint8_t *p)
+floats_bf16(const uint8_t *p, uint32_t strip)
 {
-	return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p)), 16));
+	uint16x8_t v = vreinterpretq_u16_u8(vld1q_u8(p + strip / 2 * 16)), zero = vdupq_n_u16(0);
+
+	return vreinterpretq_f32_u16(strip % 2 == 0 ? vzip1q_u16(zero, v) : vzip2q_u16(zero, v));
 }
 
 INLINE vfloats
@@ -235,112 +280,155 @@ floats_fma(vfloats a, vfloats b, vfloats c)
 	return vfmaq_f32(c, a, b);
 }
 
+/* --- six bits --- */
+
+/* Whether a loop over the runs of a block stays one: where all are unpacked alike. */
+INLINE bool
+runs_roll(enum dtype t)
+{
+	return t != DTYPE_TQ1_0;
+}
+
+/* Where take_planes() puts the six bits of a run. */
+INLINE uint32_t
+six_bit_plane(uint32_t run, uint32_t second)
+{
+	return 32 * run + 16 * second;
+}
+
+/* Four planes of six bits: of the low and high nibbles of two, and the pairs of bits of a third. */
+INLINE void
+join_planes(const uint8_t *nibbles, const uint8_t *pairs, vbytes out[4])
+{
+	vbytes n = vld1q_u8(nibbles), m = vld1q_u8(nibbles + 16), p = vld1q_u8(pairs);
+
+	out[0] = vsliq_n_u8(n, bytes_and(p, 3), 4);
+	out[1] = bytes_join(n, true, bytes_move(p, 2, 4, 48));
+	out[2] = bytes_join(m, false, bytes_and(p, 48));
+	out[3] = bytes_join(m, true, p >> (uint8_t)2);
+}
+
+/* The scales of six bits of all runs of a block (tiles.h: Q3_K, Q4_K, IQ4_XS), a byte each, into `room`; NULL for
+ * other types. */
+INLINE const uint8_t *
+take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room[SIX_BIT_BYTES])
+{
+	const bool one = t == DTYPE_IQ4_XS; /* scale a run */
+	const uint32_t most = one ? 2 : 4;
+	const uint8_t *pairs = one ? head + 32 : body + 128;
+
+	if (t != DTYPE_Q3_K && t != DTYPE_Q4_K && t != DTYPE_Q5_K && !one)
+		return NULL;
+	UNROLL
+	for (uint32_t i = 0; i < most; i++) {
+		vbytes out[4];
+
+		join_planes(body + 32 * i, pairs + 16 * i, out);
+		UNROLL
+		for (uint32_t j = 0; j < 4; j++)
+			vst1q_u8(room + (one ? six_bit_plane(4 * i + j, 0)
+					     : six_bit_plane(2 * i + j / 2, j % 2)),
+				out[j]);
+	}
+	/* They are to be read from memory, not taken out of registers again. */
+	__asm__("" : "+m"(*(uint8_t(*)[SIX_BIT_BYTES])room));
+	return room;
+}
+
 /* --- products --- */
-
-/* Weights as they are stored when expanded: without the offset of their codes, and with TILE_PAIRS eight of two rows
- * instead of four of four rows in a register. */
-INLINE void
-order_expanded(vbytes *w, int groups, int offset)
-{
-	UNROLL
-	for (int g = 0; g < groups; g++)
-		if (offset >= 0)
-			w[g] = vsubq_u8(w[g], vdupq_n_u8((uint8_t)(1 << offset)));
-#if TILE_PAIRS
-	UNROLL
-	for (int g = 0; g < groups; g += 2) {
-		uint32x4_t a = vreinterpretq_u32_u8(w[g]), b = vreinterpretq_u32_u8(w[g + 1]);
-
-		w[g] = vreinterpretq_u8_u32(vzip1q_u32(a, b));
-		w[g + 1] = vreinterpretq_u8_u32(vzip2q_u32(a, b));
-	}
-#endif
-}
-
-#if TILE_PAIRS
-
-/* Products of `groups` groups of expanded weights with the activations of two columns. */
-INLINE void
-dot_pair(const vbytes *w, int groups, const int8_t *q0, const int8_t *q1, vints dot[2])
-{
-	int32x4_t low = vdupq_n_s32(0), high = vdupq_n_s32(0); /* rows 0 and 1, 2 and 3 */
-
-	UNROLL
-	for (int g = 0; g < groups; g += 4) {
-		int64x2_t a = vreinterpretq_s64_s8(vld1q_s8(q0 + 4 * g));
-		int64x2_t b = vreinterpretq_s64_s8(vld1q_s8(q1 + 4 * g));
-		int8x16_t x = vreinterpretq_s8_s64(vzip1q_s64(a, b));
-		int8x16_t y = vreinterpretq_s8_s64(vzip2q_s64(a, b));
-
-		low = vmmlaq_s32(low, vreinterpretq_s8_u8(w[g]), x);
-		high = vmmlaq_s32(high, vreinterpretq_s8_u8(w[g + 1]), x);
-		low = vmmlaq_s32(low, vreinterpretq_s8_u8(w[g + 2]), y);
-		high = vmmlaq_s32(high, vreinterpretq_s8_u8(w[g + 3]), y);
-	}
-	dot[0] = vuzp1q_s32(low, high);
-	dot[1] = vuzp2q_s32(low, high);
-}
-
-#endif
 
 #if TILE_DOTPROD
 
-/* Four groups; the activations of each are a lane. */
-INLINE vints
-dot_four(vints start, const vbytes *w, const int8_t *q)
-{
-	int8x16_t x = vld1q_s8(q);
+/* A sum of products that is made in `steps` steps, each of the weights and activations of a group. */
+struct dot {
+	vints sum;
+};
 
-	start = vdotq_laneq_s32(start, vreinterpretq_s8_u8(w[0]), x, 0);
-	start = vdotq_laneq_s32(start, vreinterpretq_s8_u8(w[1]), x, 1);
-	start = vdotq_laneq_s32(start, vreinterpretq_s8_u8(w[2]), x, 2);
-	return vdotq_laneq_s32(start, vreinterpretq_s8_u8(w[3]), x, 3);
-}
-
-/* start + the products of `groups` (4 or 8) groups of weights with 4 * groups activations. */
-INLINE vints
-dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
+INLINE void
+dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int group, int most)
 {
+	int8x16_t v = vreinterpretq_s8_u8(w), x = vld1q_s8(q + group / 4 * 16);
+
+	(void)step;
+	(void)steps;
 	(void)most;
-	start = dot_four(start, w, q);
-	return groups > 4 ? dot_four(start, w + 4, q + 16) : start;
+	switch (group % 4) {
+	case 0:
+		d->sum = vdotq_laneq_s32(d->sum, v, x, 0);
+		break;
+	case 1:
+		d->sum = vdotq_laneq_s32(d->sum, v, x, 1);
+		break;
+	case 2:
+		d->sum = vdotq_laneq_s32(d->sum, v, x, 2);
+		break;
+	default:
+		d->sum = vdotq_laneq_s32(d->sum, v, x, 3);
+		break;
+	}
 }
 
 #else
 
-/* start + the products of `groups` groups of weights with 4 * groups activations. Weights are at most
- * `most`; with most = 255 they are signed. */
-INLINE vints
-dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
+/* A sum of products that is made in `steps` steps, each of the weights and activations of a group. Weights are at most
+ * `most`, positive or negative. */
+struct dot {
+	vints sum;
+	vints wide[2];       /* of rows 0 and 1, 2 and 3: sums that wait to be added, two a row */
+	int16x8_t narrow[2]; /* the same of some steps, four a row */
+};
+
+/* Adds up what is narrow. joint: sums of two have room in 16 bits. */
+INLINE void
+dot_widen(struct dot *d, bool first, bool last, bool joint)
 {
-	/* Groups whose products add up within 16 bits. */
-	const int room = most == 255 ? 2 : most > 31 ? 4 : 8;
-	const int fit = room < groups ? room : groups;
-
-	UNROLL
-	for (int g = 0; g < groups; g += fit) {
-		int16x8_t low = vdupq_n_s16(0), high = vdupq_n_s16(0);
-
-		UNROLL
-		for (int i = g; i < g + fit; i++) {
-			int8x16_t v = vreinterpretq_s8_u8(w[i]), x;
-			int32_t four;
-
-			memcpy(&four, q + 4 * i, sizeof(four));
-			x = vreinterpretq_s8_s32(vdupq_n_s32(four));
-			if (i == g) {
-				low = vmull_s8(vget_low_s8(v), vget_low_s8(x));
-				high = vmull_high_s8(v, x);
-			} else {
-				low = vmlal_s8(low, vget_low_s8(v), vget_low_s8(x));
-				high = vmlal_high_s8(high, v, x);
-			}
-		}
-		start = vaddq_s32(start, vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
+	if (joint) {
+		d->sum = vpadalq_s16(d->sum, vpaddq_s16(d->narrow[0], d->narrow[1]));
+		return;
 	}
-	return start;
+	UNROLL
+	for (int i = 0; i < 2; i++)
+		d->wide[i] =
+			first ? vpaddlq_s16(d->narrow[i]) : vpadalq_s16(d->wide[i], d->narrow[i]);
+	if (last)
+		d->sum = vaddq_s32(d->sum, vpaddq_s32(d->wide[0], d->wide[1]));
+}
+
+INLINE void
+dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int group, int most)
+{
+	/* Steps whose products add up within 16 bits. */
+	const int room = most == 255 ? 2 : most > 16 ? 4 : 8;
+	const int many = room < steps ? room : steps;
+	const bool joint = most != 255 && 2 * many * 127 * most < 32768;
+	int8x16_t v = vreinterpretq_s8_u8(w), x;
+	int32_t four;
+
+	memcpy(&four, q + 4 * group, sizeof(four));
+	x = vreinterpretq_s8_s32(vdupq_n_s32(four));
+	if (step % room == 0) {
+		d->narrow[0] = vmull_s8(vget_low_s8(v), vget_low_s8(x));
+		d->narrow[1] = vmull_high_s8(v, x);
+	} else {
+		d->narrow[0] = vmlal_s8(d->narrow[0], vget_low_s8(v), vget_low_s8(x));
+		d->narrow[1] = vmlal_high_s8(d->narrow[1], v, x);
+	}
+	if (step % room == room - 1 || step + 1 == steps)
+		dot_widen(d, step < room, step + 1 == steps, joint);
 }
 
 #endif
+
+/* start + the products of `groups` groups of weights with 4 * groups activations. */
+INLINE vints
+dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
+{
+	struct dot d = {.sum = start};
+
+	UNROLL
+	for (int g = 0; g < groups; g++)
+		dot_step(&d, g, groups, w[g], q, g, most);
+	return d.sum;
+}
 
 #endif

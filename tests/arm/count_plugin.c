@@ -1,8 +1,8 @@
 /* A plugin for qemu-user that counts the instructions executed in one function, exactly:
  *
- *   qemu-aarch64 -plugin ./count_plugin.so,symbol=NAME -d plugin PROGRAM
+ *   qemu-aarch64 -plugin ./count_plugin.so,symbol=NAME[,trace=FILE] -d plugin PROGRAM
  *
- * says "NAME COUNT" at the end. Debian's qemu takes plugins but comes without their header: what is used of
+ * says "NAME COUNT" at the end; FILE gets their addresses, one a line, in hexadecimal. Debian's qemu takes plugins but comes without their header: what is used of
  * interface version 1 (qemu-plugin.h of QEMU 4.2 and later) is declared here. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,12 +18,15 @@ extern void qemu_plugin_register_atexit_cb(
 	plugin_id id, void (*fn)(plugin_id id, void *arg), void *arg);
 extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
+extern uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 extern const char *qemu_plugin_insn_symbol(const struct qemu_plugin_insn *insn);
 extern void qemu_plugin_register_vcpu_insn_exec_inline(
 	struct qemu_plugin_insn *insn, int op, void *counter, uint64_t add);
+extern void qemu_plugin_register_vcpu_insn_exec_cb(
+	struct qemu_plugin_insn *insn, void (*fn)(unsigned vcpu, void *arg), int flags, void *arg);
 extern void qemu_plugin_outs(const char *text);
 
-enum { INLINE_ADD = 0 };
+enum { INLINE_ADD = 0, NO_REGISTERS = 0 };
 
 extern int qemu_plugin_version;
 int qemu_plugin_version = 1;
@@ -31,6 +34,14 @@ int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv);
 
 static char symbol[128];
 static uint64_t count;
+static FILE *trace;
+
+static void
+on_executed(unsigned vcpu, void *address)
+{
+	(void)vcpu;
+	fprintf(trace, "%" PRIxPTR "\n", (uintptr_t)address);
+}
 
 /* Each instruction of the function, when it is translated, is made to count itself. */
 static void
@@ -41,8 +52,12 @@ on_translate(plugin_id id, struct qemu_plugin_tb *tb)
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 		const char *name = qemu_plugin_insn_symbol(insn);
 
-		if (name != NULL && strcmp(name, symbol) == 0)
-			qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD, &count, 1);
+		if (name == NULL || strcmp(name, symbol) != 0)
+			continue;
+		qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD, &count, 1);
+		if (trace != NULL)
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_executed, NO_REGISTERS,
+				(void *)(uintptr_t)qemu_plugin_insn_vaddr(insn));
 	}
 }
 
@@ -55,13 +70,18 @@ on_exit_of_program(plugin_id id, void *arg)
 	(void)arg;
 	snprintf(line, sizeof line, "%s %" PRIu64 "\n", symbol, count);
 	qemu_plugin_outs(line);
+	if (trace != NULL)
+		fclose(trace);
 }
 
 int
 qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv)
 {
 	(void)info;
-	if (argc != 1 || strncmp(argv[0], "symbol=", 7) != 0)
+	if (argc < 1 || argc > 2 || strncmp(argv[0], "symbol=", 7) != 0)
+		return -1;
+	if (argc == 2 &&
+		(strncmp(argv[1], "trace=", 6) != 0 || (trace = fopen(argv[1] + 6, "w")) == NULL))
 		return -1;
 	snprintf(symbol, sizeof symbol, "%s", argv[0] + 7);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);

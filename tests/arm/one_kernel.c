@@ -1,7 +1,7 @@
-/* Runs one kernel once, for tests/arm/counts to count its instructions: 64 x 1024 weights, in tiles, times some rows of
- * activations. Prints how many times 32 multiplications and additions that is.
+/* Runs one kernel once, for tests/arm/counts to count its instructions: 64 x 1024 weights (or fewer rows of them), in
+ * tiles, times some rows of activations. Prints how many times 32 multiplications and additions that is.
  *
- *   one_kernel SET TYPE ROWS */
+ *   one_kernel SET TYPE ROWS [WEIGHT-ROWS] */
 #include "kernels/block.h"
 #include "kernels/kernels.h"
 #include "kernels/sets.h"
@@ -32,17 +32,20 @@ fill(uint8_t *p, size_t n)
 int
 main(int argc, char **argv)
 {
-	const struct kernels *k = argc == 4 ? kernel_set_find(argv[1]) : NULL;
-	uint32_t type = argc == 4 ? type_of(argv[2]) : DTYPE_COUNT;
-	uint32_t n = argc == 4 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0;
+	bool enough = argc == 4 || argc == 5;
+	const struct kernels *k = enough ? kernel_set_find(argv[1]) : NULL;
+	uint32_t type = enough ? type_of(argv[2]) : DTYPE_COUNT;
+	uint32_t n = enough ? (uint32_t)strtoul(argv[3], NULL, 10) : 0;
+	uint32_t rows = argc == 5 ? (uint32_t)strtoul(argv[4], NULL, 10) : ROWS;
 	size_t group, bytes;
 	uint8_t *weights;
 	float *x, *out;
 	struct act act;
 	struct err err;
 
-	if (k == NULL || type == DTYPE_COUNT || k->matmul[type] == NULL || n == 0 || n > 512) {
-		fprintf(stderr, "usage: one_kernel SET TYPE ROWS\n");
+	if (k == NULL || type == DTYPE_COUNT || k->matmul[type] == NULL || n == 0 || n > 512 ||
+		rows == 0 || rows > ROWS || rows % TILE_ROWS != 0) {
+		fprintf(stderr, "usage: one_kernel SET TYPE ROWS [WEIGHT-ROWS]\n");
 		return 2;
 	}
 	group = tile_group_bytes(type, COLS);
@@ -57,9 +60,9 @@ main(int argc, char **argv)
 	act.cols = COLS;
 	act.f = x;
 	k->quantize(&act, 0, n);
-	k->matmul[type](&(const struct matrix){type, ROWS, COLS, group, weights, LAYOUT_TILES}, 0,
-		ROWS, &act, out, ROWS);
-	printf("%u\n", ROWS * COLS / BLOCK * n);
+	k->matmul[type](&(const struct matrix){type, rows, COLS, group, weights, LAYOUT_TILES}, 0,
+		rows, &act, out, ROWS);
+	printf("%u\n", rows * COLS / BLOCK * n);
 	act_deinit(&act);
 	free(weights);
 	free(x);

@@ -1,0 +1,114 @@
+/* The arithmetic rule of kernels.h in a set's registers, and where sums are kept. Included by a set's
+ * file after its tile_*.h. */
+#ifndef KERNELS_TILE_SUMS_H
+#define KERNELS_TILE_SUMS_H
+
+#include "kernels/kernels.h"
+#include "kernels/tile_formats.h"
+
+enum { FETCH_FAR = 8192 /* bytes ahead, into the second-level cache */ };
+
+/* Where a strip's sums are: lane r of column c belongs to out[c * stride + r]. */
+struct sums {
+	float *out;
+	size_t stride;
+	uint32_t rows; /* that exist: ROW_LANES, or fewer at the end of a matrix */
+};
+
+INLINE void
+store_sums(const struct sums *s, uint32_t c, vfloats v)
+{
+	float lanes[ROW_LANES];
+
+	if (s->rows == ROW_LANES) {
+		floats_store(s->out + c * s->stride, v);
+		return;
+	}
+	floats_store(lanes, v);
+	memcpy(s->out + c * s->stride, lanes, s->rows * sizeof(*lanes));
+}
+
+INLINE vfloats
+load_sums(const struct sums *s, uint32_t c)
+{
+	float lanes[ROW_LANES] = {0};
+
+	if (s->rows == ROW_LANES)
+		return floats_load(s->out + c * s->stride);
+	memcpy(lanes, s->out + c * s->stride, s->rows * sizeof(*lanes));
+	return floats_load(lanes);
+}
+
+/* The sum of half h of a run's activations, or of all where there are no halves. at: the run's place in the
+ * column's arrays. */
+INLINE int32_t
+sum_of(enum dtype t, const struct act *x, size_t at, int h)
+{
+	if (!format_halves(t))
+		return x->sum[at];
+	return h == 0 ? x->half[at] : x->sum[at] - x->half[at];
+}
+
+INLINE vints
+sums_of(enum dtype t, const struct act *x, size_t at, int h)
+{
+	vints sum = ints_set1(x->sum[at]), half = ints_set1(x->half[at]);
+
+	if (!format_halves(t))
+		return sum;
+	return h == 0 ? half : ints_sub(sum, half);
+}
+
+/* Where the sum of half h starts: at what codes are above weights, times the activations. */
+INLINE vints
+run_start(enum dtype t, const struct act *x, size_t at, int h)
+{
+	int offset = format_offset(t);
+
+	if (offset < 0)
+		return ints_set1(DOT_ZERO);
+	if (SCALAR_SUMS)
+		return ints_set1(DOT_ZERO - sum_of(t, x, at, h) * (1 << offset));
+	return ints_sub(ints_set1(DOT_ZERO), ints_shl(sums_of(t, x, at, h), offset));
+}
+
+/* The rule of kernels.h for one run and one column, once the integer sum of half h is there. */
+INLINE vfloats
+add_dot(const struct run *r, const struct act *x, size_t at, int h, vints dot, vfloats f)
+{
+	return floats_fma(floats_mul(r->scale[h], floats_set1(x->d[at])), dot_floats(dot), f);
+}
+
+/* And what follows the sums. */
+INLINE vfloats
+add_mins(enum dtype t, const struct run *r, const struct act *x, size_t at, vfloats f)
+{
+	const int halves = !format_mins(t) ? 0 : format_halves(t) ? 2 : 1;
+	vfloats d = floats_set1(x->d[at]);
+
+	UNROLL
+	for (int h = 0; h < halves; h++)
+		f = floats_fma(floats_mul(r->min[h], d),
+			SCALAR_SUMS ? floats_set1((float)sum_of(t, x, at, h))
+				    : ints_to_floats(sums_of(t, x, at, h)),
+			f);
+	return f;
+}
+
+/* One run and one column, in one go. */
+INLINE vfloats
+add_run(enum dtype t, const struct run *r, const struct act *x, size_t at, vfloats f)
+{
+	const int halves = format_halves(t) ? 2 : 1, groups = GROUPS / halves;
+	const int8_t *q = x->q + at * BLOCK;
+
+	UNROLL
+	for (int h = 0; h < halves; h++)
+		f = add_dot(r, x, at, h,
+			dot_groups(run_start(t, x, at, h), r->w + groups * h, groups, q + 16 * h,
+				format_most(t, false)),
+			f);
+	return add_mins(t, r, x, at, f);
+}
+
+#endif

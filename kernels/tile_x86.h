@@ -1,0 +1,67 @@
+/* What the x86 sets do alike, beyond their registers: included at the end of tile_avx2.h and
+ * tile_avx512.h. */
+#ifndef KERNELS_TILE_X86_H
+#define KERNELS_TILE_X86_H
+
+#include "kernels/dtype.h"
+
+enum {
+	DOT_ZERO = 0,      /* what a sum of products starts from */
+	SCALAR_SUMS = 0,   /* sums of activations are worked on once they are in all lanes */
+	SIGNED_TABLES = 0, /* looked up values are codes */
+	JOIN_REPLACES = 0, /* bits of `upper` that bytes_join() does without */
+	SIX_BIT_BYTES = 256
+};
+
+/* Where take_planes() puts the six bits of a run. */
+INLINE uint32_t
+six_bit_plane(uint32_t run, uint32_t second)
+{
+	return run / 4 * 128 + run % 2 * 64 + run / 2 % 2 * 16 + second * 32;
+}
+
+/* Whether a loop over the runs of a block stays one. */
+INLINE bool
+runs_roll(enum dtype t)
+{
+	(void)t;
+	return false;
+}
+
+/* The lower or higher nibbles of n, and `upper`. */
+INLINE vbytes
+bytes_join(vbytes n, bool high, vbytes upper)
+{
+	return bytes_or(high ? bytes_move(n, 4, 0, 15) : bytes_and(n, 15), upper);
+}
+
+INLINE vfloats
+dot_floats(vints dot)
+{
+	return ints_to_floats(dot);
+}
+
+INLINE vfloats
+floats_u8(const uint8_t *plane, uint32_t strip, int less)
+{
+	return ints_to_floats(ints_sub(ints_u8(plane, strip), ints_set1(less)));
+}
+
+INLINE vfloats
+floats_i8(const uint8_t *plane, uint32_t strip)
+{
+	return ints_to_floats(ints_i8(plane, strip));
+}
+
+/* 2^(e - 128): half of what the exponent says, because the table's values are doubled. */
+INLINE vfloats
+floats_exponent(const uint8_t *plane, uint32_t strip)
+{
+	/* 2^-128 and 2^-127 are subnormal: a bit of the mantissa instead of an exponent. */
+	vints e = ints_u8(plane, strip), normal = ints_shl(ints_sub(e, ints_set1(1)), 23);
+
+	return ints_as_floats(
+		ints_select_below(e, 2, ints_shl(ints_add(e, ints_set1(1)), 21), normal));
+}
+
+#endif
