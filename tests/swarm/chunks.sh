@@ -3,6 +3,10 @@
 # is killed while it fetches goes on where it was, one that is killed while it gives costs nothing but what it would have
 # given; wrong bytes are found, and who sent them is not asked any more.
 . "$(dirname "$0")/lib.sh"
+if sanitized; then
+  echo "SKIP chunks: the unit tests of chunks and fetching run sanitized; this one would take minutes"
+  exit 77
+fi
 need_shared
 model=$shared/models/llama-nano-q4_0.gguf
 prompt=(-p "Once upon a time" -n 20 --temp 0)

@@ -3,7 +3,7 @@
 # run, and hardly a row is computed again: what the next plan needs comes from copies. So it is in pipelines, and
 # when one device is left.
 . "$(dirname "$0")/lib.sh"
-if grep -qa -e __asan_init -e __tsan_init "$shoald"; then
+if sanitized; then
   echo "SKIP copies: test_engine_kv runs sanitized; this one would take minutes"
   exit 77
 fi
