@@ -4,7 +4,9 @@
 #include "daemon/http_internal.h"
 
 #include <check.h>
+#include <jansson.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@ unsigned fixture_request_timeout;
 const char *fixture_privacy = "home", *fixture_cloud = "";
 void (*fixture_configure)(struct config *c);
 
+static char state_dir[64];
 static uv_loop_t loop;
 static uv_async_t wake;
 static pthread_t thread;
@@ -168,4 +171,39 @@ wait_cancelled(unsigned n)
 		nanosleep(&pause, NULL);
 	}
 	return -1;
+}
+
+const char *
+fixture_state_begin(void)
+{
+	strcpy(state_dir, "/tmp/shoal-state-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(state_dir));
+	fixture_state = state_dir;
+	return state_dir;
+}
+
+void
+fixture_state_end(void)
+{
+	char command[128];
+
+	snprintf(command, sizeof command, "rm -rf '%s'", state_dir);
+	ck_assert_int_eq(system(command), 0);
+	fixture_state = "";
+}
+
+void
+stream_words(const char *body, char *out)
+{
+	*out = '\0';
+	for (const char *p = body; (p = strstr(p, "data: {")) != NULL; p += 6) {
+		json_t *o = json_loadb(p + 6, strcspn(p + 6, "\n"), 0, NULL);
+		json_t *c = json_array_get(json_object_get(o, "choices"), 0);
+		const char *t =
+			json_string_value(json_object_get(json_object_get(c, "delta"), "content"));
+
+		ck_assert_ptr_nonnull(o);
+		strcat(out, t != NULL ? t : "");
+		json_decref(o);
+	}
 }

@@ -23,6 +23,13 @@ void fixture_grace_ms(unsigned ms); /* and for how long answers are kept */
 void fixture_close_http(void);      /* http_close, in the loop; returns when it is done */
 void fixture_stop(void);
 
+/* A new folder as fixture_state, and its end, after the server's. */
+const char *fixture_state_begin(void);
+void fixture_state_end(void);
+
+/* The text of a stream's body, from the first event that is in it. */
+void stream_words(const char *body, char *out);
+
 /* One request by TCP. */
 void ask(const char *method, const char *path, const char *headers, const char *body,
 	struct answer *a);

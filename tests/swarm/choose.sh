@@ -6,21 +6,6 @@ need_shared
 model=$shared/models/stories260K.gguf
 plan=auto
 
-members() { # how many devices hold a slice
-  on c status --json | python3 -c 'import json,sys
-s = json.load(sys.stdin)
-print(sum("heads" in p for p in s["peers"]) if s["serving"] else 0)'
-}
-wait_members() {
-  for _ in $(seq 400); do
-    [ "$(members)" != "$1" ] || return 0
-    sleep 0.1
-  done
-  on c status
-  on c peers
-  fail "no plan of $1 devices"
-}
-
 swarm 3 --model "$model"
 wait_serving c
 want=$(on c generate -m stories260K -p "Once upon a time" -n 60 --temp 0)

@@ -13,21 +13,6 @@ long=$(for i in $(seq 45); do printf 'One day, a little girl named Lily went to 
 
 figure() { on c status --json | python3 -c "import json,sys; print(json.load(sys.stdin)['figures']['$1'])"; }
 
-members() {
-  on c status --json | python3 -c 'import json,sys
-s = json.load(sys.stdin)
-print(sum("heads" in p for p in s["peers"]) if s["serving"] else 0)'
-}
-
-wait_members() {
-  for _ in $(seq 200); do
-    [ "$(members)" != "$1" ] || return 0
-    sleep 0.1
-  done
-  on c status
-  fail "no plan of $1 devices"
-}
-
 # check LABEL: the answer, and that its rows were kept.
 check() {
   local kept again

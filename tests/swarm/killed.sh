@@ -12,18 +12,6 @@ prompt=(-m stories260K -p "Once upon a time" -n 1500 --temp 0 --ignore-end)
 lost() { grep -c "peer $1: here -> away" "$tmp/c/log" || true; }
 plans() { grep -c 'linking -> serving\|preparing -> serving' "$tmp/c/log" || true; }
 
-# wait_members N: until a plan of N devices serves.
-wait_members() {
-  for _ in $(seq 200); do
-    [ "$(on c status --json | python3 -c 'import json,sys
-s = json.load(sys.stdin)
-print(sum("heads" in p for p in s["peers"]) if s["serving"] else 0)')" = "$1" ] && return
-    sleep 0.1
-  done
-  on c status
-  fail "no plan of $1 devices"
-}
-
 wait_members 3
 want=$(on c generate "${prompt[@]}")
 begin_answer

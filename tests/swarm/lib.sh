@@ -147,3 +147,21 @@ cloud() {
   done
   port=$(sed -n 's/^port //p' "$tmp/$1.out")
 }
+
+# How many devices the plan that serves is made of.
+members() {
+  on c status --json | python3 -c 'import json, sys
+s = json.load(sys.stdin)
+print(sum("heads" in p for p in s["peers"]) if s["serving"] else 0)'
+}
+
+# wait_members N: until a plan of N devices serves.
+wait_members() {
+  for _ in $(seq 400); do
+    [ "$(members)" != "$1" ] || return 0
+    sleep 0.1
+  done
+  on c status
+  on c peers
+  fail "no plan of $1 devices"
+}

@@ -68,30 +68,13 @@ expect_whole(const struct answer *an)
 	ck_assert_str_eq(whole_text(an), FIVE);
 }
 
-/* The text of a stream's body, from the first event that is in it. */
-static void
-stream_text(const char *body, char *out)
-{
-	*out = '\0';
-	for (const char *p = body; (p = strstr(p, "data: {")) != NULL; p += 6) {
-		json_t *o = json_loadb(p + 6, strcspn(p + 6, "\n"), 0, NULL);
-		json_t *c = json_array_get(json_object_get(o, "choices"), 0);
-		const char *t =
-			json_string_value(json_object_get(json_object_get(c, "delta"), "content"));
-
-		ck_assert_ptr_nonnull(o);
-		strcat(out, t != NULL ? t : "");
-		json_decref(o);
-	}
-}
-
 static void
 expect_stream(const struct answer *an, const char *want)
 {
 	char text[256];
 
 	ck_assert_msg(an->status == 200 && an->whole, "%d: %s", an->status, an->body);
-	stream_text(an->body, text);
+	stream_words(an->body, text);
 	ck_assert_str_eq(text, want);
 	ck_assert_ptr_nonnull(strstr(an->body, "data: [DONE]\n\n"));
 }
@@ -262,7 +245,7 @@ START_TEST(a_stream_goes_on_behind_any_event)
 		ask("POST", CHAT, head, STREAM, &b);
 		ck_assert_int_eq(b.status, 200);
 		drop_comments(b.body);
-		stream_text(b.body, text);
+		stream_words(b.body, text);
 		ck_assert_str_eq(text, &FIVE[id < len ? id : len]);
 		if (id < len)
 			ck_assert_str_eq(strstr(b.body, "id: 13\n"), strstr(rest, "id: 13\n"));
@@ -330,7 +313,7 @@ START_TEST(a_large_answer_is_sent_again)
 	ck_assert(a.whole);
 	ask("POST", CHAT, KEY, STREAM, &b);
 	ck_assert(b.whole);
-	stream_text(b.body, text);
+	stream_words(b.body, text);
 	memset(want, 'y', 8 * (sizeof big - 1));
 	ck_assert_str_eq(text, want);
 	ck_assert_uint_eq(seen().submitted, 1);
@@ -353,8 +336,8 @@ START_TEST(it_goes_on_without_its_client)
 	ck_assert_uint_eq(seen().cancelled, 0);
 	snprintf(head, sizeof head, KEY "Last-Event-ID: %ld\r\n", last);
 	ask("POST", CHAT, head, STREAM, &a);
-	stream_text((char *)got.data, text);
-	stream_text(a.body, rest);
+	stream_words((char *)got.data, text);
+	stream_words(a.body, rest);
 	strcat(text, rest);
 	ck_assert_str_eq(text, FIVE);
 	ck_assert_uint_eq(seen().tokens, 5);
@@ -502,12 +485,12 @@ START_TEST(a_stream_over_a_restart)
 
 	fake_set(&slow);
 	leave_at(STREAM, "\"ce\"", &got);
-	stream_text((char *)got.data, text);
+	stream_words((char *)got.data, text);
 	ck_assert_str_eq(text, "Once");
 	restart();
 	before = seen().tokens;
 	ask("POST", CHAT, KEY "Last-Event-ID: 4\r\n", STREAM, &a);
-	stream_text(a.body, rest);
+	stream_words(a.body, rest);
 	strcat(text, rest);
 	ck_assert_str_eq(text, FIVE);
 	ck_assert_uint_eq(before + 3, 5);

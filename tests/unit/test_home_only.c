@@ -16,7 +16,8 @@
 #define REQUESTS 10000
 #define CHAT     "/v1/chat/completions"
 
-static char dir[64], conf[80], said[1200]; /* said: the last request */
+static const char *dir;
+static char conf[80], said[1200]; /* said: the last request */
 static int listener;
 static pthread_t recorder;
 static atomic_uint connections, lookups;
@@ -63,8 +64,7 @@ setup_with(const char *privacy)
 	ck_assert_int_eq(listen(listener, 64), 0);
 	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&at, &len), 0);
 	pthread_create(&recorder, NULL, record, NULL);
-	strcpy(dir, "/tmp/shoal-home-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	dir = fixture_state_begin();
 	snprintf(conf, sizeof conf, "%s/cloud.conf", dir);
 	f = fopen(conf, "we");
 	ck_assert_ptr_nonnull(f);
@@ -79,7 +79,6 @@ setup_with(const char *privacy)
 	connections = lookups = 0;
 	fixture_cloud = conf;
 	fixture_privacy = privacy;
-	fixture_state = dir; /* the purse lies there */
 	fake_reset();
 	fixture_start();
 }
@@ -87,8 +86,6 @@ setup_with(const char *privacy)
 static void
 teardown(void)
 {
-	char command[128];
-
 	answer_free(&a);
 	a = (struct answer){0};
 	fixture_stop();
@@ -96,8 +93,7 @@ teardown(void)
 	shutdown(listener, SHUT_RDWR);
 	close(listener);
 	pthread_join(recorder, NULL);
-	snprintf(command, sizeof command, "rm -rf '%s'", dir);
-	ck_assert_int_eq(system(command), 0);
+	fixture_state_end();
 }
 
 static uint32_t seed = 9;

@@ -19,7 +19,8 @@ static const struct fake_script small = {
 	.pieces = {"small", " says", " so"}, .end = SESSION_STOP, .margin = 20};
 static const struct fake_script large = {
 	.pieces = {"large", " knows"}, .end = SESSION_STOP, .margin = 20};
-static char dir[64], sysfs[80];
+static const char *dir;
+static char sysfs[80];
 static struct answer a;
 
 static void
@@ -52,10 +53,8 @@ write_file(const char *folder, const char *name, const char *text)
 static void
 start(void)
 {
-	strcpy(dir, "/tmp/shoal-labels-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	dir = fixture_state_begin();
 	snprintf(sysfs, sizeof sysfs, "%s/sys", dir);
-	fixture_state = dir;
 	fixture_privacy = "home";
 	fake_reset();
 	fake_set(&large);
@@ -80,13 +79,10 @@ setup_without(void)
 static void
 teardown(void)
 {
-	char command[128];
-
 	answer_free(&a);
 	a = (struct answer){0};
 	fixture_stop();
-	snprintf(command, sizeof command, "rm -rf '%s'", dir);
-	ck_assert_int_eq(system(command), 0);
+	fixture_state_end();
 }
 
 static void

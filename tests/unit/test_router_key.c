@@ -22,14 +22,11 @@ static const struct fake_script unsure = {
 static const struct fake_script large = {
 	.pieces = {"large", " knows", " it"}, .end = SESSION_STOP, .margin = 20};
 static struct answer a, b;
-static char state[64];
 
 static void
 setup(void)
 {
-	strcpy(state, "/tmp/shoal-keys-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(state));
-	fixture_state = state;
+	fixture_state_begin();
 	fixture_privacy = "home";
 	fake_reset();
 	fake_set(&large);
@@ -40,14 +37,11 @@ setup(void)
 static void
 teardown(void)
 {
-	char command[128];
-
 	answer_free(&a);
 	answer_free(&b);
 	a = b = (struct answer){0};
 	fixture_stop();
-	snprintf(command, sizeof command, "rm -rf '%s'", state);
-	ck_assert_int_eq(system(command), 0);
+	fixture_state_end();
 }
 
 static unsigned
@@ -151,23 +145,15 @@ END_TEST
 
 /* --- streams ------------------------------------------------------------------------------------ */
 
-/* Its text, and the last number of an event in *event. */
-static void
-stream_text(const char *body, char *out, unsigned long *event)
+/* The last number of an event. */
+static unsigned long
+last_event(const char *body)
 {
-	*out = '\0';
-	for (const char *p = body; (p = strstr(p, "data: {")) != NULL; p += 6) {
-		json_t *o = json_loadb(p + 6, strcspn(p + 6, "\n"), 0, NULL);
-		json_t *c = json_array_get(json_object_get(o, "choices"), 0);
-		const char *t =
-			json_string_value(json_object_get(json_object_get(c, "delta"), "content"));
+	unsigned long event = 0;
 
-		ck_assert_ptr_nonnull(o);
-		strcat(out, t != NULL ? t : "");
-		json_decref(o);
-	}
 	for (const char *p = body; (p = strstr(p, "id: ")) != NULL; p += 4)
-		*event = strtoul(p + 4, NULL, 10);
+		event = strtoul(p + 4, NULL, 10);
+	return event;
 }
 
 /* Sends a request, reads until `until` is there, and goes away. */
@@ -200,7 +186,6 @@ leave_at(const char *body, const char *until)
 START_TEST(who_comes_back_reads_on)
 {
 	struct fake_script slow = large;
-	unsigned long event = 0;
 	char said[256];
 
 	slow.gap_ms = 60;
@@ -210,14 +195,14 @@ START_TEST(who_comes_back_reads_on)
 	answer_free(&a);
 	ask("POST", CHAT, KEY "Last-Event-ID: 5\r\n", STREAM, &a);
 	ck_assert_msg(a.status == 200 && a.whole, "%d: %s", a.status, a.body);
-	stream_text(a.body, said, &event);
+	stream_words(a.body, said);
 	ck_assert_str_eq(said, " knows it");
 	ck_assert_ptr_nonnull(strstr(a.body, "\"shoal\""));
 	ck_assert_ptr_nonnull(strstr(a.body, "data: [DONE]\n\n"));
 	again(STREAM, &a);
-	stream_text(a.body, said, &event);
+	stream_words(a.body, said);
 	ck_assert_str_eq(said, "large knows it");
-	ck_assert_uint_eq(event, strlen(said) + 1);
+	ck_assert_uint_eq(last_event(a.body), strlen(said) + 1);
 	ck_assert_ptr_null(strstr(a.body, "draft"));
 	ck_assert_uint_eq(submitted(), 2);
 }

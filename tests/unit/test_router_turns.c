@@ -15,16 +15,14 @@ static const struct fake_script unsure = {
 	.pieces = {"u", "2"}, .end = SESSION_STOP, .margin = 0.01f, .context = 8192};
 static const struct fake_script large = {
 	.pieces = {"l", "3"}, .end = SESSION_STOP, .margin = 20, .context = 8192};
-static char dir[64], body[32768];
+static char body[32768];
 static size_t len;
 static struct answer a;
 
 static void
 setup(void)
 {
-	strcpy(dir, "/tmp/shoal-turns-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	fixture_state = dir;
+	fixture_state_begin();
 	fixture_privacy = "home";
 	fake_reset();
 	fake_set(&large);
@@ -36,13 +34,10 @@ setup(void)
 static void
 teardown(void)
 {
-	char command[128];
-
 	answer_free(&a);
 	a = (struct answer){0};
 	fixture_stop();
-	snprintf(command, sizeof command, "rm -rf '%s'", dir);
-	ck_assert_int_eq(system(command), 0);
+	fixture_state_end();
 }
 
 /* Another message of the conversation. */
