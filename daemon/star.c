@@ -201,6 +201,8 @@ star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n, uint32_t
 
 /* --- giving up ---------------------------------------------------------------------------------- */
 
+/* Every peer hears whose fault it is before it sees this one's link close: whose closing it sees first
+ * says nothing. */
 static void
 send_void(struct star *s, uint32_t blamed)
 {
@@ -209,7 +211,9 @@ send_void(struct star *s, uint32_t blamed)
 
 	f.extra = blamed;
 	frame_write(&f, head);
-	star_send(&s->peers[0], head, sizeof head, NULL, 0);
+	for (uint32_t i = 0; i < s->n_peers; i++)
+		if (s->peers[i].rank != blamed && s->peers[i].link != NULL)
+			star_send(&s->peers[i], head, sizeof head, NULL, 0);
 }
 
 void
@@ -223,9 +227,9 @@ void
 star_blame(struct star_peer *p, const char *why)
 {
 	struct star *s = p->star;
-	bool tell = !s->broken && s->c.rank != 0 && p->rank != 0;
+	bool tell = !s->broken;
 
 	star_break(s, s->names[p->rank], why);
-	if (tell) /* else the hub would see only this member go */
+	if (tell)
 		send_void(s, p->rank);
 }

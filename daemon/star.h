@@ -80,7 +80,7 @@ bool star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n, uin
 /* Member: ends the step with its part of the rows that want logits, which stays as it is until the
  * next step has come: the hub may ask for more of it. */
 int star_answer(struct star *s, const float *logits, struct err *err);
-/* Member: tells the hub that it cannot go on. */
+/* Member: tells the others that it cannot go on. */
 void star_void(struct star *s);
 
 struct star_stats {

@@ -145,13 +145,13 @@ take(struct star_peer *p, const struct frame *f, const uint8_t *payload, size_t 
 			       : keep_other(p, f, payload, len, err);
 }
 
-/* A member that gives up says whose fault it is: its own, or that of a peer that it has lost. */
+/* A peer that gives up says whose fault it is: its own, or that of another that it has lost. */
 static int
 take_void(struct star_peer *p, const struct frame *f, struct err *err)
 {
 	struct star *s = p->star;
 
-	if (s->c.rank != 0 || f->extra == p->rank || f->extra == 0 || f->extra >= s->c.peers)
+	if (f->extra == p->rank || f->extra == s->c.rank || f->extra >= s->c.peers)
 		return err_set(err, "it gave the step up; its log says why");
 	err_set(err, "%s says that it lost it", s->names[p->rank]);
 	star_break(s, s->names[f->extra], err->msg);
