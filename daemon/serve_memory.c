@@ -62,7 +62,8 @@ memory_weights(const struct memory_ask *a, struct shard *shard, const struct ggu
 		return NULL;
 	if (!memory_copies(a, shard_header(shard), memory))
 		return weights_from_shard(shard, g, err);
-	if (shard_is_cached(shard))
+	/* For a while both are there, the mapped pages and the copy. */
+	if (memory / 2 >= window_weights_all(shard_header(shard)) && shard_is_cached(shard))
 		return weights_copied_meanwhile(shard, g, err);
 	return weights_copied(shard, g, a->engine.threads, progress, arg, err);
 }
