@@ -125,22 +125,6 @@ is_model(const char *path, const uint8_t id[32])
 	return memcmp(own, id, sizeof own) == 0;
 }
 
-/* Whether this device could serve what is served. */
-static void
-look_for_model(struct elect *e)
-{
-	const char *const paths[] = {e->config->model, e->state->model};
-
-	if (!e->has_model || uv_now(e->loop) < e->look_at)
-		return;
-	e->look_at = uv_now(e->loop) + LOOK_MS;
-	e->path[0] = '\0';
-	for (int i = 0; i < 2 && e->path[0] == '\0'; i++)
-		if (is_model(paths[i], e->model))
-			snprintf(e->path, sizeof e->path, "%s", paths[i]);
-	e->core.stands = e->path[0] != '\0';
-}
-
 static void
 take_model(struct elect *e, const uint8_t *id)
 {
@@ -148,13 +132,41 @@ take_model(struct elect *e, const uint8_t *id)
 		return;
 	memcpy(e->model, id, sizeof e->model);
 	e->has_model = true;
+	e->has_shape = false;
 	e->look_at = 0;
+}
+
+/* Whether this device could serve what is served. */
+static void
+look_for_model(struct elect *e)
+{
+	const char *const paths[] = {e->config->model, e->state->model};
+
+	if (!e->has_model && !e->core.saved.leads)
+		take_model(e, e->host.kept(e->host.arg));
+	if (!e->has_model)
+		return;
+	if (uv_now(e->loop) >= e->look_at) {
+		e->look_at = uv_now(e->loop) + LOOK_MS;
+		e->path[0] = '\0';
+		for (int i = 0; i < 2 && e->path[0] == '\0'; i++)
+			if (is_model(paths[i], e->model))
+				snprintf(e->path, sizeof e->path, "%s", paths[i]);
+	}
+	e->core.late = e->path[0] == '\0';
+	e->core.stands = !e->core.late || elect_has_slices(e);
 }
 
 const char *
 elect_model(const struct elect *e)
 {
 	return e->path;
+}
+
+const uint8_t *
+elect_model_id(const struct elect *e)
+{
+	return e->has_model ? e->model : NULL;
 }
 
 /* --- lists -------------------------------------------------------------------------------------- */
@@ -306,6 +318,7 @@ send_beat(struct elect *e, struct swarm_peer *p, const struct election_beat *b, 
 	Shoal__Envelope envelope = SHOAL__ENVELOPE__INIT;
 	Shoal__Beat m = SHOAL__BEAT__INIT;
 	struct devices_message devices;
+	struct skeleton_id skeleton;
 
 	beat_message_fill(&m, b);
 	if (e->state->is_member)
@@ -314,6 +327,10 @@ send_beat(struct elect *e, struct swarm_peer *p, const struct election_beat *b, 
 		envelope.body_case = SHOAL__ENVELOPE__BODY_BEAT;
 	if (!e->state->is_member && e->has_model)
 		m.model_id = (ProtobufCBinaryData){sizeof e->model, e->model};
+	if (m.model_id.len > 0 && e->host.skeleton(e->host.arg, e->model, &skeleton)) {
+		m.skeleton = (ProtobufCBinaryData){sizeof skeleton.hash, skeleton.hash};
+		m.skeleton_bytes = skeleton.bytes;
+	}
 	if (with_list) {
 		elect_fill_devices(e, &devices);
 		m.devices = &devices.message;
@@ -345,6 +362,18 @@ beat(struct elect *e)
 	e->beats++;
 }
 
+static void
+take_skeleton(struct elect *e, const Shoal__Beat *m)
+{
+	struct skeleton_id id = {.bytes = m->skeleton_bytes};
+
+	if (m->model_id.len == 0 || m->skeleton.len == 0)
+		return;
+	memcpy(id.model_id, m->model_id.data, sizeof id.model_id);
+	memcpy(id.hash, m->skeleton.data, sizeof id.hash);
+	e->host.on_skeleton(e->host.arg, &id);
+}
+
 static int
 take_beat(struct elect *e, struct swarm_peer *p, const Shoal__Beat *m, struct err *err)
 {
@@ -358,6 +387,7 @@ take_beat(struct elect *e, struct swarm_peer *p, const Shoal__Beat *m, struct er
 		elect_read_devices(m->devices, &l, devices, err) != 0)
 		return -1;
 	take_model(e, m->model_id.len == 32 ? m->model_id.data : NULL);
+	take_skeleton(e, m);
 	election_beat_heard(&e->core, &from, &b, l.n > 0 ? &l : NULL, elect_now(), &answer, &todo);
 	elect_note_devices(e, &l, devices);
 	if (elect_carry_out(e, &todo) && p->control != NULL)
@@ -400,6 +430,12 @@ elect_may_serve(const struct elect *e)
 	return election_may_serve(&e->core, elect_now());
 }
 
+bool
+elect_elects(const struct elect *e)
+{
+	return e->core.saved.list.elects && e->core.saved.list.n >= ELECTION_LEAST;
+}
+
 int
 elect_may_change(const struct elect *e, struct err *err)
 {
@@ -423,12 +459,15 @@ json_t *
 elect_json(const struct elect *e)
 {
 	const struct election_saved *s = &e->core.saved;
+	struct skeleton_id skeleton;
 
 	if (s->list.n == 0)
 		return json_null();
-	return json_pack("{s:I,s:I,s:b,s:b,s:b,s:I}", "term", (json_int_t)s->term, "devices",
-		(json_int_t)s->list.n, "elects", s->list.elects && s->list.n >= ELECTION_LEAST,
-		"stands", e->core.stands && e->core.votes, "bound", s->leads && s->bound, "here",
+	return json_pack("{s:I,s:I,s:b,s:b,s:b,s:s,s:b,s:I}", "term", (json_int_t)s->term,
+		"devices", (json_int_t)s->list.n, "elects", elect_elects(e), "stands",
+		e->core.stands && e->core.votes, "skeleton",
+		e->has_model && e->host.skeleton(e->host.arg, e->model, &skeleton), "lacks",
+		e->lacks, "bound", s->leads && s->bound, "here",
 		(json_int_t)(s->leads ? election_here(&e->core, elect_now()) : 0));
 }
 

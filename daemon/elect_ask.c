@@ -23,6 +23,8 @@ send_ask(struct questioned *q)
 	q->asking = false;
 	ask_message_fill(&m, &q->ask);
 	m.port = swarm_port(q->elect->swarm);
+	if (q->elect->has_model)
+		m.model_id = (ProtobufCBinaryData){sizeof q->elect->model, q->elect->model};
 	envelope.body_case = SHOAL__ENVELOPE__BODY_VOTE_ASK;
 	envelope.vote_ask = &m;
 	swarm_pack_send(q->link, &envelope);
@@ -53,6 +55,7 @@ take_say(struct questioned *q, const Shoal__VoteSay *m, struct err *err)
 		return -1;
 	election_said(&e->core, &q->key, &say, l.n > 0 ? &l : NULL, elect_now(), &todo);
 	elect_note_devices(e, &l, devices);
+	elect_heard_slices(e, &q->key, m);
 	if (say.knows)
 		elect_heard_of(e, &say.coordinator, m->address);
 	elect_carry_out(e, &todo);
@@ -149,16 +152,24 @@ elect_ask_all(struct elect *e, const struct election_ask *a)
 
 /* --- being asked -------------------------------------------------------------------------------- */
 
+/* model_id len 0: nobody asked what of it is here. */
 static void
-send_say(struct questioner *q, const struct election_say *say)
+send_say(struct questioner *q, const struct election_say *say, const ProtobufCBinaryData *model_id)
 {
 	struct elect *e = q->elect;
 	Shoal__Envelope envelope = SHOAL__ENVELOPE__INIT;
 	Shoal__VoteSay m = SHOAL__VOTE_SAY__INIT;
 	struct devices_message devices;
+	struct cuts_message cuts;
 	const struct state *st = e->state;
+	const struct holding *own;
 
 	say_message_fill(&m, say);
+	if (model_id->len == 32) {
+		own = elect_own_slices(e, model_id->data);
+		m.n_cuts = cuts_message_fill(&cuts, own->slices, own->n);
+		m.cuts = cuts.pointers;
+	}
 	if (say->knows && st->is_member)
 		m.address = (char *)(uintptr_t)st->coordinator.address;
 	if (say->newer) {
@@ -193,7 +204,7 @@ take_ask(struct questioner *q, const Shoal__VoteAsk *m, struct err *err)
 	elect_heard_of(e, &q->key, address);
 	election_asked(&e->core, &q->key, &a, elect_now(), &say, &todo);
 	if (elect_carry_out(e, &todo))
-		send_say(q, &say);
+		send_say(q, &say, &m->model_id);
 	return 0;
 }
 

@@ -1,10 +1,12 @@
 /* Inside of electing: elect.c (the device's part, beats), elect_ask.c (questions on links of their
- * own), elect_message.c (to and from what travels). */
+ * own), elect_slices.c (who has what of the model), elect_message.c (to and from what travels). */
 #ifndef DAEMON_ELECT_INT_H
 #define DAEMON_ELECT_INT_H
 
+#include "daemon/cuts_message.h"
 #include "daemon/elect.h"
 #include "daemon/elect_message.h"
+#include "daemon/serve_skeleton.h"
 #include "sched/election.h"
 
 #define ELECT_MESSAGE (64u << 10) /* bytes of one, at most */
@@ -28,6 +30,13 @@ struct questioner { /* a device that asks this one */
 	uint64_t used;
 };
 
+struct holding { /* what a device says that it has of the model */
+	struct election_key key;
+	uint64_t at; /* loop time when it said so; 0: this place is free */
+	uint32_t n;
+	struct slice slices[SHELF_MAX];
+};
+
 struct elect {
 	uv_loop_t *loop;
 	const struct config *config;
@@ -46,6 +55,11 @@ struct elect {
 	char path[4096];   /* "": it does not */
 	uint64_t look_at;  /* loop time when it is looked for again */
 
+	bool has_shape; /* the skeleton is here: */
+	struct model_shape shape;
+	struct holding own, others[ELECTION_MAX];
+	char lacks[256]; /* elect_lacks */
+
 	struct questioned asked[ELECTION_MAX];
 	struct questioner *askers;
 };
@@ -63,6 +77,12 @@ void elect_note_devices(
 void elect_fill_devices(const struct elect *e, struct devices_message *m);
 /* A device listens there. Kept with the next elect_carry_out. */
 void elect_heard_of(struct elect *e, const struct election_key *key, const char *address);
+
+/* What this device has of a model; looked at again when that was long ago. */
+const struct holding *elect_own_slices(struct elect *e, const uint8_t model_id[32]);
+void elect_heard_slices(struct elect *e, const struct election_key *key, const Shoal__VoteSay *m);
+/* Whether this device could serve the model from slices; it has no file of it. */
+bool elect_has_slices(struct elect *e);
 
 void elect_ask_all(struct elect *e, const struct election_ask *a);
 void elect_ask_tick(struct elect *e);

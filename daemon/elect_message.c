@@ -89,6 +89,8 @@ beat_message_read(const Shoal__Beat *m, struct election_beat *b, struct err *err
 	*b = (struct election_beat){m->term, m->list_term, m->list_version, m->sent};
 	if (m->model_id.len != 0 && m->model_id.len != 32)
 		return err_set(err, "a model id of %zu bytes came", m->model_id.len);
+	if (m->skeleton.len != 0 && m->skeleton.len != 32)
+		return err_set(err, "a hash of %zu bytes came", m->skeleton.len);
 	return check_numbers(
 		"beat", (uint64_t[]){m->term, m->list_term, m->list_version, m->sent}, 4, err);
 }
@@ -108,6 +110,8 @@ ask_message_read(const Shoal__VoteAsk *m, struct election_ask *a, struct err *er
 {
 	if (m->kind >= ELECTION_KINDS || m->port > 65535)
 		return err_set(err, "a question of kind %u, port %u came", m->kind, m->port);
+	if (m->model_id.len != 0 && m->model_id.len != 32)
+		return err_set(err, "a model id of %zu bytes came", m->model_id.len);
 	*a = (struct election_ask){
 		(enum election_kind)m->kind, m->term, m->round, m->list_term, m->list_version};
 	return check_numbers(

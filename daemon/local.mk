@@ -7,6 +7,7 @@ daemon_libdaemon_a_SOURCES =
 # Configuration, state, links, membership.
 daemon_libdaemon_a_SOURCES += \
 	daemon/config.c daemon/config.h daemon/config_defaults.c \
+	daemon/cuts_message.c daemon/cuts_message.h \
 	daemon/ini_file.c daemon/ini_file.h \
 	daemon/link.c daemon/link.h daemon/link_internal.h \
 	daemon/link_open.c \
@@ -16,6 +17,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/elect.c daemon/elect.h daemon/elect_int.h \
 	daemon/elect_ask.c \
 	daemon/elect_message.c daemon/elect_message.h \
+	daemon/elect_slices.c \
 	daemon/measure_job.c \
 	daemon/speed_file.c daemon/speed_file.h \
 	daemon/speed_message.c daemon/speed_message.h \
@@ -152,6 +154,9 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve.c daemon/serve.h daemon/serve_int.h \
 	daemon/serve_answer.c \
 	daemon/serve_ask.c \
+	daemon/gather.c daemon/gather.h daemon/gather_int.h \
+	daemon/gather_giver.c \
+	daemon/gather_job.c \
 	daemon/serve_balance.c daemon/serve_balance.h \
 	daemon/serve_choose.c \
 	daemon/serve_cut.c \
@@ -171,6 +176,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_plan.c \
 	daemon/serve_roster.c \
 	daemon/serve_shard.c \
+	daemon/serve_skeleton.c daemon/serve_skeleton.h \
 	daemon/serve_source.c daemon/serve_source.h daemon/serve_source_int.h \
 	daemon/serve_start.c \
 	daemon/serve_status.c \

@@ -2,10 +2,12 @@
  * a coordinator does is in serve_plan.c and serve_links.c, what a member does in serve_member.c. */
 #include "daemon/serve.h"
 
+#include "daemon/gather.h"
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
 #include "daemon/serve_kv.h"
 #include "daemon/serve_leave.h"
+#include "daemon/serve_skeleton.h"
 #include "daemon/serve_upload.h"
 #include "daemon/star.h"
 #include "kernels/cpu.h"
@@ -217,6 +219,8 @@ finish_closing(struct serve *s)
 	uv_close((uv_handle_t *)&s->tick, NULL);
 	desk_close(s->desk);
 	uploads_close(s->uploads);
+	skeletons_close(s->skeletons);
+	gather_drop(s);
 	speeds_close(s->speeds);
 	discovery_close(s->discovery);
 	elect_close(s->elect);
@@ -232,13 +236,16 @@ serve_advance(struct serve *s)
 		return;
 	}
 	leave_tick(s);
+	skeletons_tick(s->skeletons);
 	if (!swarm_is_member(s->swarm)) {
+		gather_tick(s);
 		follow_drop(s, "this device is no member any more");
 		fellows_drop(s);
 		if (!speeds_come_first(s->speeds) && !small_loading(s->small))
 			plan_advance(s);
 		return;
 	}
+	gather_drop(s);
 	if (s->file != NULL) {
 		log_info("this device is a member now: what it served ends");
 		serve_end_requests(s, "this device is a member now: another one coordinates");
@@ -320,6 +327,7 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 		return NULL;
 	}
 	s->uploads = uploads_new(s);
+	s->skeletons = skeletons_new(s);
 	s->discovery = discovery_new(loop, c, st, s->swarm);
 	uv_timer_init(loop, &s->tick);
 	s->tick.data = s;
@@ -441,6 +449,7 @@ serve_free(struct serve *s)
 	discovery_free(s->discovery);
 	speeds_free(s->speeds);
 	uploads_free(s->uploads);
+	skeletons_free(s->skeletons);
 	choices_forget(s);
 	copies_free(s);
 	balance_free(s);

@@ -411,12 +411,15 @@ struct serve {
 
 	struct open_shard *shard; /* the last one that was computed with, for a quick return */
 
-	struct copies *copies;   /* of KV rows (serve_kv.h); NULL: there are none */
-	struct choices *choices; /* that were made lately */
-	struct balance *balance; /* serve_balance.h; NULL: nothing has served yet */
-	struct stock *stock;     /* slices for other plans, being brought to disks */
-	struct uploads *uploads; /* serve_upload.h; a member's, too */
-	uint64_t stocked[16];    /* plan_set of those whose slices are on disks: a ring */
+	struct copies *copies;       /* of KV rows (serve_kv.h); NULL: there are none */
+	struct choices *choices;     /* that were made lately */
+	struct balance *balance;     /* serve_balance.h; NULL: nothing has served yet */
+	struct stock *stock;         /* slices for other plans, being brought to disks */
+	struct uploads *uploads;     /* serve_upload.h; a member's, too */
+	struct skeletons *skeletons; /* serve_skeleton.h; the same */
+	struct gather *gather;       /* gather.h; NULL: nothing is gathered */
+	bool gather_looked;
+	uint64_t stocked[16]; /* plan_set of those whose slices are on disks: a ring */
 	uint32_t n_stocked;
 
 	/* member */
@@ -434,6 +437,8 @@ void serve_advance(struct serve *s);
 /* serve_swarm.c */
 extern const struct swarm_events serve_swarm_events;
 struct elect *serve_elect_new(struct serve *s, struct err *err);
+/* serve_load of one who was elected: who does not come at once is the one that is gone. */
+int serve_load_elected(struct serve *s, const char *path, struct err *err);
 /* Requests that are there go on with no other engine: they end with an error. */
 void serve_end_requests(struct serve *s, const char *why);
 struct speeds *serve_speeds_new(struct serve *s, struct err *err); /* serve_peers.c */

@@ -1,6 +1,7 @@
 /* What `shoal status` shows. */
 #include <config.h>
 
+#include "daemon/gather.h"
 #include "daemon/serve_balance.h"
 #include "daemon/serve_kv.h"
 #include "daemon/serve_upload.h"
@@ -62,18 +63,31 @@ plan_words(const struct plan *p, char *out, size_t size)
 	return true;
 }
 
+/* Why none can be elected, as far as this device knows. */
+static const char *
+lacks_words(const struct serve *s, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (elect_lacks(s->elect)[0] != '\0')
+		snprintf(out, size, ": no disk of the devices that answer has %s",
+			elect_lacks(s->elect));
+	return out;
+}
+
 static void
 member_words(const struct serve *s, char *out, size_t size)
 {
 	const struct follow *f = s->follow;
 	struct swarm_peer *const *peers;
 	uint32_t n = swarm_peers(s->swarm, &peers);
-	char from[40];
+	char from[40], lacks[320];
 
 	if (n == 0)
-		snprintf(out, size, "waiting for a coordinator to be elected");
+		snprintf(out, size, "waiting for a coordinator to be elected%s",
+			lacks_words(s, lacks, sizeof lacks));
 	else if (peers[0]->control == NULL)
-		snprintf(out, size, "waiting for the coordinator, %s", peers[0]->known->name);
+		snprintf(out, size, "waiting for the coordinator, %s%s", peers[0]->known->name,
+			lacks_words(s, lacks, sizeof lacks));
 	else if (f == NULL)
 		snprintf(out, size, "member: waiting for a plan");
 	else if (f->state == FOLLOW_COMPUTING)
@@ -105,6 +119,10 @@ serve_words(struct serve *s, char *out, size_t size)
 	}
 	if (s->plan != NULL)
 		return plan_words(s->plan, out, size);
+	if (s->file == NULL && s->gather != NULL) {
+		gather_words(s, out, size);
+		return false;
+	}
 	if (s->file == NULL) {
 		snprintf(out, size, "no model is loaded: %s",
 			s->trouble[0] != '\0' ? s->trouble

@@ -1,4 +1,4 @@
-/* Slices for plans that may come: brought to disks while the present plan serves. One set of
+/* Slices for plans that may come, and those that make the model without this device: brought to disks while the present plan serves. One set of
  * members at a time, because hashing and sending take from what serves; only the set with a
  * newcomer is made while requests run, since they gain by it. */
 #include "daemon/log.h"
@@ -244,6 +244,55 @@ try_without_one(struct stock *k)
 	return false;
 }
 
+/* Slices that make the model without this device: with them another one can be elected that does not have
+ * its file (daemon/gather.h). A plan that is never made: its rank 0, which is this device, has none. */
+static struct plan *
+cover_plan(struct serve *s)
+{
+	struct plan *p = calloc(1, sizeof *p);
+	struct swarm_peer *const *peers;
+	uint32_t n = swarm_peers(s->swarm, &peers);
+	struct err ignored;
+
+	if (p == NULL)
+		return NULL;
+	p->serve = s;
+	p->file = model_file_ref(s->file);
+	for (uint32_t i = 0; i < n && p->n + 1 < SLICE_MAX_PEERS; i++)
+		if (peers[i]->control != NULL && peers[i]->roster.here)
+			p->members[++p->n].peer = peers[i];
+	if (p->n >= 2 && slice_cut(&s->file->shape, NULL, p->n, p->slices + 1, &ignored) == 0) {
+		p->n++;
+		return p;
+	}
+	p->n++;
+	plan_free(p);
+	return NULL;
+}
+
+static bool
+try_cover(struct stock *k)
+{
+	struct plan *p = elect_elects(k->serve->elect) ? cover_plan(k->serve) : NULL;
+	uint64_t set = p != NULL ? plan_set(p) : 0;
+	struct err err = {""};
+
+	if (p == NULL || is_stocked(k->serve, set) || has_failed(k, set)) {
+		if (p != NULL)
+			plan_free(p);
+		return false;
+	}
+	k->plan = p;
+	k->set = set;
+	k->own = true; /* it has none */
+	k->sent = false;
+	p->stock = k;
+	p->hashing = hash_job_start(p, &err);
+	if (p->hashing == NULL)
+		stock_failed(k, err.msg);
+	return true;
+}
+
 /* A member of the set has gone. */
 static bool
 is_broken(const struct stock *k)
@@ -275,7 +324,7 @@ stock_tick(struct serve *s, struct swarm_peer *const *wanted, uint32_t n)
 		k->n_failed = 0;
 	if (k->plan != NULL || try_set(k, wanted, n))
 		return;
-	if (s->busy_since == 0 && now - s->plan->since >= QUIET_MS)
+	if (s->busy_since == 0 && now - s->plan->since >= QUIET_MS && !try_cover(k))
 		try_without_one(k);
 }
 

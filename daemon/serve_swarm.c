@@ -1,6 +1,8 @@
 /* What serving hears of the swarm, and of who coordinates it. */
+#include "daemon/gather.h"
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
+#include "daemon/serve_skeleton.h"
 #include "daemon/serve_upload.h"
 
 #include <stdio.h>
@@ -132,6 +134,15 @@ const struct swarm_events serve_swarm_events = {
 
 /* --- electing ----------------------------------------------------------------------------------- */
 
+int
+serve_load_elected(struct serve *s, const char *path, struct err *err)
+{
+	int rc = serve_load(s, path, err);
+
+	s->gathering -= ROSTER_GATHER - ELECTED_GATHER;
+	return rc;
+}
+
 /* Another one coordinates, or this one: with the model that was served. */
 static void
 on_role(void *arg)
@@ -141,10 +152,10 @@ on_role(void *arg)
 
 	fellows_drop(s);
 	if (!swarm_is_member(s->swarm) && s->file == NULL && !s->closing) {
-		if (serve_load(s, elect_model(s->elect), &err) != 0)
+		if (elect_model(s->elect)[0] == '\0' && elect_model_id(s->elect) != NULL)
+			gather_begin(s, elect_model_id(s->elect));
+		else if (serve_load_elected(s, elect_model(s->elect), &err) != 0)
 			log_error("%s", err.msg);
-		/* Who does not come at once is the one that is gone. */
-		s->gathering -= ROSTER_GATHER - ELECTED_GATHER;
 	}
 	serve_advance(s);
 }
@@ -157,10 +168,34 @@ served_id(void *arg)
 	return s->file != NULL ? s->file->model_id : NULL;
 }
 
+static bool
+skeleton(void *arg, const uint8_t model_id[32], struct skeleton_id *id)
+{
+	const struct serve *s = arg;
+
+	return skeletons_have(s->skeletons, model_id, id);
+}
+
+static const uint8_t *
+kept(void *arg)
+{
+	const struct serve *s = arg;
+
+	return skeletons_kept(s->skeletons);
+}
+
+static void
+on_skeleton(void *arg, const struct skeleton_id *id)
+{
+	const struct serve *s = arg;
+
+	skeletons_heard(s->skeletons, id);
+}
+
 struct elect *
 serve_elect_new(struct serve *s, struct err *err)
 {
-	const struct elect_host host = {on_role, served_id, s};
+	const struct elect_host host = {on_role, served_id, skeleton, kept, on_skeleton, s};
 	struct elect *e = elect_new(s->loop, s->config, s->state, s->swarm, &host);
 
 	if (e == NULL)

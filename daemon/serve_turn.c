@@ -1,4 +1,6 @@
 /* Whose turn it is to be given a chunk; reading it, and sending it. */
+#include "daemon/cuts_message.h"
+#include "daemon/serve_skeleton.h"
 #include "daemon/serve_upload_int.h"
 
 #include <stdio.h>
@@ -14,12 +16,18 @@ struct upload_job { /* on the thread pool */
 	struct ask ask;
 	struct model_file *file; /* of ask.of_model */
 	struct shelf *shelf;
-	char folder[4096 + 16];
+	char folder[4096 + 16], skeletons[4096 + 16];
 	uint8_t *bytes; /* of the chunk; NULL: it is not here */
 	uint32_t len;
 };
 
 /* --- on the thread pool --------------------------------------------------------------------------- */
+
+static bool
+uses_shelf(const struct ask *a)
+{
+	return !a->of_model && !a->skeleton;
+}
 
 static void
 work(uv_work_t *req)
@@ -29,6 +37,10 @@ work(uv_work_t *req)
 	uint32_t from = 0;
 	int rc = -1;
 
+	if (j->ask.skeleton) {
+		j->bytes = skeleton_piece(j->skeletons, j->ask.model_id, j->ask.offset, &j->len);
+		return;
+	}
 	if (!j->ask.of_model && (j->shelf == NULL || j->ask.held)) {
 		shelf_close(j->shelf); /* what is there now is asked for */
 		j->shelf = shelf_open(j->folder, j->ask.model_id, false, NULL);
@@ -68,23 +80,14 @@ send_held(struct link *l, const struct shelf *shelf)
 {
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__Held held = SHOAL__HELD__INIT;
-	Shoal__Cut cuts[SHELF_MAX], *pointers[SHELF_MAX];
+	struct slice slices[SHELF_MAX];
+	struct cuts_message cuts;
+	uint32_t n = 0;
 
-	for (uint32_t i = 0; shelf != NULL && i < shelf_size(shelf); i++) {
-		const struct slice *sl = shelf_slice(shelf, i);
-
-		shoal__cut__init(&cuts[i]);
-		cuts[i].layer_first = sl->layer0;
-		cuts[i].layers = sl->layers;
-		cuts[i].kv_head_first = sl->kv_head0;
-		cuts[i].kv_heads = sl->kv_heads;
-		cuts[i].ffn_first = sl->ffn0;
-		cuts[i].ffn = sl->ffn;
-		cuts[i].vocab_first = sl->vocab0;
-		cuts[i].vocab = sl->vocab;
-		pointers[held.n_cuts++] = &cuts[i];
-	}
-	held.cuts = pointers;
+	for (; shelf != NULL && n < shelf_size(shelf); n++)
+		slices[n] = *shelf_slice(shelf, n);
+	held.n_cuts = cuts_message_fill(&cuts, slices, n);
+	held.cuts = cuts.pointers;
 	e.body_case = SHOAL__ENVELOPE__BODY_HELD;
 	e.held = &held;
 	swarm_pack_send(l, &e);
@@ -100,7 +103,7 @@ after_work(uv_work_t *req, int status)
 
 	(void)status;
 	u->job = NULL;
-	if (!j->ask.of_model)
+	if (uses_shelf(&j->ask))
 		u->shelf = j->shelf;
 	if (j->link != NULL && j->ask.held) {
 		send_held(j->link->link, j->shelf);
@@ -145,8 +148,11 @@ start(struct uploads *u, struct upload_link *l)
 	j->link = l;
 	j->ask = l->asks[l->first];
 	snprintf(j->folder, sizeof j->folder, "%s/shards", s->state->dir);
+	snprintf(j->skeletons, sizeof j->skeletons, "%s/skeletons", s->state->dir);
 	if (j->ask.of_model)
 		j->file = file_of(s, &j->ask);
+	else if (!uses_shelf(&j->ask))
+		j->shelf = NULL;
 	else if (u->shelf != NULL && memcmp(u->shelf_id, j->ask.model_id, SHARD_HASH) != 0)
 		drop_shelf(u);
 	else
@@ -157,7 +163,7 @@ start(struct uploads *u, struct upload_link *l)
 		free(j);
 		return -1;
 	}
-	if (!j->ask.of_model) {
+	if (uses_shelf(&j->ask)) {
 		u->shelf = NULL;
 		memcpy(u->shelf_id, j->ask.model_id, SHARD_HASH);
 	}
@@ -176,7 +182,7 @@ may_give(struct uploads *u, const struct ask *a)
 	if (a->held)
 		return true;
 	serve_figures(s, &st);
-	return upload_may(&u->pace, chunk_bytes(&a->chunk),
+	return upload_may(&u->pace, a->skeleton ? SKELETON_PIECE : chunk_bytes(&a->chunk),
 		&(struct upload_view){.steps = st.steps,
 			.engine = s->engine != NULL,
 			.requests = desk_requests(s->desk) > 0,

@@ -1,4 +1,5 @@
 #include "daemon/serve_kv.h"
+#include "daemon/serve_skeleton.h"
 #include "daemon/serve_upload_int.h"
 
 #include "model/memory.h"
@@ -46,6 +47,19 @@ take_chunk(struct upload_link *l, const Shoal__FetchChunk *m, struct err *err)
 	return take_ask(l, &a, err);
 }
 
+static int
+take_skeleton(struct upload_link *l, const Shoal__FetchSkeleton *m, struct err *err)
+{
+	struct ask a = {.skeleton = true,
+		.offset = m->offset,
+		.number = (uint32_t)(m->offset / SKELETON_PIECE)};
+
+	if (m->model_id.len != SHARD_HASH || m->offset % SKELETON_PIECE != 0)
+		return err_set(err, "it asks for no piece of a model's skeleton");
+	memcpy(a.model_id, m->model_id.data, SHARD_HASH);
+	return take_ask(l, &a, err);
+}
+
 /* The header with that hash of a slice that is this member's, in the plan or in the stock. */
 static const struct member_header *
 find_header(struct serve *s, const struct swarm_peer *p, const ProtobufCBinaryData *hash)
@@ -88,6 +102,8 @@ on_message(struct link *link, void *arg, const uint8_t *msg, size_t len, struct 
 		rc = take_chunk(l, e->fetch_chunk, err);
 	else if (e->body_case == SHOAL__ENVELOPE__BODY_FETCH_HELD)
 		rc = take_held(l, e->fetch_held, err);
+	else if (e->body_case == SHOAL__ENVELOPE__BODY_FETCH_SKELETON)
+		rc = take_skeleton(l, e->fetch_skeleton, err);
 	else if (e->body_case == SHOAL__ENVELOPE__BODY_FETCH_HEADER)
 		rc = give_header(l, e->fetch_header, err);
 	else if (l->peer != NULL && copies_is_message(e))
@@ -96,6 +112,17 @@ on_message(struct link *link, void *arg, const uint8_t *msg, size_t len, struct 
 		err_set(err, "it sent '%s' on a bulk link", control_name(e));
 	control_free(e);
 	return rc;
+}
+
+/* A fellow member; or the coordinator, which was elected and has not got the model. */
+static bool
+is_known(const struct uploads *u, const uint8_t key[32])
+{
+	const struct state *st = u->serve->state;
+
+	return fellows_find(u->serve, key) != NULL ||
+	       (st->is_member && state_has_coordinator(st) &&
+		       memcmp(st->coordinator.key, key, 32) == 0);
 }
 
 /* --- links ---------------------------------------------------------------------------------------- */
@@ -123,7 +150,7 @@ uploads_admit(struct uploads *u, struct swarm_peer *peer, const uint8_t key[32],
 	struct upload_link *x = NULL;
 	uint32_t n = 0;
 
-	if (u == NULL || u->closed || (peer == NULL && fellows_find(u->serve, key) == NULL))
+	if (u == NULL || u->closed || (peer == NULL && !is_known(u, key)))
 		return err_set(err, "a bulk link of somebody who is not known to be a member");
 	for (const struct upload_link *i = u->links; i != NULL; i = i->next)
 		n += memcmp(i->key, key, sizeof i->key) == 0;
@@ -150,8 +177,7 @@ uploads_check(struct uploads *u)
 
 	for (struct upload_link *l = u != NULL ? u->links : NULL; l != NULL; l = next) {
 		next = l->next;
-		if (l->peer != NULL ? l->peer->control == NULL
-				    : fellows_find(u->serve, l->key) == NULL)
+		if (l->peer != NULL ? l->peer->control == NULL : !is_known(u, l->key))
 			link_close(l->link, "it is away, or no fellow member any more");
 	}
 }

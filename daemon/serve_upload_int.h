@@ -13,6 +13,8 @@
 struct ask {
 	bool held;     /* which shards are here; else a chunk */
 	bool of_model; /* it is of the model that this device serves: out of its file */
+	bool skeleton; /* a piece of that model's skeleton, from `offset` on */
+	uint64_t offset;
 	uint8_t model_id[SHARD_HASH];
 	uint32_t number;
 	struct chunk chunk;

@@ -15,6 +15,7 @@ model_libmodel_a_SOURCES += \
 	model/huge.c model/huge.h \
 	model/name_index.c model/name_index.h \
 	model/plan_model.c model/plan_model.h \
+	model/restore.c model/restore.h \
 	model/shape.c model/shape.h model/shape_int.h \
 	model/shape_gguf.c \
 	model/shard.c model/shard.h model/shard_int.h \
@@ -26,6 +27,8 @@ model_libmodel_a_SOURCES += \
 	model/shard_store.c model/shard_store.h \
 	model/shard_writer.c model/shard_writer.h \
 	model/shelf.c model/shelf.h \
+	model/skeleton.c model/skeleton.h model/skeleton_int.h \
+	model/skeleton_make.c \
 	model/slice.c model/slice.h \
 	model/tensors.c model/tensors.h \
 	model/weights.h \
@@ -164,6 +167,13 @@ tests_fuzz_fuzz_chunk_SOURCES = tests/fuzz/fuzz_chunk.c tests/fuzz/driver.c test
 	tests/support/tiny_model.c tests/support/tiny_model.h
 tests_fuzz_fuzz_chunk_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
 tests_fuzz_fuzz_chunk_LDADD = $(tests_fuzz_fuzz_tokenizer_LDADD)
+
+check_PROGRAMS += tests/unit/test_restore
+tests_unit_test_restore_SOURCES = tests/unit/test_restore.c tests/support/shard_fixture.c \
+	tests/support/shard_fixture.h tests/support/shared_dir.c tests/support/shared_dir.h
+tests_unit_test_restore_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
+tests_unit_test_restore_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
+tests_unit_test_restore_LDADD = $(tests_unit_test_tokenizer_LDADD)
 
 check_PROGRAMS += tests/unit/test_files tests/unit/test_shard tests/unit/test_shard_make \
 	tests/unit/test_weights_copied tests/unit/test_weights_window \

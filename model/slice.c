@@ -181,20 +181,8 @@ check_layers(const struct model_shape *s, const struct slice *sl, struct err *er
 }
 
 int
-slice_read(struct rd *r, const struct model_shape *s, struct slice *sl, struct err *err)
+slice_check(const struct model_shape *s, const struct slice *sl, struct err *err)
 {
-	sl->rank = rd_u32(r);
-	sl->peers = rd_u32(r);
-	sl->layer0 = rd_u32(r);
-	sl->layers = rd_u32(r);
-	sl->kv_head0 = rd_u32(r);
-	sl->kv_heads = rd_u32(r);
-	sl->ffn0 = rd_u32(r);
-	sl->ffn = rd_u32(r);
-	sl->vocab0 = rd_u32(r);
-	sl->vocab = rd_u32(r);
-	if (r->failed)
-		return err_set(err, "the slice is cut off");
 	if (sl->peers < 1 || sl->peers > SLICE_MAX_PEERS || sl->rank >= sl->peers)
 		return err_set(err, "a slice of rank %" PRIu32 " among %" PRIu32 " cannot be",
 			sl->rank, sl->peers);
@@ -215,4 +203,22 @@ slice_read(struct rd *r, const struct model_shape *s, struct slice *sl, struct e
 			"vocabulary rows %" PRIu32 "+%" PRIu32 " are no part of %" PRIu32,
 			sl->vocab0, sl->vocab, s->vocab);
 	return 0;
+}
+
+int
+slice_read(struct rd *r, const struct model_shape *s, struct slice *sl, struct err *err)
+{
+	sl->rank = rd_u32(r);
+	sl->peers = rd_u32(r);
+	sl->layer0 = rd_u32(r);
+	sl->layers = rd_u32(r);
+	sl->kv_head0 = rd_u32(r);
+	sl->kv_heads = rd_u32(r);
+	sl->ffn0 = rd_u32(r);
+	sl->ffn = rd_u32(r);
+	sl->vocab0 = rd_u32(r);
+	sl->vocab = rd_u32(r);
+	if (r->failed)
+		return err_set(err, "the slice is cut off");
+	return slice_check(s, sl, err);
 }

@@ -40,6 +40,8 @@ int slice_cut(const struct model_shape *s, const float *shares, uint32_t n, stru
 /* Narrows the slice of a whole model, or of a group's member, to a run of layers: the head goes with the
  * last of all. */
 void slice_narrow(const struct model_shape *s, uint32_t layer0, uint32_t layers, struct slice *sl);
+/* Whether a model of this shape can be cut so. Of what others say nothing is used before. */
+int slice_check(const struct model_shape *s, const struct slice *sl, struct err *err);
 bool slice_same(const struct slice *a, const struct slice *b);
 
 void slice_write(const struct slice *sl, struct buf *b);

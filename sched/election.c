@@ -157,13 +157,20 @@ is_silent(const struct election *e, uint64_t now)
 	return now >= e->heard + e->wait;
 }
 
+/* Since when others may have tried already. */
+static bool
+is_due(const struct election *e, uint64_t now)
+{
+	return now >= e->heard + e->wait + (e->late ? 2 * ELECTION_ROUND : 0);
+}
+
 /* Two devices elect, too, where both are there and neither coordinates: that happens when a third one,
  * which did not know yet that it was removed, had disturbed the term. */
 static bool
 may_try(const struct election *e, uint64_t now)
 {
 	return e->stands && e->votes && (elects(&e->saved.list) || e->saved.list.n == 2) &&
-	       is_silent(e, now) && place_of(&e->saved.list, &e->me) != NOBODY;
+	       is_due(e, now) && place_of(&e->saved.list, &e->me) != NOBODY;
 }
 
 void

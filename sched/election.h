@@ -68,8 +68,9 @@ struct election {
 	struct election_key me;
 	struct election_saved saved;
 	enum election_state state;
-	bool votes;     /* gives votes (`coordinator = auto`) */
-	bool stands;    /* and would be the coordinator: it has the model */
+	bool votes;  /* gives votes (`coordinator = auto`) */
+	bool stands; /* and would be the coordinator: it has the model, */
+	bool late; /* but only what others hold of it, too: it lets those with all of it try first */
 	uint64_t wait;  /* ms */
 	uint64_t heard; /* a beat, or its own start */
 	uint64_t next;  /* when it may try (again), or its question is over */

@@ -2,6 +2,7 @@
 noinst_LIBRARIES += sched/libsched.a
 sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/breaker.c sched/breaker.h \
+	sched/cover.c sched/cover.h \
 	sched/document.c sched/document.h sched/document_quote.c \
 	sched/election.c sched/election.h \
 	sched/energy.c sched/energy.h \
@@ -62,6 +63,11 @@ check_PROGRAMS += tests/unit/test_fetch
 tests_unit_test_fetch_SOURCES = tests/unit/test_fetch.c
 tests_unit_test_fetch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_fetch_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
+
+check_PROGRAMS += tests/unit/test_cover
+tests_unit_test_cover_SOURCES = tests/unit/test_cover.c
+tests_unit_test_cover_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_cover_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_link_speed
 tests_unit_test_link_speed_SOURCES = tests/unit/test_link_speed.c

@@ -1,6 +1,8 @@
 /* The election's messages: there and back, and what is refused. */
 #include "daemon/elect_message.h"
 
+#include "daemon/cuts_message.h"
+
 #include <check.h>
 #include <string.h>
 
@@ -129,7 +131,13 @@ START_TEST(beats_questions_and_answers)
 	ck_assert_mem_eq(&b2, &b, sizeof b);
 	beat.model_id = (ProtobufCBinaryData){sizeof id, id};
 	ck_assert_int_eq(beat_message_read(&beat, &b2, &err), -1);
+	beat.model_id.len = 0;
+	beat.skeleton = (ProtobufCBinaryData){sizeof id, id};
+	ck_assert_int_eq(beat_message_read(&beat, &b2, &err), -1);
 	ask_message_fill(&ask, &a);
+	ask.model_id = (ProtobufCBinaryData){sizeof id, id};
+	ck_assert_int_eq(ask_message_read(&ask, &a2, &err), -1);
+	ask.model_id.len = 0;
 	ck_assert_int_eq(ask_message_read(&ask, &a2, &err), 0);
 	ck_assert(a2.kind == a.kind && a2.term == 5 && a2.round == 6 && a2.list_version == 8);
 	ask.kind = ELECTION_KINDS;
@@ -149,6 +157,34 @@ START_TEST(beats_questions_and_answers)
 }
 END_TEST
 
+START_TEST(cuts_come_back_and_what_is_none_does_not)
+{
+	const struct model_shape shape = {.layers = 4,
+		.kv_heads = 4,
+		.heads = 4,
+		.head_dim = 64,
+		.ffn = 512,
+		.vocab = 100,
+		.col_block = 256};
+	const struct slice s[] = {{0, 1, 0, 4, 0, 4, 0, 512, 0, 100},
+		{0, 1, 1, 2, 4, 0, 256, 256, 0, 0},
+		{0, 1, 3, 2, 0, 4, 0, 512, 0, 0},          /* layers that are not there */
+		{0, 1, 0, 4, 1, UINT32_MAX, 0, 512, 0, 0}, /* heads */
+		{0, 1, 0, 4, 0, 4, 100, 156, 0, 0},        /* columns within a block */
+		{0, 1, 0, 4, 0, 4, 0, 512, 99, 2}};        /* rows */
+	struct slice many[SHELF_MAX + 4], back[SHELF_MAX];
+	struct cuts_message m;
+	size_t n = cuts_message_fill(&m, s, 6);
+
+	ck_assert_uint_eq(n, 6);
+	ck_assert_uint_eq(cuts_message_read(m.pointers, n, &shape, back), 2);
+	ck_assert(slice_same(&back[0], &s[0]) && slice_same(&back[1], &s[1]));
+	for (int i = 0; i < SHELF_MAX + 4; i++)
+		many[i] = s[0];
+	ck_assert_uint_eq(cuts_message_fill(&m, many, SHELF_MAX + 4), SHELF_MAX);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -158,6 +194,7 @@ main(void)
 	int failed;
 
 	tcase_set_timeout(t, 60);
+	tcase_add_test(t, cuts_come_back_and_what_is_none_does_not);
 	tcase_add_test(t, lists_come_back);
 	tcase_add_test(t, a_list_travels_in_a_beat);
 	tcase_add_test(t, lists_that_are_none_are_refused);

@@ -274,6 +274,25 @@ START_TEST(without_the_model_it_asks_who_coordinates)
 }
 END_TEST
 
+/* One that would have to bring the model together lets those try first that have it. */
+START_TEST(with_slices_only_it_waits_longer)
+{
+	e[1].late = true;
+	now = e[1].heard + WAIT;
+	do {
+		election_tick(&e[1], now, &todo);
+		ck_assert(!todo.ask || todo.what.kind == ELECTION_WHO);
+		now += 100;
+	} while (now < e[1].heard + WAIT + 2 * ELECTION_ROUND);
+	do {
+		election_tick(&e[1], now, &todo);
+		now += 100;
+	} while (!todo.ask && now < e[1].heard + 2 * WAIT);
+	ck_assert(todo.ask && todo.what.kind == ELECTION_TRIAL);
+	ck_assert(asks(1, 2, ELECTION_TRIAL, 2)); /* the others' votes wait no longer than ever */
+}
+END_TEST
+
 /* --- stories ------------------------------------------------------------------------------------ */
 
 static void
@@ -374,6 +393,7 @@ main(void)
 	tcase_add_test(rules, most_elect_another_and_the_old_one_follows);
 	tcase_add_test(rules, late_answers_elect_nobody);
 	tcase_add_test(rules, without_the_model_it_asks_who_coordinates);
+	tcase_add_test(rules, with_slices_only_it_waits_longer);
 	suite_add_tcase(s, rules);
 	tcase_set_timeout(stories, 300);
 	tcase_add_test(stories, ten_thousand_stories);

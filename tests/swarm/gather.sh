@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# The coordinator is gone for good, with its disk and the only file of the model: one of the two others is elected,
+# makes the model of the slices that both have, and serves the same text. What is missing is said when a disk has lost
+# its slices.
+. "$(dirname "$0")/lib.sh"
+need_shared
+cp "$shared/models/stories260K.gguf" "$tmp/stories260K.gguf"
+model=$tmp/stories260K.gguf
+# Room for a third and a half of it: no member has all of the model.
+auto=(--coordinator auto --elect-after 4 --spare-disk 1200K)
+start c "${auto[@]}"
+for name in m1 m2; do start $name "${auto[@]}"; done
+prompt=(-m stories260K -p "Once upon a time" -n 30 --temp 0)
+
+# says NAME FIELD: of its status.
+says() {
+  on "$1" status --json 2>/dev/null | python3 -c 'import json,sys
+v = json.load(sys.stdin)
+for k in sys.argv[1].split("."): v = v[k] if v else v
+print(v)' "$2" || true
+}
+
+# until_says NAME FIELD VALUE [SECONDS]: VALUE is a pattern.
+until_says() {
+  for _ in $(seq $((${4-15} * 10))); do
+    [[ $(says "$1" "$2") == $3 ]] && return
+    sleep 0.1
+  done
+  on "$1" status || true
+  fail "$1: $2 is '$(says "$1" "$2")', not '$3'"
+}
+
+# Their halves of the model are on the members' disks, and what no slice has.
+until_covered() {
+  for _ in $(seq 200); do
+    grep >/dev/null 'the slices of another plan of 3 devices are on disk' "$tmp/c/log" &&
+      [ "$(says m1 election.skeleton)$(says m2 election.skeleton)" = TrueTrue ] && return
+    sleep 0.1
+  done
+  fail "the members do not have the model"
+}
+
+# who_leads: the name of the member that coordinates, within 20 s; the other one in $other.
+who_leads() {
+  for _ in $(seq 200); do
+    for leader in m1 m2; do
+      other=$([ $leader = m1 ] && echo m2 || echo m1)
+      [ "$(says $leader role)" = coordinator ] && return
+    done
+    sleep 0.1
+  done
+  fail "nobody was elected"
+}
+
+pair c m1
+pair c m2
+for name in m1 m2; do until_says $name election.devices 3; done
+on c load "$model" >/dev/null
+wait_serving c
+want=$(on c generate "${prompt[@]}")
+until_covered
+
+# Without the slices of one of them the other one stands not: it says what is missing.
+stop c KILL
+rm -rf "$model" "$tmp/c/state"
+stop m2 KILL
+mv "$tmp/m2/state/shards" "$tmp/m2/lost"
+start m2
+until_says m1 state '*no disk of the devices that answer has layers 0-4: *'
+[ "$(says m1 role)" = member ] || fail "m1 coordinates without the model"
+
+# With them one of the two is elected, and gets from the other what it has not.
+stop m2 KILL
+rm -rf "$tmp/m2/state/shards"
+mv "$tmp/m2/lost" "$tmp/m2/state/shards"
+start m2
+who_leads
+until_says $leader serving True
+[ "$(on $leader generate "${prompt[@]}")" = "$want" ] || fail "another text"
+grep >/dev/null 'the model is whole again: .*/gathered/stories260K.gguf, [1-9][0-9]* bytes came from other devices' \
+  "$tmp/$leader/log" || fail "nothing was gathered"
+cmp "$tmp/$leader/state/gathered/stories260K.gguf" "$shared/models/stories260K.gguf" || fail "another file"
+
+# Another device joins: its slice comes from those two.
+start m3 "${auto[@]}"
+pair $leader m3
+until_says m3 state 'member: computing a slice of stories260K'
+until_says $leader serving True
+[ "$(on $leader generate "${prompt[@]}")" = "$want" ] || fail "another text with m3"
+
+# And the one that was elected finds the model after a restart.
+stop $leader KILL
+start $leader
+until_says $leader serving True
+[ "$(on $leader generate "${prompt[@]}")" = "$want" ] || fail "another text after a restart"
