@@ -5,7 +5,8 @@ base_libbase_a_SOURCES = \
 	base/clock.c base/clock.h \
 	base/err.c base/err.h \
 	base/file.c base/file.h \
-	base/file_guard.c base/file_guard.h
+	base/file_guard.c base/file_guard.h \
+	base/text.c base/text.h
 
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_file_guard

@@ -186,6 +186,8 @@ is_choice(const char *choices, const char *text)
 {
 	size_t len = strlen(text);
 
+	if (strchr(text, ' ') != NULL) /* what stands between two of them is none */
+		return false;
 	for (const char *at = choices; len > 0 && (at = strstr(at, text)) != NULL; at += len)
 		if ((at == choices || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
 			return true;

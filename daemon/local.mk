@@ -376,3 +376,38 @@ tests_unit_test_document_SOURCES = tests/unit/test_document.c \
 tests_unit_test_document_CFLAGS = $(tests_unit_test_redact_json_CFLAGS)
 tests_unit_test_document_LDADD = $(tests_unit_test_redact_json_LDADD)
 endif
+
+if HAVE_CHECK
+# Any bytes as what comes from peers and clouds, from files, from models.
+check_PROGRAMS += tests/fuzz/fuzz_cloud tests/fuzz/fuzz_control tests/fuzz/fuzz_document \
+	tests/fuzz/fuzz_journal tests/fuzz/fuzz_member tests/fuzz/fuzz_state tests/fuzz/fuzz_wire
+FUZZ_DAEMON_LIBS = daemon/libdaemon.a model/libmodel.a sched/libsched.a base/libbase.a $(UV_LIBS) \
+	$(CURL_LIBS) $(INIH_LIBS) $(JANSSON_LIBS) $(SODIUM_LIBS) -lm -lpthread
+tests_fuzz_fuzz_cloud_SOURCES = tests/fuzz/fuzz_cloud.c tests/fuzz/driver.c tests/fuzz/fuzz.h \
+	$(PLANTED)
+tests_fuzz_fuzz_cloud_CFLAGS = $(daemon_libdaemon_a_CFLAGS)
+tests_fuzz_fuzz_cloud_LDADD = $(FUZZ_DAEMON_LIBS)
+tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_control_CFLAGS = $(daemon_libdaemon_a_CFLAGS)
+tests_fuzz_fuzz_control_LDADD = $(DAEMON_LIBS)
+tests_fuzz_fuzz_document_SOURCES = tests/fuzz/fuzz_document.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_document_CFLAGS = $(daemon_libdaemon_a_CFLAGS)
+tests_fuzz_fuzz_document_LDADD = $(FUZZ_DAEMON_LIBS)
+tests_fuzz_fuzz_journal_SOURCES = tests/fuzz/fuzz_journal.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_journal_CFLAGS = $(daemon_libdaemon_a_CFLAGS)
+tests_fuzz_fuzz_journal_LDADD = $(FUZZ_DAEMON_LIBS)
+tests_fuzz_fuzz_member_SOURCES = tests/fuzz/fuzz_member.c tests/fuzz/driver.c tests/fuzz/fuzz.h \
+	tests/support/link_pair.c tests/support/link_pair.h
+tests_fuzz_fuzz_member_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_COUNT=400
+tests_fuzz_fuzz_member_CFLAGS = $(daemon_libdaemon_a_CFLAGS)
+tests_fuzz_fuzz_member_LDADD = $(DAEMON_LIBS)
+tests_fuzz_fuzz_state_SOURCES = tests/fuzz/fuzz_state.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_state_CFLAGS = $(daemon_libdaemon_a_CFLAGS)
+tests_fuzz_fuzz_state_LDADD = $(DAEMON_LIBS)
+tests_fuzz_fuzz_wire_SOURCES = tests/fuzz/fuzz_wire.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_wire_CFLAGS = $(daemon_libdaemon_a_CFLAGS)
+tests_fuzz_fuzz_wire_LDADD = $(DAEMON_LIBS)
+$(tests_fuzz_fuzz_cloud_OBJECTS) $(tests_fuzz_fuzz_control_OBJECTS) $(tests_fuzz_fuzz_document_OBJECTS) \
+	$(tests_fuzz_fuzz_journal_OBJECTS) $(tests_fuzz_fuzz_member_OBJECTS) \
+	$(tests_fuzz_fuzz_state_OBJECTS) $(tests_fuzz_fuzz_wire_OBJECTS): | proto/shoal.pb-c.h
+endif

@@ -4,6 +4,7 @@
 
 #include "daemon/swarm_internal.h"
 
+#include "base/text.h"
 #include "daemon/log.h"
 
 #include <net/if.h>
@@ -105,7 +106,7 @@ on_newcomer(struct link *l, void *arg, const uint8_t *msg, size_t len, struct er
 	memcpy(known.key, link_remote(l), 32);
 	peer_name(known.key, known.name);
 	if (e->paired->name[0] != '\0')
-		snprintf(known.name, sizeof known.name, "%s", e->paired->name);
+		text_copy(known.name, sizeof known.name, e->paired->name);
 	if (s->ev.may_change(s->arg, err) != 0 ||
 		state_use_invite(s->state, n->invite_id, err) != 0 ||
 		state_add_peer(s->state, &known, err) != 0)
@@ -260,7 +261,7 @@ on_join_message(struct link *l, void *arg, const uint8_t *msg, size_t len, struc
 		return err_set(err, "something else than 'paired' came");
 	}
 	memcpy(c.key, link_remote(l), 32);
-	snprintf(c.name, sizeof c.name, "%s", e->paired->name);
+	text_copy(c.name, sizeof c.name, e->paired->name);
 	code_address(&s->join_invite, c.address, sizeof c.address);
 	control_free(e);
 	s->state->coordinator = c;

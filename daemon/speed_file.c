@@ -1,6 +1,7 @@
 #include "daemon/speed_file.h"
 
 #include "base/file.h"
+#include "base/text.h"
 #include "daemon/log.h"
 
 #include <errno.h>
@@ -186,7 +187,7 @@ get_text(json_t *o, const char *key, char *out, size_t size)
 {
 	const char *s = json_string_value(json_object_get(o, key));
 
-	snprintf(out, size, "%s", s != NULL ? s : "");
+	text_copy(out, size, s != NULL ? s : "");
 }
 
 /* A number of the file within its range, or 0. */

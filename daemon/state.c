@@ -3,6 +3,7 @@
 #include "daemon/state.h"
 
 #include "base/file.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +46,7 @@ get_text(json_t *o, const char *key, char *out, size_t size)
 {
 	const char *s = json_string_value(json_object_get(o, key));
 
-	snprintf(out, size, "%s", s != NULL ? s : "");
+	text_copy(out, size, s != NULL ? s : "");
 }
 
 /* What tells this machine from a copy of its disk: the machine id, keyed so that the file does not give it away. */
@@ -299,7 +300,11 @@ load_swarm(struct state *s, struct err *err)
 		s->n_invites++;
 	}
 	e = json_object_get(o, "coordinator");
-	s->is_member = e != NULL && peer_from_json(e, &s->coordinator) == 0;
+	s->is_member = e != NULL;
+	if (e != NULL && peer_from_json(e, &s->coordinator) != 0) {
+		json_decref(o);
+		return err_set(err, "%s is damaged: the coordinator is not readable", path);
+	}
 	get_text(o, "model", s->model, sizeof s->model);
 	e = json_object_get(o, "election");
 	i = e != NULL ? (size_t)election_from_json(e, &s->election) : 0;
@@ -361,7 +366,7 @@ state_open(struct state *s, const char *dir, const char *name, struct err *err)
 	}
 	peer_name(s->public, s->name);
 	if (name != NULL && name[0] != '\0')
-		snprintf(s->name, sizeof s->name, "%s", name);
+		text_copy(s->name, sizeof s->name, name);
 	return 0;
 }
 

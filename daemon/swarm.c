@@ -2,6 +2,7 @@
 
 #include "daemon/swarm_internal.h"
 
+#include "base/text.h"
 #include "daemon/log.h"
 #include "daemon/speed_message.h"
 #include "kernels/cpu.h"
@@ -162,12 +163,12 @@ take_about(struct peer *p, const Shoal__About *a, struct err *err)
 
 	if (strcmp(a->role, s->state->is_member ? "coordinator" : "member") != 0)
 		return err_set(err, "%s says that it is a %s", p->known.name, a->role);
-	snprintf(p->pub.software, sizeof p->pub.software, "%s", a->software);
-	snprintf(p->pub.cpu, sizeof p->pub.cpu, "%s", a->cpu);
-	snprintf(p->pub.kernels, sizeof p->pub.kernels, "%s", a->kernels);
+	text_copy(p->pub.software, sizeof p->pub.software, a->software);
+	text_copy(p->pub.cpu, sizeof p->pub.cpu, a->cpu);
+	text_copy(p->pub.kernels, sizeof p->pub.kernels, a->kernels);
 	snprintf(p->pub.role, sizeof p->pub.role, "%s", a->role);
 	if (a->name[0] != '\0' && strcmp(a->name, p->known.name) != 0 && !s->state->is_member) {
-		snprintf(p->known.name, sizeof p->known.name, "%s", a->name);
+		text_copy(p->known.name, sizeof p->known.name, a->name);
 		state_add_peer(s->state, &p->known, err);
 	}
 	p->pub.threads = a->threads;

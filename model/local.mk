@@ -212,3 +212,17 @@ tests_unit_test_window_bands_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_files_LDADD = model/libmodel.a sched/libsched.a kernels/libkernels.a base/libbase.a \
 	$(PCRE2_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 endif
+
+if HAVE_CHECK
+# Any bytes as model files, sessions, conversations.
+check_PROGRAMS += tests/fuzz/fuzz_gguf tests/fuzz/fuzz_session
+tests_fuzz_fuzz_gguf_SOURCES = tests/fuzz/fuzz_gguf.c tests/fuzz/driver.c tests/fuzz/fuzz.h \
+	tests/support/tiny_gguf.c tests/support/tiny_gguf.h \
+	tests/support/tiny_model.c tests/support/tiny_model.h
+tests_fuzz_fuzz_gguf_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
+tests_fuzz_fuzz_gguf_LDADD = $(tests_fuzz_fuzz_tokenizer_LDADD)
+tests_fuzz_fuzz_session_SOURCES = tests/fuzz/fuzz_session.c tests/fuzz/driver.c tests/fuzz/fuzz.h \
+	tests/support/vocab_make.c tests/support/vocab_make.h
+tests_fuzz_fuzz_session_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_session_LDADD = $(tests_fuzz_fuzz_tokenizer_LDADD)
+endif

@@ -181,3 +181,11 @@ tests_unit_test_purse_SOURCES = tests/unit/test_purse.c
 tests_unit_test_purse_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_purse_LDADD = $(tests_unit_test_breaker_LDADD)
 endif
+
+if HAVE_CHECK
+# Any bytes as what a router has learned.
+check_PROGRAMS += tests/fuzz/fuzz_route
+tests_fuzz_fuzz_route_SOURCES = tests/fuzz/fuzz_route.c tests/fuzz/driver.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_route_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_fuzz_route_LDADD = sched/libsched.a model/libmodel.a base/libbase.a -lm
+endif

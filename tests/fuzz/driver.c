@@ -17,6 +17,10 @@
 
 #define MAX_INPUTS 4096
 
+#ifndef FUZZ_COUNT /* mutations unless -n says how many: of slow targets fewer */
+#define FUZZ_COUNT 5000
+#endif
+
 struct input {
 	uint8_t *data;
 	size_t size;
@@ -205,7 +209,7 @@ int
 main(int argc, char *argv[])
 {
 	static uint8_t seed_buf[FUZZ_MAX];
-	uint64_t count = 5000, seed = 1, only = UINT64_MAX;
+	uint64_t count = FUZZ_COUNT, seed = 1, only = UINT64_MAX;
 	bool verbose = false;
 	size_t size;
 	int c;

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #define FUZZ_MAX (1u << 16) /* bytes of an input that the driver makes, at most */
 
@@ -13,5 +14,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Makes the i-th good input, to be mutated: its size (at most max), 0 when there are no more. */
 size_t fuzz_seed(unsigned i, uint8_t *out, size_t max);
+
+/* What must hold of whatever was accepted. */
+static inline void
+require(int holds)
+{
+	if (!holds)
+		abort();
+}
 
 #endif

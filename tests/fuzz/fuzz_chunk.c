@@ -17,13 +17,6 @@ static struct shard_header header;
 static struct shard *shard;
 
 static void
-require(int holds)
-{
-	if (!holds)
-		abort();
-}
-
-static void
 set_up(void)
 {
 	static const struct model_shape small = {.arch = ARCH_LLAMA,

@@ -16,13 +16,6 @@ static const char *const seeds[] = {
 };
 
 static void
-require(int holds)
-{
-	if (!holds)
-		abort();
-}
-
-static void
 check_error(const struct api_error *e)
 {
 	json_t *o = api_error_json(e);

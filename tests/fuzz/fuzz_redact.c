@@ -7,13 +7,6 @@
 #include <stdlib.h>
 
 static void
-require(int holds)
-{
-	if (!holds)
-		abort();
-}
-
-static void
 check_restored(const struct redact *r, const struct buf *redacted, const uint8_t *data, size_t size)
 {
 	struct redact_restore s = {.r = r};

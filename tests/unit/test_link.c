@@ -285,6 +285,45 @@ START_TEST(half_open_connections_are_bounded)
 }
 END_TEST
 
+/* A hello that never comes to its end, byte by byte. */
+START_TEST(slow_bytes_do_not_keep_a_connection)
+{
+	static const char hello[] = "SHOL\1\2";
+	uint64_t begun = uv_hrtime();
+	int fd = raw_connection();
+	char c;
+
+	for (size_t i = 0; recv(fd, &c, 1, MSG_DONTWAIT) != 0; i++) {
+		ck_assert_uint_lt(uv_hrtime() - begun, 8000000000u);
+		send(fd, i < 6 ? &hello[i] : "", 1, MSG_NOSIGNAL);
+		for (int k = 0; k < 10; k++) {
+			uv_run(&loop, UV_RUN_NOWAIT);
+			usleep(20000);
+		}
+	}
+	ck_assert_uint_gt(uv_hrtime() - begun, 3000000000u); /* for that it was slow, not wrong */
+	close(fd);
+	connect_both();
+}
+END_TEST
+
+/* Who makes us answer and takes no answer: what waits for it is bounded. */
+START_TEST(a_link_that_takes_nothing_is_closed)
+{
+	uint8_t *piece = calloc(1, 1u << 20);
+	unsigned sent = 0;
+
+	connect_both();
+	while (link_send(dialler.link, piece, 1u << 20, NULL, 0) == 0) {
+		ck_assert_uint_le(link_queued(dialler.link), MAX_MESSAGE + (9u << 20));
+		ck_assert_uint_lt(++sent, 64); /* and no turn of the loop */
+	}
+	free(piece);
+	WAIT(dialler.closed);
+	ck_assert_str_ne(dialler.why, "");
+}
+END_TEST
+
 /* --- another thread's loop --- */
 
 struct mover {
@@ -361,6 +400,8 @@ main(void)
 	tcase_add_test(t, nobody_listens);
 	tcase_add_test(t, garbage_is_turned_away_at_once);
 	tcase_add_test(t, half_open_connections_are_bounded);
+	tcase_add_test(t, slow_bytes_do_not_keep_a_connection);
+	tcase_add_test(t, a_link_that_takes_nothing_is_closed);
 	tcase_add_test(t, a_link_moves_to_another_thread);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

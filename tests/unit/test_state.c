@@ -1,4 +1,5 @@
 /* What a daemon keeps on disk, and its configuration. */
+#include "base/text.h"
 #include "daemon/config.h"
 #include "daemon/state.h"
 
@@ -100,6 +101,33 @@ START_TEST(peers_and_invites_stay)
 }
 END_TEST
 
+/* A name that others made up, too long for its place: what is left of it is still a text. */
+START_TEST(names_are_cut_between_characters)
+{
+	char name[3 * PEER_NAME + 1] = "", small[6];
+	struct known_peer p = {.key = {9}};
+	struct state s, again;
+
+	for (unsigned i = 0; i < PEER_NAME; i++)
+		strcat(name, "\xe2\x82\xac");
+	text_copy(small, sizeof small, "ab\xe2\x82\xac");
+	ck_assert_str_eq(small, "ab\xe2\x82\xac");
+	text_copy(small, sizeof small, "abc\xe2\x82\xac");
+	ck_assert_str_eq(small, "abc");
+	text_copy(small, 1, "\xe2\x82\xac");
+	ck_assert_str_eq(small, "");
+	ck_assert_int_eq(state_open(&s, dir, name, &err), 0);
+	ck_assert_uint_eq(strlen(s.name), 30);
+	text_copy(p.name, sizeof p.name, name);
+	ck_assert_int_eq(state_add_peer(&s, &p, &err), 0);
+	state_close(&s);
+	ck_assert_int_eq(state_open(&again, dir, "", &err), 0);
+	ck_assert_uint_eq(again.n_peers, 1);
+	ck_assert_str_eq(again.peers[0].name, p.name);
+	state_close(&again);
+}
+END_TEST
+
 START_TEST(an_election_stays)
 {
 	struct state s, again;
@@ -170,6 +198,10 @@ START_TEST(damage_is_told_and_nothing_overwritten)
 	ck_assert_ptr_nonnull(fgets(text, sizeof text, f));
 	fclose(f);
 	ck_assert_str_eq(text, "{ not");
+	/* A member whose coordinator cannot be read does not become one itself. */
+	write_file(in_dir("swarm.json"), "{\"coordinator\": {\"key\": \"12\"}}");
+	ck_assert_int_eq(state_open(&s, dir, "", &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.msg, "coordinator"));
 }
 END_TEST
 
@@ -262,8 +294,9 @@ START_TEST(mistakes_are_told_with_their_line)
 	} bad[] = {{"\n[shoald]\nthraeds = 2\n", "threads"}, {"\n[shoald]\nthraeds = 2\n", ":3"},
 		{"[other]\nthreads = 1\n", "other"}, {"threads = many\n", "whole number"},
 		{"threads = -1\n", "whole number"}, {"threads = 0\n", "auto"},
-		{"pin = 1\n", "no yes"}, {"payload = f8\n", "f32 f16 q8"},
-		{"shares = 1,,2\n", "shares"}, {"shares = 0\n", "shares"}, {"kv\n", "key = value"},
+		{"pin = 1\n", "no yes"}, {"collective = auto star\n", "direct"},
+		{"payload = f8\n", "f32 f16 q8"}, {"shares = 1,,2\n", "shares"},
+		{"shares = 0\n", "shares"}, {"kv\n", "key = value"},
 		{"batch = 99999999999999999999\n", "batch"}};
 	struct config c;
 	char line[400] = "name = ";
@@ -311,6 +344,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, an_identity_stays);
 	tcase_add_test(t, peers_and_invites_stay);
+	tcase_add_test(t, names_are_cut_between_characters);
 	tcase_add_test(t, an_election_stays);
 	tcase_add_test(t, invites_are_bounded);
 	tcase_add_test(t, damage_is_told_and_nothing_overwritten);
