@@ -8,6 +8,8 @@
  *            et al., JMLR 2011) on sparse rows
  *   after    logistic heads on how sure the small model was of its answer (model/token_signal.h)
  *            together with what `before` said, trained by Newton's method with a ridge
+ * `before` is taught not only by the labels: where an answer has figures, its label is drawn towards the
+ * chance that they give it (gain_train.c), which from 100 labels is worth as much as 100 more.
  * `after` is trained, and all heads are calibrated (Platt 1999), on what heads that had not seen a
  * row said of it (cross-fitting in GAIN_FOLDS parts).
  *

@@ -1,7 +1,8 @@
-/* The order of things: the words' heads on all folds but one, for each fold, so that every row has
- * a score by heads that have not seen it; from these the calibration; with them and the figures the
- * dense heads, cross-fitted in the same folds for their own calibration; at last all heads on all
- * rows. */
+/* The order of things: the heads on the answer's figures alone, cross-fitted in folds; what they say
+ * softens the labels for the words. Then the words' heads on all folds but one, for each fold, so that
+ * every row has a score by heads that have not seen it; from these the calibration; with them and
+ * the figures the other dense heads, cross-fitted in the same folds for their own calibration; at
+ * last the words' heads on all rows. */
 #include "sched/gain_int.h"
 
 #include <math.h>
@@ -11,6 +12,8 @@
 /* Chosen on the tuning split of tests/bench/route.c, where none of them matters much. */
 #define RATE  0.2f  /* AdaGrad's */
 #define DECAY 1e-2f /* towards 0, of the words' weights */
+/* With so many labels of a model a row's own label counts half of what its words are taught. */
+#define SOFT 300.0f
 /* Of the answer's heads; what is best on held-out rows is taken: noisy or few labels want more. */
 static const double ridges[] = {1.0, 3.0, 10.0, 30.0, 100.0};
 /* Passes over the rows: MOST_PASSES, fewer where the rows have more than a million features
@@ -24,9 +27,11 @@ struct trainer {
 	uint32_t *order;        /* [n] */
 	uint8_t *fold;          /* [n] */
 	float *text;            /* [n][GAIN_MODELS]: scores by heads that have not seen the row */
+	float *text_hard;       /* the same, of labels as they are */
 	float *input;           /* [n][DENSE_INPUTS] */
 	float *score;           /* [n][2][GAIN_MODELS]: by `both` and `answer`, likewise */
 	float *label;           /* [n][GAIN_MODELS] */
+	float *target;          /* [n][GAIN_MODELS]: what the words are taught */
 	float *label_answered;  /* the same; unknown of rows without figures */
 	struct sparse *heads;   /* on their way */
 	struct sparse *squares; /* AdaGrad's sums */
@@ -68,17 +73,19 @@ step(float *w, float *square, float gradient)
 }
 
 static void
-learn_row(struct trainer *t, const struct gain_row *row)
+learn_row(struct trainer *t, size_t at)
 {
+	const struct gain_row *row = &t->rows[at];
+	const float *target = t->target + at * GAIN_MODELS;
 	float score[GAIN_MODELS], x = gain_feature(row->n);
 
 	gain_text_scores(t->heads, row->bucket, row->n, score);
 	for (int m = 0; m < GAIN_MODELS; m++) {
 		float off;
 
-		if (row->label[m] < 0.0f)
+		if (target[m] < 0.0f)
 			continue;
-		off = (float)gain_odds_to_p((double)score[m]) - row->label[m];
+		off = (float)gain_odds_to_p((double)score[m]) - target[m];
 		t->heads->constant[m] -= 0.05f * off;
 		for (uint32_t i = 0; i < row->n; i++)
 			step(&t->heads->weight[row->bucket[i]][m],
@@ -112,7 +119,7 @@ learn_words(struct trainer *t, uint8_t without)
 		shuffle(t);
 		for (size_t i = 0; i < t->n; i++)
 			if (t->fold[t->order[i]] != without)
-				learn_row(t, &t->rows[t->order[i]]);
+				learn_row(t, t->order[i]);
 	}
 }
 
@@ -205,6 +212,15 @@ fit_dense(const struct trainer *t, struct dense *d, double ridge, uint8_t withou
 	}
 }
 
+/* How badly log odds meet a label; 0 where it is not known. */
+static double
+loss_of(float odds, float label)
+{
+	double y = (double)label, p = gain_odds_to_p((double)odds);
+
+	return label < 0.0f ? 0.0 : -y * log(p + 1e-9) - (1.0 - y) * log(1.0 - p + 1e-9);
+}
+
 /* Scores of the rows of one fold; returns how badly they meet the labels (log loss). */
 static double
 score_dense(const struct trainer *t, const struct dense *d, uint8_t fold, float *score)
@@ -215,15 +231,12 @@ score_dense(const struct trainer *t, const struct dense *d, uint8_t fold, float 
 		const float *in = t->input + i * DENSE_INPUTS;
 
 		for (int m = 0; m < GAIN_MODELS && t->fold[i] == fold; m++) {
-			double y = (double)t->label_answered[i * GAIN_MODELS + (size_t)m], p;
 			float sum = d->weight[m][DENSE_INPUTS];
 
 			for (int k = 0; k < DENSE_INPUTS; k++)
 				sum += d->weight[m][k] * in[k];
 			score[i * 2 * GAIN_MODELS + (size_t)m] = sum;
-			p = gain_odds_to_p((double)sum);
-			if (y >= 0.0)
-				loss -= y * log(p + 1e-9) + (1.0 - y) * log(1.0 - p + 1e-9);
+			loss += loss_of(sum, t->label_answered[i * GAIN_MODELS + (size_t)m]);
 		}
 	}
 	return loss;
@@ -262,6 +275,72 @@ learn_dense(struct trainer *t, struct dense *d, int which)
 	fit_dense(t, d, best, NO_FOLD);
 }
 
+/* --- what the words are taught -------------------------------------------------------------------- */
+
+/* Scores every row by heads that have not seen it, calibrates these scores and says how badly they
+ * meet each model's labels (log loss). */
+static void
+cross_words(struct trainer *t, double loss[static GAIN_MODELS])
+{
+	for (uint8_t fold = 0; fold < GAIN_FOLDS; fold++) {
+		learn_words(t, fold);
+		score_fold(t, fold);
+	}
+	calibrate(t, t->text, GAIN_MODELS, t->label, t->g->platt);
+	for (size_t m = 0; m < GAIN_MODELS; m++) {
+		loss[m] = 0.0;
+		for (size_t i = m; i < t->n * GAIN_MODELS; i += GAIN_MODELS)
+			loss[m] +=
+				loss_of(gain_calibrated(&t->g->platt[m], t->text[i]), t->label[i]);
+	}
+}
+
+/* An answer is right or wrong, partly by luck; how sure the small model was of it tells its chance, and
+ * from few rows chances teach the words more than outcomes do (generalized distillation: Lopez-Paz
+ * et al., ICLR 2016, after Vapnik and Vashist's privileged information, 2009). So each label is
+ * drawn towards what the answer's heads, which have not seen it, said of its row. */
+static void
+soften(struct trainer *t, size_t m)
+{
+	float by = SOFT / (SOFT + (float)t->g->facts.labels[m]);
+
+	for (size_t i = 0; i < t->n; i++) {
+		float *target = &t->target[i * GAIN_MODELS + m];
+		float score = t->score[(i * 2 + 1) * GAIN_MODELS + m];
+		float odds = gain_calibrated(&t->g->answer.platt[m], score);
+
+		if (t->rows[i].answered && *target >= 0.0f)
+			*target += by * ((float)gain_odds_to_p((double)odds) - *target);
+	}
+}
+
+/* Of a model whose hopeless prompts look to the other like its hard ones, figures tell nothing: the
+ * labels are softened only for those whose unseen labels are met better then. */
+static void
+learn_softly(struct trainer *t)
+{
+	double hard[GAIN_MODELS], soft[GAIN_MODELS];
+	struct platt platt[GAIN_MODELS];
+
+	cross_words(t, hard);
+	if (t->g->facts.answered < GAIN_LEAST_ROWS)
+		return;
+	memcpy(platt, t->g->platt, sizeof platt);
+	memcpy(t->text_hard, t->text, t->n * GAIN_MODELS * sizeof *t->text);
+	for (size_t m = 0; m < GAIN_MODELS; m++)
+		soften(t, m);
+	cross_words(t, soft);
+	for (size_t m = 0; m < GAIN_MODELS; m++) {
+		if (soft[m] < hard[m])
+			continue;
+		t->g->platt[m] = platt[m];
+		for (size_t i = m; i < t->n * GAIN_MODELS; i += GAIN_MODELS) {
+			t->text[i] = t->text_hard[i];
+			t->target[i] = t->label[i];
+		}
+	}
+}
+
 /* --- all of it ----------------------------------------------------------------------------------- */
 
 static void
@@ -270,9 +349,11 @@ free_trainer(struct trainer *t)
 	free(t->order);
 	free(t->fold);
 	free(t->text);
+	free(t->text_hard);
 	free(t->input);
 	free(t->score);
 	free(t->label);
+	free(t->target);
 	free(t->label_answered);
 	free(t->heads);
 	free(t->squares);
@@ -285,16 +366,18 @@ alloc_trainer(struct trainer *t, struct err *err)
 	t->order = calloc(t->n, sizeof *t->order);
 	t->fold = calloc(t->n, sizeof *t->fold);
 	t->text = calloc(t->n, GAIN_MODELS * sizeof *t->text);
+	t->text_hard = calloc(t->n, GAIN_MODELS * sizeof *t->text_hard);
 	t->input = calloc(t->n, DENSE_INPUTS * sizeof *t->input);
 	t->score = calloc(t->n, (size_t)2 * GAIN_MODELS * sizeof *t->score);
 	t->label = calloc(t->n, GAIN_MODELS * sizeof *t->label);
+	t->target = calloc(t->n, GAIN_MODELS * sizeof *t->target);
 	t->label_answered = calloc(t->n, GAIN_MODELS * sizeof *t->label_answered);
 	t->heads = malloc(sizeof *t->heads);
 	t->squares = malloc(sizeof *t->squares);
 	t->g = calloc(1, sizeof *t->g);
-	if (t->order != NULL && t->fold != NULL && t->text != NULL && t->input != NULL &&
-		t->score != NULL && t->label != NULL && t->label_answered != NULL &&
-		t->heads != NULL && t->squares != NULL && t->g != NULL)
+	if (t->order != NULL && t->fold != NULL && t->text != NULL && t->text_hard != NULL &&
+		t->input != NULL && t->score != NULL && t->label != NULL && t->target != NULL &&
+		t->label_answered != NULL && t->heads != NULL && t->squares != NULL && t->g != NULL)
 		return 0;
 	return err_set(err, "no memory to learn from %zu rows", t->n);
 }
@@ -315,6 +398,7 @@ look_at_rows(struct trainer *t, struct err *err)
 		for (int m = 0; m < GAIN_MODELS; m++) {
 			f->labels[m] += r->label[m] >= 0.0f;
 			t->label[i * GAIN_MODELS + (size_t)m] = r->label[m];
+			t->target[i * GAIN_MODELS + (size_t)m] = r->label[m];
 			t->label_answered[i * GAIN_MODELS + (size_t)m] =
 				r->answered ? r->label[m] : GAIN_UNKNOWN;
 		}
@@ -376,14 +460,13 @@ say_held(const struct trainer *t, struct gain_held *held)
 static void
 learn(struct trainer *t, struct gain_held *held)
 {
-	for (uint8_t fold = 0; fold < GAIN_FOLDS; fold++) {
-		learn_words(t, fold);
-		score_fold(t, fold);
-	}
-	calibrate(t, t->text, GAIN_MODELS, t->label, t->g->platt);
-	if (t->g->facts.answered >= GAIN_LEAST_ROWS) {
-		learn_dense(t, &t->g->both, 0);
+	bool answered = t->g->facts.answered >= GAIN_LEAST_ROWS;
+
+	if (answered)
 		learn_dense(t, &t->g->answer, 1);
+	learn_softly(t);
+	if (answered) {
+		learn_dense(t, &t->g->both, 0);
 		learn_mean(t);
 	}
 	learn_words(t, NO_FOLD);

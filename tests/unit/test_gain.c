@@ -222,6 +222,71 @@ START_TEST(half_labelled_rows_help)
 }
 END_TEST
 
+/* A task whose outcome is mostly luck, as its figures say: the small model does seven of ten easy ones
+ * and three of ten hard ones. */
+static void
+make_noisy(struct route_task *t)
+{
+	bool hard = t->kind == TASK_HARD;
+	struct token_signals a = {0};
+
+	for (int i = 0; i < 8; i++) {
+		double u = route_task_unit(&random_state);
+		float margin = (float)(hard && i == 3 ? 0.5 + u : 3.0 + 5.0 * u);
+		struct token_signal s = {-log1pf(expf(-margin)), 2.0f * expf(-margin), margin};
+
+		token_signals_add(&a, &s);
+	}
+	token_signals_figures(&a, t->figure);
+	t->label[GAIN_SMALL] = route_task_unit(&random_state) < (hard ? 0.3 : 0.7);
+	t->label[GAIN_LARGE] = route_task_unit(&random_state) < 0.8;
+}
+
+/* BEFORE with few rows, with their figures and without, in the mean of some draws. */
+static void
+few_rows(bool noisy, double *with, double *without)
+{
+	enum { DRAWS = 8, ROWS = 60 };
+	static const unsigned two[TASK_KINDS] = {50, 50, 0, 0};
+	static struct route_task t;
+
+	*with = *without = 0.0;
+	for (int i = 0; noisy && i < TEST; i++) {
+		route_task_draw(&test[i], two, &random_state);
+		make_noisy(&test[i]);
+	}
+	for (int draw = 0; draw < DRAWS; draw++)
+		for (int k = 0; k < 2; k++) {
+			struct gain *g;
+
+			for (int i = 0; k == 0 && i < ROWS; i++) {
+				route_task_draw(&t, noisy ? two : mix, &random_state);
+				if (noisy)
+					make_noisy(&t);
+				route_task_row(&rows[i], &t, true);
+			}
+			for (int i = 0; i < ROWS; i++)
+				rows[i].answered = k == 0;
+			g = trained(ROWS);
+			*(k == 0 ? with : without) += apgr(g, BEFORE) / DRAWS;
+			gain_free(g);
+		}
+}
+
+/* How sure the small model was of the answers that were labelled teaches what the words mean, although
+ * an estimate before the answer sees no figures; and where figures do not tell what only the large
+ * model does from what neither does, it does no harm. */
+START_TEST(figures_teach_the_words)
+{
+	double with, without;
+
+	few_rows(true, &with, &without);
+	ck_assert_msg(with > without + 0.01, "%.3f with figures, %.3f without", with, without);
+	few_rows(false, &with, &without);
+	ck_assert_msg(with > without - 0.02, "%.3f with figures, %.3f without", with, without);
+}
+END_TEST
+
 START_TEST(strange_prompts_are_known_as_such)
 {
 	static struct route_text t;
@@ -461,6 +526,7 @@ main(void)
 	tcase_add_test(t, untrained_goes_by_the_margin_and_says_so);
 	tcase_add_test(t, labels_of_one_model_alone_do_not_train);
 	tcase_add_test(t, half_labelled_rows_help);
+	tcase_add_test(t, figures_teach_the_words);
 	tcase_add_test(t, strange_prompts_are_known_as_such);
 	tcase_add_test(t, names_the_words_that_decided);
 	tcase_add_test(t, a_poisoned_batch);
