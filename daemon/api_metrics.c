@@ -163,6 +163,9 @@ print_energy(struct buf *b, const json_t *energy)
 	static const struct metric figures[] = {
 		{"shoal_device_spared", "gauge", "1 while this device is hot or its battery low",
 			"spared"},
+		{"shoal_members_spared", "gauge",
+			"Members that compute the model and are hot or on a low battery",
+			"members_spared"},
 		{"shoal_device_celsius", "gauge", "Of its hottest part", "celsius"},
 		{"shoal_device_battery_percent", "gauge", "Charge of its battery", "charge"},
 	};
@@ -189,6 +192,10 @@ print_routing(struct buf *b, struct router *r)
 			"token.small_tokens"},
 		{"shoal_route_token_large_total", "counter",
 			"Tokens that the large model decided in it", "token.large_tokens"},
+		{"shoal_route_token_cloud_total", "counter",
+			"Tokens that a cloud said in it, in segments", "token.cloud_tokens"},
+		{"shoal_route_token_segments_total", "counter",
+			"Segments that a cloud was asked for", "token.segments"},
 		{"shoal_route_token_drafted_total", "counter",
 			"Tokens that the small model drafted for it to check", "token.drafted"},
 		{"shoal_route_token_accepted_total", "counter", "Of these, that it would have said",

@@ -132,6 +132,7 @@ daemon_libdaemon_a_SOURCES += \
 # Where queries for 'auto' go.
 daemon_libdaemon_a_SOURCES += \
 	daemon/energy_gauge.c daemon/energy_gauge.h \
+	daemon/energy_message.c daemon/energy_message.h \
 	daemon/labels.c daemon/labels.h daemon/labels_int.h \
 	daemon/labels_ask.c \
 	daemon/route_book.c daemon/route_book.h daemon/route_book_int.h \
@@ -144,7 +145,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/router_run.c \
 	daemon/router_say.c \
 	daemon/router_targets.c \
-	daemon/router_token.c \
+	daemon/router_segments.c daemon/router_token.c \
 	daemon/token_run.c daemon/token_run.h \
 	daemon/wall.c daemon/wall.h daemon/wall_int.h \
 	daemon/wall_body.c
@@ -172,6 +173,8 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_memory.c daemon/serve_own.c \
 	daemon/serve_neighbours.c \
 	daemon/serve_pace.c \
+	daemon/serve_energy.c \
+	daemon/segment_run.c daemon/segment_run.h \
 	daemon/serve_peers.c \
 	daemon/serve_plan.c \
 	daemon/serve_roster.c \
@@ -211,6 +214,11 @@ tests_unit_test_router_token_SOURCES = tests/unit/test_router_token.c $(HTTP_TES
 tests_unit_test_router_token_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_token_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_token_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_router_segments
+tests_unit_test_router_segments_SOURCES = tests/unit/test_router_segments.c $(HTTP_TEST_SUPPORT) $(CLOUD_TEST_SUPPORT)
+tests_unit_test_router_segments_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_segments_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_router_segments_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_router_turns
 tests_unit_test_router_turns_SOURCES = tests/unit/test_router_turns.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_router_turns_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
@@ -324,6 +332,11 @@ $(tests_unit_test_collective_OBJECTS): | proto/shoal.pb-c.h
 endif
 
 if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_energy
+tests_unit_test_energy_SOURCES = tests/unit/test_energy.c
+tests_unit_test_energy_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_energy_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+$(tests_unit_test_energy_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_link tests/unit/test_state tests/unit/test_elect_message
 tests_unit_test_elect_message_SOURCES = tests/unit/test_elect_message.c
 tests_unit_test_elect_message_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)

@@ -1,10 +1,14 @@
 #include "tests/support/fake_serve.h"
 
+#include "daemon/energy_gauge.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 
 struct serve {
 	uv_loop_t *loop;
+	struct energy_gauge gauge;
+	uint32_t watts;
 	struct served_model model, small;
 };
 
@@ -14,9 +18,9 @@ struct tokenizer {
 
 #define MAX_NEW 64
 
-/* Tokens are pieces of a script: the large model's, those of the small one's that are others, and the
- * end. */
-enum { LARGE_ID = 7, SMALL_ID = 40, END_ID = 99 };
+/* Tokens are pieces of a script: the large model's, those of the small one's that are others, the end; and
+ * the bytes of any other text. */
+enum { LARGE_ID = 7, SMALL_ID = 15, END_ID = 23 };
 
 struct session {
 	struct session_params p;
@@ -123,11 +127,14 @@ fake_reset(void)
 static const uint8_t model_id[32] = {1}, other_id[32] = {2};
 
 struct serve *
-fake_serve_new(uv_loop_t *loop)
+fake_serve_new(uv_loop_t *loop, const struct config *c)
 {
+	const struct energy_limits limits = {(float)c->hot, (float)c->low_battery};
 	struct serve *s = calloc(1, sizeof *s);
 
 	s->loop = the_loop = loop;
+	s->watts = c->large_watts;
+	energy_gauge_init(&s->gauge, c->sysfs, &limits);
 	s->model = (struct served_model){.id = FAKE_MODEL,
 		.tokenizer = &tokenizer,
 		.chat = CHAT_CHATML,
@@ -194,6 +201,20 @@ serve_pace(struct serve *s, bool small, struct serve_pace *p)
 	(void)s;
 	*p = (struct serve_pace){1000, pace > 0 ? pace : 10};
 	return true;
+}
+
+uint32_t
+serve_energy(struct serve *s, struct energy_told devices[SERVE_DEVICES])
+{
+	struct fake_script now = current();
+	uint32_t n = now.devices > 0 ? now.devices : 1;
+
+	energy_gauge_read(&s->gauge, uv_now(s->loop));
+	devices[0] = (struct energy_told){true, s->gauge.state, s->gauge.now, s->watts};
+	for (uint32_t i = 1; i < n; i++)
+		devices[i] = (struct energy_told){true, now.member_state,
+			{false, ENERGY_UNKNOWN, ENERGY_UNKNOWN}, now.member_watts};
+	return n;
 }
 
 uint32_t
@@ -726,17 +747,42 @@ session_read(
 	return s;
 }
 
-enum session_end
-session_repeat(struct session *s, uint32_t id, struct buf *text)
+static void
+add_text(uint32_t id, struct buf *out)
 {
 	struct fake_script now = current(), of_small = script_of((void *)&small_desk);
 
+	if (id > END_ID)
+		buf_u8(out, (uint8_t)id);
+	else if (id >= SMALL_ID && id < END_ID)
+		buf_str(out, of_small.pieces[id - SMALL_ID]);
+	else if (id >= LARGE_ID && id < SMALL_ID)
+		buf_str(out, now.pieces[id - LARGE_ID]);
+}
+
+int
+token_bytes(const struct tokenizer *t, uint32_t id, bool special, bool first, struct buf *out)
+{
+	(void)t, (void)special, (void)first;
+	add_text(id, out);
+	return 0;
+}
+
+bool
+tokenizer_is_end(const struct tokenizer *t, uint32_t id)
+{
+	(void)t;
+	return id == END_ID;
+}
+
+enum session_end
+session_repeat(struct session *s, uint32_t id, struct buf *text)
+{
 	s->ids[s->n_prompt + (s->n++ - s->n_prompt) % MAX_NEW] = id;
 	if (id == END_ID)
 		s->end = SESSION_STOP;
 	else if (text != NULL)
-		buf_str(text,
-			id < SMALL_ID ? now.pieces[id - LARGE_ID] : of_small.pieces[id - SMALL_ID]);
+		add_text(id, text);
 	if (s->led && s->end == SESSION_RUNNING && s->n - s->n_prompt >= s->p.max_tokens)
 		s->end = SESSION_LENGTH;
 	return s->end;
