@@ -9,7 +9,9 @@
  *   after    logistic heads on how sure the small model was of its answer (model/token_signal.h)
  *            together with what `before` said, trained by Newton's method with a ridge
  * `before` is taught not only by the labels: where an answer has figures, its label is drawn towards the
- * chance that they give it (gain_train.c), which from 100 labels is worth as much as 100 more.
+ * chance that they give it (gain_train.c), for each model for which that meets unseen labels better.
+ * Its APGR rose by it from 0.693 to 0.717 with 100 labels and from 0.747 to 0.761 with 300 (make
+ * bench-route).
  * `after` is trained, and all heads are calibrated (Platt 1999), on what heads that had not seen a
  * row said of it (cross-fitting in GAIN_FOLDS parts).
  *

@@ -3,134 +3,17 @@
  * every row has a score by heads that have not seen it; from these the calibration; with them and
  * the figures the other dense heads, cross-fitted in the same folds for their own calibration; at
  * last the words' heads on all rows. */
-#include "sched/gain_int.h"
+#include "sched/gain_train.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Chosen on the tuning split of tests/bench/route.c, where none of them matters much. */
-#define RATE  0.2f  /* AdaGrad's */
-#define DECAY 1e-2f /* towards 0, of the words' weights */
-/* With so many labels of a model a row's own label counts half of what its words are taught. */
+/* With so many labels of a model a row's own label counts half of what its words are taught. Chosen on
+ * halves of the splits train and tune of tests/bench/route.c. */
 #define SOFT 300.0f
 /* Of the answer's heads; what is best on held-out rows is taken: noisy or few labels want more. */
 static const double ridges[] = {1.0, 3.0, 10.0, 30.0, 100.0};
-/* Passes over the rows: MOST_PASSES, fewer where the rows have more than a million features
- * together, so that even 20,000 long prompts are learned from in seconds. */
-enum { MOST_PASSES = 8, LEAST_PASSES = 2, WORK = 10000000, NO_FOLD = UINT8_MAX };
-
-/* What training needs beside the model. */
-struct trainer {
-	const struct gain_row *rows;
-	size_t n;
-	uint32_t *order;        /* [n] */
-	uint8_t *fold;          /* [n] */
-	float *text;            /* [n][GAIN_MODELS]: scores by heads that have not seen the row */
-	float *text_hard;       /* the same, of labels as they are */
-	float *input;           /* [n][DENSE_INPUTS] */
-	float *score;           /* [n][2][GAIN_MODELS]: by `both` and `answer`, likewise */
-	float *label;           /* [n][GAIN_MODELS] */
-	float *target;          /* [n][GAIN_MODELS]: what the words are taught */
-	float *label_answered;  /* the same; unknown of rows without figures */
-	struct sparse *heads;   /* on their way */
-	struct sparse *squares; /* AdaGrad's sums */
-	struct gain *g;         /* the model to be */
-	uint32_t passes;
-	uint64_t random;
-};
-
-static uint64_t
-next(uint64_t *s) /* splitmix64 */
-{
-	uint64_t z = *s += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
-
-static void
-shuffle(struct trainer *t)
-{
-	for (size_t i = t->n; i > 1; i--) {
-		size_t j = (size_t)(next(&t->random) % i);
-		uint32_t other = t->order[j];
-
-		t->order[j] = t->order[i - 1];
-		t->order[i - 1] = other;
-	}
-}
-
-/* --- the words' heads ----------------------------------------------------------------------------- */
-
-static void
-step(float *w, float *square, float gradient)
-{
-	gradient += DECAY * *w;
-	*square += gradient * gradient;
-	*w -= RATE * gradient / sqrtf(*square + 1e-8f);
-}
-
-static void
-learn_row(struct trainer *t, size_t at)
-{
-	const struct gain_row *row = &t->rows[at];
-	const float *target = t->target + at * GAIN_MODELS;
-	float score[GAIN_MODELS], x = gain_feature(row->n);
-
-	gain_text_scores(t->heads, row->bucket, row->n, score);
-	for (int m = 0; m < GAIN_MODELS; m++) {
-		float off;
-
-		if (target[m] < 0.0f)
-			continue;
-		off = (float)gain_odds_to_p((double)score[m]) - target[m];
-		t->heads->constant[m] -= 0.05f * off;
-		for (uint32_t i = 0; i < row->n; i++)
-			step(&t->heads->weight[row->bucket[i]][m],
-				&t->squares->weight[row->bucket[i]][m],
-				off * x * gain_part(row->bucket[i]));
-	}
-}
-
-static double
-odds_of_mean(const struct trainer *t, int m)
-{
-	double sum = 1.0, n = 2.0;
-
-	for (size_t i = 0; i < t->n; i++)
-		if (t->rows[i].label[m] >= 0.0f) {
-			sum += (double)t->rows[i].label[m];
-			n++;
-		}
-	return log(sum / (n - sum));
-}
-
-/* Leaves the heads in t->heads. */
-static void
-learn_words(struct trainer *t, uint8_t without)
-{
-	memset(t->heads, 0, sizeof *t->heads);
-	memset(t->squares, 0, sizeof *t->squares);
-	for (int m = 0; m < GAIN_MODELS; m++)
-		t->heads->constant[m] = (float)odds_of_mean(t, m);
-	for (uint32_t pass = 0; pass < t->passes; pass++) {
-		shuffle(t);
-		for (size_t i = 0; i < t->n; i++)
-			if (t->fold[t->order[i]] != without)
-				learn_row(t, t->order[i]);
-	}
-}
-
-static void
-score_fold(struct trainer *t, uint8_t fold)
-{
-	for (size_t i = 0; i < t->n; i++)
-		if (t->fold[i] == fold)
-			gain_text_scores(t->heads, t->rows[i].bucket, t->rows[i].n,
-				t->text + i * GAIN_MODELS);
-}
 
 /* --- calibration --------------------------------------------------------------------------------- */
 
@@ -283,8 +166,8 @@ static void
 cross_words(struct trainer *t, double loss[static GAIN_MODELS])
 {
 	for (uint8_t fold = 0; fold < GAIN_FOLDS; fold++) {
-		learn_words(t, fold);
-		score_fold(t, fold);
+		gain_learn_words(t, fold);
+		gain_score_words(t, fold);
 	}
 	calibrate(t, t->text, GAIN_MODELS, t->label, t->g->platt);
 	for (size_t m = 0; m < GAIN_MODELS; m++) {
@@ -411,10 +294,8 @@ look_at_rows(struct trainer *t, struct err *err)
 			"%u labels of the small model's answers and %u of the large one's: at "
 			"least %d of each teach something",
 			f->labels[GAIN_SMALL], f->labels[GAIN_LARGE], GAIN_LEAST_ROWS);
-	t->passes = features < WORK / MOST_PASSES    ? MOST_PASSES
-		    : features > WORK / LEAST_PASSES ? LEAST_PASSES
-						     : (uint32_t)(WORK / features);
-	shuffle(t);
+	t->passes = gain_passes(features);
+	gain_shuffle(t);
 	for (size_t i = 0; i < t->n; i++)
 		t->fold[t->order[i]] = (uint8_t)(i % GAIN_FOLDS);
 	return 0;
@@ -469,7 +350,7 @@ learn(struct trainer *t, struct gain_held *held)
 		learn_dense(t, &t->g->both, 0);
 		learn_mean(t);
 	}
-	learn_words(t, NO_FOLD);
+	gain_learn_words(t, NO_FOLD);
 	t->g->text = *t->heads;
 	if (held != NULL)
 		say_held(t, held);
