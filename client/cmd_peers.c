@@ -54,7 +54,7 @@ print_peer(struct table *t, json_t *p)
 	number_cell(t, json_object_get(speed, "disk_bytes_per_second"), 1e9, 2);
 	rtt_cell(t, p);
 	number_cell(t, json_object_get(p, "link_bytes_per_second"), 1e6, 1);
-	table_cell(t, "%s", text(p, "state"));
+	table_cell(t, "%s%s", text(p, "state"), show_strain(json_object_get(p, "energy")));
 }
 
 static void

@@ -172,6 +172,9 @@ print_energy(json_t *e)
 	if (json_is_true(json_object_get(e, "spared")))
 		printf("this device is spared: %s\n",
 			strcmp(str(e, "state"), "hot") == 0 ? "it is hot" : "its battery is low");
+	if (num(e, "members_spared") > 0)
+		printf("members that are spared, hot or with a low battery: %.0f\n",
+			num(e, "members_spared"));
 }
 
 static void

@@ -40,17 +40,18 @@ static void
 peer_state(struct table *t, json_t *p)
 {
 	double total = num(p, "total"), fetched = num(p, "fetched");
+	const char *strain = show_strain(json_object_get(p, "energy"));
 
 	if (json_is_true(json_object_get(p, "self")))
-		table_cell(t, "this device");
+		table_cell(t, "this device%s", strain);
 	else if (!json_is_true(json_object_get(p, "connected")))
 		table_cell(t, "away");
 	else if (total > 0 && fetched < total)
 		table_cell(t, "fetching %.0f%%", 100 * fetched / total);
 	else if (num(p, "rtt_ms") > 0)
-		table_cell(t, "here, %.1f ms", num(p, "rtt_ms"));
+		table_cell(t, "here, %.1f ms%s", num(p, "rtt_ms"), strain);
 	else
-		table_cell(t, "here");
+		table_cell(t, "here%s", strain);
 }
 
 /* Milliseconds of computing in a step that gives one token. */

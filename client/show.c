@@ -244,3 +244,15 @@ progress_end(struct progress *p)
 	if (p->terminal && p->any)
 		fputs("\r\033[K", stderr);
 }
+
+/* --- devices ------------------------------------------------------------------------------------- */
+
+const char *
+show_strain(const json_t *energy)
+{
+	const char *state = json_string_value(json_object_get(energy, "state"));
+
+	if (state == NULL || strcmp(state, "fine") == 0)
+		return "";
+	return strcmp(state, "hot") == 0 ? ", hot" : ", battery low";
+}

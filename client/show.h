@@ -5,6 +5,8 @@
 
 #include "client/client.h"
 
+#include <jansson.h>
+
 /* A table: cells are added row by row; columns are as wide as their widest cell. */
 struct table;
 struct table *table_new(
@@ -17,6 +19,9 @@ void table_free(struct table *t);
 /* "638 MB", "1.10 B" */
 const char *show_bytes(uint64_t bytes, char out[24]);
 const char *show_count(uint64_t count, char out[24]);
+
+/* ", hot", ", battery low", or "" where a device's figures (NULL: none) say neither. */
+const char *show_strain(const json_t *energy);
 
 /* Whether stdout takes colour (a terminal, no NO_COLOR, TERM not dumb); escapes or "". */
 const char *colour_bold(void);

@@ -163,6 +163,9 @@ print_energy(struct buf *b, const json_t *energy)
 	static const struct metric figures[] = {
 		{"shoal_device_spared", "gauge", "1 while this device is hot or its battery low",
 			"spared"},
+		{"shoal_members_spared", "gauge",
+			"Members that compute the model and are hot or on a low battery",
+			"members_spared"},
 		{"shoal_device_celsius", "gauge", "Of its hottest part", "celsius"},
 		{"shoal_device_battery_percent", "gauge", "Charge of its battery", "charge"},
 	};

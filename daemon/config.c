@@ -114,7 +114,7 @@ static const struct key {
 	NUMBER(hot, 0, 150, "degrees Celsius from which on this device is spared; 0: never"),
 	NUMBER(low_battery, 0, 100, "percent up to which it is spared on its battery; 0: never"),
 	NUMBER(small_watts, 0, 100000, "that this device draws while the small model computes"),
-	NUMBER(large_watts, 0, 100000, "that its devices draw together while the large one does"),
+	NUMBER(large_watts, 0, 100000, "that it draws while it computes its part of the large one"),
 	TEXT(sysfs, "where the kernel tells of power and temperatures"),
 	TEXT(cpu, "set of kernels; without one the best"),
 	CHOICE(log_level, "error warning info debug", "how much is said"),

@@ -64,7 +64,7 @@ struct config {
 	uint32_t hot;            /* degrees Celsius from which on this device is spared; 0: never */
 	uint32_t low_battery;    /* percent, likewise */
 	uint32_t small_watts,
-		large_watts;   /* that are drawn while each model computes; 0: not known */
+		large_watts;   /* that it draws while each model computes; 0: not known */
 	char sysfs[256];       /* where the kernel tells of power and temperature: "/sys" */
 	float token_threshold; /* how sure the small model has to be of a token, 0 to 1 */
 	char log_level[8];     /* error warning info debug */

@@ -158,6 +158,21 @@ labels_yield(struct labels *l)
 
 /* --- when ---------------------------------------------------------------------------------------- */
 
+/* Of all devices that would have to compute: one that is hot, or on its battery, is enough. */
+static void
+look_at_energy(struct labels *l, struct idle_facts *f)
+{
+	struct energy_told devices[SERVE_DEVICES];
+	uint32_t n = serve_energy(l->serve, devices);
+
+	f->energy = devices[0].now;
+	for (uint32_t i = 0; i < n; i++) {
+		f->energy.on_battery = f->energy.on_battery || devices[i].now.on_battery;
+		if (devices[i].state > f->state)
+			f->state = devices[i].state;
+	}
+}
+
 static void
 look(struct labels *l, struct idle_facts *f)
 {
@@ -177,9 +192,7 @@ look(struct labels *l, struct idle_facts *f)
 	f->quiet_ms = now - l->quiet_since;
 	if (localtime_r(&clock, &tm) != NULL)
 		f->hour = (unsigned)tm.tm_hour;
-	energy_gauge_read(l->gauge, now);
-	f->energy = l->gauge->now;
-	f->state = l->gauge->state;
+	look_at_energy(l, f);
 }
 
 bool
@@ -268,7 +281,7 @@ labels_status(const struct labels *l)
 
 struct labels *
 labels_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct route_book *book,
-	struct energy_gauge *gauge, struct err *err)
+	struct err *err)
 {
 	struct labels *l = calloc(1, sizeof *l);
 
@@ -279,7 +292,6 @@ labels_new(uv_loop_t *loop, const struct config *c, struct serve *s, struct rout
 	*l = (struct labels){.loop = loop,
 		.serve = s,
 		.book = book,
-		.gauge = gauge,
 		.share = c->label_share,
 		.rules.quiet_ms = (uint64_t)c->label_after * 1000,
 		.quiet_since = uv_now(loop)};

@@ -15,7 +15,6 @@
 
 #include "daemon/api_generate.h"
 #include "daemon/config.h"
-#include "daemon/energy_gauge.h"
 #include "daemon/route_book.h"
 #include "sched/privacy.h"
 
@@ -27,9 +26,9 @@
 
 struct labels;
 
-/* NULL without memory. gauge and book outlive it. */
+/* NULL without memory. book outlives it. */
 struct labels *labels_new(uv_loop_t *loop, const struct config *c, struct serve *s,
-	struct route_book *book, struct energy_gauge *gauge, struct err *err);
+	struct route_book *book, struct err *err);
 /* Memory is given back once the loop has run on. In all functions NULL does nothing: no consent. */
 void labels_close(struct labels *l);
 

@@ -41,7 +41,6 @@ struct labels {
 	uv_timer_t tick;
 	struct serve *serve;
 	struct route_book *book;
-	struct energy_gauge *gauge;
 	struct idle_rules rules;
 	float share;
 	struct label_prompt *waiting[LABELS_MOST]; /* oldest first */

@@ -130,6 +130,7 @@ daemon_libdaemon_a_SOURCES += \
 # Where queries for 'auto' go.
 daemon_libdaemon_a_SOURCES += \
 	daemon/energy_gauge.c daemon/energy_gauge.h \
+	daemon/energy_message.c daemon/energy_message.h \
 	daemon/labels.c daemon/labels.h daemon/labels_int.h \
 	daemon/labels_ask.c \
 	daemon/route_book.c daemon/route_book.h daemon/route_book_int.h \
@@ -167,6 +168,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_memory.c daemon/serve_own.c \
 	daemon/serve_neighbours.c \
 	daemon/serve_pace.c \
+	daemon/serve_energy.c \
 	daemon/serve_peers.c \
 	daemon/serve_plan.c \
 	daemon/serve_roster.c \
@@ -318,6 +320,11 @@ $(tests_unit_test_collective_OBJECTS): | proto/shoal.pb-c.h
 endif
 
 if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_energy
+tests_unit_test_energy_SOURCES = tests/unit/test_energy.c
+tests_unit_test_energy_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_energy_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+$(tests_unit_test_energy_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_link tests/unit/test_state tests/unit/test_elect_message
 tests_unit_test_elect_message_SOURCES = tests/unit/test_elect_message.c
 tests_unit_test_elect_message_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)

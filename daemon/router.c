@@ -24,14 +24,10 @@ open_clouds(struct router *r, const struct config *c, struct err *err)
 static int
 open_labels(struct router *r, const struct config *c, struct err *err)
 {
-	const struct energy_limits limits = {(float)c->hot, (float)c->low_battery};
-
 	r->small_watts = c->small_watts;
-	r->large_watts = c->large_watts;
-	energy_gauge_init(&r->gauge, c->sysfs, &limits);
 	if (strcmp(c->labels, "idle") != 0)
 		return 0;
-	r->labels = labels_new(r->loop, c, r->serve, r->book, &r->gauge, err);
+	r->labels = labels_new(r->loop, c, r->serve, r->book, err);
 	return r->labels != NULL ? 0 : -1;
 }
 

@@ -71,8 +71,7 @@ struct router {
 	struct purse_file *purse;    /* NULL: no endpoint */
 	struct door *door;           /* likewise */
 	struct route_book *book;
-	struct energy_gauge gauge;
-	double small_watts, large_watts; /* as configured; 0: not known */
+	double small_watts; /* as configured; 0: not known */
 	struct cloud_pace cloud_paces[ENDPOINTS_MAX];
 	struct labels *labels;   /* NULL: there is no consent */
 	struct decision *recent; /* [ROUTER_RECENT] a ring */

@@ -3,6 +3,8 @@
  * endpoints, prices stand there too, and power is what the owner says that the devices draw. */
 #include "daemon/router_int.h"
 
+#include "daemon/energy_message.h"
+
 #include <math.h>
 #include <time.h>
 
@@ -35,7 +37,11 @@ seconds_at_home(const struct routed *q, bool small)
 static double
 watts(const struct router *r, bool small)
 {
-	return small ? r->small_watts : r->large_watts;
+	struct energy_told devices[SERVE_DEVICES];
+
+	if (small)
+		return r->small_watts;
+	return energy_watts(devices, serve_energy(r->serve, devices));
 }
 
 static void
@@ -44,11 +50,12 @@ add_home(struct routed *q, enum route_target t)
 	struct route_candidate *c = &q->query.candidates[q->query.n];
 	const struct served_model *m = routed_model(q, t);
 	bool small = t == ROUTE_SMALL;
+	double drawn = watts(q->router, small);
 
 	*c = (struct route_candidate){
 		.kind = t, .seconds = seconds_at_home(q, small), .joules = ROUTE_UNKNOWN};
-	if (c->seconds >= 0 && watts(q->router, small) > 0)
-		c->joules = c->seconds * watts(q->router, small);
+	if (c->seconds >= 0 && drawn > 0)
+		c->joules = c->seconds * drawn;
 	q->names[q->query.n++] = m != NULL ? m->id : "";
 	if (m == NULL)
 		c->refusal =
@@ -58,15 +65,13 @@ add_home(struct routed *q, enum route_target t)
 }
 
 /* A device that is hot, or whose battery is low, is spared where the large model is computed by
- * others, too. */
+ * several. */
 static void
 look_at_energy(struct routed *q)
 {
-	struct router *r = q->router;
-	const struct served_model *large = routed_model(q, ROUTE_LARGE);
+	struct energy_told devices[SERVE_DEVICES];
 
-	energy_gauge_read(&r->gauge, uv_now(r->loop));
-	q->query.spared = r->gauge.state != ENERGY_FINE && large != NULL && large->devices > 1;
+	q->query.lean = energy_lean(devices, serve_energy(q->router->serve, devices));
 }
 
 void
@@ -167,6 +172,7 @@ home_target(struct router *r, bool small)
 	const struct served_model *m =
 		small ? serve_small(r->serve, NULL) : serve_model(r->serve, NULL);
 	double quality = route_book_quality(r->book, small ? GAIN_SMALL : GAIN_LARGE);
+	double drawn = watts(r, small);
 	struct serve_pace pace;
 	json_t *o;
 
@@ -177,9 +183,8 @@ home_target(struct router *r, bool small)
 	if (serve_pace(r->serve, small, &pace)) {
 		add_expected(o, "prompt_tokens_per_s", pace.prompt_tokens_per_s);
 		add_expected(o, "tokens_per_s", pace.new_tokens_per_s);
-		if (watts(r, small) > 0)
-			add_expected(
-				o, "joules_per_token", watts(r, small) / pace.new_tokens_per_s);
+		if (drawn > 0)
+			add_expected(o, "joules_per_token", drawn / pace.new_tokens_per_s);
 	}
 	add_expected(o, "quality", quality);
 	add_expected(o, "price_in", 0);
@@ -224,15 +229,12 @@ router_targets(struct router *r)
 json_t *
 router_energy(struct router *r)
 {
-	const struct energy *e = &r->gauge.now;
-	json_t *o;
+	struct energy_told devices[SERVE_DEVICES];
+	uint32_t n = serve_energy(r->serve, devices);
+	json_t *o = energy_json(&devices[0]);
 
-	energy_gauge_read(&r->gauge, uv_now(r->loop));
-	o = json_pack("{s:s,s:b,s:b}", "state", energy_state_name(r->gauge.state), "spared",
-		r->gauge.state != ENERGY_FINE, "on_battery", e->on_battery);
-	if (e->celsius > ENERGY_UNKNOWN)
-		json_object_set_new(o, "celsius", json_real((double)e->celsius));
-	if (e->charge > ENERGY_UNKNOWN)
-		json_object_set_new(o, "charge", json_real((double)e->charge));
+	json_object_set_new(o, "spared", json_boolean(energy_strained(devices, 1) > 0));
+	json_object_set_new(
+		o, "members_spared", json_integer((json_int_t)energy_strained(devices + 1, n - 1)));
 	return o;
 }

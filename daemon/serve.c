@@ -260,6 +260,7 @@ on_small(void *arg)
 static void
 on_tick(uv_timer_t *t)
 {
+	serve_tell_energy(t->data);
 	serve_advance(t->data);
 }
 
@@ -286,6 +287,7 @@ choose_kernels(struct serve *s, struct err *err)
 struct serve *
 serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err *err)
 {
+	const struct energy_limits limits = {(float)c->hot, (float)c->low_battery};
 	struct serve *s = calloc(1, sizeof *s);
 
 	if (s == NULL) {
@@ -295,6 +297,7 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 	s->loop = loop;
 	s->config = c;
 	s->state = st;
+	energy_gauge_init(&s->gauge, c->sysfs, &limits);
 	s->asks = asks_new();
 	if (s->asks == NULL)
 		err_set(err, "not enough memory to start");

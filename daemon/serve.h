@@ -10,10 +10,14 @@
 #include "daemon/engine.h"
 #include "daemon/swarm.h"
 #include "model/chat.h"
+#include "model/slice.h"
+#include "sched/energy.h"
 
 #include <jansson.h>
 
 struct serve;
+
+#define SERVE_DEVICES SLICE_MAX_PEERS /* that compute a model together, at most */
 
 struct serve *serve_new(uv_loop_t *loop, const struct config *c, struct state *s, struct err *err);
 struct swarm *serve_swarm(struct serve *s);
@@ -81,6 +85,10 @@ struct serve_pace {
 	double prompt_tokens_per_s, new_tokens_per_s;
 };
 bool serve_pace(struct serve *s, bool small, struct serve_pace *p);
+
+/* How the devices are fed that compute the model which is served, and how hot they are, as they tell:
+ * this one first, and always, then the members. Returns their number, at least 1. */
+uint32_t serve_energy(struct serve *s, struct energy_told devices[SERVE_DEVICES]);
 
 /* For `shoal status`: model, state in words, epoch, peers with their slices, progress, figures. New
  * reference. */

@@ -5,6 +5,7 @@
 
 #include "daemon/discovery.h"
 #include "daemon/elect.h"
+#include "daemon/energy_gauge.h"
 #include "daemon/serve.h"
 #include "daemon/serve_fellows.h"
 #include "daemon/small.h"
@@ -380,6 +381,7 @@ struct serve {
 	struct discovery *discovery; /* NULL: off */
 	struct elect *elect;
 	struct kernels kernels;
+	struct energy_gauge gauge;
 	uv_timer_t tick;
 	bool closing;    /* what runs may finish; */
 	bool ending_now; /* nothing may any more */
@@ -437,6 +439,9 @@ struct elect *serve_elect_new(struct serve *s, struct err *err);
 /* Requests that are there go on with no other engine: they end with an error. */
 void serve_end_requests(struct serve *s, const char *why);
 struct speeds *serve_speeds_new(struct serve *s, struct err *err); /* serve_peers.c */
+/* serve_energy.c: this device as its gauge tells it; and that for its coordinator, of a member. */
+void serve_own_energy(struct serve *s, struct energy_told *out);
+void serve_tell_energy(struct serve *s);
 /* Makes the engine; takes c's weights, links and a reference to what they need. */
 int serve_start_engine(struct serve *s, struct engine_config *c, struct model_file *file,
 	struct open_shard *shard, struct err *err);

@@ -2,6 +2,7 @@
  * what `shoal peers` shows. */
 #include <config.h>
 
+#include "daemon/energy_message.h"
 #include "daemon/serve_int.h"
 #include "kernels/cpu.h"
 
@@ -50,6 +51,7 @@ static json_t *
 self_json(struct serve *s)
 {
 	bool measuring = speeds_measuring(s->speeds);
+	struct energy_told energy;
 	json_t *o = json_pack("{s:s,s:s,s:b,s:b,s:s,s:s,s:s,s:s,s:I}", "name", s->state->name,
 		"address", s->config->listen, "connected", true, "self", true, "state",
 		measuring ? "this device, measuring" : "this device", "software", PACKAGE_STRING,
@@ -57,6 +59,8 @@ self_json(struct serve *s)
 		(json_int_t)serve_threads(s));
 
 	speeds_json(s->speeds, NULL, o);
+	serve_own_energy(s, &energy);
+	json_object_set_new(o, "energy", energy_json(&energy));
 	return o;
 }
 
@@ -74,6 +78,7 @@ peer_json(const struct serve *s, const struct swarm_peer *p)
 		(json_int_t)p->threads);
 
 	speeds_json(s->speeds, p, o);
+	json_object_set_new(o, "energy", energy_json(&p->energy));
 	return o;
 }
 

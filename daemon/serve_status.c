@@ -1,6 +1,7 @@
 /* What `shoal status` shows. */
 #include <config.h>
 
+#include "daemon/energy_message.h"
 #include "daemon/serve_balance.h"
 #include "daemon/serve_kv.h"
 #include "daemon/serve_upload.h"
@@ -144,6 +145,7 @@ add_slice(json_t *o, const struct slice *sl)
 static json_t *
 self_json(struct serve *s, uint32_t rank)
 {
+	struct energy_told energy;
 	json_t *o = json_object();
 
 	json_object_set_new(o, "name", json_string(s->state->name));
@@ -155,6 +157,8 @@ self_json(struct serve *s, uint32_t rank)
 	json_object_set_new(o, "kernels", json_string(s->kernels.name));
 	json_object_set_new(o, "threads", json_integer(serve_threads(s)));
 	json_object_set_new(o, "rtt_ms", json_real(0));
+	serve_own_energy(s, &energy);
+	json_object_set_new(o, "energy", energy_json(&energy));
 	return o;
 }
 
@@ -173,6 +177,7 @@ peer_json(const struct swarm_peer *p, uint32_t rank)
 	json_object_set_new(o, "kernels", json_string(p->kernels));
 	json_object_set_new(o, "threads", json_integer(p->threads));
 	json_object_set_new(o, "rtt_ms", json_real(p->rtt_ms));
+	json_object_set_new(o, "energy", energy_json(&p->energy));
 	return o;
 }
 

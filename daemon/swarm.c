@@ -52,6 +52,7 @@ peer_gone(struct peer *p, const char *why)
 	p->pub.control = NULL;
 	p->pub.going = false;
 	p->pub.rtt_ms = 0;
+	p->pub.energy = (struct energy_told){0};
 	if (!was_up)
 		return;
 	log_info("peer %s: here -> away: %s", p->known.name, why[0] != '\0' ? why : "closed by us");
@@ -211,6 +212,12 @@ swarm_offer(struct swarm *s, const struct swarm_offer *o)
 	tell_all(s);
 }
 
+void
+swarm_energy(struct swarm *s, const struct energy_told *e)
+{
+	s->energy = *e;
+}
+
 /* The other side takes its leave, or tells us that we are no member any more. */
 static int
 take_leave(struct peer *p, const char *why, struct err *err)
@@ -248,10 +255,10 @@ on_control(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err
 		rc = take_about(p, e->about, err);
 		break;
 	case SHOAL__ENVELOPE__BODY_PING:
-		meter_answer(l, e->ping->token);
+		meter_answer(s, l, e->ping->token);
 		break;
 	case SHOAL__ENVELOPE__BODY_PONG:
-		meter_pong(p, e->pong->token);
+		meter_pong(p, e->pong);
 		break;
 	case SHOAL__ENVELOPE__BODY_LEAVE:
 		rc = take_leave(p, e->leave->why, err);

@@ -9,6 +9,7 @@
 #include "daemon/state.h"
 #include "model/device_speed.h"
 #include "proto/control.h"
+#include "sched/energy.h"
 #include "sched/pace.h"
 #include "sched/roster.h"
 
@@ -40,6 +41,7 @@ struct swarm_peer { /* as others may see it; owned by the swarm */
 	struct pace pace;            /* the same (daemon/serve_balance.c) */
 	uint16_t port;               /* where it listens; 0: not said */
 	struct swarm_offer offer;
+	struct energy_told energy; /* of a member, by its last heartbeat */
 };
 
 struct swarm_events {
@@ -94,6 +96,8 @@ void swarm_tell(struct swarm *s, const struct device_speed *speed, uint64_t memo
 
 /* The same of its small model. */
 void swarm_offer(struct swarm *s, const struct swarm_offer *o);
+/* The same of how it is fed; a member says it with its next heartbeat. */
+void swarm_energy(struct swarm *s, const struct energy_told *e);
 
 /* --- links as they are (swarm_rtt.c) --- */
 

@@ -67,6 +67,7 @@ struct swarm {
 	const struct device_speed *speed; /* our own; NULL: not measured yet */
 	uint64_t memory;
 	struct swarm_offer offer;            /* our own */
+	struct energy_told energy;           /* the same */
 	struct peer *peers[STATE_MAX_PEERS]; /* by rank */
 	struct swarm_peer *list[STATE_MAX_PEERS];
 	uint32_t n_peers;
@@ -98,8 +99,8 @@ void swarm_dialled(struct peer *p, const struct link *l, bool answered);
 /* swarm_rtt.c */
 void meter_begin(struct peer *p); /* a control link is new */
 void meter_ping(struct peer *p);
-void meter_pong(struct peer *p, uint64_t token);
-void meter_answer(struct link *l, uint64_t token); /* a pong */
+void meter_pong(struct peer *p, const Shoal__Pong *pong);
+void meter_answer(struct swarm *s, struct link *l, uint64_t token); /* a pong */
 
 /* pairing.c */
 int pairing_admit(struct swarm *s, struct link *l, const struct hello *h, uint8_t psk[32],

@@ -1,7 +1,10 @@
-/* Heartbeats, and what they say of the link: round trips over a window, quickly filled when a link
+/* Heartbeats, what members say of themselves in them, and what they say of the link: round trips over a window, quickly filled when a link
  * is new; and now and then a burst of large pings, which tells its bandwidth. Round trips count only
  * while nothing is computed here: else they would tell how busy this device is. */
 #include "daemon/swarm_internal.h"
+
+#include "daemon/energy_message.h"
+#include "daemon/log.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,12 +34,17 @@ send_ping(struct peer *p, uint64_t token, size_t padding)
 }
 
 void
-meter_answer(struct link *l, uint64_t token)
+meter_answer(struct swarm *s, struct link *l, uint64_t token)
 {
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__Pong pong = SHOAL__PONG__INIT;
+	Shoal__Energy energy = SHOAL__ENERGY__INIT;
 
 	pong.token = token;
+	if (s->state->is_member && s->energy.told && (token & BURST_TOKEN) == 0) {
+		energy_message_fill(&energy, &s->energy);
+		pong.energy = &energy;
+	}
 	e.body_case = SHOAL__ENVELOPE__BODY_PONG;
 	e.pong = &pong;
 	swarm_pack_send(l, &e);
@@ -117,13 +125,28 @@ take_piece(struct peer *p)
 
 /* --- round trips --- */
 
+static void
+take_energy(struct peer *p, const Shoal__Energy *message)
+{
+	struct energy_told told;
+
+	if (message == NULL || p->swarm->state->is_member)
+		return;
+	energy_message_read(message, &told);
+	if (told.state != p->pub.energy.state)
+		log_info("peer %s: %s -> %s", p->known.name, energy_state_name(p->pub.energy.state),
+			energy_state_name(told.state));
+	p->pub.energy = told;
+}
+
 void
-meter_pong(struct peer *p, uint64_t token)
+meter_pong(struct peer *p, const Shoal__Pong *pong)
 {
 	struct meter *m = &p->meter;
+	uint64_t token = pong->token, us;
 	bool counts;
-	uint64_t us;
 
+	take_energy(p, pong->energy);
 	if ((token & BURST_TOKEN) != 0) {
 		take_piece(p);
 		return;

@@ -29,3 +29,42 @@ energy_state_name(enum energy_state s)
 
 	return names[s];
 }
+
+/* --- of several devices -------------------------------------------------------------------------- */
+
+double
+energy_watts(const struct energy_told *devices, unsigned n)
+{
+	double sum = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!devices[i].told || devices[i].watts == 0)
+			return 0;
+		sum += devices[i].watts;
+	}
+	return sum;
+}
+
+unsigned
+energy_strained(const struct energy_told *devices, unsigned n)
+{
+	unsigned strained = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		strained += devices[i].told && devices[i].state != ENERGY_FINE;
+	return strained;
+}
+
+enum energy_lean
+energy_lean(const struct energy_told *devices, unsigned n)
+{
+	bool first, others;
+
+	if (n < 2)
+		return ENERGY_EVEN;
+	first = energy_strained(devices, 1) > 0;
+	others = energy_strained(devices + 1, n - 1) > 0;
+	if (first == others)
+		return ENERGY_EVEN;
+	return first ? ENERGY_UP : ENERGY_DOWN;
+}

@@ -144,6 +144,14 @@ route_binding(const struct route_query *q)
 	return best;
 }
 
+/* Whether the small model had better answer although the large one is expected to do so much better than
+ * it must: a device of the large one's is to be spared. */
+static bool
+spares_others(const struct route_query *q, double lead)
+{
+	return q->lean == ENERGY_DOWN && !q->firm && lead <= q->spare;
+}
+
 /* Between the small and the large model. */
 static struct route_choice
 at_home(const struct route_query *q, int small, int large)
@@ -154,13 +162,15 @@ at_home(const struct route_query *q, int small, int large)
 		return choose(large, ROUTE_STAYS);
 	if (was_with(q, ROUTE_CLOUD) && !q->firm) /* one step down */
 		return choose(large, ROUTE_NO_GAIN);
-	if (q->spared && !q->firm && (!q->known || q->gain > q->threshold - q->spare))
+	if (q->lean == ENERGY_UP && !q->firm && (!q->known || q->gain > q->threshold - q->spare))
 		return choose(large, ROUTE_SPARED);
 	if (!q->known || !q->clear)
 		return (struct route_choice){
 			.candidate = small, .cascade = true, .reason = ROUTE_TRIES};
 	if (!q->up)
 		return choose(small, ROUTE_NO_GAIN);
+	if (spares_others(q, q->gain - q->threshold))
+		return choose(small, ROUTE_SPARED);
 	return worth_moving(q, q->gain - q->threshold) ? choose(large, ROUTE_GAIN)
 						       : choose(small, ROUTE_STAYS);
 }
@@ -202,6 +212,8 @@ route_judge(const struct route_query *q, bool up, double lead, unsigned small)
 		return choose((int)small, ROUTE_ONLY);
 	if (up && !worth_moving(q, lead))
 		return choose((int)small, ROUTE_STAYS);
+	if (up && spares_others(q, lead))
+		return choose((int)small, ROUTE_SPARED);
 	return up ? choose(large, ROUTE_TOKENS_DOUBT) : choose((int)small, ROUTE_TOKENS_SURE);
 }
 
@@ -273,7 +285,7 @@ static const struct {
 	  [ROUTE_TRIES] = {"tries", "it begins, and how sure it is decides"},
 	  [ROUTE_TOKENS_SURE] = {"tokens_sure", "it was sure of its answer"},
 	  [ROUTE_TOKENS_DOUBT] = {"tokens_doubt", "the smaller model was not sure of its answer"},
-	  [ROUTE_SPARED] = {"spared", "this device is hot, or its battery is low"},
+	  [ROUTE_SPARED] = {"spared", "a device of the other model is hot, or its battery is low"},
 	  [ROUTE_FELL_BACK] = {"fell_back", "another was asked first, and failed"},
 	  [ROUTE_BY_TOKEN] = {"by_token", "it and the small model wrote together"},
 	  [ROUTE_NOBODY] = {"nobody", "nobody may or can answer"},

@@ -10,6 +10,8 @@
 #ifndef SCHED_ROUTE_H
 #define SCHED_ROUTE_H
 
+#include "sched/energy.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -80,9 +82,10 @@ struct route_query {
 	double stay, move;
 	/* What the request allows; ROUTE_UNKNOWN: as much as it takes. */
 	double max_seconds, max_joules;
-	/* This device is hot, or its battery is low, and the large model is computed by others, too: what
-	 * the small one is not clearly good for goes up, from a gain on that falls short by `spare`. */
-	bool spared;
+	/* Where others compute the large model, too: this device is hot, or its battery is low, and what
+	 * the small one is not clearly good for goes up, from a gain on that falls short by `spare`
+	 * (ENERGY_UP); or one of the others is, and only what exceeds the threshold by that goes up. */
+	enum energy_lean lean;
 	double spare;
 };
 
@@ -97,7 +100,7 @@ enum route_reason {
 	ROUTE_TRIES,        /* the small one begins, its tokens decide */
 	ROUTE_TOKENS_SURE,  /* they did: it was sure enough */
 	ROUTE_TOKENS_DOUBT, /* they did: it was not */
-	ROUTE_SPARED,       /* this device is spared */
+	ROUTE_SPARED,       /* a device of the other model is spared */
 	ROUTE_FELL_BACK,    /* another was tried and failed */
 	ROUTE_BY_TOKEN,     /* the small and the large one write together (sched/token_mode.h) */
 	ROUTE_NOBODY,       /* there is none */

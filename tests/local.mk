@@ -12,7 +12,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/discovery.sh \
 	tests/swarm/document.sh \
 	tests/swarm/doctor.sh \
-	tests/swarm/door.sh \
+	tests/swarm/door.sh tests/swarm/energy.sh \
 	tests/swarm/greedy.sh \
 	tests/swarm/http.sh \
 	tests/swarm/chunks.sh \

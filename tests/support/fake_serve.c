@@ -1,10 +1,14 @@
 #include "tests/support/fake_serve.h"
 
+#include "daemon/energy_gauge.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 
 struct serve {
 	uv_loop_t *loop;
+	struct energy_gauge gauge;
+	uint32_t watts;
 	struct served_model model, small;
 };
 
@@ -123,11 +127,14 @@ fake_reset(void)
 static const uint8_t model_id[32] = {1}, other_id[32] = {2};
 
 struct serve *
-fake_serve_new(uv_loop_t *loop)
+fake_serve_new(uv_loop_t *loop, const struct config *c)
 {
+	const struct energy_limits limits = {(float)c->hot, (float)c->low_battery};
 	struct serve *s = calloc(1, sizeof *s);
 
 	s->loop = the_loop = loop;
+	s->watts = c->large_watts;
+	energy_gauge_init(&s->gauge, c->sysfs, &limits);
 	s->model = (struct served_model){.id = FAKE_MODEL,
 		.tokenizer = &tokenizer,
 		.chat = CHAT_CHATML,
@@ -194,6 +201,20 @@ serve_pace(struct serve *s, bool small, struct serve_pace *p)
 	(void)s;
 	*p = (struct serve_pace){1000, pace > 0 ? pace : 10};
 	return true;
+}
+
+uint32_t
+serve_energy(struct serve *s, struct energy_told devices[SERVE_DEVICES])
+{
+	struct fake_script now = current();
+	uint32_t n = now.devices > 0 ? now.devices : 1;
+
+	energy_gauge_read(&s->gauge, uv_now(s->loop));
+	devices[0] = (struct energy_told){true, s->gauge.state, s->gauge.now, s->watts};
+	for (uint32_t i = 1; i < n; i++)
+		devices[i] = (struct energy_told){true, now.member_state,
+			{false, ENERGY_UNKNOWN, ENERGY_UNKNOWN}, now.member_watts};
+	return n;
 }
 
 uint32_t

@@ -21,9 +21,11 @@ struct fake_script {
 	int refuse;  /* not 0: engine_submit gives this status */
 	bool absent; /* no model */
 	const char *join_trouble;
-	bool other_model;      /* of the same name */
-	float margin;          /* by which each token was the likeliest (model/token_signal.h) */
-	uint32_t devices;      /* that compute it; 0: one */
+	bool other_model; /* of the same name */
+	float margin;     /* by which each token was the likeliest (model/token_signal.h) */
+	uint32_t devices; /* that compute it; 0: one */
+	enum energy_state member_state; /* of the others of these; */
+	uint32_t member_watts;
 	uint32_t context;      /* of this model; 0: FAKE_CONTEXT */
 	double tokens_per_s;   /* its pace; 0: ten */
 	uint32_t doubts;       /* bits: pieces that it is not sure of, whatever its margin */
@@ -47,7 +49,7 @@ struct fake_seen {
 	uint32_t invite_seconds;
 };
 
-struct serve *fake_serve_new(uv_loop_t *loop);
+struct serve *fake_serve_new(uv_loop_t *loop, const struct config *c);
 void fake_serve_free(struct serve *s);
 void fake_set(const struct fake_script *script);
 /* There is a small model too, FAKE_SMALL; NULL: none. */

@@ -93,7 +93,7 @@ fixture_start_with(const char *address, const char *api_keys)
 		fake_reset();
 	uv_loop_init(&loop);
 	uv_async_init(&loop, &wake, on_wake);
-	serve = fake_serve_new(&loop);
+	serve = fake_serve_new(&loop, &c);
 	http = http_new(&loop, &c, serve, &err);
 	ck_assert_msg(http != NULL, "%s", err.msg);
 	fixture_port = http_port(http);

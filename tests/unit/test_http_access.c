@@ -118,7 +118,7 @@ check_refused(const char *address, const char *keys, const char *says)
 	struct serve *s;
 
 	uv_loop_init(&loop);
-	s = fake_serve_new(&loop);
+	s = fake_serve_new(&loop, &c);
 	snprintf(c.http, sizeof c.http, "%s", address);
 	strcpy(c.privacy, "home");
 	snprintf(c.api_keys, sizeof c.api_keys, "%s", keys);
@@ -249,13 +249,14 @@ START_TEST(a_stale_socket_is_replaced_and_a_live_one_not)
 	struct err err = {""};
 	struct stat st;
 	struct serve *s;
+	struct config none = {0};
 	uv_loop_t loop;
 	struct http *h;
 
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(path, sizeof path, "%s/run/sock", dir);
 	uv_loop_init(&loop);
-	s = fake_serve_new(&loop);
+	s = fake_serve_new(&loop, &none);
 	snprintf(run, sizeof run, "%s/run", dir);
 	ck_assert_int_eq(mkdir(run, 0755), 0);
 	close(bound_socket(path));

@@ -2,6 +2,7 @@
  * anybody's way. */
 #include "tests/support/http_fixture.h"
 
+#include "daemon/energy_gauge.h"
 #include "daemon/labels.h"
 #include "sched/label.h"
 
@@ -17,6 +18,8 @@
 
 static const struct fake_script small = {
 	.pieces = {"small", " says", " so"}, .end = SESSION_STOP, .margin = 20};
+static const struct fake_script unsure = {
+	.pieces = {"small", " may", " be"}, .end = SESSION_STOP, .margin = 2};
 static const struct fake_script large = {
 	.pieces = {"large", " knows"}, .end = SESSION_STOP, .margin = 20};
 static const char *dir;
@@ -428,6 +431,35 @@ START_TEST(loses_traffic)
 }
 END_TEST
 
+/* Of the devices that compute the large model a member is enough: nothing is asked of it for labels, and
+ * less of it by prompts; of both sides that are hot neither is spared. */
+START_TEST(a_member_is_hot)
+{
+	struct fake_script two = large;
+
+	two.devices = 2;
+	two.member_state = ENERGY_HOT;
+	fake_set(&two);
+	fake_set_small(&unsure);
+	say("auto", "hello", "");
+	ck_assert_ptr_nonnull(strstr(a.body, "\"reason\":\"spared\""));
+	ck_assert_ptr_nonnull(strstr(a.body, "small may be"));
+	pause_ms(3 * LABELS_TICK_MS);
+	ck_assert_uint_eq(submitted(), 1);
+	local("GET", "/shoal/v1/route/status", NULL);
+	ck_assert_ptr_nonnull(strstr(a.body, "\"hold\":\"hot\""));
+	ck_assert_ptr_nonnull(strstr(a.body, "\"members_spared\":1"));
+	answer_free(&a);
+	get("/metrics", &a);
+	ck_assert_ptr_nonnull(strstr(a.body, "shoal_members_spared 1\n"));
+	ck_assert_ptr_nonnull(strstr(a.body, "shoal_device_spared 0\n"));
+	write_file("class/thermal/thermal_zone0", "temp", "90000\n");
+	pause_ms(ENERGY_GAUGE_MS + 100);
+	say("auto", "hello", "");
+	ck_assert_ptr_nonnull(strstr(a.body, "\"reason\":\"tokens_doubt\""));
+}
+END_TEST
+
 /* A model that fails is tried again, but not for ever. */
 START_TEST(a_model_that_fails)
 {
@@ -464,6 +496,7 @@ main(void)
 	tcase_add_test(t, spares_the_battery);
 	tcase_add_test(t, spares_a_hot_device);
 	tcase_add_test(t, loses_traffic);
+	tcase_add_test(t, a_member_is_hot);
 	tcase_add_test(t, a_model_that_fails);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);

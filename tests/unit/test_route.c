@@ -426,7 +426,7 @@ START_TEST(test_a_device_that_is_spared)
 	struct route_query q = query();
 
 	q.spare = 0.25;
-	q.spared = true;
+	q.lean = ENERGY_UP;
 	expect(route_first(&q), LARGE, ROUTE_SPARED); /* 0.1 falls short of 0.3 by less */
 	q.gain = 0;
 	expect(route_first(&q), SMALL, ROUTE_NO_GAIN);
@@ -437,6 +437,29 @@ START_TEST(test_a_device_that_is_spared)
 	q.firm = q.known = false;
 	q.candidates[LARGE].refusal = ROUTE_NOT_READY;
 	expect(route_first(&q), SMALL, ROUTE_ONLY);
+}
+END_TEST
+
+START_TEST(test_others_that_are_spared)
+{
+	struct route_query q = query();
+
+	q.spare = 0.25;
+	q.lean = ENERGY_DOWN;
+	q.up = true;
+	q.gain = 0.5; /* exceeds 0.3 by less */
+	expect(route_first(&q), SMALL, ROUTE_SPARED);
+	q.gain = 0.6;
+	expect(route_first(&q), LARGE, ROUTE_GAIN);
+	q.up = false;
+	expect(route_first(&q), SMALL, ROUTE_NO_GAIN);
+	q.known = false;
+	ck_assert(route_first(&q).cascade);
+	expect(route_judge(&q, true, 0.2, SMALL), SMALL, ROUTE_SPARED);
+	expect(route_judge(&q, true, 0.3, SMALL), LARGE, ROUTE_TOKENS_DOUBT);
+	expect(route_judge(&q, false, -1, SMALL), SMALL, ROUTE_TOKENS_SURE);
+	q.firm = true;
+	expect(route_judge(&q, true, 0.2, SMALL), LARGE, ROUTE_TOKENS_DOUBT);
 }
 END_TEST
 
@@ -475,6 +498,7 @@ main(void)
 	tcase_add_test(t, test_limits);
 	tcase_add_test(t, test_what_binds);
 	tcase_add_test(t, test_a_device_that_is_spared);
+	tcase_add_test(t, test_others_that_are_spared);
 	tcase_add_test(t, test_names);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);

@@ -2,6 +2,7 @@
 #include "tests/support/http_fixture.h"
 
 #include <check.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -389,6 +390,28 @@ START_TEST(limits_of_energy)
 }
 END_TEST
 
+/* Three devices that draw 50 W each while they compute together; of one that does not tell nothing is known. */
+START_TEST(energy_of_all_devices)
+{
+	struct fake_script three = large;
+	json_t *expected;
+
+	three.devices = 3;
+	three.member_watts = 50;
+	fake_set(&three);
+	say("auto:home", "hello", ",\"max_tokens\":20");
+	expected = json_object_get(json_object_get(a.json, "shoal"), "expected");
+	ck_assert_msg(fabs(json_number_value(json_object_get(expected, "joules")) -
+			      150 * json_number_value(json_object_get(expected, "seconds"))) < 0.01,
+		"%s", a.body);
+	three.member_watts = 0;
+	fake_set(&three);
+	say("auto:home", "hello", ",\"max_tokens\":20");
+	expected = json_object_get(json_object_get(a.json, "shoal"), "expected");
+	ck_assert_ptr_null(json_object_get(expected, "joules"));
+}
+END_TEST
+
 /* The best one that can keep the limit. */
 START_TEST(the_best_that_is_in_time)
 {
@@ -486,6 +509,7 @@ main(void)
 	t = tcase_create("watts");
 	tcase_add_checked_fixture(t, setup_with_watts, teardown);
 	tcase_add_test(t, limits_of_energy);
+	tcase_add_test(t, energy_of_all_devices);
 	tcase_add_test(t, the_best_that_is_in_time);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
