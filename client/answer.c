@@ -325,7 +325,10 @@ say_route(const struct answerer *a, json_t *e)
 	json_t *t = json_object_get(s, "token");
 	char both[64] = "";
 
-	if (t != NULL)
+	if (json_object_get(t, "cloud_share") != NULL)
+		snprintf(both, sizeof both, "; %.0f%% of the tokens are the cloud's",
+			100 * json_number_value(json_object_get(t, "cloud_share")));
+	else if (t != NULL)
 		snprintf(both, sizeof both, "; %.0f%% of the tokens are the large one's",
 			100 * json_number_value(json_object_get(t, "large_share")));
 	if (model != NULL && words != NULL)

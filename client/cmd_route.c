@@ -111,6 +111,16 @@ print_labels(json_t *l)
 	printf("\n");
 }
 
+/* What the small model and a cloud wrote together. */
+static void
+print_segments(json_t *t)
+{
+	printf("by token: %.0f of the small model, %.0f of the cloud in %.0f segments\n",
+		num(t, "small_tokens"), num(t, "cloud_tokens"), num(t, "segments"));
+	if (json_object_get(t, "no_more") != NULL)
+		printf("then it was not asked any more: %s\n", str(t, "no_more"));
+}
+
 /* What two models wrote together; with its way, of one answer. */
 static void
 print_tokens(json_t *t, bool way)
@@ -118,6 +128,10 @@ print_tokens(json_t *t, bool way)
 	bool all = strcmp(str(t, "verify"), "all") == 0;
 	double small = num(t, "small_tokens"), large = num(t, "large_tokens");
 
+	if (way && json_object_get(t, "segments") != NULL) {
+		print_segments(t);
+		return;
+	}
 	if (small + large == 0)
 		return;
 	printf("by token: %.0f of the small model, %.0f of the large one, which was asked %.0f "
@@ -130,6 +144,9 @@ print_tokens(json_t *t, bool way)
 		printf(" (it decides all)");
 	else if (way)
 		printf(" (threshold %g)", num(t, "threshold"));
+	if (num(t, "segments") > 0)
+		printf("; %.0f of clouds in %.0f segments", num(t, "cloud_tokens"),
+			num(t, "segments"));
 	printf("\n");
 }
 

@@ -36,6 +36,8 @@ static const struct field body_fields[] = {
 	{"logit_bias", OBJECT | NIL},
 	{"response_format", OBJECT},
 	{"reasoning_effort", STRING},
+	{"continue_final_message", BOOLEAN},
+	{"add_generation_prompt", BOOLEAN},
 	{NULL, 0},
 };
 
@@ -43,6 +45,7 @@ static const struct field message_fields[] = {
 	{"role", STRING},
 	{"content", STRING | ARRAY | NIL},
 	{"name", STRING},
+	{"prefix", BOOLEAN},
 	{NULL, 0},
 };
 

@@ -14,7 +14,7 @@
 
 #define BUDGET "budget"
 
-enum kind { TEXT, PRICE, NUMBER, SHARE, KEY };
+enum kind { TEXT, PRICE, NUMBER, SHARE, KEY, CONTINUES };
 
 static const struct setting {
 	const char *name;
@@ -35,6 +35,7 @@ static const struct setting {
 	{"quality", SHARE, AT(quality), 0, 0, false},
 	{"ca_file", TEXT, AT(ca_file), SIZE(ca_file), 0, false},
 	{"timeout", NUMBER, AT(timeout), 0, 86400, false},
+	{"continues", CONTINUES, 0, 0, 0, false},
 };
 #define N_SETTINGS (sizeof settings / sizeof *settings)
 
@@ -132,6 +133,19 @@ set_key(struct endpoints *e, const char *file, struct err *err)
 }
 
 static int
+set_continues(struct endpoint *e, const char *value, struct err *err)
+{
+	static const char *const words[] = {"no", "last", "prefix", "final"};
+
+	for (int i = 0; i < (int)(sizeof words / sizeof *words); i++)
+		if (strcmp(value, words[i]) == 0) {
+			e->continues = (enum endpoint_continues)i;
+			return 0;
+		}
+	return err_set(err, "continues: '%s' is none of no, last, prefix, final", value);
+}
+
+static int
 set_value(struct endpoints *e, const struct setting *s, const char *value, struct err *err)
 {
 	char *field = (char *)&e->all[e->n - 1] + s->at;
@@ -147,6 +161,8 @@ set_value(struct endpoints *e, const struct setting *s, const char *value, struc
 		return set_share(s, value, field, err);
 	case KEY:
 		return set_key(e, value, err);
+	case CONTINUES:
+		return set_continues(&e->all[e->n - 1], value, err);
 	}
 	return -1;
 }
@@ -196,7 +212,7 @@ on_key(void *arg, const char *section, const char *name, const char *value, stru
 				       : set_value(e, &settings[i], value, err);
 	return err_set(err,
 		"there is no key '%s': url, model, key_file, price_in, price_out, context, "
-		"max_tokens, quality, ca_file, timeout",
+		"max_tokens, quality, ca_file, timeout, continues",
 		name);
 }
 

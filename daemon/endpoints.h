@@ -19,6 +19,14 @@
 #define ENDPOINT_TIMEOUT  300 /* seconds */
 #define ENDPOINT_KEY_MOST 512
 
+/* How it is told to go on with a text that the chat's last message, an assistant's, begins. */
+enum endpoint_continues {
+	ENDPOINT_CONTINUES_NOT,
+	ENDPOINT_CONTINUES_LAST,   /* it does so whenever the last message is an assistant's */
+	ENDPOINT_CONTINUES_PREFIX, /* "prefix": true in that message */
+	ENDPOINT_CONTINUES_FINAL   /* "continue_final_message": true in the body */
+};
+
 struct endpoint {
 	char name[ENDPOINT_NAME]; /* the section's */
 	char url[192];     /* of the API, as https://api.example/v1, without a slash at its end */
@@ -30,6 +38,7 @@ struct endpoint {
 	uint32_t max_tokens; /* of an answer */
 	uint32_t timeout;    /* seconds that a call may take */
 	float quality;       /* 0..1, a guess until it is learned; below 0: not said */
+	enum endpoint_continues continues;
 };
 
 struct endpoints;

@@ -143,7 +143,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/router_run.c \
 	daemon/router_say.c \
 	daemon/router_targets.c \
-	daemon/router_token.c \
+	daemon/router_segments.c daemon/router_token.c \
 	daemon/token_run.c daemon/token_run.h \
 	daemon/wall.c daemon/wall.h daemon/wall_int.h \
 	daemon/wall_body.c
@@ -169,6 +169,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/serve_neighbours.c \
 	daemon/serve_pace.c \
 	daemon/serve_energy.c \
+	daemon/segment_run.c daemon/segment_run.h \
 	daemon/serve_peers.c \
 	daemon/serve_plan.c \
 	daemon/serve_roster.c \
@@ -207,6 +208,11 @@ tests_unit_test_router_token_SOURCES = tests/unit/test_router_token.c $(HTTP_TES
 tests_unit_test_router_token_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_token_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_token_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_router_segments
+tests_unit_test_router_segments_SOURCES = tests/unit/test_router_segments.c $(HTTP_TEST_SUPPORT) $(CLOUD_TEST_SUPPORT)
+tests_unit_test_router_segments_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_segments_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_router_segments_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_router_turns
 tests_unit_test_router_turns_SOURCES = tests/unit/test_router_turns.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_router_turns_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)

@@ -252,9 +252,13 @@ check_token(const struct route_said *s, struct api_error *e)
 		return api_error_set(e, 400, "invalid_value", "shoal",
 			"give one of token_threshold and verify 'all': with the latter the large "
 			"model says every token");
-	if (s->mode == MODE_TOKEN && (s->ask == ROUTE_ASK_LOCAL || s->ask == ROUTE_ASK_CLOUD))
+	if (s->mode == MODE_TOKEN && s->ask == ROUTE_ASK_LOCAL)
 		return api_error_set(e, 400, "invalid_value", "shoal",
-			"the mode 'token' needs both models at home: ask 'auto' or 'auto:home'");
+			"the mode 'token' needs a second model: ask 'auto', 'auto:home' or "
+			"'auto:cloud'");
+	if (s->verify_said && s->ask == ROUTE_ASK_CLOUD)
+		return api_error_set(e, 400, "invalid_value", "shoal",
+			"verify is for models at home: with a cloud there are segments only");
 	return 0;
 }
 

@@ -8,8 +8,8 @@
 
 /* --- who could be asked ------------------------------------------------------------------------- */
 
-static uint32_t
-most_tokens(const struct routed *q, const struct endpoint *e)
+uint32_t
+routed_most_tokens(const struct routed *q, const struct endpoint *e)
 {
 	return q->a.max_tokens < e->max_tokens ? q->a.max_tokens : e->max_tokens;
 }
@@ -21,7 +21,8 @@ price_of(const struct routed *q, const struct endpoint *e)
 {
 	uint64_t prompt = q->a.text_bytes;
 
-	return purse_cost(&e->price, prompt < e->context ? prompt : e->context, most_tokens(q, e));
+	return purse_cost(
+		&e->price, prompt < e->context ? prompt : e->context, routed_most_tokens(q, e));
 }
 
 static enum route_refusal
@@ -65,8 +66,8 @@ routed_add_clouds(struct routed *q)
 	}
 }
 
-static const struct endpoint *
-endpoint_of(const struct routed *q)
+const struct endpoint *
+routed_endpoint(const struct routed *q)
 {
 	return endpoints_find(q->router->endpoints, q->names[q->choice.candidate]);
 }
@@ -127,7 +128,7 @@ on_end(void *arg, const char *finish_reason, const struct cloud_usage *told, uin
 	q->spent += cost;
 	end_restoring(q);
 	for (uint32_t i = 0; i < endpoints_count(q->router->endpoints); i++)
-		if (endpoints_at(q->router->endpoints, i) == endpoint_of(q))
+		if (endpoints_at(q->router->endpoints, i) == routed_endpoint(q))
 			router_saw_cloud(q->router, i, u.new_seconds, u.new_tokens);
 	routed_finish(q, finish_reason != NULL ? finish_reason : "stop", &u);
 }
@@ -187,11 +188,10 @@ refused_by_door(const struct door_no *no)
 	}
 }
 
-/* The body is made, the policy's ticket for it taken, and it goes. */
-static bool
-send_body(struct routed *q, const struct endpoint *e, const struct buf *body, struct door_no *no)
+bool
+routed_send(struct routed *q, const struct endpoint *e, const struct buf *body,
+	const struct door_events *events, struct door_no *no)
 {
-	const struct door_events events = {NULL, on_text, on_end, on_error, q};
 	const struct door_request request = {e, body->data, body->len};
 	const struct ticket_ask ask = {.request = request,
 		.policy = q->verdict.policy,
@@ -203,7 +203,7 @@ send_body(struct routed *q, const struct endpoint *e, const struct buf *body, st
 
 	if (t == NULL)
 		return false;
-	q->call = door_send(q->router->door, t, &request, time_left(q), &events, no);
+	q->call = door_send(q->router->door, t, &request, time_left(q), events, no);
 	ticket_free(t);
 	if (q->call == NULL)
 		return false;
@@ -215,7 +215,8 @@ bool
 routed_begin_cloud(struct routed *q)
 {
 	struct route_candidate *c = &q->query.candidates[q->choice.candidate];
-	const struct endpoint *e = endpoint_of(q);
+	const struct endpoint *e = routed_endpoint(q);
+	const struct door_events events = {NULL, on_text, on_end, on_error, q};
 	struct door_no no = {.why = DOOR_BROKEN};
 	struct err err = {""};
 	struct buf body;
@@ -223,14 +224,14 @@ routed_begin_cloud(struct routed *q)
 
 	q->restore = (struct redact_restore){0};
 	buf_init(&body, DOOR_MOST_BODY);
-	if (wall_body(q->router->wall, &q->verdict, &q->a, e->model, most_tokens(q, e), &body,
-		    &err) != 0) {
+	if (wall_body(q->router->wall, &q->verdict, &q->a, e->model, routed_most_tokens(q, e),
+		    &body, &err) != 0) {
 		c->refusal = ROUTE_UNREDACTED;
 		snprintf(q->why, sizeof q->why, "%s", err.msg);
 	} else {
 		if (q->verdict.policy == PRIVACY_REDACT)
 			q->restore.r = wall_items(&q->verdict);
-		sent = send_body(q, e, &body, &no);
+		sent = routed_send(q, e, &body, &events, &no);
 		if (!sent) {
 			c->refusal = refused_by_door(&no);
 			snprintf(q->why, sizeof q->why, "%s", no.err.msg);
@@ -246,7 +247,7 @@ routed_begin_cloud(struct routed *q)
 json_t *
 routed_preview(struct routed *q)
 {
-	const struct endpoint *e = endpoint_of(q);
+	const struct endpoint *e = routed_endpoint(q);
 	struct door_request request = {.endpoint = e};
 	struct door_no no;
 	struct err err = {""};
@@ -254,10 +255,13 @@ routed_preview(struct routed *q)
 	uint64_t worst = 0;
 	json_t *o = NULL;
 
+	if (routed_segments(q))
+		return json_pack("{s:s,s:s}", "endpoint", e->name, "refused",
+			"what a cloud gets of a segment ends in text that is not written yet");
 	buf_init(&body, DOOR_MOST_BODY);
 	buf_init(&bytes, 0);
-	if (wall_body(q->router->wall, &q->verdict, &q->a, e->model, most_tokens(q, e), &body,
-		    &err) == 0) {
+	if (wall_body(q->router->wall, &q->verdict, &q->a, e->model, routed_most_tokens(q, e),
+		    &body, &err) == 0) {
 		request.body = body.data;
 		request.len = body.len;
 		if (door_preview(&request, &bytes, &worst, &no) == 0)

@@ -9,6 +9,7 @@
 #include "daemon/route_book.h"
 #include "daemon/route_said.h"
 #include "daemon/router.h"
+#include "daemon/segment_run.h"
 #include "daemon/token_run.h"
 #include "daemon/wall.h"
 #include "sched/route_prompt.h"
@@ -35,6 +36,7 @@ struct document_figures { /* of document mode */
  * model was asked. */
 struct router_token_figures {
 	uint64_t small, large, drafted, accepted, asked;
+	uint64_t cloud, segments; /* of answers that a cloud wrote with the small one */
 };
 
 /* What is known of the two models that were asked to write together last. */
@@ -127,6 +129,7 @@ struct routed {
 	struct desk *desk;
 	struct request *request;
 	struct token_run *both;        /* two models at home speak; NULL: one does */
+	struct segment_run *segments;  /* the small one and a cloud speak; NULL: they do not */
 	struct door_call *call;        /* of a cloud; NULL: a model at home speaks */
 	struct redact_restore restore; /* r NULL: nothing was removed */
 	bool held;                     /* its text waits to be judged */
@@ -139,6 +142,9 @@ struct routed {
 	unsigned n_attempts;
 	struct token_figures token; /* of what both models at home said */
 	char not_token[512];        /* why they do not write this one together; "": they do */
+	struct segment_figures
+		segment;      /* of what the small one and a cloud said, and why the cloud was */
+	char no_segment[512]; /* asked no more; "": it was not so */
 	uint32_t wasted_tokens;
 	uint64_t spent, bytes_out; /* micro-units; to clouds */
 	int status;                /* of the last leg that could not begin, and why */
@@ -198,11 +204,27 @@ struct route_choice routed_first(struct routed *q);
 /* As begin_leg: false, why is known, and it is routed in the other mode. */
 bool routed_begin_token(struct routed *q);
 float routed_threshold(const struct routed *q);
+void routed_not_by_token(struct routed *q, const char *why);
 /* Adds to the object what is to be said of the mode; counts what was done in it. */
 void routed_say_token(const struct routed *q, json_t *o);
 void routed_count_token(struct routed *q);
 
+/* router_segments.c: the same where a cloud takes the large model's place. routed_segments: whether
+ * the present choice is that. */
+bool routed_segments(const struct routed *q);
+int routed_check_segments(struct routed *q, struct route_choice *c, struct err *why);
+bool routed_begin_segments(struct routed *q);
+/* Adds to the object. */
+void routed_say_segments(const struct routed *q, json_t *o);
+
 /* router_cloud.c */
+/* Takes the policy's ticket for this body, and sends it: q->call, whose cost events get. What has to be
+ * put back of it is in q->restore. false: *no says why not. */
+bool routed_send(struct routed *q, const struct endpoint *e, const struct buf *body,
+	const struct door_events *events, struct door_no *no);
+const struct endpoint *routed_endpoint(const struct routed *q); /* of the present choice */
+uint32_t routed_most_tokens(const struct routed *q, const struct endpoint *e);
+double routed_expected_tokens(const struct routed *q); /* of the answer (router_targets.c) */
 void routed_add_clouds(struct routed *q);
 /* As begin_leg: false, its candidate is marked. */
 bool routed_begin_cloud(struct routed *q);

@@ -279,6 +279,8 @@ on_gone(void *job)
 		desk_cancel(q->desk, q->request);
 	if (q->both != NULL)
 		token_run_cancel(q->both);
+	if (q->segments != NULL)
+		segment_run_cancel(q->segments);
 	if (q->call != NULL)
 		door_cancel(q->call);
 	if (q->begun)

@@ -264,11 +264,12 @@ router_status(struct router *r)
 
 	json_object_set_new(o, "document", document_status(&f->document));
 	json_object_set_new(o, "token",
-		json_pack("{s:I,s:I,s:I,s:I,s:I,s:f}", "small_tokens", (json_int_t)f->token.small,
-			"large_tokens", (json_int_t)f->token.large, "drafted",
-			(json_int_t)f->token.drafted, "accepted", (json_int_t)f->token.accepted,
-			"large_asked", (json_int_t)f->token.asked, "threshold",
-			(double)r->token_threshold));
+		json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "small_tokens",
+			(json_int_t)f->token.small, "cloud_tokens", (json_int_t)f->token.cloud,
+			"segments", (json_int_t)f->token.segments, "large_tokens",
+			(json_int_t)f->token.large, "drafted", (json_int_t)f->token.drafted,
+			"accepted", (json_int_t)f->token.accepted, "large_asked",
+			(json_int_t)f->token.asked, "threshold", (double)r->token_threshold));
 	json_object_set_new(o, "labels", labels_status(r->labels));
 	json_object_set_new(o, "targets", router_targets(r));
 	json_object_set_new(o, "energy", router_energy(r));

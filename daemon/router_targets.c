@@ -12,8 +12,8 @@
 
 /* --- what a query would take ---------------------------------------------------------------------- */
 
-static double
-answer_tokens(const struct routed *q)
+double
+routed_expected_tokens(const struct routed *q)
 {
 	double mean = q->router->mean_answer, most = (double)q->a.max_tokens;
 
@@ -31,7 +31,7 @@ seconds_at_home(const struct routed *q, bool small)
 	if (!serve_pace(q->router->serve, small, &pace))
 		return ROUTE_UNKNOWN;
 	return (double)q->a.text_bytes / ROUTED_TOKEN_BYTES / pace.prompt_tokens_per_s +
-	       answer_tokens(q) / pace.new_tokens_per_s;
+	       routed_expected_tokens(q) / pace.new_tokens_per_s;
 }
 
 static double
@@ -100,7 +100,7 @@ routed_seconds_in_cloud(const struct routed *q, uint32_t endpoint)
 {
 	const struct cloud_pace *p = &q->router->cloud_paces[endpoint];
 
-	return p->tokens > 0 ? answer_tokens(q) * p->seconds / p->tokens : ROUTE_UNKNOWN;
+	return p->tokens > 0 ? routed_expected_tokens(q) * p->seconds / p->tokens : ROUTE_UNKNOWN;
 }
 
 void

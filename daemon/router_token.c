@@ -1,5 +1,5 @@
-/* Requests of mode `token`: the small model of this device and the large one of the swarm write the
- * answer together (token_run.h). Where they cannot, the request is routed as any other is, and its
+/* Requests of mode `token`: the small model of this device and the large one of the swarm, or a cloud
+ * (router_segments.c), write the answer together (token_run.h). Where they cannot, the request is routed as any other is, and its
  * answer says why. */
 #include "daemon/router_int.h"
 
@@ -49,8 +49,8 @@ check(struct routed *q, struct err *why)
 	return 0;
 }
 
-static void
-explain_why_not(struct routed *q, const char *why)
+void
+routed_not_by_token(struct routed *q, const char *why)
 {
 	snprintf(q->not_token, sizeof q->not_token, "%s", why);
 	log_info("%s: not by token: %s", q->id, why);
@@ -62,12 +62,19 @@ explain_why_not(struct routed *q, const char *why)
 struct route_choice
 routed_first(struct routed *q)
 {
+	struct route_choice c;
 	struct err why;
 
 	if (q->said.mode != MODE_TOKEN)
 		return route_first(&q->query);
+	if (q->query.ask == ROUTE_ASK_CLOUD) {
+		if (routed_check_segments(q, &c, &why) == 0)
+			return c;
+		routed_not_by_token(q, why.msg);
+		return route_first(&q->query);
+	}
 	if (check(q, &why) != 0) {
-		explain_why_not(q, why.msg);
+		routed_not_by_token(q, why.msg);
 		return route_first(&q->query);
 	}
 	for (int i = 0; i < (int)q->query.n; i++)
@@ -120,12 +127,14 @@ routed_begin_token(struct routed *q)
 	struct err err = {"the prompt is too long"};
 	struct session *s = NULL;
 
+	if (routed_segments(q))
+		return routed_begin_segments(q);
 	if (p.small != NULL && p.large != NULL)
 		s = routed_session(q, p.large, false, &err);
 	if (s != NULL)
 		q->both = token_run_begin(&p, s, &events, q, &q->status, &err);
 	if (q->both == NULL)
-		explain_why_not(q, err.msg);
+		routed_not_by_token(q, err.msg);
 	return q->both != NULL;
 }
 
@@ -159,6 +168,10 @@ routed_say_token(const struct routed *q, json_t *o)
 		json_object_set_new(o, "not_by_token", json_string(q->not_token));
 		return;
 	}
+	if (q->query.ask == ROUTE_ASK_CLOUD) {
+		routed_say_segments(q, o);
+		return;
+	}
 	t = figures(&q->token);
 	json_object_set_new(t, "verify", json_string(q->said.verify_all ? "all" : "doubts"));
 	if (!q->said.verify_all)
@@ -180,4 +193,7 @@ routed_count_token(struct routed *q)
 	sum->drafted += q->token.drafted;
 	sum->accepted += q->token.accepted;
 	sum->asked += q->token.asked;
+	sum->small += q->segment.small;
+	sum->cloud += q->segment.cloud;
+	sum->segments += q->segment.asked;
 }

@@ -47,6 +47,13 @@ bool wall_hash(const struct wall *w, const char *text, size_t len, struct privac
  * removed for certain: nothing may be sent. (wall_body.c) */
 int wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a,
 	const char *model, uint32_t max_tokens, struct buf *out, struct err *err);
+/* The same for a segment of an answer: the chat ends in what was said of it until now, and the endpoint
+ * goes on from there, in its own way. -1 also where items would have to be removed: a text that ends
+ * anywhere may end within one, and a part of one is not known again. */
+struct endpoint;
+int wall_segment_body(const struct wall_verdict *v, const struct api_request *a,
+	const struct endpoint *e, const char *said, size_t len, uint32_t max_tokens,
+	struct buf *out, struct err *err);
 /* The items that were removed from this client's texts, to be put back; good as long as the verdict.
  * NULL: none were. */
 const struct redact *wall_items(const struct wall_verdict *v);

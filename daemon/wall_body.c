@@ -2,6 +2,7 @@
  * can be in it. */
 #include "daemon/wall_int.h"
 
+#include "daemon/endpoints.h"
 #include "daemon/redact_json.h"
 
 #include <math.h>
@@ -66,22 +67,59 @@ dump(const char *data, size_t len, void *arg)
 	return buf_append(arg, data, len);
 }
 
+/* Takes the body. */
+static int
+write_for(const char *model, json_t *body, struct buf *out, struct err *err)
+{
+	int rc;
+
+	json_object_set_new(body, "model", json_string(model));
+	rc = json_dump_callback(body, dump, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	json_decref(body);
+	return rc == 0 && !out->failed ? 0 : err_set(err, "the body is too long for a cloud");
+}
+
 int
 wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a, const char *model,
 	uint32_t max_tokens, struct buf *out, struct err *err)
 {
 	json_t *body, *plain;
-	int rc;
 
 	if (v->policy < PRIVACY_REDACT)
 		return err_set(err, "the privacy policy keeps it at home");
 	plain = whole(a, max_tokens);
 	body = v->policy == PRIVACY_REDACT ? redacted(w, v, plain, err) : json_incref(plain);
 	json_decref(plain);
-	if (body == NULL)
-		return -1;
-	json_object_set_new(body, "model", json_string(model));
-	rc = json_dump_callback(body, dump, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
-	json_decref(body);
-	return rc == 0 && !out->failed ? 0 : err_set(err, "the body is too long for a cloud");
+	return body != NULL ? write_for(model, body, out, err) : -1;
+}
+
+/* --- a segment of an answer ---------------------------------------------------------------------- */
+
+static void
+add_said(json_t *body, enum endpoint_continues how, const char *said, size_t len)
+{
+	json_t *m = json_pack("{s:s,s:s%}", "role", "assistant", "content", said, len);
+
+	if (how == ENDPOINT_CONTINUES_PREFIX)
+		json_object_set_new(m, "prefix", json_true());
+	json_array_append_new(json_object_get(body, "messages"), m);
+	if (how != ENDPOINT_CONTINUES_FINAL)
+		return;
+	json_object_set_new(body, "continue_final_message", json_true());
+	json_object_set_new(body, "add_generation_prompt", json_false());
+}
+
+int
+wall_segment_body(const struct wall_verdict *v, const struct api_request *a,
+	const struct endpoint *e, const char *said, size_t len, uint32_t max_tokens,
+	struct buf *out, struct err *err)
+{
+	json_t *body;
+
+	if (v->policy != PRIVACY_CLOUD)
+		return err_set(err, "the privacy policy keeps what is not whole at home");
+	body = whole(a, max_tokens);
+	if (len > 0)
+		add_said(body, e->continues, said, len);
+	return write_for(e->model, body, out, err);
 }

@@ -28,6 +28,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/redact_number.c sched/redact_place.c sched/redact_restore.c sched/redact_utf8.c \
 	sched/redact_words.c \
 	sched/roster.c sched/roster.h \
+	sched/segments.c sched/segments.h \
 	sched/route.c sched/route.h \
 	sched/route_prompt.c sched/route_prompt.h \
 	sched/route_text.c sched/route_text.h \
@@ -41,6 +42,10 @@ tests_unit_test_route_SOURCES = tests/unit/test_route.c
 tests_unit_test_route_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_route_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 
+check_PROGRAMS += tests/unit/test_segments
+tests_unit_test_segments_SOURCES = tests/unit/test_segments.c
+tests_unit_test_segments_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_segments_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 check_PROGRAMS += tests/unit/test_token_mode
 tests_unit_test_token_mode_SOURCES = tests/unit/test_token_mode.c
 tests_unit_test_token_mode_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

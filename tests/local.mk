@@ -24,7 +24,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/sampling.sh \
 	tests/swarm/plan.sh \
 	tests/swarm/restart.sh \
-	tests/swarm/route.sh \
+	tests/swarm/route.sh tests/swarm/segments.sh \
 	tests/swarm/token.sh \
 	tests/swarm/trust.sh \
 	tests/swarm/warm.sh \

@@ -22,6 +22,8 @@ The path is /FAULTS/...; FAULTS is `ok`, or words joined by `~`, each with a num
     close         reads and answers nothing   mute       reads and never answers
     heads-N       bytes of header lines       redirect   to /ok/elsewhere
     echo          the error's text repeats the Authorization header and the body
+    stops         the text ends by itself, not because it is long enough
+    repeats       the text begins with the last message of the request, if that is an assistant's
     supervise     a supervisor of document mode: plans, then answers from the findings with their quotes and a
                   false one; again: wants another round each time; code: writes a program instead of a plan
 """
@@ -119,6 +121,9 @@ def whole(f):
 
 def stream(f, body):
     pieces = supervisor(f, body) if "supervise" in f else pieces_of(f)
+    last = json.loads(body)["messages"][-1] if "repeats" in f else {}
+    if last.get("role") == "assistant":
+        pieces = [last["content"][:9], last["content"][9:] + pieces[0]] + pieces[1:]
 
     def chunk(delta, finish=None, **more):
         o = {"id": "x", "object": "chat.completion.chunk",
@@ -136,7 +141,7 @@ def stream(f, body):
         if "comments" in f:
             events += [": a comment", "event: message\nid: 3\nretry: 5"]
     if "nofinish" not in f:
-        events.append(chunk({}, "stop" if "supervise" in f else "length"))
+        events.append(chunk({}, "stop" if "supervise" in f or "stops" in f else "length"))
     if "nousage" not in f:
         events.append("data: " + json.dumps({"choices": [], "usage": usage(f, len(pieces))}))
     if "nodone" not in f:

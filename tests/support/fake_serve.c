@@ -18,9 +18,9 @@ struct tokenizer {
 
 #define MAX_NEW 64
 
-/* Tokens are pieces of a script: the large model's, those of the small one's that are others, and the
- * end. */
-enum { LARGE_ID = 7, SMALL_ID = 40, END_ID = 99 };
+/* Tokens are pieces of a script: the large model's, those of the small one's that are others, the end; and
+ * the bytes of any other text. */
+enum { LARGE_ID = 7, SMALL_ID = 15, END_ID = 23 };
 
 struct session {
 	struct session_params p;
@@ -747,17 +747,42 @@ session_read(
 	return s;
 }
 
-enum session_end
-session_repeat(struct session *s, uint32_t id, struct buf *text)
+static void
+add_text(uint32_t id, struct buf *out)
 {
 	struct fake_script now = current(), of_small = script_of((void *)&small_desk);
 
+	if (id > END_ID)
+		buf_u8(out, (uint8_t)id);
+	else if (id >= SMALL_ID && id < END_ID)
+		buf_str(out, of_small.pieces[id - SMALL_ID]);
+	else if (id >= LARGE_ID && id < SMALL_ID)
+		buf_str(out, now.pieces[id - LARGE_ID]);
+}
+
+int
+token_bytes(const struct tokenizer *t, uint32_t id, bool special, bool first, struct buf *out)
+{
+	(void)t, (void)special, (void)first;
+	add_text(id, out);
+	return 0;
+}
+
+bool
+tokenizer_is_end(const struct tokenizer *t, uint32_t id)
+{
+	(void)t;
+	return id == END_ID;
+}
+
+enum session_end
+session_repeat(struct session *s, uint32_t id, struct buf *text)
+{
 	s->ids[s->n_prompt + (s->n++ - s->n_prompt) % MAX_NEW] = id;
 	if (id == END_ID)
 		s->end = SESSION_STOP;
 	else if (text != NULL)
-		buf_str(text,
-			id < SMALL_ID ? now.pieces[id - LARGE_ID] : of_small.pieces[id - SMALL_ID]);
+		add_text(id, text);
 	if (s->led && s->end == SESSION_RUNNING && s->n - s->n_prompt >= s->p.max_tokens)
 		s->end = SESSION_LENGTH;
 	return s->end;
