@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OWN_MS   5000  /* for which a look at the own disk counts */
+#define OWN_MS   2000  /* for which a look at the own disk counts */
 #define HEARD_MS 10000 /* and what another one says */
 
 const struct holding *
