@@ -326,7 +326,8 @@ fuzz_seed(unsigned i, uint8_t *out, size_t max)
 	struct buf file, b;
 	size_t len;
 
-	if (i >= PARTS * SHAPES - 1) /* the last one's shard is too long: each tensor begins a page */
+	/* The last one's shard is too long: each tensor begins a page. */
+	if (i >= PARTS * SHAPES - 1)
 		return 0;
 	require(sodium_init() >= 0);
 	tiny_model_make(&m, &shapes[i / PARTS], false, 1);
