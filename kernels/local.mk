@@ -24,7 +24,7 @@ kernels_libkernels_a_DEPENDENCIES = $(kernels_libkernels_a_LIBADD)
 
 ATTENTION_BODIES = kernels/attend_body.h kernels/kv_body.h
 TILES = kernels/tile_direct.h kernels/tile_floats.h kernels/tile_formats.h kernels/tile_matmul.h kernels/tile_sums.h
-X86_TILES = $(TILES) kernels/tile_gemm.h kernels/tile_x86.h kernels/quantize_avx2.h \
+X86_TILES = $(TILES) kernels/tile_block.h kernels/tile_gemm.h kernels/tile_x86.h kernels/quantize_avx2.h \
 	kernels/float_body.h kernels/roof_body.h kernels/vec_avx2.h $(ATTENTION_BODIES)
 if HAVE_AVX2
 noinst_LIBRARIES += kernels/libkernels_avx2.a
@@ -46,25 +46,25 @@ kernels_libkernels_avx512_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -mavx2 -mfma 
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx512_a_OBJECTS)
 endif
 
-ARM_TILES = $(TILES) kernels/tile_expand_neon.h kernels/tile_floats_neon.h kernels/tile_gemm_neon.h \
+ARM_TILES = $(TILES) kernels/tile_block_neon.h kernels/tile_expand_neon.h kernels/tile_floats_neon.h kernels/tile_gemm_neon.h \
 	kernels/tile_gemm_pairs.h kernels/tile_neon.h kernels/quantize_neon.h \
 	kernels/float_body.h kernels/roof_body.h kernels/vec_neon.h kernels/attend_neon.h $(ATTENTION_BODIES)
 if HAVE_NEON
 noinst_LIBRARIES += kernels/libkernels_neon.a
 kernels_libkernels_neon_a_SOURCES = kernels/neon.c $(ARM_TILES)
-kernels_libkernels_neon_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -march=armv8-a
+kernels_libkernels_neon_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(ARM_KERNEL_CFLAGS) -march=armv8-a
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_neon_a_OBJECTS)
 endif
 if HAVE_DOTPROD
 noinst_LIBRARIES += kernels/libkernels_dotprod.a
 kernels_libkernels_dotprod_a_SOURCES = kernels/dotprod.c $(ARM_TILES)
-kernels_libkernels_dotprod_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod
+kernels_libkernels_dotprod_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(ARM_KERNEL_CFLAGS) -march=armv8.2-a+dotprod
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_dotprod_a_OBJECTS)
 endif
 if HAVE_I8MM
 noinst_LIBRARIES += kernels/libkernels_i8mm.a
 kernels_libkernels_i8mm_a_SOURCES = kernels/i8mm.c $(ARM_TILES)
-kernels_libkernels_i8mm_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod+i8mm
+kernels_libkernels_i8mm_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(ARM_KERNEL_CFLAGS) -march=armv8.2-a+dotprod+i8mm
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_i8mm_a_OBJECTS)
 endif
 
