@@ -52,19 +52,19 @@ ARM_TILES = $(TILES) kernels/tile_block_neon.h kernels/tile_expand_neon.h kernel
 if HAVE_NEON
 noinst_LIBRARIES += kernels/libkernels_neon.a
 kernels_libkernels_neon_a_SOURCES = kernels/neon.c $(ARM_TILES)
-kernels_libkernels_neon_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(ARM_KERNEL_CFLAGS) -march=armv8-a
+kernels_libkernels_neon_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -march=armv8-a
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_neon_a_OBJECTS)
 endif
 if HAVE_DOTPROD
 noinst_LIBRARIES += kernels/libkernels_dotprod.a
 kernels_libkernels_dotprod_a_SOURCES = kernels/dotprod.c $(ARM_TILES)
-kernels_libkernels_dotprod_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(ARM_KERNEL_CFLAGS) -march=armv8.2-a+dotprod
+kernels_libkernels_dotprod_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_dotprod_a_OBJECTS)
 endif
 if HAVE_I8MM
 noinst_LIBRARIES += kernels/libkernels_i8mm.a
 kernels_libkernels_i8mm_a_SOURCES = kernels/i8mm.c $(ARM_TILES)
-kernels_libkernels_i8mm_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(ARM_KERNEL_CFLAGS) -march=armv8.2-a+dotprod+i8mm
+kernels_libkernels_i8mm_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -march=armv8.2-a+dotprod+i8mm
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_i8mm_a_OBJECTS)
 endif
 

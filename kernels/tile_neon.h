@@ -21,6 +21,13 @@
 #define TILE_DOTPROD 0
 #endif
 
+/* Few columns are done in the order that is written, in which all fits into the registers; gcc would put it aside. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define DIRECT_FUNCTION static __attribute__((noinline, optimize("no-schedule-insns")))
+#else
+#define DIRECT_FUNCTION static __attribute__((noinline))
+#endif
+
 /* Codes of 8 bits are signed, as both instructions take them; all others have a free upper bit. */
 #define WIDE_UNSIGNED 0
 
@@ -348,6 +355,13 @@ dot_acts(const int8_t *q, int group)
 	return vld1q_s8(q + group / 4 * 16);
 }
 
+/* The same, when no others are wanted. */
+INLINE int8x16_t
+dot_acts_one(const int8_t *q, int group)
+{
+	return dot_acts(q, group);
+}
+
 INLINE void
 dot_multiply(struct dot *d, int step, int steps, vbytes w, int8x16_t x, int group, int most)
 {
@@ -416,6 +430,16 @@ dot_acts(const int8_t *q, int group)
 	}
 }
 
+/* The same, when no others are wanted. */
+INLINE int8x16_t
+dot_acts_one(const int8_t *q, int group)
+{
+	int32_t four;
+
+	memcpy(&four, q + 4 * group, sizeof(four));
+	return vreinterpretq_s8_s32(vdupq_n_s32(four));
+}
+
 INLINE void
 dot_multiply(struct dot *d, int step, int steps, vbytes w, int8x16_t x, int group, int most)
 {
@@ -442,7 +466,7 @@ dot_multiply(struct dot *d, int step, int steps, vbytes w, int8x16_t x, int grou
 INLINE void
 dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int group, int most)
 {
-	dot_multiply(d, step, steps, w, dot_acts(q, group), group, most);
+	dot_multiply(d, step, steps, w, dot_acts_one(q, group), group, most);
 }
 
 /* start + the products of `groups` groups of weights with 4 * groups activations. */
