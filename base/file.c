@@ -56,6 +56,29 @@ file_unmap(struct mapped *m)
 	*m = (struct mapped){0};
 }
 
+#define CACHED_STEP 4096 /* pages that are looked at together */
+#define CACHED_MISS 64   /* of so many one may be missing */
+
+bool
+file_is_cached(const struct mapped *m)
+{
+	unsigned char there[CACHED_STEP];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (m->len + page - 1) / page,
+	       missing = 0;
+
+	for (size_t at = 0; at < pages && missing <= pages / CACHED_MISS; at += CACHED_STEP) {
+		size_t n = pages - at < CACHED_STEP ? pages - at : CACHED_STEP;
+		const uint8_t *from = m->data + at * page;
+		size_t bytes = m->len - at * page < n * page ? m->len - at * page : n * page;
+
+		if (mincore((void *)(uintptr_t)from, bytes, there) != 0)
+			return false;
+		for (size_t i = 0; i < n; i++)
+			missing += (there[i] & 1) == 0;
+	}
+	return missing <= pages / CACHED_MISS;
+}
+
 int
 file_read(const char *path, struct buf *b, struct err *err)
 {

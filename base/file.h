@@ -16,6 +16,8 @@ int file_map(const char *path, struct mapped *m, struct err *err);
 /* The same of a file that is open already, and stays open. */
 int file_map_fd(int fd, const char *path, struct mapped *m, struct err *err);
 void file_unmap(struct mapped *m);
+/* Whether nearly all of it is in memory, so that reading it waits for no disk. */
+bool file_is_cached(const struct mapped *m);
 
 /* Appends the whole file to b; more than b->max bytes is an error. */
 int file_read(const char *path, struct buf *b, struct err *err);

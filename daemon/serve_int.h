@@ -83,10 +83,10 @@ int memory_plan(const struct memory_ask *a, const struct shard_header *h, uint64
 void memory_ask_init(struct memory_ask *a, const struct serve *s);
 /* Whether all of a shard's weights, when they fit, are copied out of it. */
 bool memory_copies(const struct memory_ask *a, const struct shard_header *h, uint64_t weights);
-/* Weights of a shard within the budget; the shard must outlive them. check: hash it all first where
- * it is mapped (a window checks what it reads). */
+/* Weights of a shard within the budget; the shard must outlive them. It is checked first (shard_check) where it
+ * is mapped: a window checks what it reads. */
 struct weight_source *memory_weights(const struct memory_ask *a, struct shard *shard,
-	const struct gguf *g, bool check, shard_progress *progress, void *arg, struct err *err);
+	const struct gguf *g, shard_progress *progress, void *arg, struct err *err);
 
 /* --- plan (serve_plan.c, coordinator) ----------------------------------------------------------- */
 

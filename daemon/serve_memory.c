@@ -3,6 +3,7 @@
 #include "daemon/serve_int.h"
 #include "model/huge.h"
 #include "model/memory.h"
+#include "model/weights_meanwhile.h"
 #include "model/window.h"
 
 #include <stdio.h>
@@ -47,7 +48,7 @@ memory_copies(const struct memory_ask *a, const struct shard_header *h, uint64_t
 }
 
 struct weight_source *
-memory_weights(const struct memory_ask *a, struct shard *shard, const struct gguf *g, bool check,
+memory_weights(const struct memory_ask *a, struct shard *shard, const struct gguf *g,
 	shard_progress *progress, void *arg, struct err *err)
 {
 	uint64_t memory;
@@ -57,10 +58,13 @@ memory_weights(const struct memory_ask *a, struct shard *shard, const struct ggu
 		return NULL;
 	if (streams)
 		return weights_window(shard, g, memory, progress, arg, err);
-	if (check && shard_check(shard, err) != 0)
+	if (shard_check(shard, err) != 0)
 		return NULL;
 	if (!memory_copies(a, shard_header(shard), memory))
 		return weights_from_shard(shard, g, err);
+	/* For a while both are there, the mapped pages and the copy. */
+	if (memory / 2 >= window_weights_all(shard_header(shard)) && shard_is_cached(shard))
+		return weights_copied_meanwhile(shard, g, err);
 	return weights_copied(shard, g, a->engine.threads, progress, arg, err);
 }
 

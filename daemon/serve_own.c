@@ -21,7 +21,6 @@ struct own_job {
 	bool rows;             /* the kernels read rows as well as tiles */
 	bool spare;            /* only the shard is wanted, where there is room for it */
 	char limit[24];        /* spare_disk */
-	bool check;            /* this process has not computed with that shard yet */
 	uint8_t name[SHARD_HASH];
 	atomic_bool stop;
 	atomic_uint percent;
@@ -41,22 +40,23 @@ on_progress(void *arg, uint64_t done, uint64_t total)
 	return atomic_load(&j->stop) ? -1 : 0;
 }
 
-/* The shard of a plan that may never be. */
+/* The shard of a plan that may never be. One that is there is checked now, when there is time. */
 static void
 make_spare(struct own_job *j, const struct shard_want *want)
 {
 	struct shard_header h;
 	char path[sizeof j->folder + 128];
-	int rc;
+	int rc = 0;
 
 	if (j->rows || shard_store_path(j->folder, want, path, sizeof path, &j->err) != 0 ||
-		access(path, F_OK) == 0 || file_mkdirs(j->folder, 0700, &j->err) != 0 ||
+		file_mkdirs(j->folder, 0700, &j->err) != 0 ||
 		shard_header_plan(j->file->gguf, &j->file->shape, &j->slice, &h, &j->err) != 0)
 		return;
-	rc = shard_store_room(path, j->limit, h.file_bytes, &j->err);
+	if (access(path, F_OK) != 0)
+		rc = shard_store_room(path, j->limit, h.file_bytes, &j->err);
 	shard_header_free(&h);
 	if (rc == 0)
-		shard_close(shard_store_get(j->folder, want, false, on_progress, j, &j->err));
+		shard_close(shard_store_get(j->folder, want, true, on_progress, j, &j->err));
 }
 
 /* Before anything is written or read: whether it can be done, and whether the weights stream. */
@@ -92,10 +92,9 @@ work(uv_work_t *req)
 		j->weights = weights_from_gguf(f->gguf, &f->shape, &j->slice, true, &j->err);
 		return;
 	}
-	j->shard = shard_store_get(j->folder, &want, j->check && !streams, on_progress, j, &j->err);
+	j->shard = shard_store_get(j->folder, &want, !streams, on_progress, j, &j->err);
 	if (j->shard != NULL) {
-		j->weights =
-			memory_weights(&j->ask, j->shard, f->gguf, false, on_progress, j, &j->err);
+		j->weights = memory_weights(&j->ask, j->shard, f->gguf, on_progress, j, &j->err);
 		if (j->weights == NULL) {
 			shard_close(j->shard);
 			j->shard = NULL;
@@ -163,19 +162,18 @@ after_work(uv_work_t *req, int status)
 	free(j);
 }
 
-/* By its name, which says what is in it: whether every hash has been looked at before. */
+/* Its name says what is in it. */
 static void
 name_shard(struct own_job *j, const struct serve *s)
 {
 	struct shard_want want = {j->file->gguf, j->file->path, &j->file->shape, &j->slice};
 	char path[sizeof j->folder + 128];
 
-	j->check = true;
 	if (shard_store_path(j->folder, &want, path, sizeof path, &j->err) != 0)
 		return; /* the job will say so */
 	shard_hash(path, strlen(path), j->name);
-	j->check = s->shard == NULL || shard_unreadable(s->shard->shard) ||
-		   memcmp(s->shard->hash, j->name, sizeof j->name) != 0;
+	if (s->shard != NULL && shard_unreadable(s->shard->shard))
+		shard_doubt(s->shard->shard);
 }
 
 struct own_job *

@@ -22,7 +22,6 @@ struct shard_job {
 	struct slice slices[SLICE_MAX_PEERS];
 	struct shard *shard;
 	struct weight_source *weights;
-	bool check; /* this process has not computed with that shard yet */
 	bool whole; /* the shard is fine */
 	struct err err;
 };
@@ -55,7 +54,7 @@ is_meant(const struct shard_job *j)
 
 /* The weights of the shard that is open, as memory allows; without them it is closed again. */
 static void
-make_weights(struct shard_job *j, bool check)
+make_weights(struct shard_job *j)
 {
 	const struct shard_header *h = shard_header(j->shard);
 	uint64_t memory;
@@ -65,7 +64,7 @@ make_weights(struct shard_job *j, bool check)
 	j->slices[j->ask.engine.rank] = h->slice;
 	j->whole = memory_plan(&j->ask, h, &memory, &streams, &j->err) != 0;
 	if (!j->whole)
-		j->weights = memory_weights(&j->ask, j->shard, NULL, check, NULL, NULL, &j->err);
+		j->weights = memory_weights(&j->ask, j->shard, NULL, NULL, NULL, &j->err);
 	if (j->weights == NULL)
 		drop(j);
 }
@@ -82,7 +81,7 @@ open_whole(struct shard_job *j)
 		j->whole = true;
 		drop(j);
 	} else if (j->shard != NULL) {
-		make_weights(j, j->check);
+		make_weights(j);
 	}
 	if (j->shard == NULL && j->err.msg[0] != '\0' && !j->whole)
 		log_warning("%s: fetching what is damaged again", j->err.msg);
@@ -130,7 +129,7 @@ work(uv_work_t *req)
 				j->shard = shard_open(j->path, false, &j->err);
 		}
 		if (j->shard != NULL)
-			make_weights(j, false);
+			make_weights(j);
 		gone = shard_store_prune(j->path, SHARD_KEEP);
 		if (gone > 0)
 			log_info("removed %u shard%s of plans of long ago", gone,
@@ -183,8 +182,8 @@ shard_job_start(struct follow *f, enum shard_task task)
 	j->spare = f->spare;
 	memcpy(j->path, f->path, sizeof j->path);
 	memcpy(j->header_hash, f->header_hash, sizeof j->header_hash);
-	j->check = f->serve->shard == NULL ||
-		   memcmp(f->serve->shard->hash, f->header_hash, sizeof j->header_hash) != 0;
+	if (f->serve->shard != NULL && shard_unreadable(f->serve->shard->shard))
+		shard_doubt(f->serve->shard->shard);
 	memory_ask_init(&j->ask, f->serve);
 	j->ask.engine = (struct engine_config){.slices = j->slices,
 		.context = f->context,

@@ -18,7 +18,7 @@ model_libmodel_a_SOURCES += \
 	model/shape.c model/shape.h model/shape_int.h \
 	model/shape_gguf.c \
 	model/shard.c model/shard.h model/shard_int.h \
-	model/shard_file.c \
+	model/shard_file.c model/shard_trust.c \
 	model/shard_header.c \
 	model/shard_layout.c \
 	model/shard_make.c \
@@ -30,6 +30,7 @@ model_libmodel_a_SOURCES += \
 	model/tensors.c model/tensors.h \
 	model/weights.h \
 	model/weights_copied.c model/weights_copied.h \
+	model/weights_meanwhile.c model/weights_meanwhile.h \
 	model/weights_fixed.c model/weights_fixed.h \
 	model/weights_gguf.c \
 	model/weights_tiled.c \

@@ -76,12 +76,17 @@ size_t shard_extent_step(const struct shard_extent *e, size_t chunk);
 int shard_make(const struct gguf *g, const struct model_shape *s, const struct slice *sl,
 	const char *path, shard_progress *progress, void *arg, struct err *err);
 
-/* Maps a whole shard, and marks it as in use. check: also hash every extent against the header. */
+/* Maps a whole shard, and marks it as in use. check: see shard_check. */
 struct shard;
 struct shard *shard_open(const char *path, bool check, struct err *err);
-/* Hashes every extent against the header. */
+/* Hashes every extent against the header, but not again when this process has found it right before (or has
+ * written it) and the file has not changed since: whoever takes over a lost device's layers has no time. */
 int shard_check(const struct shard *s, struct err *err);
+/* The disk has made trouble since: the next check reads it all. */
+void shard_doubt(const struct shard *s);
 void shard_close(struct shard *s);
+/* Whether it can be read without waiting for a disk. */
+bool shard_is_cached(const struct shard *s);
 const struct shard_header *shard_header(const struct shard *s);
 const char *shard_path(const struct shard *s);
 /* Whether a part of it could not be read since it was opened (base/file_guard.h). */

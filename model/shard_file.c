@@ -55,6 +55,7 @@ shard_seal(int fd, const char *part, const char *path, struct err *err)
 	if (rename(part, path) != 0)
 		return err_errno(err, errno, "%s: cannot rename to %s", part, path);
 	sync_folder(path);
+	shard_file_trust(fd, true);
 	return 0;
 }
 

@@ -35,10 +35,14 @@ size_t shard_group_bytes(const struct shard_extent *e);
 /* Writes all of it, or says at which byte of `path` it could not. */
 int shard_put_at(
 	int fd, const char *path, const void *data, size_t len, uint64_t at, struct err *err);
-/* To disk, and from PATH.part to PATH. */
+/* To disk, and from PATH.part to PATH: all of it is as its hashes say. */
 int shard_seal(int fd, const char *part, const char *path, struct err *err);
 /* Opens PATH.part to write and locks it. busy: another process holds it; then -1 as well. */
 int shard_open_part(const char *part, bool *busy, struct err *err);
+
+/* Files whose hashes this process knows to be right (shard_check), by what the system says of them. Any thread. */
+bool shard_file_trusted(int fd);
+void shard_file_trust(int fd, bool trusted);
 
 /* The open file of a shard, for as long as the shard is open. */
 int shard_fd(const struct shard *s);

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "model/memory.h"
+#include "model/shard_int.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -221,6 +222,16 @@ same_slice(const struct slice *a, const struct slice *b)
 	       a->vocab0 == b->vocab0 && a->vocab == b->vocab;
 }
 
+/* Used last now; a folder that is read-only is fine. */
+static void
+mark_used(const struct shard *s)
+{
+	bool trusted = shard_file_trusted(shard_fd(s));
+
+	if (utimensat(AT_FDCWD, shard_path(s), NULL, 0) == 0 && trusted)
+		shard_file_trust(shard_fd(s), true);
+}
+
 /* Opens the file when it is the shard that is wanted. */
 static struct shard *
 open_wanted(const char *path, const struct shard_want *w, bool check, struct err *err)
@@ -237,7 +248,7 @@ open_wanted(const char *path, const struct shard_want *w, bool check, struct err
 		shard_close(s);
 		return NULL;
 	}
-	utimensat(AT_FDCWD, path, NULL, 0); /* used last now; a folder that is read-only is fine */
+	mark_used(s);
 	return s;
 }
 

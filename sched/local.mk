@@ -131,7 +131,6 @@ tests_unit_test_gain_LDADD = $(route_test_libs)
 tests_unit_test_knob_SOURCES = tests/unit/test_knob.c $(route_test_support)
 tests_unit_test_knob_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_knob_LDADD = $(route_test_libs)
-check_PROGRAMS += tests/unit/test_redact tests/fuzz/fuzz_redact
 check_PROGRAMS += tests/unit/test_redact tests/unit/test_redact_find tests/fuzz/fuzz_redact
 PLANTED = tests/support/planted.c tests/support/planted.h \
 	tests/support/privacy_texts.c tests/support/privacy_texts.h

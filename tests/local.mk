@@ -52,6 +52,11 @@ bench-pair: daemon/shoald
 	python3 $(srcdir)/tests/bench/pair.py $(if $(LAN),--lan $(LAN)) $(PAIR_ARGS) $(abs_top_builddir)
 EXTRA_DIST += tests/bench/pair.py
 
+# How long until a text goes on when one of three devices dies: KILLED_ARGS as tests/bench/killed.py says.
+bench-killed: daemon/shoald
+	python3 $(srcdir)/tests/bench/killed.py $(KILLED_ARGS) $(abs_top_builddir)
+EXTRA_DIST += tests/bench/killed.py
+
 # How much sooner a document is read with a member: [SMALL=FILE] [HELD=PART of each device's time].
 SMALL = $(srcdir)/models/hearth.gguf
 HELD = 0

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const models[] = {"stories260K", "llama-nano-q4_0", "llama-nano-q8_0",
@@ -218,6 +219,34 @@ START_TEST(damage_is_named)
 }
 END_TEST
 
+/* Damage that the file's times do not show is found only when there is a reason to look. */
+START_TEST(what_was_checked_is_trusted)
+{
+	struct timespec times[2];
+	struct stat st;
+	struct shard *s;
+	int fd;
+
+	ck_assert_int_eq(make(NULL, NULL), 0);
+	fd = open(file, O_RDWR);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	s = open_shard();
+	ck_assert_int_eq(
+		pwrite(fd, "\x55\xaa", 2, (off_t)shard_header(s)->extents[2].offset + 77), 2);
+	times[0] = times[1] = (struct timespec){st.st_mtim.tv_sec - 10, 0};
+	ck_assert_int_eq(futimens(fd, times), 0);
+	ck_assert_int_eq(shard_check(s, &err), -1);
+	times[1] = st.st_mtim;
+	ck_assert_int_eq(futimens(fd, times), 0);
+	ck_assert_int_eq(shard_check(s, &err), 0); /* this process made it */
+	shard_doubt(s);
+	ck_assert_int_eq(shard_check(s, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.msg, "is damaged"));
+	shard_close(s);
+	close(fd);
+}
+END_TEST
+
 START_TEST(other_layouts_are_refused)
 {
 	struct slice whole = slice_whole(&shape);
@@ -258,6 +287,7 @@ main(void)
 	tcase_add_loop_test(t, shards_hold_the_model, 0, MODELS);
 	tcase_add_loop_test(t, shards_compute_the_same_bits, 0, MODELS);
 	tcase_add_test(t, damage_is_named);
+	tcase_add_test(t, what_was_checked_is_trusted);
 	tcase_add_test(t, other_layouts_are_refused);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -3,7 +3,9 @@
 #include "config.h"
 
 #include "model/huge.h"
+#include "model/shard_int.h"
 #include "model/weights_copied.h"
+#include "model/weights_meanwhile.h"
 #include "tests/support/shard_fixture.h"
 #include "tests/support/shared_dir.h"
 
@@ -149,6 +151,63 @@ START_TEST(every_tensor_is_the_same)
 }
 END_TEST
 
+/* --- while they are in use ---------------------------------------------------------------------- */
+
+static bool
+is_of_file(struct weight_source *ws, const struct shard *s)
+{
+	const struct unit *u = ws->acquire(ws, UNIT_HEAD, 0, 0, &err);
+	const uint8_t *data = u->t[TENSOR_OUT].data;
+
+	ws->release(ws, u);
+	return data >= shard_data(s) && data < shard_data(s) + shard_header(s)->file_bytes;
+}
+
+START_TEST(a_copy_comes_while_weights_are_in_use)
+{
+	struct shard *s = open_shard();
+	struct weight_source *copied = weights_copied(s, g, 1, NULL, NULL, &err);
+	struct weight_source *ws = weights_copied_meanwhile(s, g, &err);
+	const struct unit *held;
+	unsigned turns = 0;
+
+	ck_assert(shard_is_cached(s)); /* it has just been read */
+	ck_assert_ptr_nonnull(ws);
+	held = ws->acquire(ws, UNIT_EMBED, 0, 0, &err);
+	while (is_of_file(ws, s)) { /* the test's timeout ends it */
+		check_unit(ws, copied, UNIT_ATTN, turns++ % shape.layers, 0);
+		usleep(100);
+	}
+	ws->release(ws, held);
+	for (uint32_t i = 0; i < shape.layers; i++) {
+		check_unit(ws, copied, UNIT_ATTN, i, 0);
+		check_unit(ws, copied, UNIT_FFN, i, 0);
+		for (uint32_t e = 0; e < shape.experts; e++)
+			check_unit(ws, copied, UNIT_EXPERT, i, e);
+	}
+	ws->free(ws);
+	copied->free(copied);
+	shard_close(s);
+	huge_settle(60000, 0);
+}
+END_TEST
+
+START_TEST(a_copy_that_fails_is_none)
+{
+	struct shard *s = open_shard();
+	struct weight_source *ws;
+
+	ck_assert_int_eq(truncate(file, (off_t)shard_header(s)->file_bytes - 4096), 0);
+	ws = weights_copied_meanwhile(s, g, &err);
+	ck_assert_ptr_nonnull(ws);
+	usleep(50000);
+	ck_assert(is_of_file(ws, s));
+	ws->free(ws); /* whether the thread is still at it or not */
+	shard_close(s);
+	huge_settle(60000, 0);
+}
+END_TEST
+
 START_TEST(a_file_that_was_cut_off_is_an_error)
 {
 	struct shard *s = open_shard();
@@ -199,6 +258,8 @@ main(void)
 	tcase_add_test(plain, auto_copies_where_it_does_no_harm);
 	tcase_add_test(plain, huge_memory_is_zeros_on_a_boundary);
 	tcase_add_checked_fixture(copy, setup, shard_teardown);
+	tcase_add_test(copy, a_copy_comes_while_weights_are_in_use);
+	tcase_add_test(copy, a_copy_that_fails_is_none);
 	tcase_add_loop_test(copy, every_tensor_is_the_same, 1, 4);
 	tcase_add_loop_test(copy, a_file_that_was_cut_off_is_an_error, 1, 3);
 	tcase_add_test(copy, copying_can_be_given_up);

@@ -1,0 +1,15 @@
+/* Weights that are copied (weights_copied.h) while they are in use already: whoever goes on after the loss of
+ * a device does not wait for half a gigabyte. Until the copy is there units are views into the mapped file, which
+ * should be in the page cache (file_cached): from a cold disk the copy is made sooner alone. */
+#ifndef MODEL_WEIGHTS_MEANWHILE_H
+#define MODEL_WEIGHTS_MEANWHILE_H
+
+#include "model/shard.h"
+
+/* As weights_from_shard, at once; a thread of its own makes the copy, after which units are of that. The same
+ * bits in both. A copy that fails is none: the mapped file stays in use, and who reads there hears of its errors.
+ * Freeing ends the thread. */
+struct weight_source *weights_copied_meanwhile(
+	struct shard *s, const struct gguf *g, struct err *err);
+
+#endif
