@@ -5,6 +5,7 @@
 #include "kernels/tile_neon.h"
 #include "kernels/vec_neon.h"
 
+#include "kernels/tile_block_neon.h"
 #include "kernels/tile_direct.h"
 #include "kernels/tile_floats_neon.h"
 #include "kernels/tile_gemm_neon.h"

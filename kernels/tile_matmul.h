@@ -8,9 +8,15 @@
 
 enum { EXPAND_FROM = 2 * DIRECT_COLS + 1 /* columns from which expanding pays */ };
 
+#ifndef DIRECT_FUNCTION
+#define DIRECT_FUNCTION INLINE /* what few columns are done by */
+#endif
+
+/* few: of few columns; NULL for floats. */
 INLINE void
 tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, const struct act *x,
-	float *out, size_t out_stride)
+	float *out, size_t out_stride,
+	void (*few)(const uint8_t *group, const struct act *x, struct sums sums[STRIPS]))
 {
 	const bool floats = t == DTYPE_F32 || t == DTYPE_F16 || t == DTYPE_BF16;
 	uint32_t r = r0;
@@ -33,22 +39,30 @@ tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, cons
 		if (floats)
 			float_columns(t, group, x, wide_columns(t, group, x, sums), sums);
 		else if (x->rows < EXPAND_FROM)
-			direct_columns(t, group, x, sums);
+			few(group, x, sums);
 		else
 			expanded_columns(t, group, x, sums);
 	}
 }
 
-#define TILE_MATMUL(type)                                                                          \
+#define TILE_MATMUL_BY(type, few)                                                                  \
 	static void tile_matmul_##type(const struct matrix *w, uint32_t r0, uint32_t r1,           \
 		const struct act *x, float *out, size_t out_stride)                                \
 	{                                                                                          \
-		tile_matmul(DTYPE_##type, w, r0, r1, x, out, out_stride);                          \
+		tile_matmul(DTYPE_##type, w, r0, r1, x, out, out_stride, few);                     \
 	}
+#define TILE_FLOATS(type) TILE_MATMUL_BY(type, NULL)
+#define TILE_MATMUL(type)                                                                          \
+	DIRECT_FUNCTION void tile_direct_##type(                                                   \
+		const uint8_t *group, const struct act *x, struct sums sums[STRIPS])               \
+	{                                                                                          \
+		direct_columns(DTYPE_##type, group, x, sums);                                      \
+	}                                                                                          \
+	TILE_MATMUL_BY(type, tile_direct_##type)
 
-TILE_MATMUL(F32)
-TILE_MATMUL(F16)
-TILE_MATMUL(BF16)
+TILE_FLOATS(F32)
+TILE_FLOATS(F16)
+TILE_FLOATS(BF16)
 TILE_MATMUL(Q4_0)
 TILE_MATMUL(Q4_1)
 TILE_MATMUL(Q5_0)

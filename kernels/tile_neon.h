@@ -21,11 +21,15 @@
 #define TILE_DOTPROD 0
 #endif
 
+/* Few columns are done in the order that is written, in which all fits into the registers; gcc would put it aside. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define DIRECT_FUNCTION static __attribute__((noinline, optimize("no-schedule-insns")))
+#else
+#define DIRECT_FUNCTION static __attribute__((noinline))
+#endif
+
 /* Codes of 8 bits are signed, as both instructions take them; all others have a free upper bit. */
 #define WIDE_UNSIGNED 0
-
-/* Weights are multiplied as they are unpacked, strips side by side. */
-#define TILE_STEPS 1
 
 enum {
 	ROW_LANES = 4,
@@ -344,10 +348,24 @@ struct dot {
 	vints sum;
 };
 
-INLINE void
-dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int group, int most)
+/* The activations of a group: with others, in lane group % 4. */
+INLINE int8x16_t
+dot_acts(const int8_t *q, int group)
 {
-	int8x16_t v = vreinterpretq_s8_u8(w), x = vld1q_s8(q + group / 4 * 16);
+	return vld1q_s8(q + group / 4 * 16);
+}
+
+/* The same, when no others are wanted. */
+INLINE int8x16_t
+dot_acts_one(const int8_t *q, int group)
+{
+	return dot_acts(q, group);
+}
+
+INLINE void
+dot_multiply(struct dot *d, int step, int steps, vbytes w, int8x16_t x, int group, int most)
+{
+	int8x16_t v = vreinterpretq_s8_u8(w);
 
 	(void)step;
 	(void)steps;
@@ -394,18 +412,44 @@ dot_widen(struct dot *d, bool first, bool last, bool joint)
 		d->sum = vaddq_s32(d->sum, vpaddq_s32(d->wide[0], d->wide[1]));
 }
 
+/* The activations of a group, in each lane. */
+INLINE int8x16_t
+dot_acts(const int8_t *q, int group)
+{
+	int32x4_t x = vreinterpretq_s32_s8(vld1q_s8(q + group / 4 * 16));
+
+	switch (group % 4) {
+	case 0:
+		return vreinterpretq_s8_s32(vdupq_laneq_s32(x, 0));
+	case 1:
+		return vreinterpretq_s8_s32(vdupq_laneq_s32(x, 1));
+	case 2:
+		return vreinterpretq_s8_s32(vdupq_laneq_s32(x, 2));
+	default:
+		return vreinterpretq_s8_s32(vdupq_laneq_s32(x, 3));
+	}
+}
+
+/* The same, when no others are wanted. */
+INLINE int8x16_t
+dot_acts_one(const int8_t *q, int group)
+{
+	int32_t four;
+
+	memcpy(&four, q + 4 * group, sizeof(four));
+	return vreinterpretq_s8_s32(vdupq_n_s32(four));
+}
+
 INLINE void
-dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int group, int most)
+dot_multiply(struct dot *d, int step, int steps, vbytes w, int8x16_t x, int group, int most)
 {
 	/* Steps whose products add up within 16 bits. */
 	const int room = most == 255 ? 2 : most > 16 ? 4 : 8;
 	const int many = room < steps ? room : steps;
 	const bool joint = most != 255 && 2 * many * 127 * most < 32768;
-	int8x16_t v = vreinterpretq_s8_u8(w), x;
-	int32_t four;
+	int8x16_t v = vreinterpretq_s8_u8(w);
 
-	memcpy(&four, q + 4 * group, sizeof(four));
-	x = vreinterpretq_s8_s32(vdupq_n_s32(four));
+	(void)group;
 	if (step % room == 0) {
 		d->narrow[0] = vmull_s8(vget_low_s8(v), vget_low_s8(x));
 		d->narrow[1] = vmull_high_s8(v, x);
@@ -418,6 +462,12 @@ dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int grou
 }
 
 #endif
+
+INLINE void
+dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int group, int most)
+{
+	dot_multiply(d, step, steps, w, dot_acts_one(q, group), group, most);
+}
 
 /* start + the products of `groups` groups of weights with 4 * groups activations. */
 INLINE vints

@@ -8,6 +8,18 @@
 
 enum { FETCH_FAR = 8192 /* bytes ahead, into the second-level cache */ };
 
+/* Asks for the part-th of `parts` parts of the lines of a body that comes later. Far ahead is what brings
+ * decode to the speed of memory: the hardware's own prefetching ends with each page. */
+INLINE void
+fetch_part(enum dtype t, const uint8_t *body, uint32_t part, uint32_t parts)
+{
+	const uint32_t lines = format_body(t) / 64;
+
+	UNROLL
+	for (uint32_t i = lines * part / parts; i < lines * (part + 1) / parts; i++)
+		fetch_far(body + FETCH_FAR + (size_t)64 * i);
+}
+
 /* Where a strip's sums are: lane r of column c belongs to out[c * stride + r]. */
 struct sums {
 	float *out;

@@ -20,14 +20,6 @@ six_bit_plane(uint32_t run, uint32_t second)
 	return run / 4 * 128 + run % 2 * 64 + run / 2 % 2 * 16 + second * 32;
 }
 
-/* Whether a loop over the runs of a block stays one. */
-INLINE bool
-runs_roll(enum dtype t)
-{
-	(void)t;
-	return false;
-}
-
 /* The lower or higher nibbles of n, and `upper`. */
 INLINE vbytes
 bytes_join(vbytes n, bool high, vbytes upper)

@@ -1,8 +1,8 @@
-/* A plugin for qemu-user that counts the instructions executed in one function, exactly:
+/* A plugin for qemu-user that counts the instructions executed in one function and another that it calls, exactly:
  *
- *   qemu-aarch64 -plugin ./count_plugin.so,symbol=NAME[,trace=FILE] -d plugin PROGRAM
+ *   qemu-aarch64 -plugin ./count_plugin.so,symbol=NAME,also=NAME[,trace=FILE] -d plugin PROGRAM
  *
- * says "NAME COUNT" at the end; FILE gets their addresses, one a line, in hexadecimal. Debian's qemu takes plugins but comes without their header: what is used of
+ * says "NAME COUNT" at the end, with the first name; FILE gets their addresses, one a line, in hexadecimal. Debian's qemu takes plugins but comes without their header: what is used of
  * interface version 1 (qemu-plugin.h of QEMU 4.2 and later) is declared here. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ extern int qemu_plugin_version;
 int qemu_plugin_version = 1;
 int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv);
 
-static char symbol[128];
+static char symbol[128], also[128];
 static uint64_t count;
 static FILE *trace;
 
@@ -52,7 +52,7 @@ on_translate(plugin_id id, struct qemu_plugin_tb *tb)
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 		const char *name = qemu_plugin_insn_symbol(insn);
 
-		if (name == NULL || strcmp(name, symbol) != 0)
+		if (name == NULL || (strcmp(name, symbol) != 0 && strcmp(name, also) != 0))
 			continue;
 		qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD, &count, 1);
 		if (trace != NULL)
@@ -78,12 +78,14 @@ int
 qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv)
 {
 	(void)info;
-	if (argc < 1 || argc > 2 || strncmp(argv[0], "symbol=", 7) != 0)
+	if (argc < 2 || argc > 3 || strncmp(argv[0], "symbol=", 7) != 0 ||
+		strncmp(argv[1], "also=", 5) != 0)
 		return -1;
-	if (argc == 2 &&
-		(strncmp(argv[1], "trace=", 6) != 0 || (trace = fopen(argv[1] + 6, "w")) == NULL))
+	if (argc == 3 &&
+		(strncmp(argv[2], "trace=", 6) != 0 || (trace = fopen(argv[2] + 6, "w")) == NULL))
 		return -1;
 	snprintf(symbol, sizeof symbol, "%s", argv[0] + 7);
+	snprintf(also, sizeof also, "%s", argv[1] + 5);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
 	qemu_plugin_register_atexit_cb(id, on_exit_of_program, NULL);
 	return 0;

@@ -1,0 +1,368 @@
+/* One block of weights and few columns (rows of activations), in NEON. Included by a set's file after its tile_*.h,
+ * before tile_direct.h.
+ *
+ * The two pipes that calculate are what limits this, not the loads. So a run is taken strip after strip: few registers
+ * are in use at a time. What is the same for many strips or runs is worked out once and lies in memory, from where it
+ * is loaded anew each time: instructions that overwrite an operand (sums, inserted bits) then need no copy. */
+#ifndef KERNELS_TILE_BLOCK_NEON_H
+#define KERNELS_TILE_BLOCK_NEON_H
+
+#include "kernels/tile_sums.h"
+
+/* Floats d and m (less than nothing: it is added) of a block of 256. A small integer i in the bits of a float is
+ * 1.5 * 2^23 + i; with `less` = -1.5 * 2^23 * d, which is exact as d has 11 bits, d * i is one fma. (Where i is 0
+ * its sign may be another. It shows in no sum but one of which nothing is left but underflow.) */
+struct heads {
+	float d[STRIPS][ROW_LANES], less_d[STRIPS][ROW_LANES];
+	float m[STRIPS][ROW_LANES], less_m[STRIPS][ROW_LANES];
+};
+
+/* What a run's columns have in common for all strips. */
+struct columns {
+	int8x16_t q[DIRECT_COLS][GROUPS];
+	int32_t (*start)[2][ROW_LANES];            /* of the sum of each half */
+	float d[DIRECT_COLS], sum[DIRECT_COLS][2]; /* of the activations */
+};
+
+enum { SIDES = 2 /* strips side by side, at most */ };
+
+/* Strips side by side: two where sums wait long for one another, because products of 8 bits are widened (and the
+ * queues of cores without sdot are short) or because nothing is unpacked between them. */
+INLINE uint32_t
+side_strips(enum dtype t)
+{
+	return TILE_DOTPROD && t != DTYPE_Q8_0 ? 1 : SIDES;
+}
+
+/* What is there is to be read from memory, not taken out of registers again. */
+#define FROM_MEMORY(object) __asm__("" : "+m"(object))
+
+/* Asks for the lines of a run of a later body, the first with what is in front of it. */
+INLINE void
+fetch_run(enum dtype t, const uint8_t *body, uint32_t run)
+{
+	const uint8_t *p = body + FETCH_FAR + format_front(t) + (size_t)run * format_step(t);
+
+	if (run == 0) {
+		UNROLL
+		for (uint32_t i = 0; i < format_front(t); i += 64)
+			fetch_far(body + FETCH_FAR + i);
+	}
+	UNROLL
+	for (uint32_t i = 0; i < format_step(t); i += 64)
+		fetch_far(p + i);
+}
+
+/* --- scales --- */
+
+INLINE void
+take_heads(enum dtype t, const uint8_t *head, struct heads *h)
+{
+	const vfloats less = floats_set1(-12582912.0f);
+
+	UNROLL
+	for (uint32_t strip = 0; strip < STRIPS; strip++) {
+		vfloats d = floats_f16(head, strip);
+
+		floats_store(h->d[strip], d);
+		floats_store(h->less_d[strip], floats_mul(d, less));
+		if (format_mins(t)) {
+			vfloats m = vnegq_f32(floats_f16(head + 32, strip));
+
+			floats_store(h->m[strip], m);
+			floats_store(h->less_m[strip], floats_mul(m, less));
+		}
+	}
+}
+
+/* The scales (second: mins) of half h of a run: signed bytes, of all strips. */
+INLINE vbytes
+scale_plane(enum dtype t, const uint8_t *body, const uint8_t *planes, uint32_t run, uint32_t h,
+	bool second)
+{
+	vbytes v;
+
+	switch (t) {
+	case DTYPE_Q2_K:
+		v = bytes_load(body + 16 * (2 * run + h));
+		return second ? v >> (uint8_t)4 : bytes_and(v, 15);
+	case DTYPE_Q6_K:
+		return bytes_load(body + 16 * (2 * run + h));
+	case DTYPE_Q3_K:
+		return vsubq_u8(bytes_load(planes + six_bit_plane(run, h)), vdupq_n_u8(32));
+	case DTYPE_IQ4_XS:
+		return vsubq_u8(bytes_load(planes + six_bit_plane(run, 0)), vdupq_n_u8(32));
+	default:
+		return bytes_load(planes + six_bit_plane(run, second));
+	}
+}
+
+/* d times a strip's bytes of a plane. */
+INLINE vfloats
+scale_strip(vbytes plane, uint32_t strip, const float *d, const float *less)
+{
+	int8x16_t v = vreinterpretq_s8_u8(plane);
+	int16x8_t wide = strip < 2 ? vmovl_s8(vget_low_s8(v)) : vmovl_high_s8(v);
+	vints zero = vdupq_n_s32(DOT_ZERO);
+
+	zero = strip % 2 == 0 ? vaddw_s16(zero, vget_low_s16(wide)) : vaddw_high_s16(zero, wide);
+	return floats_fma(vreinterpretq_f32_s32(zero), floats_load(d), floats_load(less));
+}
+
+/* The scales and mins of a run, for one strip. */
+INLINE void
+block_scales(enum dtype t, struct run *r, const struct heads *heads, const uint8_t *head,
+	const uint8_t *body, const uint8_t *planes, uint32_t run, uint32_t strip)
+{
+	const uint32_t halves = format_halves(t) ? 2 : 1;
+
+	if (format_runs(t) == 1) {
+		take_scales(t, r, head, body, planes, run, strip);
+		return;
+	}
+	UNROLL
+	for (uint32_t h = 0; h < halves; h++) {
+		if (t == DTYPE_TQ1_0 || t == DTYPE_TQ2_0)
+			r->scale[h] = floats_load(heads->d[strip]);
+		else
+			r->scale[h] = scale_strip(scale_plane(t, body, planes, run, h, false),
+				strip, heads->d[strip], heads->less_d[strip]);
+		if (format_mins(t))
+			r->min[h] = scale_strip(scale_plane(t, body, planes, run, h, true), strip,
+				heads->m[strip], heads->less_m[strip]);
+	}
+}
+
+/* --- weights --- */
+
+/* The bits above the nibbles of a strip's run, in places from where few operations bring them into codes: Q6_K: of
+ * groups 4v, 4v + 2 (v[2v]) and 4v + 1, 4v + 3 (v[2v + 1]), the first of both at bit 0, the second at bit 4. */
+struct upper {
+	vbytes v[4];
+};
+
+INLINE void
+take_upper(enum dtype t, const uint8_t *w, struct upper *u)
+{
+	UNROLL
+	for (int i = 0; i < 2 && t == DTYPE_Q6_K; i++) {
+		vbytes p = bytes_load(w + 256 + 64 * i);
+
+		u->v[2 * i] = bytes_and(p, 0x33);
+		u->v[2 * i + 1] = bytes_and(p >> (uint8_t)2, 0x33);
+	}
+}
+
+/* Groups g and g + 4 of a strip's run at w. again: the same, to be loaded a second time. */
+INLINE void
+take_six(const uint8_t *w, const struct upper *u, int g, vbytes pair[2])
+{
+	vbytes n = bytes_load(w + 64 * g), low = u->v[g % 2], high = u->v[2 + g % 2];
+
+	pair[1] = vsriq_n_u8(g < 2 ? high << (uint8_t)4 : high, n, 4);
+	pair[0] = g < 2 ? vsliq_n_u8(n, low, 4) : vbslq_u8(vdupq_n_u8(15), n, low);
+}
+
+INLINE void
+take_five(const uint8_t *w, const uint8_t *again, int g, vbytes pair[2])
+{
+	vbytes s = bytes_load(w + 256);
+
+	s = bytes_and(g == 0 ? s : s >> (uint8_t)g, 0x11);
+	pair[0] = vsliq_n_u8(bytes_load(again + 64 * g), s, 4);
+	pair[1] = vsriq_n_u8(s, bytes_load(w + 64 * g), 4);
+}
+
+/* --- runs --- */
+
+INLINE void
+take_columns(
+	enum dtype t, const struct act *x, size_t at, size_t runs, uint32_t n, struct columns *c)
+{
+	const int halves = format_halves(t) ? 2 : 1, mins = format_mins(t) ? halves : 0;
+
+	UNROLL
+	for (uint32_t i = 0; i < n; i++) {
+		UNROLL
+		for (int g = 0; g < GROUPS; g++)
+			c->q[i][g] = dot_acts(x->q + (at + i * runs) * BLOCK, g);
+		c->d[i] = x->d[at + i * runs];
+		UNROLL
+		for (int h = 0; h < mins; h++)
+			c->sum[i][h] = (float)sum_of(t, x, at + i * runs, h);
+		UNROLL
+		for (int h = 0; h < halves; h++)
+			vst1q_s32(c->start[i][h], run_start(t, x, at + i * runs, h));
+	}
+}
+
+/* Whether two bits stay where they are in their bytes, so that they count 1, 4, or 16 fold: sums of their own are
+ * cheaper than shifts. */
+INLINE bool
+pairs_stay(enum dtype t)
+{
+	return t == DTYPE_TQ2_0 && TILE_DOTPROD;
+}
+
+/* The sums of products of a strip whose codes are pairs of bits, at w. */
+INLINE void
+pair_dots(const uint8_t *w, const struct columns *c, uint32_t n, struct dot dot[DIRECT_COLS][2])
+{
+	UNROLL
+	for (uint32_t i = 0; i < n; i++) {
+		struct dot four = {.sum = ints_set1(0)}, sixteen = four;
+
+		UNROLL
+		for (int g = 0; g < GROUPS; g += 4) {
+			vbytes p = bytes_load(w + 16 * g);
+
+			dot_multiply(&dot[i][0], g / 2, 4, bytes_and(p, 3), c->q[i][g], g, 3);
+			dot_multiply(&four, g / 4, 2, bytes_and(p, 12), c->q[i][g + 1], g + 1, 12);
+			dot_multiply(
+				&sixteen, g / 4, 2, bytes_and(p, 48), c->q[i][g + 2], g + 2, 48);
+			dot_multiply(&dot[i][0], g / 2 + 1, 4, p >> (uint8_t)6, c->q[i][g + 3],
+				g + 3, 3);
+		}
+		four.sum = vsraq_n_s32(four.sum, sixteen.sum, 2);
+		dot[i][0].sum = vsraq_n_s32(dot[i][0].sum, four.sum, 2);
+	}
+}
+
+/* A strip's groups g and g + 4 (or as format_group() says) times those of all columns. */
+INLINE void
+multiply_pair(enum dtype t, const vbytes pair[2], int g, const struct columns *c, uint32_t n,
+	struct dot dot[DIRECT_COLS][2])
+{
+	const int halves = format_halves(t) ? 2 : 1;
+
+	UNROLL
+	for (uint32_t i = 0; i < 2 * n; i++) {
+		int group = format_group(t, g, i % 2);
+		int step = halves == 2 ? group % 4 : 2 * g + (int)(i % 2);
+
+		dot_multiply(&dot[i / 2][halves == 2 ? group / 4 : 0], step, GROUPS / halves,
+			pair[i % 2], c->q[i / 2][group], group, format_most(t, false));
+	}
+}
+
+/* The sums of products of side_strips() strips from `strip` on. */
+INLINE void
+strip_dots(enum dtype t, const uint8_t *body, uint32_t run, uint32_t strip, struct columns *c,
+	uint32_t n, struct dot dot[SIDES][DIRECT_COLS][2])
+{
+	const uint32_t side = side_strips(t);
+	const int halves = format_halves(t) ? 2 : 1;
+	const uint8_t *w = body + format_front(t) + run * format_step(t) + strip * 4 * ROW_LANES;
+	const uint8_t *again = w;
+	struct upper upper[SIDES];
+
+	__asm__("" : "+r"(again));
+	UNROLL
+	for (uint32_t i = 0; i < side * n * (uint32_t)halves; i++) {
+		int32_t *start = c->start[i / side / halves][i / side % halves];
+
+		FROM_MEMORY(*(int32_t(*)[ROW_LANES])start);
+		dot[i % side][i / side / halves][i / side % halves].sum = vld1q_s32(start);
+	}
+	UNROLL
+	for (uint32_t s = 0; s < side; s++) {
+		take_upper(t, w + 4 * ROW_LANES * s, &upper[s]);
+		if (pairs_stay(t))
+			pair_dots(w + 4 * ROW_LANES * s, c, n, dot[s]);
+	}
+	if (pairs_stay(t))
+		return;
+	UNROLL
+	for (int g = 0; g < GROUPS / 2; g++) {
+		UNROLL
+		for (uint32_t s = 0; s < side; s++) {
+			const uint32_t off = 4 * ROW_LANES * s;
+			vbytes pair[2];
+
+			if (t == DTYPE_Q6_K)
+				take_six(w + off, &upper[s], g, pair);
+			else if (t == DTYPE_Q5_0 || t == DTYPE_Q5_1 || t == DTYPE_Q5_K)
+				take_five(w + off, again + off, g, pair);
+			else
+				take_groups(t, body, run, strip + s, g, pair);
+			multiply_pair(t, pair, g, c, n, dot[s]);
+		}
+	}
+}
+
+/* The rule of kernels.h for a strip, once its integer sums are there. */
+INLINE void
+strip_sums(enum dtype t, const struct run *r, struct dot dot[DIRECT_COLS][2],
+	const struct columns *c, uint32_t n, vfloats f[DIRECT_COLS])
+{
+	const int halves = format_halves(t) ? 2 : 1, mins = format_mins(t) ? halves : 0;
+
+	UNROLL
+	for (uint32_t i = 0; i < n; i++) {
+		vfloats d = floats_set1(c->d[i]);
+
+		UNROLL
+		for (int h = 0; h < halves; h++)
+			f[i] = floats_fma(
+				floats_mul(r->scale[h], d), dot_floats(dot[i][h].sum), f[i]);
+		UNROLL
+		for (int h = 0; h < mins; h++)
+			f[i] = floats_fma(
+				floats_mul(r->min[h], d), floats_set1(c->sum[i][h]), f[i]);
+	}
+}
+
+INLINE void
+block_run(enum dtype t, const uint8_t *head, const uint8_t *body, struct heads *heads,
+	const uint8_t *planes, uint32_t run, const struct act *x, size_t at, size_t runs,
+	uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
+{
+	const uint32_t side = side_strips(t);
+	int32_t start[DIRECT_COLS][2][ROW_LANES];
+	struct columns c = {.start = start};
+
+	take_columns(t, x, at, runs, n, &c);
+	if (format_runs(t) > 1)
+		FROM_MEMORY(*heads);
+	UNROLL
+	for (uint32_t strip = 0; strip < STRIPS; strip += side) {
+		struct dot dot[SIDES][DIRECT_COLS][2];
+
+		strip_dots(t, body, run, strip, &c, n, dot);
+		UNROLL
+		for (uint32_t s = 0; s < side; s++) {
+			struct run r;
+
+			block_scales(t, &r, heads, head, body, planes, run, strip + s);
+			strip_sums(t, &r, dot[s], &c, n, f[strip + s]);
+		}
+	}
+}
+
+/* All runs of a block. at: the place of the first in the first column's arrays; runs: from one column to the next. */
+INLINE void
+direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const struct act *x, size_t at,
+	size_t runs, uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
+{
+	const uint32_t per_block = format_runs(t);
+	uint8_t room[SIX_BIT_BYTES];
+	const uint8_t *planes = take_planes(t, head, body, room);
+	struct heads heads;
+
+	if (per_block > 1)
+		take_heads(t, head, &heads);
+	if (runs_roll(t)) {
+		for (uint32_t run = 0; run < per_block; run++) {
+			fetch_run(t, body, run);
+			block_run(t, head, body, &heads, planes, run, x, at + run, runs, n, f);
+		}
+	} else {
+		UNROLL
+		for (uint32_t run = 0; run < per_block; run++) {
+			fetch_part(t, body, run, per_block);
+			block_run(t, head, body, &heads, planes, run, x, at + run, runs, n, f);
+		}
+	}
+}
+
+#endif
