@@ -32,6 +32,7 @@
 #define WIDE_UNSIGNED 0
 
 enum {
+	FETCH_PAGES = 0, /* that of small cores does not */
 	ROW_LANES = 4,
 	DIRECT_COLS = 2, /* columns at once that meet packed weights */
 	FLOAT_COLS = 4,

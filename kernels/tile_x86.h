@@ -6,6 +6,7 @@
 #include "kernels/dtype.h"
 
 enum {
+	FETCH_PAGES = 1,   /* hardware prefetches well within a page */
 	DOT_ZERO = 0,      /* what a sum of products starts from */
 	SCALAR_SUMS = 0,   /* sums of activations are worked on once they are in all lanes */
 	SIGNED_TABLES = 0, /* looked up values are codes */
