@@ -240,14 +240,34 @@ take_leave(struct peer *p, const char *why, struct err *err)
 	return 0;
 }
 
+#define MOST_IN_A_SECOND 5000 /* messages */
+
+/* A peer whose messages leave no time for others is not heard. The words of an answer that come ten seconds late
+ * are fewer. */
+static int
+check_flood(struct peer *p, struct err *err)
+{
+	uint64_t second = uv_now(p->swarm->loop) / 1000;
+
+	if (second != p->second)
+		p->in_second = 0;
+	p->second = second;
+	if (p->in_second++ < MOST_IN_A_SECOND)
+		return 0;
+	return err_set(err, "it sent more than %d messages within a second", MOST_IN_A_SECOND);
+}
+
 static int
 on_control(struct link *l, void *arg, const uint8_t *msg, size_t len, struct err *err)
 {
 	struct peer *p = arg;
 	struct swarm *s = p->swarm;
-	Shoal__Envelope *e = control_unpack(msg, len, err);
+	Shoal__Envelope *e;
 	int rc = 0;
 
+	if (check_flood(p, err) != 0)
+		return -1;
+	e = control_unpack(msg, len, err);
 	if (e == NULL)
 		return -1;
 	p->heard = uv_now(s->loop);

@@ -28,7 +28,9 @@ struct peer {
 	bool up;   /* `about` has come */
 	bool gone; /* forgotten; kept until the end because links may still hold it */
 	struct peer *next_gone;
-	uint64_t heard; /* loop time of the last message */
+	uint64_t heard;     /* loop time of the last message */
+	uint64_t second;    /* loop time / 1000, */
+	uint32_t in_second; /* and how many messages have come within it */
 	struct meter meter;
 };
 

@@ -13,7 +13,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/document.sh \
 	tests/swarm/doctor.sh \
 	tests/swarm/door.sh tests/swarm/energy.sh \
-	tests/swarm/greedy.sh \
+	tests/swarm/greedy.sh tests/swarm/hostile.sh \
 	tests/swarm/http.sh \
 	tests/swarm/chunks.sh \
 	tests/swarm/choose.sh tests/swarm/killed.sh tests/swarm/spare.sh \
@@ -30,6 +30,11 @@ dist_check_SCRIPTS += \
 	tests/swarm/warm.sh \
 	tests/swarm/window.sh \
 	tests/swarm/wire.sh
+noinst_PROGRAMS += tests/swarm/hostile
+tests_swarm_hostile_SOURCES = tests/swarm/hostile.c
+tests_swarm_hostile_CFLAGS = $(daemon_libdaemon_a_CFLAGS)
+tests_swarm_hostile_LDADD = $(DAEMON_LIBS)
+$(tests_swarm_hostile_OBJECTS): | proto/shoal.pb-c.h
 endif
 EXTRA_DIST += tests/support/cloud_server.py tests/support/synth_model.py tests/swarm/keyed.py tests/swarm/lib.sh tests/swarm/proxy.py
 
