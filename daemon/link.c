@@ -16,6 +16,7 @@
 #define MAX_QUEUED   (8u << 20) /* beside one message */
 #define KEY_AGE_MS   (120 * 1000)
 #define USER_TIMEOUT 2000
+#define UNREAD_MS    500 /* in which what came before a failure is read */
 
 static const char *const purposes[] = {"?", "pairing", "control", "tensor", "bulk", "vote"};
 
@@ -243,14 +244,30 @@ struct pending_write {
 };
 
 static void
+on_unread(uv_timer_t *t)
+{
+	struct link *l = t->data;
+
+	link_close(l, uv_strerror(l->write_status));
+}
+
+/* A link that takes nothing any more may still have what the other side said before it went, above all why: its end
+ * is what is read there. */
+static void
 on_written(uv_write_t *req, int status)
 {
 	struct pending_write *w = (struct pending_write *)req;
+	struct link *l = w->l;
 
-	w->l->queued -= w->len;
-	if (status < 0 && w->l->state != LINK_CLOSED)
-		link_close(w->l, uv_strerror(status));
+	l->queued -= w->len;
 	free(w);
+	if (status >= 0 || l->state == LINK_CLOSED || l->write_status != 0)
+		return;
+	l->write_status = status;
+	if (l->state == LINK_OPEN)
+		uv_timer_start(&l->deadline, on_unread, UNREAD_MS, 0);
+	else
+		link_close(l, uv_strerror(status));
 }
 
 /* Writes at once what the socket takes, and leaves the rest to libuv. */
@@ -298,7 +315,7 @@ link_send(struct link *l, const void *head, size_t head_len, const void *body, s
 {
 	struct err err;
 
-	if (l->state != LINK_OPEN)
+	if (l->state != LINK_OPEN || l->write_status != 0)
 		return -1;
 	if (uv_now(l->tcp.loop) - l->keyed_at > KEY_AGE_MS) {
 		l->records.rekey_wanted = true;

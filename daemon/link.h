@@ -62,7 +62,8 @@ void link_set(struct link *l, const struct link_events *ev, void *arg);
 void *link_arg(const struct link *l);
 
 /* Sends a message of two pieces: tries to write at once, queues the rest. -1: closed, or more than
- * the bound (max_message + 8 MiB) is queued; the link closes itself then. */
+ * the bound (max_message + 8 MiB) is queued; the link closes itself then. One on which nothing can be written any
+ * more closes when what had come before is read. */
 int link_send(struct link *l, const void *head, size_t head_len, const void *body, size_t body_len);
 size_t link_queued(const struct link *l); /* bytes not yet written */
 void link_close(struct link *l, const char *why);

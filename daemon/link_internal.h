@@ -18,8 +18,8 @@ struct link {
 	unsigned handles; /* libuv handles that are not closed yet */
 
 	uv_tcp_t tcp;
-	uv_timer_t
-		deadline; /* for the handshake; later it delivers what was read before an attach */
+	/* Of the handshake; later it delivers what was read before an attach, or ends what cannot be written. */
+	uv_timer_t deadline;
 	uv_connect_t connect;
 	uv_getaddrinfo_t resolve;
 	bool resolving;
@@ -42,6 +42,7 @@ struct link {
 	size_t in_room;    /* bytes of in.data handed to libuv */
 	struct buf out;    /* sealed, being built */
 	size_t queued;     /* handed to libuv, not yet written */
+	int write_status;  /* why nothing can be written any more; 0: it can */
 	bool delivering;   /* inside on_message */
 };
 

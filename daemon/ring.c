@@ -149,9 +149,8 @@ send_on(struct ring *r, size_t head_len, size_t body_len, struct err *err)
 
 	if (r->broken)
 		return broken_err(r, err);
-	if (p->link == NULL || link_send(p->link, r->head, head_len, r->out, body_len) != 0)
-		ring_break(r, p->number, "its link takes nothing any more");
-	else
+	/* If it takes nothing any more its end is on its way, and maybe, before it, whose fault that is. */
+	if (p->link != NULL && link_send(p->link, r->head, head_len, r->out, body_len) == 0)
 		r->sent += head_len + body_len;
 	return flush(r, p, err);
 }

@@ -126,11 +126,9 @@ star_send(struct star_peer *p, const uint8_t *head, size_t head_len, const void 
 {
 	struct star *s = p->star;
 
-	if (p->link == NULL || link_send(p->link, head, head_len, body, body_len) != 0) {
-		star_blame(p, "its link takes nothing any more");
-		return;
-	}
-	s->sent += head_len + body_len;
+	/* If it takes nothing any more its end is on its way, and maybe, before it, whose fault that is. */
+	if (p->link != NULL && link_send(p->link, head, head_len, body, body_len) == 0)
+		s->sent += head_len + body_len;
 }
 
 struct frame
@@ -201,8 +199,6 @@ star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n, uint32_t
 
 /* --- giving up ---------------------------------------------------------------------------------- */
 
-/* Every peer hears whose fault it is before it sees this one's link close: whose closing it sees first
- * says nothing. */
 static void
 send_void(struct star *s, uint32_t blamed)
 {
@@ -224,12 +220,16 @@ star_void(struct star *s)
 }
 
 void
+star_lose(struct star *s, uint32_t blamed, const char *why)
+{
+	if (s->broken)
+		return;
+	star_break(s, s->names[blamed], why);
+	send_void(s, blamed);
+}
+
+void
 star_blame(struct star_peer *p, const char *why)
 {
-	struct star *s = p->star;
-	bool tell = !s->broken;
-
-	star_break(s, s->names[p->rank], why);
-	if (tell)
-		send_void(s, p->rank);
+	star_lose(p->star, p->rank, why);
 }

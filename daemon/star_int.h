@@ -67,8 +67,10 @@ int star_check_due(const struct frame *f, const struct frame *due, struct err *e
 /* --- star.c --- */
 
 int star_broken_err(const struct star *s, struct err *err);
-/* Breaks the group for the peer's fault; a member tells the hub whose fault it is. */
-void star_blame(struct star_peer *p, const char *why);
+/* Breaks the group for the fault of that rank and tells all others whose fault it is: each of them may see this
+ * peer's links close before those of the one that is lost. Also what others say is passed on, for the same reason. */
+void star_lose(struct star *s, uint32_t blamed, const char *why);
+void star_blame(struct star_peer *p, const char *why); /* the same, of a peer */
 struct frame star_frame(const struct star *s, enum frame_kind kind, enum frame_format format,
 	uint32_t rows, uint32_t width);
 /* Waits until no peer is late any more. Meanwhile reductions that are under way go on. */

@@ -154,7 +154,7 @@ take_void(struct star_peer *p, const struct frame *f, struct err *err)
 	if (f->extra == p->rank || f->extra == s->c.rank || f->extra >= s->c.peers)
 		return err_set(err, "it gave the step up; its log says why");
 	err_set(err, "%s says that it lost it", s->names[p->rank]);
-	star_break(s, s->names[f->extra], err->msg);
+	star_lose(s, f->extra, err->msg);
 	return -1;
 }
 
