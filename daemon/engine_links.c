@@ -185,6 +185,8 @@ engine_unlink(struct engine *e)
 
 	if (e->ring != NULL && engine_is_cut(e, &who, &why))
 		ring_break(e->ring, number_of(e, who), why);
+	if (e->star != NULL)
+		star_drain(e->star);
 	engine_close_links(e);
 }
 

@@ -118,6 +118,22 @@ star_flush(struct star *s, struct err *err)
 	return star_wait_for(s, is_unsent, err);
 }
 
+void
+star_drain(struct star *s)
+{
+	uint64_t start = uv_hrtime(), waited = 0;
+	bool unsent = true;
+
+	while (unsent && waited / 1000000 < STAR_DRAIN_MS) {
+		unsent = false;
+		for (uint32_t i = 0; i < s->n_peers; i++)
+			unsent = unsent || is_unsent(&s->peers[i]);
+		if (unsent)
+			turn(s, waited, STAR_DRAIN_MS);
+		waited = uv_hrtime() - start;
+	}
+}
+
 /* --- frames ------------------------------------------------------------------------------------- */
 
 void

@@ -41,6 +41,10 @@ struct star;
 
 /* The loop has no other handles yet. */
 struct star *star_new(uv_loop_t *loop, const struct star_config *c, struct err *err);
+/* Of a broken group: lets go out what is queued, so that the others hear whose fault it is, but does not wait long
+ * for it. */
+#define STAR_DRAIN_MS 100
+void star_drain(struct star *s);
 /* Closes links and timer; the loop must be turned until nothing is left on it, then star_free. */
 void star_close(struct star *s);
 void star_free(struct star *s);
