@@ -10,8 +10,8 @@
  * With the part of the coordinator go its duties: planning, the model, and the HTTP API on the new
  * one's address. A device stands that has the file of the model that was served, or its skeleton while
  * the slices on its disk and on those of the devices that answer it make the model together (elect_slices.c,
- * sched/cover.h); the latter lets the former try first. What the old one's desk held ends with it; answers with an Idempotency-Key stay in
- * its journal. */
+ * sched/cover.h); the latter lets the former try first. What the old one's desk held ends with it;
+ * answers with an Idempotency-Key stay in its journal. */
 #ifndef DAEMON_ELECT_H
 #define DAEMON_ELECT_H
 

@@ -20,7 +20,7 @@ giver_let_go(struct giver *v, const char *why)
 	}
 	v->link = NULL;
 	v->open = false;
-	v->n = v->n_slices = 0;
+	v->questions.n = v->n_slices = 0;
 	if (g->fetch != NULL && v->number != FETCH_NONE)
 		fetch_leave(g->fetch, v->number);
 	v->number = FETCH_NONE;
@@ -41,10 +41,8 @@ take_data(struct giver *v, const Shoal__Data *d, struct err *err)
 {
 	struct gather *g = v->gather;
 
-	if (v->n == 0 || v->asked[v->first] != d->number)
+	if (!chunk_answered(&v->questions, d->number))
 		return err_set(err, "it gave what nobody asked for");
-	v->first = (v->first + 1) % FETCH_ASKED;
-	v->n--;
 	gather_piece(g, v, d->number, d);
 	return 0;
 }
@@ -76,14 +74,9 @@ static void
 on_open(struct link *l, void *arg)
 {
 	struct giver *v = arg;
-	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
-	Shoal__FetchHeld fetch = SHOAL__FETCH_HELD__INIT;
 
 	v->open = true;
-	fetch.model_id = (ProtobufCBinaryData){SHARD_HASH, v->gather->model_id};
-	e.body_case = SHOAL__ENVELOPE__BODY_FETCH_HELD;
-	e.fetch_held = &fetch;
-	swarm_pack_send(l, &e);
+	held_ask(l, v->gather->model_id);
 }
 
 static void
@@ -179,7 +172,7 @@ givers_join(struct gather *g)
 		if (v->link == NULL || !v->answered)
 			continue;
 		v->number = fetch_join(g->fetch, false, source_now());
-		v->first = v->n = 0;
+		v->questions.n = 0;
 		for (uint32_t c = 0; v->number != FETCH_NONE && c < p->n; c++)
 			for (uint32_t k = 0; k < v->n_slices; k++)
 				if (chunk_in_slice(&p->list[c].chunk, &g->shape, &v->slices[k])) {
@@ -187,29 +180,6 @@ givers_join(struct gather *g)
 					break;
 				}
 	}
-}
-
-static void
-ask_piece(struct giver *v, uint32_t number)
-{
-	const struct chunk *c = &v->gather->parts.pieces.list[number].chunk;
-	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
-	Shoal__FetchChunk fetch = SHOAL__FETCH_CHUNK__INIT;
-
-	fetch.model_id = (ProtobufCBinaryData){SHARD_HASH, v->gather->model_id};
-	fetch.number = number;
-	fetch.role = c->role;
-	fetch.layer = c->layer;
-	fetch.expert = c->expert;
-	fetch.type = c->dtype;
-	fetch.row_first = c->row0;
-	fetch.rows = c->rows;
-	fetch.col_first = c->col0;
-	fetch.cols = c->cols;
-	e.body_case = SHOAL__ENVELOPE__BODY_FETCH_CHUNK;
-	e.fetch_chunk = &fetch;
-	v->asked[(v->first + v->n++) % FETCH_ASKED] = number;
-	swarm_pack_send(v->link, &e);
 }
 
 void
@@ -222,7 +192,8 @@ givers_ask(struct gather *g)
 		if (v->link == NULL || v->number == FETCH_NONE)
 			continue;
 		while ((piece = fetch_next(g->fetch, v->number, source_now())) != FETCH_NONE)
-			ask_piece(v, piece);
+			chunk_ask(v->link, &v->questions, g->model_id, piece,
+				&g->parts.pieces.list[piece].chunk);
 	}
 }
 
@@ -230,7 +201,7 @@ bool
 givers_are_busy(const struct gather *g)
 {
 	for (uint32_t i = 0; i < GATHER_GIVERS; i++)
-		if (g->givers[i].n > 0)
+		if (g->givers[i].questions.n > 0)
 			return true;
 	return false;
 }

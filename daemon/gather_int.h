@@ -2,10 +2,10 @@
 #ifndef DAEMON_GATHER_INT_H
 #define DAEMON_GATHER_INT_H
 
+#include "daemon/chunk_question.h"
 #include "daemon/gather.h"
 #include "model/restore.h"
 #include "model/shelf.h"
-#include "sched/fetch.h"
 
 #define GATHER_GIVERS (FETCH_SOURCES - 1)
 #define GATHER_SLICES ((GATHER_GIVERS + 1) * SHELF_MAX)
@@ -28,8 +28,8 @@ struct giver {
 	unsigned wrong; /* chunks to which it gave something */
 	uint32_t n_slices;
 	struct slice slices[SHELF_MAX];
-	uint32_t number;                       /* in sched/fetch; FETCH_NONE: it does not give */
-	uint32_t asked[FETCH_ASKED], first, n; /* pieces under way, a circle */
+	uint32_t number;                  /* in sched/fetch; FETCH_NONE: it does not give */
+	struct chunk_questions questions; /* for pieces */
 };
 
 struct piece {

@@ -7,6 +7,7 @@ daemon_libdaemon_a_SOURCES =
 # Configuration, state, links, membership.
 daemon_libdaemon_a_SOURCES += \
 	daemon/config.c daemon/config.h daemon/config_defaults.c \
+	daemon/chunk_question.c daemon/chunk_question.h \
 	daemon/cuts_message.c daemon/cuts_message.h \
 	daemon/ini_file.c daemon/ini_file.h \
 	daemon/link.c daemon/link.h daemon/link_internal.h \
@@ -146,6 +147,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/router_say.c \
 	daemon/router_targets.c \
 	daemon/router_segments.c daemon/router_token.c \
+	daemon/led_answer.c daemon/led_answer.h \
 	daemon/token_run.c daemon/token_run.h \
 	daemon/wall.c daemon/wall.h daemon/wall_int.h \
 	daemon/wall_body.c

@@ -1,5 +1,6 @@
 #include "daemon/segment_run.h"
 
+#include "daemon/led_answer.h"
 #include "daemon/log.h"
 #include "sched/segments.h"
 
@@ -14,9 +15,7 @@ struct segment_run {
 	const struct tokenizer *tokenizer;
 	bool adds_space; /* its tokenizer does, ahead of any text */
 	float margin;
-	struct session *said; /* the answer */
-	uint64_t begun, first;
-	struct buf text; /* of it, that is to be passed on */
+	struct led_answer answer;
 
 	struct desk *desk; /* the small model's */
 	struct request *request;
@@ -48,8 +47,7 @@ void
 segment_run_cancel(struct segment_run *t)
 {
 	drop_small(t);
-	session_free(t->said);
-	buf_free(&t->text);
+	led_free(&t->answer);
 	buf_free(&t->asked_for);
 	buf_free(&t->heard);
 	free(t);
@@ -65,22 +63,10 @@ fail(struct segment_run *t, int status, const char *what)
 	segment_run_cancel(t);
 }
 
-static double
-seconds(uint64_t from, uint64_t to)
-{
-	return from == 0 || to < from ? 0 : (double)(to - from) / 1e9;
-}
-
 static void
 end(struct segment_run *t, const char *reason)
 {
-	size_t n, n_prompt = session_n_prompt(t->said);
-	const uint32_t *ids = session_ids(t->said, &n);
-	struct usage u = {.prompt_tokens = (uint32_t)n_prompt,
-		.new_tokens = (uint32_t)(n - n_prompt),
-		.prompt_seconds = seconds(t->begun, t->first),
-		.new_seconds = seconds(t->first, uv_hrtime()),
-		.tokens = ids + n_prompt};
+	struct usage u = led_usage(&t->answer);
 
 	if (t->asked)
 		t->ev.enough(t->arg);
@@ -91,31 +77,27 @@ end(struct segment_run *t, const char *reason)
 
 /* --- the answer --------------------------------------------------------------------------------- */
 
-/* A token is decided; returns whether the answer goes on. Its text waits in t->text. */
+/* A token of one of the two is decided; returns whether the answer goes on. */
 static bool
 say(struct segment_run *t, uint32_t id, uint32_t *count)
 {
-	if (session_state(t->said) != SESSION_RUNNING)
+	if (session_state(t->answer.said) != SESSION_RUNNING)
 		return false;
-	if (t->first == 0)
-		t->first = uv_hrtime();
 	++*count;
-	return session_repeat(t->said, id, &t->text) == SESSION_RUNNING;
+	return led_say(&t->answer, id);
 }
 
 /* Passes on what waits. Returns whether the answer goes on; else t is gone. */
 static bool
 flush(struct segment_run *t)
 {
-	enum session_end e = session_state(t->said);
+	enum session_end e = session_state(t->answer.said);
+	struct err err = {"not enough memory for what the cloud says"};
 
-	if (t->text.failed || t->heard.failed) {
-		fail(t, 503, "not enough memory for the answer's text");
+	if (t->heard.failed || led_pass_on(&t->answer, t->ev.on_text, t->arg, &err) != 0) {
+		fail(t, 503, err.msg);
 		return false;
 	}
-	if (t->text.len > 0)
-		t->ev.on_text(t->arg, (const char *)t->text.data, t->text.len);
-	buf_clear(&t->text);
 	if (e == SESSION_RUNNING)
 		return true;
 	end(t, session_end_name(e));
@@ -127,22 +109,8 @@ new_tokens(const struct segment_run *t)
 {
 	size_t n;
 
-	session_ids(t->said, &n);
-	return (uint32_t)(n - session_n_prompt(t->said));
-}
-
-/* Tokens that the answer can still have. */
-static uint32_t
-room(const struct segment_run *t)
-{
-	struct session_params p;
-	uint64_t most;
-	size_t n;
-
-	session_ids(t->said, &n);
-	session_describe(t->said, &p);
-	most = session_n_prompt(t->said) + (uint64_t)p.max_tokens;
-	return (uint32_t)((most < p.context ? most : p.context) - n);
+	session_ids(t->answer.said, &n);
+	return (uint32_t)(n - session_n_prompt(t->answer.said));
 }
 
 /* Whatever was said, stop texts that are half said included. */
@@ -150,10 +118,10 @@ static int
 said_text(const struct segment_run *t, struct buf *out)
 {
 	size_t n;
-	const uint32_t *ids = session_ids(t->said, &n);
+	const uint32_t *ids = session_ids(t->answer.said, &n);
 
 	buf_clear(out);
-	for (size_t i = session_n_prompt(t->said); i < n; i++)
+	for (size_t i = session_n_prompt(t->answer.said); i < n; i++)
 		if (token_bytes(t->tokenizer, ids[i], false, false, out) != 0)
 			return -1;
 	return out->failed ? -1 : 0;
@@ -165,7 +133,7 @@ said_text(const struct segment_run *t, struct buf *out)
 static uint32_t *
 wanted_ids(const struct segment_run *t, size_t *n)
 {
-	const uint32_t *ids = session_ids(t->said, n);
+	const uint32_t *ids = session_ids(t->answer.said, n);
 	uint32_t *all = malloc((*n + t->n_held + 1) * sizeof *all);
 
 	if (all == NULL)
@@ -181,7 +149,7 @@ lead(struct segment_run *t, struct err *err)
 {
 	size_t n, have;
 	const uint32_t *its = desk_led_ids(t->request, &have);
-	uint32_t *all = wanted_ids(t, &n), left = room(t) - t->n_held;
+	uint32_t *all = wanted_ids(t, &n), left = led_room(&t->answer) - t->n_held;
 	struct guide_run run = {.choices = 1, .margin = t->figures.alone ? -1 : t->margin};
 	int rc;
 
@@ -211,7 +179,7 @@ ask(struct segment_run *t, bool all)
 	t->before = t->figures.cloud;
 	t->rest = all;
 	t->asked = t->ev.ask(t->arg, (const char *)t->asked_for.data, t->asked_for.len,
-		new_tokens(t), room(t), all);
+		new_tokens(t), led_room(&t->answer), all);
 	t->figures.asked += t->asked;
 	return t->asked;
 }
@@ -253,7 +221,7 @@ doubts(struct segment_run *t)
 		stand(t);
 		return false;
 	}
-	session_ids(t->said, &n);
+	session_ids(t->answer.said, &n);
 	t->n_held = 0;
 	if (t->same > n)
 		t->same = n;
@@ -267,8 +235,9 @@ is_last(const struct segment_run *t, uint32_t id)
 {
 	struct session_params p;
 
-	session_describe(t->said, &p);
-	return (!p.ignore_end && tokenizer_is_end(t->tokenizer, id)) || t->n_held >= room(t);
+	session_describe(t->answer.said, &p);
+	return (!p.ignore_end && tokenizer_is_end(t->tokenizer, id)) ||
+	       t->n_held >= led_room(&t->answer);
 }
 
 /* Returns whether more of the same may be taken. */
@@ -282,7 +251,7 @@ take(struct segment_run *t, const struct guide_choice *c)
 	case SEGMENT_SURE:
 		return stand(t);
 	case SEGMENT_ASK:
-		return !doubts(t) && session_state(t->said) == SESSION_RUNNING;
+		return !doubts(t) && session_state(t->answer.said) == SESSION_RUNNING;
 	case SEGMENT_HELD:
 		break;
 	}
@@ -464,10 +433,10 @@ open_small(struct segment_run *t, const struct served_model *small, uint64_t cli
 	struct session_params p;
 	struct guide_params gp;
 	size_t n;
-	const uint32_t *ids = session_ids(t->said, &n);
+	const uint32_t *ids = session_ids(t->answer.said, &n);
 	struct guide *g;
 
-	session_describe(t->said, &p);
+	session_describe(t->answer.said, &p);
 	gp = (struct guide_params){p.sampler, small->context, true, p.ignore_end};
 	*status = 400;
 	t->desk = small->desk;
@@ -494,10 +463,8 @@ segment_run_begin(const struct served_model *small, struct session *s, float mar
 		.arg = arg,
 		.tokenizer = small->tokenizer,
 		.adds_space = adds_space(small->tokenizer),
-		.margin = margin,
-		.said = s,
-		.begun = uv_hrtime()};
-	buf_init(&t->text, MAX_TEXT);
+		.margin = margin};
+	led_begin(&t->answer, s);
 	buf_init(&t->asked_for, MAX_TEXT);
 	buf_init(&t->heard, MAX_TEXT);
 	if (open_small(t, small, client, status, err) == 0) {

@@ -1,4 +1,5 @@
 /* What a source is asked for, and what comes of it. */
+#include "daemon/cuts_message.h"
 #include "daemon/serve_source_int.h"
 
 /* --- asking --------------------------------------------------------------------------------------- */
@@ -16,41 +17,6 @@ ask_header(struct source *s, bool chunks)
 	swarm_pack_send(s->link, &e);
 }
 
-static void
-ask_held(struct source *s)
-{
-	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
-	Shoal__FetchHeld fetch = SHOAL__FETCH_HELD__INIT;
-
-	fetch.model_id = (ProtobufCBinaryData){SHARD_HASH, s->follow->model_id};
-	e.body_case = SHOAL__ENVELOPE__BODY_FETCH_HELD;
-	e.fetch_held = &fetch;
-	swarm_pack_send(s->link, &e);
-}
-
-static void
-ask_chunk(struct source *s, uint32_t number)
-{
-	const struct chunk *c = &s->follow->chunks->chunks[number];
-	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
-	Shoal__FetchChunk fetch = SHOAL__FETCH_CHUNK__INIT;
-
-	fetch.model_id = (ProtobufCBinaryData){SHARD_HASH, s->follow->model_id};
-	fetch.number = number;
-	fetch.role = c->role;
-	fetch.layer = c->layer;
-	fetch.expert = c->expert;
-	fetch.type = c->dtype;
-	fetch.row_first = c->row0;
-	fetch.rows = c->rows;
-	fetch.col_first = c->col0;
-	fetch.cols = c->cols;
-	e.body_case = SHOAL__ENVELOPE__BODY_FETCH_CHUNK;
-	e.fetch_chunk = &fetch;
-	s->asked[(s->first + s->n++) % FETCH_ASKED] = number;
-	swarm_pack_send(s->link, &e);
-}
-
 void
 sources_ask(struct follow *f)
 {
@@ -63,7 +29,8 @@ sources_ask(struct follow *f)
 		if (s->link == NULL || s->number == FETCH_NONE)
 			continue;
 		while ((chunk = fetch_next(all->fetch, s->number, source_now())) != FETCH_NONE)
-			ask_chunk(s, chunk);
+			chunk_ask(s->link, &s->questions, f->model_id, chunk,
+				&f->chunks->chunks[chunk]);
 	}
 }
 
@@ -75,14 +42,7 @@ source_join(struct source *s)
 	struct sources *all = s->follow->sources;
 
 	s->number = fetch_join(all->fetch, s->home, source_now());
-	s->first = s->n = 0;
-}
-
-static struct slice
-take_cut(const Shoal__Cut *m)
-{
-	return (struct slice){0, 1, m->layer_first, m->layers, m->kv_head_first, m->kv_heads,
-		m->ffn_first, m->ffn, m->vocab_first, m->vocab};
+	s->questions.n = 0;
 }
 
 static int
@@ -90,17 +50,16 @@ take_held(struct source *s, const Shoal__Held *m, struct err *err)
 {
 	struct follow *f = s->follow;
 	struct fetch *fetch = f->sources->fetch;
-	struct slice sl;
+	struct slice slices[SHELF_MAX];
+	uint32_t n = cuts_message_read(m->cuts, m->n_cuts, &f->header->shape, slices);
 
 	if (s->home || s->number != FETCH_NONE)
 		return source_give_up(s, "it told what nobody asked", err);
 	source_join(s);
-	for (size_t i = 0; i < m->n_cuts; i++) {
-		sl = take_cut(m->cuts[i]);
+	for (uint32_t i = 0; i < n; i++)
 		for (uint32_t c = 0; c < f->chunks->n; c++)
-			if (chunk_in_slice(&f->chunks->chunks[c], &f->header->shape, &sl))
+			if (chunk_in_slice(&f->chunks->chunks[c], &f->header->shape, &slices[i]))
 				fetch_covers(fetch, s->number, c);
-	}
 	if (!fetch_wants(fetch, s->number)) {
 		source_bar(s);
 		source_let_go(s, "nothing of what you have is missing here");
@@ -133,10 +92,8 @@ take_chunk(struct source *s, const Shoal__Data *d, struct err *err)
 	struct err why = {""};
 	int rc;
 
-	if (s->n == 0 || s->asked[s->first] != d->number)
+	if (!chunk_answered(&s->questions, d->number))
 		return source_give_up(s, "it gave what nobody asked for", err);
-	s->first = (s->first + 1) % FETCH_ASKED;
-	s->n--;
 	if (d->bytes.len == 0) {
 		if (fetch_lacks(fetch, s->number, d->number, source_now()) == FETCH_WRONG)
 			return source_give_up(s, "it does not have the model", err);
@@ -183,7 +140,7 @@ source_opened(struct source *s)
 	struct follow *f = s->follow;
 
 	if (!s->home) {
-		ask_held(s);
+		held_ask(s->link, f->model_id);
 	} else if (f->chunks == NULL) {
 		ask_header(s, f->header != NULL);
 	} else if (f->sources->fetch != NULL) {

@@ -69,7 +69,7 @@ source_let_go(struct source *s, const char *why)
 	}
 	s->link = NULL;
 	s->open = false;
-	s->n = 0;
+	s->questions.n = 0;
 	if (all->fetch != NULL && s->number != FETCH_NONE)
 		fetch_leave(all->fetch, s->number);
 	s->number = FETCH_NONE;

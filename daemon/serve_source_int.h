@@ -3,6 +3,7 @@
 #ifndef DAEMON_SERVE_SOURCE_INT_H
 #define DAEMON_SERVE_SOURCE_INT_H
 
+#include "daemon/chunk_question.h"
 #include "daemon/serve_source.h"
 
 struct source {
@@ -12,9 +13,8 @@ struct source {
 	uint8_t key[32];
 	struct link *link; /* NULL: this place is free */
 	bool open;
-	uint32_t number;             /* in sched/fetch; FETCH_NONE: it does not give yet */
-	uint32_t asked[FETCH_ASKED]; /* chunks under way, a circle */
-	uint32_t first, n;
+	uint32_t number;                  /* in sched/fetch; FETCH_NONE: it does not give yet */
+	struct chunk_questions questions; /* for chunks */
 };
 
 struct fellow_past { /* what is known of a fellow, for this shard */

@@ -1,5 +1,5 @@
-/* Slices for plans that may come, and those that make the model without this device: brought to disks while the present plan serves. One set of
- * members at a time, because hashing and sending take from what serves; only the set with a
+/* Slices for plans that may come, and those that make the model without this device: brought to disks
+ * while the present plan serves. One set of members at a time, because hashing and sending take from what serves; only the set with a
  * newcomer is made while requests run, since they gain by it. */
 #include "daemon/log.h"
 #include "daemon/serve_int.h"

@@ -1,3 +1,4 @@
+#include "daemon/chunk_question.h"
 #include "daemon/serve_kv.h"
 #include "daemon/serve_skeleton.h"
 #include "daemon/serve_upload_int.h"
@@ -34,9 +35,7 @@ static int
 take_chunk(struct upload_link *l, const Shoal__FetchChunk *m, struct err *err)
 {
 	const struct model_file *f = l->uploads->serve->file;
-	struct ask a = {.number = m->number,
-		.chunk = {m->role, m->layer, m->expert, m->type, m->row_first, m->rows,
-			m->col_first, m->cols}};
+	struct ask a = {.number = m->number, .chunk = chunk_question_read(m)};
 
 	if (m->model_id.len != SHARD_HASH || chunk_bytes(&a.chunk) == 0)
 		return err_set(err, "it asks for a chunk that no model has");

@@ -1,7 +1,7 @@
 /* The star: a group's links as its engine thread sees them. Partial sums are added over the hub, or
  * over links between all (model/collective.h says the ways), always in rank order, so that every
- * peer holds the same bits. The hub is at the centre of the rest in any case: it also carries a step to the members and what they say of their logits to
- * the hub: the best tokens, or all of them where a row's flags want that.
+ * peer holds the same bits. The hub is at the centre of the rest in any case: it also carries a step to the
+ * members and what they say of their logits to the hub: the best tokens, or all of them where a row's flags want that.
  *
  * Lives on the engine's loop and turns it while it waits: first without sleeping for a bounded
  * time, then blocking. A frame that is not the one that is due, a lost link or an answer that does

@@ -15,7 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_FILE (1u << 20)
+#define WHAT_TO_DO ": bring back a copy of it, or move it away and pair this device anew"
+#define MAX_FILE   (1u << 20)
 
 static void
 path_of(const struct state *s, const char *file, char out[4352])
@@ -102,11 +103,8 @@ load_json(const char *path, json_t **o, struct err *err)
 	if (rc == 0) {
 		*o = json_loadb((const char *)b.data, b.len, JSON_REJECT_DUPLICATES, &where);
 		if (*o == NULL)
-			rc = err_set(err,
-				"%s is damaged at line %d (%s): bring back a copy of it, or move "
-				"it away and "
-				"pair this device anew",
-				path, where.line, where.text);
+			rc = err_set(err, "%s is damaged at line %d (%s)" WHAT_TO_DO, path,
+				where.line, where.text);
 	}
 	buf_free(&b);
 	return rc;
@@ -285,7 +283,8 @@ load_swarm(struct state *s, struct err *err)
 		if (s->n_peers == STATE_MAX_PEERS ||
 			peer_from_json(e, &s->peers[s->n_peers]) != 0) {
 			json_decref(o);
-			return err_set(err, "%s is damaged: peer %zu is not readable", path, i + 1);
+			return err_set(err, "%s is damaged: peer %zu is not readable" WHAT_TO_DO,
+				path, i + 1);
 		}
 		s->n_peers++;
 	}
@@ -303,14 +302,17 @@ load_swarm(struct state *s, struct err *err)
 	s->is_member = e != NULL;
 	if (e != NULL && peer_from_json(e, &s->coordinator) != 0) {
 		json_decref(o);
-		return err_set(err, "%s is damaged: the coordinator is not readable", path);
+		return err_set(
+			err, "%s is damaged: the coordinator is not readable" WHAT_TO_DO, path);
 	}
 	get_text(o, "model", s->model, sizeof s->model);
 	e = json_object_get(o, "election");
 	i = e != NULL ? (size_t)election_from_json(e, &s->election) : 0;
 	json_decref(o);
 	/* A vote that was forgotten could be given twice. */
-	return i == 0 ? 0 : err_set(err, "%s is damaged: the election is not readable", path);
+	return i == 0 ? 0
+		      : err_set(err, "%s is damaged: the election is not readable" WHAT_TO_DO,
+				path);
 }
 
 bool

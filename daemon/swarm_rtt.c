@@ -1,5 +1,5 @@
-/* Heartbeats, what members say of themselves in them, and what they say of the link: round trips over a window, quickly filled when a link
- * is new; and now and then a burst of large pings, which tells its bandwidth. Round trips count only
+/* Heartbeats, what members say of themselves in them, and what they say of the link: round trips over a
+ * window, quickly filled when a link is new; and now and then a burst of large pings, which tells its bandwidth. Round trips count only
  * while nothing is computed here: else they would tell how busy this device is. */
 #include "daemon/swarm_internal.h"
 

@@ -1,10 +1,9 @@
 #include "daemon/token_run.h"
 
+#include "daemon/led_answer.h"
 #include "daemon/log.h"
 
 #include <stdlib.h>
-
-#define MAX_TEXT (1u << 20) /* of the choices that are heard at once */
 
 struct side { /* one of the two models */
 	struct token_run *run;
@@ -20,7 +19,7 @@ struct token_run {
 	struct token_params p;
 	struct request_events ev;
 	void *arg;
-	struct session *said; /* the answer */
+	struct led_answer answer;
 	struct side small, large;
 	float margin;
 	bool small_works;
@@ -28,8 +27,6 @@ struct token_run {
 	uint32_t draft[TOKEN_DRAFT_MOST], n_draft;
 	uint32_t matched; /* of the draft, so far */
 	bool decided;     /* what the large model says further is of another text */
-	uint64_t begun, first;
-	struct buf text;
 	struct token_figures figures;
 };
 
@@ -48,8 +45,7 @@ token_run_cancel(struct token_run *t)
 {
 	drop(&t->small);
 	drop(&t->large);
-	session_free(t->said);
-	buf_free(&t->text);
+	led_free(&t->answer);
 	free(t);
 }
 
@@ -68,24 +64,12 @@ fail(struct token_run *t, int status, const char *what)
 	token_run_cancel(t);
 }
 
-static double
-seconds(uint64_t from, uint64_t to)
-{
-	return from == 0 || to < from ? 0 : (double)(to - from) / 1e9;
-}
-
 static void
 end(struct token_run *t, enum session_end e)
 {
-	size_t n, n_prompt = session_n_prompt(t->said);
-	const uint32_t *ids = session_ids(t->said, &n);
-	struct usage u = {.prompt_tokens = (uint32_t)n_prompt,
-		.new_tokens = (uint32_t)(n - n_prompt),
-		.prompt_seconds = seconds(t->begun, t->first),
-		.new_seconds = seconds(t->first, uv_hrtime()),
-		.tokens = ids + n_prompt,
-		.both = &t->figures};
+	struct usage u = led_usage(&t->answer);
 
+	u.both = &t->figures;
 	drop(&t->small);
 	drop(&t->large);
 	t->ev.on_end(t->arg, e, &u);
@@ -94,46 +78,21 @@ end(struct token_run *t, enum session_end e)
 
 /* --- the answer --------------------------------------------------------------------------------- */
 
-/* A token is decided; returns whether the answer goes on. Its text waits in t->text. */
-static bool
-say(struct token_run *t, uint32_t id)
-{
-	if (t->first == 0)
-		t->first = uv_hrtime();
-	return session_repeat(t->said, id, &t->text) == SESSION_RUNNING;
-}
-
 /* Passes on what waits. Returns whether the answer goes on; else t is gone. */
 static bool
 flush(struct token_run *t)
 {
-	enum session_end e = session_state(t->said);
+	enum session_end e = session_state(t->answer.said);
+	struct err err;
 
-	if (t->text.failed) {
-		fail(t, 503, "not enough memory for the answer's text");
+	if (led_pass_on(&t->answer, t->ev.on_text, t->arg, &err) != 0) {
+		fail(t, 503, err.msg);
 		return false;
 	}
-	if (t->text.len > 0)
-		t->ev.on_text(t->arg, (const char *)t->text.data, t->text.len);
-	buf_clear(&t->text);
 	if (e == SESSION_RUNNING)
 		return true;
 	end(t, e);
 	return false;
-}
-
-/* Tokens that the answer can still have. */
-static uint32_t
-room(const struct token_run *t)
-{
-	struct session_params p;
-	uint64_t most;
-	size_t n;
-
-	session_ids(t->said, &n);
-	session_describe(t->said, &p);
-	most = session_n_prompt(t->said) + (uint64_t)p.max_tokens;
-	return (uint32_t)((most < p.context ? most : p.context) - n);
 }
 
 /* --- leading ------------------------------------------------------------------------------------ */
@@ -143,7 +102,8 @@ static int
 lead(struct side *s, const uint32_t *more, uint32_t n_more, struct guide_run *run, struct err *err)
 {
 	size_t n, have;
-	const uint32_t *ids = session_ids(s->run->said, &n), *its = desk_led_ids(s->request, &have);
+	const uint32_t *ids = session_ids(s->run->answer.said, &n),
+		       *its = desk_led_ids(s->request, &have);
 	uint32_t *all;
 	int rc;
 
@@ -208,10 +168,11 @@ static int
 go_on(struct token_run *t, struct err *err)
 {
 	uint32_t tokens = t->p.all ? token_pace_draft(t->p.pace) : GUIDE_MOST;
-	uint32_t most = room(t) - t->p.all; /* the last one of a step is the large model's */
+	uint32_t most =
+		led_room(&t->answer) - t->p.all; /* the last one of a step is the large model's */
 	size_t n;
 
-	session_ids(t->said, &n);
+	session_ids(t->answer.said, &n);
 	t->n_draft = 0;
 	if (tokens > most)
 		tokens = most;
@@ -231,7 +192,7 @@ take_sure(struct token_run *t, const struct guide_choice *c, size_t n)
 		if (t->doubt)
 			break;
 		t->figures.small++;
-		if (!say(t, c[i].id))
+		if (!led_say(&t->answer, c[i].id))
 			break;
 	}
 }
@@ -251,7 +212,7 @@ static int
 small_rests(struct token_run *t, struct err *err)
 {
 	if (t->p.all && t->small.rows > 0)
-		token_pace_drafted(t->p.pace, t->n_draft, seconds(t->small.since, uv_hrtime()));
+		token_pace_drafted(t->p.pace, t->n_draft, led_seconds(t->small.since, uv_hrtime()));
 	return t->p.all || t->doubt ? ask_large(t, err) : go_on(t, err);
 }
 
@@ -279,7 +240,7 @@ note_step(struct token_run *t)
 	token_pace_checked(
 		t->p.pace, t->matched < t->n_draft ? t->matched + 1 : t->matched, t->matched);
 	if (t->large.rows > 0)
-		token_pace_step(t->p.pace, t->large.rows, seconds(t->large.since, uv_hrtime()));
+		token_pace_step(t->p.pace, t->large.rows, led_seconds(t->large.since, uv_hrtime()));
 }
 
 static void
@@ -293,9 +254,9 @@ on_large(void *arg, const struct guide_choice *c, size_t n, bool rests)
 
 		t->figures.large++;
 		t->matched += same;
-		t->decided = !say(t, c[i].id) || !same;
+		t->decided = !led_say(&t->answer, c[i].id) || !same;
 	}
-	if (rests || session_state(t->said) != SESSION_RUNNING)
+	if (rests || session_state(t->answer.said) != SESSION_RUNNING)
 		note_step(t);
 	if (flush(t) && rests && go_on(t, &err) != 0)
 		fail(t, 500, err.msg);
@@ -334,10 +295,10 @@ open_side(struct token_run *t, struct side *s, const struct served_model *m, boo
 	struct session_params p;
 	struct guide_params gp;
 	size_t n;
-	const uint32_t *ids = session_ids(t->said, &n);
+	const uint32_t *ids = session_ids(t->answer.said, &n);
 	struct guide *g;
 
-	session_describe(t->said, &p);
+	session_describe(t->answer.said, &p);
 	gp = (struct guide_params){p.sampler, m->context, small, p.ignore_end};
 	*s = (struct side){.run = t,
 		.desk = m->desk,
@@ -363,13 +324,9 @@ token_run_begin(const struct token_params *p, struct session *s, const struct re
 		err_set(err, "out of memory");
 		return NULL;
 	}
-	*t = (struct token_run){.p = *p,
-		.ev = *ev,
-		.arg = arg,
-		.said = s,
-		.margin = token_mode_margin(p->threshold),
-		.begun = uv_hrtime()};
-	buf_init(&t->text, MAX_TEXT);
+	*t = (struct token_run){
+		.p = *p, .ev = *ev, .arg = arg, .margin = token_mode_margin(p->threshold)};
+	led_begin(&t->answer, s);
 	/* Where the small model says nothing, none is needed. */
 	if (open_side(t, &t->large, p->large, false, status, err) != 0 ||
 		((p->all || p->threshold < 1) &&

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define FUZZ_MAX (1u << 16) /* bytes of an input that the driver makes, at most */
 
@@ -21,6 +22,16 @@ require(int holds)
 {
 	if (!holds)
 		abort();
+}
+
+/* A good input of a target with several parts: which one, then its bytes. */
+static inline size_t
+fuzz_seed_part(unsigned part, const void *data, size_t len, uint8_t *out, size_t max)
+{
+	require(len < max);
+	out[0] = (uint8_t)part;
+	memcpy(out + 1, data, len);
+	return len + 1;
 }
 
 #endif

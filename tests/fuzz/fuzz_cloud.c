@@ -182,13 +182,7 @@ static const struct {
 size_t
 fuzz_seed(unsigned i, uint8_t *out, size_t max)
 {
-	size_t len;
-
 	if (i >= sizeof seeds / sizeof *seeds)
 		return 0;
-	len = strlen(seeds[i].text);
-	require(len < max);
-	out[0] = (uint8_t)seeds[i].part;
-	memcpy(out + 1, seeds[i].text, len);
-	return len + 1;
+	return fuzz_seed_part(seeds[i].part, seeds[i].text, strlen(seeds[i].text), out, max);
 }

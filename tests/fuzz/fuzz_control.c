@@ -1,9 +1,9 @@
 /* Control messages of a peer: what is accepted can be packed again and is the same then, within all bounds;
  * and so is what is read out of it, as far as that needs nothing but the message. */
+#include "daemon/chunk_question.h"
 #include "daemon/elect_message.h"
 #include "daemon/speed_message.h"
 #include "daemon/stages.h"
-#include "model/chunk.h"
 #include "model/kv_piece.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -139,8 +139,7 @@ check_chunk(const Shoal__FetchChunk *m)
 		.vocab = 300,
 		.context = 64,
 		.col_block = 1};
-	const struct chunk c = {m->role, m->layer, m->expert, m->type, m->row_first, m->rows,
-		m->col_first, m->cols};
+	const struct chunk c = chunk_question_read(m);
 	struct err err = {""};
 
 	if (chunk_check(&c, &shape, &err) != 0)

@@ -322,7 +322,6 @@ fuzz_seed(unsigned i, uint8_t *out, size_t max)
 		return 0;
 	set_up();
 	buf_init(&b, max);
-	buf_u8(&b, (uint8_t)i);
 	switch ((enum part)i) {
 	case SWARM:
 		seed_swarm(&b);
@@ -337,8 +336,7 @@ fuzz_seed(unsigned i, uint8_t *out, size_t max)
 	default:
 		buf_str(&b, i == ENDPOINTS ? endpoints : api_keys);
 	}
-	len = b.len;
-	memcpy(out, b.data, len);
+	len = fuzz_seed_part(i, b.data, b.len, out, max);
 	buf_free(&b);
 	return len;
 }
