@@ -25,18 +25,11 @@ import faults
 from client import Request, known_answer
 from lab import MODEL, Lab, Trouble, end_on_sigterm
 from network import Loopback, Switched
+from phases import wait_until
 
 LARGE = ["--embd", "2048", "--ffn", "5632", "--layers", "22", "--heads", "32", "--kv-heads", "4", "--context", "2048"]
 TOKENS = 96
 STRIKE_AFTER = 24  # pieces of text
-
-
-def wait(what, limit, done):
-    end = time.time() + limit
-    while not done():
-        if time.time() > end:
-            raise Trouble("%s: not within %d s" % (what, limit))
-        time.sleep(0.05)
 
 
 def settled(lab):
@@ -64,11 +57,11 @@ class Outcome:
 
 
 def trial(lab, fault, prompt, known):
-    wait("a settled swarm", 240, lambda: settled(lab))
+    wait_until(lambda: settled(lab), 240, "settled swarm")
     time.sleep(1)  # nobody is held back for the fault before
     request, log = Request(lab.c, prompt, TOKENS, limit=300), lab.c.log()
     request.start()
-    wait("text", 120, lambda: len(request.arrivals) >= STRIKE_AFTER or not request.is_alive())
+    wait_until(lambda: len(request.arrivals) >= STRIKE_AFTER or not request.is_alive(), 120, "text")
     t = time.time()
     fault.strike(lab)
     request.join(300)
@@ -101,7 +94,7 @@ def run(a, name, shape, network):
             log = lab.c.log()
             lab.load(os.path.abspath(path))
             lab.wait_whole(240)
-            wait("the slices for when either member is lost", 240, lambda: spares(log) >= 2)
+            wait_until(lambda: spares(log) >= 2, 240, "slices for when either member is lost")
             known = known_answer(lab.c, prompt, TOKENS)
             for fault in (faults.Kill, faults.Cut):
                 if network.cables or not fault.cables:

@@ -10,24 +10,6 @@ start m1 --model "$model" "${auto[@]}"
 start m2 "${auto[@]}"
 prompt=(-m stories260K -p "Once upon a time" -n 30 --temp 0)
 
-# says NAME FIELD: of its status.
-says() {
-  on "$1" status --json 2>/dev/null | python3 -c 'import json,sys
-v = json.load(sys.stdin)
-for k in sys.argv[1].split("."): v = v[k] if v else v
-print(v)' "$2" || true
-}
-
-# until_says NAME FIELD VALUE [SECONDS]
-until_says() {
-  for _ in $(seq $((${4-10} * 10))); do
-    [ "$(says "$1" "$2")" = "$3" ] && return
-    sleep 0.1
-  done
-  on "$1" status || true
-  fail "$1: $2 is '$(says "$1" "$2")', not '$3'"
-}
-
 end_well() {
   local code=0
   kill -TERM "${pids[$1]}"

@@ -12,24 +12,6 @@ start c "${auto[@]}"
 for name in m1 m2; do start $name "${auto[@]}"; done
 prompt=(-m stories260K -p "Once upon a time" -n 30 --temp 0)
 
-# says NAME FIELD: of its status.
-says() {
-  on "$1" status --json 2>/dev/null | python3 -c 'import json,sys
-v = json.load(sys.stdin)
-for k in sys.argv[1].split("."): v = v[k] if v else v
-print(v)' "$2" || true
-}
-
-# until_says NAME FIELD VALUE [SECONDS]: VALUE is a pattern.
-until_says() {
-  for _ in $(seq $((${4-40} * 10))); do
-    [[ $(says "$1" "$2") == $3 ]] && return
-    sleep 0.1
-  done
-  on "$1" status || true
-  fail "$1: $2 is '$(says "$1" "$2")', not '$3'"
-}
-
 # Their halves of the model are on the members' disks, and what no slice has.
 until_covered() {
   for _ in $(seq 400); do
@@ -54,7 +36,7 @@ who_leads() {
 
 pair c m1
 pair c m2
-for name in m1 m2; do until_says $name election.devices 3; done
+for name in m1 m2; do until_says $name election.devices 3 40; done
 on c load "$model" >/dev/null
 wait_serving c
 want=$(on c generate "${prompt[@]}")
@@ -66,14 +48,14 @@ rm -rf "$model" "$tmp/c/state"
 stop m2 KILL
 mv "$tmp/m2/state/shards" "$tmp/m2/lost"
 start m2
-until_says m1 state '*no disk of the devices that answer has layers 0-4: *'
+until_says m1 state '*no disk of the devices that answer has layers 0-4: *' 40
 [ "$(says m1 role)" = member ] || fail "m1 coordinates without the model"
 
 # With them one of the two is elected, and gets from the other what it has not.
 mkdir -p "$tmp/m2/state/shards"
 mv "$tmp/m2/lost/"* "$tmp/m2/state/shards"
 who_leads
-until_says $leader serving True
+until_says $leader serving True 40
 [ "$(on $leader generate "${prompt[@]}")" = "$want" ] || fail "another text"
 grep >/dev/null 'the model is whole again: .*/gathered/stories260K.gguf, [1-9][0-9]* bytes came from other devices' \
   "$tmp/$leader/log" || fail "nothing was gathered"
@@ -82,12 +64,12 @@ cmp "$tmp/$leader/state/gathered/stories260K.gguf" "$shared/models/stories260K.g
 # Another device joins: its slice comes from those two.
 start m3 "${auto[@]}"
 pair $leader m3
-until_says m3 state 'member: computing a slice of stories260K'
-until_says $leader serving True
+until_says m3 state 'member: computing a slice of stories260K' 40
+until_says $leader serving True 40
 [ "$(on $leader generate "${prompt[@]}")" = "$want" ] || fail "another text with m3"
 
 # And the one that was elected finds the model after a restart.
 stop $leader KILL
 start $leader
-until_says $leader serving True
+until_says $leader serving True 40
 [ "$(on $leader generate "${prompt[@]}")" = "$want" ] || fail "another text after a restart"

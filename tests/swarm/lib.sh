@@ -83,6 +83,25 @@ pair() { # COORDINATOR MEMBER
   on "$2" join "$code" >/dev/null || fail "$2 could not join $1"
 }
 
+# says NAME FIELD: of its status, as in election.devices.
+says() {
+  on "$1" status --json 2>/dev/null | python3 -c 'import json, sys
+v = json.load(sys.stdin)
+for k in sys.argv[1].split("."): v = v[k] if v else v
+print(v)' "$2" || true
+}
+
+# until_says NAME FIELD PATTERN [SECONDS]
+until_says() {
+  for _ in $(seq $((${4-10} * 10))); do
+    # shellcheck disable=SC2053
+    [[ $(says "$1" "$2") == $3 ]] && return
+    sleep 0.1
+  done
+  on "$1" status || true
+  fail "$1: $2 is '$(says "$1" "$2")', not '$3'"
+}
+
 # wait_serving NAME: until it serves, at most 20 s.
 wait_serving() {
   for _ in $(seq 200); do
