@@ -15,7 +15,7 @@ enum {
 /* Whether the first line of a page is enough (with FETCH_PAGES: hardware that prefetches well within one): where
  * lines are read one after the other and little is done with each. There the processor itself reads far ahead, and
  * lines that are asked for take places in its queue; elsewhere it does not see the next ones in time. On Zen 4 Q8_0
- * is a fifth faster with it, and Q4_K a third slower. */
+ * is an eighth to a fifth faster with it, and Q4_K a third slower. */
 INLINE bool
 fetches_pages(enum dtype t)
 {

@@ -1,11 +1,13 @@
 /* How fast matrices are. */
 #include "tests/kernels/check.h"
 
+#include "kernels/roof.h"
 #include "kernels/sets.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 double
@@ -17,27 +19,39 @@ now(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* What one thread reads from memory that no cache holds, in bytes a second. */
 double
-read_bandwidth(const uint8_t *data, size_t bytes)
+read_bandwidth(const struct kernels *k, const uint8_t *data, size_t bytes)
 {
-	const uint64_t *p = (const uint64_t *)(const void *)data;
 	double best = 1e9;
 	volatile uint64_t sink;
 
 	for (int turn = 0; turn < 5; turn++) {
 		double start = now();
-		uint64_t sum[8] = {0};
+		uint64_t seen = 0;
 
-		for (size_t i = 0; i + 8 <= bytes / 8; i += 8)
-			for (int j = 0; j < 8; j++)
-				sum[j] |= p[i + (size_t)j];
-		sink = sum[0] | sum[1] | sum[2] | sum[3] | sum[4] | sum[5] | sum[6] | sum[7];
+		for (size_t at = 0; at + ROOF_UNIT <= bytes; at += ROOF_UNIT)
+			seen |= k->roof_read(data + at, ROOF_UNIT);
+		sink = seen;
 		(void)sink;
 		if (now() - start < best)
 			best = now() - start;
 	}
-	return (double)bytes / best;
+	return (double)(bytes / ROOF_UNIT * ROOF_UNIT) / best;
+}
+
+uint8_t *
+huge_bytes(size_t bytes)
+{
+	size_t huge = (size_t)2 << 20, room = (bytes + huge - 1) / huge * huge;
+	uint8_t *data = aligned_alloc(huge, room);
+
+	if (data == NULL)
+		exit(2);
+#ifdef MADV_HUGEPAGE
+	madvise(data, room, MADV_HUGEPAGE);
+#endif
+	memset(data, 1, room);
+	return data;
 }
 
 /* Best of several turns, in seconds. */
@@ -82,12 +96,12 @@ bench_type(const struct kernels *k, uint32_t type, float *x, float *out, double 
 	size_t group = tile_group_bytes(type, COLS);
 	struct matrix m = {
 		type, (uint32_t)(BYTES / group / 4 * 64), COLS, group, NULL, LAYOUT_TILES};
-	uint8_t *data = aligned_alloc(64, group * m.rows / TILE_ROWS);
+	uint8_t *data = huge_bytes(group * m.rows / TILE_ROWS);
 	struct act act;
 	struct err err;
 	double speed;
 
-	if (data == NULL || act_init(&act, MOST, COLS, &err) != 0)
+	if (act_init(&act, MOST, COLS, &err) != 0)
 		exit(2);
 	fill_tiles(&m, data);
 	m.data = data;

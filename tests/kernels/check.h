@@ -58,7 +58,10 @@ void fill_weights(uint32_t dtype, uint8_t *data, size_t bytes);
 /* --- speed --- */
 
 double now(void); /* seconds */
-double read_bandwidth(const uint8_t *data, size_t bytes);
+/* What one thread reads from memory that no cache holds, by a set's own loop, in bytes a second. */
+double read_bandwidth(const struct kernels *k, const uint8_t *data, size_t bytes);
+/* In huge pages, as weights in memory are, where the system gives them. */
+uint8_t *huge_bytes(size_t bytes);
 /* One line for each set and type; NULL: all. */
 void bench_matrices(const char *only_set, const char *only_type, double roof); /* bench_matmul.c */
 void bench_attention(const char *only_set, double roof);                       /* bench_attend.c */

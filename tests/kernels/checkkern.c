@@ -19,13 +19,21 @@ static int
 bench(const char *set, const char *type)
 {
 	size_t big = (size_t)256 << 20;
-	uint8_t *memory = malloc(big);
+	const char *const *names = kernels_names();
+	uint8_t *memory;
 	double roof;
 
-	if (memory == NULL)
+	while (set != NULL && *names != NULL && strcmp(*names, set) != 0)
+		names++;
+	if (*names == NULL) {
+		fprintf(stderr, "checkkern: there is no set '%s' here; there are:", set);
+		for (names = kernels_names(); *names != NULL; names++)
+			fprintf(stderr, " %s", *names);
+		fprintf(stderr, "\n");
 		return 2;
-	memset(memory, 1, big);
-	roof = read_bandwidth(memory, big);
+	}
+	memory = huge_bytes(big);
+	roof = read_bandwidth(kernel_set_find(*names), memory, big);
 	free(memory);
 	printf("read bandwidth, one thread: %.2f GB/s\n\n", roof / 1e9);
 	if (type == NULL || strcmp(type, "attention") == 0)
