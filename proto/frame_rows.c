@@ -1,43 +1,12 @@
 /* Rows on the wire. Loops run over whole blocks, without branches, so that a compiler makes them
- * vector code on every machine; packing is by bits, so that every machine packs the same. */
+ * vector code on every machine; every machine packs the same bits. */
 #include "proto/frame.h"
 
-#include <stdbool.h>
+#include "proto/frame_bits.h"
+#include "proto/frame_half.h"
 
-#define BLOCK    32
+#define BLOCK    HALF_BLOCK
 #define Q8_BYTES (4 + BLOCK)
-
-#define F32_INF    0x7f800000u
-#define HALF_INF   0x7c00u
-#define HALF_OVER  0x47800000u /* 2^16: from here on a float16 is infinite whatever the rounding */
-#define HALF_LEAST 0x38800000u /* 2^-14: below it a float16 is subnormal */
-#define BIAS(n)    ((uint32_t)(n) << 23)
-
-static uint32_t
-bits_of(float x)
-{
-	uint32_t u;
-
-	memcpy(&u, &x, sizeof u);
-	return u;
-}
-
-static float
-float_of(uint32_t u)
-{
-	float x;
-
-	memcpy(&x, &u, sizeof x);
-	return x;
-}
-
-static uint32_t
-pick(bool first, uint32_t a, uint32_t b)
-{
-	uint32_t all = 0u - (uint32_t)first;
-
-	return (a & all) | (b & ~all);
-}
 
 /* --- float32 ------------------------------------------------------------------------------------ */
 
@@ -69,37 +38,12 @@ unpack_f32(const uint8_t *in, float x[BLOCK])
 
 /* --- float16 ------------------------------------------------------------------------------------ */
 
-/* To nearest, ties to even. A sum with 0.5 leaves the bits of a subnormal in the lowest places. */
-static uint32_t
-half_pack(float x)
-{
-	uint32_t u = bits_of(x), sign = u >> 16 & 0x8000, magnitude = u & 0x7fffffff;
-	uint32_t subnormal = bits_of(float_of(magnitude) + 0.5f) - bits_of(0.5f);
-	uint32_t normal = (magnitude - BIAS(112) + 0xfff + (magnitude >> 13 & 1)) >> 13;
-	uint32_t nan = HALF_INF | 0x200 | (magnitude >> 13 & 0x3ff);
-	uint32_t half = pick(magnitude < HALF_LEAST, subnormal, normal);
-
-	half = pick(magnitude >= HALF_OVER, HALF_INF, half);
-	return sign | pick(magnitude > F32_INF, nan, half);
-}
-
-static float
-half_unpack(uint32_t h)
-{
-	uint32_t sign = (h & 0x8000) << 16, magnitude = (h & 0x7fff) << 13;
-	uint32_t subnormal = bits_of(float_of(magnitude + BIAS(113)) - float_of(BIAS(113)));
-	uint32_t u = pick(magnitude < 0x400u << 13, subnormal, magnitude + BIAS(112));
-
-	return float_of(sign | pick(magnitude >= HALF_INF << 13, magnitude | F32_INF, u));
-}
-
 static void
 pack_f16(const float x[BLOCK], uint8_t *out)
 {
 	uint16_t half[BLOCK];
 
-	for (int i = 0; i < BLOCK; i++)
-		half[i] = (uint16_t)half_pack(x[i]);
+	half_pack(x, half);
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 	for (int i = 0; i < BLOCK; i++)
 		half[i] = __builtin_bswap16(half[i]);
@@ -111,16 +55,13 @@ static void
 unpack_f16(const uint8_t *in, float x[BLOCK])
 {
 	uint16_t half[BLOCK];
-	float out[BLOCK];
 
 	memcpy(half, in, sizeof half);
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 	for (int i = 0; i < BLOCK; i++)
 		half[i] = __builtin_bswap16(half[i]);
 #endif
-	for (int i = 0; i < BLOCK; i++)
-		out[i] = half_unpack(half[i]);
-	memcpy(x, out, sizeof out);
+	half_unpack(half, x);
 }
 
 /* --- blocks of 8 bits --------------------------------------------------------------------------- */
@@ -153,8 +94,8 @@ q8_pack(float x, float inverse)
 	return (q ^ negative) - negative;
 }
 
-static void
-pack_q8(const float x[BLOCK], uint8_t *out)
+static inline void
+pack_q8_any(const float x[BLOCK], uint8_t *out)
 {
 	float most = most_of(x), d = bits_of(most) < F32_INF ? most / 127.0f : 0;
 	float inverse = d > 0 ? 1.0f / d : 0;
@@ -165,6 +106,30 @@ pack_q8(const float x[BLOCK], uint8_t *out)
 		q[i] = (uint8_t)q8_pack(x[i], inverse);
 	memcpy(out + 4, q, sizeof q);
 }
+
+#if defined(__x86_64__)
+/* The same, in longer vectors. */
+__attribute__((target("avx2"))) static void
+pack_q8_avx2(const float x[BLOCK], uint8_t *out)
+{
+	pack_q8_any(x, out);
+}
+
+static void
+pack_q8(const float x[BLOCK], uint8_t *out)
+{
+	if (__builtin_cpu_supports("avx2"))
+		pack_q8_avx2(x, out);
+	else
+		pack_q8_any(x, out);
+}
+#else
+static void
+pack_q8(const float x[BLOCK], uint8_t *out)
+{
+	pack_q8_any(x, out);
+}
+#endif
 
 static void
 unpack_q8(const uint8_t *in, float x[BLOCK])

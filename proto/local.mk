@@ -1,16 +1,18 @@
 # proto/: bytes and trust. The generated code is a library of its own, with the compiler's own warnings only.
 noinst_LIBRARIES += proto/libproto.a
 proto_libproto_a_SOURCES = \
+	proto/aead.c proto/aead.h \
 	proto/beacon.c proto/beacon.h \
 	proto/control.c proto/control.h \
 	proto/frame.c proto/frame_rows.c proto/frame.h \
+	proto/frame_bits.h proto/frame_half.c proto/frame_half.h \
 	proto/hello.c proto/hello.h \
 	proto/invite.c proto/invite.h proto/name.c \
 	proto/noise.c proto/noise.h \
 	proto/record.c proto/record.h
 nodist_proto_libproto_a_SOURCES = proto/shoal.pb-c.c proto/shoal.pb-c.h
-proto_libproto_a_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(PROTOBUF_C_CFLAGS)
-PROTO_LIBS = proto/libproto.a base/libbase.a $(PROTOBUF_C_LIBS) $(SODIUM_LIBS)
+proto_libproto_a_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(CRYPTO_CFLAGS) $(PROTOBUF_C_CFLAGS)
+PROTO_LIBS = proto/libproto.a base/libbase.a $(PROTOBUF_C_LIBS) $(SODIUM_LIBS) $(CRYPTO_LIBS)
 
 BUILT_SOURCES += proto/shoal.pb-c.h
 CLEANFILES += proto/shoal.pb-c.c proto/shoal.pb-c.h

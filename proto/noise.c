@@ -4,6 +4,7 @@
 #include "proto/noise.h"
 
 #include "base/buf.h"
+#include "proto/aead.h"
 
 #include <sodium.h>
 
@@ -37,9 +38,8 @@ cipher_nonce(uint64_t n, uint8_t nonce[12])
 static void
 cipher_init(struct noise_cipher *c, const uint8_t key[NOISE_KEY])
 {
+	*c = (struct noise_cipher){.has_key = true};
 	memcpy(c->key, key, NOISE_KEY);
-	c->nonce = 0;
-	c->has_key = true;
 }
 
 int
@@ -51,6 +51,8 @@ cipher_seal(struct noise_cipher *c, const void *ad, size_t ad_len, const void *i
 	if (!c->has_key || c->nonce == UINT64_MAX)
 		return -1;
 	cipher_nonce(c->nonce++, nonce);
+	if (c->fast != NULL)
+		return aead_seal(c->fast, nonce, ad, ad_len, in, len, out);
 	return crypto_aead_chacha20poly1305_ietf_encrypt(
 		out, NULL, in, len, ad, ad_len, NULL, nonce, c->key);
 }
@@ -64,8 +66,9 @@ cipher_open(struct noise_cipher *c, const void *ad, size_t ad_len, const void *i
 	if (!c->has_key || c->nonce == UINT64_MAX || len < NOISE_TAG)
 		return -1;
 	cipher_nonce(c->nonce, nonce);
-	if (crypto_aead_chacha20poly1305_ietf_decrypt(
-		    out, NULL, NULL, in, len, ad, ad_len, nonce, c->key) != 0)
+	if (c->fast != NULL ? aead_open(c->fast, nonce, ad, ad_len, in, len, out) != 0
+			    : crypto_aead_chacha20poly1305_ietf_decrypt(
+				      out, NULL, NULL, in, len, ad, ad_len, nonce, c->key) != 0)
 		return -1;
 	c->nonce++;
 	return 0;
@@ -81,6 +84,23 @@ cipher_rekey(struct noise_cipher *c)
 		out, NULL, zeros, sizeof zeros, NULL, 0, NULL, nonce, c->key);
 	memcpy(c->key, out, NOISE_KEY);
 	sodium_memzero(out, sizeof out);
+	if (c->fast != NULL && aead_rekey(c->fast, c->key) != 0) {
+		aead_free(c->fast);
+		c->fast = NULL;
+	}
+}
+
+void
+cipher_speed_up(struct noise_cipher *c)
+{
+	c->fast = aead_new(c->key);
+}
+
+void
+cipher_deinit(struct noise_cipher *c)
+{
+	aead_free(c->fast);
+	sodium_memzero(c, sizeof *c);
 }
 
 /* --- SymmetricState (section 5.2) --- */

@@ -13,6 +13,8 @@ record_init(struct record_stream *r, const struct noise_cipher *send,
 	const struct noise_cipher *recv, size_t max_message)
 {
 	*r = (struct record_stream){.send = *send, .recv = *recv, .max_message = max_message};
+	cipher_speed_up(&r->send);
+	cipher_speed_up(&r->recv);
 	buf_init(&r->partial, max_message);
 }
 
@@ -22,8 +24,8 @@ record_deinit(struct record_stream *r)
 	if (r->partial.data != NULL)
 		sodium_memzero(r->partial.data, r->partial.cap);
 	buf_free(&r->partial);
-	sodium_memzero(&r->send, sizeof r->send);
-	sodium_memzero(&r->recv, sizeof r->recv);
+	cipher_deinit(&r->send);
+	cipher_deinit(&r->recv);
 }
 
 /* The next n bytes of a message of two pieces. */

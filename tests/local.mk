@@ -48,14 +48,19 @@ EXTRA_DIST += tests/bench/window.py
 # A device at full speed with one held to PART of a core (cgroups, root), and a third that is left out.
 PART = 0.4
 bench-uneven: daemon/shoald
-	python3 $(srcdir)/tests/bench/uneven.py --part $(PART) $(abs_top_builddir)
-EXTRA_DIST += tests/bench/held.py tests/bench/uneven.py
+	python3 $(srcdir)/tests/bench/uneven.py --part $(PART) $(UNEVEN_ARGS) $(abs_top_builddir)
+EXTRA_DIST += tests/bench/held.py tests/bench/turns.py tests/bench/uneven.py
 
 # Two devices of a thread each beside one: on loopback, or [LAN=ROUND_TRIP_US:MBIT] (root, ../shared/tools/lan.sh).
 LAN =
 bench-pair: daemon/shoald
 	python3 $(srcdir)/tests/bench/pair.py $(if $(LAN),--lan $(LAN)) $(PAIR_ARGS) $(abs_top_builddir)
 EXTRA_DIST += tests/bench/pair.py
+
+# What the plan chooses beside each alternative, e.g. CHOICE_ARGS='--lan 5000:100 --parts 1,1,0.4' (root).
+bench-choice: daemon/shoald
+	python3 $(srcdir)/tests/bench/choice.py $(CHOICE_ARGS) $(abs_top_builddir)
+EXTRA_DIST += tests/bench/choice.py
 
 # How long until a text goes on when one of three devices dies: KILLED_ARGS as tests/bench/killed.py says.
 bench-killed: daemon/shoald

@@ -217,6 +217,45 @@ START_TEST(rekeying_keeps_both_sides_together)
 }
 END_TEST
 
+/* The fast cipher writes and reads what libsodium does, of every length about a block, also after a new key. */
+START_TEST(fast_and_plain_are_the_same)
+{
+	static const size_t lengths[] = {0, 1, 15, 16, 17, 63, 64, 65, 255, 256, 1000, 8192, 60000};
+	static uint8_t in[60000], plain_out[60000 + NOISE_TAG], fast_out[60000 + NOISE_TAG],
+		back[60000];
+	struct noise_cipher plain = {.has_key = true}, fast, opens;
+
+	randombytes_buf(plain.key, sizeof plain.key);
+	randombytes_buf(in, sizeof in);
+	fast = opens = plain;
+	cipher_speed_up(&fast);
+	cipher_speed_up(&opens);
+	ck_assert_ptr_nonnull(fast.fast);
+	for (size_t i = 0; i < 2 * sizeof lengths / sizeof *lengths; i++) {
+		size_t len = lengths[i / 2], sealed = len + NOISE_TAG, ad = i % 2 == 0 ? 0 : i;
+
+		ck_assert_int_eq(cipher_seal(&plain, in, ad, in, len, plain_out), 0);
+		memcpy(fast_out, in, len); /* in place */
+		ck_assert_int_eq(cipher_seal(&fast, in, ad, fast_out, len, fast_out), 0);
+		ck_assert_mem_eq(plain_out, fast_out, sealed);
+		fast_out[i % sealed] ^= 1;
+		ck_assert_int_eq(cipher_open(&opens, in, ad, fast_out, sealed, back), -1);
+		ck_assert_int_eq(cipher_open(&opens, in, ad + 1, plain_out, sealed, back), -1);
+		ck_assert_int_eq(cipher_open(&opens, in, ad, plain_out, sealed, back), 0);
+		ck_assert_mem_eq(back, in, len);
+		if (i % 5 == 0) {
+			cipher_rekey(&plain);
+			cipher_rekey(&fast);
+			cipher_rekey(&opens);
+		}
+	}
+	ck_assert_int_eq(cipher_open(&opens, NULL, 0, plain_out, NOISE_TAG - 1, back), -1);
+	cipher_deinit(&fast);
+	cipher_deinit(&opens);
+	ck_assert_ptr_null(fast.fast);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -232,6 +271,7 @@ main(void)
 	tcase_add_test(t, changed_messages_fail);
 	tcase_add_test(t, keys_of_small_order_are_refused);
 	tcase_add_test(t, rekeying_keeps_both_sides_together);
+	tcase_add_test(t, fast_and_plain_are_the_same);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

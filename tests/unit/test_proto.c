@@ -1,6 +1,7 @@
 /* Hellos, invite codes, tensor frames, control messages. */
 #include "proto/control.h"
 #include "proto/frame.h"
+#include "proto/frame_half.h"
 #include "proto/hello.h"
 #include "proto/invite.h"
 
@@ -162,6 +163,42 @@ START_TEST(halves_are_exact)
 		frame_unpack(FRAME_F16, in, 1, 1, &x, 0);
 		frame_pack(FRAME_F16, &x, 1, 1, wire);
 		ck_assert_mem_eq(in, wire, 2);
+	}
+}
+END_TEST
+
+/* The processor's conversions and those by integers: every float16, and floats of all sizes, NaNs among them. */
+START_TEST(halves_have_the_same_bits_everywhere)
+{
+	uint32_t state = 1;
+
+	for (uint32_t first = 0; first < 0x10000; first += HALF_BLOCK) {
+		uint16_t half[HALF_BLOCK];
+		float x[HALF_BLOCK], plain[HALF_BLOCK];
+
+		for (uint32_t i = 0; i < HALF_BLOCK; i++)
+			half[i] = (uint16_t)(first + i);
+		half_unpack(half, x);
+		half_unpack_plain(half, plain);
+		ck_assert_mem_eq(x, plain, sizeof x);
+	}
+	for (int turn = 0; turn < 40000; turn++) {
+		uint32_t bits[HALF_BLOCK];
+		uint16_t half[HALF_BLOCK], plain[HALF_BLOCK];
+		float x[HALF_BLOCK];
+
+		for (size_t i = 0; i < HALF_BLOCK; i++) {
+			state = state * 1664525 + 1013904223;
+			bits[i] = turn % 2 == 0 ? state
+						: (state & 0x8fffffff) | 0x30000000; /* in range */
+			if (i % 3 == 0)
+				bits[i] =
+					(bits[i] & ~0x1fffu) | (i % 2 ? 0x1000 : 0xfff); /* ties */
+		}
+		memcpy(x, bits, sizeof x);
+		half_pack(x, half);
+		half_pack_plain(x, plain);
+		ck_assert_mem_eq(half, plain, sizeof half);
 	}
 }
 END_TEST
@@ -486,6 +523,7 @@ main(void)
 	tcase_add_test(t, names_come_from_keys);
 	tcase_add_test(t, rows_come_back);
 	tcase_add_test(t, halves_are_exact);
+	tcase_add_test(t, halves_have_the_same_bits_everywhere);
 	tcase_add_test(t, frames_are_checked);
 	tcase_add_test(t, frames_of_logits_are_checked);
 	tcase_add_test(t, control_messages_come_back);
