@@ -71,6 +71,13 @@ id_of(const struct swarm_peer *peer)
 	return id;
 }
 
+/* By how much faster than planned it may count: up to what it was measured to be, and a little more. */
+static double
+most_of(const struct expected *e)
+{
+	return e->speed > 0 ? fmax(1, REBALANCE_TRUST * e->measured / e->speed) : 0;
+}
+
 /* Begins to compare, with nothing measured yet. */
 static void
 watch(struct balance *b)
@@ -80,7 +87,8 @@ watch(struct balance *b)
 	for (uint32_t i = 0; i < b->n; i++)
 		peers[i] = (struct rebalance_peer){.id = id_of(b->members[i].peer),
 			.work = b->members[i].expected.share,
-			.expected_s = b->members[i].expected.compute_s};
+			.expected_s = b->members[i].expected.compute_s,
+			.most = most_of(&b->members[i].expected)};
 	rebalance_plan(&b->r, peers, b->n);
 }
 

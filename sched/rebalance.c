@@ -21,7 +21,8 @@ rebalance_plan(struct rebalance *r, const struct rebalance_peer *peers, uint32_t
 	for (uint32_t i = 0; i < r->n; i++)
 		r->peers[i] = (struct rebalance_peer){.id = peers[i].id,
 			.work = peers[i].work,
-			.expected_s = peers[i].expected_s};
+			.expected_s = peers[i].expected_s,
+			.most = peers[i].most};
 }
 
 static void
@@ -109,11 +110,13 @@ take_back(struct rebalance *r, double now, double *factors)
 
 /* --- what new shares would save ------------------------------------------------------------------ */
 
-/* How much faster than planned it is; 1: not known. */
+/* How much faster than planned it counts as; 1: not known. */
 static double
 factor(const struct rebalance_peer *p)
 {
-	return p->average_s > 0 && p->expected_s > 0 ? p->expected_s / p->average_s : 1;
+	double seen = p->average_s > 0 && p->expected_s > 0 ? p->expected_s / p->average_s : 1;
+
+	return p->most > 0 ? fmin(seen, p->most) : seen;
 }
 
 double

@@ -13,6 +13,10 @@
  * break, and between two changes lies a wait, REBALANCE_WAIT at first. A change that takes the last one
  * back doubles the wait, up to REBALANCE_WAIT_MAX; a plan that stood ten waits makes it short again.
  *
+ * Of a device that computes faster than it was measured to when it had nothing else to do, only so much
+ * is believed as its `most` says: it is seen in short spells with pauses between, and one that is held to a
+ * part of a core, or cools down meanwhile, is fast in those. A new measurement may say more.
+ *
  * What counts in the end is the whole step. A device may compute fast whenever one looks, and have no
  * time left for more: one that is held to a part of a core, say. When REBALANCE_TRIAL seconds after a
  * change a whole step takes longer than before by REBALANCE_WORSE, the change is taken back.
@@ -32,11 +36,13 @@
 #define REBALANCE_WAIT_MAX 3600.0
 #define REBALANCE_TRIAL    10.0
 #define REBALANCE_WORSE    0.10
+#define REBALANCE_TRUST    1.25 /* how much more than was measured a device is believed to do */
 
 struct rebalance_peer {
 	uint32_t id;       /* stays the same from plan to plan */
 	double work;       /* its part of the model, in any unit: swarm_plan_member.share */
 	double expected_s; /* its computing in a step: swarm_plan_member.compute_s */
+	double most;       /* times faster than expected that it may count for; 0: any */
 	double average_s, measured_at; /* average 0: nothing measured yet */
 };
 

@@ -13,9 +13,10 @@
 struct world {
 	struct rebalance r;
 	double now;
-	double speed[PEERS];   /* as it is seen */
-	double most[PEERS];    /* and no step with more than so much work a second; 0: as seen */
-	double planned[PEERS]; /* as the plan thinks */
+	double speed[PEERS];    /* as it is seen */
+	double most[PEERS];     /* and no step with more than so much work a second; 0: as seen */
+	double planned[PEERS];  /* as the plan thinks */
+	double measured[PEERS]; /* by itself; 0: not known */
 	double share[PEERS];
 	double computed; /* steps */
 	unsigned changes, backs;
@@ -44,8 +45,10 @@ begin_plan(void)
 		sum += w.planned[i];
 	for (uint32_t i = 0; i < PEERS; i++) {
 		w.share[i] = w.planned[i] / sum;
-		p[i] = (struct rebalance_peer){
-			.id = i, .work = w.share[i], .expected_s = w.share[i] / w.planned[i]};
+		p[i] = (struct rebalance_peer){.id = i,
+			.work = w.share[i],
+			.expected_s = w.share[i] / w.planned[i],
+			.most = REBALANCE_TRUST * w.measured[i] / w.planned[i]};
 	}
 	rebalance_plan(&w.r, p, PEERS);
 }
@@ -203,6 +206,26 @@ START_TEST(a_change_that_makes_it_slower_is_taken_back)
 }
 END_TEST
 
+/* In its pauses it gathers what it may spend of a core: steps see it far faster than it can be all the time. */
+START_TEST(one_that_looks_faster_than_measured_is_not_believed)
+{
+	start(1, 0.4, 1);
+	memcpy(w.measured, w.planned, sizeof w.measured);
+	begin_plan();
+	w.speed[1] *= 2.5;
+	run(300);
+	ck_assert_uint_eq(w.changes, 0);
+	w.speed[1] = w.planned[1] / 3; /* slower counts at once, */
+	run(20);
+	ck_assert_uint_eq(w.changes, 1);
+	ck_assert_double_eq_tol(w.planned[1], w.speed[1], 0.2 * w.speed[1]);
+	w.speed[1] = w.measured[1]; /* and what was measured is believed again */
+	run(300);
+	ck_assert_uint_eq(w.changes, 2);
+	ck_assert_double_eq_tol(w.planned[1], w.speed[1], 0.2 * w.speed[1]);
+}
+END_TEST
+
 START_TEST(a_trial_ends_with_other_devices)
 {
 	struct rebalance_peer p[2] = {{.id = 0, .work = 0.6, .expected_s = 0.06},
@@ -306,6 +329,7 @@ main(void)
 	tcase_add_test(t, all_slower_alike_change_nothing);
 	tcase_add_test(t, between_changes_lies_a_wait);
 	tcase_add_test(t, a_change_that_makes_it_slower_is_taken_back);
+	tcase_add_test(t, one_that_looks_faster_than_measured_is_not_believed);
 	tcase_add_test(t, a_trial_ends_with_other_devices);
 	tcase_add_test(t, flapping_calms_down);
 	tcase_add_test(t, calm_for_long_the_wait_is_short_again);
