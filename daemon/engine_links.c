@@ -46,6 +46,14 @@ star_numbers(const struct engine_config *c)
 		.way = c->way};
 }
 
+/* Between stages nothing is added up, and 8 bits for a block would lose what small values there are beside the few
+ * large ones that hidden rows have. */
+static enum frame_format
+hidden_format(enum frame_format payload)
+{
+	return payload == FRAME_F32 ? FRAME_F32 : FRAME_F16;
+}
+
 static struct ring_config
 ring_numbers(const struct engine_config *c)
 {
@@ -57,6 +65,7 @@ ring_numbers(const struct engine_config *c)
 		.max_logits = engine_max_logits(c->slots, c->max_rows),
 		.slots = c->slots,
 		.context = c->context,
+		.format = hidden_format(c->payload),
 		.n_names = c->n_numbers,
 		.own = c->number,
 		.before = c->before,

@@ -180,9 +180,10 @@ ring_pass(struct ring *r, const struct step_row *rows, uint32_t n, const float *
 	f = ring_frame(r, FRAME_STEP, n, r->c.embd);
 	end = step_rows_write(rows, n, r->head + FRAME_HEADER, s->wants, &s->n_wants);
 	f.extra = s->n_wants;
+	f.format = (uint8_t)r->c.format;
 	frame_write(&f, r->head);
-	frame_pack(FRAME_F32, x, n, r->c.embd, r->out);
-	return send_on(r, (size_t)(end - r->head), frame_payload(FRAME_F32, n, r->c.embd), err);
+	frame_pack(r->c.format, x, n, r->c.embd, r->out);
+	return send_on(r, (size_t)(end - r->head), frame_payload(r->c.format, n, r->c.embd), err);
 }
 
 /* What came first is used. */
@@ -203,7 +204,7 @@ ring_take(struct ring *r, struct step_row *rows, float *x, uint32_t *n)
 		return false;
 	*n = m->frame.rows;
 	hidden = step_rows_read(m->data, *n, rows, r->taken.wants, &r->taken.n_wants);
-	frame_unpack(FRAME_F32, hidden, *n, r->c.embd, x, 0);
+	frame_unpack(r->c.format, hidden, *n, r->c.embd, x, 0);
 	r->step = m->frame.step;
 	used(r);
 	return true;

@@ -31,6 +31,7 @@ struct ring_config {
 	uint32_t max_rows;   /* in a step */
 	uint32_t max_logits; /* rows of a step that want logits */
 	uint32_t slots, context;
+	enum frame_format format; /* of hidden rows: FRAME_F32 or FRAME_F16 */
 	/* All peers of the plan, copied; which of them this one is, and the hubs beside it. */
 	char (*names)[PEER_NAME];
 	uint32_t n_names, own, before, behind;

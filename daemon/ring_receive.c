@@ -37,7 +37,8 @@ take(struct ring_peer *p, const struct frame *f, const uint8_t *payload, size_t 
 	struct err *err)
 {
 	struct ring *r = p->ring;
-	const struct step_bounds bounds = {r->c.embd, r->c.slots, r->c.context, r->c.max_logits};
+	const struct step_bounds bounds = {
+		r->c.embd, r->c.slots, r->c.context, r->c.max_logits, r->c.format};
 	struct ring_message *m = &r->queue[(r->first + r->n) % r->depth];
 
 	if (check_due(p, f, err) != 0 ||

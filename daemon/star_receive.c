@@ -124,7 +124,8 @@ take(struct star_peer *p, const struct frame *f, const uint8_t *payload, size_t 
 	struct err *err)
 {
 	struct star *s = p->star;
-	const struct step_bounds bounds = {s->c.embd, s->c.slots, s->c.context, s->c.max_logits};
+	const struct step_bounds bounds = {
+		s->c.embd, s->c.slots, s->c.context, s->c.max_logits, FRAME_F32};
 	struct frame due;
 
 	if (check_sender(p, f, err) != 0 || check_step(p, f, err) != 0)

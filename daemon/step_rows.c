@@ -13,7 +13,7 @@ step_rows_check(
 {
 	uint32_t logits = 0;
 
-	if (f->rows == 0 || f->width != b->embd || f->format != FRAME_F32)
+	if (f->rows == 0 || f->width != b->embd || f->format != b->format)
 		return err_set(err, "its step has %u rows of %u in format %u", f->rows, f->width,
 			f->format);
 	for (uint32_t i = 0; i < f->rows; i++, payload += STEP_ROW_BYTES) {

@@ -11,6 +11,7 @@
 struct step_bounds {
 	uint32_t embd, slots, context;
 	uint32_t max_logits; /* rows of a step that want logits */
+	enum frame_format format;
 };
 
 /* Whether a STEP frame that frame_read has let through is one that can be computed. */

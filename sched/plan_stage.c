@@ -76,10 +76,18 @@ choose_hub(const struct eval *e, uint32_t *who, uint32_t n, double bytes)
 
 /* --- messages --- */
 
+/* Of rows whose values take so many bytes. */
 static double
-row_message(const struct swarm_plan_input *in, double rows)
+row_message(const struct swarm_plan_input *in, double rows, double value)
 {
-	return 32 + rows * (12 + 4.0 * in->model->shape->embd);
+	return 32 + rows * (12 + value * in->model->shape->embd);
+}
+
+/* Between stages a value has as many bytes as in a sum, two at least. */
+static double
+hidden_value(const struct swarm_plan_input *in)
+{
+	return in->row_bytes < 4.0 * in->model->shape->embd ? 2 : 4;
 }
 
 /* From the coordinator to the first stage's hub, from each hub to the next, and from it to its members,
@@ -90,11 +98,12 @@ plan_hop_seconds(const struct eval *e, uint32_t stage, double rows)
 {
 	const uint32_t *who = &e->who[e->first[stage]];
 	uint32_t from = stage == 0 ? 0 : e->who[e->first[stage - 1]], n = e->c->stage_n[stage];
-	double row = row_message(e->in, rows), sum = rows * e->in->row_bytes, empty, longer;
+	double row = row_message(e->in, rows, 4), sum = rows * e->in->row_bytes, empty, longer;
+	double hop = stage == 0 ? row : row_message(e->in, rows, hidden_value(e->in));
 
 	longer = row > sum ? row - sum : 0;
 	empty = plan_spread(e->in, who[0], who, n, 0);
-	return plan_spread(e->in, from, who, 1, row) + plan_spread(e->in, who[0], who, n, longer) -
+	return plan_spread(e->in, from, who, 1, hop) + plan_spread(e->in, who[0], who, n, longer) -
 	       empty;
 }
 

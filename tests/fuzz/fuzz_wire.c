@@ -210,7 +210,7 @@ try_sealed(const uint8_t *data, size_t size)
 static void
 check_step(const struct frame *f, const uint8_t *payload)
 {
-	const struct step_bounds bounds = {WIDTH, 4, 64, ROWS};
+	const struct step_bounds bounds = {WIDTH, 4, 64, ROWS, FRAME_F32};
 	uint32_t wants[ROWS], again[ROWS], n, n_again;
 	uint8_t out[ROWS * STEP_ROW_BYTES];
 	struct step_row rows[ROWS];

@@ -74,6 +74,41 @@ START_TEST(greedy_is_the_same_in_divided_steps)
 }
 END_TEST
 
+/* Bytes that the coordinator sends in a pipeline of single devices, which has no sums. */
+static uint64_t
+hidden_bytes(enum frame_format payload, bool exact)
+{
+	struct job jobs[N_CASES];
+	struct engine_stats st;
+	unsigned same = 0, all = 0;
+
+	pipeline_init(&layouts[1]);
+	g.config.payload = payload;
+	group_start();
+	run_all_cases(jobs);
+	for (unsigned i = 0; i < N_CASES; i++) {
+		ck_assert_msg(jobs[i].failed == 0, "case %u: %s", i, jobs[i].what);
+		all += (unsigned)m.cases[i].n_greedy;
+		for (size_t k = 0;
+			k < m.cases[i].n_greedy && jobs[i].ids[k] == m.cases[i].greedy[k]; k++)
+			same++;
+	}
+	ck_assert_uint_ge(same, exact ? all : all / 2);
+	engine_stats(g.engines[0], &st);
+	pipeline_end();
+	return st.sent_bytes;
+}
+
+/* Hidden rows have half the bytes, where sums have as many or fewer; the texts are nearly the same. */
+START_TEST(hidden_rows_may_be_narrow)
+{
+	uint64_t wide = hidden_bytes(FRAME_F32, true);
+
+	ck_assert_uint_lt(hidden_bytes(FRAME_F16, false), wide * 6 / 10);
+	ck_assert_uint_lt(hidden_bytes(FRAME_Q8, false), wide * 6 / 10);
+}
+END_TEST
+
 /* Prompts in many chunks, more requests than slots. */
 START_TEST(small_steps)
 {
@@ -465,6 +500,7 @@ main(void)
 	tcase_set_timeout(same, 120);
 	tcase_add_loop_test(same, greedy_is_the_same, 0, LAYOUTS);
 	tcase_add_loop_test(same, greedy_is_the_same_in_divided_steps, 3, LAYOUTS);
+	tcase_add_test(same, hidden_rows_may_be_narrow);
 	tcase_add_loop_test(same, small_steps, 2, 4);
 	tcase_add_test(same, sessions_are_divided_among_the_stages);
 	tcase_add_loop_test(same, samples_are_the_same, 3, 4);
