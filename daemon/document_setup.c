@@ -61,6 +61,10 @@ check_request(struct document_run *d, struct http_request *h)
 {
 	const struct api_request *a = &d->a;
 
+	if (a->tools != NULL)
+		return refuse_field(h, "tools",
+			"no tool is called: an answer rests on what stands in the document, with "
+			"quotes");
 	if (a->n_messages != 1 || strcmp(a->messages[0].role, "user") != 0)
 		return refuse_field(h, "messages",
 			"messages is one message of the user, the question; what it is about is in "

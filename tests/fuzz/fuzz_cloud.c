@@ -17,6 +17,7 @@ static void
 feed(struct cloud_reader *r, bool stream, const uint8_t *data, size_t size, size_t piece)
 {
 	cloud_reader_init(r, stream);
+	r->tools = size % 4 != 0;
 	for (size_t at = 0; at < size; at += piece)
 		cloud_reader_feed(r, data + at, piece < size - at ? piece : size - at);
 	cloud_reader_end(r);
@@ -45,6 +46,14 @@ try_answer(bool stream, const uint8_t *data, size_t size)
 	require(strcmp(a.finish, b.finish) == 0 && a.usage.told == b.usage.told);
 	require(a.usage.cost == PURSE_UNKNOWN || a.usage.cost <= PURSE_MOST);
 	require(is_clean(a.finish) && is_clean(a.said));
+	require(a.calls.n == b.calls.n || a.failed);
+	for (unsigned i = 0; a.finished && i < a.calls.n; i++) {
+		const struct cloud_made *x = &a.calls.made[i], *y = &b.calls.made[i];
+
+		require(x->name.len > 1 && strcmp(x->id, y->id) == 0 && is_clean(x->id));
+		require(x->name.len == y->name.len && x->arguments.len == y->arguments.len);
+		require(memcmp(x->arguments.data, y->arguments.data, x->arguments.len) == 0);
+	}
 	if (a.failed)
 		require(a.class == b.class && a.words[0] != '\0');
 	cloud_reader_free(&a);
@@ -162,6 +171,11 @@ static const struct {
 				 "\"stop\"") "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,"
 					     "\"completion_tokens\":2,\"cost\":0.0001}}\n\ndata: "
 					     "[DONE]\n\n"},
+	{STREAM, CHUNK("\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"type\":\"function\","
+		       "\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]",
+			 "null") CHUNK("\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":"
+				       "\"{\\\"a\\\":1}\"}}]",
+			 "null") CHUNK("", "\"tool_calls\"") "data: [DONE]\n\n"},
 	{STREAM, "event: x\rdata: {\"error\":\rdata: {\"message\":\"too much\"}}\r\r"},
 	{WHOLE, "{\"choices\":[{\"message\":{\"content\":\"Hi\"},\"finish_reason\":\"length\"}],"
 		"\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}"},
@@ -172,6 +186,10 @@ static const struct {
 	       "or 192.168.1.7\"}]},{\"role\":\"assistant\",\"content\":\"ok\"},"
 	       "{\"role\":\"user\",\"content\":\"and now?\"}],\"max_tokens\":100,\"stream\":true,"
 	       "\"stop\":[\"a\"],\"n\":1,\"temperature\":0.5}"},
+	{BODY, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"max_"
+	       "tokens\":"
+	       "5,\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"to a@example.org\","
+	       "\"parameters\":{\"x\":[1]},\"strict\":true}}],\"parallel_tool_calls\":true}"},
 	{BODY, "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"content\":null,"
 	       "\"tool_calls\":[{\"id\":\"1\",\"type\":\"function\",\"function\":{\"name\":\"f\","
 	       "\"arguments\":\"{\\\"to\\\":\\\"a@example.org\\\",\\\"n\\\":5}\"}}]},"

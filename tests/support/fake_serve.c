@@ -16,7 +16,8 @@ struct tokenizer {
 	int unused;
 };
 
-#define MAX_NEW 64
+#define MAX_NEW     64
+#define MOST_PROMPT 8192 /* of two models that write together */
 
 /* Tokens are pieces of a script: the large model's, those of the small one's that are others, the end; and
  * the bytes of any other text. */
@@ -33,7 +34,7 @@ struct session {
 
 struct guide {
 	uint32_t n_prompt, n;
-	uint32_t ids[FAKE_CONTEXT + MAX_NEW];
+	uint32_t ids[MOST_PROMPT + MAX_NEW];
 };
 
 struct request {
