@@ -44,6 +44,7 @@ daemon_libdaemon_a_SOURCES += \
 # Long documents: what a supervisor may ask, what small models may say.
 daemon_libdaemon_a_SOURCES += \
 	daemon/document_ask.c daemon/document_ask.h \
+	daemon/document_cascade.c \
 	daemon/document.h daemon/document_int.h \
 	daemon/document_jobs.c \
 	daemon/document_plan.c daemon/document_plan.h \
@@ -260,6 +261,11 @@ tests_unit_test_router_SOURCES = tests/unit/test_router.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_router_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_document_cascade
+tests_unit_test_document_cascade_SOURCES = tests/unit/test_document_cascade.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_document_cascade_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_document_cascade_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_document_cascade_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_document_mode
 tests_unit_test_document_mode_SOURCES = tests/unit/test_document_mode.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_document_mode_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)

@@ -200,7 +200,8 @@ serve_pace(struct serve *s, bool small, struct serve_pace *p)
 	double pace = script_of(small ? (void *)&small_desk : NULL).tokens_per_s;
 
 	(void)s;
-	*p = (struct serve_pace){1000, pace > 0 ? pace : 10};
+	pace = pace > 0 ? pace : 10;
+	*p = (struct serve_pace){100 * pace, pace};
 	return true;
 }
 
@@ -377,6 +378,7 @@ desk_submit(struct desk *e, struct session *s, uint64_t client, const struct req
 		now.reply(s->text, r->said, sizeof r->said);
 		r->script.pieces[0] = r->said;
 		r->script.pieces[1] = NULL;
+		r->script.margin = now.sure != NULL ? now.sure(s->text) : now.margin;
 		if (r->said[0] == '!') {
 			r->script.fail_status = atoi(r->said + 1);
 			r->script.fail = r->said + 5;
