@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define MOST_BLANKS 64 /* that are held ahead of what may be a tag */
+#define MOST_BLANKS 4096 /* that are held ahead of what may be a tag */
 
 void
 call_reader_init(struct call_reader *r, json_t *tools, bool one, const struct call_events *events)

@@ -1,5 +1,6 @@
 /* What comes from a cloud, and what goes there: an answer as a stream or in one piece, the body of an error,
- * a body that asks to pass the door. The first byte of an input says which. */
+ * a body that asks to pass the door; and the calls of tools that a model at home writes. The first byte of an input says which. */
+#include "daemon/call_reader.h"
 #include "daemon/cloud_int.h"
 #include "daemon/door_int.h"
 #include "daemon/privacy_messages.h"
@@ -9,7 +10,7 @@
 
 #include <sodium.h>
 
-enum part { STREAM, WHOLE, REFUSAL, BODY, PARTS };
+enum part { STREAM, WHOLE, REFUSAL, BODY, CALLS, PARTS };
 
 /* --- answers -------------------------------------------------------------------------------------- */
 
@@ -137,6 +138,57 @@ try_body(const uint8_t *data, size_t size)
 	json_decref(o);
 }
 
+/* --- calls ---------------------------------------------------------------------------------------- */
+
+static void
+on_words(void *arg, const char *text, size_t len)
+{
+	buf_append(arg, text, len);
+}
+
+/* What is called is JSON, and names what was offered. */
+static void
+on_call(void *arg, const char *name, const char *arguments, size_t len)
+{
+	json_t *o = json_loadb(arguments, len, 0, NULL);
+
+	require(json_is_object(o) && strcmp(name, "lamp") == 0);
+	json_decref(o);
+	buf_printf(arg, "[%s %.*s]", name, (int)len, arguments);
+}
+
+static void
+hear(json_t *tools, const uint8_t *data, size_t size, size_t piece, struct buf *out)
+{
+	const struct call_events events = {on_words, on_call, out};
+	struct call_reader r;
+
+	call_reader_init(&r, tools, size % 3 == 0, &events);
+	for (size_t at = 0; at < size; at += piece)
+		call_reader_push(
+			&r, (const char *)data + at, piece < size - at ? piece : size - at);
+	call_reader_end(&r);
+	require(!r.failed && r.held.len == 0);
+	call_reader_free(&r);
+}
+
+static void
+try_calls(const uint8_t *data, size_t size)
+{
+	json_t *tools =
+		json_pack("[{s:s,s:{s:s}}]", "type", "function", "function", "name", "lamp");
+	struct buf a, b;
+
+	buf_init(&a, 0);
+	buf_init(&b, 0);
+	hear(tools, data, size, size > 0 ? size : 1, &a);
+	hear(tools, data, size, 1, &b);
+	require(a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0));
+	buf_free(&a);
+	buf_free(&b);
+	json_decref(tools);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -150,6 +202,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case REFUSAL:
 		try_refusal(data + 1, size - 1);
+		break;
+	case CALLS:
+		try_calls(data + 1, size - 1);
 		break;
 	default:
 		try_body(data + 1, size - 1);
@@ -181,6 +236,10 @@ static const struct {
 		"\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}"},
 	{REFUSAL, "{\"error\":{\"message\":\"no\\nsuch model\",\"code\":404}}"},
 	{REFUSAL, "{\"message\":\"no\"}"},
+	{CALLS, "I do. \n<tool_call>\n{\"name\": \"lamp\", \"arguments\": {\"on\": [1.50, "
+		"\"a\\\"}\"]}}\n"
+		"</tool_call>\n<tool_call>{\"name\":\"lamp\",\"arguments\":\"{}\"}</tool_call> "
+		"So."},
 	{BODY, "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"Be kind\"},"
 	       "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"Mail a.b@example.org "
 	       "or 192.168.1.7\"}]},{\"role\":\"assistant\",\"content\":\"ok\"},"
