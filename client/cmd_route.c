@@ -283,12 +283,20 @@ print_shoal(json_t *s)
 static void
 print_document(json_t *s)
 {
+	json_t *cascade = json_object_get(s, "cascade");
+
 	printf("%s (%s): %s\n", str(s, "target"), str(s, "model"), str(s, "words"));
 	printf("%.0f bytes in %.0f parts, planned by %s: %.0f requests in %.0f rounds, %.0f "
 	       "without "
 	       "a usable reply\n",
 		num(s, "bytes"), num(s, "parts"), str(s, "plan"), num(s, "jobs"), num(s, "rounds"),
 		num(s, "failed_jobs"));
+	if (json_is_object(cascade))
+		printf("of %.0f replies the small model was unsure of %.0f, which the large one "
+		       "was "
+		       "asked for; %.0f are the small one's, %.0f the large one's\n",
+			num(cascade, "judged"), num(cascade, "went_up"), num(cascade, "small"),
+			num(cascade, "large"));
 	printf("%.0f quotes are true, %.0f were not and are dropped\n", num(s, "quotes"),
 		num(s, "quotes_dropped"));
 	printf("privacy %s, %.0f bytes to clouds, cost %g\n", str(s, "privacy"),

@@ -14,12 +14,14 @@ api_answer_init(struct api_answer *w, struct http_request *r, const struct api_f
 		.return_tokens = a->return_tokens};
 	api_head_make(&w->head, f, model);
 	buf_init(&w->text, MAX_ANSWER);
+	answer_calls_init(w, a);
 }
 
 void
 api_answer_free(struct api_answer *w)
 {
 	json_decref(w->shoal);
+	answer_calls_free(w);
 	buf_free(&w->text);
 }
 
@@ -70,15 +72,24 @@ api_answer_model(struct api_answer *w, const char *model)
 }
 
 void
-api_answer_text(struct api_answer *w, const char *text, size_t len)
+api_answer_words(struct api_answer *w, const char *text, size_t len)
 {
-	if (w->kept != NULL) {
-		answer_job_text(w->kept, text, len);
-		return;
-	}
+	if (w->tools)
+		buf_append(&w->said, text, len);
 	utf8_push(&w->hold, text, len, &w->text);
 	if (w->stream)
 		send_text(w);
+}
+
+void
+api_answer_text(struct api_answer *w, const char *text, size_t len)
+{
+	if (w->kept != NULL)
+		answer_job_text(w->kept, text, len);
+	else if (w->tools && !w->apart)
+		call_reader_push(&w->reader, text, len);
+	else
+		api_answer_words(w, text, len);
 }
 
 void
@@ -125,13 +136,13 @@ end_stream(struct api_answer *w, const char *reason, const struct usage *u)
 static void
 end_whole(struct api_answer *w, const char *reason, const struct usage *u)
 {
-	if (w->text.failed)
+	if (w->text.failed || w->reader.failed)
 		http_fail(w->http, 500, NULL, NULL, "the answer is longer than %u MiB: stream it",
 			MAX_ANSWER >> 20);
 	else
 		http_json(w->http, 200,
-			with_shoal(
-				w, api_whole(&w->head, take_text(w), reason, u, w->return_tokens)));
+			with_shoal(w, answer_calls_add(w, api_whole(&w->head, take_text(w), reason,
+								  u, w->return_tokens))));
 	api_answer_headers(w->http, w->shoal);
 }
 
@@ -142,6 +153,8 @@ api_answer_end(struct api_answer *w, const char *reason, const struct usage *u)
 		answer_job_end(w->kept, reason, u, w->shoal);
 		return;
 	}
+	api_answer_flush(w);
+	reason = answer_calls_reason(w, reason);
 	http_release(w->http);
 	utf8_finish(&w->hold, &w->text);
 	api_log(w->http->id, reason, u);

@@ -5,6 +5,7 @@
 
 #include "daemon/answers_job.h"
 #include "daemon/api_object.h"
+#include "daemon/call_reader.h"
 #include "daemon/utf8_hold.h"
 
 struct api_answer {
@@ -17,6 +18,11 @@ struct api_answer {
 	/* It is kept under a key: all goes there, and its clients are not ours. Set, where it is, before
 	 * api_answer_begin. NULL: http is its client. */
 	struct kept *kept;
+	/* Calls of tools, where some were offered (answer_calls.c); such an answer is not kept. */
+	bool tools, apart;
+	struct call_reader reader;
+	json_t *calls;   /* that were made, as a message has them */
+	struct buf said; /* its words until now, their begin: with tools only */
 };
 
 void api_answer_init(struct api_answer *w, struct http_request *r, const struct api_format *f,
@@ -28,11 +34,30 @@ void api_answer_begin(struct api_answer *w);
 /* Which model speaks: in all that is sent from now on. */
 void api_answer_model(struct api_answer *w, const char *model);
 void api_answer_text(struct api_answer *w, const char *text, size_t len);
+/* With tools. apart: text is words from now on, and calls come by api_answer_call, as a cloud says them;
+ * else calls are read from the text. The text of before has ended (api_answer_flush). */
+void api_answer_apart(struct api_answer *w, bool apart);
+/* A call that is whole. id NULL or "": it gets one. arguments: JSON, as a text. */
+void api_answer_call(
+	struct api_answer *w, const char *id, const char *name, const char *arguments, size_t len);
+/* What is held because it may be the begin of a call goes out, as what it is. */
+void api_answer_flush(struct api_answer *w);
+/* With tools: each of the texts that the client has seen, as the record of what was said knows them
+ * (privacy_messages.h). */
+void api_answer_texts(const struct api_answer *w,
+	void (*each)(void *arg, const char *text, size_t len), void *arg);
 void api_answer_end(struct api_answer *w, const char *reason, const struct usage *u);
 /* status: of HTTP, for an answer that is not streamed. */
 void api_answer_error(struct api_answer *w, int status, const char *what);
 /* The same with other words in the log: what a cloud says may quote the prompt. */
 void api_answer_fail(struct api_answer *w, int status, const char *what, const char *logged);
+
+/* answer_calls.c, for api_answer.c. */
+void answer_calls_init(struct api_answer *w, const struct api_request *a);
+void answer_calls_free(struct api_answer *w);
+const char *answer_calls_reason(const struct api_answer *w, const char *reason);
+json_t *answer_calls_add(const struct api_answer *w, json_t *whole); /* gives `whole` back */
+void api_answer_words(struct api_answer *w, const char *text, size_t len);
 
 /* What the object `shoal` says, in the headers of a whole answer. shoal NULL: nothing. */
 void api_answer_headers(struct http_request *r, const json_t *shoal);

@@ -1,5 +1,7 @@
 #include "daemon/api_fields.h"
 
+#include "daemon/api_tools.h"
+
 #include <math.h>
 
 #define TAKE(name)                                                                                 \
@@ -234,7 +236,8 @@ TAKE(take_response_format)
 	return 0;
 }
 
-TAKE(take_tool_choice)
+/* Of `functions`, which are not taken: nobody is called. */
+TAKE(take_function_call)
 {
 	const char *s = json_string_value(v);
 
@@ -279,7 +282,7 @@ static const struct api_field fields[] = {
 	{"cache_prompt", BOTH, NULL, 0, 0},
 	{"echo", COMPLETION, take_echo, 0, 0},
 	{"frequency_penalty", BOTH, take_frequency, -2, 2},
-	{"function_call", CHAT, take_tool_choice, 0, 0},
+	{"function_call", CHAT, take_function_call, 0, 0},
 	{"functions", CHAT, take_unless_set, 0, 0},
 	{"grammar", BOTH, take_unless_set, 0, 0},
 	{"ignore_eos", BOTH, take_ignore_eos, 0, 0},
@@ -294,7 +297,7 @@ static const struct api_field fields[] = {
 	{"modalities", CHAT, take_modalities, 0, 0},
 	{"model", BOTH, take_model, 0, 0},
 	{"n", BOTH, take_only_one, 0, 0},
-	{"parallel_tool_calls", CHAT, NULL, 0, 0}, /* means nothing without tools */
+	{"parallel_tool_calls", CHAT, api_take_parallel, 0, 0},
 	{"prediction", BOTH, NULL, 0, 0},
 	{"presence_penalty", BOTH, take_presence, -2, 2},
 	{"prompt", COMPLETION, api_take_prompt, 0, 0},
@@ -316,8 +319,8 @@ static const struct api_field fields[] = {
 	{"stream_options", BOTH, take_stream_options, 0, 0},
 	{"suffix", COMPLETION, take_unless_set, 0, 0},
 	{"temperature", BOTH, take_temperature, 0, 2},
-	{"tool_choice", CHAT, take_tool_choice, 0, 0},
-	{"tools", CHAT, take_unless_set, 0, 0},
+	{"tool_choice", CHAT, api_take_tool_choice, 0, 0},
+	{"tools", CHAT, api_take_tools, 0, 0},
 	{"top_k", BOTH, take_top_k, -1, INT32_MAX},
 	{"top_logprobs", BOTH, take_unless_set, 0, 0},
 	{"top_p", BOTH, take_top_p, 0, 1},

@@ -22,12 +22,6 @@ int api_take_messages(
 int api_take_prompt(
 	struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e);
 
-/* Tool calls and results of a conversation (api_tools.c). Each appends to text what a model is shown of the
- * calls of message m, number i, or of a result. */
-bool api_has_calls(json_t *m);
-int api_add_calls(struct buf *text, json_t *m, size_t i, struct api_error *e);
-int api_add_result(struct buf *text, const char *result, struct api_error *e);
-
 int api_bad_value(const struct api_field *f, struct api_error *e, const char *must);
 
 #endif

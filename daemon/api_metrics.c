@@ -116,6 +116,11 @@ print_documents(struct buf *b, const json_t *figures)
 			"quotes_dropped"},
 		{"shoal_document_bytes_out_total", "counter", "Sent to clouds that supervise",
 			"bytes_out"},
+		{"shoal_document_went_up_total", "counter",
+			"Parts that the swarm's model was asked about, the small one being unsure",
+			"went_up"},
+		{"shoal_document_wasted_tokens_total", "counter",
+			"Of small models' replies that were thrown away", "wasted_tokens"},
 	};
 	const char *name = "shoal_document_jobs_total", *end;
 	json_t *n;

@@ -1,6 +1,6 @@
 #include "daemon/api_parse.h"
 
-#include "daemon/api_fields.h"
+#include "daemon/api_tools.h"
 
 #include <stdlib.h>
 
@@ -115,7 +115,7 @@ api_parse(enum api_kind kind, const void *body, size_t len, struct api_request *
 	r->root = api_parse_object(body, len, e);
 	if (r->root == NULL || take_fields(r, e) != 0)
 		return -1;
-	return check_whole(r, e);
+	return check_whole(r, e) == 0 ? api_show_tools(r, e) : -1;
 }
 
 void

@@ -49,8 +49,10 @@ struct api_request {
 	uint32_t max_tokens; /* UINT32_MAX: as the context allows */
 	const char *stops[SESSION_MAX_STOPS];
 	uint32_t n_stops;
-	json_t *shoal;     /* the object of that name; NULL: none */
-	char unknown[200]; /* names of fields nobody knows, for the debug log */
+	json_t *tools; /* functions that the model may call, a list of one at least; NULL: none */
+	bool no_calls, one_call; /* of them, as the request says: none, one at most */
+	json_t *shoal;           /* the object of that name; NULL: none */
+	char unknown[200];       /* names of fields nobody knows, for the debug log */
 };
 
 /* Reads a body. 0, or -1 with e filled; api_request_free in both cases. */

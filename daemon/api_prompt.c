@@ -1,5 +1,5 @@
 /* What to answer: the messages of a chat, the prompt of a completion. */
-#include "daemon/api_fields.h"
+#include "daemon/api_tools.h"
 
 #include <stdlib.h>
 
@@ -156,7 +156,7 @@ api_take_messages(struct api_request *r, const struct api_field *f, json_t *v, s
 
 	if (n == 0)
 		return api_bad_value(f, e, "a list with at least one message");
-	r->messages = calloc(n, sizeof *r->messages);
+	r->messages = calloc(n + 1, sizeof *r->messages); /* one more: tools */
 	if (r->messages == NULL)
 		return api_error_set(e, 500, NULL, NULL, "out of memory");
 	buf_init(&t.results, 0);

@@ -197,6 +197,28 @@ tell(struct cloud_call *call, bool heard)
 	return !dead;
 }
 
+/* False: the call is gone. */
+static bool
+tell_calls(struct cloud_call *call)
+{
+	const struct cloud_calls *calls = &call->reader.calls;
+	bool dead;
+
+	call->busy = true;
+	for (unsigned i = 0; i < calls->n && !call->dead; i++) {
+		const struct cloud_made *m = &calls->made[i];
+		const struct cloud_called c = {m->id, (const char *)m->name.data,
+			(const char *)m->arguments.data, m->arguments.len};
+
+		call->events.call(call->events.arg, &c);
+	}
+	call->busy = false;
+	dead = call->dead;
+	if (dead)
+		call_free(call);
+	return !dead;
+}
+
 /* After bytes were read. */
 static void
 look(struct cloud_call *call, bool heard)
@@ -207,7 +229,7 @@ look(struct cloud_call *call, bool heard)
 		return;
 	if (r->failed)
 		call_fail(call, r->class, r->words, r->said);
-	else if (r->finished)
+	else if (r->finished && tell_calls(call))
 		call_done(call);
 }
 
@@ -224,8 +246,10 @@ on_bytes(void *arg, const uint8_t *data, size_t len)
 		buf_append(&call->refusal, data, len < room ? len : room);
 		return;
 	}
-	if (first)
+	if (first) {
 		cloud_reader_init(&call->reader, cloud_transfer_is_stream(call->transfer));
+		call->reader.tools = call->events.call != NULL;
+	}
 	call->heard = true;
 	cloud_reader_feed(&call->reader, data, len);
 	look(call, first);

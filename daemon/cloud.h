@@ -60,6 +60,15 @@ struct cloud_error {
 			    the one who asked, not for a log */
 };
 
+#define CLOUD_MOST_ID 256
+
+/* A call of a tool, whole. */
+struct cloud_called {
+	const char *id, *name; /* id "": it gave none that can be used */
+	const char *arguments; /* JSON, by its word */
+	size_t len;
+};
+
 /* Called from the loop. After `end` or `error` the call is gone. Each may cancel this call or others
  * and send new ones. */
 struct cloud_events {
@@ -68,6 +77,9 @@ struct cloud_events {
 	void (*end)(void *arg, const char *finish_reason, const struct cloud_usage *usage);
 	void (*error)(void *arg, const struct cloud_error *e);
 	void *arg;
+	/* Each call of a tool, behind all text and right ahead of `end`. NULL: none was offered, and an
+	 * answer with one is malformed. */
+	void (*call)(void *arg, const struct cloud_called *c);
 };
 
 struct cloud_limits {

@@ -4,22 +4,44 @@
 
 #include "daemon/cloud.h"
 
+#include <jansson.h>
+
 #define CLOUD_MOST_EVENT   (1u << 20)  /* one event of a stream */
 #define CLOUD_MOST_WHOLE   (8u << 20)  /* an answer in one piece */
 #define CLOUD_MOST_HEAD    (64u << 10) /* header lines of an answer */
+#define CLOUD_MOST_CALLED  128         /* tools, by one answer */
 #define CLOUD_MOST_REFUSAL (16u << 10) /* of an error's body is read */
 
 /* --- what the bytes say (cloud_sse.c) ------------------------------------------------------------- */
 
+struct cloud_made { /* a call, as far as it has come */
+	char id[CLOUD_MOST_ID];
+	json_int_t index;
+	struct buf name, arguments;
+};
+
+struct cloud_calls {
+	struct cloud_made *made; /* [CLOUD_MOST_CALLED]; NULL: none yet */
+	unsigned n;
+};
+
+/* A message's or a delta's list (cloud_calls.c). NULL, or what is wrong with it. */
+const char *cloud_calls_take(struct cloud_calls *c, json_t *list, bool stream);
+/* All of them are whole: their names end in a zero byte. NULL, or what is wrong with one. */
+const char *cloud_calls_end(struct cloud_calls *c);
+void cloud_calls_free(struct cloud_calls *c);
+
 struct cloud_reader {
 	bool stream;     /* events, or one JSON text */
+	bool tools;      /* some were offered: it may call them */
 	struct buf line; /* of events: the line that is not whole; else: all of it */
 	struct buf data; /* of the event that is not whole */
 	bool after_cr;   /* the last byte was a CR: a LF that follows belongs to it */
 	bool finished;   /* [DONE], or one JSON text that was read */
 	char finish[24]; /* finish_reason; "": none yet */
 	struct cloud_usage usage;
-	struct buf text; /* that came out, to be taken */
+	struct buf text;          /* that came out, to be taken */
+	struct cloud_calls calls; /* whole once it is finished */
 	bool failed;
 	enum cloud_class class; /* why */
 	char words[160], said[256];

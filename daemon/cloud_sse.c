@@ -22,6 +22,7 @@ cloud_reader_free(struct cloud_reader *r)
 	buf_free(&r->line);
 	buf_free(&r->data);
 	buf_free(&r->text);
+	cloud_calls_free(&r->calls);
 }
 
 static void
@@ -99,6 +100,22 @@ take_usage(struct cloud_reader *r, json_t *o)
 	r->usage = u;
 }
 
+static bool
+take_calls(struct cloud_reader *r, json_t *calls)
+{
+	const char *wrong = NULL;
+
+	if (json_array_size(calls) == 0)
+		return true;
+	if (!r->tools)
+		wrong = "the answer calls a tool, and none was offered";
+	else
+		wrong = cloud_calls_take(&r->calls, calls, r->stream);
+	if (wrong != NULL)
+		fail(r, CLOUD_MALFORMED, wrong);
+	return wrong == NULL;
+}
+
 static void
 take_choice(struct cloud_reader *r, json_t *choice)
 {
@@ -106,11 +123,8 @@ take_choice(struct cloud_reader *r, json_t *choice)
 	json_t *content = json_object_get(message, "content");
 	json_t *finish = json_object_get(choice, "finish_reason");
 
-	if (json_is_array(json_object_get(message, "tool_calls")) &&
-		json_array_size(json_object_get(message, "tool_calls")) > 0) {
-		fail(r, CLOUD_MALFORMED, "the answer calls a tool, and none was offered");
+	if (!take_calls(r, json_object_get(message, "tool_calls")))
 		return;
-	}
 	if (json_is_string(content))
 		buf_append(&r->text, json_string_value(content), json_string_length(content));
 	else if (content != NULL && !json_is_null(content))
@@ -141,6 +155,17 @@ take_object(struct cloud_reader *r, const void *data, size_t len)
 	json_decref(o);
 }
 
+/* Nothing more is to come. */
+static void
+finish(struct cloud_reader *r)
+{
+	const char *wrong = cloud_calls_end(&r->calls);
+
+	r->finished = wrong == NULL;
+	if (wrong != NULL)
+		fail(r, CLOUD_MALFORMED, wrong);
+}
+
 /* --- events -------------------------------------------------------------------------------------- */
 
 static void
@@ -152,7 +177,7 @@ end_event(struct cloud_reader *r)
 		return;
 	len--; /* the LF after its last line */
 	if (len == 6 && memcmp(r->data.data, "[DONE]", 6) == 0)
-		r->finished = true;
+		finish(r);
 	else
 		take_object(r, r->data.data, len);
 	buf_clear(&r->data);
@@ -229,7 +254,8 @@ cloud_reader_end(struct cloud_reader *r)
 		take_object(r, r->line.data, r->line.len);
 	else if (r->finish[0] == '\0')
 		fail(r, CLOUD_CUT, "the stream ended ahead of the answer's end");
-	r->finished = !r->failed;
+	if (!r->failed)
+		finish(r);
 }
 
 void

@@ -69,7 +69,10 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 	struct document_heard h = {.end = end == SESSION_STOP ? "answered" : "cut",
 		.prompt_tokens = u->prompt_tokens,
 		.new_tokens = u->new_tokens};
+	float figures[TOKEN_FIGURES];
 
+	if (u->signals != NULL && token_signals_figures(u->signals, figures))
+		h.figures = figures;
 	tell(arg, &h);
 }
 
@@ -103,8 +106,10 @@ make_ids(const struct served_model *m, const struct chat_message *messages, size
 static struct session *
 make_session(const struct served_model *m, const struct document_question *q, struct err *err)
 {
-	struct session_params p = {
-		.sampler = q->sampler, .max_tokens = q->max_tokens, .context = m->context};
+	struct session_params p = {.sampler = q->sampler,
+		.max_tokens = q->max_tokens,
+		.context = m->context,
+		.signals = q->signals};
 	struct token_list ids = {0};
 	struct session *s = NULL;
 
@@ -161,7 +166,8 @@ on_told(void *arg, const struct serve_told *t)
 		       : t->cut       ? "cut"
 				      : "answered",
 		.prompt_tokens = t->prompt_tokens,
-		.new_tokens = t->new_tokens};
+		.new_tokens = t->new_tokens,
+		.figures = t->figures};
 
 	buf_append(&a->text, t->text, t->len);
 	tell(a, &h);

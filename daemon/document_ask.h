@@ -17,6 +17,8 @@ struct document_heard {
 	const char *text; /* good during the call */
 	size_t len;
 	uint32_t prompt_tokens, new_tokens;
+	const float
+		*figures; /* how sure a small model was (model/token_signal.h); NULL: not known */
 	double seconds;
 	uint64_t cost; /* micro-units */
 };
@@ -27,6 +29,7 @@ struct document_question {
 	size_t n;
 	struct sampler_params sampler;
 	bool seeded;
+	bool signals; /* of a model at home: how sure it is, for document_heard.figures */
 	uint32_t max_tokens;
 	uint64_t client;
 };

@@ -28,6 +28,10 @@ struct document_job {
 	struct document_run *run;
 	struct document_ask *ask;
 	struct document_reply reply;
+	bool up;               /* the swarm's model is asked, for the small one was unsure */
+	enum route_target by;  /* whose reply stands: ROUTE_SMALL, ROUTE_LARGE */
+	uint32_t tokens;       /* of it */
+	uint32_t draft_tokens; /* of the one that it may take the place of */
 };
 
 /* A model that reads parts. */
@@ -52,6 +56,16 @@ struct document_call { /* of a supervisor, for the record */
 	double seconds;
 };
 
+struct document_cascade {
+	struct route_wish wish;
+	bool on;                 /* replies of small models are judged */
+	bool wholly;             /* they read nothing: the knob is at its end */
+	struct route_text *text; /* of an instruction */
+	uint32_t judged, went_up, wasted_tokens;
+	double added_seconds;
+	struct token_figures token; /* of replies that stand, by whose they are */
+};
+
 enum document_stage { STAGE_WHOLE, STAGE_PLAN, STAGE_READ, STAGE_CONCLUDE };
 
 struct document_run {
@@ -70,6 +84,8 @@ struct document_run {
 	const struct endpoint *cloud; /* that supervises; NULL: one at home, or none */
 	char no_cloud[256];           /* why none does, where the policy permits */
 	bool wholly;                  /* asked in one request */
+
+	struct document_cascade cascade;
 
 	enum document_stage stage;
 	struct document_plan plans[DOCUMENT_ROUNDS_MAX];
@@ -109,6 +125,18 @@ void document_jobs_add(struct document_run *d, const struct document_request *re
 void document_jobs_go_on(struct document_run *d);
 void document_jobs_cancel(struct document_run *d);
 uint32_t document_jobs_failed(const struct document_run *d);
+
+/* document_cascade.c */
+int document_cascade_setup(struct document_run *d); /* -1: no memory */
+bool document_cascades(const struct document_run *d);
+/* A small model has replied, j->reply: whether the swarm's is to be asked, too. Marks it so. */
+bool document_goes_up(
+	struct document_run *d, struct document_job *j, const struct document_heard *h);
+/* That one has replied r, which is taken: which of the two stands. */
+void document_take_larger(struct document_run *d, struct document_job *j, struct document_reply *r,
+	const struct document_heard *h);
+void document_count_stands(struct document_run *d); /* the share, for the usage */
+json_t *document_cascade_said(const struct document_run *d);
 
 /* document_supervise.c: asks the supervisor; document_supervised follows, now or later, also when there
  * is none. */

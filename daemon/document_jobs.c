@@ -1,6 +1,7 @@
 /* Requests about parts: each for itself, several at once, on the models at home. The small models read,
- * that of this device and those of members that run the same one; the swarm's model helps where it is
- * done with a part sooner than the small ones would come to it. */
+ * that of this device and those of members that run the same one; the swarm's model reads what they were
+ * not sure of (document_cascade.c), and helps where it is done with a part sooner than the small ones
+ * would come to it. */
 #include "daemon/document_int.h"
 
 #include "daemon/log.h"
@@ -27,6 +28,7 @@ job_over(struct document_job *j, enum document_state state)
 	j->reply.state = state;
 	j->state = JOB_DONE;
 	j->run->n_done++;
+	j->run->dropped_quotes += (uint32_t)j->reply.n_dropped;
 }
 
 /* --- a reply -------------------------------------------------------------------------------------- */
@@ -37,12 +39,22 @@ read_reply(struct document_job *j, const struct document_heard *h)
 	struct document_run *d = j->run;
 	size_t len;
 	const char *part = document_texts_part(&d->texts, j->part, &len);
+	struct document_reply r;
 
-	document_reply_judge(h->text, h->len, part, len, &j->reply, NULL);
-	d->dropped_quotes += (uint32_t)j->reply.n_dropped;
-	if (j->reply.state == DOCUMENT_BAD)
-		log_debug(
-			"%s: the reply about part %u is not used", d->answer.http->id, j->part + 1);
+	document_reply_judge(h->text, h->len, part, len, &r, NULL);
+	if (r.state == DOCUMENT_BAD)
+		log_debug("%s: a reply about part %u is not used", d->answer.http->id, j->part + 1);
+	if (j->up) {
+		document_take_larger(d, j, &r, h);
+	} else {
+		j->reply = r;
+		j->by = d->workers[j->last].target;
+		j->tokens = h->new_tokens;
+		if (document_goes_up(d, j, h)) {
+			j->state = JOB_QUEUED;
+			return;
+		}
+	}
 	job_over(j, j->reply.state);
 }
 
@@ -114,6 +126,15 @@ helps(const struct document_run *d, uint32_t waiting)
 	return mean * waiting / slots >= (l->done > 0 ? l->seconds / l->done : mean * slower(d));
 }
 
+/* Nobody is asked twice in a row, and few are asked at all; what went up is the swarm's model's. */
+static bool
+may_take(const struct document_job *j, int t)
+{
+	if (j->up)
+		return t == ROUTE_LARGE && j->last != t;
+	return j->tries < DOCUMENT_TRIES && (j->tries == 0 || j->last != t);
+}
+
 /* The worker for a job now, of several the one with the most slots free; -1: none has one; -2: nobody is
  * left who could take it. */
 static int
@@ -126,7 +147,7 @@ choose(const struct document_run *d, const struct document_job *j, uint32_t wait
 		const struct document_worker *w = &d->workers[t];
 		double busy = (double)w->running / w->slots;
 
-		if (!w->usable || j->tries >= DOCUMENT_TRIES || (j->tries > 0 && j->last == t))
+		if (!w->usable || !may_take(j, t))
 			continue;
 		if (best == -2)
 			best = -1;
@@ -146,6 +167,7 @@ start(struct document_run *d, struct document_job *j, int t)
 	struct document_question q = {.sampler = document_greedy(),
 		.seeded = true,
 		.max_tokens = w->room,
+		.signals = w->target == ROUTE_SMALL && document_cascades(d),
 		.client = d->answer.http->client};
 	size_t len;
 	const char *part = document_texts_part(&d->texts, j->part, &len);
@@ -191,7 +213,7 @@ waiting(const struct document_run *d)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < d->n_jobs; i++)
-		n += d->jobs[i].state == JOB_QUEUED;
+		n += d->jobs[i].state == JOB_QUEUED && !d->jobs[i].up;
 	return n;
 }
 
@@ -211,7 +233,7 @@ turn_away(struct document_run *d)
 {
 	for (uint32_t i = 0; i < d->n_jobs; i++)
 		if (d->jobs[i].state == JOB_QUEUED)
-			job_over(&d->jobs[i], DOCUMENT_MISSING);
+			job_over(&d->jobs[i], d->jobs[i].reply.state);
 }
 
 void
@@ -227,16 +249,16 @@ document_jobs_go_on(struct document_run *d)
 		while (j->state == JOB_QUEUED && (t = choose(d, j, left)) != -1 && !full) {
 			enum start how = t >= 0 ? start(d, j, t) : GONE;
 
-			if (t < 0)
-				job_over(j, DOCUMENT_MISSING);
+			if (t < 0 || (how == FULL && j->up)) /* what there is stands */
+				job_over(j, j->reply.state);
 			else if (how == GONE)
 				d->workers[t].usable = false;
 			else if (how == UNFIT) {
 				j->tries++;
 				j->last = t;
 			}
-			full = how == FULL;
-			left -= j->state != JOB_QUEUED;
+			full = how == FULL && !j->up;
+			left -= j->state != JOB_QUEUED && !j->up;
 		}
 	}
 	if (full && running(d) == 0 && d->n_done == 0)

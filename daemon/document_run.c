@@ -23,6 +23,7 @@ on_closed(uv_handle_t *h)
 	api_request_free(&d->a);
 	document_prompt_free(&d->prompt);
 	buf_free(&d->body);
+	free(d->cascade.text);
 	free(d->jobs);
 	free(d);
 }
@@ -90,6 +91,7 @@ finish(struct document_run *d, enum route_target t, const char *model, const cha
 	document_note(d, t);
 	if (len > 0)
 		wall_made(d->router->wall, &d->verdict, text, len);
+	document_count_stands(d);
 	d->usage.new_seconds = (double)(uv_now(d->router->loop) - d->since) / 1e3;
 	api_answer_text(&d->answer, text, len);
 	api_answer_end(&d->answer, "stop", &d->usage);
@@ -268,6 +270,8 @@ whole_said(struct document_run *d, const struct document_heard *h)
 	document_reply_judge(h->text, h->len, (const char *)all.data, all.len, &j->reply, NULL);
 	buf_free(&all);
 	d->dropped_quotes += (uint32_t)j->reply.n_dropped;
+	j->by = w->target;
+	j->tokens = h->new_tokens;
 	j->state = JOB_DONE;
 	d->n_done = 1;
 	if (j->reply.state != DOCUMENT_SAID) {

@@ -210,6 +210,8 @@ document_said(struct document_run *d, json_t *quotes)
 		supervisors(d));
 
 	json_object_set_new(o, "quotes", quotes);
+	if (d->cascade.on && !d->wholly)
+		json_object_set_new(o, "cascade", document_cascade_said(d));
 	json_object_set_new(o, "quotes_dropped", json_integer(d->dropped_quotes));
 	if (d->plan_trouble[0] != '\0')
 		json_object_set_new(o, "plan_trouble", json_string(d->plan_trouble));
@@ -231,6 +233,8 @@ count(struct document_run *d, enum route_target t)
 	f->failed += t == ROUTE_TARGETS;
 	f->rounds += d->round;
 	f->bytes_out += d->bytes_out;
+	f->went_up += d->cascade.went_up;
+	f->wasted_tokens += d->cascade.wasted_tokens;
 	f->quotes_dropped += d->dropped_quotes;
 	f->quotes += json_array_size(json_object_get(d->answer.shoal, "quotes"));
 	for (uint32_t i = 0; i < d->n_jobs; i++)

@@ -61,6 +61,10 @@ check_request(struct document_run *d, struct http_request *h)
 {
 	const struct api_request *a = &d->a;
 
+	if (a->tools != NULL)
+		return refuse_field(h, "tools",
+			"no tool is called: an answer rests on what stands in the document, with "
+			"quotes");
 	if (a->n_messages != 1 || strcmp(a->messages[0].role, "user") != 0)
 		return refuse_field(h, "messages",
 			"messages is one message of the user, the question; what it is about is in "
@@ -182,7 +186,7 @@ set_workers(struct document_run *d, struct http_request *h)
 {
 	set_worker(d, ROUTE_SMALL);
 	set_worker(d, ROUTE_LARGE);
-	if (d->said.ask == ROUTE_ASK_HOME && d->workers[ROUTE_LARGE].usable)
+	if ((d->said.ask == ROUTE_ASK_HOME || d->cascade.wholly) && d->workers[ROUTE_LARGE].usable)
 		d->workers[ROUTE_SMALL].usable = false; /* the model of the swarm is to read */
 	set_helpers(d);
 	if (!d->workers[ROUTE_SMALL].usable && !d->workers[ROUTE_LARGE].usable)
@@ -356,6 +360,8 @@ document_setup(struct document_run *d, struct http_request *h)
 	if (w->max_jobs == 0)
 		w->max_jobs = DOCUMENT_JOBS;
 	document_texts_init(&d->texts, w);
+	if (document_cascade_setup(d) != 0)
+		return no_memory(h);
 	if (check_request(d, h) != 0 || judge(d, h) != 0 || set_workers(d, h) != 0 ||
 		set_cloud(d, h) != 0)
 		return -1;
@@ -364,6 +370,8 @@ document_setup(struct document_run *d, struct http_request *h)
 		return -1;
 	if (d->wholly && document_texts_whole(&d->texts) != 0)
 		return no_memory(h);
+	d->cascade.on =
+		d->cascade.on && d->workers[ROUTE_SMALL].usable && d->workers[ROUTE_LARGE].usable;
 	d->jobs = calloc(w->max_jobs, sizeof *d->jobs);
 	return d->jobs != NULL ? 0 : no_memory(h);
 }

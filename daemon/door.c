@@ -157,6 +157,14 @@ on_text(void *arg, const char *delta, size_t len)
 }
 
 static void
+on_call(void *arg, const struct cloud_called *called)
+{
+	struct door_call *c = arg;
+
+	c->events.call(c->events.arg, called);
+}
+
+static void
 on_end(void *arg, const char *finish, const struct cloud_usage *usage)
 {
 	struct door_call *c = arg;
@@ -203,7 +211,8 @@ pass(struct door *d, struct ticket *t, const struct door_request *r, uint32_t ti
 {
 	struct cloud_request out = {r->endpoint, r->body, r->len, timeout_ms};
 	struct door_call *c = calloc(1, sizeof *c);
-	struct cloud_events own = {on_heard, on_text, on_end, on_error, c};
+	struct cloud_events own = {
+		on_heard, on_text, on_end, on_error, c, events->call != NULL ? on_call : NULL};
 
 	if (c == NULL)
 		return door_refuse(no, DOOR_BROKEN, "out of memory");

@@ -75,6 +75,7 @@ struct door_events {
 		uint64_t cost);
 	void (*error)(void *arg, const struct cloud_error *e, uint64_t cost);
 	void *arg;
+	void (*call)(void *arg, const struct cloud_called *c);
 };
 
 struct door_stats { /* of one endpoint, since the start */

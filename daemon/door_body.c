@@ -3,12 +3,16 @@
  * Tokens of the prompt: a tokenizer makes at least one byte out of each, and what a template adds to
  * a message is less than the JSON around it, so the body's bytes are a bound; another one is the
  * endpoint's context. That holds for text. A picture's address is short and its tokens are many, a tool
- * or a search costs by the call, another tier has other prices: fields that are not in these tables
- * are refused. */
+ * of the endpoint's own or a search costs by the call, another tier has other prices: fields that are
+ * not in these tables are refused. Functions of the client are text, and some words of the endpoint's
+ * stand around them. */
 #include "daemon/door_int.h"
 
 #include <jansson.h>
 #include <string.h>
+
+/* What endpoints add to a prompt that has tools: some tell their model in a few hundred words. */
+#define TOOLS_TOKENS 1024
 
 enum kind { STRING = 1, NUMBER = 2, BOOLEAN = 4, OBJECT = 8, ARRAY = 16, NIL = 32 };
 
@@ -38,6 +42,8 @@ static const struct field body_fields[] = {
 	{"reasoning_effort", STRING},
 	{"continue_final_message", BOOLEAN},
 	{"add_generation_prompt", BOOLEAN},
+	{"tools", ARRAY},
+	{"parallel_tool_calls", BOOLEAN},
 	{NULL, 0},
 };
 
@@ -46,6 +52,35 @@ static const struct field message_fields[] = {
 	{"content", STRING | ARRAY | NIL},
 	{"name", STRING},
 	{"prefix", BOOLEAN},
+	{"tool_calls", ARRAY},
+	{"tool_call_id", STRING},
+	{NULL, 0},
+};
+
+static const struct field call_fields[] = {
+	{"id", STRING},
+	{"type", STRING},
+	{"function", OBJECT},
+	{NULL, 0},
+};
+
+static const struct field called_fields[] = {
+	{"name", STRING},
+	{"arguments", STRING},
+	{NULL, 0},
+};
+
+static const struct field tool_fields[] = {
+	{"type", STRING},
+	{"function", OBJECT},
+	{NULL, 0},
+};
+
+static const struct field function_fields[] = {
+	{"name", STRING},
+	{"description", STRING | NIL},
+	{"parameters", OBJECT | NIL},
+	{"strict", BOOLEAN | NIL},
 	{NULL, 0},
 };
 
@@ -122,6 +157,30 @@ check_content(json_t *content, struct err *err)
 	return 0;
 }
 
+/* Calls, or tools: functions all of them. list NULL: there is none. */
+static int
+check_functions(json_t *list, const struct field *fields, const struct field *within,
+	const char *what, struct err *err)
+{
+	json_t *o;
+	size_t i;
+
+	if (list != NULL && json_array_size(list) == 0)
+		return err_set(err, "a list of functions is empty");
+	json_array_foreach(list, i, o)
+	{
+		const char *type = json_string_value(json_object_get(o, "type"));
+		json_t *f = json_object_get(o, "function");
+
+		if (check_fields(o, fields, what, err) != 0 ||
+			check_fields(f, within, "a function", err) != 0)
+			return -1;
+		if (type == NULL || strcmp(type, "function") != 0)
+			return err_set(err, "%s is of no function", what);
+	}
+	return 0;
+}
+
 static int
 check_messages(json_t *messages, struct err *err)
 {
@@ -132,8 +191,11 @@ check_messages(json_t *messages, struct err *err)
 		return err_set(err, "the body has no messages");
 	json_array_foreach(messages, i, m)
 	{
+		json_t *calls = json_object_get(m, "tool_calls");
+
 		if (check_fields(m, message_fields, "a message", err) != 0 ||
-			check_content(json_object_get(m, "content"), err) != 0)
+			check_content(json_object_get(m, "content"), err) != 0 ||
+			check_functions(calls, call_fields, called_fields, "a call", err) != 0)
 			return -1;
 		if (json_object_get(m, "role") == NULL)
 			return err_set(err, "a message has no role");
@@ -174,6 +236,13 @@ check_object(json_t *body, const struct endpoint *e, struct door_body *b, struct
 		return -1;
 	if (b->tokens_out == 0)
 		return err_set(err, "the body says no max_tokens: nobody knows what it may cost");
+	if (json_object_get(body, "tools") != NULL)
+		b->tokens_in += TOOLS_TOKENS;
+	if (b->tokens_in > e->context)
+		b->tokens_in = e->context;
+	if (check_functions(json_object_get(body, "tools"), tool_fields, function_fields, "a tool",
+		    err) != 0)
+		return -1;
 	return check_messages(json_object_get(body, "messages"), err);
 }
 

@@ -35,6 +35,7 @@ daemon_libdaemon_a_SOURCES += \
 
 # The wall: what a request has of personal data stays here.
 daemon_libdaemon_a_SOURCES += \
+	daemon/json_text.c daemon/json_text.h \
 	daemon/privacy_messages.c daemon/privacy_messages.h \
 	daemon/redact_answer.c \
 	daemon/redact_args.c daemon/redact_args.h \
@@ -43,6 +44,7 @@ daemon_libdaemon_a_SOURCES += \
 # Long documents: what a supervisor may ask, what small models may say.
 daemon_libdaemon_a_SOURCES += \
 	daemon/document_ask.c daemon/document_ask.h \
+	daemon/document_cascade.c \
 	daemon/document.h daemon/document_int.h \
 	daemon/document_jobs.c \
 	daemon/document_plan.c daemon/document_plan.h \
@@ -91,6 +93,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/answers_job.c daemon/answers_job.h \
 	daemon/answers_read.c \
 	daemon/answers_store.c \
+	daemon/answer_calls.c \
 	daemon/api_answer.c daemon/api_answer.h \
 	daemon/api_chat.c \
 	daemon/api_completions.c \
@@ -104,7 +107,8 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/api_route.c \
 	daemon/api_session.c \
 	daemon/api_shoal.c \
-	daemon/api_tools.c \
+	daemon/api_tools.c daemon/api_tools.h \
+	daemon/call_reader.c daemon/call_reader.h \
 	daemon/http.c daemon/http.h daemon/http_internal.h \
 	daemon/http_access.c daemon/http_access.h \
 	daemon/http_head.c \
@@ -118,6 +122,7 @@ daemon_libdaemon_a_SOURCES += \
 # Clouds: who they are, what may be spent, and the one door to them.
 daemon_libdaemon_a_SOURCES += \
 	daemon/cloud.c daemon/cloud.h daemon/cloud_int.h \
+	daemon/cloud_calls.c \
 	daemon/cloud_curl.c \
 	daemon/cloud_head.c \
 	daemon/cloud_sse.c \
@@ -150,7 +155,8 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/led_answer.c daemon/led_answer.h \
 	daemon/token_run.c daemon/token_run.h \
 	daemon/wall.c daemon/wall.h daemon/wall_int.h \
-	daemon/wall_body.c
+	daemon/wall_body.c \
+	daemon/wall_tools.c
 
 # What is served: the model, its plan over the swarm, slices over bulk links.
 daemon_libdaemon_a_SOURCES += \
@@ -221,6 +227,16 @@ tests_unit_test_router_segments_SOURCES = tests/unit/test_router_segments.c $(HT
 tests_unit_test_router_segments_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_segments_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_segments_OBJECTS): | proto/shoal.pb-c.h
+TOOLS_TEST_SUPPORT = $(HTTP_TEST_SUPPORT) $(CLOUD_TEST_SUPPORT) $(PLANTED) \
+	tests/support/tools_fixture.c tests/support/tools_fixture.h
+check_PROGRAMS += tests/unit/test_router_tools tests/unit/test_router_tools_cloud
+tests_unit_test_router_tools_SOURCES = tests/unit/test_router_tools.c $(TOOLS_TEST_SUPPORT)
+tests_unit_test_router_tools_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_tools_LDADD = $(HTTP_TEST_LIBS)
+tests_unit_test_router_tools_cloud_SOURCES = tests/unit/test_router_tools_cloud.c $(TOOLS_TEST_SUPPORT)
+tests_unit_test_router_tools_cloud_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_tools_cloud_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_router_tools_OBJECTS) $(tests_unit_test_router_tools_cloud_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_router_turns
 tests_unit_test_router_turns_SOURCES = tests/unit/test_router_turns.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_router_turns_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
@@ -245,6 +261,11 @@ tests_unit_test_router_SOURCES = tests/unit/test_router.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_router_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_document_cascade
+tests_unit_test_document_cascade_SOURCES = tests/unit/test_document_cascade.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_document_cascade_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_document_cascade_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_document_cascade_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_document_mode
 tests_unit_test_document_mode_SOURCES = tests/unit/test_document_mode.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_document_mode_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
@@ -358,6 +379,10 @@ CLOUD_TEST_LIBS = daemon/libdaemon.a sched/libsched.a base/libbase.a $(UV_LIBS) 
 CLOUD_TEST_SUPPORT = tests/support/cloud_fixture.c tests/support/cloud_fixture.h
 check_PROGRAMS += tests/unit/test_cloud tests/unit/test_cloud_sse tests/unit/test_door \
 	tests/unit/test_endpoints tests/unit/test_purse_file
+check_PROGRAMS += tests/unit/test_call_reader
+tests_unit_test_call_reader_SOURCES = tests/unit/test_call_reader.c
+tests_unit_test_call_reader_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_call_reader_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_cloud_sse_SOURCES = tests/unit/test_cloud_sse.c
 tests_unit_test_cloud_sse_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_cloud_sse_LDADD = $(CLOUD_TEST_LIBS)

@@ -1,6 +1,6 @@
 #include "daemon/privacy_messages.h"
 
-#include "base/buf.h"
+#include "daemon/json_text.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -126,14 +126,37 @@ read_content(struct reading *r, json_t *content)
 	return end_text(r);
 }
 
+/* Clients that read arguments and write them again space them anew. */
+static void
+put_json(json_t *v, struct buf *out)
+{
+	char *dump = json_is_object(v) ? json_dumps(v, JSON_COMPACT) : NULL;
+
+	if (dump != NULL)
+		buf_str(out, dump);
+	else if (json_is_string(v))
+		json_text_minify(json_string_value(v), json_string_length(v), out);
+	free(dump);
+}
+
+void
+privacy_call_text(json_t *call, struct buf *out)
+{
+	json_t *name = json_object_get(call, "name"), *input = json_object_get(call, "input");
+
+	if (json_is_string(name))
+		buf_append(out, json_string_value(name), json_string_length(name));
+	buf_str(out, "(");
+	put_json(json_object_get(call, "arguments"), out);
+	if (json_is_string(input))
+		buf_append(out, json_string_value(input), json_string_length(input));
+	buf_str(out, ")");
+}
+
 static int
 read_call(struct reading *r, json_t *call)
 {
-	add(r, json_object_get(call, "name"));
-	buf_str(&r->text, "(");
-	add(r, json_object_get(call, "arguments"));
-	add(r, json_object_get(call, "input"));
-	buf_str(&r->text, ")");
+	privacy_call_text(call, &r->text);
 	return end_text(r);
 }
 

@@ -3,11 +3,12 @@
  *
  * A hash is BLAKE2b with a key of the daemon's own, over one text with its white space folded: the
  * content of a message (parts of type text joined, as if they were one string), its reasoning, each
- * of its tool calls (name and arguments), each of its parts of other types. The role is not in it,
+ * of its tool calls (name and arguments, whatever their spacing), each of its parts of other types. The role is not in it,
  * nor is the place. Texts of white space only have no hash. */
 #ifndef DAEMON_PRIVACY_MESSAGES_H
 #define DAEMON_PRIVACY_MESSAGES_H
 
+#include "base/buf.h"
 #include "sched/privacy.h"
 
 #include <jansson.h>
@@ -28,6 +29,8 @@ int privacy_messages_read(const uint8_t key[static PRIVACY_KEY_LEN], json_t *mes
 	struct privacy_messages *out, struct err *err);
 void privacy_messages_free(struct privacy_messages *m);
 
+/* A call (`function`, `custom`) as the one text that is hashed of it. */
+void privacy_call_text(json_t *call, struct buf *out);
 /* One text: an answer. false: it is empty. */
 bool privacy_hash_text(const uint8_t key[static PRIVACY_KEY_LEN], const char *text, size_t len,
 	struct privacy_hash *out);

@@ -233,9 +233,9 @@ check_document(
 	if (s->document.n_texts == 0)
 		return api_error_set(e, 400, "missing_required_parameter", "document",
 			"shoal.document is missing: a text, or a list of texts");
-	if (s->quality >= 0 || s->at_least >= 0 || s->max_latency_ms != 0 || s->max_joules > 0)
+	if (s->max_latency_ms != 0 || s->max_joules > 0)
 		return api_error_set(e, 400, "invalid_value", "shoal",
-			"quality, at_least, max_latency_ms and max_joules say nothing in mode "
+			"max_latency_ms and max_joules say nothing in mode "
 			"'document'");
 	return 0;
 }

@@ -116,6 +116,42 @@ end_restoring(struct routed *q)
 	buf_free(&rest);
 }
 
+/* All of it is there: arguments are JSON, in which items are escaped. */
+static int
+restored(const struct routed *q, const char *s, size_t len, bool json, struct buf *out)
+{
+	struct redact_restore back = {.r = q->restore.r, .json = json};
+
+	if (back.r == NULL)
+		return buf_append(out, s, len);
+	redact_restore_push(&back, s, len, out);
+	return redact_restore_end(&back, out);
+}
+
+static void
+on_call(void *arg, const struct cloud_called *c)
+{
+	struct routed *q = arg;
+	struct buf name, arguments;
+	bool there;
+
+	end_restoring(q); /* what it has said before */
+	q->restore = (struct redact_restore){.r = q->restore.r};
+	buf_init(&name, 0);
+	buf_init(&arguments, CLOUD_MOST_BYTES);
+	there = restored(q, c->name, strlen(c->name), false, &name) == 0 && buf_u8(&name, 0) == 0 &&
+		restored(q, c->arguments, c->len, true, &arguments) == 0;
+	if (there) {
+		q->begun = true;
+		api_answer_call(&q->answer, c->id, (const char *)name.data,
+			(const char *)arguments.data, arguments.len);
+	}
+	buf_free(&name);
+	buf_free(&arguments);
+	if (!there)
+		give_up(q);
+}
+
 static void
 on_end(void *arg, const char *finish_reason, const struct cloud_usage *told, uint64_t cost)
 {
@@ -216,7 +252,8 @@ routed_begin_cloud(struct routed *q)
 {
 	struct route_candidate *c = &q->query.candidates[q->choice.candidate];
 	const struct endpoint *e = routed_endpoint(q);
-	const struct door_events events = {NULL, on_text, on_end, on_error, q};
+	const struct door_events events = {
+		NULL, on_text, on_end, on_error, q, q->a.tools != NULL ? on_call : NULL};
 	struct door_no no = {.why = DOOR_BROKEN};
 	struct err err = {""};
 	struct buf body;

@@ -29,7 +29,8 @@ struct decision {
 
 struct document_figures { /* of document mode */
 	uint64_t requests, failed, rounds, bytes_out, quotes, quotes_dropped;
-	uint64_t jobs[4]; /* by enum document_state */
+	uint64_t went_up, wasted_tokens; /* replies of small models; tokens of those thrown away */
+	uint64_t jobs[4];                /* by enum document_state */
 };
 
 /* Of answers that both models at home wrote: tokens by who decided them, drafts, and how often the large
@@ -73,7 +74,8 @@ struct router {
 	struct purse_file *purse;    /* NULL: no endpoint */
 	struct door *door;           /* likewise */
 	struct route_book *book;
-	double small_watts; /* as configured; 0: not known */
+	struct knob document_knob; /* of parts that small models have read */
+	double small_watts;        /* as configured; 0: not known */
 	struct cloud_pace cloud_paces[ENDPOINTS_MAX];
 	struct labels *labels;   /* NULL: there is no consent */
 	struct decision *recent; /* [ROUTER_RECENT] a ring */

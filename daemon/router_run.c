@@ -136,20 +136,27 @@ on_text(void *arg, const char *text, size_t len)
 
 /* --- ends ---------------------------------------------------------------------------------------- */
 
+static void
+record_text(void *arg, const char *text, size_t len)
+{
+	struct routed *q = arg;
+	struct router *r = q->router;
+
+	wall_made(r->wall, &q->verdict, text, len);
+	if (!wall_hash(r->wall, text, len, &r->turns[r->n_turns % ROUTER_TURNS].answer))
+		return;
+	r->turns[r->n_turns++ % ROUTER_TURNS].turn =
+		route_turn_after(&q->query, q->query.candidates[q->choice.candidate].kind);
+}
+
 /* What the client has seen is in the record before the last of it leaves. */
 static void
 record(struct routed *q)
 {
-	struct router *r = q->router;
-	const char *text = (const char *)q->draft.data;
-
-	if (q->draft.len == 0)
-		return;
-	wall_made(r->wall, &q->verdict, text, q->draft.len);
-	if (!wall_hash(r->wall, text, q->draft.len, &r->turns[r->n_turns % ROUTER_TURNS].answer))
-		return;
-	r->turns[r->n_turns++ % ROUTER_TURNS].turn =
-		route_turn_after(&q->query, q->query.candidates[q->choice.candidate].kind);
+	if (q->a.tools != NULL)
+		api_answer_texts(&q->answer, record_text, q);
+	else if (q->draft.len > 0)
+		record_text(q, (const char *)q->draft.data, q->draft.len);
 }
 
 /* What the knobs are to learn from: the decision, and by what it was made. */
@@ -183,7 +190,8 @@ offer(struct routed *q, const char *reason, const struct usage *u)
 		.text = q->text,
 		.figures = by == ROUTE_SMALL && q->signals.n > 0 ? q->figures : NULL};
 
-	if (by != ROUTE_CLOUD && q->choice.reason != ROUTE_BY_TOKEN &&
+	/* Who calls a tool answers in words that nobody can compare. */
+	if (q->a.tools == NULL && by != ROUTE_CLOUD && q->choice.reason != ROUTE_BY_TOKEN &&
 		q->choice.reason != ROUTE_FELL_BACK && strcmp(reason, "stop") == 0)
 		labels_offer(q->router->labels, &q->a, &o);
 }
@@ -196,6 +204,7 @@ routed_finish(struct routed *q, const char *reason, const struct usage *u)
 	note_attempt(q, "answered", u->new_tokens);
 	r->mean_answer =
 		r->mean_answer == 0 ? u->new_tokens : 0.9 * r->mean_answer + 0.1 * u->new_tokens;
+	api_answer_flush(&q->answer);
 	record(q);
 	if (q->choice.reason != ROUTE_BY_TOKEN)
 		learn(q);
@@ -360,6 +369,7 @@ begin_leg(struct routed *q)
 		    : cloud                      ? routed_begin_cloud(q)
 						 : begin_at_home(q)))
 		return false;
+	api_answer_apart(&q->answer, cloud);
 	q->since = uv_now(q->router->loop);
 	q->held = q->choice.cascade;
 	if (!q->held)

@@ -242,13 +242,14 @@ counts(const struct router_figures *f, bool answered)
 static json_t *
 document_status(const struct document_figures *f)
 {
-	return json_pack("{s:I,s:I,s:I,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:I}", "requests",
+	return json_pack("{s:I,s:I,s:I,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:I,s:I,s:I}", "requests",
 		(json_int_t)f->requests, "failed", (json_int_t)f->failed, "rounds",
 		(json_int_t)f->rounds, "jobs", "missing", (json_int_t)f->jobs[DOCUMENT_MISSING],
 		"bad", (json_int_t)f->jobs[DOCUMENT_BAD], "nothing",
 		(json_int_t)f->jobs[DOCUMENT_NOTHING], "said", (json_int_t)f->jobs[DOCUMENT_SAID],
 		"quotes", (json_int_t)f->quotes, "quotes_dropped", (json_int_t)f->quotes_dropped,
-		"bytes_out", (json_int_t)f->bytes_out);
+		"bytes_out", (json_int_t)f->bytes_out, "went_up", (json_int_t)f->went_up,
+		"wasted_tokens", (json_int_t)f->wasted_tokens);
 }
 
 json_t *

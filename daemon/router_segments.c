@@ -37,6 +37,10 @@ routed_check_segments(struct routed *q, struct route_choice *c, struct err *why)
 	*c = (struct route_choice){.candidate = find_cloud(q, why), .reason = ROUTE_BY_TOKEN};
 	if (c->candidate < 0)
 		return -1;
+	if (q->a.tools != NULL)
+		return err_set(why,
+			"a cloud goes on with a text, and a call of a tool that it would "
+			"end within is none");
 	if (q->verdict.policy != PRIVACY_CLOUD)
 		return err_set(why,
 			"privacy is '%s', and a text that ends anywhere may end within a personal "

@@ -70,7 +70,8 @@ struct serve_told {
 	const char *text; /* good during the call */
 	size_t len;
 	uint32_t prompt_tokens, new_tokens;
-	bool cut; /* at max_tokens */
+	bool cut;             /* at max_tokens */
+	const float *figures; /* [TOKEN_FIGURES] how sure it was; NULL: it does not tell */
 };
 /* Asks one of them, by its name; the likeliest tokens are wanted. done is called once, later, unless it
  * is cancelled. NULL: it is not there any more. */

@@ -6,7 +6,9 @@
 
 #include "daemon/log.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ASKED_MAX 64           /* requests of others at once */
 #define SAID_MAX  (256u << 10) /* bytes of an answer */
@@ -213,6 +215,18 @@ serve_ask_cancel(struct serve_ask *a)
 	free(a);
 }
 
+/* Those of another version, or broken ones, are none. */
+static bool
+read_figures(const Shoal__Told *t, float figures[static TOKEN_FIGURES])
+{
+	for (size_t i = 0; i < t->n_figures; i++)
+		if (t->n_figures != TOKEN_FIGURES || !isfinite(t->figures[i]))
+			return false;
+	if (t->n_figures > 0)
+		memcpy(figures, t->figures, TOKEN_FIGURES * sizeof *figures);
+	return t->n_figures > 0;
+}
+
 static void
 take_told(struct serve *s, const struct swarm_peer *p, const Shoal__Told *t)
 {
@@ -224,6 +238,7 @@ take_told(struct serve *s, const struct swarm_peer *p, const Shoal__Told *t)
 		.prompt_tokens = t->prompt_tokens,
 		.new_tokens = t->new_tokens,
 		.cut = t->cut};
+	float figures[TOKEN_FIGURES];
 
 	while (a != NULL && (a->number != t->number || a->peer != p))
 		a = a->next;
@@ -231,6 +246,8 @@ take_told(struct serve *s, const struct swarm_peer *p, const Shoal__Told *t)
 		return;
 	if (told.status != 0 && (told.status < 400 || told.status > 599))
 		told.status = 502;
+	if (read_figures(t, figures))
+		told.figures = figures;
 	tell(a, &told);
 }
 
@@ -272,12 +289,17 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 {
 	struct asked *a = arg;
 	Shoal__Told t = SHOAL__TOLD__INIT;
+	float figures[TOKEN_FIGURES];
 
 	t.number = a->number;
 	t.text = (ProtobufCBinaryData){a->text.len, a->text.data};
 	t.prompt_tokens = u->prompt_tokens;
 	t.new_tokens = u->new_tokens;
 	t.cut = end != SESSION_STOP;
+	if (u->signals != NULL && token_signals_figures(u->signals, figures)) {
+		t.n_figures = TOKEN_FIGURES;
+		t.figures = figures;
+	}
 	if (a->text.failed)
 		refuse(a->peer, a->number, 502, "the answer is too long");
 	else
@@ -301,8 +323,9 @@ static const struct request_events events = {
 static struct session *
 make_session(const struct served_model *m, const Shoal__Ask *q, struct err *err)
 {
-	struct session_params p = {
-		.sampler = {.top_p = 1, .repeat_penalty = 1}, .context = m->context};
+	struct session_params p = {.sampler = {.top_p = 1, .repeat_penalty = 1},
+		.context = m->context,
+		.signals = true};
 	struct token_list ids = {0};
 	struct session *s = NULL;
 	bool good = q->ids.len % 4 == 0 && q->ids.len / 4 < m->context;

@@ -26,12 +26,21 @@ add_number(json_t *o, const char *key, float v, float unless)
 		json_object_set_new(o, key, json_real(round((double)v * 1e6) / 1e6));
 }
 
+/* NULL: tools in a form that is not sent. */
 static json_t *
-whole(const struct api_request *a, uint32_t max_tokens)
+whole(const struct api_request *a, uint32_t max_tokens, struct err *err)
 {
-	json_t *o = json_pack("{s:o,s:b,s:{s:b},s:I}", "messages", messages(a), "stream", 1,
-		"stream_options", "include_usage", 1, "max_tokens", (json_int_t)max_tokens);
-	json_t *stops = json_array();
+	json_t *list = a->tools != NULL ? wall_tool_messages(a, err) : messages(a), *o, *stops;
+
+	if (list == NULL)
+		return NULL;
+	o = json_pack("{s:o,s:b,s:{s:b},s:I}", "messages", list, "stream", 1, "stream_options",
+		"include_usage", 1, "max_tokens", (json_int_t)max_tokens);
+	stops = json_array();
+	if (a->tools != NULL)
+		json_object_set_new(o, "tools", wall_tools(a->tools));
+	if (a->tools != NULL && a->one_call)
+		json_object_set_new(o, "parallel_tool_calls", json_false());
 
 	add_number(o, "temperature", a->sampler.temperature, 1);
 	add_number(o, "top_p", a->sampler.top_p, 1);
@@ -87,7 +96,9 @@ wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a, c
 
 	if (v->policy < PRIVACY_REDACT)
 		return err_set(err, "the privacy policy keeps it at home");
-	plain = whole(a, max_tokens);
+	plain = whole(a, max_tokens, err);
+	if (plain == NULL)
+		return -1;
 	body = v->policy == PRIVACY_REDACT ? redacted(w, v, plain, err) : json_incref(plain);
 	json_decref(plain);
 	return body != NULL ? write_for(model, body, out, err) : -1;
@@ -118,7 +129,11 @@ wall_segment_body(const struct wall_verdict *v, const struct api_request *a,
 
 	if (v->policy != PRIVACY_CLOUD)
 		return err_set(err, "the privacy policy keeps what is not whole at home");
-	body = whole(a, max_tokens);
+	if (a->tools != NULL)
+		return err_set(err, "a cloud cannot go on within a text that may call tools");
+	body = whole(a, max_tokens, err);
+	if (body == NULL)
+		return -1;
 	if (len > 0)
 		add_said(body, e->continues, said, len);
 	return write_for(e->model, body, out, err);

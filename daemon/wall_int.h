@@ -20,4 +20,8 @@ struct wall {
 	unsigned n;
 };
 
+/* wall_tools.c: of a request with tools. Lists; the second NULL: they cannot be sent. */
+json_t *wall_tools(json_t *tools);
+json_t *wall_tool_messages(const struct api_request *a, struct err *err);
+
 #endif

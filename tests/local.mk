@@ -25,7 +25,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/plan.sh \
 	tests/swarm/restart.sh \
 	tests/swarm/route.sh tests/swarm/segments.sh \
-	tests/swarm/token.sh \
+	tests/swarm/token.sh tests/swarm/tools.sh \
 	tests/swarm/trust.sh \
 	tests/swarm/warm.sh \
 	tests/swarm/window.sh \

@@ -1,5 +1,6 @@
 /* What comes from a cloud, and what goes there: an answer as a stream or in one piece, the body of an error,
- * a body that asks to pass the door. The first byte of an input says which. */
+ * a body that asks to pass the door; and the calls of tools that a model at home writes. The first byte of an input says which. */
+#include "daemon/call_reader.h"
 #include "daemon/cloud_int.h"
 #include "daemon/door_int.h"
 #include "daemon/privacy_messages.h"
@@ -9,7 +10,7 @@
 
 #include <sodium.h>
 
-enum part { STREAM, WHOLE, REFUSAL, BODY, PARTS };
+enum part { STREAM, WHOLE, REFUSAL, BODY, CALLS, PARTS };
 
 /* --- answers -------------------------------------------------------------------------------------- */
 
@@ -17,6 +18,7 @@ static void
 feed(struct cloud_reader *r, bool stream, const uint8_t *data, size_t size, size_t piece)
 {
 	cloud_reader_init(r, stream);
+	r->tools = size % 4 != 0;
 	for (size_t at = 0; at < size; at += piece)
 		cloud_reader_feed(r, data + at, piece < size - at ? piece : size - at);
 	cloud_reader_end(r);
@@ -45,6 +47,14 @@ try_answer(bool stream, const uint8_t *data, size_t size)
 	require(strcmp(a.finish, b.finish) == 0 && a.usage.told == b.usage.told);
 	require(a.usage.cost == PURSE_UNKNOWN || a.usage.cost <= PURSE_MOST);
 	require(is_clean(a.finish) && is_clean(a.said));
+	require(a.calls.n == b.calls.n || a.failed);
+	for (unsigned i = 0; a.finished && i < a.calls.n; i++) {
+		const struct cloud_made *x = &a.calls.made[i], *y = &b.calls.made[i];
+
+		require(x->name.len > 1 && strcmp(x->id, y->id) == 0 && is_clean(x->id));
+		require(x->name.len == y->name.len && x->arguments.len == y->arguments.len);
+		require(memcmp(x->arguments.data, y->arguments.data, x->arguments.len) == 0);
+	}
 	if (a.failed)
 		require(a.class == b.class && a.words[0] != '\0');
 	cloud_reader_free(&a);
@@ -128,6 +138,57 @@ try_body(const uint8_t *data, size_t size)
 	json_decref(o);
 }
 
+/* --- calls ---------------------------------------------------------------------------------------- */
+
+static void
+on_words(void *arg, const char *text, size_t len)
+{
+	buf_append(arg, text, len);
+}
+
+/* What is called is JSON, and names what was offered. */
+static void
+on_call(void *arg, const char *name, const char *arguments, size_t len)
+{
+	json_t *o = json_loadb(arguments, len, 0, NULL);
+
+	require(json_is_object(o) && strcmp(name, "lamp") == 0);
+	json_decref(o);
+	buf_printf(arg, "[%s %.*s]", name, (int)len, arguments);
+}
+
+static void
+hear(json_t *tools, const uint8_t *data, size_t size, size_t piece, struct buf *out)
+{
+	const struct call_events events = {on_words, on_call, out};
+	struct call_reader r;
+
+	call_reader_init(&r, tools, size % 3 == 0, &events);
+	for (size_t at = 0; at < size; at += piece)
+		call_reader_push(
+			&r, (const char *)data + at, piece < size - at ? piece : size - at);
+	call_reader_end(&r);
+	require(!r.failed && r.held.len == 0);
+	call_reader_free(&r);
+}
+
+static void
+try_calls(const uint8_t *data, size_t size)
+{
+	json_t *tools =
+		json_pack("[{s:s,s:{s:s}}]", "type", "function", "function", "name", "lamp");
+	struct buf a, b;
+
+	buf_init(&a, 0);
+	buf_init(&b, 0);
+	hear(tools, data, size, size > 0 ? size : 1, &a);
+	hear(tools, data, size, 1, &b);
+	require(a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0));
+	buf_free(&a);
+	buf_free(&b);
+	json_decref(tools);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -141,6 +202,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case REFUSAL:
 		try_refusal(data + 1, size - 1);
+		break;
+	case CALLS:
+		try_calls(data + 1, size - 1);
 		break;
 	default:
 		try_body(data + 1, size - 1);
@@ -162,16 +226,29 @@ static const struct {
 				 "\"stop\"") "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,"
 					     "\"completion_tokens\":2,\"cost\":0.0001}}\n\ndata: "
 					     "[DONE]\n\n"},
+	{STREAM, CHUNK("\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"type\":\"function\","
+		       "\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]",
+			 "null") CHUNK("\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":"
+				       "\"{\\\"a\\\":1}\"}}]",
+			 "null") CHUNK("", "\"tool_calls\"") "data: [DONE]\n\n"},
 	{STREAM, "event: x\rdata: {\"error\":\rdata: {\"message\":\"too much\"}}\r\r"},
 	{WHOLE, "{\"choices\":[{\"message\":{\"content\":\"Hi\"},\"finish_reason\":\"length\"}],"
 		"\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}"},
 	{REFUSAL, "{\"error\":{\"message\":\"no\\nsuch model\",\"code\":404}}"},
 	{REFUSAL, "{\"message\":\"no\"}"},
+	{CALLS, "I do. \n<tool_call>\n{\"name\": \"lamp\", \"arguments\": {\"on\": [1.50, "
+		"\"a\\\"}\"]}}\n"
+		"</tool_call>\n<tool_call>{\"name\":\"lamp\",\"arguments\":\"{}\"}</tool_call> "
+		"So."},
 	{BODY, "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"Be kind\"},"
 	       "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"Mail a.b@example.org "
 	       "or 192.168.1.7\"}]},{\"role\":\"assistant\",\"content\":\"ok\"},"
 	       "{\"role\":\"user\",\"content\":\"and now?\"}],\"max_tokens\":100,\"stream\":true,"
 	       "\"stop\":[\"a\"],\"n\":1,\"temperature\":0.5}"},
+	{BODY, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"max_"
+	       "tokens\":"
+	       "5,\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"to a@example.org\","
+	       "\"parameters\":{\"x\":[1]},\"strict\":true}}],\"parallel_tool_calls\":true}"},
 	{BODY, "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"content\":null,"
 	       "\"tool_calls\":[{\"id\":\"1\",\"type\":\"function\",\"function\":{\"name\":\"f\","
 	       "\"arguments\":\"{\\\"to\\\":\\\"a@example.org\\\",\\\"n\\\":5}\"}}]},"

@@ -24,6 +24,8 @@ The path is /FAULTS/...; FAULTS is `ok`, or words joined by `~`, each with a num
     echo          the error's text repeats the Authorization header and the body
     stops         the text ends by itself, not because it is long enough
     repeats       the text begins with the last message of the request, if that is an assistant's
+    agent         a model with tools: it calls the first one with the user's words and tells what came of a call;
+                  in pieces of 3 bytes. twice: two calls; noindex, object, noid: as some endpoints write them
     supervise     a supervisor of document mode: plans, then answers from the findings with their quotes and a
                   false one; again: wants another round each time; code: writes a program instead of a plan
 """
@@ -108,8 +110,46 @@ def supervisor(f, body):
     return [text[i:i + 7] for i in range(0, len(text), 7)]
 
 
-def whole(f):
+def agent(f, body):
+    """What it says and the calls that it makes."""
+    request = json.loads(body)
+    last = request["messages"][-1]
+    if last["role"] != "user" or "tools" not in request:
+        return "It says: " + (last["content"] or ""), []
+    made = {"name": request["tools"][0]["function"]["name"],
+            "arguments": {"about": last["content"]} if "object" in f else json.dumps({"about": last["content"]})}
+    n = 2 if "twice" in f else 1
+    return "I look.", [{"index": i, "id": "cloud-%d-%d" % (len(request["messages"]), i), "type": "function",
+                        "function": made} for i in range(n)]
+
+
+def agent_deltas(f, body):
+    text, calls = agent(f, body)
+    deltas = [{"content": text[i:i + 3]} for i in range(0, len(text), 3)]
+    for c in calls:
+        arguments = c["function"]["arguments"]
+        if "noid" in f:
+            del c["id"]
+        if "noindex" in f:
+            del c["index"]
+        if "object" in f:
+            deltas.append({"tool_calls": [c]})
+            continue
+        deltas.append({"tool_calls": [{**c, "function": {"name": c["function"]["name"], "arguments": ""}}]})
+        deltas += [{"tool_calls": [{**({"index": c["index"]} if "index" in c else {}),
+                                    "function": {"arguments": arguments[i:i + 3]}}]}
+                   for i in range(0, len(arguments), 3)]
+    return deltas, "tool_calls" if calls else "stop"
+
+
+def whole(f, body):
     pieces = pieces_of(f)
+    if "agent" in f:
+        text, calls = agent(f, body)
+        message = {"role": "assistant", "content": text, **({"tool_calls": calls} if calls else {})}
+        return json.dumps({"choices": [{"index": 0, "message": message,
+                                        "finish_reason": "tool_calls" if calls else "stop"}],
+                           "usage": usage(f, 9)}).encode()
     message = {"role": "assistant", "content": None if "null" in f else "".join(pieces)}
     if "toolcall" in f:
         message["tool_calls"] = [{"id": "1", "type": "function", "function": {"name": "rm", "arguments": "{}"}}]
@@ -130,6 +170,11 @@ def stream(f, body):
              "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
         return "data: " + json.dumps(o)
     events = [chunk({"role": "assistant", "content": ""})]
+    finish = "stop" if "supervise" in f or "stops" in f else "length"
+    if "agent" in f:
+        deltas, finish = agent_deltas(f, body)
+        events += [chunk(d) for d in deltas]
+        pieces = []
     for i, piece in enumerate(pieces):
         events.append(chunk({"content": piece}))
         if i == 0 and "error" in f:
@@ -141,9 +186,9 @@ def stream(f, body):
         if "comments" in f:
             events += [": a comment", "event: message\nid: 3\nretry: 5"]
     if "nofinish" not in f:
-        events.append(chunk({}, "stop" if "supervise" in f or "stops" in f else "length"))
+        events.append(chunk({}, finish))
     if "nousage" not in f:
-        events.append("data: " + json.dumps({"choices": [], "usage": usage(f, len(pieces))}))
+        events.append("data: " + json.dumps({"choices": [], "usage": usage(f, 9 if "agent" in f else len(pieces))}))
     if "nodone" not in f:
         events.append("data: [DONE]")
     text = "".join(e + "\n\n" for e in events)
@@ -160,7 +205,7 @@ def answer(f, lines, body):
             said = next((l for l in lines if l.startswith("Authorization")), "") + body.decode()
         out, kind = json.dumps({"error": {"message": said, "type": "some_error"}}).encode(), "application/json"
     elif "whole" in f or b'"stream"' not in body.replace(b" ", b"").replace(b'"stream":false', b""):
-        out, kind = whole(f), "application/json"
+        out, kind = whole(f, body), "application/json"
     else:
         out, kind = stream(f, body), "text/event-stream; charset=utf-8"
     if "badjson" in f:

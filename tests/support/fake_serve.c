@@ -16,7 +16,8 @@ struct tokenizer {
 	int unused;
 };
 
-#define MAX_NEW 64
+#define MAX_NEW     64
+#define MOST_PROMPT 8192 /* of two models that write together */
 
 /* Tokens are pieces of a script: the large model's, those of the small one's that are others, the end; and
  * the bytes of any other text. */
@@ -33,7 +34,7 @@ struct session {
 
 struct guide {
 	uint32_t n_prompt, n;
-	uint32_t ids[FAKE_CONTEXT + MAX_NEW];
+	uint32_t ids[MOST_PROMPT + MAX_NEW];
 };
 
 struct request {
@@ -199,7 +200,8 @@ serve_pace(struct serve *s, bool small, struct serve_pace *p)
 	double pace = script_of(small ? (void *)&small_desk : NULL).tokens_per_s;
 
 	(void)s;
-	*p = (struct serve_pace){1000, pace > 0 ? pace : 10};
+	pace = pace > 0 ? pace : 10;
+	*p = (struct serve_pace){100 * pace, pace};
 	return true;
 }
 
@@ -376,6 +378,7 @@ desk_submit(struct desk *e, struct session *s, uint64_t client, const struct req
 		now.reply(s->text, r->said, sizeof r->said);
 		r->script.pieces[0] = r->said;
 		r->script.pieces[1] = NULL;
+		r->script.margin = now.sure != NULL ? now.sure(s->text) : now.margin;
 		if (r->said[0] == '!') {
 			r->script.fail_status = atoi(r->said + 1);
 			r->script.fail = r->said + 5;

@@ -32,6 +32,7 @@ struct fake_script {
 	bool other_vocabulary; /* than the small one has */
 	/* Instead of pieces: what is said to this prompt, at most size bytes of text. "!503 why" fails. */
 	void (*reply)(const char *prompt, char *out, size_t size);
+	float (*sure)(const char *prompt); /* of the reply to it: its margin */
 };
 
 struct fake_seen {

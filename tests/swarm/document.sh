@@ -104,7 +104,12 @@ ask auto '{}'
 holds 's["jobs"] == s["parts"] == 150 and s["plan"] == "question" and s["conclusion"] == "listing"'
 holds 's["failed_jobs"] == 0 and s["bytes_out"] == 0 and s["privacy"] == "home"'
 echo "hearth-small and hearth together: $(found)"
-holds '"jobs" in s["readers"][0] and sum(r["jobs"] for r in s["readers"]) == 150'
+holds '"jobs" in s["readers"][0] and sum(r["jobs"] for r in s["readers"]) == 150 + s["cascade"]["went_up"]'
+holds 's["cascade"]["judged"] >= 75 and 0.3 <= s["cascade"]["share"] <= 0.5 and s["cascade"]["large"] >= s["cascade"]["went_up"] - 2'
+holds 'o["usage"]["completion_tokens_details"]["large_share"] > 0'
+ask auto '{"quality":0}'
+holds '"cascade" not in s and sum(r["jobs"] for r in s["readers"]) == 150'
+echo "the same, where nothing goes up: $(found)"
 ask auto:home '{}'
 holds 's["readers"][0]["model"] == "hearth" and len(s["readers"]) == 1 and s["bytes_out"] == 0'
 six=$(found)

@@ -118,7 +118,17 @@ static const struct refused {
 	{API_CHAT, "stream_options", "true"},
 	{API_CHAT, "model", "5"},
 	{API_CHAT, "tools", "[{\"type\":\"function\"}]"},
+	{API_CHAT, "tools", "{}"},
+	{API_CHAT, "tools", "[{\"type\":\"web_search\"}]"},
+	{API_CHAT, "tools", "[{\"type\":\"function\",\"function\":{\"name\":\"\"}}]"},
+	{API_CHAT, "tools", "[{\"type\":\"function\",\"function\":{\"name\":\"a\\nb\"}}]"},
+	{API_CHAT, "tools",
+		"[{\"type\":\"function\",\"function\":{\"name\":\"a\",\"parameters\":5}}]"},
+	{API_CHAT, "tools",
+		"[{\"type\":\"function\",\"function\":{\"name\":\"a\",\"description\":[]}}]"},
 	{API_CHAT, "tool_choice", "\"required\""},
+	{API_CHAT, "tool_choice", "{\"type\":\"function\",\"function\":{\"name\":\"a\"}}"},
+	{API_CHAT, "parallel_tool_calls", "1"},
 	{API_CHAT, "functions", "[{}]"},
 	{API_CHAT, "response_format", "{\"type\":\"json_object\"}"},
 	{API_CHAT, "response_format", "7"},
@@ -261,6 +271,43 @@ START_TEST(tool_calls_are_read)
 }
 END_TEST
 
+/* What a model at home is told of tools stands in the first system message, or is one. */
+START_TEST(tools_are_shown)
+{
+#define TOOLS                                                                                      \
+	"\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"at\",\"parameters\":{\"x\":1." \
+	"5}}}]"
+	size_t bytes;
+
+	ck_assert_int_eq(
+		parse(API_CHAT, "{" TOOLS
+				",\"messages\":[{\"role\":\"developer\",\"content\":\"Be brief.\"},"
+				"{\"role\":\"user\",\"content\":\"a\"}]}"),
+		0);
+	ck_assert_uint_eq(r.n_messages, 2);
+	ck_assert_uint_eq(json_array_size(r.tools), 1);
+	ck_assert_int_eq(strncmp(r.messages[0].content, "Be brief.\n\n", 11), 0);
+	ck_assert_ptr_nonnull(strstr(r.messages[0].content,
+		"<tools>\n{\"name\":\"at\",\"parameters\":{\"x\":1.5}}\n</tools>"));
+	ck_assert_uint_eq(r.text_bytes, strlen(r.messages[0].content) + 1);
+	bytes = r.text_bytes;
+	ck_assert_int_eq(
+		parse(API_CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]," TOOLS
+				",\"parallel_tool_calls\":false}"),
+		0);
+	ck_assert_uint_eq(r.n_messages, 2);
+	ck_assert_str_eq(r.messages[0].role, "system");
+	ck_assert_str_eq(r.messages[1].content, "a");
+	ck_assert_uint_eq(r.text_bytes + 11, bytes);
+	ck_assert(r.one_call);
+	ck_assert_int_eq(parse(API_CHAT, "{\"tool_choice\":\"none\"," TOOLS
+					 ",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}"),
+		0);
+	ck_assert_ptr_null(r.tools);
+	ck_assert_uint_eq(r.n_messages, 1);
+}
+END_TEST
+
 START_TEST(prompts_of_every_kind)
 {
 	ck_assert_int_eq(parse(API_COMPLETION, "{\"prompt\":[\"only\"]}"), 0);
@@ -334,6 +381,7 @@ main(void)
 	tcase_add_test(t, messages_of_every_kind);
 	tcase_add_loop_test(t, bad_bodies_get_a_reason, 0, sizeof bad_bodies / sizeof *bad_bodies);
 	tcase_add_test(t, tool_calls_are_read);
+	tcase_add_test(t, tools_are_shown);
 	tcase_add_test(t, prompts_of_every_kind);
 	tcase_add_test(t, costs_are_bounded);
 	tcase_add_test(t, errors_are_json_whatever_they_quote);

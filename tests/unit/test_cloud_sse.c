@@ -169,6 +169,87 @@ START_TEST(events_that_are_none)
 }
 END_TEST
 
+/* --- calls of tools ------------------------------------------------------------------------------- */
+
+#define DELTA(calls) "data: {\"choices\":[{\"delta\":{\"tool_calls\":[" calls "]}}]}\n\n"
+#define ENDED                                                                                      \
+	"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: "          \
+	"[DONE]\n\n"
+#define F(members) "\"function\":{" members "}"
+
+/* "id name arguments;" of each, or what is wrong. */
+static const struct {
+	const char *stream, *calls;
+} called[] = {
+	{DELTA("{\"index\":0,\"id\":\"c1\",\"type\":\"function\"," F("\"name\":\"f\",\"arguments\":"
+								     "\"\"") "}")
+			DELTA("{\"index\":0," F("\"arguments\":\"{\\\"a\\\":\"") "}")
+				DELTA("{\"index\":0," F("\"arguments\":\"1}\"") "}") ENDED,
+		"c1 f {\"a\":1};"},
+	/* Two that come in turns. */
+	{DELTA("{\"index\":0,\"id\":\"a\"," F("\"name\":\"f\"") "},{\"index\":1,\"id\":\"b\"," F(
+		 "\"name\":\"g\"") "}") DELTA("{\"index\":1," F("\"arguments\":\"{}\"") "}")
+			DELTA("{\"index\":0," F("\"arguments\":\"[1]\"") "}") ENDED,
+		"a f [1];b g {};"},
+	/* Without an index: another id is another call, none goes on. */
+	{DELTA("{\"id\":\"a\"," F("\"name\":\"f\",\"arguments\":\"{\"") "}")
+			DELTA("{" F("\"arguments\":\"}\"") "}") DELTA("{\"id\":\"b\"," F(
+				"\"name\":\"g\",\"arguments\":{\"x\":[]}") "}") ENDED,
+		"a f {};b g {\"x\":[]};"},
+	/* A name that comes again, no arguments, an id that is none. */
+	{DELTA("{\"index\":3,\"id\":\"a b\"," F("\"name\":\"f\"") "}")
+			DELTA("{\"index\":3," F("\"name\":\"f\",\"arguments\":null") "}") ENDED,
+		" f {};"},
+	{DELTA("{\"index\":0," F("\"arguments\":\"{}\"") "}") ENDED, "without a name"},
+	{DELTA("{\"type\":\"custom\"," F("\"name\":\"f\"") "}"), "no function"},
+	{DELTA("5"), "no function"},
+	{DELTA("{" F("\"name\":\"f\",\"arguments\":[]") "}"), "no object"},
+};
+
+START_TEST(calls_in_pieces)
+{
+	const char *text = called[_i].stream;
+	size_t len = strlen(text);
+	struct buf out;
+
+	for (size_t at = 0; at <= len; at++) {
+		again(true);
+		r.tools = true;
+		cloud_reader_feed(&r, text, at);
+		cloud_reader_feed(&r, text + at, len - at);
+		if (r.failed) {
+			expect_failed(CLOUD_MALFORMED, called[_i].calls);
+			continue;
+		}
+		ck_assert(r.finished);
+		buf_init(&out, 0);
+		for (unsigned i = 0; i < r.calls.n; i++)
+			buf_printf(&out, "%s %s %.*s;", r.calls.made[i].id,
+				(const char *)r.calls.made[i].name.data,
+				(int)r.calls.made[i].arguments.len,
+				(const char *)r.calls.made[i].arguments.data);
+		buf_u8(&out, 0);
+		ck_assert_str_eq((const char *)out.data, called[_i].calls);
+		buf_free(&out);
+	}
+}
+END_TEST
+
+START_TEST(calls_have_bounds)
+{
+	char event[128];
+
+	again(true);
+	r.tools = true;
+	for (int i = 0; i <= CLOUD_MOST_CALLED; i++) {
+		ck_assert(!r.failed);
+		snprintf(event, sizeof event, DELTA("{\"index\":%d," F("\"name\":\"f\"") "}"), i);
+		feed(event);
+	}
+	expect_failed(CLOUD_MALFORMED, "too many");
+}
+END_TEST
+
 START_TEST(usage_that_is_none)
 {
 	static const char *const rows[] = {"5", "{}", "{\"prompt_tokens\":1}",
@@ -290,6 +371,8 @@ main(void)
 	tcase_add_test(t, cut_at_every_byte);
 	tcase_add_test(t, one_json_text);
 	tcase_add_test(t, events_that_are_none);
+	tcase_add_loop_test(t, calls_in_pieces, 0, (int)(sizeof called / sizeof *called));
+	tcase_add_test(t, calls_have_bounds);
 	tcase_add_test(t, usage_that_is_none);
 	tcase_add_test(t, errors_are_cleaned);
 	tcase_add_test(t, lines_events_and_answers_are_bounded);

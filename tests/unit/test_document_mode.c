@@ -116,12 +116,20 @@ speak(void (*large)(const char *, char *, size_t), void (*small)(const char *, c
 
 /* --- asking --------------------------------------------------------------------------------------- */
 
+/* Nothing goes up: test_document_cascade.c has that. */
+static void
+configure(struct config *c)
+{
+	c->quality = 0;
+}
+
 static void
 setup(void)
 {
 	size_t len = 0;
 
 	fixture_privacy = "home";
+	fixture_configure = configure;
 	fixture_start();
 	for (int i = 1; i <= 60; i++)
 		len += (size_t)snprintf(document + len, sizeof document - len,
@@ -135,6 +143,7 @@ teardown(void)
 {
 	answer_free(&a);
 	fixture_stop();
+	fixture_configure = NULL;
 }
 
 /* members: of shoal, behind the document. */
@@ -380,7 +389,8 @@ START_TEST(senseless_wishes)
 		"{\"mode\":\"document\",\"document\":\"x\",\"rounds\":6}",
 		"{\"mode\":\"document\",\"document\":\"x\",\"max_jobs\":4097}",
 		"{\"mode\":\"document\",\"document\":\"x\",\"part_bytes\":63}",
-		"{\"mode\":\"document\",\"document\":\"x\",\"quality\":0.5}",
+		"{\"mode\":\"document\",\"document\":\"x\",\"quality\":1.5}",
+		"{\"mode\":\"document\",\"document\":\"x\",\"max_joules\":5}",
 		"{\"mode\":\"document\",\"document\":\"x\",\"max_latency_ms\":5}"};
 	static const char *const others[] = {"\"stop\":\"x\"", "\"ignore_eos\":true",
 		"\"return_tokens\":true", "\"model\":\"" FAKE_MODEL "\"",

@@ -427,7 +427,13 @@ static const struct {
 	{TOP "\"max_completion_tokens\":1025," MESSAGE "}", "max_completion_tokens"},
 	{TOP "\"n\":2," MESSAGE "}", "n:"},
 	{TOP "\"service_tier\":\"priority\"," MESSAGE "}", "a field"},
-	{TOP "\"tools\":[]," MESSAGE "}", "a field"},
+	{TOP "\"tools\":[]," MESSAGE "}", "functions is empty"},
+	{TOP "\"tools\":{}," MESSAGE "}", "'tools'"},
+	{TOP "\"tools\":[5]," MESSAGE "}", "no object"},
+	{TOP "\"tools\":[{\"type\":\"web_search\"}]," MESSAGE "}", "no object"},
+	{TOP "\"tools\":[{\"type\":\"code\",\"function\":{}}]," MESSAGE "}", "no function"},
+	{TOP "\"tools\":[{\"type\":\"function\",\"function\":{\"x\":1}}]," MESSAGE "}", "a field"},
+	{TOP "\"tool_choice\":\"auto\"," MESSAGE "}", "a field"},
 	{TOP "\"web_search_options\":{}," MESSAGE "}", "a field"},
 	{TOP "\"user\":\"me\"," MESSAGE "}", "a field"},
 	{TOP "\"shoal\":{}," MESSAGE "}", "a field"},
@@ -436,7 +442,11 @@ static const struct {
 	{TOP "\"messages\":[{\"content\":\"a\"}]}", "no role"},
 	{TOP "\"messages\":[{\"role\":\"user\"}]}", "no content"},
 	{TOP "\"messages\":[{\"role\":\"user\",\"content\":{}}]}", "'content'"},
-	{TOP "\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"tool_calls\":[]}]}", "a field"},
+	{TOP "\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"tool_calls\":[]}]}",
+		"functions is empty"},
+	{TOP "\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"type\":"
+	     "\"function\",\"function\":{\"arguments\":{}}}]}]}",
+		"'arguments'"},
 	{TOP "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{"
 	     "}}]}]}",
 		"a field"},
@@ -469,6 +479,12 @@ START_TEST(bounds_on_the_price)
 	ck_assert_msg(door_body_check(&r, &b, &err) == 0, "%s", err.msg);
 	ck_assert_uint_eq(b.tokens_in, r.len);
 	ck_assert_uint_eq(b.tokens_out, 700);
+	/* Tools are text, and words of the endpoint's around them. */
+	r = request_of("ok",
+		TOP "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
+		    "\"parameters\":{\"x\":[1]}}}],\"parallel_tool_calls\":false," MESSAGE "}");
+	ck_assert_msg(door_body_check(&r, &b, &err) == 0, "%s", err.msg);
+	ck_assert_uint_eq(b.tokens_in, r.len + 1024);
 	/* More tokens than it has positions no endpoint can take. */
 	ck_assert_ptr_nonnull(long_body);
 	sprintf(long_body, TOP "\"messages\":[{\"role\":\"user\",\"content\":\"%015000d\"}]}", 7);

@@ -61,8 +61,13 @@ START_TEST(a_text_is_known_again)
 		"\"arguments\":\"{}\"}}]}]",
 		"[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"2\","
 		"\"function\":"
-		"{\"name\":\"f\",\"arguments\":\" {}\"}}]}]",
-		false); /* a space inside counts, as it would for a text */
+		"{\"name\":\"f\",\"arguments\":\" { }\"}}]}]",
+		true); /* who reads JSON and writes it again spaces it anew */
+	compare("[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\","
+		"\"arguments\":\"{\\\"a\\\":\\\"b c\\\"}\"}}]}]",
+		"[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\","
+		"\"arguments\":{\"a\":\"bc\"}}}]}]",
+		false);
 }
 END_TEST
 
