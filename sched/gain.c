@@ -42,13 +42,19 @@ void
 gain_text_scores(
 	const struct sparse *s, const uint16_t *bucket, uint32_t n, float score[static GAIN_MODELS])
 {
-	float sum[GAIN_MODELS] = {0}, x = gain_feature(n);
+	float small = 0.0f, large = 0.0f, cloud = 0.0f, x = gain_feature(n);
 
-	for (uint32_t i = 0; i < n; i++)
-		for (int m = 0; m < GAIN_MODELS; m++)
-			sum[m] += gain_part(bucket[i]) * s->weight[bucket[i]][m];
-	for (int m = 0; m < GAIN_MODELS; m++)
-		score[m] = s->constant[m] + x * sum[m];
+	for (uint32_t i = 0; i < n; i++) { /* no loop over the models: the sums stay in registers */
+		const float *w = s->weight[bucket[i]];
+		float part = gain_part(bucket[i]);
+
+		small += part * w[GAIN_SMALL];
+		large += part * w[GAIN_LARGE];
+		cloud += part * w[GAIN_CLOUD];
+	}
+	score[GAIN_SMALL] = s->constant[GAIN_SMALL] + x * small;
+	score[GAIN_LARGE] = s->constant[GAIN_LARGE] + x * large;
+	score[GAIN_CLOUD] = s->constant[GAIN_CLOUD] + x * cloud;
 }
 
 /* ln(1 + x), of what may be far out. */
@@ -114,19 +120,24 @@ gain_dense_scores(const struct dense *d, const float input[static DENSE_INPUTS],
 /* --- why --------------------------------------------------------------------------------------- */
 
 static void
-note_part(struct gain_estimate *e, uint32_t feature, float part)
+insert_part(struct gain_estimate *e, uint32_t feature, float part)
 {
 	uint32_t at;
 
-	if (!(fabsf(part) > 0.0f))
-		return;
 	for (at = e->n_why; at > 0 && fabsf(part) > fabsf(e->why[at - 1].part); at--)
 		if (at < GAIN_WHY)
 			e->why[at] = e->why[at - 1];
-	if (at == GAIN_WHY)
-		return;
 	e->why[at] = (struct gain_why){feature, part};
 	e->n_why += e->n_why < GAIN_WHY;
+}
+
+static inline void
+note_part(struct gain_estimate *e, uint32_t feature, float part)
+{
+	float least = e->n_why < GAIN_WHY ? 0.0f : fabsf(e->why[GAIN_WHY - 1].part);
+
+	if (fabsf(part) > least) /* as few are */
+		insert_part(e, feature, part);
 }
 
 /* How much the large model's log odds move with input i, less how much the small one's do. */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { HALF = ROUTE_READ / 2, TIMES = 4 };
+enum { HALF = ROUTE_READ / 2, TIMES = 4, KNOWN = 64 };
 
 /* --- hashes ------------------------------------------------------------------------------------ */
 
@@ -28,7 +28,10 @@ struct reader {
 	struct route_text *f;
 	uint32_t seen[ROUTE_BUCKETS / 32]; /* a bit for each bucket */
 	uint32_t thin;                     /* only buckets whose bits under this mask are 0 */
-	uint32_t before;                   /* hash of the word before; 0: none */
+	uint32_t before;                   /* mixed hash of the word before; 0: none */
+	/* Hashes of words whose every time is there: the usual ones of a long text, which need no
+	 * more looking. */
+	uint32_t known[KNOWN];
 	uint16_t before_at;
 	uint32_t words, numbers, lines, capitals, marks;
 };
@@ -50,98 +53,118 @@ thin_out(struct reader *r)
 	f->n = kept;
 }
 
-/* False: that bucket was there already. */
-static bool
-add(struct reader *r, uint32_t hash, struct route_where where)
+static void
+store(struct route_text *f, uint32_t bucket, size_t at, size_t len, enum route_kind kind)
 {
-	struct route_text *f = r->f;
-	uint32_t bucket = mix(hash) >> 17;
+	f->bucket[f->n] = (uint16_t)bucket;
+	f->where[f->n++] = (struct route_where){(uint16_t)at, (uint16_t)len, (uint8_t)kind};
+}
 
-	if (where.kind == ROUTE_WORD_PAIR)
-		bucket += ROUTE_PAIRS;
-	if ((r->seen[bucket / 32] >> bucket % 32 & 1) != 0)
-		return false;
-	r->seen[bucket / 32] |= 1u << bucket % 32;
-	while (f->n == ROUTE_FEATURES && (mix(bucket) & r->thin) == 0)
+/* Where not all are kept, or there is no room. */
+static void
+store_thinned(struct reader *r, uint32_t bucket, size_t at, size_t len, enum route_kind kind)
+{
+	uint32_t mixed = mix(bucket);
+
+	while ((mixed & r->thin) == 0 && r->f->n == ROUTE_FEATURES)
 		thin_out(r);
-	if ((mix(bucket) & r->thin) == 0) {
-		f->bucket[f->n] = (uint16_t)bucket;
-		f->where[f->n++] = where;
-	}
+	if ((mixed & r->thin) == 0)
+		store(r->f, bucket, at, len, kind);
+}
+
+/* False: that bucket was there already, as most are in a long text. */
+static inline bool
+add(struct reader *r, uint32_t mixed, size_t at, size_t len, enum route_kind kind)
+{
+	uint32_t bucket = mixed >> 17 | (kind == ROUTE_WORD_PAIR ? ROUTE_PAIRS : 0);
+	uint32_t bit = 1u << bucket % 32;
+
+	if ((r->seen[bucket / 32] & bit) != 0)
+		return false;
+	r->seen[bucket / 32] |= bit;
+	if (r->thin == 0 && r->f->n < ROUTE_FEATURES)
+		store(r->f, bucket, at, len, kind);
+	else
+		store_thinned(r, bucket, at, len, kind);
 	return true;
 }
 
 /* --- words ------------------------------------------------------------------------------------- */
 
-enum class { BLANK, LETTER, DIGIT, MARK };
+/* What a byte is: its class, whether it is a capital, and whether a character begins with it that is
+ * a word of its own (kana, Han, Hangul, emoji); and, from bit AS on, as what it counts in its word. */
+enum { BLANK, LETTER, DIGIT, MARK, CLASS = 3, CAPITAL = 4, LONE = 8, AS = 8 };
 
-static enum class class_of(unsigned char c) {
-	if (c <= ' ' || c == 0x7f) return BLANK;
-	if (c >= 0x80 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return LETTER;
-	return c >= '0' && c <= '9' ? DIGIT : MARK;
-}
-
-/* Bytes of a character that is a word of its own (kana, Han, Hangul, emoji); 0: it is none. */
-static size_t
-lone_character(unsigned char c)
-{
-	if (c >= 0xe3 && c <= 0xed)
-		return 3;
-	return c >= 0xf0 ? 4 : 0;
-}
+#define KIND(c)                                                                                    \
+	((c) <= ' ' || (c) == 0x7f                            ? BLANK                              \
+		: (c) >= '0' && (c) <= '9'                    ? DIGIT                              \
+		: (c) >= 'A' && (c) <= 'Z'                    ? LETTER | CAPITAL                   \
+		: (c) >= 'a' && (c) <= 'z'                    ? LETTER                             \
+		: (c) < 0x80                                  ? MARK                               \
+		: ((c) >= 0xe3 && (c) <= 0xed) || (c) >= 0xf0 ? LETTER | LONE                      \
+							      : LETTER)
+#define WHAT(c)                                                                                    \
+	(KIND(c) | (KIND(c) == DIGIT ? '0' : (KIND(c) & CAPITAL) != 0 ? (c) | 0x20 : (c)) << AS)
+#define FOUR(c)       WHAT(c), WHAT((c) + 1), WHAT((c) + 2), WHAT((c) + 3)
+#define SIXTEEN(c)    FOUR(c), FOUR((c) + 4), FOUR((c) + 8), FOUR((c) + 12)
+#define SIXTY_FOUR(c) SIXTEEN(c), SIXTEEN((c) + 16), SIXTEEN((c) + 32), SIXTEEN((c) + 48)
+static const uint16_t what_is[256] = {
+	SIXTY_FOUR(0), SIXTY_FOUR(64), SIXTY_FOUR(128), SIXTY_FOUR(192)};
 
 static void
-add_word(struct reader *r, uint32_t hash, size_t at, size_t end, bool pairs)
+add_word(struct reader *r, uint32_t hash, size_t at, size_t len, bool pairs)
 {
-	struct route_where where = {(uint16_t)at, (uint16_t)(end - at), ROUTE_WORD_ONE};
+	uint32_t mixed = mix(hash);
+	size_t before = r->before_at;
+	uint32_t time = 0;
 
 	r->words++;
-	for (uint32_t time = 0; time < TIMES && !add(r, hash + time, where); time++)
-		;
+	if (r->known[hash % KNOWN] != hash && !add(r, mixed, at, len, ROUTE_WORD_ONE)) {
+		while (++time < TIMES && !add(r, mix(hash + time), at, len, ROUTE_WORD_ONE))
+			;
+		if (time == TIMES)
+			r->known[hash % KNOWN] = hash;
+	}
 	if (!pairs)
 		return;
-	if (r->before != 0) {
-		where.kind = ROUTE_WORD_PAIR;
-		where.at = r->before_at;
-		where.len = (uint16_t)(end - r->before_at);
-		add(r, (mix(r->before) ^ hash) * FNV_PRIME, where);
-	}
-	r->before = hash;
+	if (r->before != 0)
+		add(r, mix((r->before ^ hash) * FNV_PRIME), before, at + len - before,
+			ROUTE_WORD_PAIR);
+	r->before = mixed;
 	r->before_at = (uint16_t)at;
 }
 
-/* Reads one word at p; returns its length. */
-static size_t
-read_word(struct reader *r, const unsigned char *p, size_t left, size_t at)
+/* The hash of a run of letters or of digits, which count as 0; *n: how long it is. */
+static uint32_t
+read_run(struct reader *r, const unsigned char *p, size_t left, size_t *n)
 {
-	enum class class = class_of(p[0]);
-	uint32_t hash = FNV_START;
-	size_t n = lone_character(p[0]);
+	const unsigned char *q = p, *end = p + (left < ROUTE_WORD ? left : ROUTE_WORD);
+	uint32_t what = what_is[*q], class = what & CLASS, hash = FNV_START, capitals = 0;
 
-	if (n > 0) {
-		n = n < left ? n : left;
-		for (size_t i = 0; i < n; i++)
-			hash = (hash ^ p[i]) * FNV_PRIME;
-		add_word(r, hash, at, at + n, true);
-		return n;
-	}
-	if (class == MARK) {
-		r->marks++;
-		add_word(r, (hash ^ p[0]) * FNV_PRIME, at, at + 1, false);
-		return 1;
-	}
-	while (n < left && n < ROUTE_WORD && class_of(p[n]) == class &&
-		(n == 0 || lone_character(p[n]) == 0)) {
-		bool capital = p[n] >= 'A' && p[n] <= 'Z';
-		uint32_t c = class == DIGIT ? '0' : capital ? p[n] | 0x20u : p[n];
-
-		r->capitals += capital;
-		hash = (hash ^ c) * FNV_PRIME;
-		n++;
-	}
+	do {
+		capitals += what & CAPITAL;
+		hash = (hash ^ what >> AS) * FNV_PRIME;
+		if (++q == end)
+			break;
+		what = what_is[*q];
+	} while ((what & (CLASS | LONE)) == class);
+	r->capitals += capitals / CAPITAL;
 	r->numbers += class == DIGIT;
-	add_word(r, hash, at, at + n, true);
-	return n;
+	*n = (size_t)(q - p);
+	return hash;
+}
+
+/* The hash of a character that is a word. */
+static uint32_t
+read_lone(const unsigned char *p, size_t left, size_t *n)
+{
+	uint32_t hash = FNV_START;
+
+	*n = p[0] < 0xf0 ? 3 : 4;
+	*n = *n < left ? *n : left;
+	for (size_t i = 0; i < *n; i++)
+		hash = (hash ^ p[i]) * FNV_PRIME;
+	return hash;
 }
 
 /* base: where these bytes begin among those that are read. */
@@ -149,16 +172,26 @@ static void
 read_bytes(struct reader *r, const char *text, size_t len, size_t base)
 {
 	const unsigned char *p = (const unsigned char *)text;
-	size_t i = 0;
+	size_t n = 1;
 
 	r->before = 0;
-	while (i < len) {
-		if (class_of(p[i]) != BLANK) {
-			i += read_word(r, p + i, len - i, base + i);
+	for (size_t i = 0; i < len; i += n) {
+		uint32_t what = what_is[p[i]], hash;
+
+		n = 1;
+		if ((what & CLASS) == BLANK) {
+			r->lines += p[i] == '\n';
 			continue;
 		}
-		r->lines += p[i] == '\n';
-		i++;
+		if ((what & LONE) != 0) {
+			hash = read_lone(p + i, len - i, &n);
+		} else if ((what & CLASS) == MARK) {
+			hash = (FNV_START ^ p[i]) * FNV_PRIME;
+			r->marks++;
+		} else {
+			hash = read_run(r, p + i, len - i, &n);
+		}
+		add_word(r, hash, base + i, n, (what & CLASS) != MARK);
 	}
 }
 
@@ -171,8 +204,7 @@ add_shape(struct reader *r, enum route_kind kind, size_t n, uint32_t part)
 	uint32_t hash = (FNV_START ^ (0x100u + (uint32_t)kind)) * FNV_PRIME;
 
 	for (uint32_t at = 1; at <= n && at <= UINT16_MAX; at += at < part ? 1 : at / part)
-		add(r, (hash ^ at) * FNV_PRIME,
-			(struct route_where){(uint16_t)at, 0, (uint8_t)kind});
+		add(r, mix((hash ^ at) * FNV_PRIME), at, 0, kind);
 }
 
 void

@@ -94,7 +94,8 @@ bench-collective: tests/bench/collective
 	tests/bench/collective $(REDUCTIONS) $(ROWS)
 CLEANFILES += tests/bench/collective
 
-# The router between the two models that come with Shoal, beside controls: [TRACES=FOLDER] keeps what they answered.
+# The router between the two models that come with Shoal, beside controls, and what a decision takes, on a Pi 4 too (counted
+# under qemu): [TRACES=FOLDER] keeps what they answered.
 TRACES =
 EXTRA_PROGRAMS += tests/bench/route
 tests_bench_route_SOURCES = tests/bench/route.c tests/bench/route_eval.c tests/bench/route_eval.h \
@@ -105,7 +106,7 @@ tests_bench_route_LDADD = sched/libsched.a model/libmodel.a base/libbase.a $(JAN
 bench-route: tests/bench/route client/shoal
 	$(srcdir)/tests/bench/route.sh . $(TRACES)
 CLEANFILES += tests/bench/route
-EXTRA_DIST += tests/bench/route.sh
+EXTRA_DIST += tests/bench/route.sh tests/bench/route_cost.sh tests/bench/route_decide.c
 
 # The two models that come with Shoal writing together: [COMMANDS=1000] [PEERS=1].
 COMMANDS = 1000

@@ -2,9 +2,11 @@
  *
  *   qemu-aarch64 -plugin ./count_plugin.so,symbol=NAME,also=NAME[,trace=FILE] -d plugin PROGRAM
  *
- * says "NAME COUNT" at the end, with the first name; FILE gets their addresses, one a line, in hexadecimal. Debian's qemu takes plugins but comes without their header: what is used of
- * interface version 1 (qemu-plugin.h of QEMU 4.2 and later) is declared here. */
+ * says "NAME COUNT" at the end, with the first name; FILE gets their addresses, one a line, in hexadecimal. With the
+ * first name empty, all instructions of the program are counted. Debian's qemu takes plugins but comes without their
+ * header: what is used of interface version 1 (qemu-plugin.h of QEMU 4.2 and later) is declared here. */
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,16 +45,26 @@ on_executed(unsigned vcpu, void *address)
 	fprintf(trace, "%" PRIxPTR "\n", (uintptr_t)address);
 }
 
-/* Each instruction of the function, when it is translated, is made to count itself. */
+static bool
+is_counted(const struct qemu_plugin_insn *insn)
+{
+	const char *name;
+
+	if (symbol[0] == '\0')
+		return true;
+	name = qemu_plugin_insn_symbol(insn);
+	return name != NULL && (strcmp(name, symbol) == 0 || strcmp(name, also) == 0);
+}
+
+/* Each instruction that is counted is made, when it is translated, to count itself. */
 static void
 on_translate(plugin_id id, struct qemu_plugin_tb *tb)
 {
 	(void)id;
 	for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-		const char *name = qemu_plugin_insn_symbol(insn);
 
-		if (name == NULL || (strcmp(name, symbol) != 0 && strcmp(name, also) != 0))
+		if (!is_counted(insn))
 			continue;
 		qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD, &count, 1);
 		if (trace != NULL)

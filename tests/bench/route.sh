@@ -24,4 +24,6 @@ if [ "$(cat "$traces/stamp" 2>/dev/null)" != "$stamp" ]; then
   done
   printf '%s\n' "$stamp" >"$traces/stamp"
 fi
-exec "$build/tests/bench/route" "$traces"
+"$build/tests/bench/route" "$traces"
+echo
+"$src/tests/bench/route_cost.sh" || [ $? -eq 77 ]

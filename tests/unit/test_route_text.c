@@ -184,6 +184,35 @@ START_TEST(buckets_stay)
 }
 END_TEST
 
+/* The same of all that there is: capitals, digits, marks, lone characters, words longer than are read,
+ * words that come more often than counts, and so many that they are thinned out. */
+START_TEST(all_buckets_stay)
+{
+	static char text[ROUTE_READ];
+	uint32_t sum = 2166136261u, n = 0;
+	size_t len = 0;
+
+	while (len + 100 < sizeof text) {
+		len += (size_t)snprintf(text + len, sizeof text - len,
+			"The %c%uth lamp,\tor \xe3\x83\xa9\xf0\x9f\x92\xa1 - %.*s_%c%cx\n",
+			(char)('A' + n % 26), n * n, (int)(n % 40),
+			"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", (char)('a' + n % 26),
+			(char)('a' + n / 26 % 26));
+		n++;
+	}
+	route_text(&f, text, len);
+	ck_assert_uint_gt(f.n, ROUTE_FEATURES / 2 - 1);
+	for (uint32_t i = 0; i < f.n; i++) {
+		sum = (sum ^ f.bucket[i]) * 16777619u;
+		sum = (sum ^ f.where[i].at) * 16777619u;
+		sum = (sum ^ f.where[i].len) * 16777619u;
+		sum = (sum ^ f.where[i].kind) * 16777619u;
+	}
+	ck_assert_uint_eq(f.n, 267);
+	ck_assert_uint_eq(sum, 1493028654u);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -200,6 +229,7 @@ main(void)
 	tcase_add_test(t, scripts_without_blanks);
 	tcase_add_test(t, odd_bytes);
 	tcase_add_test(t, buckets_stay);
+	tcase_add_test(t, all_buckets_stay);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
