@@ -89,9 +89,16 @@ void
 api_answer_call(
 	struct api_answer *w, const char *id, const char *name, const char *arguments, size_t len)
 {
+	size_t bytes = strlen(name) + len;
 	char own[40];
 	json_t *call;
 
+	if (w->lost || (w->reader.one && json_array_size(w->calls) > 0))
+		return;
+	w->lost = bytes > API_MOST_CALLS - w->calls_bytes;
+	if (w->lost)
+		return;
+	w->calls_bytes += bytes;
 	if (id == NULL || id[0] == '\0') {
 		make_id(own, sizeof own);
 		id = own;
@@ -99,7 +106,7 @@ api_answer_call(
 	call = json_pack("{s:s,s:s,s:{s:s,s:s%}}", "id", id, "type", "function", "function", "name",
 		name, "arguments", arguments, len);
 	if (call == NULL || json_array_append(w->calls, call) != 0)
-		w->text.failed = true; /* an answer without it would be another one */
+		w->lost = true; /* an answer without it would be another one */
 	else if (w->stream)
 		send_call(w, (int)json_array_size(w->calls) - 1, call);
 	json_decref(call);
@@ -110,7 +117,10 @@ answer_calls_reason(const struct api_answer *w, const char *reason)
 {
 	bool called = json_array_size(w->calls) > 0;
 
-	return called && strcmp(reason, "stop") == 0 ? "tool_calls" : reason;
+	if (called)
+		return strcmp(reason, "stop") == 0 ? "tool_calls" : reason;
+	/* A cloud's word: clients look for calls then. */
+	return strcmp(reason, "tool_calls") == 0 ? "stop" : reason;
 }
 
 json_t *

@@ -136,7 +136,7 @@ end_stream(struct api_answer *w, const char *reason, const struct usage *u)
 static void
 end_whole(struct api_answer *w, const char *reason, const struct usage *u)
 {
-	if (w->text.failed || w->reader.failed)
+	if (w->text.failed)
 		http_fail(w->http, 500, NULL, NULL, "the answer is longer than %u MiB: stream it",
 			MAX_ANSWER >> 20);
 	else
@@ -154,6 +154,11 @@ api_answer_end(struct api_answer *w, const char *reason, const struct usage *u)
 		return;
 	}
 	api_answer_flush(w);
+	if (w->lost || w->reader.failed) {
+		api_answer_error(
+			w, 500, "a call of a tool is too long, or there is no memory for it");
+		return;
+	}
 	reason = answer_calls_reason(w, reason);
 	http_release(w->http);
 	utf8_finish(&w->hold, &w->text);

@@ -8,6 +8,9 @@
 #include "daemon/call_reader.h"
 #include "daemon/utf8_hold.h"
 
+/* Bytes of all calls of an answer: a cloud's come at once, and a stream has to hold them. */
+#define API_MOST_CALLS (512u << 10)
+
 struct api_answer {
 	struct http_request *http;
 	struct api_head head;
@@ -20,9 +23,11 @@ struct api_answer {
 	struct kept *kept;
 	/* Calls of tools, where some were offered (answer_calls.c); such an answer is not kept. */
 	bool tools, apart;
+	bool lost; /* one that the client cannot get: the answer ends in an error */
 	struct call_reader reader;
-	json_t *calls;   /* that were made, as a message has them */
-	struct buf said; /* its words until now, their begin: with tools only */
+	json_t *calls;      /* that were made, as a message has them */
+	size_t calls_bytes; /* of their names and arguments */
+	struct buf said;    /* its words until now, their begin: with tools only */
 };
 
 void api_answer_init(struct api_answer *w, struct http_request *r, const struct api_format *f,
@@ -37,7 +42,8 @@ void api_answer_text(struct api_answer *w, const char *text, size_t len);
 /* With tools. apart: text is words from now on, and calls come by api_answer_call, as a cloud says them;
  * else calls are read from the text. The text of before has ended (api_answer_flush). */
 void api_answer_apart(struct api_answer *w, bool apart);
-/* A call that is whole. id NULL or "": it gets one. arguments: JSON, as a text. */
+/* A call that is whole. id NULL or "": it gets one. arguments: JSON, as a text. Left out behind the first
+ * one where the request wants one at most. */
 void api_answer_call(
 	struct api_answer *w, const char *id, const char *name, const char *arguments, size_t len);
 /* What is held because it may be the begin of a call goes out, as what it is. */

@@ -122,11 +122,11 @@ describe(json_t *tools, struct buf *text)
 		buf_printf(text, "%s\n", line);
 		free(line);
 	}
-	return buf_str(text,
-		"</tools>\nA call of one is written so:\n" CALL_OPEN
-		"\n{\"name\": \"NAME\", \"arguments\": {\"PARAMETER\": VALUE}}\n" CALL_CLOSE
-		"\nIts result comes in the next message, within <tool_response>. Where no "
-		"call is needed, answer in words.");
+	buf_str(text, "</tools>\nA call of one is written so:\n" CALL_OPEN
+		      "\n{\"name\": \"NAME\", \"arguments\": {\"PARAMETER\": VALUE}}\n" CALL_CLOSE
+		      "\nIts result comes in the next message, within <tool_response>. Where no "
+		      "call is needed, answer in words.");
+	return text->failed ? -1 : 0;
 }
 
 static bool

@@ -40,10 +40,7 @@ static void
 drop(struct call_reader *r, size_t n)
 {
 	r->searched = 0;
-	if (n == 0)
-		return;
-	memmove(r->held.data, r->held.data + n, r->held.len - n);
-	r->held.len -= n;
+	buf_consume(&r->held, n);
 }
 
 static bool
@@ -76,8 +73,10 @@ write_arguments(const char *s, size_t len, json_t *call, struct buf *out)
 		return json_text_member(s, len, "arguments", &at, &n)
 			       ? json_text_minify(s + at, n, out)
 			       : -1;
-	if (!json_is_string(v) || json_string_length(v) == 0)
+	if (!json_is_string(v))
 		return -1;
+	if (json_string_length(v) == 0)
+		return buf_str(out, "{}"); /* of a function without parameters */
 	inner = api_parse_object(json_string_value(v), json_string_length(v), &ignored);
 	if (inner == NULL)
 		return -1;
@@ -107,20 +106,16 @@ call(struct call_reader *r, const char *s, size_t len)
 	return is;
 }
 
-/* What is held from the opening tag on, up to n bytes, was meant as a call. tail: those of them that
- * are the closing tag. */
+/* What is held, up to n bytes, was meant as a call. tail: those of them that are the closing tag. What is
+ * none is text with all that stood ahead of it. */
 static void
 end_call(struct call_reader *r, size_t n, size_t tail)
 {
 	const char *s = (const char *)r->held.data;
 
 	r->within = false;
-	if (n > tail && call(r, s, n - tail)) {
-		drop(r, n);
-		return;
-	}
-	say(r, CALL_OPEN, strlen(CALL_OPEN));
-	say(r, s, n);
+	if (n <= r->begin + tail || !call(r, s + r->begin, n - r->begin - tail))
+		say(r, s, n);
 	drop(r, n);
 }
 
@@ -152,10 +147,13 @@ read_text(struct call_reader *r)
 	size_t n;
 
 	if (tag != NULL) {
-		n = (size_t)(tag - s);
-		say(r, s, without_blanks(s, n));
-		drop(r, n + strlen(CALL_OPEN));
+		size_t ahead = (size_t)(tag - s);
+
+		n = without_blanks(s, ahead);
+		say(r, s, n);
+		drop(r, n);
 		r->within = true;
+		r->begin = r->searched = ahead - n + strlen(CALL_OPEN);
 		return true;
 	}
 	n = r->held.len - begun_tag(s, r->held.len);
@@ -181,7 +179,8 @@ read_call(struct call_reader *r)
 		end_call(r, r->held.len, r->held.len);
 		return false;
 	}
-	r->searched = r->held.len > back ? r->held.len - back : 0;
+	if (r->held.len > r->begin + back)
+		r->searched = r->held.len - back;
 	return false;
 }
 

@@ -33,6 +33,7 @@ struct call_reader {
 	unsigned calls;
 	bool failed;     /* there was no memory: some of it is lost */
 	bool within;     /* a call has begun */
+	size_t begin;    /* in held: behind its opening tag, ahead of which blanks may be */
 	size_t searched; /* of held, for its end */
 	struct buf held;
 };

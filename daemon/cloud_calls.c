@@ -121,7 +121,7 @@ cloud_calls_take(struct cloud_calls *c, json_t *list, bool stream)
 	return wrong;
 }
 
-/* Zero bytes end both, for those who are told of them. */
+/* A zero byte ends a name, for those who are told of it. */
 const char *
 cloud_calls_end(struct cloud_calls *c)
 {

@@ -1,4 +1,4 @@
-/* Between cloud.c, cloud_curl.c and cloud_sse.c. */
+/* Between cloud.c, cloud_calls.c, cloud_curl.c and cloud_sse.c. */
 #ifndef DAEMON_CLOUD_INT_H
 #define DAEMON_CLOUD_INT_H
 

@@ -103,7 +103,7 @@ take_usage(struct cloud_reader *r, json_t *o)
 static bool
 take_calls(struct cloud_reader *r, json_t *calls)
 {
-	const char *wrong = NULL;
+	const char *wrong;
 
 	if (json_array_size(calls) == 0)
 		return true;

@@ -242,6 +242,25 @@ privacy_messages_read(const uint8_t key[static PRIVACY_KEY_LEN], json_t *message
 	return err_set(err, "no memory for the hashes of the messages");
 }
 
+int
+privacy_messages_add_tools(
+	const uint8_t key[static PRIVACY_KEY_LEN], json_t *tools, struct privacy_messages *out)
+{
+	struct reading r = {.key = key, .out = out, .room = out->n, .message = UINT32_MAX};
+	json_t *tool;
+	size_t i;
+	int rc = 0;
+
+	buf_init(&r.text, 0);
+	json_array_foreach(tools, i, tool)
+	{
+		if (rc == 0)
+			rc = add_dump(&r, json_object_get(tool, "function"));
+	}
+	buf_free(&r.text);
+	return rc;
+}
+
 void
 privacy_messages_free(struct privacy_messages *m)
 {

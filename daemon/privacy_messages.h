@@ -3,8 +3,8 @@
  *
  * A hash is BLAKE2b with a key of the daemon's own, over one text with its white space folded: the
  * content of a message (parts of type text joined, as if they were one string), its reasoning, each
- * of its tool calls (name and arguments, whatever their spacing), each of its parts of other types. The role is not in it,
- * nor is the place. Texts of white space only have no hash. */
+ * of its tool calls (name and arguments, whatever their spacing), each of its parts of other types.
+ * The role is not in it, nor is the place. Texts of white space only have no hash. */
 #ifndef DAEMON_PRIVACY_MESSAGES_H
 #define DAEMON_PRIVACY_MESSAGES_H
 
@@ -27,6 +27,10 @@ struct privacy_messages {
 /* messages: the request's list. -1 without memory, or when it is no list of objects. */
 int privacy_messages_read(const uint8_t key[static PRIVACY_KEY_LEN], json_t *messages,
 	struct privacy_messages *out, struct err *err);
+/* Tools that a request offers (NULL: none), a hash for each, behind those of its messages and as new as a
+ * system message: what was offered at home is known again. -1 without memory. */
+int privacy_messages_add_tools(
+	const uint8_t key[static PRIVACY_KEY_LEN], json_t *tools, struct privacy_messages *out);
 void privacy_messages_free(struct privacy_messages *m);
 
 /* A call (`function`, `custom`) as the one text that is hashed of it. */

@@ -1,6 +1,7 @@
 /* The legs of a routed request that leave the house. */
 #include "daemon/router_int.h"
 
+#include "daemon/api_tools.h"
 #include "daemon/log.h"
 
 #include <stdlib.h>
@@ -74,15 +75,21 @@ routed_endpoint(const struct routed *q)
 
 /* --- a leg --------------------------------------------------------------------------------------- */
 
+static void
+stop_cloud(struct routed *q, int status, const char *end)
+{
+	q->spent += door_cancel(q->call);
+	q->call = NULL;
+	q->status = status;
+	routed_failed(q, end);
+}
+
 /* A piece that is missing in the middle would not be noticed: better no more of it. */
 static void
 give_up(struct routed *q)
 {
-	q->spent += door_cancel(q->call);
-	q->call = NULL;
-	q->status = 503;
 	snprintf(q->why, sizeof q->why, "there is not enough memory to put removed items back");
-	routed_failed(q, "not restored");
+	stop_cloud(q, 503, "not restored");
 }
 
 static void
@@ -128,28 +135,69 @@ restored(const struct routed *q, const char *s, size_t len, bool json, struct bu
 	return redact_restore_end(&back, out);
 }
 
+/* Keeps a call, with what was removed put back. */
+static int
+keep_call(struct routed *q, const struct cloud_called *c, const char *name)
+{
+	struct buf arguments;
+	int rc = -1;
+
+	buf_init(&arguments, API_MOST_CALLS);
+	if (q->calls == NULL)
+		q->calls = json_array();
+	if (restored(q, c->arguments, c->len, true, &arguments) == 0)
+		rc = json_array_append_new(q->calls,
+			json_pack("{s:s,s:s,s:s%}", "id", c->id, "name", name, "arguments",
+				arguments.len > 0 ? (const char *)arguments.data : "",
+				arguments.len));
+	buf_free(&arguments);
+	return rc;
+}
+
 static void
 on_call(void *arg, const struct cloud_called *c)
 {
 	struct routed *q = arg;
-	struct buf name, arguments;
-	bool there;
+	struct buf name;
+	const char *end = NULL;
 
 	end_restoring(q); /* what it has said before */
 	q->restore = (struct redact_restore){.r = q->restore.r};
 	buf_init(&name, 0);
-	buf_init(&arguments, CLOUD_MOST_BYTES);
-	there = restored(q, c->name, strlen(c->name), false, &name) == 0 && buf_u8(&name, 0) == 0 &&
-		restored(q, c->arguments, c->len, true, &arguments) == 0;
-	if (there) {
-		q->begun = true;
-		api_answer_call(&q->answer, c->id, (const char *)name.data,
-			(const char *)arguments.data, arguments.len);
-	}
+	if (restored(q, c->name, strlen(c->name), false, &name) != 0 || buf_u8(&name, 0) != 0)
+		end = "not restored";
+	else if (!api_has_tool(q->a.tools, (const char *)name.data))
+		end = "malformed";
+	else if (keep_call(q, c, (const char *)name.data) != 0)
+		end = "not restored";
 	buf_free(&name);
-	buf_free(&arguments);
-	if (!there)
+	if (end == NULL)
+		return;
+	json_array_clear(q->calls);
+	if (strcmp(end, "malformed") != 0) {
 		give_up(q);
+		return;
+	}
+	snprintf(q->why, sizeof q->why, "%s called a function that was not offered",
+		q->names[q->choice.candidate]);
+	stop_cloud(q, 502, end);
+}
+
+static void
+tell_calls(struct routed *q)
+{
+	json_t *call, *arguments;
+	size_t i;
+
+	json_array_foreach(q->calls, i, call)
+	{
+		arguments = json_object_get(call, "arguments");
+		q->begun = true;
+		api_answer_call(&q->answer, json_string_value(json_object_get(call, "id")),
+			json_string_value(json_object_get(call, "name")),
+			json_string_value(arguments), json_string_length(arguments));
+	}
+	json_array_clear(q->calls);
 }
 
 static void
@@ -166,6 +214,7 @@ on_end(void *arg, const char *finish_reason, const struct cloud_usage *told, uin
 	for (uint32_t i = 0; i < endpoints_count(q->router->endpoints); i++)
 		if (endpoints_at(q->router->endpoints, i) == routed_endpoint(q))
 			router_saw_cloud(q->router, i, u.new_seconds, u.new_tokens);
+	tell_calls(q);
 	routed_finish(q, finish_reason != NULL ? finish_reason : "stop", &u);
 }
 

@@ -19,6 +19,7 @@ routed_free(struct routed *q)
 	api_request_free(&q->a);
 	wall_verdict_free(&q->verdict);
 	buf_free(&q->draft);
+	json_decref(q->calls);
 	free(q->text);
 	free(q->prompt);
 	free(q);

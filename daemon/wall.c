@@ -100,7 +100,9 @@ hash_request(const struct wall *w, const struct api_request *a, struct privacy_m
 
 	if (a->kind != API_CHAT)
 		return hash_prompt(w, a->prompt != NULL ? a->prompt : "", m);
-	return privacy_messages_read(w->key, json_object_get(a->root, "messages"), m, &err);
+	if (privacy_messages_read(w->key, json_object_get(a->root, "messages"), m, &err) != 0)
+		return -1;
+	return privacy_messages_add_tools(w->key, a->tools, m);
 }
 
 int

@@ -76,14 +76,15 @@ dump(const char *data, size_t len, void *arg)
 	return buf_append(arg, data, len);
 }
 
-/* Takes the body. */
+/* Takes the body. Numbers of schemas are the client's: they keep all of their digits. */
 static int
 write_for(const char *model, json_t *body, struct buf *out, struct err *err)
 {
+	size_t digits = json_object_get(body, "tools") != NULL ? 17 : 9;
 	int rc;
 
 	json_object_set_new(body, "model", json_string(model));
-	rc = json_dump_callback(body, dump, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	rc = json_dump_callback(body, dump, out, JSON_COMPACT | JSON_REAL_PRECISION(digits));
 	json_decref(body);
 	return rc == 0 && !out->failed ? 0 : err_set(err, "the body is too long for a cloud");
 }

@@ -87,6 +87,8 @@ static const struct {
 	{"<tool_call>", "<tool_call>"},
 	{CALL("{\"name\":\"rm\",\"arguments\":{}}"), CALL("{\"name\":\"rm\",\"arguments\":{}}")},
 	{CALL("lamp"), CALL("lamp")},
+	{"So \n" CALL("lamp") "\n" CALL(LAMP), "So \n" CALL("lamp") "{lamp {\"on\":true}}"},
+	{CALL("{\"name\":\"lamp\",\"arguments\":\"\"}"), "{lamp {}}"},
 	{CALL("{\"name\":\"lamp\",\"arguments\":[]}"),
 		CALL("{\"name\":\"lamp\",\"arguments\":[]}")},
 	{CALL("{\"name\":\"lamp\",\"arguments\":\"on\"}"),

@@ -90,6 +90,28 @@ START_TEST(two_calls_of_a_cloud)
 }
 END_TEST
 
+/* Whatever the cloud makes of "one at most". */
+START_TEST(one_call_of_two)
+{
+	start("agent~twice", "cloud");
+	add("user", "u");
+	say("auto:cloud", ",\"stream\":true,\"parallel_tool_calls\":false");
+	expect_stream("I look.", "[0 id lamp|][0 |{\"about\": \"u\"}]");
+}
+END_TEST
+
+/* What nobody has offered is not called: a model at home goes on behind the words. */
+START_TEST(a_call_that_was_not_offered)
+{
+	start("agent~unoffered", "cloud");
+	add("user", "u");
+	say("auto:cloud", ",\"stream\":true");
+	ck_assert_ptr_null(strstr(a.body, "\"rm\""));
+	ck_assert_ptr_nonnull(strstr(a.body, "\"end\":\"malformed\""));
+	ck_assert_ptr_nonnull(strstr(a.body, "\"reason\":\"fell_back\""));
+}
+END_TEST
+
 /* A result goes to the cloud that called, unasked-for; the next turn need not. */
 START_TEST(a_result_goes_to_the_cloud_that_called)
 {
@@ -139,12 +161,28 @@ START_TEST(calls_at_home_stay_there)
 	answer_it("done");
 	json_object_set_new(json_array_get(messages, 1), "content", json_null());
 	json_array_remove(messages, 0); /* the call alone gives it away */
+	json_object_set_new(json_object_get(json_array_get(tools, 0), "function"), "description",
+		json_string("offered at home never"));
 	add("user", "u");
 	say("auto:cloud", "");
 	ck_assert_int_eq(a.status, 403);
 	ck_assert_ptr_nonnull(strstr(a.body, "tainted"));
 	say("auto", "");
 	ck_assert_str_ne(shoal("target"), "cloud");
+	ck_assert_uint_eq(calls(), 0);
+}
+END_TEST
+
+START_TEST(tools_that_were_offered_at_home_stay_there)
+{
+	start("agent", "cloud");
+	add("user", "light");
+	say("auto", ",\"shoal\":{\"privacy\":\"home\"}");
+	json_array_clear(messages);
+	add("user", "another thing");
+	say("auto:cloud", "");
+	ck_assert_int_eq(a.status, 403);
+	ck_assert_ptr_nonnull(strstr(a.body, "tainted"));
 	ck_assert_uint_eq(calls(), 0);
 }
 END_TEST
@@ -321,6 +359,9 @@ main(void)
 	tcase_add_test(t, a_call_that_is_cut);
 	tcase_add_test(t, segments_call_nothing);
 	tcase_add_test(t, calls_at_home_stay_there);
+	tcase_add_test(t, tools_that_were_offered_at_home_stay_there);
+	tcase_add_test(t, one_call_of_two);
+	tcase_add_test(t, a_call_that_was_not_offered);
 	tcase_add_test(t, what_cannot_leave);
 	tcase_add_test(t, nothing_planted_leaks);
 	tcase_add_test(t, calls_are_restored);
