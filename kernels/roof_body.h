@@ -1,10 +1,25 @@
 /* Loops that do nothing but what bounds a set's kernels (kernels/roof.h): reading, in its widest registers, and
- * products of bytes. Included by a set's file after its tile_*.h. */
+ * products of bytes. Where pages are asked for, lines are not: to read alone is fastest so. Included by a set's file
+ * after its tile_*.h. */
 #ifndef KERNELS_ROOF_BODY_H
 #define KERNELS_ROOF_BODY_H
 
 #include "kernels/roof.h"
-#include "kernels/tile_formats.h"
+#include "kernels/tile_sums.h"
+
+/* Asks for what lies as far behind the n bytes at p as is read ahead. */
+INLINE void
+roof_fetch(const uint8_t *p, size_t n)
+{
+	if (FETCH_PAGES > 0) {
+		if ((uintptr_t)p % FETCH_PAGE < n)
+			fetch_far(p + FETCH_PAGES);
+		return;
+	}
+	UNROLL
+	for (size_t i = 0; i < n; i += 64)
+		fetch_far(p + ROOF_AHEAD + i);
+}
 
 static uint64_t
 roof_read(const uint8_t *p, size_t n)
@@ -16,9 +31,7 @@ roof_read(const uint8_t *p, size_t n)
 	for (size_t j = 0; j < 4; j++)
 		v[j] = bytes_load(p + j * sizeof(vbytes));
 	for (size_t i = 0; i < n; i += sizeof v) {
-		UNROLL
-		for (size_t j = 0; j < sizeof v / 64; j++)
-			fetch_far(p + i + ROOF_AHEAD + 64 * j);
+		roof_fetch(p + i, sizeof v);
 		UNROLL
 		for (size_t j = 0; j < 4; j++)
 			v[j] = bytes_or(v[j], bytes_load(p + i + j * sizeof(vbytes)));

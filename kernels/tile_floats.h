@@ -59,27 +59,50 @@ float_columns(enum dtype t, const uint8_t *group, const struct act *x, uint32_t 
 		float_group(t, group, x, c, 1, sums);
 }
 
+/* Asks for what comes behind the n bytes at p: half as far ahead as one stream alone asks for it. */
+INLINE void
+fetch_floats(const uint8_t *p, uint32_t n)
+{
+	if ((uintptr_t)p % FETCH_PAGE < n)
+		fetch_far(p + FETCH_PAGES);
+	UNROLL
+	for (uint32_t i = 0; i < n; i += 64)
+		fetch_line(p + FETCH_FAR / 2 + i);
+}
+
+/* Weight k of 16 rows of two row groups, at `group` and `stride` behind it. */
+INLINE void
+add_two_groups(enum dtype t, const uint8_t *group, size_t stride, const struct act *x, uint32_t k,
+	vfloats f[2 * STRIPS])
+{
+	vfloats in = floats_set1(x->f[k]);
+
+	UNROLL
+	for (uint32_t i = 0; i < 2 * STRIPS; i++)
+		f[i] = floats_fma(
+			float_weights(t, group + i / STRIPS * stride, i % STRIPS), in, f[i]);
+}
+
 /* One row of activations and two row groups side by side: sums that wait for one addition after the other
- * are slower than memory. */
+ * are slower than memory. Two weights at a time are a whole line, which is asked for once. */
 INLINE void
 float_two_groups(enum dtype t, const uint8_t *group, size_t stride, const struct act *x, float *out)
 {
-	const uint32_t bytes = t == DTYPE_F32 ? 4 : 2;
+	const uint32_t step = TILE_ROWS * (t == DTYPE_F32 ? 4 : 2);
+	uint32_t k = 0;
 	vfloats f[2 * STRIPS];
 
 	UNROLL
 	for (uint32_t i = 0; i < 2 * STRIPS; i++)
 		f[i] = floats_set1(0.0f);
-	for (uint32_t k = 0; k < x->cols; k++, group += bytes * TILE_ROWS) {
-		vfloats in = floats_set1(x->f[k]);
-
-		fetch_far(group + FETCH_FAR);
-		fetch_far(group + stride + FETCH_FAR);
-		UNROLL
-		for (uint32_t i = 0; i < 2 * STRIPS; i++)
-			f[i] = floats_fma(float_weights(t, group + i / STRIPS * stride, i % STRIPS),
-				in, f[i]);
+	for (; x->cols - k >= 2; k += 2, group += 2 * step) {
+		fetch_floats(group, 2 * step);
+		fetch_floats(group + stride, 2 * step);
+		add_two_groups(t, group, stride, x, k, f);
+		add_two_groups(t, group + step, stride, x, k + 1, f);
 	}
+	if (k < x->cols)
+		add_two_groups(t, group, stride, x, k, f);
 	UNROLL
 	for (uint32_t i = 0; i < 2 * STRIPS; i++)
 		floats_store(out + i * ROW_LANES, f[i]);

@@ -32,7 +32,8 @@
 #define WIDE_UNSIGNED 0
 
 enum {
-	FETCH_PAGES = 0, /* that of small cores does not */
+	FETCH_FAR = 8192, /* bytes ahead that lines are asked for, into the second-level cache */
+	FETCH_PAGES = 0,  /* and pages: not at all */
 	ROW_LANES = 4,
 	DIRECT_COLS = 2, /* columns at once that meet packed weights */
 	FLOAT_COLS = 4,
@@ -54,6 +55,12 @@ INLINE void
 fetch_far(const uint8_t *p)
 {
 	__builtin_prefetch(p, 0, 2);
+}
+
+INLINE void
+fetch_line(const uint8_t *p)
+{
+	fetch_far(p);
 }
 
 /* --- bytes --- */

@@ -6,46 +6,32 @@
 #include "kernels/kernels.h"
 #include "kernels/tile_formats.h"
 
-/* Far ahead is what brings decode to the speed of memory: the hardware's own prefetching ends with each page. */
-enum {
-	FETCH_FAR = 8192,  /* bytes ahead, into the second-level cache */
-	FETCH_PAGE = 4096, /* bytes */
-};
+enum { FETCH_PAGE = 4096 /* bytes: where hardware stops to read ahead */ };
 
-/* Whether the first line of a page is enough (with FETCH_PAGES: hardware that prefetches well within one): where
- * lines are read one after the other and little is done with each. There the processor itself reads far ahead, and
- * lines that are asked for take places in its queue; elsewhere it does not see the next ones in time. On Zen 4 Q8_0
- * is an eighth to a fifth faster with it, and Q4_K a third slower. */
-INLINE bool
-fetches_pages(enum dtype t)
-{
-	return FETCH_PAGES && (t == DTYPE_Q8_0 || t == DTYPE_Q4_0);
-}
-
-/* Asks for the page, if one begins in the body that lies a page behind this one. */
+/* Asks for the first line of a page FETCH_PAGES behind this body, if one begins there: with it comes the page's
+ * address, for which all of the page's other lines would wait. */
 INLINE void
 fetch_page(enum dtype t, const uint8_t *body)
 {
-	const uint8_t *p = body + FETCH_PAGE;
+	const uint8_t *p = body + FETCH_PAGES;
 	uint32_t into = (uint32_t)((uintptr_t)p % FETCH_PAGE);
 
 	if (into < format_body(t))
 		fetch_far(p - into);
 }
 
-/* Asks for the part-th of `parts` parts of the lines of a body that comes later. */
+/* Asks for the part-th of `parts` parts of the lines of a body that comes later: far ahead is what brings decode to
+ * the speed of memory. */
 INLINE void
 fetch_part(enum dtype t, const uint8_t *body, uint32_t part, uint32_t parts)
 {
 	const uint32_t lines = format_body(t) / 64;
 
-	if (fetches_pages(t)) {
+	if (FETCH_PAGES > 0 && part == 0)
 		fetch_page(t, body);
-		return;
-	}
 	UNROLL
 	for (uint32_t i = lines * part / parts; i < lines * (part + 1) / parts; i++)
-		fetch_far(body + FETCH_FAR + (size_t)64 * i);
+		fetch_line(body + FETCH_FAR + (size_t)64 * i);
 }
 
 /* Where a strip's sums are: lane r of column c belongs to out[c * stride + r]. */
