@@ -63,7 +63,7 @@ float_columns(enum dtype t, const uint8_t *group, const struct act *x, uint32_t 
 INLINE void
 fetch_floats(const uint8_t *p, uint32_t n)
 {
-	if ((uintptr_t)p % FETCH_PAGE < n)
+	if (FETCH_PAGES > 0 && (uintptr_t)p % FETCH_PAGE < n)
 		fetch_far(p + FETCH_PAGES);
 	UNROLL
 	for (uint32_t i = 0; i < n; i += 64)
