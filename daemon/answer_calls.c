@@ -3,8 +3,6 @@
 
 #include "daemon/privacy_messages.h"
 
-#include <sodium.h>
-
 #define MOST_SAID (1u << 20) /* of the words is remembered */
 
 static void
@@ -54,16 +52,6 @@ api_answer_flush(struct api_answer *w)
 }
 
 static void
-make_id(char *out, size_t size)
-{
-	uint8_t random[12];
-	int len = snprintf(out, size, "call_");
-
-	randombytes_buf(random, sizeof random);
-	sodium_bin2hex(out + len, size - (size_t)len, random, sizeof random);
-}
-
-static void
 send_delta(struct api_answer *w, json_t *call)
 {
 	json_t *choice = w->head.format->chunk_choice(NULL, NULL);
@@ -100,7 +88,7 @@ api_answer_call(
 		return;
 	w->calls_bytes += bytes;
 	if (id == NULL || id[0] == '\0') {
-		make_id(own, sizeof own);
+		api_make_id(own, sizeof own, "call_");
 		id = own;
 	}
 	call = json_pack("{s:s,s:s,s:{s:s,s:s%}}", "id", id, "type", "function", "function", "name",

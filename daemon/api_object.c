@@ -7,17 +7,22 @@
 #include <time.h>
 
 void
-api_head_make(struct api_head *h, const struct api_format *f, const char *model)
+api_make_id(char *out, size_t size, const char *prefix)
 {
 	uint8_t random[12];
-	size_t len;
+	size_t len = (size_t)snprintf(out, size, "%s", prefix);
 
+	randombytes_buf(random, sizeof random);
+	sodium_bin2hex(out + len, size - len, random, sizeof random);
+}
+
+void
+api_head_make(struct api_head *h, const struct api_format *f, const char *model)
+{
 	h->format = f;
 	h->created = (json_int_t)time(NULL);
 	snprintf(h->model, sizeof h->model, "%s", model);
-	len = (size_t)snprintf(h->id, sizeof h->id, "%s", f->id_prefix);
-	randombytes_buf(random, sizeof random);
-	sodium_bin2hex(h->id + len, sizeof h->id - len, random, sizeof random);
+	api_make_id(h->id, sizeof h->id, f->id_prefix);
 }
 
 static json_t *

@@ -10,6 +10,8 @@ struct api_head { /* what all chunks of an answer have in common */
 	json_int_t created;
 };
 
+/* A prefix with random digits behind it. */
+void api_make_id(char *out, size_t size, const char *prefix);
 /* A new id, and the time. */
 void api_head_make(struct api_head *h, const struct api_format *f, const char *model);
 /* choice is taken; NULL: none. */

@@ -69,6 +69,7 @@ document_take_larger(struct document_run *d, struct document_job *j, struct docu
 {
 	d->cascade.added_seconds += h->seconds;
 	if (r->state == DOCUMENT_BAD && j->reply.state != DOCUMENT_BAD) {
+		d->cascade.wasted_tokens += h->new_tokens;
 		document_reply_free(r);
 		return;
 	}

@@ -29,6 +29,8 @@
 #include "sched/privacy.h"
 
 #define DOOR_MOST_BODY (16u << 20)
+/* What endpoints add to a prompt that has tools: some tell their model in a few hundred words. */
+#define DOOR_TOOLS_TOKENS 1024
 
 struct door;
 struct ticket;

@@ -11,9 +11,6 @@
 #include <jansson.h>
 #include <string.h>
 
-/* What endpoints add to a prompt that has tools: some tell their model in a few hundred words. */
-#define TOOLS_TOKENS 1024
-
 enum kind { STRING = 1, NUMBER = 2, BOOLEAN = 4, OBJECT = 8, ARRAY = 16, NIL = 32 };
 
 struct field {
@@ -237,7 +234,7 @@ check_object(json_t *body, const struct endpoint *e, struct door_body *b, struct
 	if (b->tokens_out == 0)
 		return err_set(err, "the body says no max_tokens: nobody knows what it may cost");
 	if (json_object_get(body, "tools") != NULL)
-		b->tokens_in += TOOLS_TOKENS;
+		b->tokens_in += DOOR_TOOLS_TOKENS;
 	if (b->tokens_in > e->context)
 		b->tokens_in = e->context;
 	if (check_functions(json_object_get(body, "tools"), tool_fields, function_fields, "a tool",

@@ -8,9 +8,8 @@ white(char c)
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* Behind the string that begins at `at`. */
-static size_t
-string_end(const char *s, size_t len, size_t at)
+size_t
+json_text_string_end(const char *s, size_t len, size_t at)
 {
 	for (at++; at < len && s[at] != '"'; at++)
 		at += s[at] == '\\';
@@ -21,7 +20,7 @@ int
 json_text_minify(const char *s, size_t len, struct buf *out)
 {
 	for (size_t at = 0, end; at < len; at = end) {
-		end = s[at] == '"' ? string_end(s, len, at) : at + 1;
+		end = s[at] == '"' ? json_text_string_end(s, len, at) : at + 1;
 		if (!white(s[at]))
 			buf_append(out, s + at, end - at);
 	}
@@ -48,7 +47,7 @@ value_end(const char *s, size_t len, size_t at)
 		if (depth == 0 && (c == ',' || c == '}' || c == ']' || white(c)))
 			return at;
 		depth += (c == '{' || c == '[') - (c == '}' || c == ']');
-		at = c == '"' ? string_end(s, len, at) : at + 1;
+		at = c == '"' ? json_text_string_end(s, len, at) : at + 1;
 		if (depth == 0 && (c == '"' || c == '}' || c == ']'))
 			return at;
 	}
@@ -63,7 +62,7 @@ json_text_member(const char *s, size_t len, const char *name, size_t *at, size_t
 	if (i >= len || s[i] != '{')
 		return false;
 	for (i = skip_white(s, len, i + 1); i < len && s[i] == '"'; i = skip_white(s, len, i + 1)) {
-		size_t key = i + 1, key_end = string_end(s, len, i), end;
+		size_t key = i + 1, key_end = json_text_string_end(s, len, i), end;
 
 		i = skip_white(s, len, key_end);
 		if (i >= len || s[i] != ':')

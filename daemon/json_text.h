@@ -8,6 +8,8 @@
 
 #include <stdbool.h>
 
+/* Behind the string that begins with the quote at `at`. */
+size_t json_text_string_end(const char *s, size_t len, size_t at);
 /* Appends it without the white space between its tokens. */
 int json_text_minify(const char *s, size_t len, struct buf *out);
 /* The value of a member of an object, which stands in s from *at on for *n bytes. name: without quotes;

@@ -1,6 +1,7 @@
 #include "daemon/redact_args.h"
 
 #include "daemon/api_parse.h"
+#include "daemon/json_text.h"
 
 #include <stdlib.h>
 
@@ -31,16 +32,6 @@ is_json(const char *text, size_t len)
 	buf_free(&b);
 	json_decref(root);
 	return root != NULL;
-}
-
-/* The end of the string that begins with the quote at `at`. */
-static size_t
-string_end(const struct args *a, size_t at)
-{
-	for (at++; a->s[at] != '"'; at++)
-		if (a->s[at] == '\\')
-			at++;
-	return at + 1;
 }
 
 /* As jansson writes it, with its quotes. */
@@ -139,7 +130,7 @@ bare(char c)
 static int
 walk_string(struct args *a, size_t at, size_t *end)
 {
-	size_t next = *end = string_end(a, at), before = a->out->len;
+	size_t next = *end = json_text_string_end(a->s, a->len, at), before = a->out->len;
 	bool is_name;
 
 	while (next < a->len && strchr(" \t\r\n", a->s[next]) != NULL)

@@ -20,7 +20,7 @@ routed_most_tokens(const struct routed *q, const struct endpoint *e)
 static uint64_t
 price_of(const struct routed *q, const struct endpoint *e)
 {
-	uint64_t prompt = q->a.text_bytes;
+	uint64_t prompt = q->a.text_bytes + (q->a.tools != NULL ? DOOR_TOOLS_TOKENS : 0);
 
 	return purse_cost(
 		&e->price, prompt < e->context ? prompt : e->context, routed_most_tokens(q, e));

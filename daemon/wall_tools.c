@@ -85,7 +85,8 @@ add(json_t *list, json_t *m, struct err *err)
 	if (result && !json_is_string(id))
 		return err_set(err, "a result of a tool has no tool_call_id");
 	out = json_pack("{s:s,s:O?}", "role", role, "content", content);
-	if (content == NULL && json_array_size(made) == 0)
+	/* Only beside calls may there be none. */
+	if ((content == NULL || json_is_null(content)) && json_array_size(made) == 0)
 		json_object_set_new(out, "content", json_string(""));
 	if (json_array_size(made) > 0)
 		json_object_set_new(out, "tool_calls", calls(made));

@@ -287,7 +287,8 @@ START_TEST(the_small_reply_stands)
 	helped = PARTS - (int)cascade("judged"); /* these have no other reply */
 	ck_assert_int_ge((int)cascade("went_up"), 8);
 	ck_assert_int_eq(lines_of("small", -1), PARTS - helped);
-	ck_assert_int_eq((int)cascade("wasted_tokens"), 0);
+	ck_assert_int_ge(
+		(int)cascade("wasted_tokens"), (int)cascade("went_up")); /* the large one's */
 	speak(large_stammers, small_stammers, sure_of_most);
 	ask_about("auto", ",\"quality\":0.25");
 	failed = (int)json_integer_value(shoal("failed_jobs"));
