@@ -272,6 +272,7 @@ put_value(const ProtobufCFieldDescriptor *f, void *at, uint8_t salt)
 	const ProtobufCMessage *sub;
 	uint64_t number = f->id + 1u;
 	double real = 1e9;
+	float narrow = 0.5f;
 
 	switch (f->type) {
 	case PROTOBUF_C_TYPE_UINT32:
@@ -283,6 +284,9 @@ put_value(const ProtobufCFieldDescriptor *f, void *at, uint8_t salt)
 		break;
 	case PROTOBUF_C_TYPE_DOUBLE:
 		memcpy(at, &real, 8);
+		break;
+	case PROTOBUF_C_TYPE_FLOAT:
+		memcpy(at, &narrow, 4);
 		break;
 	case PROTOBUF_C_TYPE_STRING:
 		*(char **)at = strcpy(pool_take(16), "10.0.0.7:8643");
@@ -306,15 +310,16 @@ fill(const ProtobufCMessageDescriptor *d, uint8_t salt)
 	protobuf_c_message_init(d, m);
 	for (unsigned i = 0; i < d->n_fields; i++) {
 		const ProtobufCFieldDescriptor *f = &d->fields[i];
-		ProtobufCMessage **list;
+		size_t each = f->type == PROTOBUF_C_TYPE_FLOAT ? sizeof(float) : sizeof(void *);
+		uint8_t *list;
 
 		if (f->label != PROTOBUF_C_LABEL_REPEATED) {
 			put_value(f, m + f->offset, (uint8_t)(salt + i));
 			continue;
 		}
-		list = pool_take(2 * sizeof *list);
+		list = pool_take(2 * each);
 		for (unsigned k = 0; k < 2; k++)
-			list[k] = fill(f->descriptor, (uint8_t)(salt + 10 * k));
+			put_value(f, list + k * each, (uint8_t)(salt + 10 * k));
 		memcpy(m + f->offset, &list, sizeof list);
 		memcpy(m + f->quantifier_offset, &(size_t){2}, sizeof(size_t));
 	}
