@@ -135,23 +135,33 @@ restored(const struct routed *q, const char *s, size_t len, bool json, struct bu
 	return redact_restore_end(&back, out);
 }
 
-/* Keeps a call, with what was removed put back. */
-static int
+/* Keeps a call, with what was removed put back. What is too long for the client is not held either. */
+static const char *
 keep_call(struct routed *q, const struct cloud_called *c, const char *name)
 {
 	struct buf arguments;
-	int rc = -1;
+	const char *wrong = "calls with too long arguments";
 
-	buf_init(&arguments, API_MOST_CALLS);
+	if (q->calls_bytes >= API_MOST_CALLS)
+		return wrong;
+	buf_init(&arguments, API_MOST_CALLS - q->calls_bytes);
 	if (q->calls == NULL)
 		q->calls = json_array();
-	if (restored(q, c->arguments, c->len, true, &arguments) == 0)
-		rc = json_array_append_new(q->calls,
+	if (restored(q, c->arguments, c->len, true, &arguments) == 0 &&
+		json_array_append_new(q->calls,
 			json_pack("{s:s,s:s,s:s%}", "id", c->id, "name", name, "arguments",
-				arguments.len > 0 ? (const char *)arguments.data : "",
-				arguments.len));
+				(const char *)arguments.data, arguments.len)) == 0)
+		wrong = NULL;
+	q->calls_bytes += arguments.len;
 	buf_free(&arguments);
-	return rc;
+	return wrong;
+}
+
+static void
+drop_calls(struct routed *q)
+{
+	json_array_clear(q->calls);
+	q->calls_bytes = 0;
 }
 
 static void
@@ -159,28 +169,24 @@ on_call(void *arg, const struct cloud_called *c)
 {
 	struct routed *q = arg;
 	struct buf name;
-	const char *end = NULL;
+	const char *wrong;
 
 	end_restoring(q); /* what it has said before */
 	q->restore = (struct redact_restore){.r = q->restore.r};
 	buf_init(&name, 0);
 	if (restored(q, c->name, strlen(c->name), false, &name) != 0 || buf_u8(&name, 0) != 0)
-		end = "not restored";
+		wrong = "a call without a name";
 	else if (!api_has_tool(q->a.tools, (const char *)name.data))
-		end = "malformed";
-	else if (keep_call(q, c, (const char *)name.data) != 0)
-		end = "not restored";
+		wrong = "a call of a function that was not offered";
+	else
+		wrong = keep_call(q, c, (const char *)name.data);
 	buf_free(&name);
-	if (end == NULL)
+	if (wrong == NULL)
 		return;
-	json_array_clear(q->calls);
-	if (strcmp(end, "malformed") != 0) {
-		give_up(q);
-		return;
-	}
-	snprintf(q->why, sizeof q->why, "%s called a function that was not offered",
-		q->names[q->choice.candidate]);
-	stop_cloud(q, 502, end);
+	drop_calls(q);
+	snprintf(q->why, sizeof q->why, "%s: its answer has %s", q->names[q->choice.candidate],
+		wrong);
+	stop_cloud(q, 502, "malformed");
 }
 
 static void
@@ -197,7 +203,7 @@ tell_calls(struct routed *q)
 			json_string_value(json_object_get(call, "name")),
 			json_string_value(arguments), json_string_length(arguments));
 	}
-	json_array_clear(q->calls);
+	drop_calls(q);
 }
 
 static void

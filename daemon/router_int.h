@@ -151,8 +151,9 @@ struct routed {
 	uint64_t spent, bytes_out; /* micro-units; to clouds */
 	int status;                /* of the last leg that could not begin, and why */
 	char why[512];
-	bool begun;    /* the client has seen text */
-	json_t *calls; /* of tools, a cloud's: told when its answer has ended, all or none */
+	bool begun;         /* the client has seen text */
+	json_t *calls;      /* of tools, a cloud's: told when its answer has ended, all or none */
+	size_t calls_bytes; /* of their arguments */
 };
 
 /* The turn whose answer has that hash; false: it is not known any more. */

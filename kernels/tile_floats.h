@@ -59,7 +59,7 @@ float_columns(enum dtype t, const uint8_t *group, const struct act *x, uint32_t 
 		float_group(t, group, x, c, 1, sums);
 }
 
-/* Asks for what comes behind the n bytes at p: half as far ahead as one stream alone asks for it. */
+/* Asks for what comes behind the n bytes at p. */
 INLINE void
 fetch_floats(const uint8_t *p, uint32_t n)
 {
@@ -67,7 +67,7 @@ fetch_floats(const uint8_t *p, uint32_t n)
 		fetch_far(p + FETCH_PAGES);
 	UNROLL
 	for (uint32_t i = 0; i < n; i += 64)
-		fetch_line(p + FETCH_FAR / 2 + i);
+		fetch_line(p + FETCH_FLOATS + i);
 }
 
 /* Weight k of 16 rows of two row groups, at `group` and `stride` behind it. */

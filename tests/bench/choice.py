@@ -33,7 +33,7 @@ def chosen(lab):
     parts = ["%s %s" % (p["name"], "layers %d+%d, %d columns" % (*p["layers"], p["ffn"][1]))
              for p in status["peers"] if "ffn" in p]
     reasons = ["%s: %s" % (p["name"], p["left_out"]) for p in status["peers"] if "left_out" in p]
-    return "; ".join(["sums by %s" % status.get("collective", "?")] + parts + reasons)
+    return "; ".join(parts + reasons)
 
 
 def run(a, model, parts):

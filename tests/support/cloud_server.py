@@ -25,7 +25,7 @@ The path is /FAULTS/...; FAULTS is `ok`, or words joined by `~`, each with a num
     stops         the text ends by itself, not because it is long enough
     repeats       the text begins with the last message of the request, if that is an assistant's
     agent         a model with tools: it calls the first one with the user's words and tells what came of a call;
-                  in pieces of 3 bytes. twice: two calls; unoffered: of another function; noindex, object, noid: as some endpoints
+                  in pieces of 3 bytes. twice: two calls; calls-N; unoffered: of another function; noindex, object, noid: as some endpoints
                   write them
     supervise     a supervisor of document mode: plans, then answers from the findings with their quotes and a
                   false one; again: wants another round each time; code: writes a program instead of a plan
@@ -119,7 +119,7 @@ def agent(f, body):
         return "It says: " + (last["content"] or ""), []
     made = {"name": "rm" if "unoffered" in f else request["tools"][0]["function"]["name"],
             "arguments": {"about": last["content"]} if "object" in f else json.dumps({"about": last["content"]})}
-    n = 2 if "twice" in f else 1
+    n = 2 if "twice" in f else f.get("calls", 1)
     return "I look.", [{"index": i, "id": "cloud-%d-%d" % (len(request["messages"]), i), "type": "function",
                         "function": made} for i in range(n)]
 

@@ -112,6 +112,21 @@ START_TEST(a_call_that_was_not_offered)
 }
 END_TEST
 
+/* More than the client could be sent at once: each call is short enough, all together are not. */
+START_TEST(calls_that_are_too_long)
+{
+	static char words[40001];
+
+	memset(words, 'w', sizeof words - 1);
+	start("agent~calls-16~whole", "cloud");
+	add("user", words);
+	say("auto:cloud", "");
+	ck_assert_ptr_null(strstr(a.body, "cloud-"));
+	ck_assert_int_eq(a.status, 503); /* and what was asked is too long for those at home */
+	ck_assert_ptr_nonnull(strstr(a.body, "it was tried and failed"));
+}
+END_TEST
+
 /* A result goes to the cloud that called, unasked-for; the next turn need not. */
 START_TEST(a_result_goes_to_the_cloud_that_called)
 {
@@ -362,6 +377,7 @@ main(void)
 	tcase_add_test(t, tools_that_were_offered_at_home_stay_there);
 	tcase_add_test(t, one_call_of_two);
 	tcase_add_test(t, a_call_that_was_not_offered);
+	tcase_add_test(t, calls_that_are_too_long);
 	tcase_add_test(t, what_cannot_leave);
 	tcase_add_test(t, nothing_planted_leaks);
 	tcase_add_test(t, calls_are_restored);
