@@ -8,4 +8,7 @@
 uint64_t clock_ns(void);
 double clock_seconds(void);
 
+/* What this process has computed, on all CPUs together. A system call. */
+double clock_cpu_seconds(void);
+
 #endif

@@ -173,7 +173,7 @@ cmd_plan(struct ctl *ctl, int argc, char *argv[])
 		"  --sessions N       that generate at once (1)\n"
 		"  --depth N          positions that each has in its cache already (0)\n"
 		"  --prompt N         tokens of a prompt (512)\n"
-		"  --payload FORMAT   of sums: f32, f16 or q8 (f32)\n";
+		"  --payload FORMAT   of sums: auto, f32, f16 or q8 (auto)\n";
 	struct plan_options o = {.ctl = ctl, .opt = {.kv = KV_F16}, .sessions = 1, .prompt = 512};
 	struct err err = {""};
 	bool done;

@@ -19,18 +19,23 @@ overhead(const struct plan_model *m, const struct swarm_plan_model *numbers)
 }
 
 static int
-take_payload(const struct plan_options *o, struct swarm_plan_input *in, struct err *err)
+take_payload(const struct plan_options *o, const struct shard_header *header,
+	struct swarm_plan_input *in, struct err *err)
 {
 	static const char *const names[] = {
 		[FRAME_F32] = "f32", [FRAME_F16] = "f16", [FRAME_Q8] = "q8"};
 	uint32_t width = in->model->shape->embd;
 
+	const char *wanted = o->payload;
+
+	if (wanted == NULL || strcmp(wanted, "auto") == 0)
+		wanted = names[shard_is_wide(header) ? FRAME_F32 : FRAME_F16];
 	for (int i = 0; i < 3; i++)
-		if (o->payload == NULL || strcmp(o->payload, names[i]) == 0) {
+		if (strcmp(wanted, names[i]) == 0) {
 			in->row_bytes = (double)frame_payload((enum frame_format)i, 1, width);
 			return 0;
 		}
-	return err_set(err, "--payload: '%.20s' is not f32, f16 or q8", o->payload);
+	return err_set(err, "--payload: '%.20s' is not auto, f32, f16 or q8", o->payload);
 }
 
 static int
@@ -95,7 +100,7 @@ make_plan(const struct plan_options *o, struct plan_model *m, struct swarm_file 
 	for (uint32_t i = 0; i < f->n; i++)
 		if (f->peers[i].overhead == 0)
 			f->peers[i].overhead = overhead(m, &numbers);
-	if (take_payload(o, &in, err) != 0 || choose(&in, r, err) != 0)
+	if (take_payload(o, &m->header, &in, err) != 0 || choose(&in, r, err) != 0)
 		return -1;
 	(o->ctl->json ? plan_print_json : plan_print)(&(struct plan_shown){o, m, &in, r});
 	return 0;

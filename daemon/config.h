@@ -42,7 +42,7 @@ struct config {
 	char coordinator[8];     /* fixed, auto (daemon/elect.h) */
 	uint32_t elect_after;    /* seconds without a coordinator, until another is elected: 30 */
 	uint32_t parallel;       /* sessions at once: 4 */
-	uint32_t batch;          /* rows in a step: 64 */
+	uint32_t batch;          /* rows in a step, at most; 0: auto */
 	uint32_t queue;          /* requests that may wait: 64 */
 	uint32_t wait_for_peers; /* seconds that requests wait when too few devices are left: 60 */
 	uint32_t stop_timeout;   /* seconds that what runs gets when the daemon is stopped: 10 */

@@ -13,7 +13,6 @@ config_defaults(struct config *c)
 	bool root = geteuid() == 0;
 
 	*c = (struct config){.parallel = 4,
-		.batch = 64,
 		.queue = 64,
 		.wait_for_peers = 60,
 		.stop_timeout = 10,
@@ -21,7 +20,7 @@ config_defaults(struct config *c)
 		.discovery = 8643};
 	strcpy(c->http, "127.0.0.1:8642");
 	strcpy(c->listen, "[::]:8643");
-	strcpy(c->payload, "f32");
+	strcpy(c->payload, "auto");
 	strcpy(c->collective, "auto");
 	strcpy(c->overlap, "auto");
 	strcpy(c->coordinator, "fixed");

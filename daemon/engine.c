@@ -379,6 +379,13 @@ engine_stats(struct engine *e, struct engine_stats *st)
 }
 
 void
+engine_set_quota(struct engine *e, double cpus)
+{
+	atomic_store_explicit(
+		&e->quota, (unsigned)(cpus < 1e6 ? 1e3 * cpus : 0), memory_order_relaxed);
+}
+
+void
 engine_stats_add(struct engine_stats *sum, const struct engine_stats *st)
 {
 	sum->running += st->running;

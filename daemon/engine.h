@@ -76,7 +76,7 @@ void engine_stop(struct engine *e, const char *why, void (*done)(void *arg), voi
 struct engine_pace {
 	uint64_t steps;
 	double seconds; /* in all, but for what the hub does before and after the layers */
-	double compute; /* of these, without waiting */
+	double compute; /* of these, without waiting; or, under a quota, what it takes from that */
 	double disk;    /* waiting for weights that stream */
 	double sums;    /* waiting for what others add */
 };
@@ -95,6 +95,8 @@ struct engine_stats {
 	struct weights_stats weights; /* what streams; bytes 0: all is in memory */
 };
 void engine_stats(struct engine *e, struct engine_stats *st); /* any thread */
+/* Any thread: the process may use the time of so many CPUs; 0: of all there are. */
+void engine_set_quota(struct engine *e, double cpus);
 /* Adds figures; running and weights, which are no sums, are taken as they are. pace is left out: it
  * means something within one plan only. */
 void engine_stats_add(struct engine_stats *sum, const struct engine_stats *st);

@@ -209,6 +209,19 @@ hub_spare_logits(const struct engine *e)
 	return most < e->c.max_rows ? most - e->c.slots : most;
 }
 
+/* Every session may have a row; what is left is for prompts, and shall not take too long. */
+uint32_t
+hub_room(const struct engine *e, uint32_t n)
+{
+	bool beside = false;
+	uint32_t most;
+
+	for (uint32_t i = 0; i < n; i++)
+		beside |= e->sessions[i].n_ids == e->sessions[i].n_done + 1;
+	most = n + step_time_rows(&e->step_time, beside);
+	return most < e->c.max_rows ? most : e->c.max_rows;
+}
+
 static uint32_t
 pick_parts(struct engine *e)
 {
@@ -217,7 +230,7 @@ pick_parts(struct engine *e)
 	for (uint32_t i = 0; i < e->c.slots; i++)
 		if (e->slots[i] != NULL && hub_work_of(e->slots[i], &spare, &e->sessions[n]))
 			e->slot_of[n++] = i;
-	return n > 0 ? batch_next(e->sessions, n, e->c.max_rows, &e->turn, e->parts) : 0;
+	return n > 0 ? batch_next(e->sessions, n, hub_room(e, n), &e->turn, e->parts) : 0;
 }
 
 static void

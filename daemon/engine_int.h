@@ -7,6 +7,7 @@
 #include "daemon/ring.h"
 #include "daemon/star.h"
 #include "sched/batch.h"
+#include "sched/step_time.h"
 
 struct wanted_row { /* of a step: its logits are wanted */
 	uint32_t slot;
@@ -28,7 +29,8 @@ struct engine {
 
 	/* both */
 	atomic_bool stopping, broken;
-	uv_async_t wake; /* on the engine's loop */
+	atomic_uint quota; /* thousandths of a CPU; 0: none */
+	uv_async_t wake;   /* on the engine's loop */
 
 	uv_mutex_t lock; /* held for a few instructions at a time; guards: */
 	struct engine_stats stats;
@@ -58,10 +60,11 @@ struct engine {
 	uint32_t *slot_of; /* of sessions[i] */
 	struct buf piece;  /* text of one token */
 	struct engine_pace pace;
-	struct overlap overlap; /* of its group, if it is the hub */
-	uint64_t divided;       /* steps */
-	struct pipe *pipe;      /* coordinator of a pipeline (engine_pipe.c) */
-	struct engine_kv *kv;   /* NULL: no KV rows are copied */
+	struct overlap overlap;     /* of its group, if it is the hub */
+	uint64_t divided;           /* steps */
+	struct step_time step_time; /* the coordinator's */
+	struct pipe *pipe;          /* coordinator of a pipeline (engine_pipe.c) */
+	struct engine_kv *kv;       /* NULL: no KV rows are copied */
 };
 
 static inline bool
@@ -137,6 +140,8 @@ uint32_t hub_lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits);
  * of each request, at first hub_spare_logits. */
 bool hub_work_of(struct request *r, uint32_t *spare, struct batch_session *s);
 uint32_t hub_spare_logits(const struct engine *e);
+/* Rows of the next step, at most; e->sessions[n]: who has work. */
+uint32_t hub_room(const struct engine *e, uint32_t n);
 /* Gives the slot's request what was computed for a row; number: of the row among those with logits.
  * False: the best tokens do not decide. Afterwards a session may be gone, and one that is led may be led
  * on. */

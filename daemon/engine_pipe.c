@@ -101,7 +101,7 @@ static uint32_t
 pick_parts(struct engine *e)
 {
 	struct pipe *p = e->pipe;
-	uint32_t most = most_sessions(e), n = 0, turn = 0, spare = hub_spare_logits(e);
+	uint32_t most = most_sessions(e), n = 0, turn = 0, spare = hub_spare_logits(e), room;
 
 	for (uint32_t i = 0, slot = p->turn; i < e->c.slots && n < most;
 		i++, slot = (slot + 1) % e->c.slots) {
@@ -114,7 +114,8 @@ pick_parts(struct engine *e)
 		e->slot_of[n++] = slot;
 		p->turn = (slot + 1) % e->c.slots;
 	}
-	return n > 0 ? batch_next(e->sessions, n, e->c.max_rows, &turn, e->parts) : 0;
+	room = e->c.max_rows < STEP_PIPE_ROWS ? e->c.max_rows : STEP_PIPE_ROWS;
+	return n > 0 ? batch_next(e->sessions, n, room, &turn, e->parts) : 0;
 }
 
 /* Keeps who is in the step; its rows count as done. */

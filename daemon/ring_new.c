@@ -1,5 +1,6 @@
 /* How a ring begins and ends. */
 #include "daemon/ring_int.h"
+#include "kernels/cpu.h"
 
 #include <stdlib.h>
 
@@ -121,7 +122,7 @@ alloc_ring(uv_loop_t *loop, const struct ring_config *c)
 	r->c = *c;
 	r->depth = ring_depth(c->stages);
 	r->room = message_room(c);
-	r->spin_ns = uv_available_parallelism() > 2 ? SPIN_NS : 0;
+	r->spin_ns = cpu_count() > 2 ? SPIN_NS : 0;
 	if (alloc_buffers(r) == 0)
 		return r;
 	ring_free(r);

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define TICK_MS    250
+#define QUOTA_MS   1000
 #define CLOSING_MS 20 /* the same while the daemon ends */
 
 /* --- small things ------------------------------------------------------------------------------- */
@@ -29,8 +30,10 @@ serve_kv(const struct config *c)
 }
 
 enum frame_format
-serve_payload(const struct config *c)
+serve_payload(const struct config *c, const struct shard_header *model)
 {
+	if (strcmp(c->payload, "auto") == 0)
+		return shard_is_wide(model) ? FRAME_F32 : FRAME_F16;
 	if (strcmp(c->payload, "f16") == 0)
 		return FRAME_F16;
 	return strcmp(c->payload, "q8") == 0 ? FRAME_Q8 : FRAME_F32;
@@ -264,10 +267,23 @@ on_small(void *arg)
 	serve_advance(arg);
 }
 
+/* A quota may come, change and go while the daemon runs. */
+static void
+tell_quota(struct serve *s)
+{
+	uint64_t now = uv_now(s->loop);
+
+	if (s->engine == NULL || now < s->quota_at)
+		return;
+	s->quota_at = now + QUOTA_MS;
+	engine_set_quota(s->engine, cpu_quota(""));
+}
+
 static void
 on_tick(uv_timer_t *t)
 {
 	serve_tell_energy(t->data);
+	tell_quota(t->data);
 	serve_advance(t->data);
 }
 

@@ -10,6 +10,7 @@
 #include "daemon/serve_kv.h"
 #include "model/memory.h"
 #include "model/plan_model.h"
+#include "sched/step_time.h"
 
 #include <math.h>
 #include <sodium.h>
@@ -49,25 +50,9 @@ struct forecast {
 
 /* --- what is measured --------------------------------------------------------------------------- */
 
-/* The type that most of the model's bytes have. */
-static uint32_t
-main_dtype(const struct shard_header *h)
-{
-	uint64_t bytes[DTYPE_COUNT] = {0};
-	uint32_t best = 0;
-
-	for (uint32_t i = 0; i < h->n_extents; i++)
-		if (h->extents[i].dtype < DTYPE_COUNT)
-			bytes[h->extents[i].dtype] += h->extents[i].bytes;
-	for (uint32_t i = 1; i < DTYPE_COUNT; i++)
-		if (bytes[i] > bytes[best])
-			best = i;
-	return best;
-}
-
-/* What a process takes beside weights and cache, which the planner counts itself. */
+/* What a process takes beside weights and cache, which the planner counts itself, with so many rows in a step. */
 static uint64_t
-overhead(const struct serve *s, const struct model_file *f)
+overhead(const struct serve *s, const struct model_file *f, uint32_t rows)
 {
 	const struct slice whole = slice_whole(&f->shape);
 	const struct engine_config c = {.shape = &f->shape,
@@ -75,12 +60,31 @@ overhead(const struct serve *s, const struct model_file *f)
 		.peers = 1,
 		.context = 1,
 		.slots = s->config->parallel,
-		.max_rows = s->config->batch,
+		.max_rows = rows,
 		.threads = s->config->threads,
 		.kv = serve_kv(s->config),
 		.kv_copies = s->config->kv_copies > 0};
 
 	return memory_process() + (9u << 20) + engine_bytes(&c);
+}
+
+uint32_t
+rows_of_step(
+	struct serve *s, const struct model_file *f, struct swarm_peer *const *members, uint32_t n)
+{
+	uint64_t more = overhead(s, f, STEP_ROWS) - overhead(s, f, STEP_FEW_ROWS);
+	uint64_t least = UINT64_MAX;
+
+	if (s->config->batch != 0)
+		return s->config->batch;
+	for (uint32_t i = 0; i <= n; i++) {
+		struct peer_speed speed;
+
+		speeds_of(s->speeds, i > 0 ? members[i - 1] : NULL, shard_main_dtype(&f->whole),
+			&speed);
+		least = speed.memory < least ? speed.memory : least;
+	}
+	return step_time_most(least, more);
 }
 
 static bool
@@ -131,8 +135,8 @@ fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, u
 	struct forecast *f)
 {
 	const struct shard_header *h = &p->file->whole;
-	uint32_t dtype = main_dtype(h), way = serve_way(s->config);
-	uint64_t fixed = overhead(s, p->file);
+	uint32_t dtype = shard_main_dtype(h), way = serve_way(s->config);
+	uint64_t fixed = overhead(s, p->file, p->rows);
 	struct peer_speed speeds[SLICE_MAX_PEERS];
 
 	for (uint32_t i = 0; i <= n; i++)
@@ -147,9 +151,9 @@ fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, u
 	f->in.links = f->links;
 	f->in.n = n + 1;
 	f->in.depth = DEPTH < p->context / 2 ? DEPTH : p->context / 2;
-	f->in.batch = s->config->batch;
+	f->in.batch = p->rows;
 	f->in.prompt_ratio = 1;
-	f->in.row_bytes = (double)frame_payload(serve_payload(s->config), 1, f->model.shape->embd);
+	f->in.row_bytes = (double)frame_payload(p->payload, 1, f->model.shape->embd);
 	f->in.logit_bytes = 0;
 	f->in.candidates_bytes = (double)frame_best(f->model.shape->vocab);
 	f->in.ways = way == WAY_STAR ? 1u << SWARM_STAR
@@ -344,7 +348,7 @@ choose_expected(struct serve *s, const struct plan *p, struct expected *out)
 	for (uint32_t i = 0; known && i < p->n; i++) {
 		const struct swarm_plan_member *m = &f->result.scratch[0].members[i];
 
-		speeds_of(s->speeds, p->members[i].peer, main_dtype(&p->file->whole), &speed);
+		speeds_of(s->speeds, p->members[i].peer, shard_main_dtype(&p->file->whole), &speed);
 		out[i] = (struct expected){
 			m->share, m->compute_s, f->peers[i].read_bps, speed.bytes_per_s};
 	}

@@ -119,6 +119,8 @@ struct plan {
 	enum plan_state state;
 	struct model_file *file;
 	uint32_t n, context;
+	uint32_t rows; /* of a step, at most */
+	enum frame_format payload;
 	struct stages stages;    /* their numbers are ranks; one with all layers: no pipeline */
 	enum collective_way way; /* as wanted; members are linked with each other if need be */
 	bool direct; /* the links for it are there, or none beside the hub's are needed */
@@ -183,6 +185,9 @@ void plan_told(struct serve *s, struct swarm_peer *teller, const char *who, cons
 /* Fills members, slices and spares of p from those of `members` with which it is predicted to be
  * fastest. *chosen: false: all shall take part, and nothing is filled (the user wants that, or
  * speeds are not known yet). */
+/* Rows of a plan's steps, at most: as configured, or as many as pay where every device has memory for them. */
+uint32_t rows_of_step(
+	struct serve *s, const struct model_file *f, struct swarm_peer *const *members, uint32_t n);
 int choose_members(struct serve *s, struct plan *p, struct swarm_peer *const *members, uint32_t n,
 	bool *chosen, struct err *err);
 /* What a plan's members are expected to do. */
@@ -383,8 +388,9 @@ struct serve {
 	struct kernels kernels;
 	struct energy_gauge gauge;
 	uv_timer_t tick;
-	bool closing;    /* what runs may finish; */
-	bool ending_now; /* nothing may any more */
+	uint64_t quota_at; /* loop time at which the CPU quota is looked at next */
+	bool closing;      /* what runs may finish; */
+	bool ending_now;   /* nothing may any more */
 	bool closed;
 	struct small *small; /* NULL: none is configured */
 	bool small_closed;
@@ -457,7 +463,8 @@ void serve_figures(struct serve *s, struct engine_stats *sum);
 void serve_look_again(struct serve *s, uint64_t ms);
 uint32_t serve_threads(const struct serve *s);
 enum kv_type serve_kv(const struct config *c);
-enum frame_format serve_payload(const struct config *c);
+/* How sums of such a model travel. */
+enum frame_format serve_payload(const struct config *c, const struct shard_header *model);
 enum collective_way serve_way(const struct config *c);
 const char *way_name(enum collective_way way);
 /* State in words, and whether that is "serving". */

@@ -123,10 +123,10 @@ start_engine(struct plan *p, struct err *err)
 		.desk = s->desk,
 		.context = p->context,
 		.slots = s->config->parallel,
-		.max_rows = s->config->batch,
+		.max_rows = p->rows,
 		.kv = serve_kv(s->config),
 		.kv_copies = s->config->kv_copies > 0,
-		.payload = serve_payload(s->config),
+		.payload = p->payload,
 		.way = p->direct ? p->way : WAY_STAR,
 		.links = links,
 		.names = names,
@@ -212,10 +212,9 @@ static const struct link_events tensor_events = {on_tensor_open, on_early_frame,
 static size_t
 tensor_message(const struct plan *p, const struct serve *s)
 {
-	uint32_t logits = engine_max_logits(s->config->parallel, s->config->batch);
+	uint32_t logits = engine_max_logits(s->config->parallel, p->rows);
 
-	return star_max_message(
-		s->config->batch, logits, p->file->shape.embd, p->file->shape.vocab);
+	return star_max_message(p->rows, logits, p->file->shape.embd, p->file->shape.vocab);
 }
 
 int

@@ -201,11 +201,11 @@ own_job_start(struct plan *p, struct err *err)
 		.slices = j->slices,
 		.context = p->context,
 		.slots = s->config->parallel,
-		.max_rows = s->config->batch,
+		.max_rows = p->rows,
 		.threads = s->config->threads,
 		.kv = serve_kv(s->config),
 		.kv_copies = s->config->kv_copies > 0,
-		.payload = serve_payload(s->config),
+		.payload = p->payload,
 		.way = p->way};
 	engine_place(&j->ask.engine, &p->stages, 0);
 	name_shard(j, s);

@@ -136,11 +136,16 @@ plan_make(struct serve *s, struct swarm_peer *const *members, uint32_t n, struct
 		p->members[i + 1].peer = members[i];
 	p->file = model_file_ref(s->file);
 	p->context = context_of(s, s->file);
+	p->rows = rows_of_step(s, s->file, members, n);
+	p->payload = serve_payload(s->config, &s->file->whole);
 	p->way = serve_way(s->config);
 	p->since = uv_now(s->loop);
 	rc = choose_members(s, p, members, n, &chosen, err);
 	if (rc == 0 && !chosen)
 		rc = plan_cut(p, err);
+	/* Between stages it is the rows themselves that travel, and they are few. */
+	if (strcmp(s->config->payload, "auto") == 0 && p->stages.n > 1)
+		p->payload = FRAME_F32;
 	if (rc == 0)
 		return p;
 	plan_free(p);
@@ -274,9 +279,9 @@ send_prepare(struct plan *p, uint32_t rank)
 	prepare.peers = p->n;
 	prepare.context = p->context;
 	prepare.slots = c->parallel;
-	prepare.max_rows = c->batch;
+	prepare.max_rows = p->rows;
 	prepare.kv_type = serve_kv(c);
-	prepare.payload = serve_payload(c);
+	prepare.payload = p->payload;
 	prepare.header_bytes = m->header.bytes.len;
 	prepare.header_hash = (ProtobufCBinaryData){SHARD_HASH, m->header.hash};
 	prepare.collective = p->way;

@@ -362,6 +362,15 @@ collective_in_force(const struct serve *s)
 	return way_name(fallen ? WAY_STAR : serve_way(s->config));
 }
 
+static const char *
+payload_in_force(const struct serve *s)
+{
+	static const char *const names[] = {
+		[FRAME_F32] = "f32", [FRAME_F16] = "f16", [FRAME_Q8] = "q8"};
+
+	return s->plan != NULL ? names[s->plan->payload] : s->config->payload;
+}
+
 json_t *
 serve_status(struct serve *s)
 {
@@ -387,7 +396,7 @@ serve_status(struct serve *s)
 	json_object_set_new(o, "model", model_json(s));
 	json_object_set_new(o, "epoch", json_integer((json_int_t)epoch));
 	json_object_set_new(o, "election", elect_json(s->elect));
-	json_object_set_new(o, "payload", json_string(s->config->payload));
+	json_object_set_new(o, "payload", json_string(payload_in_force(s)));
 	json_object_set_new(o, "collective", json_string(collective_in_force(s)));
 	json_object_set_new(o, "kernels", json_string(s->kernels.name));
 	json_object_set_new(o, "threads", json_integer(serve_threads(s)));

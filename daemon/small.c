@@ -2,6 +2,7 @@
 
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
+#include "sched/step_time.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ engine_numbers(const struct small *s, struct engine_config *c)
 		.peers = 1,
 		.context = context_of(s),
 		.slots = s->config->parallel,
-		.max_rows = s->config->batch,
+		.max_rows = s->config->batch != 0 ? s->config->batch : STEP_FEW_ROWS,
 		.threads = s->config->threads,
 		.threads_batch = s->config->threads_batch,
 		.kv = serve_kv(s->config),

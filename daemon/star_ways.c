@@ -24,17 +24,6 @@ send_to_all(struct star *s, const struct frame *f)
 		send_rows(&s->peers[i], f);
 }
 
-/* Packs rows into s->out and makes them what others will hold of them. */
-static void
-pack_own(struct star *s, const struct frame *f, float *rows)
-{
-	enum frame_format format = s->c.format;
-
-	frame_pack(format, rows, f->rows, f->width, s->out);
-	if (format != FRAME_F32)
-		frame_unpack(format, s->out, f->rows, f->width, rows, 0);
-}
-
 /* sum = x, or += x. */
 static void
 add_rows(float *sum, const float *x, size_t n, bool add)
@@ -69,7 +58,7 @@ add_star(struct star *s, const struct star_sum *r)
 		star_queue_drop(q);
 	}
 	f.kind = FRAME_SUM;
-	pack_own(s, &f, r->rows);
+	frame_round(s->c.format, r->rows, f.rows, f.width, s->out);
 	send_to_all(s, &f);
 }
 
@@ -92,28 +81,33 @@ begin_direct(struct star *s, const struct star_sum *r)
 	struct frame f = r->frame;
 
 	f.kind = FRAME_PART;
-	pack_own(s, &f, r->rows);
+	frame_round(s->c.format, r->rows, f.rows, f.width, s->out);
 	send_to_all(s, &f);
 }
 
+/* Which of two numbers is added to which gives the same bits: so the sum of those in front of this peer's, where there
+ * are two and more, is added to its own, and what comes behind to that. */
 static void
 finish_direct(struct star *s, const struct star_sum *r)
 {
 	uint32_t rows = r->frame.rows, width = r->frame.width;
-	size_t n = (size_t)rows * width;
+	bool apart = s->c.rank > 1;
+	float *sum = apart ? s->sums : r->rows;
 
 	for (uint32_t rank = 0, i = 0; rank < s->c.peers; rank++) {
 		struct star_queue *q;
 
 		if (rank == s->c.rank) {
-			add_rows(s->sums, r->rows, n, rank > 0);
+			if (apart)
+				add_rows(r->rows, s->sums, (size_t)rows * width, true);
+			sum = r->rows;
 			continue;
 		}
 		q = &s->peers[i++].parts;
-		frame_unpack(s->c.format, star_queue_first(q), rows, width, s->sums, rank > 0);
+		frame_unpack(
+			s->c.format, star_queue_first(q), rows, width, sum, rank > 0 || !apart);
 		star_queue_drop(q);
 	}
-	memcpy(r->rows, s->sums, n * sizeof *r->rows);
 }
 
 /* --- reduce-scatter and all-gather -------------------------------------------------------------- */

@@ -48,8 +48,8 @@ unsigned cpu_order(int *cpus, unsigned max);
  * before second ones, then bigger cores first (cpu_capacity, then the highest frequency). Reads
  * root/sys/devices/system/cpu; root is "", or a folder that stands for it in tests. */
 void cpu_sort(const char *root, int *cpus, unsigned n);
-/* Whole CPUs that the cgroups of this process allow it (root/proc/self/cgroup and root/sys/fs/cgroup);
- * 0: no limit. */
-unsigned cpu_quota(const char *root);
+/* The time of so many CPUs is what the cgroups of this process allow it (root/proc/self/cgroup and
+ * root/sys/fs/cgroup); 0: no limit. */
+double cpu_quota(const char *root);
 
 #endif

@@ -151,44 +151,40 @@ cpu_order(int *cpus, unsigned max)
 }
 
 /* The lower of two limits of which 0 is none. */
-static unsigned
-lower(unsigned a, unsigned b)
+static double
+lower(double a, double b)
 {
 	return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* CPUs in a quota of so much time a period; 0: no limit. Rounded down: threads that use up the quota
- * are all stopped until the next period. */
-static unsigned
-whole_cpus(long long quota, long long period)
+/* CPUs in a quota of so much time a period; 0: no limit. */
+static double
+cpus_of(long long quota, long long period)
 {
-	if (quota <= 0 || period <= 0)
-		return 0;
-	return quota < period ? 1 : quota / period > MAX_CPUS ? 0 : (unsigned)(quota / period);
+	return quota > 0 && period > 0 ? (double)quota / (double)period : 0;
 }
 
 /* One folder of a cgroup hierarchy: cpu.max of version 2, or the two files of version 1. */
-static unsigned
+static double
 quota_of(const char *folder)
 {
 	long long quota, period;
 	char line[64], second[64];
 
 	if (read_line(line, sizeof line, "%s/cpu.max", folder))
-		return sscanf(line, "%lld %lld", &quota, &period) == 2 ? whole_cpus(quota, period)
-								       : 0;
+		return sscanf(line, "%lld %lld", &quota, &period) == 2 ? cpus_of(quota, period) : 0;
 	if (read_line(line, sizeof line, "%s/cpu.cfs_quota_us", folder) &&
 		read_line(second, sizeof second, "%s/cpu.cfs_period_us", folder))
-		return whole_cpus(strtoll(line, NULL, 10), strtoll(second, NULL, 10));
+		return cpus_of(strtoll(line, NULL, 10), strtoll(second, NULL, 10));
 	return 0;
 }
 
 /* The group's own limit and those of the groups around it, up to the folder `top`. */
-static unsigned
+static double
 quota_up_to(const char *top, const char *group)
 {
 	char folder[768];
-	unsigned limit = 0;
+	double limit = 0;
 	int n = snprintf(folder, sizeof folder, "%s%s", top, group);
 
 	if (n < 0 || (size_t)n >= sizeof folder)
@@ -201,11 +197,11 @@ quota_up_to(const char *top, const char *group)
 	}
 }
 
-unsigned
+double
 cpu_quota(const char *root)
 {
 	char path[256], top[256], line[512];
-	unsigned limit = 0;
+	double limit = 0;
 	FILE *f;
 
 	snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
@@ -240,8 +236,11 @@ cpu_count(void)
 	int cpus[MAX_CPUS];
 	unsigned n = allowed(cpus, MAX_CPUS);
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
+	double quota;
 
 	if (n == 0)
 		n = online > 0 ? (unsigned)online : 1;
-	return lower(n, cpu_quota(""));
+	quota = cpu_quota("");
+	/* Rounded down: threads that use up a quota are all stopped until the next period. */
+	return quota == 0 || quota >= n ? n : quota < 1 ? 1 : (unsigned)quota;
 }

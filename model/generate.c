@@ -7,13 +7,13 @@
 #include "model/shard_store.h"
 #include "model/thread_choice.h"
 #include "model/window.h"
+#include "sched/step_time.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_CONTEXT 4096
-#define DEFAULT_ROWS    64
 
 static bool
 has_tokenizer(const struct gguf *g)
@@ -30,8 +30,6 @@ fill_options(struct local *l, const struct local_options *opt)
 	if (l->opt.context == 0)
 		l->opt.context =
 			l->shape.context < DEFAULT_CONTEXT ? l->shape.context : DEFAULT_CONTEXT;
-	if (l->opt.max_rows == 0)
-		l->opt.max_rows = DEFAULT_ROWS;
 	if (l->opt.slots == 0)
 		l->opt.slots = 1;
 }
@@ -141,6 +139,17 @@ plan_memory(const struct local *l, const struct forward_config *c, uint64_t *mem
 	return memory_for_weights(l->opt.memory, &need, memory, err);
 }
 
+static uint32_t
+rows_of_step(const struct local *l, const struct forward_config *config)
+{
+	struct forward_config few = *config, many = *config;
+
+	few.max_rows = STEP_FEW_ROWS;
+	many.max_rows = STEP_ROWS;
+	return step_time_most(
+		memory_budget(l->opt.memory), forward_bytes(&many) - forward_bytes(&few));
+}
+
 static int
 open_pool(struct local *l, struct err *err)
 {
@@ -195,6 +204,8 @@ open_parts(struct local *l, const char *path, const struct local_options *opt, s
 		.slots = l->opt.slots,
 		.context = l->opt.context,
 		.kv = l->opt.kv};
+	if (c.max_rows == 0)
+		l->opt.max_rows = c.max_rows = rows_of_step(l, &c);
 	if (plan_memory(l, &c, &memory, &all, err) != 0 ||
 		open_weights(l, path, memory, all, err) != 0)
 		return err_prefix(err, "%s: ", path);

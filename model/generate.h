@@ -15,7 +15,7 @@ struct local_options {
 		threads_batch; /* for generation, for prompts; 0: auto (thread_choice.h) */
 	bool pin;              /* each thread to a CPU of its own */
 	uint32_t context;      /* 0: the model's, at most 4096 */
-	uint32_t max_rows;     /* rows in a step; 0: 64 */
+	uint32_t max_rows;     /* rows in a step; 0: 256, or 64 where memory is scarce */
 	uint32_t slots;        /* 0: 1 */
 	enum kv_type kv;
 	const char *cpu; /* NULL: the best set */

@@ -55,6 +55,10 @@ int shard_header_from_gguf(const struct gguf *g, const struct model_shape *s,
 	const struct slice *sl, struct shard_header *h, shard_progress *progress, void *arg,
 	struct err *err);
 void shard_header_free(struct shard_header *h);
+/* Of which type most bytes are; whether that has a wider range than float16: what is rounded to it may overflow, or
+ * lose what the weights still have. */
+uint32_t shard_main_dtype(const struct shard_header *h);
+bool shard_is_wide(const struct shard_header *h);
 
 /* As bytes (what goes over the wire and stands at the front of the file), and back: every bound
  * checked, extents tile the file, roles and dimensions agree with shape and slice, the closing hash

@@ -165,3 +165,26 @@ shard_header_parse(const void *data, size_t len, struct shard_header *h, struct 
 	}
 	return 0;
 }
+
+uint32_t
+shard_main_dtype(const struct shard_header *h)
+{
+	uint64_t bytes[DTYPE_COUNT] = {0};
+	uint32_t best = 0;
+
+	for (uint32_t i = 0; i < h->n_extents; i++)
+		if (h->extents[i].dtype < DTYPE_COUNT)
+			bytes[h->extents[i].dtype] += h->extents[i].bytes;
+	for (uint32_t i = 1; i < DTYPE_COUNT; i++)
+		if (bytes[i] > bytes[best])
+			best = i;
+	return best;
+}
+
+bool
+shard_is_wide(const struct shard_header *h)
+{
+	uint32_t dtype = shard_main_dtype(h);
+
+	return dtype == DTYPE_F32 || dtype == DTYPE_BF16;
+}

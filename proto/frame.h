@@ -50,6 +50,8 @@ size_t frame_payload(enum frame_format f, uint32_t rows, uint32_t width);
 size_t frame_best(uint32_t width);
 /* Packs and unpacks; add: out += payload instead of out = payload. Same bits on every machine. */
 void frame_pack(enum frame_format f, const float *x, uint32_t rows, uint32_t width, uint8_t *out);
+/* The same, and x becomes what frame_unpack will make of it. */
+void frame_round(enum frame_format f, float *x, uint32_t rows, uint32_t width, uint8_t *out);
 void frame_unpack(
 	enum frame_format f, const uint8_t *in, uint32_t rows, uint32_t width, float *x, int add);
 

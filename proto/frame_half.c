@@ -3,7 +3,9 @@
 #include "proto/frame_bits.h"
 
 #define HALF_INF   0x7c00u
-#define HALF_OVER  0x47800000u /* 2^16: from here on a float16 is infinite whatever the rounding */
+#define HALF_MOST  0x7bffu
+#define LARGEST    65504.0f
+#define HALF_OVER  0x477fe000u /* LARGEST */
 #define HALF_LEAST 0x38800000u /* 2^-14: below it a float16 is subnormal */
 #define BIAS(n)    ((uint32_t)(n) << 23)
 
@@ -17,7 +19,7 @@ pack(float x)
 	uint32_t nan = HALF_INF | 0x200 | (magnitude >> 13 & 0x3ff);
 	uint32_t half = pick(magnitude < HALF_LEAST, subnormal, normal);
 
-	half = pick(magnitude >= HALF_OVER, HALF_INF, half);
+	half = pick(magnitude >= HALF_OVER, HALF_MOST, half);
 	return sign | pick(magnitude > F32_INF, nan, half);
 }
 
@@ -53,8 +55,13 @@ half_unpack_plain(const uint16_t in[HALF_BLOCK], float x[HALF_BLOCK])
 void
 half_pack(const float x[HALF_BLOCK], uint16_t out[HALF_BLOCK])
 {
-	for (int i = 0; i < HALF_BLOCK; i += 4)
-		vst1_u16(out + i, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(x + i))));
+	const float32x4_t most = vdupq_n_f32(LARGEST), least = vdupq_n_f32(-LARGEST);
+
+	for (int i = 0; i < HALF_BLOCK; i += 4) {
+		float32x4_t v = vmaxq_f32(least, vminq_f32(most, vld1q_f32(x + i)));
+
+		vst1_u16(out + i, vreinterpret_u16_f16(vcvt_f16_f32(v)));
+	}
 }
 
 void
@@ -72,9 +79,15 @@ half_unpack(const uint16_t in[HALF_BLOCK], float x[HALF_BLOCK])
 F16C static void
 pack_f16c(const float x[HALF_BLOCK], uint16_t out[HALF_BLOCK])
 {
-	for (int i = 0; i < HALF_BLOCK; i += 8)
+	const __m256 most = _mm256_set1_ps(LARGEST), least = _mm256_set1_ps(-LARGEST);
+
+	for (int i = 0; i < HALF_BLOCK; i += 8) {
+		__m256 v = _mm256_max_ps(
+			least, _mm256_min_ps(most, _mm256_loadu_ps(x + i))); /* NaNs stay */
+
 		_mm_storeu_si128((__m128i *)(void *)(out + i),
-			_mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
+			_mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+	}
 }
 
 F16C static void

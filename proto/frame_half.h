@@ -1,5 +1,6 @@
-/* Blocks of 32 float16 values: to nearest, ties to even, by the processor's own conversion where there is one. The
- * same bits everywhere, NaNs too. Little-endian or not: values, not bytes. */
+/* Blocks of 32 float16 values: to nearest, ties to even, by the processor's own conversion where there is one. What
+ * is beyond the largest finite value becomes that: one sum out of range must not make an answer worthless. The same
+ * bits everywhere, NaNs too. Little-endian or not: values, not bytes. */
 #ifndef PROTO_FRAME_HALF_H
 #define PROTO_FRAME_HALF_H
 

@@ -167,16 +167,6 @@ pack_tail(const struct codec *c, const float *x, size_t n, uint8_t *out)
 	return len;
 }
 
-static uint8_t *
-pack_values(const struct codec *c, const float *x, size_t n, uint8_t *out)
-{
-	size_t i = 0;
-
-	for (; i + BLOCK <= n; i += BLOCK, out += c->bytes)
-		c->pack(x + i, out);
-	return i < n ? out + pack_tail(c, x + i, n - i, out) : out;
-}
-
 static void
 put_values(float *x, const float *v, size_t n, int add)
 {
@@ -214,6 +204,32 @@ unpack_values(const struct codec *c, const uint8_t *in, size_t n, float *x, int 
 	return in + len;
 }
 
+static uint8_t *
+pack_values(const struct codec *c, const float *x, size_t n, uint8_t *out)
+{
+	size_t i = 0;
+
+	for (; i + BLOCK <= n; i += BLOCK, out += c->bytes)
+		c->pack(x + i, out);
+	return i < n ? out + pack_tail(c, x + i, n - i, out) : out;
+}
+
+/* Each block is in the first-level cache when it is looked at again. */
+static uint8_t *
+round_values(const struct codec *c, float *x, size_t n, uint8_t *out)
+{
+	size_t i = 0;
+
+	for (; i + BLOCK <= n; i += BLOCK, out += c->bytes) {
+		c->pack(x + i, out);
+		c->unpack(out, x + i);
+	}
+	if (i == n)
+		return out;
+	pack_tail(c, x + i, n - i, out);
+	return out + (unpack_values(c, out, n - i, x + i, 0) - out);
+}
+
 /* Blocks do not reach over the end of a row; where nothing is padded, rows are one long row. */
 static size_t
 run_of(const struct codec *c, uint32_t *rows, uint32_t width)
@@ -246,4 +262,14 @@ frame_unpack(
 
 	for (uint32_t r = 0; r < rows && n > 0; r++, x += n)
 		in = unpack_values(c, in, n, x, add);
+}
+
+void
+frame_round(enum frame_format f, float *x, uint32_t rows, uint32_t width, uint8_t *out)
+{
+	const struct codec *c = &codecs[f];
+	size_t n = run_of(c, &rows, width);
+
+	for (uint32_t r = 0; r < rows && n > 0; r++, x += n)
+		out = f == FRAME_F32 ? pack_values(c, x, n, out) : round_values(c, x, n, out);
 }

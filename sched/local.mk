@@ -34,6 +34,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/route.c sched/route.h \
 	sched/route_prompt.c sched/route_prompt.h \
 	sched/route_text.c sched/route_text.h \
+	sched/step_time.c sched/step_time.h \
 	sched/token_mode.c sched/token_mode.h \
 	sched/upload.c sched/upload.h \
 	sched/window.c sched/window.h
@@ -53,7 +54,10 @@ tests_unit_test_token_mode_SOURCES = tests/unit/test_token_mode.c
 tests_unit_test_token_mode_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_token_mode_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 
-check_PROGRAMS += tests/unit/test_batch tests/unit/test_fair tests/unit/test_overlap
+check_PROGRAMS += tests/unit/test_batch tests/unit/test_fair tests/unit/test_overlap tests/unit/test_step_time
+tests_unit_test_step_time_SOURCES = tests/unit/test_step_time.c
+tests_unit_test_step_time_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_step_time_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_overlap_SOURCES = tests/unit/test_overlap.c
 tests_unit_test_overlap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_overlap_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread

@@ -45,8 +45,8 @@
  *   no time and shares were cut for that, network the rest. With several sessions a pipeline
  *   holds min(sessions, stages) steps at once, of sessions/that many rows, and
  *       period = max(step, steps at once x the slowest stage).
- *   A prompt goes in chunks of `batch` rows, one after another through the stages, which all work
- *   once it is long enough. Where the halves of a chunk take turns, c that is computed and d that messages
+ *   A prompt goes in chunks of `batch` rows (of several stages STEP_PIPE_ROWS, at most), one after another
+ *   through the stages, which all work once it is long enough. Where the halves of a chunk take turns, c that is computed and d that messages
  *   add become max(c, c/2 + d) (sched/overlap.h).
  *
  * Shares

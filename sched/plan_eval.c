@@ -193,7 +193,7 @@ predict_prompt(struct eval *e)
 	const struct swarm_plan_input *in = e->in;
 	struct swarm_plan_alt *o = e->out;
 	struct swarm_plan_cost *t = &o->prompt, slowest = {0};
-	struct step step = plan_prompt_step(in);
+	struct step step = plan_prompt_step(in, o->n_stages);
 	double used = plan_used(in, plan_token_step(in, o->n_stages).rows), sum = 0, behind;
 	double chunks = ceil(in->prompt / step.rows), last = plan_logits_seconds(e, 1);
 
@@ -235,7 +235,7 @@ split(struct eval *e)
 	static const struct delay none[SWARM_PLAN_PEERS];
 	struct swarm_plan_member m[SWARM_PLAN_PEERS];
 	struct step token = plan_token_step(e->in, e->c->n_stages),
-		    prompt = plan_prompt_step(e->in);
+		    prompt = plan_prompt_step(e->in, e->c->n_stages);
 	double of_token = 0, of_prompt = 0, slowest = 0, chunks = ceil(e->in->prompt / prompt.rows);
 
 	for (uint32_t i = 0; i < e->c->n_stages; i++) {

@@ -65,7 +65,7 @@ struct step {
 	double caches;       /* sessions whose cache is read */
 };
 struct step plan_token_step(const struct swarm_plan_input *in, uint32_t n_stages);
-struct step plan_prompt_step(const struct swarm_plan_input *in);
+struct step plan_prompt_step(const struct swarm_plan_input *in, uint32_t n_stages);
 /* Seconds of one KV head, one feed-forward column (of a layer), one vocabulary row on a peer. */
 void plan_unit_seconds(const struct swarm_plan_input *in, uint32_t peer, const struct step *st,
 	double out[PHASES]);

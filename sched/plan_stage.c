@@ -177,7 +177,7 @@ plan_set_stages(struct eval *e)
 {
 	const struct swarm_plan_input *in = e->in;
 	double token = plan_token_step(in, e->c->n_stages).rows;
-	double prompt = plan_prompt_step(in).rows, bytes = in->row_bytes, sum = 0;
+	double prompt = plan_prompt_step(in, e->c->n_stages).rows, bytes = in->row_bytes, sum = 0;
 	double off[2][SWARM_PLAN_PEERS];
 	uint32_t at = 0;
 

@@ -1,5 +1,6 @@
 /* How long a device computes: c = max(bytes / read_bps, rows x multiply-adds / macs_ps). */
 #include "sched/plan_int.h"
+#include "sched/step_time.h"
 
 double
 plan_used(const struct swarm_plan_input *in, double rows)
@@ -21,9 +22,10 @@ plan_token_step(const struct swarm_plan_input *in, uint32_t n_stages)
 }
 
 struct step
-plan_prompt_step(const struct swarm_plan_input *in)
+plan_prompt_step(const struct swarm_plan_input *in, uint32_t n_stages)
 {
-	uint32_t rows = in->prompt < in->batch ? in->prompt : in->batch;
+	uint32_t most = n_stages > 1 && in->batch > STEP_PIPE_ROWS ? STEP_PIPE_ROWS : in->batch;
+	uint32_t rows = in->prompt < most ? in->prompt : most;
 	uint32_t chunks = (in->prompt + rows - 1) / rows;
 
 	return (struct step){.rows = rows, .logits = 1.0 / chunks, .caches = 1};
@@ -53,14 +55,14 @@ double
 plan_goal(const struct swarm_plan_input *in, uint32_t n_stages, double token_s, double prompt_s)
 {
 	return token_s / plan_token_step(in, n_stages).rows +
-	       in->prompt_ratio * prompt_s / plan_prompt_step(in).rows;
+	       in->prompt_ratio * prompt_s / plan_prompt_step(in, n_stages).rows;
 }
 
 void
 plan_goal_seconds(
 	const struct swarm_plan_input *in, uint32_t peer, uint32_t n_stages, double out[PHASES])
 {
-	struct step token = plan_token_step(in, n_stages), prompt = plan_prompt_step(in);
+	struct step token = plan_token_step(in, n_stages), prompt = plan_prompt_step(in, n_stages);
 	double more[PHASES];
 
 	plan_unit_seconds(in, peer, &token, out);

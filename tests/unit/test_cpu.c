@@ -321,21 +321,21 @@ END_TEST
 
 START_TEST(quotas_of_cgroups)
 {
-	ck_assert_uint_eq(cpu_quota(root), 0);
+	ck_assert_double_eq(cpu_quota(root), 0);
 	put("0::/a/b\n", "proc/self/cgroup");
-	ck_assert_uint_eq(cpu_quota(root), 0);
+	ck_assert_double_eq(cpu_quota(root), 0);
 	put("max 100000\n", "sys/fs/cgroup/a/b/cpu.max");
-	ck_assert_uint_eq(cpu_quota(root), 0);
+	ck_assert_double_eq(cpu_quota(root), 0);
 	put("350000 100000\n", "sys/fs/cgroup/a/b/cpu.max");
-	ck_assert_uint_eq(cpu_quota(root), 3);
+	ck_assert_double_eq(cpu_quota(root), 3.5);
 	put("200000 100000\n", "sys/fs/cgroup/a/cpu.max"); /* the group around it */
-	ck_assert_uint_eq(cpu_quota(root), 2);
+	ck_assert_double_eq(cpu_quota(root), 2);
 	put("50000 100000\n", "sys/fs/cgroup/cpu.max");
-	ck_assert_uint_eq(cpu_quota(root), 1);
+	ck_assert_double_eq(cpu_quota(root), 0.5);
 	put("all of it\n", "sys/fs/cgroup/cpu.max");
-	ck_assert_uint_eq(cpu_quota(root), 2);
+	ck_assert_double_eq(cpu_quota(root), 2);
 	put("0::/../../x\n", "proc/self/cgroup");
-	ck_assert_uint_eq(cpu_quota(root), 0);
+	ck_assert_double_eq(cpu_quota(root), 0);
 }
 END_TEST
 
@@ -344,12 +344,12 @@ START_TEST(quotas_of_old_cgroups)
 	put("3:memory:/m\n2:cpu,cpuacct:/job\n", "proc/self/cgroup");
 	put("-1\n", "sys/fs/cgroup/cpu/job/cpu.cfs_quota_us");
 	put("100000\n", "sys/fs/cgroup/cpu/job/cpu.cfs_period_us");
-	ck_assert_uint_eq(cpu_quota(root), 0);
+	ck_assert_double_eq(cpu_quota(root), 0);
 	put("400000\n", "sys/fs/cgroup/cpu/job/cpu.cfs_quota_us");
-	ck_assert_uint_eq(cpu_quota(root), 4);
+	ck_assert_double_eq(cpu_quota(root), 4);
 	put("100000\n", "sys/fs/cgroup/memory/m/cpu.cfs_quota_us"); /* not the folder to look in */
 	put("100000\n", "sys/fs/cgroup/memory/m/cpu.cfs_period_us");
-	ck_assert_uint_eq(cpu_quota(root), 4);
+	ck_assert_double_eq(cpu_quota(root), 4);
 }
 END_TEST
 

@@ -116,13 +116,13 @@ START_TEST(rows_come_back)
 {
 	static const double close[] = {0, 1.0 / 1024, 1.0 / 127};
 	enum { ROWS = 3, WIDTH = 77 };
-	float x[ROWS * WIDTH], y[ROWS * WIDTH];
+	float x[ROWS * WIDTH], y[ROWS * WIDTH], rounded[ROWS * WIDTH];
 
 	for (unsigned i = 0; i < ROWS * WIDTH; i++)
 		x[i] = spread(i);
 	for (int f = FRAME_F32; f <= FRAME_Q8; f++) {
 		size_t bytes = frame_payload((enum frame_format)f, ROWS, WIDTH);
-		uint8_t *wire = malloc(bytes);
+		uint8_t *wire = malloc(bytes), *again = malloc(bytes);
 
 		frame_pack((enum frame_format)f, x, ROWS, WIDTH, wire);
 		frame_unpack((enum frame_format)f, wire, ROWS, WIDTH, y, 0);
@@ -132,9 +132,14 @@ START_TEST(rows_come_back)
 					close[f] * (f == FRAME_Q8 ? 10.0 : fabs((double)x[i])),
 				"format %d, value %u: %g instead of %g", f, i, (double)y[i],
 				(double)x[i]);
+		memcpy(rounded, x, sizeof x);
+		frame_round((enum frame_format)f, rounded, ROWS, WIDTH, again);
+		ck_assert_mem_eq(again, wire, bytes);
+		ck_assert_mem_eq(rounded, y, sizeof y);
 		frame_unpack((enum frame_format)f, wire, ROWS, WIDTH, y, 1);
 		ck_assert(fabsf(y[5] - 2 * x[5]) <= 0.2f);
 		free(wire);
+		free(again);
 	}
 }
 END_TEST
@@ -145,9 +150,10 @@ START_TEST(halves_are_exact)
 		float x;
 		uint16_t h;
 	} known[] = {{0.0f, 0}, {-0.0f, 0x8000}, {1.0f, 0x3c00}, {-2.0f, 0xc000},
-		{65504.0f, 0x7bff}, {65520.0f, 0x7c00}, {65519.0f, 0x7bff}, {1e9f, 0x7c00},
-		{0x1p-14f, 0x0400}, {0x1p-24f, 0x0001}, {0x1p-25f, 0x0000}, {0x1.8p-25f, 0x0001},
-		{1.0f + 0x1p-11f, 0x3c00}, {1.0f + 0x3p-11f, 0x3c02}};
+		{65504.0f, 0x7bff}, {65520.0f, 0x7bff}, {65519.0f, 0x7bff}, {1e9f, 0x7bff},
+		{-1e9f, 0xfbff}, {INFINITY, 0x7bff}, {0x1p-14f, 0x0400}, {0x1p-24f, 0x0001},
+		{0x1p-25f, 0x0000}, {0x1.8p-25f, 0x0001}, {1.0f + 0x1p-11f, 0x3c00},
+		{1.0f + 0x3p-11f, 0x3c02}};
 	uint8_t wire[2];
 
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
