@@ -261,6 +261,35 @@ privacy_messages_add_tools(
 	return rc;
 }
 
+int
+privacy_messages_read_prompt(const uint8_t key[static PRIVACY_KEY_LEN], const char *prompt,
+	const uint32_t *ends, size_t n_ends, struct privacy_messages *out)
+{
+	crypto_generichash_state all, begin;
+	struct buf b;
+	size_t at = 0;
+
+	*out = (struct privacy_messages){.hash = calloc(n_ends + 1, sizeof *out->hash)};
+	buf_init(&b, 0);
+	if (out->hash == NULL || (prompt[0] != '\0' && buf_str(&b, prompt) != 0)) {
+		buf_free(&b);
+		return -1;
+	}
+	out->length = (uint32_t)fold((char *)b.data, b.len);
+	crypto_generichash_init(&all, key, PRIVACY_KEY_LEN, sizeof out->hash->bytes);
+	for (size_t i = 0; i < n_ends && ends[i] < out->length; i++, out->n_begins++) {
+		crypto_generichash_update(&all, b.data + at, ends[i] - at);
+		at = ends[i];
+		begin = all;
+		crypto_generichash_final(&begin, out->hash[i].bytes, sizeof out->hash->bytes);
+	}
+	crypto_generichash_update(&all, b.data + at, out->length - at);
+	crypto_generichash_final(&all, out->hash[out->n_begins].bytes, sizeof out->hash->bytes);
+	out->n = out->n_begins + (out->length > 0);
+	buf_free(&b);
+	return 0;
+}
+
 void
 privacy_messages_free(struct privacy_messages *m)
 {

@@ -36,12 +36,14 @@ refusal(const struct routed *q, const struct endpoint *e)
 		.request_limit = q->said.budget};
 	struct router *r = q->router;
 
-	if (q->a.kind != API_CHAT)
+	if (q->a.kind != API_CHAT && !e->completions)
 		return ROUTE_ABSENT;
 	if (q->verdict.asked < PRIVACY_REDACT)
 		return ROUTE_PRIVACY;
 	if (q->verdict.policy < PRIVACY_REDACT)
 		return ROUTE_TAINTED;
+	if (q->a.kind != API_CHAT && q->verdict.policy != PRIVACY_CLOUD)
+		return ROUTE_UNREDACTED; /* wall_body says why */
 	if (price == PURSE_UNKNOWN)
 		return ROUTE_PRICE;
 	if (purse_check(purse_file_purse(r->purse), purse_file_date(time(NULL)), &ask) != PURSE_OK)

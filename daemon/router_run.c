@@ -444,9 +444,7 @@ run(struct routed *q)
 	http_wait(h, on_gone, q);
 	if (!ask(q, c) || (q->keyed && !keep(q)))
 		return;
-	if (q->query.candidates[q->choice.candidate].kind != ROUTE_CLOUD)
-		api_echo(&q->answer.text, &q->a,
-			routed_model(q, q->query.candidates[q->choice.candidate].kind));
+	api_echo(&q->answer.text, &q->a, NULL); /* a prompt of ids is not routed */
 	api_answer_begin(&q->answer);
 }
 

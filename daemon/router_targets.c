@@ -125,6 +125,11 @@ routed_refusal_words(const struct routed *q, unsigned i, char *out, size_t size)
 	else if (c->refusal == ROUTE_JOULES)
 		snprintf(out, size, "it would take about %.3g J, and max_joules is %.3g", c->joules,
 			q->query.max_joules);
+	else if (c->refusal == ROUTE_ABSENT && c->kind == ROUTE_CLOUD)
+		snprintf(out, size, "it takes chats only ('completions' in its section)");
+	else if (c->refusal == ROUTE_UNREDACTED && q->a.kind == API_COMPLETION)
+		snprintf(out, size,
+			"a prompt may end within a personal item: it needs privacy 'cloud'");
 	else
 		snprintf(out, size, "%s", route_refusal_words(c->refusal));
 }

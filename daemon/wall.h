@@ -42,14 +42,14 @@ void wall_made(struct wall *w, const struct wall_verdict *v, const char *answer,
 /* The name of a text in its records; another process has other ones. false: it is empty. */
 bool wall_hash(const struct wall *w, const char *text, size_t len, struct privacy_hash *out);
 
-/* The body that a cloud would get: the chat of the request, for `model`, streamed; where the policy is
- * `redact`, without personal items. -1: it may not leave, or what must not leave could not be
- * removed for certain: nothing may be sent. (wall_body.c) */
+/* The body that a cloud would get: the chat or the prompt of the request, for `model`, streamed; where
+ * the policy is `redact`, without personal items. -1: it may not leave, or what must not leave could not
+ * be removed for certain: nothing may be sent. A prompt ends anywhere, also within an item, a part of
+ * which is not known: it needs `cloud`. (wall_body.c) */
 int wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a,
 	const char *model, uint32_t max_tokens, struct buf *out, struct err *err);
-/* The same for a segment of an answer: the chat ends in what was said of it until now, and the endpoint
- * goes on from there, in its own way. -1 also where items would have to be removed: a text that ends
- * anywhere may end within one, and a part of one is not known again. */
+/* The same for a segment of an answer: the chat or the prompt ends in what was said of it until now, and
+ * the endpoint goes on from there, a chat in its own way. It needs `cloud` for the same reason. */
 struct endpoint;
 int wall_segment_body(const struct wall_verdict *v, const struct api_request *a,
 	const struct endpoint *e, const char *said, size_t len, uint32_t max_tokens,

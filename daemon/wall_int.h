@@ -8,6 +8,8 @@ struct wall_record {
 	unsigned refs;
 	struct privacy_taint *taint;
 	struct redact *redact;    /* made when first needed */
+	uint32_t *ends, n_ends;   /* lengths of prompts that stay nearer than a cloud, ascending */
+	bool prompts;             /* more than that: no prompt of this client is known to be new */
 	struct wall_record *next; /* the one that was used before it */
 };
 
