@@ -51,6 +51,12 @@ api_answer_flush(struct api_answer *w)
 		call_reader_end(&w->reader);
 }
 
+bool
+api_answer_enough(const struct api_answer *w)
+{
+	return w->tools && !w->apart && call_reader_done(&w->reader);
+}
+
 static void
 send_delta(struct api_answer *w, json_t *call)
 {

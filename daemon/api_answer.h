@@ -46,6 +46,8 @@ void api_answer_apart(struct api_answer *w, bool apart);
  * one where the request wants one at most. */
 void api_answer_call(
 	struct api_answer *w, const char *id, const char *name, const char *arguments, size_t len);
+/* One call was wanted at most, and it is there: the model that writes may stop. */
+bool api_answer_enough(const struct api_answer *w);
 /* What is held because it may be the begin of a call goes out, as what it is. */
 void api_answer_flush(struct api_answer *w);
 /* With tools: each of the texts that the client has seen, as the record of what was said knows them

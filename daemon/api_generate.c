@@ -29,6 +29,8 @@ on_text(void *arg, const char *text, size_t len)
 	struct generation *g = arg;
 
 	api_answer_text(&g->answer, text, len);
+	if (api_answer_enough(&g->answer))
+		desk_stop(g->desk, g->request);
 }
 
 static void
