@@ -153,9 +153,11 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/router_targets.c \
 	daemon/router_segments.c daemon/router_token.c \
 	daemon/led_answer.c daemon/led_answer.h \
+	daemon/part_name.c daemon/part_name.h \
 	daemon/token_run.c daemon/token_run.h \
 	daemon/wall.c daemon/wall.h daemon/wall_int.h \
 	daemon/wall_body.c \
+	daemon/wall_parts.c \
 	daemon/wall_tools.c
 
 # What is served: the model, its plan over the swarm, slices over bulk links.

@@ -9,8 +9,8 @@ struct reading {
 	const uint8_t *key;
 	struct privacy_messages *out;
 	size_t room;
-	uint32_t message;
-	struct buf text; /* of one hash */
+	uint32_t message, call; /* what is being read */
+	struct buf text;        /* of one hash */
 };
 
 /* Folds white space in place: its new length. */
@@ -56,21 +56,29 @@ privacy_hash_text(const uint8_t key[static PRIVACY_KEY_LEN], const char *text, s
 }
 
 static int
+grow_list(uint32_t **list, size_t room)
+{
+	uint32_t *more = realloc(*list, room * sizeof *more);
+
+	if (more == NULL)
+		return -1;
+	*list = more;
+	return 0;
+}
+
+static int
 grow(struct reading *r)
 {
 	size_t room = r->room == 0 ? 64 : r->room * 2;
 	struct privacy_hash *hash;
-	uint32_t *message;
 
 	if (r->out->n < r->room)
 		return 0;
 	hash = realloc(r->out->hash, room * sizeof *hash);
-	if (hash != NULL)
-		r->out->hash = hash;
-	message = realloc(r->out->message, room * sizeof *message);
-	if (message != NULL)
-		r->out->message = message;
-	if (hash == NULL || message == NULL)
+	if (hash == NULL)
+		return -1;
+	r->out->hash = hash;
+	if (grow_list(&r->out->message, room) != 0 || grow_list(&r->out->call, room) != 0)
 		return -1;
 	r->room = room;
 	return 0;
@@ -82,8 +90,10 @@ end_text(struct reading *r)
 {
 	if (r->text.failed || grow(r) != 0)
 		return -1;
-	if (hash_folded(r->key, (char *)r->text.data, r->text.len, &r->out->hash[r->out->n]))
-		r->out->message[r->out->n++] = r->message;
+	if (hash_folded(r->key, (char *)r->text.data, r->text.len, &r->out->hash[r->out->n])) {
+		r->out->message[r->out->n] = r->message;
+		r->out->call[r->out->n++] = r->call;
+	}
 	buf_clear(&r->text);
 	return 0;
 }
@@ -157,6 +167,7 @@ static int
 read_call(struct reading *r, json_t *call)
 {
 	privacy_call_text(call, &r->text);
+	r->call++;
 	return end_text(r);
 }
 
@@ -182,7 +193,10 @@ read_message(struct reading *r, json_t *m)
 			return -1;
 	}
 	call = json_object_get(m, "function_call");
-	return json_is_object(call) ? read_call(r, call) : 0;
+	if (json_is_object(call) && read_call(r, call) != 0)
+		return -1;
+	r->call = 0;
+	return 0;
 }
 
 static bool
@@ -295,5 +309,6 @@ privacy_messages_free(struct privacy_messages *m)
 {
 	free(m->hash);
 	free(m->message);
+	free(m->call);
 	*m = (struct privacy_messages){0};
 }

@@ -367,6 +367,8 @@ routed_preview(struct routed *q)
 	}
 	if (o == NULL)
 		o = json_pack("{s:s,s:s}", "endpoint", e->name, "refused", err.msg);
+	if (q->verdict.policy == PRIVACY_REDACT)
+		json_object_set_new(o, "redacted", wall_parts(q->router->wall, &q->verdict, &q->a));
 	buf_free(&body);
 	buf_free(&bytes);
 	return o;

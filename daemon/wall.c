@@ -116,12 +116,28 @@ hash_request(const struct wall *w, const struct api_request *a, const struct wal
 	return privacy_messages_add_tools(w->key, a->tools, m);
 }
 
+/* What its i-th hash is of. */
+static void
+name_part(const struct privacy_messages *m, const struct api_request *a, size_t i,
+	char out[static PART_NAME])
+{
+	if (a->kind == API_COMPLETION)
+		snprintf(out, PART_NAME, "%s",
+			i < m->n_begins ? "the prompt's begin" : "the prompt");
+	else if (m->message[i] == UINT32_MAX)
+		part_name_tool(a->root, i - (m->n - json_array_size(a->tools)), out);
+	else if (m->call[i] > 0)
+		part_name_call(a->root, m->message[i], m->call[i] - 1, out);
+	else
+		part_name_message(a->root, m->message[i], out);
+}
+
 int
 wall_judge(struct wall *w, uint64_t client, enum privacy key, enum privacy request,
 	const struct api_request *a, struct wall_verdict *v)
 {
 	struct privacy_voices voices = {w->policy, key, PRIVACY_CLOUD, request};
-	struct err why = {""};
+	struct privacy_why why = {0};
 
 	*v = (struct wall_verdict){.record = record_of(w, client)};
 	if (v->record == NULL)
@@ -134,11 +150,13 @@ wall_judge(struct wall *w, uint64_t client, enum privacy key, enum privacy reque
 		v->messages.n_old, v->asked, NULL, &why);
 	if (a->kind == API_COMPLETION && v->record->prompts && v->policy > PRIVACY_HOME) {
 		v->policy = PRIVACY_HOME;
-		err_set(&why, "more private prompts came from here than can be told apart");
+		err_set(&why.held, "more private prompts came from here than can be told apart");
 	}
-	if (v->policy != v->asked)
-		snprintf(v->why, sizeof v->why, "%s", why.msg);
-	else if (v->policy != PRIVACY_CLOUD)
+	if (v->policy != v->asked) {
+		snprintf(v->why, sizeof v->why, "%s", why.held.msg);
+		name_part(&v->messages, a, why.message, v->where);
+	}
+	if (v->policy == v->asked && v->policy != PRIVACY_CLOUD)
 		snprintf(v->why, sizeof v->why, "privacy is '%s', as %s says",
 			privacy_name(v->policy), privacy_whose(&voices));
 	return 0;

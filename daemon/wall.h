@@ -8,6 +8,7 @@
 
 #include "daemon/api_parse.h"
 #include "daemon/config.h"
+#include "daemon/part_name.h"
 #include "daemon/privacy_messages.h"
 #include "sched/privacy.h"
 #include "sched/redact.h"
@@ -29,6 +30,7 @@ struct wall_verdict {
 	enum privacy asked;         /* the strictest of daemon, key and request */
 	enum privacy policy;        /* that, or what its history holds it to */
 	char why[512]; /* policy is stricter than cloud: whose word that is, or which message's */
+	char where[PART_NAME]; /* the message, or the tool; "": it is none of these */
 	struct privacy_messages messages;
 };
 /* 0, or -1 without memory. request: its own word. wall_verdict_free in both cases. */
@@ -54,6 +56,9 @@ struct endpoint;
 int wall_segment_body(const struct wall_verdict *v, const struct api_request *a,
 	const struct endpoint *e, const char *said, size_t len, uint32_t max_tokens,
 	struct buf *out, struct err *err);
+/* For whom it came from: a list of the parts that lose items when it is redacted, with how many of which
+ * kind, and of those in the way, with the reason. (wall_parts.c) */
+json_t *wall_parts(struct wall *w, struct wall_verdict *v, const struct api_request *a);
 /* The items that were removed from this client's texts, to be put back; good as long as the verdict.
  * NULL: none were. */
 const struct redact *wall_items(const struct wall_verdict *v);

@@ -38,8 +38,8 @@ asked(const struct api_request *a, struct err *err)
 	return list != NULL ? json_pack("{s:o}", "messages", list) : NULL;
 }
 
-static json_t *
-whole(const struct api_request *a, uint32_t max_tokens, struct err *err)
+json_t *
+wall_whole(const struct api_request *a, uint32_t max_tokens, struct err *err)
 {
 	json_t *o = asked(a, err), *stops;
 
@@ -68,8 +68,8 @@ whole(const struct api_request *a, uint32_t max_tokens, struct err *err)
 	return o;
 }
 
-static json_t *
-redacted(struct wall *w, struct wall_verdict *v, json_t *body, struct err *err)
+json_t *
+wall_redacted(struct wall *w, struct wall_verdict *v, json_t *body, struct err *err)
 {
 	struct redact_limits limits = {.hash_key = w->redact_key};
 
@@ -111,10 +111,10 @@ wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a, c
 		return err_set(err, "the privacy policy keeps it at home");
 	if (a->kind == API_COMPLETION && v->policy != PRIVACY_CLOUD)
 		return err_set(err, "a prompt may end within a personal item");
-	plain = whole(a, max_tokens, err);
+	plain = wall_whole(a, max_tokens, err);
 	if (plain == NULL)
 		return -1;
-	body = v->policy == PRIVACY_REDACT ? redacted(w, v, plain, err) : json_incref(plain);
+	body = v->policy == PRIVACY_REDACT ? wall_redacted(w, v, plain, err) : json_incref(plain);
 	json_decref(plain);
 	return body != NULL ? write_for(model, body, out, err) : -1;
 }
@@ -158,7 +158,7 @@ wall_segment_body(const struct wall_verdict *v, const struct api_request *a,
 		return err_set(err, "the privacy policy keeps what is not whole at home");
 	if (a->tools != NULL)
 		return err_set(err, "a cloud cannot go on within a text that may call tools");
-	body = whole(a, max_tokens, err);
+	body = wall_whole(a, max_tokens, err);
 	if (body == NULL)
 		return -1;
 	if (add_said(body, a, e->continues, said, len) == 0)

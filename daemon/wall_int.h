@@ -22,6 +22,11 @@ struct wall {
 	unsigned n;
 };
 
+/* wall_body.c: what a cloud would get of a request, but for the model's name; NULL: it cannot be sent. The same
+ * without personal items; NULL: they could not be removed for certain. */
+json_t *wall_whole(const struct api_request *a, uint32_t max_tokens, struct err *err);
+json_t *wall_redacted(struct wall *w, struct wall_verdict *v, json_t *body, struct err *err);
+
 /* wall_tools.c: of a request with tools. Lists; the second NULL: they cannot be sent. */
 json_t *wall_tools(json_t *tools);
 json_t *wall_tool_messages(const struct api_request *a, struct err *err);
