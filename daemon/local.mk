@@ -263,6 +263,10 @@ tests_unit_test_router_SOURCES = tests/unit/test_router.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_router_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_route_book
+tests_unit_test_route_book_SOURCES = tests/unit/test_route_book.c $(route_test_support)
+tests_unit_test_route_book_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_route_book_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS) -lm -lpthread
 check_PROGRAMS += tests/unit/test_document_cascade
 tests_unit_test_document_cascade_SOURCES = tests/unit/test_document_cascade.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_document_cascade_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)

@@ -188,9 +188,9 @@ learn(struct routed *q)
 	bool by_prompt = why == ROUTE_GAIN || why == ROUTE_NO_GAIN;
 	bool by_tokens = why == ROUTE_TOKENS_SURE || why == ROUTE_TOKENS_DOUBT;
 
-	route_book_done(b, &q->wish, &q->before, false, by_prompt, up);
+	route_book_done(b, KNOB_OF_PROMPTS, &q->wish, &q->before, by_prompt, up);
 	if (q->judged)
-		route_book_done(b, &q->wish, &q->after, true, by_tokens, up);
+		route_book_done(b, KNOB_OF_ANSWERS, &q->wish, &q->after, by_tokens, up);
 }
 
 /* An answer that one model at home has given, whole, may get a label. */

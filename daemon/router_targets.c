@@ -64,14 +64,12 @@ add_home(struct routed *q, enum route_target t)
 		c->refusal = ROUTE_PRIVACY;
 }
 
-/* A device that is hot, or whose battery is low, is spared where the large model is computed by
- * several. */
-static void
-look_at_energy(struct routed *q)
+enum energy_lean
+router_lean(struct router *r)
 {
 	struct energy_told devices[SERVE_DEVICES];
 
-	q->query.lean = energy_lean(devices, serve_energy(q->router->serve, devices));
+	return energy_lean(devices, serve_energy(r->serve, devices));
 }
 
 void
@@ -79,7 +77,7 @@ routed_add_home(struct routed *q)
 {
 	add_home(q, ROUTE_SMALL);
 	add_home(q, ROUTE_LARGE);
-	look_at_energy(q);
+	q->query.lean = router_lean(q->router);
 }
 
 /* Mean of the calls until now, the later ones more. */
