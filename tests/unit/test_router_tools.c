@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHAT "/v1/chat/completions"
-
 /* --- at home ------------------------------------------------------------------------------------- */
 
 START_TEST(a_model_at_home_calls)
@@ -118,14 +116,6 @@ START_TEST(refused_with_reasons)
 	ck_assert_int_eq(a.status, 400);
 	ck_assert_ptr_nonnull(strstr(a.body, "\"param\":\"tools\""));
 	ck_assert_ptr_nonnull(strstr(a.body, "in document mode no tool is called"));
-	answer_free(&a);
-	ask("POST", CHAT, "Idempotency-Key: one\r\n",
-		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
-		"\"tools\":[{"
-		"\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}",
-		&a);
-	ck_assert_int_eq(a.status, 400);
-	ck_assert_ptr_nonnull(strstr(a.body, "Idempotency-Key"));
 }
 END_TEST
 
