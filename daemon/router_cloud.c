@@ -313,11 +313,13 @@ routed_begin_cloud(struct routed *q)
 		NULL, on_text, on_end, on_error, q, q->a.tools != NULL ? on_call : NULL};
 	struct door_no no = {.why = DOOR_BROKEN};
 	struct err err = {""};
+	uint64_t removed;
 	struct buf body;
 	bool sent = false;
 
 	q->restore = (struct redact_restore){0};
 	buf_init(&body, DOOR_MOST_BODY);
+	removed = wall_removed(&q->verdict);
 	if (wall_body(q->router->wall, &q->verdict, &q->a, e->model, routed_most_tokens(q, e),
 		    &body, &err) != 0) {
 		c->refusal = ROUTE_UNREDACTED;
@@ -326,6 +328,8 @@ routed_begin_cloud(struct routed *q)
 		if (q->verdict.policy == PRIVACY_REDACT)
 			q->restore.r = wall_items(&q->verdict);
 		sent = routed_send(q, e, &body, &events, &no);
+		if (sent)
+			q->redactions += wall_removed(&q->verdict) - removed;
 		if (!sent) {
 			c->refusal = refused_by_door(&no);
 			snprintf(q->why, sizeof q->why, "%s", no.err.msg);

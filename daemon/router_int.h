@@ -149,6 +149,7 @@ struct routed {
 	char no_segment[512]; /* asked no more; "": it was not so */
 	uint32_t wasted_tokens;
 	uint64_t spent, bytes_out; /* micro-units; to clouds */
+	uint64_t redactions;       /* items that were removed from what went there */
 	int status;                /* of the last leg that could not begin, and why */
 	char why[512];
 	bool begun;         /* the client has seen text */

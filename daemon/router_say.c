@@ -99,6 +99,7 @@ routed_said(const struct routed *q)
 	json_object_set_new(o, "attempts", attempts(q));
 	json_object_set_new(o, "cost", json_real((double)q->spent / 1e6));
 	json_object_set_new(o, "bytes_out", json_integer((json_int_t)q->bytes_out));
+	json_object_set_new(o, "redactions", json_integer((json_int_t)q->redactions));
 	json_object_set_new(o, "wasted_tokens", json_integer((json_int_t)q->wasted_tokens));
 	routed_say_token(q, o);
 	return o;

@@ -187,6 +187,17 @@ wall_made(struct wall *w, const struct wall_verdict *v, const char *answer, size
 		privacy_taint_made(v->record->taint, &hash, 1, 0, v->policy);
 }
 
+uint64_t
+wall_removed(const struct wall_verdict *v)
+{
+	const struct redact *r = v->record->redact;
+	uint64_t sum = 0;
+
+	for (int k = 0; r != NULL && k < REDACT_KINDS; k++)
+		sum += redact_count(r, (enum redact_kind)k);
+	return sum;
+}
+
 const struct redact *
 wall_items(const struct wall_verdict *v)
 {

@@ -62,5 +62,6 @@ json_t *wall_parts(struct wall *w, struct wall_verdict *v, const struct api_requ
 /* The items that were removed from this client's texts, to be put back; good as long as the verdict.
  * NULL: none were. */
 const struct redact *wall_items(const struct wall_verdict *v);
+uint64_t wall_removed(const struct wall_verdict *v); /* how often one was, of all texts until now */
 
 #endif

@@ -128,6 +128,32 @@ START_TEST(a_file_of_before)
 }
 END_TEST
 
+/* Every training can be taken back, on the disk, too. */
+START_TEST(the_last_training_is_undone)
+{
+	struct gain_row rows[60];
+	struct err err = {""};
+	float before = threshold(KNOB_OF_ANSWERS), poisoned;
+	struct gain_row row;
+
+	route_task_row(&row, &task, true);
+	row.label[GAIN_SMALL] = 0;
+	row.label[GAIN_LARGE] = 1;
+	for (int i = 0; i < 60; i++)
+		rows[i] = row;
+	ck_assert_int_eq(route_book_keep(book, rows, 60, &err), 0);
+	ck_assert_int_eq(route_book_train(book, NULL, NULL, &err), 0);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	poisoned = threshold(KNOB_OF_ANSWERS);
+	ck_assert_float_ne(poisoned, before);
+	ck_assert_msg(route_book_undo(book, &err) == 0, "%s", err.msg);
+	ck_assert_float_eq(threshold(KNOB_OF_ANSWERS), before);
+	close_book();
+	open_book();
+	ck_assert_float_eq(threshold(KNOB_OF_ANSWERS), before);
+}
+END_TEST
+
 START_TEST(parts_are_forgotten_too)
 {
 	struct route_view before, after;
@@ -156,6 +182,7 @@ main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, parts_have_a_knob_of_their_own);
 	tcase_add_test(t, a_file_of_before);
+	tcase_add_test(t, the_last_training_is_undone);
 	tcase_add_test(t, parts_are_forgotten_too);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);

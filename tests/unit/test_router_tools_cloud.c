@@ -6,6 +6,8 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 /* --- a cloud -------------------------------------------------------------------------------------- */
 
@@ -214,6 +216,9 @@ START_TEST(parts_have_names)
 	add("user", "write to jane.doe@example.org");
 	say("auto:cloud", "");
 	expect_call("cloud", "I look.", "{\"about\": \"write to jane.doe@example.org\"}");
+	ck_assert_int_eq(
+		json_integer_value(json_object_get(json_object_get(a.json, "shoal"), "redactions")),
+		2);
 	answer_it("eve@example.com and 192.168.17.23");
 	say("auto:cloud", explain);
 	list = json_object_get(
@@ -239,6 +244,48 @@ START_TEST(parts_have_names)
 	answer_free(&a);
 	get("/shoal/v1/route/log", &a);
 	ck_assert_ptr_null(strstr(a.body, "lamp"));
+}
+END_TEST
+
+/* The endpoint's own 300 seconds are more than the request has for all that is tried. */
+START_TEST(one_deadline_for_all)
+{
+	struct timespec from, to;
+
+	fixture_request_timeout = 1;
+	start("mute", "cloud");
+	add("user", "u");
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	say("auto:cloud", "");
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	fixture_request_timeout = 0;
+	ck_assert_int_ge(a.status, 500);
+	ck_assert_int_le(to.tv_sec - from.tv_sec, 5);
+	ck_assert_uint_eq(calls(), 1);
+	for (int i = 0; i < 5000 && !cloud_server_ended(&cloud, before); i++)
+		usleep(1000);
+	ck_assert(cloud_server_ended(&cloud, before));
+}
+END_TEST
+
+START_TEST(figures_of_a_cloud)
+{
+	start("agent", "cloud");
+	answer_free(&a);
+	get("/metrics", &a);
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_cloud_calls_total{endpoint=\"sky\"} 0\n"));
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_cloud_spent_day 0\n"));
+	add("user", "u");
+	say("auto:cloud", "");
+	answer_free(&a);
+	get("/metrics", &a);
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_cloud_calls_total{endpoint=\"sky\"} 1\n"));
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_cloud_answers_total{endpoint=\"sky\"} 1\n"));
+	ck_assert_ptr_null(strstr(a.body, "\nshoal_cloud_bytes_out_total{endpoint=\"sky\"} 0\n"));
+	ck_assert_ptr_null(strstr(a.body, "\nshoal_cloud_spent_day 0\n"));
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_cloud_reserved 0\n"));
+	ck_assert_ptr_nonnull(
+		strstr(a.body, "\nshoal_cloud_breaker{endpoint=\"sky\",state=\"closed\"} 1\n"));
 }
 END_TEST
 
@@ -419,6 +466,8 @@ main(void)
 	tcase_add_test(t, a_call_that_was_not_offered);
 	tcase_add_test(t, calls_that_are_too_long);
 	tcase_add_test(t, parts_have_names);
+	tcase_add_test(t, one_deadline_for_all);
+	tcase_add_test(t, figures_of_a_cloud);
 	tcase_add_test(t, what_cannot_leave);
 	tcase_add_test(t, nothing_planted_leaks);
 	tcase_add_test(t, calls_are_restored);
