@@ -166,7 +166,7 @@ def whole(f, body):
 def stream(f, body):
     pieces = supervisor(f, body) if "supervise" in f else pieces_of(f)
     plain = b'"messages"' not in body
-    last = json.loads(body)["messages"][-1] if "repeats" in f else {}
+    last = json.loads(body)["messages"][-1] if "repeats" in f and not plain else {}
     if last.get("role") == "assistant":
         pieces = [last["content"][:9], last["content"][9:] + pieces[0]] + pieces[1:]
 
