@@ -250,7 +250,31 @@ print_list(json_t *list, const char *heading, const char *a, const char *b, cons
 
 	json_array_foreach(list, i, o)
 	{
-		printf("%s %s %s: %s\n", heading, str(o, a), str(o, b), str(o, c));
+		const char *where = json_string_value(json_object_get(o, "where"));
+
+		printf("%s %s %s: ", heading, str(o, a), str(o, b));
+		printf("%s%s%s\n", where != NULL ? where : "", where != NULL ? ": " : "",
+			str(o, c));
+	}
+}
+
+/* What a cloud would not get. */
+static void
+print_redacted(json_t *list)
+{
+	json_t *o, *n;
+	const char *kind;
+	size_t i;
+
+	json_array_foreach(list, i, o)
+	{
+		if (json_object_get(o, "refused") != NULL)
+			printf("  stays %s: %s\n", str(o, "where"), str(o, "refused"));
+		json_object_foreach(json_object_get(o, "removed"), kind, n)
+		{
+			printf("  redacted %s: %s, %.0f times\n", str(o, "where"), kind,
+				json_number_value(n));
+		}
 	}
 }
 
@@ -277,6 +301,7 @@ print_shoal(json_t *s)
 	}
 	print_list(json_object_get(s, "refused"), "  not", "target", "model", "words");
 	print_list(json_object_get(s, "attempts"), "  asked", "target", "model", "end");
+	print_redacted(json_object_get(json_object_get(s, "preview"), "redacted"));
 }
 
 /* Of an answer about documents. */

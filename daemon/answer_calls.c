@@ -51,13 +51,25 @@ api_answer_flush(struct api_answer *w)
 		call_reader_end(&w->reader);
 }
 
+bool
+api_answer_enough(const struct api_answer *w)
+{
+	return w->tools && !w->apart && call_reader_done(&w->reader);
+}
+
+json_t *
+answer_calls_choice(const struct api_format *f, json_t *call)
+{
+	json_t *choice = f->chunk_choice(NULL, NULL);
+
+	json_object_set_new(json_object_get(choice, "delta"), "tool_calls", json_pack("[o]", call));
+	return choice;
+}
+
 static void
 send_delta(struct api_answer *w, json_t *call)
 {
-	json_t *choice = w->head.format->chunk_choice(NULL, NULL);
-
-	json_object_set_new(json_object_get(choice, "delta"), "tool_calls", json_pack("[o]", call));
-	sse_event(w->http, api_chunk(&w->head, choice));
+	sse_event(w->http, api_chunk(&w->head, answer_calls_choice(w->head.format, call)));
 }
 
 /* Clients know a call by its index; its name is in the first piece, its arguments behind. */
@@ -71,6 +83,13 @@ send_call(struct api_answer *w, int index, json_t *call)
 			      json_object_get(f, "name"), "arguments", ""));
 	send_delta(w, json_pack("{s:i,s:{s:O}}", "index", index, "function", "arguments",
 			      json_object_get(f, "arguments")));
+}
+
+json_t *
+answer_call(const char *id, const char *name, const char *arguments, size_t len)
+{
+	return json_pack("{s:s,s:s,s:{s:s,s:s%}}", "id", id, "type", "function", "function", "name",
+		name, "arguments", arguments, len);
 }
 
 void
@@ -91,19 +110,20 @@ api_answer_call(
 		api_make_id(own, sizeof own, "call_");
 		id = own;
 	}
-	call = json_pack("{s:s,s:s,s:{s:s,s:s%}}", "id", id, "type", "function", "function", "name",
-		name, "arguments", arguments, len);
+	call = answer_call(id, name, arguments, len);
 	if (call == NULL || json_array_append(w->calls, call) != 0)
 		w->lost = true; /* an answer without it would be another one */
+	else if (w->kept != NULL)
+		answer_job_call(w->kept, call);
 	else if (w->stream)
 		send_call(w, (int)json_array_size(w->calls) - 1, call);
 	json_decref(call);
 }
 
 const char *
-answer_calls_reason(const struct api_answer *w, const char *reason)
+answer_calls_reason(json_t *calls, const char *reason)
 {
-	bool called = json_array_size(w->calls) > 0;
+	bool called = json_array_size(calls) > 0;
 
 	if (called)
 		return strcmp(reason, "stop") == 0 ? "tool_calls" : reason;
@@ -112,14 +132,14 @@ answer_calls_reason(const struct api_answer *w, const char *reason)
 }
 
 json_t *
-answer_calls_add(const struct api_answer *w, json_t *whole)
+answer_calls_add(json_t *calls, json_t *whole)
 {
 	json_t *choice = json_array_get(json_object_get(whole, "choices"), 0),
 	       *message = json_object_get(choice, "message");
 
-	if (json_array_size(w->calls) == 0)
+	if (json_array_size(calls) == 0)
 		return whole;
-	json_object_set(message, "tool_calls", w->calls);
+	json_object_set(message, "tool_calls", calls);
 	if (json_string_length(json_object_get(message, "content")) == 0)
 		json_object_set_new(message, "content", json_null());
 	return whole;

@@ -1,6 +1,7 @@
 #include "daemon/answers.h"
 
 #include "daemon/answers_int.h"
+#include "daemon/api_answer.h"
 #include "daemon/log.h"
 
 #include <stdlib.h>
@@ -35,20 +36,21 @@ on_text(void *arg, const char *text, size_t len)
 {
 	struct kept *k = arg;
 
-	utf8_push(&k->hold, text, len, &k->text);
+	kept_take(k, text, len);
 	readers_wake(k);
+	if (call_reader_done(&k->reader))
+		desk_stop(k->desk, k->work);
 }
 
 const char *
 kept_reason(const struct kept *k)
 {
-	return k->by_job ? k->reason : session_end_name(k->end);
+	return k->by_job ? k->reason : answer_calls_reason(k->calls, session_end_name(k->end));
 }
 
 void
 kept_end(struct kept *k)
 {
-	utf8_finish(&k->hold, &k->text);
 	k->state = KEPT_ENDED;
 	k->until = uv_now(k->all->loop) + k->all->keep_ms;
 	k->usage.signals = NULL;
@@ -69,6 +71,7 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 {
 	struct kept *k = arg;
 
+	kept_took_all(k);
 	if (k->text.failed || k->ids.failed) {
 		fail(k, 400, NULL,
 			"the answer is too long to be kept: ask without Idempotency-Key");
@@ -128,21 +131,19 @@ rebuild(struct kept *k, const struct served_model *m, struct err *err)
 		memcpy(&id, k->ids.data + i * sizeof id, sizeof id);
 		session_repeat(s, id, &said);
 	}
-	k->text.len = k->prefix;
-	k->hold = (struct utf8_hold){0};
-	utf8_push(&k->hold, (const char *)said.data, said.len, &k->text);
+	kept_take_again(k, (const char *)said.data, said.len);
 	buf_free(&said);
 	return s;
 }
 
-/* A session that had ended, though its end is not in the journal. */
+/* A session that had ended, or made the one call, though its end is not in the journal. */
 static void
 end_known(struct kept *k, const struct session *s)
 {
 	size_t n, n_prompt = session_n_prompt(s);
 
 	session_ids(s, &n);
-	k->end = session_state(s);
+	k->end = session_state(s) == SESSION_RUNNING ? SESSION_STOP : session_state(s);
 	k->usage = (struct usage){
 		.prompt_tokens = (uint32_t)n_prompt, .new_tokens = (uint32_t)(n - n_prompt)};
 }
@@ -163,11 +164,12 @@ go_on(struct kept *k, const struct served_model *m, int *status, struct err *err
 	s = rebuild(k, m, err);
 	if (s == NULL)
 		return -1;
-	if (!k->ended && session_state(s) == SESSION_RUNNING)
+	if (!k->ended && session_state(s) == SESSION_RUNNING && !call_reader_done(&k->reader))
 		return submit(k, m, s, status, err);
 	if (!k->ended)
 		end_known(k, s);
 	session_free(s);
+	kept_took_all(k);
 	kept_end(k);
 	return 0;
 }
@@ -253,6 +255,8 @@ answers_begin(struct answers *all, struct http_request *r, const struct answer_k
 		k->number = all->next_number++;
 		k->client = r->client;
 		k->prefix = prefix->len;
+		if (a->tools != NULL)
+			kept_offer(k, a->tools, a->one_call);
 		submit(k, m, s, &status, &err);
 	}
 	if (k == NULL || k->work == NULL) {

@@ -1,13 +1,14 @@
 /* The journal's entries of answers. Little-endian, texts with their length ahead (u32).
  *   head: u8 version, name, request, model_id, id, model, u64 created, prefix, session;
- *         of one by a job (version 2; its session is empty) also reason, shoal (JSON)
+ *         of one by a job (version 2; its session is empty) also reason, shoal (JSON);
+ *         of a request with tools (versions 3 and 4) also: by a session, the tools (JSON), u8 whether one call
+ *         is enough; by a job, its calls (JSON)
  *   tail: u8 end, u32 prompt_tokens, u32 new_tokens, f64 prompt, new, queue seconds */
 #include "daemon/answers_int.h"
 
 #include <stdlib.h>
 
-#define VERSION     1
-#define VERSION_JOB 2
+enum { VERSION = 1, VERSION_JOB, VERSION_TOOLS, VERSION_JOB_CALLS };
 
 static void
 put_bytes(struct buf *out, const void *data, size_t len)
@@ -17,18 +18,26 @@ put_bytes(struct buf *out, const void *data, size_t len)
 }
 
 static void
-put_shoal(const struct kept *k, struct buf *out)
+put_json(json_t *v, struct buf *out)
 {
-	char *text = k->shoal != NULL ? json_dumps(k->shoal, JSON_COMPACT) : NULL;
+	char *text = v != NULL ? json_dumps(v, JSON_COMPACT) : NULL;
 
 	put_bytes(out, text, text != NULL ? strlen(text) : 0);
 	free(text);
 }
 
+static uint8_t
+version_of(const struct kept *k)
+{
+	if (k->by_job)
+		return k->calls != NULL ? VERSION_JOB_CALLS : VERSION_JOB;
+	return k->reader.tools != NULL ? VERSION_TOOLS : VERSION;
+}
+
 int
 kept_write_head(const struct kept *k, struct buf *out)
 {
-	buf_u8(out, k->by_job ? VERSION_JOB : VERSION);
+	buf_u8(out, version_of(k));
 	buf_append(out, k->name, sizeof k->name);
 	buf_append(out, k->request, sizeof k->request);
 	buf_append(out, k->model_id, sizeof k->model_id);
@@ -39,7 +48,13 @@ kept_write_head(const struct kept *k, struct buf *out)
 	put_bytes(out, k->session.data, k->session.len);
 	if (k->by_job) {
 		put_bytes(out, k->reason, strlen(k->reason));
-		put_shoal(k, out);
+		put_json(k->shoal, out);
+	}
+	if (k->by_job && k->calls != NULL)
+		put_json(k->calls, out);
+	if (k->reader.tools != NULL) {
+		put_json(k->reader.tools, out);
+		buf_u8(out, k->reader.one);
 	}
 	return out->failed ? -1 : 0;
 }
@@ -87,14 +102,40 @@ take_buf(struct rd *r, struct buf *out)
 		buf_append(out, p, len);
 }
 
-static void
-take_shoal(struct rd *r, struct kept *k)
+/* NULL: there is none. */
+static json_t *
+take_json(struct rd *r)
 {
 	size_t len = rd_u32(r);
 	const char *p = rd_bytes(r, len);
 
-	if (p != NULL && len > 0)
-		k->shoal = json_loadb(p, len, 0, NULL);
+	return p != NULL && len > 0 ? json_loadb(p, len, 0, NULL) : NULL;
+}
+
+static void
+take_calls(struct rd *r, struct kept *k)
+{
+	json_t *calls = take_json(r), *call;
+	size_t i;
+
+	json_array_foreach(calls, i, call)
+	{
+		kept_call(k, json_incref(call));
+	}
+	json_decref(calls);
+}
+
+static void
+take_tools(struct rd *r, struct kept *k)
+{
+	json_t *tools = take_json(r);
+	bool one = rd_u8(r) != 0;
+
+	if (json_is_array(tools))
+		kept_offer(k, tools, one);
+	else
+		r->failed = true;
+	json_decref(tools);
 }
 
 static int
@@ -103,9 +144,9 @@ read_head(struct kept *k, const uint8_t *data, size_t len)
 	struct rd r = rd_init(data, len);
 	uint8_t version = rd_u8(&r);
 
-	if (version != VERSION && version != VERSION_JOB)
+	if (version < VERSION || version > VERSION_JOB_CALLS)
 		return -1;
-	k->by_job = version == VERSION_JOB;
+	k->by_job = version == VERSION_JOB || version == VERSION_JOB_CALLS;
 	take_fixed(&r, k->name);
 	take_fixed(&r, k->request);
 	take_fixed(&r, k->model_id);
@@ -117,8 +158,12 @@ read_head(struct kept *k, const uint8_t *data, size_t len)
 	k->prefix = k->text.len;
 	if (k->by_job) {
 		take_text(&r, k->reason, sizeof k->reason);
-		take_shoal(&r, k);
+		k->shoal = take_json(&r);
 	}
+	if (version == VERSION_JOB_CALLS)
+		take_calls(&r, k);
+	if (version == VERSION_TOOLS)
+		take_tools(&r, k);
 	return r.failed || rd_left(&r) > 0 || k->text.failed || k->session.failed ? -1 : 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include "daemon/answers.h"
 #include "daemon/api_object.h"
+#include "daemon/call_reader.h"
 #include "daemon/journal.h"
 #include "daemon/token_run.h"
 #include "daemon/utf8_hold.h"
@@ -40,7 +41,12 @@ struct kept {
 	struct buf session; /* as it began */
 	struct buf ids;     /* uint32_t, picked since */
 	struct buf text;    /* whole characters */
-	size_t prefix;      /* bytes of text that came with the request */
+	/* Of a request with tools (answers_calls.c): text is the words, and these are the calls, as a message
+	 * has them. */
+	json_t *calls; /* NULL: none */
+	size_t calls_bytes;
+	struct call_reader reader; /* by a session; without tools: there are none */
+	size_t prefix;             /* bytes of text that came with the request */
 	struct utf8_hold hold;
 	enum kept_state state;
 	struct desk *desk; /* KEPT_RUNNING, by a session */
@@ -72,6 +78,13 @@ struct answers {
 /* answers.c: its end is known. */
 void kept_end(struct kept *k);
 const char *kept_reason(const struct kept *k); /* "stop", ... */
+
+/* answers_calls.c: what the model writes, in words and calls. */
+void kept_offer(struct kept *k, json_t *tools, bool one); /* before any of it */
+void kept_take(struct kept *k, const char *text, size_t len);
+void kept_take_again(struct kept *k, const char *text, size_t len); /* from its begin */
+void kept_took_all(struct kept *k);
+void kept_call(struct kept *k, json_t *call); /* of a job; takes it */
 
 /* answers_store.c. A kept answer is in the store from kept_new to kept_free; kept_drop also has the
  * journal forget it. */

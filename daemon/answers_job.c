@@ -35,13 +35,20 @@ answer_job_model(struct kept *k, const char *model)
 void
 answer_job_text(struct kept *k, const char *text, size_t len)
 {
-	utf8_push(&k->hold, text, len, &k->text);
+	kept_take(k, text, len);
 	readers_wake(k);
+}
+
+void
+answer_job_call(struct kept *k, json_t *call)
+{
+	kept_call(k, json_incref(call));
 }
 
 void
 answer_job_end(struct kept *k, const char *reason, const struct usage *u, json_t *shoal)
 {
+	kept_took_all(k);
 	if (k->text.failed) {
 		answer_job_fail(
 			k, 400, "the answer is too long to be kept: ask without Idempotency-Key");

@@ -20,6 +20,7 @@ struct kept *answer_job_begin(struct answers *all, struct http_request *r,
 
 void answer_job_model(struct kept *k, const char *model); /* which speaks from now on */
 void answer_job_text(struct kept *k, const char *text, size_t len);
+void answer_job_call(struct kept *k, json_t *call); /* of a tool, as a message has it */
 /* Each of these is the last word on k. shoal may be NULL; it is not taken. */
 void answer_job_end(struct kept *k, const char *reason, const struct usage *u, json_t *shoal);
 void answer_job_fail(struct kept *k, int status, const char *what);

@@ -79,15 +79,31 @@ send_piece(struct reader *rd)
 		api_chunk(&h, rd->format->chunk_choice(json_stringn(at, n), NULL)));
 }
 
-/* Behind the text: the last choice, the usage, the end. */
+static void
+send_call(struct reader *rd, size_t i)
+{
+	json_t *call = json_copy(json_array_get(rd->kept->calls, i));
+	struct api_head h = head_of(rd);
+
+	json_object_set_new(call, "index", json_integer((json_int_t)i));
+	rd->sent++;
+	sse_event_id(rd->http, rd->sent, api_chunk(&h, answer_calls_choice(rd->format, call)));
+}
+
+/* Behind the text: the calls, the last choice, the usage, the end. */
 static void
 send_end(struct reader *rd)
 {
 	const struct kept *k = rd->kept;
 	struct http_request *r = rd->http;
 	struct api_head h = head_of(rd);
-	uint64_t behind = rd->sent - k->text.len;
+	uint64_t behind = rd->sent - k->text.len, calls = json_array_size(k->calls);
 
+	if (behind < calls) {
+		send_call(rd, behind);
+		return;
+	}
+	behind -= calls;
 	if (behind > 2) {
 		stream_fail(rd, 400, "Last-Event-ID is not the number of an event of this answer");
 	} else if (behind == 0) {
@@ -134,11 +150,11 @@ send_whole(struct reader *rd)
 	struct api_head h = head_of(rd);
 	json_t *text = k->text.len > 0 ? json_stringn((const char *)k->text.data, k->text.len)
 				       : json_string("");
-	json_t *o = with_shoal(k, api_whole(&h, text, kept_reason(k), &k->usage, rd->tokens));
+	json_t *o = api_whole(&h, text, kept_reason(k), &k->usage, rd->tokens);
 
 	reader_free(rd);
 	http_release(r);
-	http_json(r, 200, o);
+	http_json(r, 200, with_shoal(k, answer_calls_add(k->calls, o)));
 	api_answer_headers(r, k->shoal);
 }
 

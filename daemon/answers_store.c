@@ -40,6 +40,8 @@ kept_free(struct kept *k)
 	buf_free(&k->session);
 	buf_free(&k->ids);
 	buf_free(&k->text);
+	call_reader_free(&k->reader);
+	json_decref(k->calls);
 	json_decref(k->shoal);
 	free(k);
 }
@@ -196,7 +198,7 @@ kept_bound(struct answers *all)
 		if (k->state == KEPT_RUNNING || k->readers != NULL)
 			continue;
 		n++;
-		bytes += k->session.len + k->ids.len + k->text.len;
+		bytes += k->session.len + k->ids.len + k->text.len + k->calls_bytes;
 		if (n > ANSWERS_MAX || bytes > ANSWERS_MAX_BYTES)
 			kept_drop(k);
 	}

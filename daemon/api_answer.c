@@ -76,6 +76,10 @@ api_answer_words(struct api_answer *w, const char *text, size_t len)
 {
 	if (w->tools)
 		buf_append(&w->said, text, len);
+	if (w->kept != NULL) {
+		answer_job_text(w->kept, text, len);
+		return;
+	}
 	utf8_push(&w->hold, text, len, &w->text);
 	if (w->stream)
 		send_text(w);
@@ -84,9 +88,7 @@ api_answer_words(struct api_answer *w, const char *text, size_t len)
 void
 api_answer_text(struct api_answer *w, const char *text, size_t len)
 {
-	if (w->kept != NULL)
-		answer_job_text(w->kept, text, len);
-	else if (w->tools && !w->apart)
+	if (w->tools && !w->apart)
 		call_reader_push(&w->reader, text, len);
 	else
 		api_answer_words(w, text, len);
@@ -141,25 +143,26 @@ end_whole(struct api_answer *w, const char *reason, const struct usage *u)
 			MAX_ANSWER >> 20);
 	else
 		http_json(w->http, 200,
-			with_shoal(w, answer_calls_add(w, api_whole(&w->head, take_text(w), reason,
-								  u, w->return_tokens))));
+			with_shoal(w,
+				answer_calls_add(w->calls, api_whole(&w->head, take_text(w), reason,
+								   u, w->return_tokens))));
 	api_answer_headers(w->http, w->shoal);
 }
 
 void
 api_answer_end(struct api_answer *w, const char *reason, const struct usage *u)
 {
-	if (w->kept != NULL) {
-		answer_job_end(w->kept, reason, u, w->shoal);
-		return;
-	}
 	api_answer_flush(w);
 	if (w->lost || w->reader.failed) {
 		api_answer_error(
 			w, 500, "a call of a tool is too long, or there is no memory for it");
 		return;
 	}
-	reason = answer_calls_reason(w, reason);
+	reason = answer_calls_reason(w->calls, reason);
+	if (w->kept != NULL) {
+		answer_job_end(w->kept, reason, u, w->shoal);
+		return;
+	}
 	http_release(w->http);
 	utf8_finish(&w->hold, &w->text);
 	api_log(w->http->id, reason, u);

@@ -21,7 +21,7 @@ struct api_answer {
 	/* It is kept under a key: all goes there, and its clients are not ours. Set, where it is, before
 	 * api_answer_begin. NULL: http is its client. */
 	struct kept *kept;
-	/* Calls of tools, where some were offered (answer_calls.c); such an answer is not kept. */
+	/* Calls of tools, where some were offered (answer_calls.c). */
 	bool tools, apart;
 	bool lost; /* one that the client cannot get: the answer ends in an error */
 	struct call_reader reader;
@@ -46,6 +46,8 @@ void api_answer_apart(struct api_answer *w, bool apart);
  * one where the request wants one at most. */
 void api_answer_call(
 	struct api_answer *w, const char *id, const char *name, const char *arguments, size_t len);
+/* One call was wanted at most, and it is there: the model that writes may stop. */
+bool api_answer_enough(const struct api_answer *w);
 /* What is held because it may be the begin of a call goes out, as what it is. */
 void api_answer_flush(struct api_answer *w);
 /* With tools: each of the texts that the client has seen, as the record of what was said knows them
@@ -58,11 +60,13 @@ void api_answer_error(struct api_answer *w, int status, const char *what);
 /* The same with other words in the log: what a cloud says may quote the prompt. */
 void api_answer_fail(struct api_answer *w, int status, const char *what, const char *logged);
 
-/* answer_calls.c, for api_answer.c. */
+/* answer_calls.c, for api_answer.c and answers that are kept. calls: NULL, or as a message has them. */
+json_t *answer_call(const char *id, const char *name, const char *arguments, size_t len);
+json_t *answer_calls_choice(const struct api_format *f, json_t *call); /* takes it */
+const char *answer_calls_reason(json_t *calls, const char *reason);
+json_t *answer_calls_add(json_t *calls, json_t *whole); /* gives `whole` back */
 void answer_calls_init(struct api_answer *w, const struct api_request *a);
 void answer_calls_free(struct api_answer *w);
-const char *answer_calls_reason(const struct api_answer *w, const char *reason);
-json_t *answer_calls_add(const struct api_answer *w, json_t *whole); /* gives `whole` back */
 void api_answer_words(struct api_answer *w, const char *text, size_t len);
 
 /* What the object `shoal` says, in the headers of a whole answer. shoal NULL: nothing. */

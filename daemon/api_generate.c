@@ -29,6 +29,8 @@ on_text(void *arg, const char *text, size_t len)
 	struct generation *g = arg;
 
 	api_answer_text(&g->answer, text, len);
+	if (api_answer_enough(&g->answer))
+		desk_stop(g->desk, g->request);
 }
 
 static void
@@ -170,9 +172,6 @@ api_generate(struct http_request *r, const struct api_format *f)
 	if (api_parse(f->kind, r->body.data, r->body.len, &a, &e) != 0 ||
 		answer_key_read(r, &a, &key, &keyed, &e) != 0)
 		http_error(r, &e);
-	else if (keyed && a.tools != NULL)
-		http_fail(r, 400, "unsupported_parameter", "Idempotency-Key",
-			"answers that may call tools are not kept: leave out Idempotency-Key");
 	else if (keyed && answers_find(r->http->answers, r, &key, &a, f))
 		log_debug("%s: its answer is known", r->id);
 	else if (route_said_auto(a.model, NULL))

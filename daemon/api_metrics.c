@@ -183,6 +183,77 @@ print_energy(struct buf *b, const json_t *energy)
 	}
 }
 
+/* A label's value. Names of devices are their own choice: no line may end in one. */
+static void
+print_label(struct buf *b, const char *text)
+{
+	for (; text != NULL && *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\')
+			buf_u8(b, '\\');
+		buf_u8(b, (uint8_t)(*text == '\n' || *text == '\r' ? ' ' : *text));
+	}
+}
+
+/* A figure, m->path, of each of a list: devices of the plan, clouds. */
+static void
+print_each(struct buf *b, const json_t *list, const char *label, const struct metric *m)
+{
+	const json_t *p, *v;
+	bool first = true;
+	size_t i;
+
+	json_array_foreach(list, i, p)
+	{
+		v = json_object_get(p, m->path);
+		if (!json_is_number(v))
+			continue;
+		if (first)
+			buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name,
+				m->type);
+		first = false;
+		buf_printf(b, "%s{%s=\"", m->name, label);
+		print_label(b, json_string_value(json_object_get(p, "name")));
+		buf_printf(b, "\"} %.9g\n", json_number_value(v));
+	}
+}
+
+/* What each cloud got and was paid; clouds NULL: there is none. */
+static void
+print_clouds(struct buf *b, const json_t *clouds)
+{
+	static const struct metric of_each[] = {
+		{"shoal_cloud_calls_total", "counter", "Requests that it was sent", "calls"},
+		{"shoal_cloud_bytes_out_total", "counter", "Bytes of their bodies", "bytes_out"},
+		{"shoal_cloud_answers_total", "counter", "Of these, that were answered whole",
+			"answers"},
+	};
+	static const struct metric spent[] = {
+		{"shoal_cloud_spent_day", "gauge", "Spent today, in the unit of the prices",
+			"spent.day"},
+		{"shoal_cloud_spent_month", "gauge", "Spent this month", "spent.month"},
+		{"shoal_cloud_reserved", "gauge", "What calls under way can cost",
+			"spent.reserved"},
+	};
+	const char *name = "shoal_cloud_breaker";
+	const json_t *list = json_object_get(clouds, "endpoints"), *e;
+	size_t i;
+
+	if (clouds == NULL)
+		return;
+	for (i = 0; i < sizeof of_each / sizeof *of_each; i++)
+		print_each(b, list, "endpoint", &of_each[i]);
+	for (i = 0; i < sizeof spent / sizeof *spent; i++)
+		print(b, &spent[i], find(clouds, spent[i].path));
+	buf_printf(b, "# HELP %s 1 for the state that its breaker is in\n# TYPE %s gauge\n", name,
+		name);
+	json_array_foreach(list, i, e)
+	{
+		buf_printf(b, "%s{endpoint=\"%s\",state=\"%s\"} 1\n", name,
+			json_string_value(json_object_get(e, "name")),
+			json_string_value(json_object_get(e, "breaker")));
+	}
+}
+
 static void
 print_routing(struct buf *b, struct router *r)
 {
@@ -215,6 +286,7 @@ print_routing(struct buf *b, struct router *r)
 	print_documents(b, json_object_get(status, "document"));
 	print_labels(b, json_object_get(status, "labels"));
 	print_energy(b, json_object_get(status, "energy"));
+	print_clouds(b, json_object_get(status, "clouds"));
 	for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
 		print(b, &sums[i], find(status, sums[i].path));
 	print_labelled(b, "shoal_route_decisions_total",
@@ -224,42 +296,16 @@ print_routing(struct buf *b, struct router *r)
 	json_decref(status);
 }
 
-/* A label's value. Names of devices are their own choice: no line may end in one. */
-static void
-print_label(struct buf *b, const char *text)
-{
-	for (; text != NULL && *text != '\0'; text++) {
-		if (*text == '"' || *text == '\\')
-			buf_u8(b, '\\');
-		buf_u8(b, (uint8_t)(*text == '\n' || *text == '\r' ? ' ' : *text));
-	}
-}
-
-/* A figure of each device of the plan. */
-static void
-print_peers(struct buf *b, const json_t *peers, const char *key, const char *name, const char *help)
-{
-	const json_t *p, *v;
-	bool first = true;
-	size_t i;
-
-	json_array_foreach(peers, i, p)
-	{
-		v = json_object_get(p, key);
-		if (!json_is_number(v))
-			continue;
-		if (first)
-			buf_printf(b, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
-		first = false;
-		buf_printf(b, "%s{peer=\"", name);
-		print_label(b, json_string_value(json_object_get(p, "name")));
-		buf_printf(b, "\"} %.9g\n", json_number_value(v));
-	}
-}
-
 void
 api_metrics(struct http_request *r)
 {
+	static const struct metric of_peers[] = {
+		{"shoal_step_predicted_seconds", "gauge",
+			"Computing of one row of a step, as the plan predicts it",
+			"predicted_seconds"},
+		{"shoal_step_measured_seconds", "gauge", "Computing of one row of a step, lately",
+			"measured_seconds"},
+	};
 	json_t *status = serve_status(r->http->serve);
 	struct buf b;
 
@@ -270,11 +316,8 @@ api_metrics(struct http_request *r)
 		if (json_is_number(v) || json_is_boolean(v))
 			print(&b, &metrics[i], v);
 	}
-	print_peers(&b, json_object_get(status, "peers"), "predicted_seconds",
-		"shoal_step_predicted_seconds",
-		"Computing of one row of a step, as the plan predicts it");
-	print_peers(&b, json_object_get(status, "peers"), "measured_seconds",
-		"shoal_step_measured_seconds", "Computing of one row of a step, lately");
+	for (size_t i = 0; i < sizeof of_peers / sizeof *of_peers; i++)
+		print_each(&b, json_object_get(status, "peers"), "peer", &of_peers[i]);
 	json_decref(status);
 	print_routing(&b, r->http->router);
 	buf_u8(&b, 0);

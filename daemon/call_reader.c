@@ -23,8 +23,8 @@ call_reader_free(struct call_reader *r)
 	*r = (struct call_reader){0};
 }
 
-static bool
-done(const struct call_reader *r)
+bool
+call_reader_done(const struct call_reader *r)
 {
 	return r->one && r->calls > 0;
 }
@@ -32,7 +32,7 @@ done(const struct call_reader *r)
 static void
 say(struct call_reader *r, const char *text, size_t len)
 {
-	if (len > 0 && !done(r))
+	if (len > 0 && !call_reader_done(r))
 		r->events.text(r->events.arg, text, len);
 }
 
@@ -97,7 +97,7 @@ call(struct call_reader *r, const char *s, size_t len)
 	buf_init(&arguments, CALL_MOST);
 	is = name != NULL && api_has_tool(r->tools, name) &&
 	     write_arguments(s, len, o, &arguments) == 0;
-	if (is && !done(r)) {
+	if (is && !call_reader_done(r)) {
 		r->calls++;
 		r->events.call(r->events.arg, name, (const char *)arguments.data, arguments.len);
 	}

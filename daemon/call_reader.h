@@ -29,7 +29,7 @@ struct call_events {
 struct call_reader {
 	struct call_events events;
 	json_t *tools; /* as in api_parse.h; a reference */
-	bool one;      /* what comes after the first call is left out */
+	bool one;      /* what comes after the first call is left out, and need not be written */
 	unsigned calls;
 	bool failed;     /* there was no memory: some of it is lost */
 	bool within;     /* a call has begun */
@@ -42,6 +42,8 @@ void call_reader_init(
 	struct call_reader *r, json_t *tools, bool one, const struct call_events *events);
 void call_reader_free(struct call_reader *r);
 void call_reader_push(struct call_reader *r, const char *text, size_t len);
+/* Whatever is pushed now is left out. */
+bool call_reader_done(const struct call_reader *r);
 /* There is no more: a call that lacks only its closing tag is one. The reader is as at its begin, but
  * for the count of calls. */
 void call_reader_end(struct call_reader *r);

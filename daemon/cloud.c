@@ -30,6 +30,7 @@ struct cloud_call {
 	struct buf refusal; /* an error's body, its begin */
 	struct cloud_reader reader;
 	bool knock;    /* it only connects */
+	bool plain;    /* a prompt is answered, not a chat */
 	bool heard;    /* the answer has begun */
 	bool busy;     /* an event of it is being told: it is freed after that */
 	bool dead;     /* cancelled meanwhile */
@@ -249,6 +250,7 @@ on_bytes(void *arg, const uint8_t *data, size_t len)
 	if (first) {
 		cloud_reader_init(&call->reader, cloud_transfer_is_stream(call->transfer));
 		call->reader.tools = call->events.call != NULL;
+		call->reader.plain = call->plain;
 	}
 	call->heard = true;
 	cloud_reader_feed(&call->reader, data, len);
@@ -410,6 +412,7 @@ cloud_send(struct cloud *c, const struct cloud_request *r, const struct cloud_ev
 		return NULL;
 	}
 	own.body = call->body.data;
+	call->plain = r->plain;
 	return call_start(call, &own, (const char *)call->head.data, err);
 }
 

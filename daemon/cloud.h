@@ -1,4 +1,4 @@
-/* Sends one chat request to one endpoint that speaks the OpenAI API, and gives its answer as it comes.
+/* Sends one request, a chat or a plain prompt, to one endpoint that speaks the OpenAI API, and gives its answer as it comes.
  * Main thread; all of it runs in the libuv loop.
  *
  * Only the door (daemon/door.h) may call cloud_send and cloud_knock: it knows what may leave the house. A test holds
@@ -92,6 +92,7 @@ struct cloud_request {
 	const void *body; /* JSON; copied */
 	size_t len;
 	uint32_t timeout_ms; /* for all of it; 0: the endpoint's own */
+	bool plain;          /* the body has a prompt: it is for /completions */
 };
 
 struct cloud;

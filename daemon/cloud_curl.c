@@ -384,7 +384,7 @@ set_up(struct cloud_transfer *t, const struct cloud_request *r, const char *head
 		return -1;
 	set_rules(c);
 	set_trust(c, r->endpoint);
-	snprintf(url, sizeof url, "%s/chat/completions", r->endpoint->url);
+	snprintf(url, sizeof url, "%s%s", r->endpoint->url, cloud_path(r));
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, t->headers);
 	curl_easy_setopt(c, CURLOPT_CONNECT_ONLY, head == NULL ? 1L : 0L);

@@ -1,9 +1,13 @@
 /* The head of a request: all of it is made here, so that a preview shows what is sent. */
-#include "daemon/cloud.h"
+#include "daemon/cloud_int.h"
 
 #include <string.h>
 
-#define PATH "/chat/completions"
+const char *
+cloud_path(const struct cloud_request *r)
+{
+	return r->plain ? "/completions" : "/chat/completions";
+}
 
 void
 cloud_head(const struct cloud_request *r, bool mask, struct buf *out)
@@ -12,7 +16,7 @@ cloud_head(const struct cloud_request *r, bool mask, struct buf *out)
 	const char *host = strstr(e->url, "://") + 3, *path = strchr(host, '/');
 	int host_len = path != NULL ? (int)(path - host) : (int)strlen(host);
 
-	buf_printf(out, "POST %s" PATH " HTTP/1.1\r\n", path != NULL ? path : "");
+	buf_printf(out, "POST %s%s HTTP/1.1\r\n", path != NULL ? path : "", cloud_path(r));
 	buf_printf(out, "Host: %.*s\r\n", host_len, host);
 	if (e->key != NULL)
 		buf_printf(out, "Authorization: Bearer %s\r\n", mask ? "***" : e->key);

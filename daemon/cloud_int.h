@@ -34,6 +34,7 @@ void cloud_calls_free(struct cloud_calls *c);
 struct cloud_reader {
 	bool stream;     /* events, or one JSON text */
 	bool tools;      /* some were offered: it may call them */
+	bool plain;      /* of a prompt: texts, no messages */
 	struct buf line; /* of events: the line that is not whole; else: all of it */
 	struct buf data; /* of the event that is not whole */
 	bool after_cr;   /* the last byte was a CR: a LF that follows belongs to it */
@@ -55,6 +56,9 @@ void cloud_reader_feed(struct cloud_reader *r, const void *data, size_t len);
 void cloud_reader_end(struct cloud_reader *r);
 /* The message of an error's body. */
 void cloud_reader_refusal(const void *data, size_t len, char said[256]);
+
+/* Where it goes, behind the endpoint's url (cloud_head.c). */
+const char *cloud_path(const struct cloud_request *r);
 
 /* --- transfers (cloud_curl.c) --------------------------------------------------------------------- */
 

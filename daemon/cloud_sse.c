@@ -1,5 +1,5 @@
 /* What the bytes of an answer say: server-sent events (WHATWG HTML, "Server-sent events") that carry
- * chat.completion.chunk objects, or one chat.completion object. Pure: bytes in, text out. */
+ * chat.completion.chunk or text_completion objects, or one chat.completion or text_completion object. Pure: bytes in, text out. */
 #include "daemon/cloud_int.h"
 
 #include <jansson.h>
@@ -119,8 +119,9 @@ take_calls(struct cloud_reader *r, json_t *calls)
 static void
 take_choice(struct cloud_reader *r, json_t *choice)
 {
-	json_t *message = json_object_get(choice, r->stream ? "delta" : "message");
-	json_t *content = json_object_get(message, "content");
+	json_t *message =
+		r->plain ? choice : json_object_get(choice, r->stream ? "delta" : "message");
+	json_t *content = json_object_get(message, r->plain ? "text" : "content");
 	json_t *finish = json_object_get(choice, "finish_reason");
 
 	if (!take_calls(r, json_object_get(message, "tool_calls")))

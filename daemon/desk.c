@@ -63,6 +63,14 @@ post_error(struct desk *d, struct request *r, int status, const char *what)
 	post_outcome(d, r, OUTCOME_ERROR);
 }
 
+static void
+post_end(struct desk *d, struct request *r, enum session_end end)
+{
+	request_usage(r);
+	r->end = end;
+	post_outcome(d, r, OUTCOME_END);
+}
+
 /* Ends those of a list that are cancelled or shall not go on; the others stay in order. */
 static void
 sort_out_list(struct desk *d, struct request_list *l)
@@ -74,15 +82,17 @@ sort_out_list(struct desk *d, struct request_list *l)
 		return;
 	request_list_init(l);
 	while ((r = request_list_take(&all)) != NULL) {
-		bool cancelled = atomic_load(&r->cancelled), ended = r->number < d->ended;
+		bool cancelled = atomic_load(&r->cancelled), stopped = atomic_load(&r->stopped);
 
-		if (!cancelled && !ended) {
+		if (!cancelled && !stopped && r->number >= d->ended) {
 			request_list_add(l, r);
 			continue;
 		}
 		r->parked = false;
 		if (cancelled)
 			post_outcome(d, r, OUTCOME_GONE);
+		else if (stopped)
+			post_end(d, r, SESSION_STOP);
 		else
 			post_error(d, r, d->end_status, d->end_why);
 	}
@@ -276,10 +286,8 @@ request_usage(struct request *r)
 void
 desk_post_end(struct desk *d, struct request *r, enum session_end end)
 {
-	request_usage(r);
-	r->end = end;
 	uv_mutex_lock(&d->lock);
-	post_outcome(d, r, OUTCOME_END);
+	post_end(d, r, end);
 	uv_mutex_unlock(&d->lock);
 }
 
@@ -451,6 +459,7 @@ request_new(uint64_t client, const struct request_events *ev, void *arg)
 	r->arg = arg;
 	r->submitted = uv_hrtime();
 	atomic_init(&r->cancelled, false);
+	atomic_init(&r->stopped, false);
 	atomic_init(&r->led, false);
 	return r;
 }
@@ -520,15 +529,29 @@ desk_submit(struct desk *d, struct session *s, uint64_t client, const struct req
 	return r;
 }
 
-void
-desk_cancel(struct desk *d, struct request *r)
+/* Whoever has it looks at what was set. */
+static void
+look_again(struct desk *d)
 {
-	atomic_store(&r->cancelled, true);
 	uv_mutex_lock(&d->lock);
 	if (d->wake != NULL)
 		uv_async_send(d->wake);
 	sort_out(d);
 	uv_mutex_unlock(&d->lock);
+}
+
+void
+desk_cancel(struct desk *d, struct request *r)
+{
+	atomic_store(&r->cancelled, true);
+	look_again(d);
+}
+
+void
+desk_stop(struct desk *d, struct request *r)
+{
+	if (!atomic_exchange(&r->stopped, true))
+		look_again(d);
 }
 
 void

@@ -59,6 +59,8 @@ struct request *desk_submit(struct desk *d, struct session *s, uint64_t client,
 	const struct request_events *ev, void *arg, int *status, struct err *err);
 /* No event after this; r is void after it or after an end. */
 void desk_cancel(struct desk *d, struct request *r);
+/* Enough of a generation: it ends soon, as if by itself, and its end tells what was written until then. */
+void desk_stop(struct desk *d, struct request *r);
 
 /* A request that is led (model/guide.h): it computes what it is told to, says what it picks, and rests
  * until it is told more. It has no text and no end of its own: on_choices or on_error are heard until

@@ -16,7 +16,7 @@ struct request {
 	struct request_events ev;
 	void *arg;
 	/* both */
-	atomic_bool cancelled;
+	atomic_bool cancelled, stopped;
 	/* whoever has it: the desk (under its lock) or an engine's thread, until the outcome is set */
 	struct session *session; /* NULL: it is led, */
 	struct guide *guide;     /* while it rests by the main thread */

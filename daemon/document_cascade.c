@@ -3,6 +3,9 @@
  * knob `quality`, here the share of the parts that may go up, tracked on its own, for a document has hundreds
  * of them; or `at_least`, where the labels that were learned from keep it.
  *
+ * Devices that are hot, or whose battery is low, are spared as with chats: by one that the small model is asked
+ * less, by others of the swarm that fewer parts go up.
+ *
  * Where the model of the swarm fails, is full, or makes no sense either, the small one's reply stands. */
 #include "daemon/document_int.h"
 
@@ -19,8 +22,21 @@ document_cascade_setup(struct document_run *d)
 	d->cascade.wholly = share && d->cascade.wish.quality >= 1;
 	d->cascade.on = d->said.ask != ROUTE_ASK_HOME && d->said.ask != ROUTE_ASK_LOCAL &&
 			!d->cascade.wholly && !(share && d->cascade.wish.quality <= 0);
+	d->cascade.lean = router_lean(d->router);
 	d->cascade.text = malloc(sizeof *d->cascade.text);
 	return d->cascade.text != NULL ? 0 : -1;
+}
+
+void
+document_cascade_spare(struct document_run *d)
+{
+	bool small = false;
+
+	if (d->cascade.on && d->cascade.lean == ENERGY_UP && d->workers[ROUTE_LARGE].usable)
+		d->workers[ROUTE_SMALL].usable = false;
+	for (int t = 0; t < d->n_workers; t++)
+		small |= d->workers[t].usable && d->workers[t].target == ROUTE_SMALL;
+	d->cascade.on = d->cascade.on && small && d->workers[ROUTE_LARGE].usable;
 }
 
 bool
@@ -32,19 +48,18 @@ document_cascades(const struct document_run *d)
 static bool
 is_unsure(struct document_run *d, const struct document_job *j, const float *figures)
 {
-	struct knob *k = &d->router->document_knob;
-	struct knob_decision to;
+	const struct route_wish *w = &d->cascade.wish;
+	struct route_book *b = d->router->book;
 	struct route_view v;
+	bool spared;
 
 	route_text(d->cascade.text, j->instruction, strlen(j->instruction));
-	route_book_answer(d->router->book, d->cascade.text, figures, &d->cascade.wish, &v);
-	if (v.promised) {
-		knob_saw(k, v.estimate.gain);
-		return v.up;
-	}
-	to = knob_decide(k, d->cascade.wish.quality, v.estimate.gain);
-	knob_learn(k, d->cascade.wish.quality, v.estimate.gain, to.up);
-	return to.up;
+	route_book_part(b, d->cascade.text, figures, w, &v);
+	spared = v.up && d->cascade.lean == ENERGY_DOWN &&
+		 (double)(v.estimate.gain - v.threshold) <= ROUTER_SPARE;
+	d->cascade.spared += spared;
+	route_book_done(b, KNOB_OF_PARTS, w, &v, !spared, v.up);
+	return v.up && !spared;
 }
 
 bool
@@ -103,12 +118,12 @@ document_cascade_said(const struct document_run *d)
 	for (uint32_t i = 0; i < d->n_jobs; i++)
 		if (d->jobs[i].reply.state != DOCUMENT_MISSING)
 			stands[d->jobs[i].by]++;
-	o = json_pack("{s:I,s:I,s:I,s:I,s:f,s:I,s:f}", "small", (json_int_t)stands[ROUTE_SMALL],
+	o = json_pack("{s:I,s:I,s:I,s:I,s:f,s:I,s:I,s:f}", "small", (json_int_t)stands[ROUTE_SMALL],
 		"large", (json_int_t)stands[ROUTE_LARGE], "judged", (json_int_t)d->cascade.judged,
 		"went_up", (json_int_t)d->cascade.went_up, "share",
 		d->cascade.judged > 0 ? (double)d->cascade.went_up / d->cascade.judged : 0.0,
-		"wasted_tokens", (json_int_t)d->cascade.wasted_tokens, "added_seconds",
-		d->cascade.added_seconds);
+		"wasted_tokens", (json_int_t)d->cascade.wasted_tokens, "spared",
+		(json_int_t)d->cascade.spared, "added_seconds", d->cascade.added_seconds);
 	if (d->cascade.wish.at_least >= 0)
 		json_object_set_new(o, "at_least", json_real((double)d->cascade.wish.at_least));
 	else

@@ -60,8 +60,10 @@ struct document_cascade {
 	struct route_wish wish;
 	bool on;                 /* replies of small models are judged */
 	bool wholly;             /* they read nothing: the knob is at its end */
+	enum energy_lean lean;   /* which devices are to be spared */
 	struct route_text *text; /* of an instruction */
 	uint32_t judged, went_up, wasted_tokens;
+	uint32_t spared; /* replies that stand for another device's sake */
 	double added_seconds;
 	struct token_figures token; /* of replies that stand, by whose they are */
 };
@@ -128,6 +130,8 @@ uint32_t document_jobs_failed(const struct document_run *d);
 
 /* document_cascade.c */
 int document_cascade_setup(struct document_run *d); /* -1: no memory */
+/* Who reads is known: one that is to be spared reads nothing where others can. */
+void document_cascade_spare(struct document_run *d);
 bool document_cascades(const struct document_run *d);
 /* A small model has replied, j->reply: whether the swarm's is to be asked, too. Marks it so. */
 bool document_goes_up(

@@ -100,7 +100,8 @@ slower(const struct document_run *d)
 	return small.prompt_tokens_per_s / large.prompt_tokens_per_s;
 }
 
-/* Whether the swarm's model is done with one more before the small ones are with those that wait. */
+/* Whether the swarm's model is done with one more before the small ones are with those that wait, and none
+ * of its devices is to be spared. */
 static bool
 helps(const struct document_run *d, uint32_t waiting)
 {
@@ -120,7 +121,7 @@ helps(const struct document_run *d, uint32_t waiting)
 	}
 	if (slots == 0)
 		return true;
-	if (free > 0 || done == 0)
+	if (free > 0 || done == 0 || d->cascade.lean == ENERGY_DOWN)
 		return false;
 	mean = seconds / done;
 	return mean * waiting / slots >= (l->done > 0 ? l->seconds / l->done : mean * slower(d));

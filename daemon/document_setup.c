@@ -194,6 +194,7 @@ set_workers(struct document_run *d, struct http_request *h)
 	d->supervisor = can_supervise(d, ROUTE_LARGE)   ? ROUTE_LARGE
 			: can_supervise(d, ROUTE_SMALL) ? ROUTE_SMALL
 							: -1;
+	document_cascade_spare(d);
 	return 0;
 }
 
@@ -370,8 +371,6 @@ document_setup(struct document_run *d, struct http_request *h)
 		return -1;
 	if (d->wholly && document_texts_whole(&d->texts) != 0)
 		return no_memory(h);
-	d->cascade.on =
-		d->cascade.on && d->workers[ROUTE_SMALL].usable && d->workers[ROUTE_LARGE].usable;
 	d->jobs = calloc(w->max_jobs, sizeof *d->jobs);
 	return d->jobs != NULL ? 0 : no_memory(h);
 }

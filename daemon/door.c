@@ -209,7 +209,7 @@ static struct door_call *
 pass(struct door *d, struct ticket *t, const struct door_request *r, uint32_t timeout_ms,
 	const struct door_events *events, struct door_no *no)
 {
-	struct cloud_request out = {r->endpoint, r->body, r->len, timeout_ms};
+	struct cloud_request out = {r->endpoint, r->body, r->len, timeout_ms, t->plain};
 	struct door_call *c = calloc(1, sizeof *c);
 	struct cloud_events own = {
 		on_heard, on_text, on_end, on_error, c, events->call != NULL ? on_call : NULL};
@@ -289,7 +289,7 @@ door_revoke(struct door *d)
 int
 door_preview(const struct door_request *r, struct buf *out, uint64_t *worst, struct door_no *no)
 {
-	struct cloud_request request = {r->endpoint, r->body, r->len, 0};
+	struct cloud_request request = {r->endpoint, r->body, r->len, 0, false};
 	struct door_body body;
 
 	*no = (struct door_no){0};
@@ -297,6 +297,7 @@ door_preview(const struct door_request *r, struct buf *out, uint64_t *worst, str
 		no->why = DOOR_BODY;
 		return -1;
 	}
+	request.plain = body.plain;
 	*worst = purse_cost(&r->endpoint->price, body.tokens_in, body.tokens_out);
 	cloud_head(&request, true, out);
 	buf_append(out, r->body, r->len);

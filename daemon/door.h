@@ -6,9 +6,9 @@
  * segment or round is another send and needs another ticket. That nothing else calls a cloud is
  * tested by the symbols of the object files (tests/swarm/door.sh).
  *
- * A body is JSON for /chat/completions of which the door knows what it can cost: named fields only,
- * text only, one answer, and a bound on its tokens (door_body.c). What it does not know does not
- * leave.
+ * A body is JSON for /chat/completions, or with a prompt for the /completions of an endpoint that has it, of
+ * which the door knows what it can cost: named fields only, text only, one answer, and a bound on its
+ * tokens (door_body.c). What it does not know does not leave.
  *
  * The door keeps a breaker for each endpoint, and settles each reservation:
  *   an answer that says what it used    that, by tokens or as the endpoint says it, whichever is more

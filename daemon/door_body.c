@@ -21,6 +21,7 @@ struct field {
 static const struct field body_fields[] = {
 	{"model", STRING},
 	{"messages", ARRAY},
+	{"prompt", STRING},
 	{"max_tokens", NUMBER},
 	{"max_completion_tokens", NUMBER},
 	{"stream", BOOLEAN},
@@ -43,6 +44,11 @@ static const struct field body_fields[] = {
 	{"parallel_tool_calls", BOOLEAN},
 	{NULL, 0},
 };
+
+/* Those that mean something in a chat only. */
+static const char *const of_chats[] = {"messages", "max_completion_tokens", "response_format",
+	"reasoning_effort", "continue_final_message", "add_generation_prompt", "tools",
+	"parallel_tool_calls", NULL};
 
 static const struct field message_fields[] = {
 	{"role", STRING},
@@ -200,6 +206,19 @@ check_messages(json_t *messages, struct err *err)
 	return 0;
 }
 
+static int
+check_prompt(json_t *body, const struct endpoint *e, struct err *err)
+{
+	if (!e->completions)
+		return err_set(err, "the body has a prompt, and the endpoint takes chats only");
+	if (json_string_length(json_object_get(body, "prompt")) == 0)
+		return err_set(err, "the prompt is empty");
+	for (const char *const *name = of_chats; *name != NULL; name++)
+		if (json_object_get(body, *name) != NULL)
+			return err_set(err, "the body has a prompt and '%s'", *name);
+	return 0;
+}
+
 /* *out: the larger one of what is there and *out. */
 static int
 take_bound(json_t *body, const char *name, const struct endpoint *e, uint64_t *out, struct err *err)
@@ -240,7 +259,9 @@ check_object(json_t *body, const struct endpoint *e, struct door_body *b, struct
 	if (check_functions(json_object_get(body, "tools"), tool_fields, function_fields, "a tool",
 		    err) != 0)
 		return -1;
-	return check_messages(json_object_get(body, "messages"), err);
+	b->plain = json_object_get(body, "prompt") != NULL;
+	return b->plain ? check_prompt(body, e, err)
+			: check_messages(json_object_get(body, "messages"), err);
 }
 
 int
@@ -251,7 +272,8 @@ door_body_check(const struct door_request *r, struct door_body *b, struct err *e
 
 	if (r->len > DOOR_MOST_BODY)
 		return err_set(err, "the body is longer than %u MiB", DOOR_MOST_BODY >> 20);
-	*b = (struct door_body){r->len < r->endpoint->context ? r->len : r->endpoint->context, 0};
+	*b = (struct door_body){
+		.tokens_in = r->len < r->endpoint->context ? r->len : r->endpoint->context};
 	body = json_loadb(r->body, r->len, JSON_REJECT_DUPLICATES, NULL);
 	rc = body != NULL ? check_object(body, r->endpoint, b, err)
 			  : err_set(err, "the body is not JSON");

@@ -33,8 +33,9 @@ struct ticket {
 	uint8_t hash[DOOR_HASH];
 	uint64_t age;
 	uint64_t reservation, reserved;
-	bool used; /* may not be used again */
-	bool sent; /* the reservation is the call's */
+	bool plain; /* the body is a prompt's */
+	bool used;  /* may not be used again */
+	bool sent;  /* the reservation is the call's */
 };
 
 /* For tests, which move its times. */
@@ -53,9 +54,10 @@ const char *ticket_misuse(
 void door_knock(struct door *d, uint32_t i);
 void door_stop_knocking(struct door *d);
 
-/* What of a body its price depends on. */
+/* What of a body its price and its path depend on. */
 struct door_body {
 	uint64_t tokens_in, tokens_out; /* at most */
+	bool plain;                     /* it has a prompt instead of messages */
 };
 
 /* -1: the body is not one that may be sent there; err says which part, in no word of the body's own

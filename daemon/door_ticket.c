@@ -63,6 +63,7 @@ ticket_issue(struct door *d, const struct ticket_ask *ask, struct door_no *no)
 	t->door = d;
 	t->endpoint = i;
 	t->age = d->age;
+	t->plain = body.plain;
 	hash_body(&ask->request, t->hash);
 	return t;
 }

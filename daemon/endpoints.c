@@ -14,7 +14,7 @@
 
 #define BUDGET "budget"
 
-enum kind { TEXT, PRICE, NUMBER, SHARE, KEY, CONTINUES };
+enum kind { TEXT, PRICE, NUMBER, SHARE, KEY, CONTINUES, YES };
 
 static const struct setting {
 	const char *name;
@@ -36,6 +36,7 @@ static const struct setting {
 	{"ca_file", TEXT, AT(ca_file), SIZE(ca_file), 0, false},
 	{"timeout", NUMBER, AT(timeout), 0, 86400, false},
 	{"continues", CONTINUES, 0, 0, 0, false},
+	{"completions", YES, AT(completions), 0, 0, false},
 };
 #define N_SETTINGS (sizeof settings / sizeof *settings)
 
@@ -146,6 +147,17 @@ set_continues(struct endpoint *e, const char *value, struct err *err)
 }
 
 static int
+set_yes(const char *name, const char *value, void *field, struct err *err)
+{
+	bool yes = strcmp(value, "yes") == 0;
+
+	if (!yes && strcmp(value, "no") != 0)
+		return err_set(err, "%s: '%s' is neither yes nor no", name, value);
+	memcpy(field, &yes, sizeof yes);
+	return 0;
+}
+
+static int
 set_value(struct endpoints *e, const struct setting *s, const char *value, struct err *err)
 {
 	char *field = (char *)&e->all[e->n - 1] + s->at;
@@ -163,6 +175,8 @@ set_value(struct endpoints *e, const struct setting *s, const char *value, struc
 		return set_key(e, value, err);
 	case CONTINUES:
 		return set_continues(&e->all[e->n - 1], value, err);
+	case YES:
+		return set_yes(s->name, value, field, err);
 	}
 	return -1;
 }
@@ -212,7 +226,7 @@ on_key(void *arg, const char *section, const char *name, const char *value, stru
 				       : set_value(e, &settings[i], value, err);
 	return err_set(err,
 		"there is no key '%s': url, model, key_file, price_in, price_out, context, "
-		"max_tokens, quality, ca_file, timeout, continues",
+		"max_tokens, quality, ca_file, timeout, continues, completions",
 		name);
 }
 

@@ -39,6 +39,7 @@ struct endpoint {
 	uint32_t timeout;    /* seconds that a call may take */
 	float quality;       /* 0..1, a guess until it is learned; below 0: not said */
 	enum endpoint_continues continues;
+	bool completions; /* it has /completions, which goes on with a plain prompt */
 };
 
 struct endpoints;

@@ -19,16 +19,36 @@ count_running(struct engine *e, int change)
 }
 
 static void
-drop_cancelled(struct engine *e)
+finish(struct engine *e, uint32_t slot, enum session_end end)
+{
+	struct request *r = e->slots[slot];
+	const struct usage *u = request_usage(r);
+
+	e->slots[slot] = NULL;
+	uv_mutex_lock(&e->lock);
+	e->stats.running--;
+	e->stats.prompt_tokens += u->prompt_tokens;
+	e->stats.new_tokens += u->new_tokens;
+	e->stats.prompt_seconds += u->prompt_seconds;
+	e->stats.new_seconds += u->new_seconds;
+	uv_mutex_unlock(&e->lock);
+	desk_post_end(e->c.desk, r, end);
+}
+
+/* Those of which nobody wants any more. */
+static void
+drop_unwanted(struct engine *e)
 {
 	for (uint32_t i = 0; i < e->c.slots; i++) {
 		struct request *r = e->slots[i];
 
-		if (r == NULL || !atomic_load(&r->cancelled))
-			continue;
-		e->slots[i] = NULL;
-		count_running(e, -1);
-		desk_post_gone(e->c.desk, r);
+		if (r != NULL && atomic_load(&r->cancelled)) {
+			e->slots[i] = NULL;
+			count_running(e, -1);
+			desk_post_gone(e->c.desk, r);
+		} else if (r != NULL && atomic_load(&r->stopped)) {
+			finish(e, i, SESSION_STOP);
+		}
 	}
 }
 
@@ -115,7 +135,7 @@ give_back(struct engine *e, int status, const char *why)
 {
 	struct request *head = NULL;
 
-	drop_cancelled(e);
+	drop_unwanted(e);
 	for (uint32_t i = 0; i < e->c.slots; i++) {
 		struct request *r = e->slots[i], **at = &head;
 
@@ -231,23 +251,6 @@ pick_parts(struct engine *e)
 		if (e->slots[i] != NULL && hub_work_of(e->slots[i], &spare, &e->sessions[n]))
 			e->slot_of[n++] = i;
 	return n > 0 ? batch_next(e->sessions, n, hub_room(e, n), &e->turn, e->parts) : 0;
-}
-
-static void
-finish(struct engine *e, uint32_t slot, enum session_end end)
-{
-	struct request *r = e->slots[slot];
-	const struct usage *u = request_usage(r);
-
-	e->slots[slot] = NULL;
-	uv_mutex_lock(&e->lock);
-	e->stats.running--;
-	e->stats.prompt_tokens += u->prompt_tokens;
-	e->stats.new_tokens += u->new_tokens;
-	e->stats.prompt_seconds += u->prompt_seconds;
-	e->stats.new_seconds += u->new_seconds;
-	uv_mutex_unlock(&e->lock);
-	desk_post_end(e->c.desk, r, end);
 }
 
 /* Whether a session goes on, in e->piece what it has to say; number: of its row among those with
@@ -463,7 +466,7 @@ hub_run(struct engine *e)
 			wait_for_news(e);
 			continue;
 		}
-		drop_cancelled(e);
+		drop_unwanted(e);
 		fill_slots(e);
 		engine_kv_settle(e);
 		make_room(e);

@@ -88,7 +88,7 @@ daemon_libdaemon_a_SOURCES += \
 # The HTTP API.
 daemon_libdaemon_a_SOURCES += \
 	daemon/answers.c daemon/answers.h daemon/answers_int.h \
-	daemon/answers_bytes.c \
+	daemon/answers_bytes.c daemon/answers_calls.c \
 	daemon/answers_key.c \
 	daemon/answers_job.c daemon/answers_job.h \
 	daemon/answers_read.c \
@@ -153,9 +153,11 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/router_targets.c \
 	daemon/router_segments.c daemon/router_token.c \
 	daemon/led_answer.c daemon/led_answer.h \
+	daemon/part_name.c daemon/part_name.h \
 	daemon/token_run.c daemon/token_run.h \
 	daemon/wall.c daemon/wall.h daemon/wall_int.h \
 	daemon/wall_body.c \
+	daemon/wall_parts.c \
 	daemon/wall_tools.c
 
 # What is served: the model, its plan over the swarm, slices over bulk links.
@@ -229,14 +231,19 @@ tests_unit_test_router_segments_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_segments_OBJECTS): | proto/shoal.pb-c.h
 TOOLS_TEST_SUPPORT = $(HTTP_TEST_SUPPORT) $(CLOUD_TEST_SUPPORT) $(PLANTED) \
 	tests/support/tools_fixture.c tests/support/tools_fixture.h
-check_PROGRAMS += tests/unit/test_router_tools tests/unit/test_router_tools_cloud
+check_PROGRAMS += tests/unit/test_router_tools tests/unit/test_router_tools_cloud \
+	tests/unit/test_answers_tools
+tests_unit_test_answers_tools_SOURCES = tests/unit/test_answers_tools.c $(TOOLS_TEST_SUPPORT)
+tests_unit_test_answers_tools_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_answers_tools_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_router_tools_SOURCES = tests/unit/test_router_tools.c $(TOOLS_TEST_SUPPORT)
 tests_unit_test_router_tools_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_tools_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_router_tools_cloud_SOURCES = tests/unit/test_router_tools_cloud.c $(TOOLS_TEST_SUPPORT)
 tests_unit_test_router_tools_cloud_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_tools_cloud_LDADD = $(HTTP_TEST_LIBS)
-$(tests_unit_test_router_tools_OBJECTS) $(tests_unit_test_router_tools_cloud_OBJECTS): | proto/shoal.pb-c.h
+$(tests_unit_test_router_tools_OBJECTS) $(tests_unit_test_router_tools_cloud_OBJECTS) \
+	$(tests_unit_test_answers_tools_OBJECTS) $(tests_unit_test_route_book_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_router_turns
 tests_unit_test_router_turns_SOURCES = tests/unit/test_router_turns.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_router_turns_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
@@ -261,6 +268,10 @@ tests_unit_test_router_SOURCES = tests/unit/test_router.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_router_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_route_book
+tests_unit_test_route_book_SOURCES = tests/unit/test_route_book.c $(route_test_support)
+tests_unit_test_route_book_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_route_book_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS) -lm -lpthread
 check_PROGRAMS += tests/unit/test_document_cascade
 tests_unit_test_document_cascade_SOURCES = tests/unit/test_document_cascade.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_document_cascade_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
@@ -435,7 +446,7 @@ tests_fuzz_fuzz_document_CFLAGS = $(daemon_libdaemon_a_CFLAGS)
 tests_fuzz_fuzz_document_LDADD = $(FUZZ_DAEMON_LIBS)
 tests_fuzz_fuzz_journal_SOURCES = tests/fuzz/fuzz_journal.c tests/fuzz/driver.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_journal_CFLAGS = $(daemon_libdaemon_a_CFLAGS)
-tests_fuzz_fuzz_journal_LDADD = $(FUZZ_DAEMON_LIBS)
+tests_fuzz_fuzz_journal_LDADD = $(DAEMON_LIBS)
 tests_fuzz_fuzz_member_SOURCES = tests/fuzz/fuzz_member.c tests/fuzz/driver.c tests/fuzz/fuzz.h \
 	tests/support/link_pair.c tests/support/link_pair.h
 tests_fuzz_fuzz_member_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_COUNT=400

@@ -9,8 +9,8 @@ struct reading {
 	const uint8_t *key;
 	struct privacy_messages *out;
 	size_t room;
-	uint32_t message;
-	struct buf text; /* of one hash */
+	uint32_t message, call; /* what is being read */
+	struct buf text;        /* of one hash */
 };
 
 /* Folds white space in place: its new length. */
@@ -56,21 +56,29 @@ privacy_hash_text(const uint8_t key[static PRIVACY_KEY_LEN], const char *text, s
 }
 
 static int
+grow_list(uint32_t **list, size_t room)
+{
+	uint32_t *more = realloc(*list, room * sizeof *more);
+
+	if (more == NULL)
+		return -1;
+	*list = more;
+	return 0;
+}
+
+static int
 grow(struct reading *r)
 {
 	size_t room = r->room == 0 ? 64 : r->room * 2;
 	struct privacy_hash *hash;
-	uint32_t *message;
 
 	if (r->out->n < r->room)
 		return 0;
 	hash = realloc(r->out->hash, room * sizeof *hash);
-	if (hash != NULL)
-		r->out->hash = hash;
-	message = realloc(r->out->message, room * sizeof *message);
-	if (message != NULL)
-		r->out->message = message;
-	if (hash == NULL || message == NULL)
+	if (hash == NULL)
+		return -1;
+	r->out->hash = hash;
+	if (grow_list(&r->out->message, room) != 0 || grow_list(&r->out->call, room) != 0)
 		return -1;
 	r->room = room;
 	return 0;
@@ -82,8 +90,10 @@ end_text(struct reading *r)
 {
 	if (r->text.failed || grow(r) != 0)
 		return -1;
-	if (hash_folded(r->key, (char *)r->text.data, r->text.len, &r->out->hash[r->out->n]))
-		r->out->message[r->out->n++] = r->message;
+	if (hash_folded(r->key, (char *)r->text.data, r->text.len, &r->out->hash[r->out->n])) {
+		r->out->message[r->out->n] = r->message;
+		r->out->call[r->out->n++] = r->call;
+	}
 	buf_clear(&r->text);
 	return 0;
 }
@@ -157,6 +167,7 @@ static int
 read_call(struct reading *r, json_t *call)
 {
 	privacy_call_text(call, &r->text);
+	r->call++;
 	return end_text(r);
 }
 
@@ -182,7 +193,10 @@ read_message(struct reading *r, json_t *m)
 			return -1;
 	}
 	call = json_object_get(m, "function_call");
-	return json_is_object(call) ? read_call(r, call) : 0;
+	if (json_is_object(call) && read_call(r, call) != 0)
+		return -1;
+	r->call = 0;
+	return 0;
 }
 
 static bool
@@ -261,10 +275,40 @@ privacy_messages_add_tools(
 	return rc;
 }
 
+int
+privacy_messages_read_prompt(const uint8_t key[static PRIVACY_KEY_LEN], const char *prompt,
+	const uint32_t *ends, size_t n_ends, struct privacy_messages *out)
+{
+	crypto_generichash_state all, begin;
+	struct buf b;
+	size_t at = 0;
+
+	*out = (struct privacy_messages){.hash = calloc(n_ends + 1, sizeof *out->hash)};
+	buf_init(&b, 0);
+	if (out->hash == NULL || (prompt[0] != '\0' && buf_str(&b, prompt) != 0)) {
+		buf_free(&b);
+		return -1;
+	}
+	out->length = (uint32_t)fold((char *)b.data, b.len);
+	crypto_generichash_init(&all, key, PRIVACY_KEY_LEN, sizeof out->hash->bytes);
+	for (size_t i = 0; i < n_ends && ends[i] < out->length; i++, out->n_begins++) {
+		crypto_generichash_update(&all, b.data + at, ends[i] - at);
+		at = ends[i];
+		begin = all;
+		crypto_generichash_final(&begin, out->hash[i].bytes, sizeof out->hash->bytes);
+	}
+	crypto_generichash_update(&all, b.data + at, out->length - at);
+	crypto_generichash_final(&all, out->hash[out->n_begins].bytes, sizeof out->hash->bytes);
+	out->n = out->n_begins + (out->length > 0);
+	buf_free(&b);
+	return 0;
+}
+
 void
 privacy_messages_free(struct privacy_messages *m)
 {
 	free(m->hash);
 	free(m->message);
+	free(m->call);
 	*m = (struct privacy_messages){0};
 }

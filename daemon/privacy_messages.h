@@ -20,8 +20,12 @@
  * they stand, which a client writes anew with each turn. */
 struct privacy_messages {
 	struct privacy_hash *hash;
-	uint32_t *message; /* of each hash: the index in the request's list */
+	uint32_t *message; /* of each hash: the index in the request's list; UINT32_MAX: a tool's */
+	uint32_t *call;    /* and which call of that message it is, from 1; 0: another text */
 	size_t n, n_old;
+	/* Of a prompt: hashes that are beginnings of it, ahead of its own, and its bytes. */
+	size_t n_begins;
+	uint32_t length;
 };
 
 /* messages: the request's list. -1 without memory, or when it is no list of objects. */
@@ -31,6 +35,10 @@ int privacy_messages_read(const uint8_t key[static PRIVACY_KEY_LEN], json_t *mes
  * system message: what was offered at home is known again. -1 without memory. */
 int privacy_messages_add_tools(
 	const uint8_t key[static PRIVACY_KEY_LEN], json_t *tools, struct privacy_messages *out);
+/* Of a completion. Its prompt is one text, and new: but who continues one sends all of it again, and what it
+ * begins with is known by its length. ends: of earlier prompts, ascending. -1 without memory. */
+int privacy_messages_read_prompt(const uint8_t key[static PRIVACY_KEY_LEN], const char *prompt,
+	const uint32_t *ends, size_t n_ends, struct privacy_messages *out);
 void privacy_messages_free(struct privacy_messages *m);
 
 /* A call (`function`, `custom`) as the one text that is hashed of it. */

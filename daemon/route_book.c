@@ -23,7 +23,7 @@ void
 route_book_prompt(const struct route_book *b, const struct route_text *t,
 	const struct route_wish *w, struct route_view *v)
 {
-	const struct knob *k = &b->lesson.before;
+	const struct knob *k = &b->lesson.knobs[KNOB_OF_PROMPTS];
 	float q = w->quality;
 	struct knob_decision d;
 
@@ -42,9 +42,9 @@ route_book_prompt(const struct route_book *b, const struct route_text *t,
 		v->known = v->clear = true;
 }
 
-void
-route_book_answer(const struct route_book *b, const struct route_text *t, const float *figures,
-	const struct route_wish *w, struct route_view *v)
+static void
+view_answer(const struct route_book *b, enum route_knob of, const struct route_text *t,
+	const float *figures, const struct route_wish *w, struct route_view *v)
 {
 	struct knob_decision d;
 	struct knob_promise p;
@@ -59,17 +59,31 @@ route_book_answer(const struct route_book *b, const struct route_text *t, const 
 		v->up = v->estimate.gain >= p.threshold;
 	}
 	if (!v->promised) {
-		d = knob_decide(&b->lesson.after, w->quality, v->estimate.gain);
+		d = knob_decide(&b->lesson.knobs[of], w->quality, v->estimate.gain);
 		v->threshold = d.threshold;
 		v->up = d.up;
 	}
 }
 
 void
-route_book_done(struct route_book *b, const struct route_wish *w, const struct route_view *v,
-	bool after, bool decided, bool up)
+route_book_answer(const struct route_book *b, const struct route_text *t, const float *figures,
+	const struct route_wish *w, struct route_view *v)
 {
-	struct knob *k = after ? &b->lesson.after : &b->lesson.before;
+	view_answer(b, KNOB_OF_ANSWERS, t, figures, w, v);
+}
+
+void
+route_book_part(const struct route_book *b, const struct route_text *t, const float *figures,
+	const struct route_wish *w, struct route_view *v)
+{
+	view_answer(b, KNOB_OF_PARTS, t, figures, w, v);
+}
+
+void
+route_book_done(struct route_book *b, enum route_knob of, const struct route_wish *w,
+	const struct route_view *v, bool decided, bool up)
+{
+	struct knob *k = &b->lesson.knobs[of];
 
 	if (decided && w->quality > 0 && w->quality < 1 && !v->promised)
 		knob_learn(k, w->quality, v->estimate.gain, up);

@@ -39,9 +39,14 @@ void route_book_prompt(const struct route_book *b, const struct route_text *t,
 /* figures: of the small model's answer (model/token_signal.h). */
 void route_book_answer(const struct route_book *b, const struct route_text *t, const float *figures,
 	const struct route_wish *w, struct route_view *v);
-/* The query went up or it did not; decided: by the knob, at this wish. after: v is of an answer. */
-void route_book_done(struct route_book *b, const struct route_wish *w, const struct route_view *v,
-	bool after, bool decided, bool up);
+/* The same of a reply about a part of a document: a document has hundreds, so they have a knob of their own. */
+void route_book_part(const struct route_book *b, const struct route_text *t, const float *figures,
+	const struct route_wish *w, struct route_view *v);
+
+enum route_knob { KNOB_OF_PROMPTS, KNOB_OF_ANSWERS, KNOB_OF_PARTS, KNOBS };
+/* What v is of went up or it did not; decided: by the knob, at this wish. */
+void route_book_done(struct route_book *b, enum route_knob of, const struct route_wish *w,
+	const struct route_view *v, bool decided, bool up);
 
 /* Keeps labelled rows. -1: they could not be written. */
 int route_book_keep(struct route_book *b, const struct gain_row *rows, size_t n, struct err *err);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define LESSON_MAGIC 0x31544c52u /* RLT1 */
-#define LESSON_BYTES (GAIN_BYTES + 2 * KNOB_BYTES + KNOB_CURVE_BYTES + 16)
+#define LESSON_BYTES (GAIN_BYTES + KNOBS * KNOB_BYTES + KNOB_CURVE_BYTES + 16)
 #define ROWS_BYTES   ((size_t)4 * ROUTE_BOOK_ROWS * GAIN_ROW_BYTES)
 
 struct path {
@@ -47,8 +47,11 @@ lesson_read(struct lesson *l, const void *data, size_t len, struct err *err)
 	if (magic != LESSON_MAGIC || gain == NULL)
 		return err_set(err, "is damaged, or of another version");
 	l->gain = gain_read(gain, bytes, err);
-	if (l->gain == NULL || knob_read(&l->before, &in, err) != 0 ||
-		knob_read(&l->after, &in, err) != 0 || knob_curve_read(&l->curve, &in, err) != 0) {
+	if (l->gain == NULL || knob_read(&l->knobs[KNOB_OF_PROMPTS], &in, err) != 0 ||
+		knob_read(&l->knobs[KNOB_OF_ANSWERS], &in, err) != 0 ||
+		knob_curve_read(&l->curve, &in, err) != 0 ||
+		/* The last one came later: older files end here. */
+		(rd_left(&in) > 0 && knob_read(&l->knobs[KNOB_OF_PARTS], &in, err) != 0)) {
 		lesson_free(l);
 		return -1;
 	}
@@ -99,9 +102,11 @@ lesson_write(const struct lesson *l, struct buf *out)
 	if (gain_write(l->gain, out) != 0 || out->failed)
 		return -1;
 	put_le32(out->data + at, (uint32_t)(out->len - at - 4));
-	if (knob_write(&l->before, out) != 0 || knob_write(&l->after, out) != 0)
+	if (knob_write(&l->knobs[KNOB_OF_PROMPTS], out) != 0 ||
+		knob_write(&l->knobs[KNOB_OF_ANSWERS], out) != 0 ||
+		knob_curve_write(&l->curve, out) != 0)
 		return -1;
-	return knob_curve_write(&l->curve, out);
+	return knob_write(&l->knobs[KNOB_OF_PARTS], out);
 }
 
 int

@@ -8,8 +8,8 @@
 /* What training makes, and what is saved as one. */
 struct lesson {
 	struct gain *gain;
-	struct knob before, after; /* the scores of prompts, and of prompts with answers */
-	struct knob_curve curve;   /* of the latter */
+	struct knob knobs[KNOBS]; /* the scores of each */
+	struct knob_curve curve;  /* of answers */
 };
 
 struct book_job;

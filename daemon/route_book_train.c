@@ -55,8 +55,10 @@ learn(struct book_job *j, const struct gain_row *rows, size_t n)
 		err_set(&j->err, "not enough memory to learn");
 	else if (j->lesson.gain != NULL &&
 		 gain_train(j->lesson.gain, rows, n, held, &j->err) == 0 &&
-		 begin_knob(&j->lesson.before, held, n, false) == 0 &&
-		 begin_knob(&j->lesson.after, held, n, true) == 0) {
+		 begin_knob(&j->lesson.knobs[KNOB_OF_PROMPTS], held, n, false) == 0 &&
+		 begin_knob(&j->lesson.knobs[KNOB_OF_ANSWERS], held, n, true) == 0) {
+		/* Scores of parts come from the same head, and no part has a label. */
+		j->lesson.knobs[KNOB_OF_PARTS] = j->lesson.knobs[KNOB_OF_ANSWERS];
 		make_curve(j, rows, held, n);
 		rc = 0;
 	}

@@ -114,6 +114,23 @@ router_turn(const struct router *r, const struct privacy_hash *answer, struct ro
 	return false;
 }
 
+/* Where a prompt of before ends is not seen in the next one, so it is remembered, whoever answers it. -1
+ * without memory. */
+static int
+remember_prompt(struct router *r, const struct http_request *h, const struct api_request *a,
+	enum privacy request)
+{
+	struct wall_verdict v = {0};
+	int rc = 0;
+
+	if (a->kind == API_COMPLETION && endpoints_count(r->endpoints) > 0)
+		rc = wall_judge(r->wall, h->client, h->key_privacy, request, a, &v);
+	if (rc == 0 && v.record != NULL)
+		wall_made(r->wall, &v, NULL, 0);
+	wall_verdict_free(&v);
+	return rc;
+}
+
 /* A model that is named is at home: what remains to be kept is a policy that wants this device. */
 bool
 router_allows(struct router *r, struct http_request *h, const struct api_request *a,
@@ -125,6 +142,10 @@ router_allows(struct router *r, struct http_request *h, const struct api_request
 
 	if (route_said_read(h, a, &said, &e) != 0) {
 		http_error(h, &e);
+		return false;
+	}
+	if (remember_prompt(r, h, a, said.privacy) != 0) {
+		http_fail(h, 503, NULL, NULL, "out of memory");
 		return false;
 	}
 	v = (struct privacy_voices){

@@ -36,12 +36,14 @@ refusal(const struct routed *q, const struct endpoint *e)
 		.request_limit = q->said.budget};
 	struct router *r = q->router;
 
-	if (q->a.kind != API_CHAT)
+	if (q->a.kind != API_CHAT && !e->completions)
 		return ROUTE_ABSENT;
 	if (q->verdict.asked < PRIVACY_REDACT)
 		return ROUTE_PRIVACY;
 	if (q->verdict.policy < PRIVACY_REDACT)
 		return ROUTE_TAINTED;
+	if (q->a.kind != API_CHAT && q->verdict.policy != PRIVACY_CLOUD)
+		return ROUTE_UNREDACTED; /* wall_body says why */
 	if (price == PURSE_UNKNOWN)
 		return ROUTE_PRICE;
 	if (purse_check(purse_file_purse(r->purse), purse_file_date(time(NULL)), &ask) != PURSE_OK)
@@ -311,11 +313,13 @@ routed_begin_cloud(struct routed *q)
 		NULL, on_text, on_end, on_error, q, q->a.tools != NULL ? on_call : NULL};
 	struct door_no no = {.why = DOOR_BROKEN};
 	struct err err = {""};
+	uint64_t removed;
 	struct buf body;
 	bool sent = false;
 
 	q->restore = (struct redact_restore){0};
 	buf_init(&body, DOOR_MOST_BODY);
+	removed = wall_removed(&q->verdict);
 	if (wall_body(q->router->wall, &q->verdict, &q->a, e->model, routed_most_tokens(q, e),
 		    &body, &err) != 0) {
 		c->refusal = ROUTE_UNREDACTED;
@@ -324,6 +328,8 @@ routed_begin_cloud(struct routed *q)
 		if (q->verdict.policy == PRIVACY_REDACT)
 			q->restore.r = wall_items(&q->verdict);
 		sent = routed_send(q, e, &body, &events, &no);
+		if (sent)
+			q->redactions += wall_removed(&q->verdict) - removed;
 		if (!sent) {
 			c->refusal = refused_by_door(&no);
 			snprintf(q->why, sizeof q->why, "%s", no.err.msg);
@@ -365,6 +371,8 @@ routed_preview(struct routed *q)
 	}
 	if (o == NULL)
 		o = json_pack("{s:s,s:s}", "endpoint", e->name, "refused", err.msg);
+	if (q->verdict.policy == PRIVACY_REDACT)
+		json_object_set_new(o, "redacted", wall_parts(q->router->wall, &q->verdict, &q->a));
 	buf_free(&body);
 	buf_free(&bytes);
 	return o;

@@ -17,6 +17,7 @@
 struct routed;
 
 #define ROUTER_TURNS 512 /* answers whose conversations may go on */
+#define ROUTER_SPARE 0.2 /* by which a gain may fall short, or must exceed, to spare a device */
 
 /* A decision that is remembered: no text. */
 struct decision {
@@ -74,8 +75,7 @@ struct router {
 	struct purse_file *purse;    /* NULL: no endpoint */
 	struct door *door;           /* likewise */
 	struct route_book *book;
-	struct knob document_knob; /* of parts that small models have read */
-	double small_watts;        /* as configured; 0: not known */
+	double small_watts; /* as configured; 0: not known */
 	struct cloud_pace cloud_paces[ENDPOINTS_MAX];
 	struct labels *labels;   /* NULL: there is no consent */
 	struct decision *recent; /* [ROUTER_RECENT] a ring */
@@ -149,6 +149,7 @@ struct routed {
 	char no_segment[512]; /* asked no more; "": it was not so */
 	uint32_t wasted_tokens;
 	uint64_t spent, bytes_out; /* micro-units; to clouds */
+	uint64_t redactions;       /* items that were removed from what went there */
 	int status;                /* of the last leg that could not begin, and why */
 	char why[512];
 	bool begun;         /* the client has seen text */
@@ -178,6 +179,9 @@ void routed_refusal_words(const struct routed *q, unsigned candidate, char *out,
 const char *routed_binding_param(enum route_refusal r);
 json_t *routed_expected(const struct routed *q, unsigned candidate);
 json_t *router_targets(struct router *r); /* the registry */
+/* Whether a device that is hot, or whose battery is low, is to be spared where the large model is computed by
+ * several. */
+enum energy_lean router_lean(struct router *r);
 json_t *router_energy(struct router *r);
 
 /* router_say.c */

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #define STAY        0.1  /* by which a gain must fall short before a conversation goes back down */
-#define SPARE       0.2  /* by which a gain may fall short, or must exceed, to spare a device */
 #define MOVE_SECOND 0.01 /* a gain that is worth a second of reading a conversation anew, */
 #define MOVE_MOST   0.15 /* and all of it at most */
 #define CLOUD_GAIN  0.2 /* that a cloud must promise over the best at home to be asked unasked-for */
@@ -131,7 +130,7 @@ set_query(struct routed *q)
 	set_cloud_gain(q);
 	query->firm = q->wish.at_least < 0 && (q->wish.quality <= 0 || q->wish.quality >= 1);
 	query->stay = STAY;
-	query->spare = SPARE;
+	query->spare = ROUTER_SPARE;
 	query->move = cost_of_moving(q);
 	find_last_turn(q);
 }

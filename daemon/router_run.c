@@ -48,16 +48,27 @@ name_model(struct routed *q)
 
 /* --- text ---------------------------------------------------------------------------------------- */
 
+static void
+say(struct routed *q, const char *text, size_t len)
+{
+	q->begun = true;
+	api_answer_text(&q->answer, text, len);
+	if (!api_answer_enough(&q->answer))
+		return;
+	if (q->request != NULL)
+		desk_stop(q->desk, q->request);
+	else if (q->both != NULL)
+		token_run_stop(q->both);
+}
+
 /* The draft stands: what is held goes out, and what follows goes with it. */
 static void
 release(struct routed *q)
 {
 	q->held = false;
 	name_model(q);
-	if (q->draft.len == 0)
-		return;
-	q->begun = true;
-	api_answer_text(&q->answer, (const char *)q->draft.data, q->draft.len);
+	if (q->draft.len > 0)
+		say(q, (const char *)q->draft.data, q->draft.len);
 }
 
 /* Looks at the tokens of the small model; returns whether the answer should come from elsewhere. */
@@ -89,6 +100,14 @@ escalate(struct routed *q, struct route_choice to)
 	ask(q, to);
 }
 
+/* The one call that is wanted at most may be there: nothing is to be waited for. */
+static bool
+may_have_called(const struct routed *q)
+{
+	return q->a.tools != NULL && q->a.one_call && q->draft.len > 0 &&
+	       memmem(q->draft.data, q->draft.len, CALL_CLOSE, strlen(CALL_CLOSE)) != NULL;
+}
+
 /* A held draft has grown: it goes when twice in a row its tokens spoke against it, and stands when it
  * has become long. */
 static void
@@ -96,13 +115,13 @@ look_at_draft(struct routed *q)
 {
 	struct token_signals s;
 	struct route_choice c;
-	bool up;
+	bool up, now = may_have_called(q);
 
-	if (!desk_signals(q->desk, q->request, &s) || s.n < q->signals.n + LOOK_EVERY)
+	if (!desk_signals(q->desk, q->request, &s) || (!now && s.n < q->signals.n + LOOK_EVERY))
 		return;
 	up = look_at_tokens(q, &s);
 	q->doubtful = up ? q->doubtful + 1 : 0;
-	if (s.n < ROUTER_HOLD && q->doubtful < 2)
+	if (!now && s.n < ROUTER_HOLD && q->doubtful < 2)
 		return;
 	c = judge(q, up);
 	if (c.candidate != q->choice.candidate) {
@@ -125,8 +144,7 @@ routed_text(struct routed *q, const char *text, size_t len)
 		look_at_draft(q);
 		return;
 	}
-	q->begun = true;
-	api_answer_text(&q->answer, text, len);
+	say(q, text, len);
 }
 
 static void
@@ -170,9 +188,9 @@ learn(struct routed *q)
 	bool by_prompt = why == ROUTE_GAIN || why == ROUTE_NO_GAIN;
 	bool by_tokens = why == ROUTE_TOKENS_SURE || why == ROUTE_TOKENS_DOUBT;
 
-	route_book_done(b, &q->wish, &q->before, false, by_prompt, up);
+	route_book_done(b, KNOB_OF_PROMPTS, &q->wish, &q->before, by_prompt, up);
 	if (q->judged)
-		route_book_done(b, &q->wish, &q->after, true, by_tokens, up);
+		route_book_done(b, KNOB_OF_ANSWERS, &q->wish, &q->after, by_tokens, up);
 }
 
 /* An answer that one model at home has given, whole, may get a label. */
@@ -444,9 +462,7 @@ run(struct routed *q)
 	http_wait(h, on_gone, q);
 	if (!ask(q, c) || (q->keyed && !keep(q)))
 		return;
-	if (q->query.candidates[q->choice.candidate].kind != ROUTE_CLOUD)
-		api_echo(&q->answer.text, &q->a,
-			routed_model(q, q->query.candidates[q->choice.candidate].kind));
+	api_echo(&q->answer.text, &q->a, NULL); /* a prompt of ids is not routed */
 	api_answer_begin(&q->answer);
 }
 

@@ -48,9 +48,10 @@ refusals(const struct routed *q)
 			continue;
 		routed_refusal_words(q, i, words, sizeof words);
 		json_array_append_new(list,
-			json_pack("{s:s,s:s,s:s,s:s}", "target", route_target_name(c->kind),
+			json_pack("{s:s,s:s,s:s,s:s,s:s*}", "target", route_target_name(c->kind),
 				"model", q->names[i], "reason", route_refusal_name(c->refusal),
-				"words", told ? q->verdict.why : words));
+				"words", told ? q->verdict.why : words, "where",
+				told && q->verdict.where[0] != '\0' ? q->verdict.where : NULL));
 	}
 	return list;
 }
@@ -98,6 +99,7 @@ routed_said(const struct routed *q)
 	json_object_set_new(o, "attempts", attempts(q));
 	json_object_set_new(o, "cost", json_real((double)q->spent / 1e6));
 	json_object_set_new(o, "bytes_out", json_integer((json_int_t)q->bytes_out));
+	json_object_set_new(o, "redactions", json_integer((json_int_t)q->redactions));
 	json_object_set_new(o, "wasted_tokens", json_integer((json_int_t)q->wasted_tokens));
 	routed_say_token(q, o);
 	return o;
@@ -135,6 +137,20 @@ router_remember(struct router *r, const char *id, enum route_target target, json
 	snprintf(d->id, sizeof d->id, "%s", id);
 }
 
+/* Those of the prompt, and names of tools. */
+static void
+drop_words(json_t *said)
+{
+	json_t *o;
+	size_t i;
+
+	json_object_del(said, "features");
+	json_array_foreach(json_object_get(said, "refused"), i, o)
+	{
+		json_object_del(o, "where");
+	}
+}
+
 void
 routed_note(struct routed *q)
 {
@@ -144,7 +160,7 @@ routed_note(struct routed *q)
 	struct gain_row row;
 
 	count(q);
-	json_object_del(said, "features"); /* words of the prompt */
+	drop_words(said);
 	gain_row_make(&row, q->text, q->signals.n > 0 ? q->figures : NULL, unknown);
 	router_remember(q->router, q->answer.head.id,
 		c >= 0 && q->choice.reason != ROUTE_BY_TOKEN ? q->query.candidates[c].kind

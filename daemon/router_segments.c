@@ -1,6 +1,6 @@
 /* The mode `token` of `auto:cloud`: the small model of this device and a cloud that can go on with a text
- * write the answer together (segment_run.h). Every segment is a call of its own, with a ticket of the
- * policy for its very bytes and a reservation of what it may cost. */
+ * write the answer together (segment_run.h), to a chat or to a plain prompt. Every segment is a call of its
+ * own, with a ticket of the policy for its very bytes and a reservation of what it may cost. */
 #include "daemon/router_int.h"
 
 #include "daemon/log.h"
@@ -15,17 +15,25 @@ routed_segments(const struct routed *q)
 	       q->query.candidates[q->choice.candidate].kind == ROUTE_CLOUD;
 }
 
+static bool
+goes_on(const struct routed *q, const struct endpoint *e)
+{
+	return q->a.kind == API_COMPLETION ? e->completions
+					   : e->continues != ENDPOINT_CONTINUES_NOT;
+}
+
 /* The first cloud that can be asked and goes on with texts. */
 static int
 find_cloud(const struct routed *q, struct err *why)
 {
-	err_set(why, "no cloud that can be asked goes on with a text ('continues' in its section)");
+	err_set(why,
+		"no cloud that can be asked goes on with a text ('continues' in its section, for "
+		"prompts 'completions')");
 	for (unsigned i = 0; i < q->query.n; i++) {
 		const struct route_candidate *c = &q->query.candidates[i];
 
 		if (c->kind == ROUTE_CLOUD && c->refusal == ROUTE_USABLE &&
-			endpoints_find(q->router->endpoints, q->names[i])->continues !=
-				ENDPOINT_CONTINUES_NOT)
+			goes_on(q, endpoints_find(q->router->endpoints, q->names[i])))
 			return (int)i;
 	}
 	return -1;

@@ -64,14 +64,12 @@ add_home(struct routed *q, enum route_target t)
 		c->refusal = ROUTE_PRIVACY;
 }
 
-/* A device that is hot, or whose battery is low, is spared where the large model is computed by
- * several. */
-static void
-look_at_energy(struct routed *q)
+enum energy_lean
+router_lean(struct router *r)
 {
 	struct energy_told devices[SERVE_DEVICES];
 
-	q->query.lean = energy_lean(devices, serve_energy(q->router->serve, devices));
+	return energy_lean(devices, serve_energy(r->serve, devices));
 }
 
 void
@@ -79,7 +77,7 @@ routed_add_home(struct routed *q)
 {
 	add_home(q, ROUTE_SMALL);
 	add_home(q, ROUTE_LARGE);
-	look_at_energy(q);
+	q->query.lean = router_lean(q->router);
 }
 
 /* Mean of the calls until now, the later ones more. */
@@ -125,6 +123,11 @@ routed_refusal_words(const struct routed *q, unsigned i, char *out, size_t size)
 	else if (c->refusal == ROUTE_JOULES)
 		snprintf(out, size, "it would take about %.3g J, and max_joules is %.3g", c->joules,
 			q->query.max_joules);
+	else if (c->refusal == ROUTE_ABSENT && c->kind == ROUTE_CLOUD)
+		snprintf(out, size, "it takes chats only ('completions' in its section)");
+	else if (c->refusal == ROUTE_UNREDACTED && q->a.kind == API_COMPLETION)
+		snprintf(out, size,
+			"a prompt may end within a personal item: it needs privacy 'cloud'");
 	else
 		snprintf(out, size, "%s", route_refusal_words(c->refusal));
 }

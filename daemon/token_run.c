@@ -27,6 +27,7 @@ struct token_run {
 	uint32_t draft[TOKEN_DRAFT_MOST], n_draft;
 	uint32_t matched; /* of the draft, so far */
 	bool decided;     /* what the large model says further is of another text */
+	bool stopped;
 	struct token_figures figures;
 };
 
@@ -47,6 +48,12 @@ token_run_cancel(struct token_run *t)
 	drop(&t->large);
 	led_free(&t->answer);
 	free(t);
+}
+
+void
+token_run_stop(struct token_run *t)
+{
+	t->stopped = true;
 }
 
 const struct token_figures *
@@ -89,9 +96,9 @@ flush(struct token_run *t)
 		fail(t, 503, err.msg);
 		return false;
 	}
-	if (e == SESSION_RUNNING)
+	if (e == SESSION_RUNNING && !t->stopped)
 		return true;
-	end(t, e);
+	end(t, t->stopped ? SESSION_STOP : e);
 	return false;
 }
 

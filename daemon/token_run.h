@@ -45,6 +45,8 @@ struct token_run *token_run_begin(const struct token_params *p, struct session *
 	const struct request_events *ev, void *arg, int *status, struct err *err);
 /* No event after this; t is void after it or after an end. */
 void token_run_cancel(struct token_run *t);
+/* Enough of it: it ends, as if by itself, when on_text, of which alone this may be called, returns. */
+void token_run_stop(struct token_run *t);
 const struct token_figures *token_run_figures(const struct token_run *t);
 
 #endif

@@ -17,6 +17,7 @@ record_unref(struct wall_record *r)
 		return;
 	privacy_taint_free(r->taint);
 	redact_free(r->redact);
+	free(r->ends);
 	free(r);
 }
 
@@ -82,27 +83,53 @@ wall_hash(const struct wall *w, const char *text, size_t len, struct privacy_has
 	return privacy_hash_text(w->key, text, len, out);
 }
 
-/* Of a completion the prompt is the one message. */
-static int
-hash_prompt(const struct wall *w, const char *prompt, struct privacy_messages *m)
+/* Who continues this prompt is known by it. */
+static void
+add_end(struct wall_record *r, uint32_t length)
 {
-	m->hash = calloc(1, sizeof *m->hash);
-	if (m->hash == NULL)
-		return -1;
-	m->n = wall_hash(w, prompt, strlen(prompt), m->hash);
-	return 0;
+	uint32_t i = r->n_ends;
+
+	while (i > 0 && r->ends[i - 1] >= length)
+		i--;
+	if (i < r->n_ends && r->ends[i] == length)
+		return;
+	if (r->ends == NULL)
+		r->ends = calloc(WALL_MESSAGES, sizeof *r->ends);
+	r->prompts |= r->ends == NULL || r->n_ends == WALL_MESSAGES;
+	if (r->prompts)
+		return;
+	memmove(r->ends + i + 1, r->ends + i, (r->n_ends++ - i) * sizeof *r->ends);
+	r->ends[i] = length;
 }
 
 static int
-hash_request(const struct wall *w, const struct api_request *a, struct privacy_messages *m)
+hash_request(const struct wall *w, const struct api_request *a, const struct wall_record *r,
+	struct privacy_messages *m)
 {
 	struct err err;
 
 	if (a->kind != API_CHAT)
-		return hash_prompt(w, a->prompt != NULL ? a->prompt : "", m);
+		return privacy_messages_read_prompt(
+			w->key, a->prompt != NULL ? a->prompt : "", r->ends, r->n_ends, m);
 	if (privacy_messages_read(w->key, json_object_get(a->root, "messages"), m, &err) != 0)
 		return -1;
 	return privacy_messages_add_tools(w->key, a->tools, m);
+}
+
+/* What its i-th hash is of. */
+static void
+name_part(const struct privacy_messages *m, const struct api_request *a, size_t i,
+	char out[static PART_NAME])
+{
+	if (a->kind == API_COMPLETION)
+		snprintf(out, PART_NAME, "%s",
+			i < m->n_begins ? "the prompt's begin" : "the prompt");
+	else if (m->message[i] == UINT32_MAX)
+		part_name_tool(a->root, i - (m->n - json_array_size(a->tools)), out);
+	else if (m->call[i] > 0)
+		part_name_call(a->root, m->message[i], m->call[i] - 1, out);
+	else
+		part_name_message(a->root, m->message[i], out);
 }
 
 int
@@ -110,20 +137,26 @@ wall_judge(struct wall *w, uint64_t client, enum privacy key, enum privacy reque
 	const struct api_request *a, struct wall_verdict *v)
 {
 	struct privacy_voices voices = {w->policy, key, PRIVACY_CLOUD, request};
-	struct err why = {""};
+	struct privacy_why why = {0};
 
 	*v = (struct wall_verdict){.record = record_of(w, client)};
 	if (v->record == NULL)
 		return -1;
 	v->record->refs++;
-	if (hash_request(w, a, &v->messages) != 0)
+	if (hash_request(w, a, v->record, &v->messages) != 0)
 		return -1;
 	v->asked = privacy_effective(&voices);
 	v->policy = privacy_taint_judge(v->record->taint, v->messages.hash, v->messages.n,
 		v->messages.n_old, v->asked, NULL, &why);
-	if (v->policy != v->asked)
-		snprintf(v->why, sizeof v->why, "%s", why.msg);
-	else if (v->policy != PRIVACY_CLOUD)
+	if (a->kind == API_COMPLETION && v->record->prompts && v->policy > PRIVACY_HOME) {
+		v->policy = PRIVACY_HOME;
+		err_set(&why.held, "more private prompts came from here than can be told apart");
+	}
+	if (v->policy != v->asked) {
+		snprintf(v->why, sizeof v->why, "%s", why.held.msg);
+		name_part(&v->messages, a, why.message, v->where);
+	}
+	if (v->policy == v->asked && v->policy != PRIVACY_CLOUD)
 		snprintf(v->why, sizeof v->why, "privacy is '%s', as %s says",
 			privacy_name(v->policy), privacy_whose(&voices));
 	return 0;
@@ -140,15 +173,29 @@ wall_verdict_free(struct wall_verdict *v)
 void
 wall_made(struct wall *w, const struct wall_verdict *v, const char *answer, size_t len)
 {
+	const struct privacy_messages *m = &v->messages;
 	struct privacy_hash hash;
 
 	if (len == 0) {
-		privacy_taint_made(v->record->taint, v->messages.hash, v->messages.n,
-			v->messages.n_old, v->policy);
+		privacy_taint_made(v->record->taint, m->hash + m->n_begins, m->n - m->n_begins,
+			m->n_old, v->policy);
+		if (m->length > 0 && v->policy < PRIVACY_CLOUD)
+			add_end(v->record, m->length);
 		return;
 	}
 	if (wall_hash(w, answer, len, &hash))
 		privacy_taint_made(v->record->taint, &hash, 1, 0, v->policy);
+}
+
+uint64_t
+wall_removed(const struct wall_verdict *v)
+{
+	const struct redact *r = v->record->redact;
+	uint64_t sum = 0;
+
+	for (int k = 0; r != NULL && k < REDACT_KINDS; k++)
+		sum += redact_count(r, (enum redact_kind)k);
+	return sum;
 }
 
 const struct redact *

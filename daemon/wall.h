@@ -8,6 +8,7 @@
 
 #include "daemon/api_parse.h"
 #include "daemon/config.h"
+#include "daemon/part_name.h"
 #include "daemon/privacy_messages.h"
 #include "sched/privacy.h"
 #include "sched/redact.h"
@@ -29,6 +30,7 @@ struct wall_verdict {
 	enum privacy asked;         /* the strictest of daemon, key and request */
 	enum privacy policy;        /* that, or what its history holds it to */
 	char why[512]; /* policy is stricter than cloud: whose word that is, or which message's */
+	char where[PART_NAME]; /* the message, or the tool; "": it is none of these */
 	struct privacy_messages messages;
 };
 /* 0, or -1 without memory. request: its own word. wall_verdict_free in both cases. */
@@ -42,20 +44,24 @@ void wall_made(struct wall *w, const struct wall_verdict *v, const char *answer,
 /* The name of a text in its records; another process has other ones. false: it is empty. */
 bool wall_hash(const struct wall *w, const char *text, size_t len, struct privacy_hash *out);
 
-/* The body that a cloud would get: the chat of the request, for `model`, streamed; where the policy is
- * `redact`, without personal items. -1: it may not leave, or what must not leave could not be
- * removed for certain: nothing may be sent. (wall_body.c) */
+/* The body that a cloud would get: the chat or the prompt of the request, for `model`, streamed; where
+ * the policy is `redact`, without personal items. -1: it may not leave, or what must not leave could not
+ * be removed for certain: nothing may be sent. A prompt ends anywhere, also within an item, a part of
+ * which is not known: it needs `cloud`. (wall_body.c) */
 int wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a,
 	const char *model, uint32_t max_tokens, struct buf *out, struct err *err);
-/* The same for a segment of an answer: the chat ends in what was said of it until now, and the endpoint
- * goes on from there, in its own way. -1 also where items would have to be removed: a text that ends
- * anywhere may end within one, and a part of one is not known again. */
+/* The same for a segment of an answer: the chat or the prompt ends in what was said of it until now, and
+ * the endpoint goes on from there, a chat in its own way. It needs `cloud` for the same reason. */
 struct endpoint;
 int wall_segment_body(const struct wall_verdict *v, const struct api_request *a,
 	const struct endpoint *e, const char *said, size_t len, uint32_t max_tokens,
 	struct buf *out, struct err *err);
+/* For whom it came from: a list of the parts that lose items when it is redacted, with how many of which
+ * kind, and of those in the way, with the reason. (wall_parts.c) */
+json_t *wall_parts(struct wall *w, struct wall_verdict *v, const struct api_request *a);
 /* The items that were removed from this client's texts, to be put back; good as long as the verdict.
  * NULL: none were. */
 const struct redact *wall_items(const struct wall_verdict *v);
+uint64_t wall_removed(const struct wall_verdict *v); /* how often one was, of all texts until now */
 
 #endif

@@ -26,16 +26,28 @@ add_number(json_t *o, const char *key, float v, float unless)
 		json_object_set_new(o, key, json_real(round((double)v * 1e6) / 1e6));
 }
 
-/* NULL: tools in a form that is not sent. */
+/* What is to be answered. NULL: tools in a form that is not sent. */
 static json_t *
-whole(const struct api_request *a, uint32_t max_tokens, struct err *err)
+asked(const struct api_request *a, struct err *err)
 {
-	json_t *list = a->tools != NULL ? wall_tool_messages(a, err) : messages(a), *o, *stops;
+	json_t *list;
 
-	if (list == NULL)
+	if (a->kind == API_COMPLETION)
+		return json_pack("{s:s}", "prompt", a->prompt);
+	list = a->tools != NULL ? wall_tool_messages(a, err) : messages(a);
+	return list != NULL ? json_pack("{s:o}", "messages", list) : NULL;
+}
+
+json_t *
+wall_whole(const struct api_request *a, uint32_t max_tokens, struct err *err)
+{
+	json_t *o = asked(a, err), *stops;
+
+	if (o == NULL)
 		return NULL;
-	o = json_pack("{s:o,s:b,s:{s:b},s:I}", "messages", list, "stream", 1, "stream_options",
-		"include_usage", 1, "max_tokens", (json_int_t)max_tokens);
+	json_object_set_new(o, "stream", json_true());
+	json_object_set_new(o, "stream_options", json_pack("{s:b}", "include_usage", 1));
+	json_object_set_new(o, "max_tokens", json_integer((json_int_t)max_tokens));
 	stops = json_array();
 	if (a->tools != NULL)
 		json_object_set_new(o, "tools", wall_tools(a->tools));
@@ -56,8 +68,8 @@ whole(const struct api_request *a, uint32_t max_tokens, struct err *err)
 	return o;
 }
 
-static json_t *
-redacted(struct wall *w, struct wall_verdict *v, json_t *body, struct err *err)
+json_t *
+wall_redacted(struct wall *w, struct wall_verdict *v, json_t *body, struct err *err)
 {
 	struct redact_limits limits = {.hash_key = w->redact_key};
 
@@ -97,28 +109,42 @@ wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a, c
 
 	if (v->policy < PRIVACY_REDACT)
 		return err_set(err, "the privacy policy keeps it at home");
-	plain = whole(a, max_tokens, err);
+	if (a->kind == API_COMPLETION && v->policy != PRIVACY_CLOUD)
+		return err_set(err, "a prompt may end within a personal item");
+	plain = wall_whole(a, max_tokens, err);
 	if (plain == NULL)
 		return -1;
-	body = v->policy == PRIVACY_REDACT ? redacted(w, v, plain, err) : json_incref(plain);
+	body = v->policy == PRIVACY_REDACT ? wall_redacted(w, v, plain, err) : json_incref(plain);
 	json_decref(plain);
 	return body != NULL ? write_for(model, body, out, err) : -1;
 }
 
 /* --- a segment of an answer ---------------------------------------------------------------------- */
 
-static void
-add_said(json_t *body, enum endpoint_continues how, const char *said, size_t len)
+static int
+add_to_chat(json_t *body, enum endpoint_continues how, const char *said, size_t len)
 {
 	json_t *m = json_pack("{s:s,s:s%}", "role", "assistant", "content", said, len);
 
 	if (how == ENDPOINT_CONTINUES_PREFIX)
 		json_object_set_new(m, "prefix", json_true());
-	json_array_append_new(json_object_get(body, "messages"), m);
+	if (json_array_append_new(json_object_get(body, "messages"), m) != 0)
+		return -1;
 	if (how != ENDPOINT_CONTINUES_FINAL)
-		return;
+		return 0;
 	json_object_set_new(body, "continue_final_message", json_true());
-	json_object_set_new(body, "add_generation_prompt", json_false());
+	return json_object_set_new(body, "add_generation_prompt", json_false());
+}
+
+static int
+add_said(json_t *body, const struct api_request *a, enum endpoint_continues how, const char *said,
+	size_t len)
+{
+	if (len == 0)
+		return 0;
+	if (a->kind == API_CHAT)
+		return add_to_chat(body, how, said, len);
+	return json_object_set_new(body, "prompt", json_pack("s+%", a->prompt, said, len));
 }
 
 int
@@ -132,10 +158,11 @@ wall_segment_body(const struct wall_verdict *v, const struct api_request *a,
 		return err_set(err, "the privacy policy keeps what is not whole at home");
 	if (a->tools != NULL)
 		return err_set(err, "a cloud cannot go on within a text that may call tools");
-	body = whole(a, max_tokens, err);
+	body = wall_whole(a, max_tokens, err);
 	if (body == NULL)
 		return -1;
-	if (len > 0)
-		add_said(body, e->continues, said, len);
-	return write_for(e->model, body, out, err);
+	if (add_said(body, a, e->continues, said, len) == 0)
+		return write_for(e->model, body, out, err);
+	json_decref(body); /* JSON has no halves */
+	return err_set(err, "what was said until now ends within a character");
 }

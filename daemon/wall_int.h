@@ -8,6 +8,8 @@ struct wall_record {
 	unsigned refs;
 	struct privacy_taint *taint;
 	struct redact *redact;    /* made when first needed */
+	uint32_t *ends, n_ends;   /* lengths of prompts that stay nearer than a cloud, ascending */
+	bool prompts;             /* more than that: no prompt of this client is known to be new */
 	struct wall_record *next; /* the one that was used before it */
 };
 
@@ -19,6 +21,11 @@ struct wall {
 	struct wall_record *records; /* used last first */
 	unsigned n;
 };
+
+/* wall_body.c: what a cloud would get of a request, but for the model's name; NULL: it cannot be sent. The same
+ * without personal items; NULL: they could not be removed for certain. */
+json_t *wall_whole(const struct api_request *a, uint32_t max_tokens, struct err *err);
+json_t *wall_redacted(struct wall *w, struct wall_verdict *v, json_t *body, struct err *err);
 
 /* wall_tools.c: of a request with tools. Lists; the second NULL: they cannot be sent. */
 json_t *wall_tools(json_t *tools);

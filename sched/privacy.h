@@ -57,11 +57,17 @@ struct privacy_taint;
 struct privacy_taint *privacy_taint_new(uint32_t max, enum privacy unknown);
 void privacy_taint_free(struct privacy_taint *t);
 
+/* What makes a policy stricter than was asked for. */
+struct privacy_why {
+	size_t message;  /* its index */
+	struct err held; /* in words, without its name, which is for who knows more of it to say */
+};
+
 /* Judges a request: n messages, of which the first n_old are history (up to and with the last answer
  * of a model) and the others are the new turn. asked: the effective policy of this request. Returns
  * the policy under which the turn can be answered with all of these messages: asked, or stricter.
  * may[n] (or NULL) says for each message whether it may travel as far as asked, for a caller who
- * would rather leave some out. When the policy is stricter than asked, why (or NULL) says in words
+ * would rather leave some out. When the policy is stricter than asked, why (or NULL) says
  * which message keeps it.
  *
  * A message is held to
@@ -73,7 +79,7 @@ void privacy_taint_free(struct privacy_taint *t);
  *     session is tainted as a whole, for nobody can tell any longer what is private in it.
  * Without a record (t is NULL) all of it is held to PRIVACY_DEVICE. */
 enum privacy privacy_taint_judge(const struct privacy_taint *t, const struct privacy_hash *m,
-	size_t n, size_t n_old, enum privacy asked, bool *may, struct err *why);
+	size_t n, size_t n_old, enum privacy asked, bool *may, struct privacy_why *why);
 
 /* A turn was answered: its messages, and the answer (as messages of the new turn too), were made
  * under `policy`, which is what privacy_taint_judge returned or stricter. To be called before the

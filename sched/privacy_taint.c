@@ -85,8 +85,8 @@ held_to(const struct privacy_taint *t, const struct privacy_hash *h, bool old)
 }
 
 static void
-explain(const struct privacy_taint *t, const struct privacy_hash *h, size_t i, size_t n,
-	enum privacy p, enum privacy asked, struct err *why)
+explain(const struct privacy_taint *t, const struct privacy_hash *h, enum privacy p,
+	enum privacy asked, struct err *why)
 {
 	const char *reason = "is older than this turn and not known here, so that it may hold "
 			     "anything private";
@@ -97,14 +97,14 @@ explain(const struct privacy_taint *t, const struct privacy_hash *h, size_t i, s
 	if (find(t, h) != 0 && t->made[find(t, h) - 1].policy == p)
 		reason = "was made under that policy";
 	err_set(why,
-		"message %zu of %zu is held to privacy %s and %s was asked for: it %s. Leave it "
-		"out, or begin a new conversation",
-		i + 1, n, privacy_name(p), privacy_name(asked), reason);
+		"a part of it is held to privacy %s and %s was asked for: it %s. Leave it out, or "
+		"begin a new conversation",
+		privacy_name(p), privacy_name(asked), reason);
 }
 
 enum privacy
 privacy_taint_judge(const struct privacy_taint *t, const struct privacy_hash *m, size_t n,
-	size_t n_old, enum privacy asked, bool *may, struct err *why)
+	size_t n_old, enum privacy asked, bool *may, struct privacy_why *why)
 {
 	enum privacy whole;
 
@@ -120,11 +120,14 @@ privacy_taint_judge(const struct privacy_taint *t, const struct privacy_hash *m,
 		if (p >= whole)
 			continue;
 		whole = p;
+		if (why == NULL)
+			continue;
+		why->message = i;
 		if (t == NULL)
-			err_set(why, "there is no record of this session's privacy: nothing of it "
-				     "leaves this device");
+			err_set(&why->held, "there is no record of this session's privacy: nothing "
+					    "of it leaves this device");
 		else
-			explain(t, &m[i], i, n, p, asked, why);
+			explain(t, &m[i], p, asked, &why->held);
 	}
 	return whole;
 }

@@ -19,6 +19,7 @@ feed(struct cloud_reader *r, bool stream, const uint8_t *data, size_t size, size
 {
 	cloud_reader_init(r, stream);
 	r->tools = size % 4 != 0;
+	r->plain = size % 5 == 0;
 	for (size_t at = 0; at < size; at += piece)
 		cloud_reader_feed(r, data + at, piece < size - at ? piece : size - at);
 	cloud_reader_end(r);
@@ -121,7 +122,8 @@ try_body(const uint8_t *data, size_t size)
 		.model = "m",
 		.context = 8192,
 		.max_tokens = 512,
-		.price = {150000, 600000}};
+		.price = {150000, 600000},
+		.completions = true};
 	const struct door_request r = {&e, data, size};
 	json_t *o = json_loadb((const char *)data, size, 0, NULL);
 	struct door_body b;

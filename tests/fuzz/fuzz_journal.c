@@ -64,6 +64,8 @@ on_entry(void *arg, const struct journal_entry *e)
 	buf_free(&k.text);
 	buf_free(&k.session);
 	buf_free(&k.ids);
+	call_reader_free(&k.reader);
+	json_decref(k.calls);
 	json_decref(k.shoal);
 }
 

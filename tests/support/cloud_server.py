@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A cloud for tests: an OpenAI-compatible server on loopback that answers, charges and fails as the first part of the
-path says, and writes down every byte that it receives.
+path says, and writes down every byte that it receives. What is no chat is a plain prompt, answered by texts.
 
     cloud_server.py RECORDS [--tls good|other-name|self-signed] [--ca FILE]
 
@@ -151,6 +151,9 @@ def whole(f, body):
         return json.dumps({"choices": [{"index": 0, "message": message,
                                         "finish_reason": "tool_calls" if calls else "stop"}],
                            "usage": usage(f, 9)}).encode()
+    if "messages" not in json.loads(body):
+        return json.dumps({"id": "x", "object": "text_completion", "usage": usage(f, len(pieces)), "choices": [
+            {"index": 0, "text": "".join(pieces), "finish_reason": "stop"}]}).encode()
     message = {"role": "assistant", "content": None if "null" in f else "".join(pieces)}
     if "toolcall" in f:
         message["tool_calls"] = [{"id": "1", "type": "function", "function": {"name": "rm", "arguments": "{}"}}]
@@ -162,13 +165,15 @@ def whole(f, body):
 
 def stream(f, body):
     pieces = supervisor(f, body) if "supervise" in f else pieces_of(f)
-    last = json.loads(body)["messages"][-1] if "repeats" in f else {}
+    plain = b'"messages"' not in body
+    last = json.loads(body)["messages"][-1] if "repeats" in f and not plain else {}
     if last.get("role") == "assistant":
         pieces = [last["content"][:9], last["content"][9:] + pieces[0]] + pieces[1:]
 
     def chunk(delta, finish=None, **more):
-        o = {"id": "x", "object": "chat.completion.chunk",
-             "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
+        said = {"text": delta.get("content", "")} if plain else {"delta": delta}
+        o = {"id": "x", "object": "text_completion" if plain else "chat.completion.chunk",
+             "choices": [{"index": 0, **said, "finish_reason": finish}], **more}
         return "data: " + json.dumps(o)
     events = [chunk({"role": "assistant", "content": ""})]
     finish = "stop" if "supervise" in f or "stops" in f else "length"

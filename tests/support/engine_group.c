@@ -336,6 +336,8 @@ on_text(void *arg, const char *text, size_t len)
 	j->texts++;
 	if (j->cancel_at_text)
 		desk_cancel(g.desk, j->request);
+	if (j->stop_at_text)
+		desk_stop(g.desk, j->request);
 }
 
 static void

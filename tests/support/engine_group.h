@@ -72,7 +72,7 @@ struct job {
 	struct usage usage;
 	int status;
 	char what[512];
-	bool cancel_at_text;
+	bool cancel_at_text, stop_at_text;
 };
 
 /* A hub without members takes over what the group left on the desk. */

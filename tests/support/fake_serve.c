@@ -534,6 +534,16 @@ desk_signals(struct desk *d, struct request *r, struct token_signals *out)
 }
 
 void
+desk_stop(struct desk *d, struct request *r)
+{
+	(void)d;
+	r->script.endless = false;
+	r->script.end = SESSION_STOP;
+	if (r->next < 8)
+		r->script.pieces[r->next] = NULL;
+}
+
+void
 desk_cancel(struct desk *e, struct request *r)
 {
 	(void)e;

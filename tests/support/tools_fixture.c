@@ -109,23 +109,53 @@ add(const char *role, const char *content)
 	json_array_append_new(messages, json_pack("{s:s,s:s}", "role", role, "content", content));
 }
 
-/* more: members of the body, each with a comma in front. */
+/* Ended by a 0. */
+static void
+write_body(const char *model, const char *more, struct buf *body)
+{
+	char *list = json_dumps(messages, 0), *offered = json_dumps(tools, 0);
+
+	buf_init(body, 0);
+	buf_printf(body, "{\"model\":\"%s\",\"messages\":%s,\"tools\":%s%s}", model, list, offered,
+		more);
+	buf_u8(body, 0);
+	free(list);
+	free(offered);
+}
+
+void
+say_with(const char *headers, const char *model, const char *more)
+{
+	struct buf body;
+
+	write_body(model, more, &body);
+	answer_free(&a);
+	a = (struct answer){0};
+	ask("POST", CHAT, headers, (const char *)body.data, &a);
+	buf_free(&body);
+}
+
 void
 say(const char *model, const char *more)
 {
-	char *list = json_dumps(messages, 0), *offered = json_dumps(tools, 0);
-	struct buf body;
+	say_with("", model, more);
+}
 
-	buf_init(&body, 0);
-	buf_printf(&body, "{\"model\":\"%s\",\"messages\":%s,\"tools\":%s%s}", model, list, offered,
-		more);
-	buf_u8(&body, 0);
-	answer_free(&a);
-	a = (struct answer){0};
-	post(CHAT, (const char *)body.data, &a);
+void
+leave_with(const char *headers, const char *model, const char *more)
+{
+	struct buf body, all;
+	int fd = client_tcp(fixture_port);
+
+	write_body(model, more, &body);
+	buf_init(&all, 0);
+	buf_printf(&all,
+		"POST " CHAT " HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n%s",
+		headers, body.len - 1, (const char *)body.data);
+	client_send(fd, (const char *)all.data, all.len);
 	buf_free(&body);
-	free(list);
-	free(offered);
+	buf_free(&all);
+	close(fd);
 }
 
 json_t *

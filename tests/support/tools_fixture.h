@@ -27,6 +27,8 @@ json_t *lamp_tools(void); /* a lamp and a door; start() offers them */
 void add(const char *role, const char *content);
 /* more: members of the body, each with a comma in front. */
 void say(const char *model, const char *more);
+void say_with(const char *headers, const char *model, const char *more);
+void leave_with(const char *headers, const char *model, const char *more); /* without the answer */
 /* The answer becomes a turn, as with clients that read arguments and write them again; its calls get that
  * result. */
 void answer_it(const char *result);

@@ -26,6 +26,7 @@ price_out = 0
 context = 8192
 max_tokens = 512
 continues = prefix
+completions = yes
 END
 
 # ask MEMBERS SHOAL: what comes of it in $tmp/answer, what the cloud gets in $tmp/sky.got.
@@ -74,6 +75,24 @@ for stream in '' ',"stream":true'; do
   holds 's["target"] == "cloud" and s["reason"] == "by_token" and s["mode"] == "token" and s["model"] == "sky"'
 done
 echo "ok one text"
+
+# A plain prompt: each segment goes on behind it and what was said.
+rm -f "$tmp"/sky.got/*
+curl -s --max-time 30 --unix-socket "$tmp/c/sock" -H 'Content-Type: application/json' -d '{"model":"auto:cloud",
+  "temperature":0,"max_tokens":80,"prompt":"set the bedroom","shoal":{"mode":"token","token_threshold":1}}' \
+  http://localhost/v1/completions >"$tmp/answer"
+python3 - "$tmp/answer" "$tmp/sky.got" <<'END' || fail "a plain prompt: $(cat "$tmp/answer")"
+import glob, json, sys
+o = json.load(open(sys.argv[1]))
+text, t = o["choices"][0]["text"], o["shoal"]["token"]
+sent = [open(f, newline="").read() for f in sorted(glob.glob(sys.argv[2] + "/*")) if not f.endswith(".end")]
+prompts = [json.loads(s.split("\r\n\r\n", 1)[1])["prompt"] for s in sent]
+assert t["segments"] == len(sent) >= 2 and t["cloud_tokens"] > 0, (t, len(sent))
+assert all("/completions HTTP" in s and "/chat/" not in s for s in sent), sent[0]
+assert prompts[0] == "set the bedroom" and prompts[1] == prompts[0] + "0 1 2 3 4 ", prompts
+assert all(("set the bedroom" + text).startswith(p) for p in prompts), (prompts, text)
+END
+echo "ok a plain prompt"
 
 curl -s --unix-socket "$tmp/c/sock" http://localhost/metrics | grep >/dev/null '^shoal_route_token_segments_total [1-9]' ||
   fail "metrics"

@@ -111,6 +111,29 @@ START_TEST(cut_at_every_byte)
 }
 END_TEST
 
+/* Of a plain prompt. */
+START_TEST(texts)
+{
+	r.plain = true;
+	feed("data: {\"choices\":[{\"text\":\"a \",\"delta\":{\"content\":\"no\"}}]}\n\n"
+	     "data: {\"choices\":[{\"text\":\"b\",\"finish_reason\":\"length\"}]}\n\n"
+	     "data: [DONE]\n\n");
+	ck_assert(r.finished);
+	expect_text("a b");
+	ck_assert_str_eq(r.finish, "length");
+	again(false);
+	r.plain = true;
+	feed("{\"choices\":[{\"text\":\"a b\",\"finish_reason\":\"stop\"}]}");
+	cloud_reader_end(&r);
+	ck_assert(r.finished);
+	expect_text("a b");
+	again(true);
+	r.plain = true;
+	feed("data: {\"choices\":[{\"text\":5}]}\n\n");
+	expect_failed(CLOUD_MALFORMED, "no text");
+}
+END_TEST
+
 START_TEST(one_json_text)
 {
 	static const char whole[] = "{\"choices\":[{\"message\":{\"content\":\"a\\u0000b\"},"
@@ -369,6 +392,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, split_at_every_byte);
 	tcase_add_test(t, cut_at_every_byte);
+	tcase_add_test(t, texts);
 	tcase_add_test(t, one_json_text);
 	tcase_add_test(t, events_that_are_none);
 	tcase_add_loop_test(t, calls_in_pieces, 0, (int)(sizeof called / sizeof *called));

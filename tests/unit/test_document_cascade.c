@@ -100,6 +100,9 @@ large_is_lost(const char *prompt, char *out, size_t size)
 }
 
 static unsigned large_ms; /* that the large model takes: so long that it does not help */
+static uint32_t devices;  /* that compute it; 0: one */
+static enum energy_state of_others;
+static const char *dir;
 
 static void
 speak(void (*large)(const char *, char *, size_t), void (*small)(const char *, char *, size_t),
@@ -108,6 +111,8 @@ speak(void (*large)(const char *, char *, size_t), void (*small)(const char *, c
 	struct fake_script s = {.end = SESSION_STOP, .context = 2048, .reply = large};
 
 	s.first_ms = large_ms;
+	s.devices = devices;
+	s.member_state = of_others;
 	s.tokens_per_s = 1;
 	fake_set(&s);
 	s.first_ms = 0;
@@ -119,11 +124,35 @@ speak(void (*large)(const char *, char *, size_t), void (*small)(const char *, c
 
 /* --- asking --------------------------------------------------------------------------------------- */
 
+/* How hot this device is. */
+static void
+heat(const char *temp)
+{
+	char text[200];
+
+	snprintf(text, sizeof text,
+		"mkdir -p %s/sys/class/thermal/thermal_zone0 && echo %s > "
+		"%s/sys/class/thermal/thermal_zone0/temp",
+		dir, temp, dir);
+	ck_assert_int_eq(system(text), 0);
+}
+
+static void
+configure(struct config *c)
+{
+	c->hot = 80;
+	snprintf(c->sysfs, sizeof c->sysfs, "%s/sys", dir);
+}
+
 static void
 setup(void)
 {
 	size_t len = 0;
 
+	dir = fixture_state_begin();
+	fixture_configure = configure;
+	devices = 0;
+	of_others = ENERGY_FINE;
 	fixture_privacy = "home";
 	large_ms = 25;
 	fake_reset();
@@ -141,6 +170,7 @@ teardown(void)
 	answer_free(&a);
 	a = (struct answer){0};
 	fixture_stop();
+	fixture_state_end();
 }
 
 /* members: of shoal, behind the document. */
@@ -265,6 +295,43 @@ START_TEST(the_share_is_the_knobs)
 }
 END_TEST
 
+/* As with chats: what a small model is only a little less sure of stays with it when one of the others is hot,
+ * and the large model does not help either. */
+START_TEST(others_are_spared)
+{
+	devices = 2;
+	of_others = ENERGY_HOT;
+	large_ms = 0;
+	speak(large_says, small_says, sure_of_all);
+	for (int i = 0; i < 3; i++)
+		ask_about("auto", ",\"quality\":0.5");
+	ck_assert_int_eq((int)cascade("went_up"), 0);
+	ck_assert_int_ge((int)cascade("spared"), 10);
+	ck_assert_int_eq(lines_of("small", -1), PARTS);
+	of_others = ENERGY_FINE;
+	speak(large_says, small_says, sure_of_all);
+	ask_about("auto", ",\"quality\":0.5");
+	ck_assert_int_ge((int)cascade("went_up"), 10);
+	ck_assert_int_eq((int)cascade("spared"), 0);
+}
+END_TEST
+
+/* This device is hot, and others compute the large model, too: that reads all parts. */
+START_TEST(this_device_is_spared)
+{
+	devices = 2;
+	heat("95000");
+	speak(large_says, small_says, sure_of_all);
+	ask_about("auto", ",\"quality\":0.5");
+	ck_assert_int_eq(lines_of("large", -1), PARTS);
+	ck_assert_int_eq(json_integer_value(shoal("failed_jobs")), 0);
+	of_others = ENERGY_HOT; /* they are no better off */
+	speak(large_says, small_says, sure_of_all);
+	ask_about("auto", ",\"quality\":0.5");
+	ck_assert_int_ge(lines_of("small", -1), 10);
+}
+END_TEST
+
 START_TEST(what_makes_no_sense_goes_up)
 {
 	speak(large_says, small_stammers, sure_of_all);
@@ -347,6 +414,8 @@ main(void)
 	tcase_add_test(t, what_it_is_unsure_of_goes_up);
 	tcase_add_test(t, the_knob_at_its_ends);
 	tcase_add_test(t, the_share_is_the_knobs);
+	tcase_add_test(t, others_are_spared);
+	tcase_add_test(t, this_device_is_spared);
 	tcase_add_test(t, what_makes_no_sense_goes_up);
 	tcase_add_test(t, the_small_reply_stands);
 	tcase_add_test(t, what_is_said_of_it);

@@ -67,8 +67,9 @@ write_conf(const char *budget)
 	for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
 		fprintf(f,
 			"[%s]\nurl = http://127.0.0.1:%d/%s/v1\nmodel = big-1\nprice_in = 0.15\n"
-			"price_out = 0.60\ncontext = 8192\nmax_tokens = 1024\nkey_file = key\n",
-			sections[i][0], server.port, sections[i][1]);
+			"price_out = 0.60\ncontext = 8192\nmax_tokens = 1024\nkey_file = key\n%s",
+			sections[i][0], server.port, sections[i][1],
+			strcmp(sections[i][0], "ok") == 0 ? "completions = yes\n" : "");
 	fprintf(f,
 		"[gone]\nurl = http://127.0.0.1:%d/v1\nmodel = big-1\nprice_in = 1\n"
 		"price_out = 1\ncontext = 8192\nmax_tokens = 1024\n",
@@ -453,6 +454,10 @@ static const struct {
 	{TOP "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_audio\"}]}]}",
 		"not text"},
 	{TOP "\"messages\":[{\"role\":\"user\",\"content\":[\"a\"]}]}", "no object"},
+	{TOP "\"prompt\":\"secret\"," MESSAGE "}", "a prompt and 'messages'"},
+	{TOP "\"prompt\":\"secret\",\"add_generation_prompt\":false}", "a prompt and"},
+	{TOP "\"prompt\":[\"secret\"]}", "'prompt'"},
+	{TOP "\"prompt\":\"\"}", "prompt is empty"},
 };
 
 START_TEST(bodies_that_may_not_pass)
@@ -494,6 +499,25 @@ START_TEST(bounds_on_the_price)
 	free(long_body);
 	r.len = DOOR_MOST_BODY + 1; /* is not read */
 	ck_assert_int_eq(door_body_check(&r, &b, &err), -1);
+}
+END_TEST
+
+/* What a body is decides on its path, with the ticket that was given for it. */
+START_TEST(a_prompt)
+{
+	static const char body[] = TOP "\"stream\":true,\"prompt\":\"Once\"}";
+	struct buf got = {0};
+	struct ticket *t = issue("ok", body);
+
+	ck_assert_ptr_nonnull(t);
+	ck_assert_ptr_nonnull(try_send(t, "ok", body));
+	outcome_wait(&out, 1);
+	ck_assert_uint_eq(out.ended, 1);
+	ticket_free(t);
+	cloud_server_received(&server, before, &got);
+	ck_assert_ptr_nonnull(memmem(got.data, got.len, "POST /ok/v1/completions ", 24));
+	buf_free(&got);
+	expect_refused(issue("silent", body), "body", "takes chats only");
 }
 END_TEST
 
@@ -760,6 +784,7 @@ main(void)
 	tcase_add_loop_test(t, revoked, 0, 4);
 	tcase_add_test(t, bodies_that_may_not_pass);
 	tcase_add_test(t, bounds_on_the_price);
+	tcase_add_test(t, a_prompt);
 	tcase_add_test(t, a_preview);
 	tcase_add_test(t, what_calls_cost);
 	tcase_add_test(t, who_leaves_is_settled);

@@ -71,7 +71,7 @@ START_TEST(all_that_it_says)
 		"[big]\n  url = https://api.example:8443/v1/\n  model = big-1 ; the large one\n"
 		"key_file = %s\nprice_in = 0.15\nprice_out = 0.600000\ncontext = 128000\n"
 		"max_tokens = 4096\nquality = 0.875\nca_file = %s\ntimeout = 30\ncontinues = "
-		"prefix\n"
+		"prefix\ncompletions = yes\n"
 		"[home.2]\nurl = http://[::1]:9000\nmodel = m\nprice_in = 0\nprice_out = 0\n"
 		"context = 2\nmax_tokens = 1\n",
 		key_path, key_path);
@@ -89,6 +89,7 @@ START_TEST(all_that_it_says)
 	ck_assert_uint_eq(p->max_tokens, 4096);
 	ck_assert_uint_eq(p->timeout, 30);
 	ck_assert_int_eq(p->continues, ENDPOINT_CONTINUES_PREFIX);
+	ck_assert(p->completions);
 	ck_assert_float_eq(p->quality, 0.875f);
 	ck_assert_str_eq(p->ca_file, key_path);
 	p = endpoints_at(e, 1);
@@ -96,6 +97,7 @@ START_TEST(all_that_it_says)
 	ck_assert_ptr_null(p->key);
 	ck_assert_uint_eq(p->timeout, ENDPOINT_TIMEOUT);
 	ck_assert_int_eq(p->continues, ENDPOINT_CONTINUES_NOT);
+	ck_assert(!p->completions);
 	ck_assert_float_lt(p->quality, 0);
 	ck_assert_ptr_null(endpoints_at(e, 2));
 	ck_assert_ptr_null(endpoints_find(e, "budget"));
@@ -152,6 +154,7 @@ static const struct {
 	{BUDGET "[a]\n" GOOD_BODY "timeout = 0\n", ":10:", "'0'"},
 	{BUDGET "[a]\n" GOOD_BODY "timeout = 86401\n", ":10:", "86400"},
 	{BUDGET "[a]\n" GOOD_BODY "continues = yes\n", ":10:", "none of no, last"},
+	{BUDGET "[a]\n" GOOD_BODY "completions = 1\n", ":10:", "neither yes nor no"},
 	{BUDGET "[a]\n" GOOD_BODY "quality = 1.1\n", ":10:", "from 0 to 1"},
 	{BUDGET "[a]\n" GOOD_BODY "quality =\n", ":10:", "''"},
 	{BUDGET "[a]\n" GOOD_BODY "ca_file = /nowhere.pem\n", "", "/nowhere.pem"},

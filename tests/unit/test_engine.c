@@ -366,6 +366,36 @@ START_TEST(a_cancelled_request_frees_its_slot)
 }
 END_TEST
 
+/* Where it stands, with all that it has written; and one that no engine has taken yet, with nothing. */
+START_TEST(a_stopped_request_ends)
+{
+	struct job stopped, waiting, next;
+	struct engine_stats st;
+
+	group_init(2, NULL);
+	g.config.slots = 1;
+	group_start();
+	ck_assert_int_eq(submit(&stopped, 0, 500), 0);
+	stopped.stop_at_text = true;
+	ck_assert_int_eq(submit(&waiting, 1, 5), 0);
+	desk_stop(g.desk, waiting.request);
+	ck_assert_int_eq(submit(&next, 2, (uint32_t)m.cases[2].n_greedy), 0);
+	wait_for(&g.loop, &next.ended, 1, "the request after the stopped one");
+	check_greedy(&next, 2);
+	ck_assert_uint_eq(stopped.ended, 1);
+	ck_assert_int_eq(stopped.end, SESSION_STOP);
+	ck_assert_uint_ge(stopped.usage.new_tokens, stopped.texts);
+	ck_assert_uint_lt(stopped.usage.new_tokens, 100); /* of 500 */
+	ck_assert_uint_eq(waiting.ended, 1);
+	ck_assert_int_eq(waiting.end, SESSION_STOP);
+	ck_assert_uint_eq(waiting.usage.new_tokens + waiting.texts, 0);
+	engine_stats(g.engines[0], &st);
+	ck_assert_uint_eq(st.running + desk_requests(g.desk), 0);
+	ck_assert_uint_eq(st.new_tokens, stopped.usage.new_tokens + next.usage.new_tokens);
+	group_end();
+}
+END_TEST
+
 START_TEST(a_full_queue_says_429)
 {
 	struct job jobs[3], more;
@@ -460,6 +490,7 @@ main(void)
 	tcase_add_test(trouble, member_lost_among_linked_members);
 	tcase_add_test(trouble, member_lost_while_idle);
 	tcase_add_test(trouble, a_cancelled_request_frees_its_slot);
+	tcase_add_test(trouble, a_stopped_request_ends);
 	tcase_add_test(trouble, a_full_queue_says_429);
 	tcase_add_test(trouble, stopping_ends_requests_with_an_error);
 	tcase_add_test(trouble, what_does_not_fit_is_refused);

@@ -153,17 +153,18 @@ START_TEST(a_turn_made_at_home_stays)
 	struct privacy_hash m[] = {said("Hello"), said("Hi!"), said("My salary is ..."),
 		said("I see."), said("commit it")};
 	bool may[5];
-	struct err why = {""};
+	struct privacy_why why = {0};
 
 	ck_assert_int_eq(privacy_taint_judge(t, m, 1, 0, PRIVACY_CLOUD, NULL, &why), PRIVACY_CLOUD);
 	privacy_taint_made(t, m, 2, 0, PRIVACY_CLOUD);
 	ck_assert_int_eq(privacy_taint_judge(t, m, 3, 2, PRIVACY_HOME, NULL, &why), PRIVACY_HOME);
-	ck_assert_str_eq(why.msg, "");
+	ck_assert_str_eq(why.held.msg, "");
 	privacy_taint_made(t, m, 4, 2, PRIVACY_HOME);
 	ck_assert_int_eq(privacy_taint_judge(t, m, 5, 4, PRIVACY_CLOUD, may, &why), PRIVACY_HOME);
 	ck_assert(may[0] && may[1] && !may[2] && !may[3] && may[4]);
-	ck_assert_ptr_nonnull(strstr(why.msg, "message 3 of 5 is held to privacy home and cloud"));
-	ck_assert_ptr_nonnull(strstr(why.msg, "made under that policy"));
+	ck_assert_ptr_nonnull(strstr(why.held.msg, "is held to privacy home and cloud"));
+	ck_assert_uint_eq(why.message, 2);
+	ck_assert_ptr_nonnull(strstr(why.held.msg, "made under that policy"));
 	/* Redaction is a way into the cloud, too; home is none. */
 	ck_assert_int_eq(privacy_taint_judge(t, m, 5, 4, PRIVACY_REDACT, NULL, NULL), PRIVACY_HOME);
 	ck_assert_int_eq(
@@ -207,10 +208,10 @@ START_TEST(history_that_nobody_knows)
 {
 	struct privacy_taint *t = privacy_taint_new(10, PRIVACY_HOME);
 	struct privacy_hash m[] = {said("from before a restart"), said("new")};
-	struct err why = {""};
+	struct privacy_why why = {0};
 
 	ck_assert_int_eq(privacy_taint_judge(t, m, 2, 1, PRIVACY_CLOUD, NULL, &why), PRIVACY_HOME);
-	ck_assert_ptr_nonnull(strstr(why.msg, "not known here"));
+	ck_assert_ptr_nonnull(strstr(why.held.msg, "not known here"));
 	ck_assert_int_eq(privacy_taint_judge(t, m, 2, 0, PRIVACY_CLOUD, NULL, NULL), PRIVACY_CLOUD);
 	privacy_taint_free(t);
 	/* Where it may be brought along, it may until something private was said. */
@@ -225,13 +226,13 @@ END_TEST
 START_TEST(without_a_record_nothing_leaves)
 {
 	struct privacy_hash m = said("anything");
-	struct err why = {""};
+	struct privacy_why why = {0};
 	bool may = true;
 
 	ck_assert_int_eq(
 		privacy_taint_judge(NULL, &m, 1, 0, PRIVACY_CLOUD, &may, &why), PRIVACY_DEVICE);
 	ck_assert(!may);
-	ck_assert_ptr_nonnull(strstr(why.msg, "no record"));
+	ck_assert_ptr_nonnull(strstr(why.held.msg, "no record"));
 	ck_assert_int_eq(
 		privacy_taint_judge(NULL, NULL, 0, 0, PRIVACY_CLOUD, NULL, NULL), PRIVACY_DEVICE);
 	privacy_taint_made(NULL, &m, 1, 0, PRIVACY_HOME);
@@ -251,7 +252,7 @@ START_TEST(an_overflow_taints_the_whole_session)
 {
 	struct privacy_taint *t = privacy_taint_new(16, PRIVACY_CLOUD);
 	struct privacy_hash secret = said("secret"), fresh = said("fresh");
-	struct err why = {""};
+	struct privacy_why why = {0};
 
 	for (uint64_t i = 0; i < 100; i++) {
 		struct privacy_hash h = numbered(i);
@@ -270,7 +271,7 @@ START_TEST(an_overflow_taints_the_whole_session)
 	}
 	ck_assert_int_eq(
 		privacy_taint_judge(t, &fresh, 1, 0, PRIVACY_CLOUD, NULL, &why), PRIVACY_HOME);
-	ck_assert_ptr_nonnull(strstr(why.msg, "so long"));
+	ck_assert_ptr_nonnull(strstr(why.held.msg, "so long"));
 	ck_assert_int_eq(
 		privacy_taint_judge(t, &secret, 1, 0, PRIVACY_CLOUD, NULL, NULL), PRIVACY_HOME);
 	privacy_taint_free(t);

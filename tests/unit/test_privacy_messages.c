@@ -93,6 +93,26 @@ START_TEST(history_is_what_was_answered)
 }
 END_TEST
 
+START_TEST(a_prompt_and_its_begins)
+{
+	static const uint32_t ends[] = {3, 5, 7, 9};
+	struct privacy_hash whole, other;
+
+	ck_assert_int_eq(privacy_messages_read_prompt(key, " ab \n cd  e", ends, 4, &m), 0);
+	ck_assert_uint_eq(m.length, 7);
+	ck_assert_uint_eq(m.n_begins, 2);
+	ck_assert_uint_eq(m.n, 3);
+	ck_assert_uint_eq(m.n_old, 0);
+	ck_assert(privacy_hash_text(key, "ab cd", 5, &whole));
+	ck_assert(privacy_hash_text(key, "ab cd e", 7, &other));
+	ck_assert_mem_eq(&m.hash[1], &whole, sizeof whole);
+	ck_assert_mem_eq(&m.hash[2], &other, sizeof other);
+	privacy_messages_free(&m);
+	ck_assert_int_eq(privacy_messages_read_prompt(key, " ", ends, 4, &m), 0);
+	ck_assert_uint_eq(m.n, 0);
+}
+END_TEST
+
 START_TEST(what_is_no_list_of_messages)
 {
 	static const char *const bad[] = {"{}", "[5]", "[{},\"x\"]"};
@@ -159,6 +179,7 @@ main(void)
 	tcase_add_checked_fixture(tc, NULL, cleanup);
 	tcase_add_test(tc, a_text_is_known_again);
 	tcase_add_test(tc, history_is_what_was_answered);
+	tcase_add_test(tc, a_prompt_and_its_begins);
 	tcase_add_test(tc, what_is_no_list_of_messages);
 	tcase_add_test(tc, a_private_turn_is_known_again);
 	suite_add_tcase(s, tc);

@@ -226,10 +226,10 @@ START_TEST(streams_never_mix)
 {
 	char text[256];
 
-	for (int i = 0; i < 40; i++) {
+	for (int i = 0; i < 2000; i++) { /* half of them are escalated */
 		struct fake_script s = i % 2 == 0 ? unsure : sure;
 
-		s.gap_ms = (unsigned)i % 3;
+		s.gap_ms = i < 40 ? (unsigned)i % 3 : 0;
 		fake_set_small(&s);
 		say("auto", "hello", ",\"stream\":true");
 		ck_assert_int_eq(a.status, 200);

@@ -32,9 +32,9 @@ close_cloud(void)
 	cloud_server_stop(&cloud);
 }
 
-/* continues "": the endpoint does not. Prices of a million tokens. */
+/* section: of the endpoint, how it goes on with texts. Prices of a million tokens. */
 static void
-start(const char *faults, const char *continues, unsigned price_in, unsigned price_out,
+start_with(const char *faults, const char *section, unsigned price_in, unsigned price_out,
 	const char *privacy)
 {
 	FILE *f;
@@ -45,15 +45,26 @@ start(const char *faults, const char *continues, unsigned price_in, unsigned pri
 	ck_assert_ptr_nonnull(f);
 	fprintf(f,
 		"[budget]\nday = 1000\n[sky]\nurl = http://127.0.0.1:%d/%s\nmodel = sky-1\n"
-		"price_in = %u\nprice_out = %u\ncontext = 8192\nmax_tokens = 512\n%s%s\n",
-		cloud.port, faults, price_in, price_out, continues[0] != '\0' ? "continues = " : "",
-		continues);
+		"price_in = %u\nprice_out = %u\ncontext = 8192\nmax_tokens = 512\n%s\n",
+		cloud.port, faults, price_in, price_out, section);
 	fclose(f);
 	fixture_cloud = conf;
 	fixture_privacy = privacy;
 	fake_reset();
 	fixture_start();
 	fake_set_small(&small);
+}
+
+/* continues "": the endpoint does not. */
+static void
+start(const char *faults, const char *continues, unsigned price_in, unsigned price_out,
+	const char *privacy)
+{
+	char section[40];
+
+	snprintf(section, sizeof section, "%s%s", continues[0] != '\0' ? "continues = " : "",
+		continues);
+	start_with(faults, section, price_in, price_out, privacy);
 }
 
 static void
@@ -84,6 +95,20 @@ say(const char *more)
 	say_to("auto:cloud", "", more);
 }
 
+/* The same for a plain prompt. */
+static void
+prompt(const char *text, const char *shoal, const char *more)
+{
+	char body[512];
+
+	snprintf(body, sizeof body,
+		"{\"model\":\"auto:cloud\",\"prompt\":\"%s\",\"max_tokens\":64,"
+		"\"shoal\":{\"mode\":\"token\"%s}%s}",
+		text, shoal, more);
+	answer_free(&a);
+	post("/v1/completions", body, &a);
+}
+
 static json_t *
 shoal(const char *key)
 {
@@ -96,10 +121,11 @@ static void
 expect(const char *text, const char *finish, int segments, int of_small, int of_cloud)
 {
 	json_t *choice = json_array_get(json_object_get(a.json, "choices"), 0);
+	json_t *message = json_object_get(choice, "message");
 
 	ck_assert_msg(a.status == 200, "%d %s", a.status, a.body);
-	ck_assert_str_eq(
-		json_string_value(json_object_get(json_object_get(choice, "message"), "content")),
+	ck_assert_str_eq(json_string_value(message != NULL ? json_object_get(message, "content")
+							   : json_object_get(choice, "text")),
 		text);
 	ck_assert_str_eq(json_string_value(json_object_get(choice, "finish_reason")), finish);
 	ck_assert_str_eq(json_string_value(shoal("reason")), "by_token");
@@ -312,6 +338,105 @@ START_TEST(part_of_an_item_is_not_known_again)
 }
 END_TEST
 
+/* --- plain prompts ------------------------------------------------------------------------------- */
+
+#define COMPLETIONS "completions = yes"
+
+START_TEST(a_prompt_is_continued)
+{
+	start_with("text-1~size-2", COMPLETIONS, 0, 1, "cloud");
+	prompt("Once ", "", "");
+	expect("a 0 d e f g ", "stop", 1, 6, 2);
+	expect_sent(0, "POST /text-1~size-2/completions HTTP/1.1\r\n");
+	expect_sent(0, "{\"prompt\":\"Once a \",");
+	expect_sent(0, "\"max_tokens\":32");
+	ck_assert_double_eq(json_number_value(shoal("cost")), 1e-6);
+	prompt("Once ", ",\"token_threshold\":1", ",\"echo\":true");
+	ck_assert_ptr_nonnull(strstr(a.body, "\"text\":\"Once 0 "));
+	expect_sent(1, "{\"prompt\":\"Once \",");
+}
+END_TEST
+
+START_TEST(a_prompt_streams)
+{
+	char text[256] = "";
+	const char *at;
+
+	start_with("text-1~size-2", COMPLETIONS, 0, 1, "cloud");
+	prompt("Once ", "", ",\"stream\":true");
+	for (at = a.body; (at = strstr(at, "\"text\":\"")) != NULL; at += 8)
+		strncat(text, at + 8, strcspn(at + 8, "\""));
+	ck_assert_str_eq(text, "a 0 d e f g ");
+	ck_assert_ptr_nonnull(strstr(a.body, "\"segments\":1"));
+}
+END_TEST
+
+START_TEST(a_prompt_costs_no_more_than_asking_once)
+{
+	start_with("text-1~size-2", COMPLETIONS, 1000, 1, "cloud");
+	prompt("Once ", "", "");
+	expect("a b c d e f g ", "stop", 0, 8, 0);
+	expect_no_more("asking for all of it at once would have cost less");
+	prompt("Once ", ",\"budget\":0.00001", "");
+	ck_assert_int_eq(a.status, 402);
+}
+END_TEST
+
+/* All of it is asked for at once, with what `explain` shows. */
+START_TEST(a_prompt_in_one_piece)
+{
+	start_with("text-2~size-2~stops", COMPLETIONS, 0, 1, "cloud");
+	fake_set_small(NULL);
+	prompt("Once ", ",\"explain\":true", "");
+	ck_assert_ptr_nonnull(strstr(a.body, "POST /text-2~size-2~stops/completions HTTP/1.1"));
+	ck_assert_ptr_nonnull(strstr(a.body, "{\\\"prompt\\\":\\\"Once \\\","));
+	ck_assert_uint_eq(calls(), 0);
+	prompt("Once ", "", "");
+	ck_assert_ptr_nonnull(strstr(a.body, "\"text\":\"0 1 \""));
+	ck_assert_str_eq(json_string_value(shoal("mode")), "query");
+	expect_sent(0, "{\"prompt\":\"Once \",");
+	prompt("Once ", ",\"privacy\":\"redact\"", "");
+	ck_assert_int_eq(a.status, 403);
+	ck_assert_ptr_nonnull(strstr(a.body, "\"unredacted\""));
+	ck_assert_uint_eq(calls(), 1);
+}
+END_TEST
+
+START_TEST(an_endpoint_that_takes_chats_only)
+{
+	start("text-1~size-2", "last", 0, 1, "cloud");
+	prompt("Once ", "", "");
+	ck_assert_int_eq(a.status, 404);
+	ck_assert_ptr_nonnull(strstr(a.body, "'completions' in its section"));
+	ck_assert_uint_eq(calls(), 0);
+}
+END_TEST
+
+/* A prompt that was answered at home stays there with all that continues it, whoever answered. */
+START_TEST(a_private_prompt_is_known_by_its_begin)
+{
+	start_with("text-1~size-2", COMPLETIONS, 0, 1, "cloud");
+	answer_free(&a);
+	post("/v1/completions",
+		"{\"model\":\"auto\",\"prompt\":\"My salary \",\"shoal\":{\"privacy\":\"home\"}}",
+		&a);
+	ck_assert_int_eq(a.status, 200);
+	answer_free(&a);
+	post("/v1/completions", "{\"prompt\":\"My health\",\"shoal\":{\"privacy\":\"home\"}}", &a);
+	ck_assert_int_eq(a.status, 200);
+	prompt("My salary is 5, and", "", "");
+	ck_assert_int_eq(a.status, 403);
+	ck_assert_ptr_nonnull(strstr(a.body, "\"tainted\""));
+	prompt("My  health is", "", "");
+	ck_assert_int_eq(a.status, 403);
+	ck_assert_uint_eq(calls(), 0);
+	prompt("My salad and", "", "");
+	expect("a 0 d e f g ", "stop", 1, 6, 2);
+}
+END_TEST
+
+/* --- who may write ------------------------------------------------------------------------------- */
+
 START_TEST(without_a_small_model)
 {
 	start("text-2~size-2", "last", 0, 1, "cloud");
@@ -393,6 +518,12 @@ main(void)
 	tcase_add_test(t, the_small_model_fails);
 	tcase_add_test(t, a_cloud_that_does_not_continue);
 	tcase_add_test(t, part_of_an_item_is_not_known_again);
+	tcase_add_test(t, a_prompt_is_continued);
+	tcase_add_test(t, a_prompt_streams);
+	tcase_add_test(t, a_prompt_costs_no_more_than_asking_once);
+	tcase_add_test(t, a_prompt_in_one_piece);
+	tcase_add_test(t, an_endpoint_that_takes_chats_only);
+	tcase_add_test(t, a_private_prompt_is_known_by_its_begin);
 	tcase_add_test(t, without_a_small_model);
 	tcase_add_test(t, at_home);
 	tcase_add_test(t, wishes);

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHAT "/v1/chat/completions"
-
 /* --- at home ------------------------------------------------------------------------------------- */
 
 START_TEST(a_model_at_home_calls)
@@ -65,6 +63,51 @@ START_TEST(what_a_request_says_of_calls)
 }
 END_TEST
 
+static void
+expect_tokens(unsigned most)
+{
+	json_t *usage = json_object_get(a.json, "usage");
+	unsigned n = (unsigned)json_integer_value(json_object_get(usage, "completion_tokens"));
+
+	ck_assert_msg(n >= 1 && n <= most, "%s", a.body);
+}
+
+/* A model that would go on for ever behind its call, which is all that is wanted. */
+START_TEST(one_call_is_enough)
+{
+	static const struct {
+		const char *model, *target;
+	} ways[] = {{"auto:home", "large"}, {FAKE_MODEL, ""}, {"auto", "small"}};
+	struct fake_script talks = large;
+	struct fake_seen seen;
+
+	start("ok", "home");
+	add("user", "light in the cellar");
+	talks.pieces[1] = " And then, ";
+	talks.gap_ms = 1;
+	talks.endless = true;
+	fake_set(&talks);
+	fake_set_small(&talks);
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		say(ways[i].model, ",\"parallel_tool_calls\":false,\"max_tokens\":5000");
+		expect_call(ways[i].target, NULL, "{\"room\":\"cellar\"}");
+		expect_tokens(2);
+		say(ways[i].model,
+			",\"parallel_tool_calls\":false,\"max_tokens\":5000,\"stream\":true");
+		expect_stream("", "[0 id lamp|][0 |{\"room\":\"cellar\"}]");
+		ck_assert_ptr_nonnull(strstr(a.body, "\"finish_reason\":\"tool_calls\""));
+	}
+	fake_get(&seen);
+	ck_assert_uint_eq(seen.running, 0);
+	/* Both write together, token by token. */
+	say("auto", ",\"parallel_tool_calls\":false,\"shoal\":{\"mode\":\"token\","
+		    "\"token_threshold\":1}");
+	expect_call("large", NULL, "{\"room\":\"cellar\"}");
+	ck_assert_str_eq(shoal("reason"), "by_token");
+	expect_tokens(1);
+}
+END_TEST
+
 START_TEST(refused_with_reasons)
 {
 	start("ok", "home");
@@ -73,14 +116,6 @@ START_TEST(refused_with_reasons)
 	ck_assert_int_eq(a.status, 400);
 	ck_assert_ptr_nonnull(strstr(a.body, "\"param\":\"tools\""));
 	ck_assert_ptr_nonnull(strstr(a.body, "in document mode no tool is called"));
-	answer_free(&a);
-	ask("POST", CHAT, "Idempotency-Key: one\r\n",
-		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
-		"\"tools\":[{"
-		"\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}",
-		&a);
-	ck_assert_int_eq(a.status, 400);
-	ck_assert_ptr_nonnull(strstr(a.body, "Idempotency-Key"));
 }
 END_TEST
 
@@ -190,6 +225,7 @@ main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, a_model_at_home_calls);
 	tcase_add_test(t, what_a_request_says_of_calls);
+	tcase_add_test(t, one_call_is_enough);
 	tcase_add_test(t, refused_with_reasons);
 	tcase_add_test(t, calls_in_a_stream);
 	tcase_add_test(t, rejected_drafts_call_nothing);

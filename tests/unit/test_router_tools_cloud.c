@@ -6,6 +6,8 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 /* --- a cloud -------------------------------------------------------------------------------------- */
 
@@ -202,6 +204,91 @@ START_TEST(tools_that_were_offered_at_home_stay_there)
 }
 END_TEST
 
+/* Under what name each part of a conversation is told of that would leave changed, or may not. */
+START_TEST(parts_have_names)
+{
+	static const char explain[] = ",\"shoal\":{\"explain\":true}";
+	json_t *list, *o, *f;
+
+	start("agent", "redact");
+	f = json_object_get(json_array_get(tools, 1), "function");
+	json_object_set_new(f, "description", json_string("Asks bob.roe@example.net."));
+	add("user", "write to jane.doe@example.org");
+	say("auto:cloud", "");
+	expect_call("cloud", "I look.", "{\"about\": \"write to jane.doe@example.org\"}");
+	ck_assert_int_eq(
+		json_integer_value(json_object_get(json_object_get(a.json, "shoal"), "redactions")),
+		2);
+	answer_it("eve@example.com and 192.168.17.23");
+	say("auto:cloud", explain);
+	list = json_object_get(
+		json_object_get(json_object_get(a.json, "shoal"), "preview"), "redacted");
+	o = json_pack("[{s:s,s:{s:i}},{s:s,s:{s:i}},{s:s,s:{s:i,s:i}},{s:s,s:{s:i}}]", "where",
+		"messages[0]", "removed", "EMAIL", 1, "where",
+		"messages[1], the arguments for 'lamp'", "removed", "EMAIL", 1, "where",
+		"messages[2], the result of 'lamp'", "removed", "EMAIL", 1, "IP", 1, "where",
+		"tools[1], the schema of 'door'", "removed", "EMAIL", 1);
+	ck_assert_msg(json_equal(list, o), "%s", a.body);
+	json_decref(o);
+	json_object_set_new(f, "parameters", json_pack("{s:I}", "x", (json_int_t)4111111111111111));
+	say("auto:cloud", explain);
+	ck_assert_ptr_nonnull(strstr(a.body, "{\"where\":\"tools[1], the schema of 'door'\","
+					     "\"refused\":\"a number looks like personal data"));
+	/* What was said at home. */
+	json_object_del(f, "parameters");
+	say("auto", ",\"shoal\":{\"privacy\":\"home\"}");
+	json_array_clear(messages);
+	add("user", "u");
+	say("auto:cloud", explain);
+	ck_assert_ptr_nonnull(strstr(a.body, "\"where\":\"tools[0], the schema of 'lamp'\""));
+	answer_free(&a);
+	get("/shoal/v1/route/log", &a);
+	ck_assert_ptr_null(strstr(a.body, "lamp"));
+}
+END_TEST
+
+/* The endpoint's own 300 seconds are more than the request has for all that is tried. */
+START_TEST(one_deadline_for_all)
+{
+	struct timespec from, to;
+
+	fixture_request_timeout = 1;
+	start("mute", "cloud");
+	add("user", "u");
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	say("auto:cloud", "");
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	fixture_request_timeout = 0;
+	ck_assert_int_ge(a.status, 500);
+	ck_assert_int_le(to.tv_sec - from.tv_sec, 5);
+	ck_assert_uint_eq(calls(), 1);
+	for (int i = 0; i < 5000 && !cloud_server_ended(&cloud, before); i++)
+		usleep(1000);
+	ck_assert(cloud_server_ended(&cloud, before));
+}
+END_TEST
+
+START_TEST(figures_of_a_cloud)
+{
+	start("agent", "cloud");
+	answer_free(&a);
+	get("/metrics", &a);
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_cloud_calls_total{endpoint=\"sky\"} 0\n"));
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_cloud_spent_day 0\n"));
+	add("user", "u");
+	say("auto:cloud", "");
+	answer_free(&a);
+	get("/metrics", &a);
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_cloud_calls_total{endpoint=\"sky\"} 1\n"));
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_cloud_answers_total{endpoint=\"sky\"} 1\n"));
+	ck_assert_ptr_null(strstr(a.body, "\nshoal_cloud_bytes_out_total{endpoint=\"sky\"} 0\n"));
+	ck_assert_ptr_null(strstr(a.body, "\nshoal_cloud_spent_day 0\n"));
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_cloud_reserved 0\n"));
+	ck_assert_ptr_nonnull(
+		strstr(a.body, "\nshoal_cloud_breaker{endpoint=\"sky\",state=\"closed\"} 1\n"));
+}
+END_TEST
+
 /* Forms that cannot be sent, or numbers that cannot be replaced: at home, or a reason. */
 START_TEST(what_cannot_leave)
 {
@@ -378,6 +465,9 @@ main(void)
 	tcase_add_test(t, one_call_of_two);
 	tcase_add_test(t, a_call_that_was_not_offered);
 	tcase_add_test(t, calls_that_are_too_long);
+	tcase_add_test(t, parts_have_names);
+	tcase_add_test(t, one_deadline_for_all);
+	tcase_add_test(t, figures_of_a_cloud);
 	tcase_add_test(t, what_cannot_leave);
 	tcase_add_test(t, nothing_planted_leaks);
 	tcase_add_test(t, calls_are_restored);

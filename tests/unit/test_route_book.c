@@ -1,0 +1,192 @@
+/* What the router has learned, over a restart: each of its knobs, parts of documents included, and files of before there
+ * was one for those. */
+#include "daemon/route_book.h"
+#include "tests/support/route_task.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char dir[64], lesson[96];
+static uv_loop_t loop;
+static struct route_book *book;
+static const struct route_wish wish = {.quality = 0.3f, .at_least = -1};
+static struct route_task task;
+
+static void
+open_book(void)
+{
+	struct err err = {""};
+
+	book = route_book_open(&loop, dir, &err);
+	ck_assert_msg(book != NULL, "%s", err.msg);
+}
+
+static void
+close_book(void)
+{
+	route_book_close(book);
+	uv_run(&loop, UV_RUN_DEFAULT);
+}
+
+static void
+setup(void)
+{
+	static const unsigned mix[TASK_KINDS] = {3, 3, 1, 1};
+	struct gain_row rows[200];
+	struct err err = {""};
+	uint64_t random = 7;
+
+	strcpy(dir, "/tmp/shoal-book-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(lesson, sizeof lesson, "%s/route/lesson", dir);
+	uv_loop_init(&loop);
+	open_book();
+	for (int i = 0; i < 200; i++) {
+		route_task_draw(&task, mix, &random);
+		route_task_row(&rows[i], &task, true);
+	}
+	ck_assert_msg(route_book_keep(book, rows, 200, &err) == 0, "%s", err.msg);
+	ck_assert_msg(route_book_train(book, NULL, NULL, &err) == 0, "%s", err.msg);
+	uv_run(&loop, UV_RUN_DEFAULT);
+}
+
+static void
+teardown(void)
+{
+	char command[96];
+
+	close_book();
+	ck_assert_int_eq(uv_loop_close(&loop), 0);
+	snprintf(command, sizeof command, "rm -r %s", dir);
+	ck_assert_int_eq(system(command), 0);
+}
+
+/* What the knob of parts, or of answers, asks of this task. */
+static float
+threshold(enum route_knob of)
+{
+	struct route_view v;
+
+	if (of == KNOB_OF_PARTS)
+		route_book_part(book, &task.features, task.figure, &wish, &v);
+	else
+		route_book_answer(book, &task.features, task.figure, &wish, &v);
+	ck_assert(v.known);
+	return v.threshold;
+}
+
+/* A long document of parts like this one. */
+static void
+read_parts(void)
+{
+	struct route_view v;
+
+	for (int i = 0; i < 300; i++) {
+		route_book_part(book, &task.features, task.figure, &wish, &v);
+		route_book_done(book, KNOB_OF_PARTS, &wish, &v, true, v.up);
+	}
+}
+
+START_TEST(parts_have_a_knob_of_their_own)
+{
+	float answers = threshold(KNOB_OF_ANSWERS), parts;
+
+	ck_assert_float_eq(threshold(KNOB_OF_PARTS), answers); /* both begin as they were trained */
+	read_parts();
+	parts = threshold(KNOB_OF_PARTS);
+	ck_assert_float_ne(parts, answers);
+	ck_assert_float_eq(threshold(KNOB_OF_ANSWERS), answers);
+	close_book();
+	open_book();
+	ck_assert_float_eq(threshold(KNOB_OF_PARTS), parts);
+	ck_assert_float_eq(threshold(KNOB_OF_ANSWERS), answers);
+}
+END_TEST
+
+START_TEST(a_file_of_before)
+{
+	struct stat st;
+	float answers = threshold(KNOB_OF_ANSWERS);
+
+	read_parts();
+	close_book();
+	ck_assert_int_eq(stat(lesson, &st), 0);
+	ck_assert_int_eq(truncate(lesson, st.st_size - KNOB_BYTES), 0);
+	open_book();
+	ck_assert_float_eq(threshold(KNOB_OF_ANSWERS), answers);
+	ck_assert_float_ne(threshold(KNOB_OF_PARTS), answers); /* it has seen nothing */
+	/* Half a knob is none. */
+	close_book();
+	ck_assert_int_eq(truncate(lesson, st.st_size - 10), 0);
+	open_book();
+	strcat(lesson, ".damaged");
+	ck_assert_int_eq(access(lesson, F_OK), 0);
+}
+END_TEST
+
+/* Every training can be taken back, on the disk, too. */
+START_TEST(the_last_training_is_undone)
+{
+	struct gain_row rows[60];
+	struct err err = {""};
+	float before = threshold(KNOB_OF_ANSWERS), poisoned;
+	struct gain_row row;
+
+	route_task_row(&row, &task, true);
+	row.label[GAIN_SMALL] = 0;
+	row.label[GAIN_LARGE] = 1;
+	for (int i = 0; i < 60; i++)
+		rows[i] = row;
+	ck_assert_int_eq(route_book_keep(book, rows, 60, &err), 0);
+	ck_assert_int_eq(route_book_train(book, NULL, NULL, &err), 0);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	poisoned = threshold(KNOB_OF_ANSWERS);
+	ck_assert_float_ne(poisoned, before);
+	ck_assert_msg(route_book_undo(book, &err) == 0, "%s", err.msg);
+	ck_assert_float_eq(threshold(KNOB_OF_ANSWERS), before);
+	close_book();
+	open_book();
+	ck_assert_float_eq(threshold(KNOB_OF_ANSWERS), before);
+}
+END_TEST
+
+START_TEST(parts_are_forgotten_too)
+{
+	struct route_view before, after;
+	struct err err;
+
+	read_parts();
+	route_book_part(book, &task.features, NULL, &wish, &before);
+	ck_assert_int_eq(route_book_forget(book, &err), 0);
+	route_book_part(book, &task.features, NULL, &wish, &after);
+	ck_assert_float_ne(before.threshold, after.threshold);
+	close_book();
+	ck_assert_int_ne(access(lesson, F_OK), 0);
+	open_book();
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("route book");
+	TCase *t = tcase_create("knobs");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, parts_have_a_knob_of_their_own);
+	tcase_add_test(t, a_file_of_before);
+	tcase_add_test(t, the_last_training_is_undone);
+	tcase_add_test(t, parts_are_forgotten_too);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
