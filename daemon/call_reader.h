@@ -30,6 +30,9 @@ struct call_reader {
 	struct call_events events;
 	json_t *tools; /* as in api_parse.h; a reference */
 	bool one;      /* what comes after the first call is left out */
+	/* The model was held to the form of calls (api_form.h), but for names that come twice in an object: no
+	 * grammar can forbid that, and it is a call none the less. */
+	bool as_wanted;
 	unsigned calls;
 	bool failed;     /* there was no memory: some of it is lost */
 	bool within;     /* a call has begun */

@@ -27,10 +27,11 @@ struct privacy_messages {
 /* messages: the request's list. -1 without memory, or when it is no list of objects. */
 int privacy_messages_read(const uint8_t key[static PRIVACY_KEY_LEN], json_t *messages,
 	struct privacy_messages *out, struct err *err);
-/* Tools that a request offers (NULL: none), a hash for each, behind those of its messages and as new as a
- * system message: what was offered at home is known again. -1 without memory. */
-int privacy_messages_add_tools(
-	const uint8_t key[static PRIVACY_KEY_LEN], json_t *tools, struct privacy_messages *out);
+/* Tools that a request offers, and the schema that its answer has to have (NULL: none), a hash for each,
+ * behind those of its messages and as new as a system message: what was offered at home is known again. -1
+ * without memory. */
+int privacy_messages_add_tools(const uint8_t key[static PRIVACY_KEY_LEN], json_t *tools,
+	json_t *form, struct privacy_messages *out);
 void privacy_messages_free(struct privacy_messages *m);
 
 /* A call (`function`, `custom`) as the one text that is hashed of it. */

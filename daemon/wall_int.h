@@ -20,8 +20,12 @@ struct wall {
 	unsigned n;
 };
 
-/* wall_tools.c: of a request with tools. Lists; the second NULL: they cannot be sent. */
+/* wall_tools.c: of a request with tools, or whose answer has a form. Lists; the second NULL: they cannot be
+ * sent. */
 json_t *wall_tools(json_t *tools);
 json_t *wall_tool_messages(const struct api_request *a, struct err *err);
+/* Which call is wanted, and what else the answer has to look like. */
+json_t *wall_tool_choice(const struct api_request *a);
+json_t *wall_response_format(const struct api_request *a);
 
 #endif

@@ -70,6 +70,17 @@ constraint_grammar(const struct constraint *c)
 	return c->grammar;
 }
 
+bool
+constraint_begin(struct constraint *c, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (!grammar_feed(c->grammar, &c->room[0], (uint8_t)text[i], &c->room[1]))
+			return false;
+		grammar_copy(&c->room[0], &c->room[1]);
+	}
+	return true;
+}
+
 /* The state behind a token, NULL: it may not come. */
 static const struct grammar_state *
 behind(struct constraint *c, uint32_t id)

@@ -13,6 +13,8 @@ struct constraint *constraint_new(const struct tokenizer *t, struct grammar *g, 
 void constraint_free(struct constraint *c);
 struct grammar *constraint_grammar(const struct constraint *c);
 
+/* The text begins so, whatever tokens it was made of. False: it may not. */
+bool constraint_begin(struct constraint *c, const char *text, size_t len);
 /* Whether a token may be next. An end token may where the text may end. */
 bool constraint_allows(struct constraint *c, uint32_t id);
 /* Makes the logits[vocab] of all others lower than any. False: there is no other one: no token of this

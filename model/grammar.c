@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-#define MOST_INDENT 32         /* blanks behind a new line */
-#define UNLIKE      UINT16_MAX /* pos of a name that is not like any of the members' */
+#define INDENT 4          /* blanks behind a new line for each level, at most */
+#define UNLIKE UINT16_MAX /* pos of a name that is not like any of the members' */
 
 enum verdict {
 	DEAD,
@@ -108,11 +108,14 @@ enter(const struct grammar *g, struct grammar_thread *t, uint16_t id, uint8_t c,
 
 /* One space, or a new line and what indents it. */
 static bool
-blank(struct grammar_frame *f, uint8_t c)
+blank(struct step *s)
 {
-	if (f->sub == 0 && (c == ' ' || c == '\n'))
-		f->sub = c == ' ' ? 1 : 2;
-	else if (f->sub >= 2 && f->sub < 2 + MOST_INDENT && (c == ' ' || c == '\t'))
+	uint32_t most = 2 + INDENT * (s->t->n - 1);
+	struct grammar_frame *f = s->f;
+
+	if (f->sub == 0 && (s->c == ' ' || s->c == '\n'))
+		f->sub = s->c == ' ' ? 1 : 2;
+	else if (f->sub >= 2 && f->sub < most && (s->c == ' ' || s->c == '\t'))
 		f->sub++;
 	else
 		return false;
@@ -238,7 +241,7 @@ read_array(struct step *s)
 
 	if (f->state == ARRAY_BEGIN)
 		return begin(s, '[', ARRAY_FIRST);
-	if (blank(f, s->c))
+	if (blank(s))
 		return TAKEN;
 	if (f->state != ARRAY_NEXT && s->c == ']')
 		return f->n >= s->n->min ? LEFT : DEAD;
@@ -350,7 +353,7 @@ begin_member(struct step *s)
 	struct grammar_frame *f = s->f;
 	bool other = f->state == OBJECT_OTHER_VALUE;
 
-	if (blank(f, s->c))
+	if (blank(s))
 		return TAKEN;
 	s->into = other ? s->n->child : piece(s, f->at)->node;
 	f->at = other ? s->n->n : (uint16_t)(f->at + 1);
@@ -363,7 +366,7 @@ begin_member(struct step *s)
 static enum verdict
 behind_member(struct step *s)
 {
-	if (blank(s->f, s->c))
+	if (blank(s))
 		return TAKEN;
 	if (s->c == '}')
 		return all_there(s) ? LEFT : DEAD;
@@ -386,7 +389,7 @@ read_object(struct step *s)
 	case OBJECT_BEHIND:
 		return behind_member(s);
 	case OBJECT_NEXT:
-		return blank(s->f, s->c) ? TAKEN : begin_name(s);
+		return blank(s) ? TAKEN : begin_name(s);
 	case OBJECT_NAME:
 		return read_name(s);
 	case OBJECT_OTHER:
@@ -462,7 +465,7 @@ read_root(struct step *s)
 {
 	if (s->f->state == ROOT_BEHIND)
 		return DEAD;
-	if (blank(s->f, s->c))
+	if (blank(s))
 		return TAKEN;
 	s->f->state = ROOT_BEHIND;
 	s->f->sub = 0;

@@ -214,6 +214,14 @@ session_free(struct session *s)
 	free(s);
 }
 
+int
+session_begun(struct session *s, const char *text, size_t len, struct err *err)
+{
+	if (s->constraint == NULL || constraint_begin(s->constraint, text, len))
+		return 0;
+	return err_set(err, "what was said of the answer is no begin of what it has to look like");
+}
+
 const uint32_t *
 session_ids(const struct session *s, size_t *n)
 {

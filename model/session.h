@@ -37,6 +37,9 @@ struct session *session_new(const struct tokenizer *t, const struct session_para
 	const uint32_t *prompt, size_t n_prompt, struct err *err);
 void session_free(struct session *s);
 
+/* The end of the prompt is the begin of the answer, as its grammar has to know. -1: it does not begin so. */
+int session_begun(struct session *s, const char *text, size_t len, struct err *err);
+
 /* All ids so far, prompt first. */
 const uint32_t *session_ids(const struct session *s, size_t *n);
 size_t session_n_prompt(const struct session *s);
