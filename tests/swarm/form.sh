@@ -13,48 +13,18 @@ on c load --quiet "$models/hearth.gguf" >/dev/null || fail "load"
 wait_serving alone
 grep >/dev/null 'm1 is ready' "$tmp/c/log" || fail "m1 takes no part"
 
-cat >"$tmp/form.py" <<'PY'
-import http.client, json, socket, sys
-
-
-class Unix(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost")
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.path)
-
-
-def post(path, body):
-    c = Unix(path)
-    c.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
-    r = c.getresponse()
-    return r.status, r.read().decode()
+PYTHONPATH=$srcdir/tests/swarm PYTHONDONTWRITEBYTECODE=1 python3 - "$tmp/c/sock" "$tmp/alone/sock" <<'PY' || fail "form"
+import json, sys
+import chat
 
 
 def say(path, **more):
     """The text, the calls and the end, whether they came whole or as a stream."""
-    body = {"model": "hearth", "messages": [{"role": "user", "content": "set the bedroom to 19 degrees"}],
-            "temperature": 0, "max_tokens": 200, **more}
-    status, data = post(path, body)
-    assert status == 200, (status, data)
-    if not body.get("stream"):
-        choice = json.loads(data)["choices"][0]
-        calls = [(c["function"]["name"], c["function"]["arguments"]) for c in choice["message"].get("tool_calls", [])]
-        return choice["message"]["content"], calls, choice["finish_reason"]
-    text, calls, end = "", [], None
-    for e in [json.loads(l[6:]) for l in data.split("\n") if l.startswith("data: {")]:
-        for choice in e["choices"]:
-            end = choice["finish_reason"] or end
-            text += choice["delta"].get("content") or ""
-            for d in choice["delta"].get("tool_calls", []):
-                if d["index"] == len(calls):
-                    calls.append((d["function"]["name"], ""))
-                else:
-                    calls[d["index"]] = (calls[d["index"]][0], calls[d["index"]][1] + d["function"]["arguments"])
-    return text, calls, end
+    message, end, _ = chat.post(path, {
+        "model": "hearth", "messages": [{"role": "user", "content": "set the bedroom to 19 degrees"}],
+        "temperature": 0, "max_tokens": 200, **more})
+    calls = [(c["function"]["name"], c["function"]["arguments"]) for c in message.get("tool_calls", [])]
+    return message["content"] or "", calls, end
 
 
 swarm, alone = sys.argv[1:3]
@@ -118,11 +88,10 @@ assert called >= 16, called
 # One or more: never none, unless the answer was cut off.
 text, calls, end = say(swarm, tools=tools, tool_choice="required", temperature=1, seed=4, max_tokens=400)
 assert calls and end in ("tool_calls", "length"), (text, calls, end)
-status, data = post(swarm, {"model": "hearth", "messages": [{"role": "user", "content": "x"}], "response_format": {
+status, data = chat.request(swarm, {"model": "hearth", "messages": [{"role": "user", "content": "x"}], "response_format": {
     "type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "string", "pattern": "^a"}}}})
 assert status == 400 and "'pattern'" in data and json.loads(data)["error"]["param"] == "response_format", data
 assert say(swarm) == plain
 print("ok: %d ways to pick, all of the schema, the same on one device and on two; %d calls" % (len(settings), called))
 PY
-python3 "$tmp/form.py" "$tmp/c/sock" "$tmp/alone/sock" || fail "form"
 end_swarm

@@ -212,14 +212,10 @@ static struct tokenizer *tokenizer;
 static void
 setup(void)
 {
-	struct vocab_make v = {0};
 	struct err err;
 
-	vocab_bytes(&v, "gpt-2", extra, types, 3, NULL, 0);
-	vocab_u32(&v, "tokenizer.ggml.eos_token_id", END);
-	tokenizer = vocab_tokenizer(&v, &err);
+	tokenizer = vocab_with_end(extra, types, 3, &err);
 	ck_assert_msg(tokenizer != NULL, "%s", err.msg);
-	vocab_make_free(&v);
 }
 
 static void
@@ -405,6 +401,27 @@ START_TEST(repeated_tokens_count)
 }
 END_TEST
 
+/* It goes on behind what another one has said, which is in its prompt. */
+START_TEST(answers_go_on)
+{
+	static const char said[] = " {\"name\": \"Jo";
+	struct session *s = start(PERSON, 0, 0, UINT32_MAX);
+	struct buf text = {0};
+	float logits[VOCAB] = {0};
+	struct err err;
+
+	ck_assert_int_eq(session_begun(s, said, sizeof said - 1, &err), 0);
+	logits['\n'] = logits[END] = 3; /* no string has such a byte, and the end comes too early */
+	logits['"'] = 2;
+	session_next(s, logits, &text);
+	ck_assert_uint_eq(session_last(s), '"');
+	ck_assert_int_eq(session_begun(s, "name", 4, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.msg, "no begin"));
+	session_free(s);
+	buf_free(&text);
+}
+END_TEST
+
 /* Of a vocabulary that cannot spell it: cut off, and nothing else is said. */
 START_TEST(what_cannot_be_spelled_ends)
 {
@@ -442,6 +459,7 @@ main(void)
 	tcase_add_test(t, what_is_cut_off_says_so);
 	tcase_add_test(t, the_best_tokens_say_the_same);
 	tcase_add_test(t, repeated_tokens_count);
+	tcase_add_test(t, answers_go_on);
 	tcase_add_test(t, what_cannot_be_spelled_ends);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
