@@ -50,6 +50,8 @@ api_take_response_format(
 	if (!schema && strcmp(type, "json_object") != 0)
 		return api_error_set(e, 400, "unsupported_value", f->name,
 			"%s can be of type text, json_object or json_schema", f->name);
+	if (!schema && json_object_get(v, "schema") != NULL)
+		return bad_format(e, " of type json_object has no schema: type json_schema has");
 	if (schema && check_named_schema(json_object_get(v, "json_schema"), e) != 0)
 		return -1;
 	r->response_format = v;

@@ -32,7 +32,7 @@ done(const struct call_reader *r)
 static void
 say(struct call_reader *r, const char *text, size_t len)
 {
-	if (len > 0 && !done(r))
+	if (len > 0 && !done(r) && !r->as_wanted)
 		r->events.text(r->events.arg, text, len);
 }
 

@@ -325,17 +325,18 @@ read_name(struct step *s)
 	return TAKEN;
 }
 
-/* A name that is none of the schema's. Where the schema has any it is written without escapes, which
- * could spell one of them in another way. */
+/* A name that is none of the schema's. As long as it is like one of them it is written without escapes, which
+ * could spell that one in another way. */
 static enum verdict
 read_other_name(struct step *s)
 {
 	struct grammar_frame *f = s->f;
 	bool end = f->sub == LETTER_WHOLE && s->c == '"';
-	bool like = f->pos != UNLIKE && s->n->n > 0 && match(s, s->n->n, false);
+	bool unlike = f->pos == UNLIKE || s->n->n == 0;
+	bool like = !unlike && match(s, s->n->n, false);
 	int next = end ? LETTER_WHOLE : grammar_letter(f->sub, s->c);
 
-	if (next < 0 || (end && like) || (s->c == '\\' && s->n->n > 0))
+	if (next < 0 || (end && like) || (s->c == '\\' && !unlike))
 		return DEAD;
 	if (!like) { /* from now on, all of them are one state */
 		f->at = 0;
@@ -619,7 +620,7 @@ grammar_in_string(const struct grammar *g, const struct grammar_state *s)
 	if (f->sub != LETTER_WHOLE)
 		return 0;
 	if (n->kind == GRAMMAR_OBJECT)
-		return f->state == OBJECT_OTHER && n->n == 0 ? UINT32_MAX : 0;
+		return f->state == OBJECT_OTHER && (n->n == 0 || f->pos == UNLIKE) ? UINT32_MAX : 0;
 	if (n->kind != GRAMMAR_STRING || f->state != STRING_IN)
 		return 0;
 	return n->max == GRAMMAR_MANY ? UINT32_MAX : n->max - f->n;

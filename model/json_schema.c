@@ -92,7 +92,7 @@ make_alternatives(struct maker *m, json_t *schema, const char *word, const struc
 	}
 	node = any_of(m, ways, n);
 	if (node != GRAMMAR_NONE && n > 1 && strcmp(word, "oneOf") == 0 &&
-		late_exclusive(m, node, at) != 0)
+		late_exclusive(m, ways, n, at) != 0)
 		return GRAMMAR_NONE;
 	return node;
 }

@@ -53,7 +53,7 @@ int maker_check(struct maker *m);
 
 /* json_schema_late.c */
 uint16_t make_reference(struct maker *m, json_t *ref, const struct place *at);
-int late_exclusive(struct maker *m, uint16_t node, const struct place *at);
+int late_exclusive(struct maker *m, const uint16_t *ways, size_t n, const struct place *at);
 
 /* json_schema_words.c */
 /* The types that a schema's values can be of; 0: refused. */

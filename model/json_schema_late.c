@@ -8,9 +8,11 @@
 #include <string.h>
 
 struct late {
-	json_t *schema; /* that is referred to; NULL: the alternatives of node must exclude each other */
-	json_t *root; /* in which it is */
-	uint16_t node;
+	json_t *schema; /* that is referred to, NULL: there is none; */
+	json_t *root;   /* in which it is, */
+	uint16_t node;  /* and what it becomes an alternative of */
+	uint32_t n;     /* alternatives that must exclude each other */
+	uint16_t ways[GRAMMAR_THREADS];
 	char where[200];
 };
 
@@ -99,9 +101,7 @@ make_reference(struct maker *m, json_t *ref, const struct place *at)
 			err_set(m->err, "out of memory");
 		return GRAMMAR_NONE;
 	}
-	l->schema = schema;
-	l->root = m->root;
-	l->node = node;
+	*l = (struct late){.schema = schema, .root = m->root, .node = node};
 	snprintf(l->where, sizeof l->where, "%.190s", json_string_value(ref));
 	return node;
 }
@@ -130,15 +130,15 @@ maker_resolve(struct maker *m)
 /* --- alternatives that exclude each other ----------------------------------------------------------- */
 
 int
-late_exclusive(struct maker *m, uint16_t node, const struct place *at)
+late_exclusive(struct maker *m, const uint16_t *ways, size_t n, const struct place *at)
 {
 	struct late *l = add_late(m);
 	struct err where = {""};
 
 	if (l == NULL)
 		return err_set(m->err, "out of memory");
-	l->schema = NULL;
-	l->node = node;
+	*l = (struct late){.n = (uint32_t)n};
+	memcpy(l->ways, ways, n * sizeof *ways);
 	place_refuse(at, &where, "oneOf");
 	snprintf(l->where, sizeof l->where, "%.190s", where.msg);
 	return 0;
@@ -228,20 +228,42 @@ exclude(const struct maker *m, const struct grammar_node *a, const struct gramma
 	return a->kind == GRAMMAR_OBJECT && told_apart(m, a, b);
 }
 
+/* Number i of the values that an alternative is one of; GRAMMAR_NONE: there are no more. */
+static uint16_t
+value_of(const struct maker *m, uint16_t way, uint32_t i)
+{
+	const struct grammar_node *n = &m->g->nodes[way];
+
+	if (n->kind != GRAMMAR_ANY_OF)
+		return i == 0 ? way : GRAMMAR_NONE;
+	return i < n->n ? piece(m, n, i)->node : GRAMMAR_NONE;
+}
+
+static bool
+ways_exclude(const struct maker *m, uint16_t one, uint16_t other)
+{
+	uint16_t a, b;
+
+	for (uint32_t i = 0; (a = value_of(m, one, i)) != GRAMMAR_NONE; i++)
+		for (uint32_t k = 0; (b = value_of(m, other, k)) != GRAMMAR_NONE; k++)
+			if (a == b || !exclude(m, &m->g->nodes[a], &m->g->nodes[b]))
+				return false;
+	return true;
+}
+
 int
 maker_check(struct maker *m)
 {
 	for (uint32_t i = 0; i < m->n_late; i++) {
-		const struct grammar_node *n = &m->g->nodes[m->late[i].node];
+		const struct late *l = &m->late[i];
 
-		for (uint32_t a = 0; m->late[i].schema == NULL && a < n->n; a++)
-			for (uint32_t b = a + 1; b < n->n; b++)
-				if (!exclude(m, &m->g->nodes[piece(m, n, a)->node],
-					    &m->g->nodes[piece(m, n, b)->node]))
+		for (uint32_t a = 0; a < l->n; a++)
+			for (uint32_t b = a + 1; b < l->n; b++)
+				if (!ways_exclude(m, l->ways[a], l->ways[b]))
 					return err_set(m->err,
 						"%s: values may be of two of its alternatives, "
 						"and must not: use 'anyOf'",
-						m->late[i].where);
+						l->where);
 	}
 	return 0;
 }

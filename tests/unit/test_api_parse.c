@@ -134,6 +134,7 @@ static const struct refused {
 	{API_CHAT, "parallel_tool_calls", "1"},
 	{API_CHAT, "functions", "[{}]"},
 	{API_CHAT, "response_format", "{\"type\":\"json\"}"},
+	{API_CHAT, "response_format", "{\"type\":\"json_object\",\"schema\":{}}"},
 	{API_CHAT, "response_format", "{\"type\":\"json_schema\"}"},
 	{API_CHAT, "response_format",
 		"{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"a\"}}"},

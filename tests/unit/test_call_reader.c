@@ -116,9 +116,10 @@ START_TEST(split_at_every_byte)
 }
 END_TEST
 
-/* Of a model that was held to calls, also one that says a name twice. */
-START_TEST(names_that_come_twice)
+/* Of a model that was held to calls, also one that says a name twice; and nothing but whole calls. */
+START_TEST(calls_that_are_wanted)
 {
+	static const char cut[] = CALL(LAMP) "\n<tool_call>\n{\"name\": \"lamp\", \"arg";
 	static const char twice[] =
 		"<tool_call>\n{\"name\": \"lamp\", \"arguments\": {\"a\":1,\"a\":2}}\n"
 		"</tool_call>";
@@ -126,6 +127,8 @@ START_TEST(names_that_come_twice)
 	ck_assert_str_eq(heard(twice, strlen(twice), 0, 1, false), twice);
 	ck_assert_str_eq(
 		heard_of(true, twice, strlen(twice), 0, 1, false), "{lamp {\"a\":1,\"a\":2}}");
+	ck_assert_str_eq(heard_of(true, cut, strlen(cut), 0, 1, false), "{lamp {\"on\":true}}");
+	ck_assert_str_eq(heard_of(true, cut, 5, 0, 1, false), "");
 }
 END_TEST
 
@@ -218,7 +221,7 @@ main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, split_at_every_byte, 0, sizeof rows / sizeof *rows);
-	tcase_add_test(t, names_that_come_twice);
+	tcase_add_test(t, calls_that_are_wanted);
 	tcase_add_test(t, one_call_at_most);
 	tcase_add_test(t, text_goes_on_at_once);
 	tcase_add_test(t, bounds);

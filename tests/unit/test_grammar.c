@@ -78,8 +78,10 @@ static const struct {
 	{"{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"integer\"}},"
 	 "\"additionalProperties\":"
 	 "{\"type\":\"string\"},\"required\":[\"id\"]}",
-		{"{\"id\":1}", "{\"id\":1,\"i\":\"x\",\"idx\":\"y\",\"\xc3\xa9\":\"\"}"},
-		{"{\"x", "{\"id\":1,\"id\"", "{\"id\":1,\"x\":1", "{\"id\":1,\"\\"}},
+		{"{\"id\":1}", "{\"id\":1,\"i\":\"x\",\"idx\":\"y\",\"\xc3\xa9\":\"\"}",
+			"{\"id\":1,\"x\\u0061\":\"\"}"},
+		{"{\"x", "{\"id\":1,\"id\"", "{\"id\":1,\"x\":1", "{\"id\":1,\"\\",
+			"{\"id\":1,\"i\\"}},
 	{"{\"type\":\"object\",\"required\":[\"x\"]}", {"{\"x\":[1]}", "{\"x\":1,\"y\":2}"},
 		{"{}", "{\"y"}},
 	{"{\"type\":\"object\",\"properties\":{}}", {"{}"}, {"{\""}},
@@ -222,6 +224,7 @@ static const struct {
 		"#/$defs/a: 'pattern'"},
 	{"{\"anyOf\":[]}", "'anyOf'"},
 	{"{\"oneOf\":[{\"type\":\"string\"},{\"type\":\"string\",\"maxLength\":3}]}", "oneOf"},
+	{"{\"oneOf\":[true,{\"anyOf\":[true,{\"type\":\"null\"}]}]}", "oneOf"},
 	{"{\"oneOf\":[{\"minimum\":1},{\"type\":\"string\"}]}", "oneOf"},
 	{"{\"allOf\":[{},{}]}", "'allOf'"},
 	{"{\"type\":\"thing\"}", "'type'"},
