@@ -607,16 +607,11 @@ grammar_ended(const struct grammar *g, const struct grammar_state *s)
 	return s->n > 0;
 }
 
-uint32_t
-grammar_in_string(const struct grammar *g, const struct grammar_state *s)
+static uint32_t
+left_in_string(const struct grammar *g, const struct grammar_frame *f)
 {
-	const struct grammar_frame *f;
-	const struct grammar_node *n;
+	const struct grammar_node *n = &g->nodes[f->node];
 
-	if (s->n != 1)
-		return 0;
-	f = &s->t[0].f[s->t[0].n - 1];
-	n = &g->nodes[f->node];
 	if (f->sub != LETTER_WHOLE)
 		return 0;
 	if (n->kind == GRAMMAR_OBJECT)
@@ -624,4 +619,19 @@ grammar_in_string(const struct grammar *g, const struct grammar_state *s)
 	if (n->kind != GRAMMAR_STRING || f->state != STRING_IN)
 		return 0;
 	return n->max == GRAMMAR_MANY ? UINT32_MAX : n->max - f->n;
+}
+
+uint32_t
+grammar_in_string(const struct grammar *g, const struct grammar_state *s)
+{
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		uint32_t left = left_in_string(g, &s->t[i].f[s->t[i].n - 1]);
+
+		if (left == 0)
+			return 0;
+		most = left > most ? left : most;
+	}
+	return most;
 }

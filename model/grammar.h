@@ -52,8 +52,8 @@ bool grammar_may_end(const struct grammar *g, const struct grammar_state *s);
 bool grammar_ended(const struct grammar *g, const struct grammar_state *s);
 /* As an assignment, but only of what is used. */
 void grammar_copy(struct grammar_state *to, const struct grammar_state *from);
-/* How many characters may follow, whichever they are, where it stands between two of a string: 0
- * anywhere else. */
+/* How many characters may follow, whichever they are, where it stands between two of a string in whatever
+ * way the text is meant: 0 anywhere else. */
 uint32_t grammar_in_string(const struct grammar *g, const struct grammar_state *s);
 
 #endif

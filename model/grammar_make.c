@@ -105,18 +105,20 @@ grammar_add_piece(struct grammar *g, uint16_t node, const char *text, size_t len
 
 /* --- alternatives of alternatives ------------------------------------------------------------------ */
 
+#define MOST_SEEN (4 * GRAMMAR_THREADS) /* alternatives that are others, of one value */
+
 struct flat {
-	uint16_t seen[GRAMMAR_THREADS], ways[GRAMMAR_THREADS];
+	uint16_t seen[MOST_SEEN], ways[GRAMMAR_THREADS];
 	uint32_t n_seen, n_ways;
 };
 
 static bool
-note(uint16_t *list, uint32_t *n, uint16_t id)
+note(uint16_t *list, uint32_t *n, uint32_t most, uint16_t id)
 {
 	for (uint32_t i = 0; i < *n; i++)
 		if (list[i] == id)
 			return true;
-	if (*n == GRAMMAR_THREADS)
+	if (*n == most)
 		return false;
 	list[(*n)++] = id;
 	return true;
@@ -134,8 +136,8 @@ flatten(const struct grammar *g, uint16_t id, struct flat *flat, struct err *err
 			uint16_t way = g->pieces[n->first + k].node;
 			bool deeper = g->nodes[way].kind == GRAMMAR_ANY_OF;
 
-			if (!note(deeper ? flat->seen : flat->ways,
-				    deeper ? &flat->n_seen : &flat->n_ways, way))
+			if (deeper ? !note(flat->seen, &flat->n_seen, MOST_SEEN, way)
+				   : !note(flat->ways, &flat->n_ways, GRAMMAR_THREADS, way))
 				return err_set(err, "a value has more than %d alternatives",
 					GRAMMAR_THREADS);
 		}

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_LATE     2048       /* schemas that are referred to, and `oneOf`s */
+#define MOST_COMPARED (4u << 20) /* texts, to see whether alternatives exclude each other */
+
 struct late {
 	json_t *schema; /* that is referred to, NULL: there is none; */
 	json_t *root;   /* in which it is, */
@@ -16,17 +19,24 @@ struct late {
 	char where[200];
 };
 
-/* NULL: there is no memory. */
+/* NULL: there is no room. */
 static struct late *
 add_late(struct maker *m)
 {
 	uint32_t room = m->room_late == 0 ? 16 : m->room_late * 2;
 	struct late *more;
 
+	if (m->n_late == MOST_LATE) {
+		err_set(m->err, "more than %d of its schemas are referred to, or have 'oneOf'",
+			MOST_LATE);
+		return NULL;
+	}
 	if (m->n_late == m->room_late) {
 		more = realloc(m->late, room * sizeof *more);
-		if (more == NULL)
+		if (more == NULL) {
+			err_set(m->err, "out of memory");
 			return NULL;
+		}
 		m->late = more;
 		m->room_late = room;
 	}
@@ -96,11 +106,8 @@ make_reference(struct maker *m, json_t *ref, const struct place *at)
 			return m->late[i].node;
 	node = grammar_add_node(m->g, GRAMMAR_ANY_OF, m->err);
 	l = node != GRAMMAR_NONE ? add_late(m) : NULL;
-	if (l == NULL) {
-		if (node != GRAMMAR_NONE)
-			err_set(m->err, "out of memory");
+	if (l == NULL)
 		return GRAMMAR_NONE;
-	}
 	*l = (struct late){.schema = schema, .root = m->root, .node = node};
 	snprintf(l->where, sizeof l->where, "%.190s", json_string_value(ref));
 	return node;
@@ -136,7 +143,7 @@ late_exclusive(struct maker *m, const uint16_t *ways, size_t n, const struct pla
 	struct err where = {""};
 
 	if (l == NULL)
-		return err_set(m->err, "out of memory");
+		return -1;
 	*l = (struct late){.n = (uint32_t)n};
 	memcpy(l->ways, ways, n * sizeof *ways);
 	place_refuse(at, &where, "oneOf");
@@ -151,20 +158,21 @@ piece(const struct maker *m, const struct grammar_node *n, uint32_t i)
 }
 
 static bool
-same_text(const struct maker *m, const struct grammar_piece *a, const struct grammar_piece *b)
+same_text(struct maker *m, const struct grammar_piece *a, const struct grammar_piece *b)
 {
+	m->compared++;
 	return a->len == b->len &&
 	       memcmp(grammar_text(m->g, a), grammar_text(m->g, b), a->len) == 0;
 }
 
 static bool
-no_common_text(const struct maker *m, const struct grammar_node *a, const struct grammar_node *b)
+no_common_text(struct maker *m, const struct grammar_node *a, const struct grammar_node *b)
 {
-	for (uint32_t i = 0; i < a->n; i++)
+	for (uint32_t i = 0; i < a->n && m->compared < MOST_COMPARED; i++)
 		for (uint32_t k = 0; k < b->n; k++)
 			if (same_text(m, piece(m, a, i), piece(m, b, k)))
 				return false;
-	return true;
+	return m->compared < MOST_COMPARED;
 }
 
 /* A value that is one of some literals; NULL: it is not. */
@@ -178,20 +186,24 @@ literals(const struct maker *m, uint16_t id)
 	return n->kind == GRAMMAR_LITERALS ? n : NULL;
 }
 
-/* A member that both must have tells them apart. */
+/* Whether a member that both must have is one that tells them apart. */
 static bool
-told_apart(const struct maker *m, const struct grammar_node *a, const struct grammar_node *b)
+tells_apart(struct maker *m, const struct grammar_piece *p, const struct grammar_piece *q)
 {
-	for (uint32_t i = 0; i < a->n; i++)
-		for (uint32_t k = 0; k < b->n; k++) {
-			const struct grammar_piece *p = piece(m, a, i), *q = piece(m, b, k);
-			const struct grammar_node *one = literals(m, p->node),
-						  *other = literals(m, q->node);
+	const struct grammar_node *one = literals(m, p->node), *other = literals(m, q->node);
 
-			if (p->required && q->required && one != NULL && other != NULL &&
-				same_text(m, p, q) && no_common_text(m, one, other))
+	m->compared++;
+	return one != NULL && other != NULL && p->required && q->required && same_text(m, p, q) &&
+	       no_common_text(m, one, other);
+}
+
+static bool
+told_apart(struct maker *m, const struct grammar_node *a, const struct grammar_node *b)
+{
+	for (uint32_t i = 0; i < a->n && m->compared < MOST_COMPARED; i++)
+		for (uint32_t k = 0; k < b->n; k++)
+			if (tells_apart(m, piece(m, a, i), piece(m, b, k)))
 				return true;
-		}
 	return false;
 }
 
@@ -213,7 +225,7 @@ begins_as(const struct maker *m, const struct grammar_node *literals, enum gramm
 }
 
 static bool
-exclude(const struct maker *m, const struct grammar_node *a, const struct grammar_node *b)
+exclude(struct maker *m, const struct grammar_node *a, const struct grammar_node *b)
 {
 	if (a->guessed || b->guessed)
 		return false;
@@ -240,7 +252,7 @@ value_of(const struct maker *m, uint16_t way, uint32_t i)
 }
 
 static bool
-ways_exclude(const struct maker *m, uint16_t one, uint16_t other)
+ways_exclude(struct maker *m, uint16_t one, uint16_t other)
 {
 	uint16_t a, b;
 
@@ -262,7 +274,7 @@ maker_check(struct maker *m)
 				if (!ways_exclude(m, l->ways[a], l->ways[b]))
 					return err_set(m->err,
 						"%s: values may be of two of its alternatives, "
-						"and must not: use 'anyOf'",
+						"and must not, or they are too many: use 'anyOf'",
 						l->where);
 	}
 	return 0;

@@ -21,6 +21,15 @@
 	"\"bad\",\"gone\"]},\"note\":{\"type\":\"string\"}},\"required\":[\"name\",\"age\","       \
 	"\"mood\","                                                                                \
 	"\"note\"]}"
+/* Two ways in which the same begin may be meant. */
+#define UNION                                                                                      \
+	"{\"anyOf\":[{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"string\","             \
+	"\"maxLength\":20},"                                                                       \
+	"\"a\":{\"type\":\"null\"}},\"required\":[\"n\",\"a\"]},{\"type\":\"object\","             \
+	"\"properties\":{"                                                                         \
+	"\"n\":{\"type\":\"string\",\"minLength\":2},\"b\":{\"type\":\"null\"}},\"required\":["    \
+	"\"n\",\"b\"],"                                                                            \
+	"\"additionalProperties\":{\"type\":\"string\"}}]}"
 #define ANY "{\"type\":\"object\"}"
 
 static struct grammar *
@@ -124,6 +133,8 @@ static const struct {
 	{PERSON, {"", "{", "\"na", "me\": ", "\"", "J\xc3", "\xa9\\", "u00", "e9 Doe", "\",\n  ",
 			 "\"age\":", "1", "5", ", \"mood\": \"go", "od\", \"note\": \"",
 			 "\xe2\x82"}},
+	{UNION, {"{\"n\": \"", "x", "seventeen letters", "more", "\", \"", "b\": null, \"", "bc",
+			"\": \""}},
 	{ANY, {"", "{\"", "a\\", "n\":", " [", "1.5", ", {\"b", "\": \"x", "\"}", "]", ",",
 		      "\"c\":tr"}},
 };
@@ -422,8 +433,7 @@ START_TEST(answers_go_on)
 }
 END_TEST
 
-/* Of a vocabulary that cannot spell it: cut off, and nothing else is said. */
-START_TEST(what_cannot_be_spelled_ends)
+START_TEST(broken_logits_break_no_form)
 {
 	struct session *s = start("{\"const\":\"\\u4e2d\"}", 0, 0, UINT32_MAX);
 	float logits[VOCAB];
@@ -432,9 +442,51 @@ START_TEST(what_cannot_be_spelled_ends)
 	for (unsigned i = 0; i < VOCAB; i++)
 		logits[i] = NAN;
 	ck_assert_int_eq(session_next(s, logits, &text), SESSION_RUNNING);
-	ck_assert_uint_eq(
-		session_last(s), '\n'); /* the lowest id that may be, where all are broken */
+	ck_assert_uint_eq(session_last(s), '\n'); /* the lowest id that may be */
 	session_free(s);
+	buf_free(&text);
+}
+END_TEST
+
+/* Of a vocabulary that cannot spell it: cut off, and nothing else is said. */
+START_TEST(what_cannot_be_spelled_ends)
+{
+	static const char *const few[] = {"\"", "a", "<|end|>"};
+	static const int32_t kinds[] = {1, 1, 3};
+	static const uint32_t prompt[] = {1};
+	struct grammar *g = grammar_of("{\"enum\":[\"ab\"]}");
+	struct session_params p = {.sampler = {.top_p = 1, .repeat_penalty = 1},
+		.max_tokens = 9,
+		.context = 20,
+		.grammar = g};
+	struct vocab_make v = {0};
+	struct tokenizer *t;
+	struct session *s;
+	struct buf text = {0};
+	struct err err;
+
+	vocab_str(&v, "tokenizer.ggml.model", "gpt2");
+	vocab_str(&v, "tokenizer.ggml.pre", "gpt-2");
+	vocab_strs(&v, "tokenizer.ggml.tokens", few, 3);
+	vocab_i32s(&v, "tokenizer.ggml.token_type", kinds, 3);
+	vocab_strs(&v, "tokenizer.ggml.merges", NULL, 0);
+	vocab_u32(&v, "tokenizer.ggml.eos_token_id", 2);
+	t = vocab_tokenizer(&v, &err);
+	ck_assert_msg(t != NULL, "%s", err.msg);
+	s = session_new(t, &p, prompt, 1, &err);
+	ck_assert_msg(s != NULL, "%s", err.msg);
+	for (unsigned i = 0; i < 3; i++) {
+		float logits[3] = {0, 1, 2};
+
+		ck_assert_int_eq(
+			session_next(s, logits, &text), i < 2 ? SESSION_RUNNING : SESSION_LENGTH);
+	}
+	ck_assert_msg(text.len == 2 && memcmp(text.data, "\"a", 2) == 0, "%.*s", (int)text.len,
+		(const char *)text.data);
+	session_free(s);
+	grammar_unref(g);
+	tokenizer_free(t);
+	vocab_make_free(&v);
 	buf_free(&text);
 }
 END_TEST
@@ -460,6 +512,7 @@ main(void)
 	tcase_add_test(t, the_best_tokens_say_the_same);
 	tcase_add_test(t, repeated_tokens_count);
 	tcase_add_test(t, answers_go_on);
+	tcase_add_test(t, broken_logits_break_no_form);
 	tcase_add_test(t, what_cannot_be_spelled_ends);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

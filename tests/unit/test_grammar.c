@@ -385,6 +385,35 @@ END_TEST
 
 /* --- bounds --------------------------------------------------------------------------------------- */
 
+/* Of a value, by way of others that are referred to. */
+START_TEST(alternatives_are_bounded)
+{
+	for (int n = GRAMMAR_THREADS; n <= GRAMMAR_THREADS + 1; n++) {
+		json_t *list = json_array(), *named = json_object(), *o;
+		char name[16], place[32];
+		struct grammar *g;
+		struct err err = {""};
+
+		for (int i = 0; i < n; i++) {
+			snprintf(name, sizeof name, "d%d", i);
+			snprintf(place, sizeof place, "#/$defs/%s", name);
+			json_object_set_new(named, name, json_pack("{s:i}", "const", i));
+			if (i < GRAMMAR_THREADS)
+				json_array_append_new(list, json_pack("{s:s}", "$ref", place));
+		}
+		o = json_pack("{s:[{s:o},{s:s}],s:o}", "oneOf", "anyOf", list, "$ref", place,
+			"$defs", named);
+		g = json_schema_grammar(o, &err);
+		ck_assert_ptr_null(g);
+		/* As many as there can be, but the last one twice; or one more. */
+		ck_assert_ptr_nonnull(
+			strstr(err.msg, n == GRAMMAR_THREADS ? "of two of its alternatives"
+							     : "more than 32 alternatives"));
+		json_decref(o);
+	}
+}
+END_TEST
+
 /* As many alternatives of alternatives, members and values as there can be: made in no time, or refused. */
 START_TEST(large_schemas_are_bounded)
 {
@@ -427,6 +456,7 @@ main(void)
 	tcase_add_loop_test(t, random_texts_are_valid, 0, COUNT(cases));
 	tcase_add_loop_test(t, what_cannot_be_promised_is_refused, 0, COUNT(refused));
 	tcase_add_test(t, depth_has_a_bound);
+	tcase_add_test(t, alternatives_are_bounded);
 	tcase_add_test(t, large_schemas_are_bounded);
 	suite_add_tcase(s, t);
 	t = tcase_create("calls");
