@@ -60,9 +60,12 @@ model_libmodel_a_SOURCES += \
 # What an answer has to look like: schemas, grammars, which tokens they allow.
 model_libmodel_a_SOURCES += \
 	model/constraint.c model/constraint.h \
-	model/grammar.c model/grammar.h model/grammar_int.h \
+	model/grammar.c model/grammar.h model/grammar_int.h model/grammar_step.h \
+	model/grammar_around.c \
 	model/grammar_letters.c \
 	model/grammar_make.c \
+	model/grammar_object.c \
+	model/grammar_values.c \
 	model/json_schema.c model/json_schema.h model/json_schema_int.h \
 	model/json_schema_late.c \
 	model/json_schema_object.c \
