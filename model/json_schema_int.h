@@ -33,7 +33,7 @@ struct maker {
 	struct late *late;
 	uint32_t n_late, room_late;
 	uint32_t compared; /* texts of alternatives with one another */
-	uint16_t any; /* the node of any value */
+	uint16_t any;      /* the node of any value */
 	struct err *err;
 };
 

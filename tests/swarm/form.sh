@@ -52,7 +52,8 @@ form = {"type": "json_schema", "json_schema": {"name": "set", "strict": True, "s
 plain = say(swarm)
 assert plain == say(alone) and "climate.set_temperature" in plain[0], plain
 # Greedy, with penalties (which need all logits), and drawn: on two devices the tokens that one picks.
-settings = [{}, {"repeat_penalty": 1.3}] + [{"temperature": 1, "top_k": k, "seed": s} for k in (0, 5) for s in (1, 2, 3)]
+drawn = [{"temperature": 1, "top_k": k, "seed": s} for k in (0, 5) for s in (1, 2, 3)]
+settings = [{}, {"repeat_penalty": 1.3}] + drawn
 for s in settings:
     got = say(swarm, response_format=form, **s)
     assert got[1:] == ([], "stop"), got
@@ -76,7 +77,8 @@ called = 0
 for s in settings:
     for choice in ("required", {"type": "function", "function": {"name": "set_heat"}}):
         for stream in (False, True):
-            text, calls, end = say(swarm, tools=tools, tool_choice=choice, parallel_tool_calls=False, stream=stream, **s)
+            text, calls, end = say(swarm, tools=tools, tool_choice=choice, parallel_tool_calls=False, stream=stream,
+                                   **s)
             if s and end == "length":  # blanks may fill the small context
                 continue
             called += 1
@@ -88,10 +90,12 @@ assert called >= 16, called
 # One or more: never none, unless the answer was cut off.
 text, calls, end = say(swarm, tools=tools, tool_choice="required", temperature=1, seed=4, max_tokens=400)
 assert calls and end in ("tool_calls", "length"), (text, calls, end)
-status, data = chat.request(swarm, {"model": "hearth", "messages": [{"role": "user", "content": "x"}], "response_format": {
-    "type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "string", "pattern": "^a"}}}})
+bad = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "string", "pattern": "^a"}}}
+status, data = chat.request(swarm, {"model": "hearth", "messages": [{"role": "user", "content": "x"}],
+                                    "response_format": bad})
 assert status == 400 and "'pattern'" in data and json.loads(data)["error"]["param"] == "response_format", data
 assert say(swarm) == plain
-print("ok: %d ways to pick, all of the schema, the same on one device and on two; %d calls" % (len(settings), called))
+print("ok: %d ways to pick, all of the schema, the same on one device and on two; %d calls" %
+      (len(settings), called))
 PY
 end_swarm

@@ -213,24 +213,24 @@ END_TEST
 
 /* --- sessions ------------------------------------------------------------------------------------- */
 
-/* A vocabulary whose first 256 ids are the bytes. */
+/* Tokens behind the 256 bytes. */
 enum { END = 256, OPEN, TRUE_WORD, VOCAB };
-static const char *const extra[] = {"<|end|>", "{\"", "true}"};
-static const int32_t types[] = {3, 1, 1};
 
 static struct tokenizer *tokenizer;
 
 static void
 setup(void)
 {
-	struct err err;
+	static const char *const words[] = {"<|end|>", "{\"", "true}"};
+	static const int32_t kinds[] = {3, 1, 1};
+	struct err err = {""};
 
-	tokenizer = vocab_with_end(extra, types, 3, &err);
-	ck_assert_msg(tokenizer != NULL, "%s", err.msg);
+	tokenizer = vocab_with_end(words, kinds, VOCAB - END, &err);
+	ck_assert_str_eq(err.msg, "");
 }
 
 static void
-teardown(void)
+end_sessions(void)
 {
 	tokenizer_free(tokenizer);
 }
@@ -505,7 +505,7 @@ main(void)
 	tcase_add_test(t, masks_take_no_time);
 	suite_add_tcase(s, t);
 	t = tcase_create("sessions");
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, end_sessions);
 	tcase_add_test(t, texts_are_of_the_schema);
 	tcase_add_test(t, ends_are_those_of_the_grammar);
 	tcase_add_test(t, what_is_cut_off_says_so);
