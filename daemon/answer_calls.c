@@ -27,6 +27,7 @@ answer_calls_init(struct api_answer *w, const struct api_request *a)
 	if (!w->tools)
 		return;
 	call_reader_init(&w->reader, a->tools, a->one_call, &events);
+	w->reader.as_wanted = a->must_call != NULL;
 	w->calls = json_array();
 }
 

@@ -1,5 +1,6 @@
 #include "daemon/api_fields.h"
 
+#include "daemon/api_form.h"
 #include "daemon/api_tools.h"
 
 #include <math.h>
@@ -223,19 +224,6 @@ TAKE(take_only_one)
 	return 0;
 }
 
-TAKE(take_response_format)
-{
-	const char *type = json_string_value(json_object_get(v, "type"));
-
-	(void)r;
-	if (type == NULL)
-		return api_bad_value(f, e, "an object with a type");
-	if (strcmp(type, "text") != 0)
-		return api_error_set(e, 400, "unsupported_value", f->name,
-			"%s can only be of type text", f->name);
-	return 0;
-}
-
 /* Of `functions`, which are not taken: nobody is called. */
 TAKE(take_function_call)
 {
@@ -307,7 +295,7 @@ static const struct api_field fields[] = {
 	{"repeat_last_n", BOTH, take_repeat_last, -1, INT32_MAX},
 	{"repeat_penalty", BOTH, take_repeat, 0.01, 10},
 	{"repetition_penalty", BOTH, take_repeat, 0.01, 10},
-	{"response_format", BOTH, take_response_format, 0, 0},
+	{"response_format", BOTH, api_take_response_format, 0, 0},
 	{"return_tokens", BOTH, take_return_tokens, 0, 0},
 	{"safety_identifier", BOTH, NULL, 0, 0},
 	{"seed", BOTH, take_seed, 0, 0},

@@ -2,6 +2,7 @@
 
 #include "daemon/answers.h"
 #include "daemon/api_answer.h"
+#include "daemon/api_form.h"
 #include "daemon/log.h"
 #include "daemon/route_said.h"
 #include "daemon/router.h"
@@ -172,10 +173,15 @@ api_generate(struct http_request *r, const struct api_format *f)
 	if (api_parse(f->kind, r->body.data, r->body.len, &a, &e) != 0 ||
 		answer_key_read(r, &a, &key, &keyed, &e) != 0)
 		http_error(r, &e);
+	else if (keyed && api_has_form(&a))
+		http_fail(r, 400, "unsupported_parameter", "Idempotency-Key",
+			"answers that have a form are not kept: leave out Idempotency-Key");
 	else if (keyed && answers_find(r->http->answers, r, &key, &a, f))
 		log_debug("%s: its answer is known", r->id);
 	else if (route_said_auto(a.model, NULL))
 		router_answer(r->http->router, r, f, &a, keyed ? &key : NULL);
+	else if (a.no_form.status != 0)
+		http_error(r, &a.no_form);
 	else
 		generate(r, f, &a, keyed ? &key : NULL);
 	api_request_free(&a);

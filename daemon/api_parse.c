@@ -1,5 +1,6 @@
 #include "daemon/api_parse.h"
 
+#include "daemon/api_form.h"
 #include "daemon/api_tools.h"
 
 #include <stdlib.h>
@@ -115,13 +116,14 @@ api_parse(enum api_kind kind, const void *body, size_t len, struct api_request *
 	r->root = api_parse_object(body, len, e);
 	if (r->root == NULL || take_fields(r, e) != 0)
 		return -1;
-	return check_whole(r, e) == 0 ? api_show_tools(r, e) : -1;
+	return check_whole(r, e) == 0 && api_show_tools(r, e) == 0 ? api_make_form(r, e) : -1;
 }
 
 void
 api_request_free(struct api_request *r)
 {
 	json_decref(r->root);
+	grammar_unref(r->grammar);
 	free(r->messages);
 	free(r->ids);
 	*r = (struct api_request){0};

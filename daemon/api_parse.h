@@ -51,8 +51,15 @@ struct api_request {
 	uint32_t n_stops;
 	json_t *tools; /* functions that the model may call, a list of one at least; NULL: none */
 	bool no_calls, one_call; /* of them, as the request says: none, one at most */
-	json_t *shoal;           /* the object of that name; NULL: none */
-	char unknown[200];       /* names of fields nobody knows, for the debug log */
+	json_t *must_call;       /* `tool_choice`, where it asks for a call; NULL: it does not */
+	const char *only;        /* of this one; NULL: of any */
+	json_t *response_format; /* where it asks for JSON; NULL: text */
+	/* What the answer of a model at home is held to; NULL: nothing, or no_form.status says that it cannot
+	 * be, which is an error of the request where no cloud answers. */
+	struct grammar *grammar;
+	struct api_error no_form;
+	json_t *shoal;     /* the object of that name; NULL: none */
+	char unknown[200]; /* names of fields nobody knows, for the debug log */
 };
 
 /* Reads a body. 0, or -1 with e filled; api_request_free in both cases. */

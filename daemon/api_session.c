@@ -57,7 +57,8 @@ api_make_session(const struct api_request *a, const struct served_model *m,
 		.stops = a->stops,
 		.n_stops = a->n_stops,
 		.ignore_end = a->ignore_end,
-		.signals = signals};
+		.signals = signals,
+		.grammar = a->grammar};
 
 	if (!a->seeded && key != NULL)
 		p.sampler.seed = answer_key_seed(key);

@@ -1,5 +1,6 @@
 #include "daemon/api_tools.h"
 
+#include "daemon/api_form.h"
 #include "daemon/call_reader.h"
 #include "sched/route_prompt.h"
 
@@ -60,22 +61,6 @@ api_take_tools(struct api_request *r, const struct api_field *f, json_t *v, stru
 	return 0;
 }
 
-/* That a model must make a call cannot be held: it is not accepted in silence. */
-int
-api_take_tool_choice(
-	struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e)
-{
-	const char *s = json_string_value(v);
-
-	r->no_calls = s != NULL && strcmp(s, "none") == 0;
-	if (r->no_calls || (s != NULL && strcmp(s, "auto") == 0))
-		return 0;
-	return api_error_set(e, 400, "unsupported_value", f->name,
-		"%s can be 'auto' or 'none': this server leaves it to the model whether it calls a "
-		"tool, and which",
-		f->name);
-}
-
 int
 api_take_parallel(struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e)
 {
@@ -103,10 +88,10 @@ api_has_tool(json_t *tools, const char *name)
 }
 
 /* What a model at home is told, behind the words of the user's own system message. */
-static int
-describe(json_t *tools, struct buf *text)
+static void
+describe(const struct api_request *r, struct buf *text)
 {
-	json_t *tool;
+	json_t *tools = r->tools, *tool;
 	size_t i;
 
 	buf_printf(text,
@@ -118,15 +103,19 @@ describe(json_t *tools, struct buf *text)
 			json_object_get(tool, "function"), JSON_COMPACT | JSON_REAL_PRECISION(15));
 
 		if (line == NULL)
-			return -1;
-		buf_printf(text, "%s\n", line);
+			text->failed = true;
+		else
+			buf_printf(text, "%s\n", line);
 		free(line);
 	}
 	buf_str(text, "</tools>\nA call of one is written so:\n" CALL_OPEN
 		      "\n{\"name\": \"NAME\", \"arguments\": {\"PARAMETER\": VALUE}}\n" CALL_CLOSE
-		      "\nIts result comes in the next message, within <tool_response>. Where no "
-		      "call is needed, answer in words.");
-	return text->failed ? -1 : 0;
+		      "\nIts result comes in the next message, within <tool_response>. ");
+	if (r->must_call == NULL)
+		buf_str(text, "Where no call is needed, answer in words.");
+	else
+		buf_printf(text, "Answer with a call%s%s.", r->only != NULL ? " of " : "",
+			r->only != NULL ? r->only : "");
 }
 
 static bool
@@ -164,12 +153,15 @@ api_show_tools(struct api_request *r, struct api_error *e)
 
 	if (r->no_calls)
 		r->tools = NULL;
-	if (r->tools == NULL)
+	if (r->kind != API_CHAT || (r->tools == NULL && r->response_format == NULL))
 		return 0;
 	buf_init(&text, 0);
 	if (r->n_messages > 0 && is_system(&r->messages[0]))
 		buf_str(&text, r->messages[0].content);
-	if (describe(r->tools, &text) == 0 && buf_u8(&text, 0) == 0)
+	if (r->tools != NULL)
+		describe(r, &text);
+	api_describe_form(r, &text);
+	if (buf_u8(&text, 0) == 0)
 		rc = put_first(r, (const char *)text.data);
 	buf_free(&text);
 	return rc == 0 ? 0 : api_error_set(e, 500, NULL, NULL, "out of memory");

@@ -12,14 +12,13 @@
 #define API_MAX_TOOLS     128
 #define API_MAX_TOOL_NAME 128 /* bytes */
 
-/* The fields `tools`, `tool_choice` and `parallel_tool_calls`. */
+/* The fields `tools` and `parallel_tool_calls`; `tool_choice` is a form of the answer (api_form.h). */
 int api_take_tools(
-	struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e);
-int api_take_tool_choice(
 	struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e);
 int api_take_parallel(
 	struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e);
-/* When all fields are read: puts the tools into the messages that a model at home is shown. */
+/* When all fields are read: puts the tools, and the form of the answer, into the messages that a model at
+ * home is shown. */
 int api_show_tools(struct api_request *r, struct api_error *e);
 
 /* Whether a function of that name is one of the request's tools. */

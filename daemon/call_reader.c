@@ -32,7 +32,7 @@ call_reader_done(const struct call_reader *r)
 static void
 say(struct call_reader *r, const char *text, size_t len)
 {
-	if (len > 0 && !call_reader_done(r))
+	if (len > 0 && !call_reader_done(r) && !r->as_wanted)
 		r->events.text(r->events.arg, text, len);
 }
 
@@ -89,7 +89,9 @@ static bool
 call(struct call_reader *r, const char *s, size_t len)
 {
 	struct api_error ignored;
-	json_t *o = len > 0 ? api_parse_object(s, len, &ignored) : NULL;
+	json_t *o = len == 0       ? NULL
+		    : r->as_wanted ? json_loadb(s, len, 0, NULL)
+				   : api_parse_object(s, len, &ignored);
 	const char *name = json_string_value(json_object_get(o, "name"));
 	struct buf arguments;
 	bool is;

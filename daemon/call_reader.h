@@ -30,6 +30,9 @@ struct call_reader {
 	struct call_events events;
 	json_t *tools; /* as in api_parse.h; a reference */
 	bool one;      /* what comes after the first call is left out, and need not be written */
+	/* Nothing but calls is wanted, and the model was held to them (api_form.h): what is none was cut off, and
+	 * is left out. Only names that come twice in an object could not be forbidden: that is a call, too. */
+	bool as_wanted;
 	unsigned calls;
 	bool failed;     /* there was no memory: some of it is lost */
 	bool within;     /* a call has begun */

@@ -65,6 +65,9 @@ check_request(struct document_run *d, struct http_request *h)
 		return refuse_field(h, "tools",
 			"no tool is called: an answer rests on what stands in the document, with "
 			"quotes");
+	if (a->response_format != NULL)
+		return refuse_field(
+			h, "response_format", "an answer is words, with quotes of the document");
 	if (a->n_messages != 1 || strcmp(a->messages[0].role, "user") != 0)
 		return refuse_field(h, "messages",
 			"messages is one message of the user, the question; what it is about is in "

@@ -41,6 +41,7 @@ static const struct field body_fields[] = {
 	{"continue_final_message", BOOLEAN},
 	{"add_generation_prompt", BOOLEAN},
 	{"tools", ARRAY},
+	{"tool_choice", STRING | OBJECT},
 	{"parallel_tool_calls", BOOLEAN},
 	{NULL, 0},
 };
@@ -184,6 +185,25 @@ check_functions(json_t *list, const struct field *fields, const struct field *wi
 	return 0;
 }
 
+/* "required", or the function that is to be called. */
+static int
+check_choice(json_t *choice, struct err *err)
+{
+	json_t *f = json_object_get(choice, "function");
+
+	if (choice == NULL ||
+		(json_is_string(choice) && strcmp(json_string_value(choice), "required") == 0))
+		return 0;
+	if (json_is_string(choice))
+		return err_set(err, "'tool_choice' is of a kind that clouds are not sent");
+	if (check_fields(choice, tool_fields, "'tool_choice'", err) != 0 ||
+		check_fields(f, function_fields, "a function", err) != 0)
+		return -1;
+	return json_object_size(f) == 1 && json_is_string(json_object_get(f, "name"))
+		       ? 0
+		       : err_set(err, "'tool_choice' is more than the name of a function");
+}
+
 static int
 check_messages(json_t *messages, struct err *err)
 {
@@ -257,7 +277,8 @@ check_object(json_t *body, const struct endpoint *e, struct door_body *b, struct
 	if (b->tokens_in > e->context)
 		b->tokens_in = e->context;
 	if (check_functions(json_object_get(body, "tools"), tool_fields, function_fields, "a tool",
-		    err) != 0)
+		    err) != 0 ||
+		check_choice(json_object_get(body, "tool_choice"), err) != 0)
 		return -1;
 	b->plain = json_object_get(body, "prompt") != NULL;
 	return b->plain ? check_prompt(body, e, err)

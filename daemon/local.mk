@@ -107,6 +107,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/api_route.c \
 	daemon/api_session.c \
 	daemon/api_shoal.c \
+	daemon/api_form.c daemon/api_form.h \
 	daemon/api_tools.c daemon/api_tools.h \
 	daemon/call_reader.c daemon/call_reader.h \
 	daemon/http.c daemon/http.h daemon/http_internal.h \
@@ -298,11 +299,11 @@ tests_unit_test_api_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_api_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_api_parse_SOURCES = tests/unit/test_api_parse.c
 tests_unit_test_api_parse_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CHECK_CFLAGS)
-tests_unit_test_api_parse_LDADD = daemon/libdaemon.a base/libbase.a $(JANSSON_LIBS) \
+tests_unit_test_api_parse_LDADD = daemon/libdaemon.a model/libmodel.a base/libbase.a $(JANSSON_LIBS) \
 	$(CHECK_LIBS) -lm -lpthread
 tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz_http.c tests/fuzz/driver.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_http_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-tests_fuzz_fuzz_http_LDADD = daemon/libdaemon.a base/libbase.a $(JANSSON_LIBS)
+tests_fuzz_fuzz_http_LDADD = daemon/libdaemon.a model/libmodel.a base/libbase.a $(JANSSON_LIBS) -lm
 $(tests_unit_test_http_OBJECTS) $(tests_unit_test_http_access_OBJECTS) \
 	$(tests_unit_test_answers_OBJECTS) $(tests_unit_test_api_OBJECTS): | proto/shoal.pb-c.h
 endif
@@ -414,7 +415,7 @@ check_PROGRAMS += tests/unit/test_redact_json tests/unit/test_document \
 	tests/unit/test_privacy_messages
 tests_unit_test_redact_json_SOURCES = tests/unit/test_redact_json.c $(PLANTED)
 tests_unit_test_redact_json_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CHECK_CFLAGS)
-tests_unit_test_redact_json_LDADD = daemon/libdaemon.a sched/libsched.a base/libbase.a \
+tests_unit_test_redact_json_LDADD = daemon/libdaemon.a model/libmodel.a sched/libsched.a base/libbase.a \
 	$(JANSSON_LIBS) $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_privacy_messages_SOURCES = tests/unit/test_privacy_messages.c \
 	tests/support/privacy_texts.c tests/support/privacy_texts.h

@@ -257,8 +257,8 @@ privacy_messages_read(const uint8_t key[static PRIVACY_KEY_LEN], json_t *message
 }
 
 int
-privacy_messages_add_tools(
-	const uint8_t key[static PRIVACY_KEY_LEN], json_t *tools, struct privacy_messages *out)
+privacy_messages_add_tools(const uint8_t key[static PRIVACY_KEY_LEN], json_t *tools, json_t *form,
+	struct privacy_messages *out)
 {
 	struct reading r = {.key = key, .out = out, .room = out->n, .message = UINT32_MAX};
 	json_t *tool;
@@ -271,6 +271,8 @@ privacy_messages_add_tools(
 		if (rc == 0)
 			rc = add_dump(&r, json_object_get(tool, "function"));
 	}
+	if (rc == 0 && form != NULL)
+		rc = add_dump(&r, form);
 	buf_free(&r.text);
 	return rc;
 }

@@ -31,10 +31,11 @@ struct privacy_messages {
 /* messages: the request's list. -1 without memory, or when it is no list of objects. */
 int privacy_messages_read(const uint8_t key[static PRIVACY_KEY_LEN], json_t *messages,
 	struct privacy_messages *out, struct err *err);
-/* Tools that a request offers (NULL: none), a hash for each, behind those of its messages and as new as a
- * system message: what was offered at home is known again. -1 without memory. */
-int privacy_messages_add_tools(
-	const uint8_t key[static PRIVACY_KEY_LEN], json_t *tools, struct privacy_messages *out);
+/* Tools that a request offers, and the schema that its answer has to have (NULL: none), a hash for each,
+ * behind those of its messages and as new as a system message: what was offered at home is known again. -1
+ * without memory. */
+int privacy_messages_add_tools(const uint8_t key[static PRIVACY_KEY_LEN], json_t *tools,
+	json_t *form, struct privacy_messages *out);
 /* Of a completion. Its prompt is one text, and new: but who continues one sends all of it again, and what it
  * begins with is known by its length. ends: of earlier prompts, ascending. -1 without memory. */
 int privacy_messages_read_prompt(const uint8_t key[static PRIVACY_KEY_LEN], const char *prompt,

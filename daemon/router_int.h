@@ -4,6 +4,7 @@
 
 #include "daemon/answers.h"
 #include "daemon/api_answer.h"
+#include "daemon/api_form.h"
 #include "daemon/door.h"
 #include "daemon/labels.h"
 #include "daemon/route_book.h"

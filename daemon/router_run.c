@@ -209,9 +209,10 @@ offer(struct routed *q, const char *reason, const struct usage *u)
 		.text = q->text,
 		.figures = by == ROUTE_SMALL && q->signals.n > 0 ? q->figures : NULL};
 
-	/* Who calls a tool answers in words that nobody can compare. */
-	if (q->a.tools == NULL && by != ROUTE_CLOUD && q->choice.reason != ROUTE_BY_TOKEN &&
-		q->choice.reason != ROUTE_FELL_BACK && strcmp(reason, "stop") == 0)
+	/* Who calls a tool answers in words that nobody can compare; a form is not asked for again. */
+	if (q->a.tools == NULL && !api_has_form(&q->a) && by != ROUTE_CLOUD &&
+		q->choice.reason != ROUTE_BY_TOKEN && q->choice.reason != ROUTE_FELL_BACK &&
+		strcmp(reason, "stop") == 0)
 		labels_offer(q->router->labels, &q->a, &o);
 }
 
@@ -351,6 +352,11 @@ routed_session(struct routed *q, const struct served_model *m, bool signals, str
 	else if (ids.n >= m->context)
 		q->query.candidates[q->choice.candidate].refusal = ROUTE_CONTEXT;
 	token_list_free(&ids);
+	if (s != NULL && q->begun &&
+		session_begun(s, (const char *)q->draft.data, q->draft.len, err) != 0) {
+		session_free(s);
+		s = NULL;
+	}
 	return s;
 }
 

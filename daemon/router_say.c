@@ -325,10 +325,11 @@ routed_refuse(struct routed *q)
 		[ROUTE_CONTEXT] = 400,
 		[ROUTE_SLOW] = 400,
 		[ROUTE_JOULES] = 400,
+		[ROUTE_FORM] = 400,
 		[ROUTE_ABSENT] = 404};
 	int binding = route_binding(&q->query);
 	enum route_refusal why;
-	char words[512] = "", one[160];
+	char words[512] = "", one[256];
 	size_t len = 0;
 
 	if (binding < 0) {
@@ -349,5 +350,6 @@ routed_refuse(struct routed *q)
 	}
 	why = q->query.candidates[binding].refusal;
 	http_fail(q->answer.http, status[why] != 0 ? status[why] : 503, route_refusal_name(why),
-		routed_binding_param(why), "nobody can answer '%s': %s", q->a.model, words);
+		why == ROUTE_FORM ? q->a.no_form.param : routed_binding_param(why),
+		"nobody can answer '%s': %s", q->a.model, words);
 }

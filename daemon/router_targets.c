@@ -62,6 +62,8 @@ add_home(struct routed *q, enum route_target t)
 			serve_configured(q->router->serve, small) ? ROUTE_NOT_READY : ROUTE_ABSENT;
 	else if (q->verdict.policy == PRIVACY_DEVICE && m->devices > 1)
 		c->refusal = ROUTE_PRIVACY;
+	else if (q->a.no_form.status != 0)
+		c->refusal = ROUTE_FORM;
 }
 
 enum energy_lean
@@ -120,6 +122,8 @@ routed_refusal_words(const struct routed *q, unsigned i, char *out, size_t size)
 	if (c->refusal == ROUTE_SLOW)
 		snprintf(out, size, "it would take about %.0f ms, and max_latency_ms is %.0f",
 			c->seconds * 1e3, q->query.max_seconds * 1e3);
+	else if (c->refusal == ROUTE_FORM)
+		snprintf(out, size, "%s", q->a.no_form.message);
 	else if (c->refusal == ROUTE_JOULES)
 		snprintf(out, size, "it would take about %.3g J, and max_joules is %.3g", c->joules,
 			q->query.max_joules);

@@ -67,6 +67,10 @@ routed_first(struct routed *q)
 
 	if (q->said.mode != MODE_TOKEN)
 		return route_first(&q->query);
+	if (api_has_form(&q->a)) {
+		routed_not_by_token(q, "an answer that has to have a form is one model's");
+		return route_first(&q->query);
+	}
 	if (q->query.ask == ROUTE_ASK_CLOUD) {
 		if (routed_check_segments(q, &c, &why) == 0)
 			return c;

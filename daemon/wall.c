@@ -113,7 +113,8 @@ hash_request(const struct wall *w, const struct api_request *a, const struct wal
 			w->key, a->prompt != NULL ? a->prompt : "", r->ends, r->n_ends, m);
 	if (privacy_messages_read(w->key, json_object_get(a->root, "messages"), m, &err) != 0)
 		return -1;
-	return privacy_messages_add_tools(w->key, a->tools, m);
+	return privacy_messages_add_tools(
+		w->key, a->tools, json_object_get(a->response_format, "json_schema"), m);
 }
 
 /* What its i-th hash is of. */

@@ -30,11 +30,13 @@ add_number(json_t *o, const char *key, float v, float unless)
 static json_t *
 asked(const struct api_request *a, struct err *err)
 {
+	/* What a model at home is told of tools and forms is in a->messages. */
+	bool told = a->tools != NULL || a->response_format != NULL;
 	json_t *list;
 
 	if (a->kind == API_COMPLETION)
 		return json_pack("{s:s}", "prompt", a->prompt);
-	list = a->tools != NULL ? wall_tool_messages(a, err) : messages(a);
+	list = told ? wall_tool_messages(a, err) : messages(a);
 	return list != NULL ? json_pack("{s:o}", "messages", list) : NULL;
 }
 
@@ -53,7 +55,10 @@ wall_whole(const struct api_request *a, uint32_t max_tokens, struct err *err)
 		json_object_set_new(o, "tools", wall_tools(a->tools));
 	if (a->tools != NULL && a->one_call)
 		json_object_set_new(o, "parallel_tool_calls", json_false());
-
+	if (a->must_call != NULL)
+		json_object_set_new(o, "tool_choice", wall_tool_choice(a));
+	if (a->response_format != NULL)
+		json_object_set_new(o, "response_format", wall_response_format(a));
 	add_number(o, "temperature", a->sampler.temperature, 1);
 	add_number(o, "top_p", a->sampler.top_p, 1);
 	add_number(o, "presence_penalty", a->sampler.presence_penalty, 0);
@@ -92,7 +97,9 @@ dump(const char *data, size_t len, void *arg)
 static int
 write_for(const char *model, json_t *body, struct buf *out, struct err *err)
 {
-	size_t digits = json_object_get(body, "tools") != NULL ? 17 : 9;
+	bool schemas = json_object_get(body, "tools") != NULL ||
+		       json_object_get(body, "response_format") != NULL;
+	size_t digits = schemas ? 17 : 9;
 	int rc;
 
 	json_object_set_new(body, "model", json_string(model));

@@ -27,8 +27,12 @@ struct wall {
 json_t *wall_whole(const struct api_request *a, uint32_t max_tokens, struct err *err);
 json_t *wall_redacted(struct wall *w, struct wall_verdict *v, json_t *body, struct err *err);
 
-/* wall_tools.c: of a request with tools. Lists; the second NULL: they cannot be sent. */
+/* wall_tools.c: of a request with tools, or whose answer has a form. Lists; the second NULL: they cannot be
+ * sent. */
 json_t *wall_tools(json_t *tools);
 json_t *wall_tool_messages(const struct api_request *a, struct err *err);
+/* Which call is wanted, and what else the answer has to look like. */
+json_t *wall_tool_choice(const struct api_request *a);
+json_t *wall_response_format(const struct api_request *a);
 
 #endif

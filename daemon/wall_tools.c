@@ -14,25 +14,53 @@ copy(json_t *to, json_t *from, const char *name)
 		json_object_set(to, name, v);
 }
 
+/* A schema with a name: under `schema`, or `parameters`. */
+static json_t *
+named_schema(json_t *from, const char *schema)
+{
+	json_t *o = json_object();
+
+	copy(o, from, "name");
+	copy(o, from, "description");
+	copy(o, from, schema);
+	if (json_is_boolean(json_object_get(from, "strict")))
+		copy(o, from, "strict");
+	return o;
+}
+
 json_t *
 wall_tools(json_t *tools)
 {
-	static const char *const members[] = {"name", "description", "parameters"};
 	json_t *list = json_array(), *tool;
 	size_t i;
 
 	json_array_foreach(tools, i, tool)
 	{
-		json_t *from = json_object_get(tool, "function"), *f = json_object();
+		json_t *f = named_schema(json_object_get(tool, "function"), "parameters");
 
-		for (size_t k = 0; k < sizeof members / sizeof *members; k++)
-			copy(f, from, members[k]);
-		if (json_is_boolean(json_object_get(from, "strict")))
-			copy(f, from, "strict");
 		json_array_append_new(
 			list, json_pack("{s:s,s:o}", "type", "function", "function", f));
 	}
 	return list;
+}
+
+json_t *
+wall_tool_choice(const struct api_request *a)
+{
+	if (a->only == NULL)
+		return json_string("required");
+	return json_pack("{s:s,s:{s:s}}", "type", "function", "function", "name", a->only);
+}
+
+json_t *
+wall_response_format(const struct api_request *a)
+{
+	json_t *from = json_object_get(a->response_format, "json_schema");
+
+	if (from == NULL)
+		return json_pack("{s:s}", "type", "json_object");
+	return json_pack(
+		"{s:s,s:o}", "type", "json_schema", "json_schema", named_schema(from, "schema"));
 }
 
 /* Arguments are JSON in a string, also where a client has them as an object. */

@@ -1,6 +1,6 @@
 # What model/ builds and what tests it.
 noinst_LIBRARIES += model/libmodel.a
-model_libmodel_a_CFLAGS = $(AM_CFLAGS) $(PCRE2_CFLAGS) $(SODIUM_CFLAGS)
+model_libmodel_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(PCRE2_CFLAGS) $(SODIUM_CFLAGS)
 model_libmodel_a_SOURCES =
 
 # The file side: GGUF, shape, slices, weights.
@@ -56,6 +56,22 @@ model_libmodel_a_SOURCES += \
 	model/tokenizer_spm.c \
 	model/tokenizer_vocab.c \
 	model/utf8.h
+
+# What an answer has to look like: schemas, grammars, which tokens they allow.
+model_libmodel_a_SOURCES += \
+	model/constraint.c model/constraint.h \
+	model/grammar.c model/grammar.h model/grammar_int.h model/grammar_step.h \
+	model/grammar_around.c \
+	model/grammar_letters.c \
+	model/grammar_make.c \
+	model/grammar_object.c \
+	model/grammar_values.c \
+	model/json_schema.c model/json_schema.h model/json_schema_int.h \
+	model/json_schema_late.c \
+	model/json_schema_object.c \
+	model/json_schema_values.c \
+	model/json_schema_words.c \
+	model/token_tree.c model/token_tree.h
 
 # Computing: the forward pass, sampling, sessions.
 model_libmodel_a_SOURCES += \
@@ -145,6 +161,26 @@ check_PROGRAMS += tests/unit/test_device_speed
 tests_unit_test_device_speed_SOURCES = tests/unit/test_device_speed.c
 tests_unit_test_device_speed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_device_speed_LDADD = $(tests_unit_test_tokenizer_LDADD)
+
+check_PROGRAMS += tests/unit/test_constraint tests/unit/test_grammar tests/fuzz/fuzz_schema
+SCHEMA_TEST_LDADD = model/libmodel.a sched/libsched.a kernels/libkernels.a base/libbase.a \
+	$(JANSSON_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
+tests_unit_test_grammar_SOURCES = tests/unit/test_grammar.c \
+	tests/support/schema_check.c tests/support/schema_check.h \
+	tests/support/schema_walk.c tests/support/schema_walk.h
+tests_unit_test_grammar_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_grammar_LDADD = $(SCHEMA_TEST_LDADD)
+tests_unit_test_constraint_SOURCES = tests/unit/test_constraint.c \
+	tests/support/shared_dir.c tests/support/shared_dir.h tests/support/vocab_make.c tests/support/vocab_make.h
+tests_unit_test_constraint_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
+tests_unit_test_constraint_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_constraint_LDADD = $(SCHEMA_TEST_LDADD)
+tests_fuzz_fuzz_schema_SOURCES = tests/fuzz/fuzz_schema.c tests/fuzz/driver.c tests/fuzz/fuzz.h \
+	tests/support/schema_check.c tests/support/schema_check.h \
+	tests/support/schema_walk.c tests/support/schema_walk.h
+tests_fuzz_fuzz_schema_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_fuzz_fuzz_schema_LDADD = model/libmodel.a sched/libsched.a kernels/libkernels.a base/libbase.a \
+	$(JANSSON_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_token_signal
 tests_unit_test_token_signal_SOURCES = tests/unit/test_token_signal.c

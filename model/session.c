@@ -3,6 +3,8 @@
  * one is held until it is decided. */
 #include "model/session.h"
 
+#include "model/constraint.h"
+
 #include <stdlib.h>
 
 #define MAX_STOP 4096 /* bytes of a stop text */
@@ -22,6 +24,7 @@ struct session {
 	size_t n, n_prompt;
 	uint32_t max_tokens, context;
 	bool ignore_end;
+	struct constraint *constraint; /* NULL: there is no grammar */
 	float *raw; /* [vocab] the logits before the sampler works on them; NULL: no signals */
 	struct token_signals signals;
 	struct stop stops[SESSION_MAX_STOPS];
@@ -151,6 +154,11 @@ fill(struct session *s, const struct session_params *p, const uint32_t *prompt, 
 		s->raw = malloc(tokenizer_size(s->t) * sizeof *s->raw);
 	if (s->ids == NULL || (p->signals && s->raw == NULL))
 		return err_set(err, "out of memory for %zu tokens", most_ids(p, n_prompt));
+	if (p->grammar != NULL) {
+		s->constraint = constraint_new(s->t, p->grammar, err);
+		if (s->constraint == NULL)
+			return -1;
+	}
 	for (uint32_t i = 0; i < p->n_stops; i++)
 		if (stop_add(s, p->stops[i], err) != 0)
 			return -1;
@@ -194,6 +202,7 @@ session_free(struct session *s)
 	if (s == NULL)
 		return;
 	sampler_free(s->sampler);
+	constraint_free(s->constraint);
 	for (uint32_t i = 0; i < s->n_stops; i++) {
 		free(s->stops[i].text);
 		free(s->stops[i].back);
@@ -203,6 +212,14 @@ session_free(struct session *s)
 	free(s->ids);
 	free(s->raw);
 	free(s);
+}
+
+int
+session_begun(struct session *s, const char *text, size_t len, struct err *err)
+{
+	if (s->constraint == NULL || constraint_begin(s->constraint, text, len))
+		return 0;
+	return err_set(err, "what was said of the answer is no begin of what it has to look like");
 }
 
 const uint32_t *
@@ -246,6 +263,8 @@ take(struct session *s, uint32_t id, struct buf *text)
 	detok_push(&s->detok, id, &s->fresh);
 	if (read_fresh(s, text))
 		return SESSION_STOP;
+	if (s->constraint != NULL && constraint_ended(s->constraint))
+		return finish(s, SESSION_STOP, text);
 	if (s->n - s->n_prompt >= s->max_tokens)
 		return finish(s, SESSION_LENGTH, text);
 	if (s->n >= s->context)
@@ -257,12 +276,25 @@ static enum session_end
 go_on(struct session *s, uint32_t id, struct buf *text)
 {
 	sampler_accept(s->sampler, id);
+	if (s->constraint != NULL)
+		constraint_accept(s->constraint, id);
 	s->ids[s->n++] = id;
 	s->end = take(s, id, text);
 	/* Text that found no memory here is missing in the middle of an answer: say so to whom
 	 * reads it. */
 	text->failed |= s->fresh.failed || s->held.failed;
 	return s->end;
+}
+
+/* Where a model has broken logits, those of a refused token may be as good as any. */
+static uint32_t
+pick(struct session *s, float *logits)
+{
+	uint32_t id = sampler_pick(s->sampler, logits);
+
+	if (s->constraint != NULL && !constraint_allows(s->constraint, id))
+		return constraint_first(s->constraint);
+	return id;
 }
 
 enum session_end
@@ -275,7 +307,11 @@ session_next(struct session *s, float *logits, struct buf *text)
 		return s->end;
 	if (s->raw != NULL)
 		memcpy(s->raw, logits, vocab * sizeof *logits);
-	id = sampler_pick(s->sampler, logits);
+	if (s->constraint != NULL && !constraint_apply(s->constraint, logits)) {
+		s->end = finish(s, SESSION_LENGTH, text);
+		return s->end;
+	}
+	id = pick(s, logits);
 	if (s->raw != NULL) {
 		token_signal_of(&sure, s->raw, vocab, id);
 		token_signals_add(&s->signals, &sure);
@@ -286,7 +322,24 @@ session_next(struct session *s, float *logits, struct buf *text)
 enum sampler_needs
 session_needs(const struct session *s)
 {
-	return s->raw != NULL ? SAMPLER_ALL : sampler_needs(s->sampler);
+	enum sampler_needs needs = sampler_needs(s->sampler);
+
+	if (s->raw != NULL || (s->constraint != NULL && needs == SAMPLER_BEST_AND_SUM))
+		return SAMPLER_ALL;
+	return needs;
+}
+
+/* The best of the allowed ones are known as far as they are among the best of all: enough where one is
+ * wanted, or no more than top-k leaves. */
+static bool
+pick_allowed(struct session *s, const struct best *best, uint32_t *id)
+{
+	const struct sampler_params *p = sampler_params(s->sampler);
+	uint32_t enough = p->temperature <= 0.0f ? 1 : p->top_k;
+	struct best allowed;
+
+	constraint_filter(s->constraint, best, &allowed);
+	return enough > 0 && allowed.n >= enough && sampler_pick_best(s->sampler, &allowed, id);
 }
 
 bool
@@ -298,7 +351,8 @@ session_next_best(
 	*end = s->end;
 	if (s->end != SESSION_RUNNING)
 		return true;
-	if (!sampler_pick_best(s->sampler, best, &id))
+	if (s->constraint != NULL ? !pick_allowed(s, best, &id)
+				  : !sampler_pick_best(s->sampler, best, &id))
 		return false;
 	*end = go_on(s, id, text);
 	return true;
@@ -329,7 +383,8 @@ session_describe(const struct session *s, struct session_params *p)
 		.n_stops = s->n_stops,
 		.ignore_end = s->ignore_end,
 		.special = s->detok.special,
-		.signals = s->raw != NULL};
+		.signals = s->raw != NULL,
+		.grammar = s->constraint != NULL ? constraint_grammar(s->constraint) : NULL};
 }
 
 const struct token_signals *

@@ -5,6 +5,7 @@
 #define MODEL_SESSION_H
 
 #include "base/buf.h"
+#include "model/grammar.h"
 #include "model/sampler.h"
 #include "model/token_signal.h"
 #include "model/tokenizer.h"
@@ -23,6 +24,9 @@ struct session_params {
 	bool ignore_end; /* generate past end tokens (bench) */
 	bool special;    /* spell special tokens out */
 	bool signals;    /* keep how sure the model was; needs all logits of each token */
+	/* What the text has to look like; the session holds on to it. NULL: anything. Such a text ends by
+	 * itself where nothing may follow, and as cut off where no token of the vocabulary goes on with it. */
+	struct grammar *grammar;
 };
 
 struct session;
@@ -32,6 +36,9 @@ struct session;
 struct session *session_new(const struct tokenizer *t, const struct session_params *p,
 	const uint32_t *prompt, size_t n_prompt, struct err *err);
 void session_free(struct session *s);
+
+/* The end of the prompt is the begin of the answer, as its grammar has to know. -1: it does not begin so. */
+int session_begun(struct session *s, const char *text, size_t len, struct err *err);
 
 /* All ids so far, prompt first. */
 const uint32_t *session_ids(const struct session *s, size_t *n);
@@ -59,11 +66,12 @@ const char *session_end_name(enum session_end e); /* "stop", "length" as the API
 /* What it was made with; the stop texts are the session's own. */
 void session_describe(const struct session *s, struct session_params *p);
 
-/* A session as bytes, to go on elsewhere exactly as it would have here. Written are parameters (the
- * seed among them) and ids only: the sampler's random state and its penalties, stop texts that are
- * half read and text that is held back all follow from these, and session_read brings them about by
- * taking the generated ids again, without computing. What cannot be written cannot contradict. */
-int session_write(const struct session *s, struct buf *out); /* -1: out has no room */
+/* A session as bytes, to go on elsewhere exactly as it would have here; not one with a grammar. Written
+ * are parameters (the seed among them) and ids only: the sampler's random state and its penalties, stop
+ * texts that are half read and text that is held back all follow from these, and session_read brings them
+ * about by taking the generated ids again, without computing. What cannot be written cannot contradict. */
+int session_write(
+	const struct session *s, struct buf *out); /* -1: out has no room, or there is a grammar */
 /* text receives what the session has said so far. The bytes may come from a damaged file: every
  * number is checked as session_new does, and memory is bounded by SESSION_MAX_CONTEXT. */
 struct session *session_read(

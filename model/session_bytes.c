@@ -38,6 +38,8 @@ session_write(const struct session *s, struct buf *out)
 	struct session_params p;
 
 	session_describe(s, &p);
+	if (p.grammar != NULL)
+		return -1;
 	buf_u8(out, VERSION);
 	buf_u8(out, (uint8_t)((p.ignore_end ? IGNORE_END : 0) | (p.special ? SPECIAL : 0)));
 	buf_u32(out, p.max_tokens);

@@ -1,4 +1,5 @@
 /* Choosing the kind of tokenizer, and cutting text at special tokens before it does its work. */
+#include "model/token_tree.h"
 #include "model/tokenizer_internal.h"
 
 #include <stdlib.h>
@@ -88,7 +89,10 @@ tokenizer_new(const struct gguf *g, struct err *err)
 		return NULL;
 	}
 	t->bos = t->eos = t->unk = TOKEN_NONE;
-	if (load(t, g, err) != 0) {
+	t->tree = calloc(1, sizeof *t->tree);
+	if (t->tree == NULL)
+		err_set(err, "out of memory");
+	if (t->tree == NULL || load(t, g, err) != 0) {
 		tokenizer_free(t);
 		return NULL;
 	}
@@ -106,6 +110,9 @@ tokenizer_free(struct tokenizer *t)
 	free(t->special.ids);
 	free(t->merges);
 	pretok_free(t->pretok);
+	if (t->tree != NULL)
+		token_tree_free(atomic_load(t->tree));
+	free(t->tree);
 	free(t);
 }
 

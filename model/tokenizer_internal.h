@@ -5,6 +5,8 @@
 #include "model/pretok.h"
 #include "model/tokenizer.h"
 
+#include <stdatomic.h>
+
 enum token_type { /* tokenizer.ggml.token_type */
 	TOKEN_NORMAL = 1,
 	TOKEN_UNKNOWN,
@@ -34,6 +36,8 @@ struct special_index { /* spellings to find in text, in byte order */
 	bool first[2][256]; /* bytes that one begins with: [0] user-defined ones only, [1] any */
 };
 
+struct token_tree;
+
 struct tokenizer {
 	enum tokenizer_model model;
 	char kind[64];
@@ -55,6 +59,9 @@ struct tokenizer {
 	struct merge *merges;
 	size_t merges_mask;
 	struct pretok *pretok;
+
+	_Atomic(struct token_tree *)
+		*tree; /* of the vocabulary, once it was wanted (token_tree.h) */
 };
 
 /* tokenizer_vocab.c */

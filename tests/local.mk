@@ -13,6 +13,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/document.sh \
 	tests/swarm/doctor.sh \
 	tests/swarm/door.sh tests/swarm/energy.sh \
+	tests/swarm/form.sh \
 	tests/swarm/greedy.sh tests/swarm/hostile.sh \
 	tests/swarm/http.sh \
 	tests/swarm/chunks.sh \
@@ -36,7 +37,7 @@ tests_swarm_hostile_CFLAGS = $(daemon_libdaemon_a_CFLAGS)
 tests_swarm_hostile_LDADD = $(DAEMON_LIBS)
 $(tests_swarm_hostile_OBJECTS): | proto/shoal.pb-c.h
 endif
-EXTRA_DIST += tests/support/cloud_server.py tests/support/synth_model.py tests/swarm/keyed.py tests/swarm/lib.sh tests/swarm/proxy.py
+EXTRA_DIST += tests/support/cloud_server.py tests/support/synth_model.py tests/swarm/chat.py tests/swarm/keyed.py tests/swarm/lib.sh tests/swarm/proxy.py
 
 # MODEL=FILE [BUDGETS="450M 250M"] [DISK=2G]: generation under memory budgets, beside the bound.
 BUDGETS = 450M 250M

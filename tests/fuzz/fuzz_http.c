@@ -1,4 +1,5 @@
 /* The JSON bodies of the API: what is accepted keeps its promises, what is not has a reason. */
+#include "daemon/api_form.h"
 #include "daemon/api_parse.h"
 #include "daemon/utf8_hold.h"
 #include "tests/fuzz/fuzz.h"
@@ -6,6 +7,14 @@
 #include <stdlib.h>
 
 static const char *const seeds[] = {
+	"{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"tool_choice\":\"required\","
+	"\"tools\":[{"
+	"\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\"}}}]"
+	","
+	"\"response_format\":{\"type\":\"json_object\"}}",
+	"{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"response_format\":{\"type\":"
+	"\"json_schema\",\"json_schema\":{\"name\":\"n\",\"strict\":true,\"schema\":{\"type\":"
+	"\"object\"}}}}",
 	"{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"stream\":true,\"stop\":[\"a\"]}",
 	"{\"messages\":[{\"role\":\"system\",\"content\":[{\"type\":\"text\",\"text\":\"\\u20ac\"}]"
 	"},"
@@ -39,6 +48,8 @@ check_request(enum api_kind kind, const uint8_t *data, size_t size)
 		require(kind == API_CHAT ? r.n_messages > 0 : r.prompt != NULL || r.n_ids > 0);
 		for (size_t i = 0; i < r.n_messages; i++)
 			require(r.messages[i].role != NULL && r.messages[i].content != NULL);
+		require(!api_has_form(&r) || (r.grammar != NULL) != (r.no_form.status != 0));
+		require(r.only == NULL || r.tools != NULL);
 	}
 	api_request_free(&r);
 }

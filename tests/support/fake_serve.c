@@ -719,6 +719,7 @@ session_new(const struct tokenizer *t, const struct session_params *p, const uin
 	seen.sampler = p->sampler;
 	seen.max_tokens = p->max_tokens;
 	seen.ignore_end = p->ignore_end;
+	seen.held = p->grammar != NULL;
 	seen.n_stops = p->n_stops;
 	for (i = 0; i < p->n_stops && i < 4; i++)
 		snprintf(seen.stops[i], sizeof seen.stops[i], "%s", p->stops[i]);
@@ -740,6 +741,13 @@ session_free(struct session *s)
 		free(s->ids);
 	}
 	free(s);
+}
+
+int
+session_begun(struct session *s, const char *text, size_t len, struct err *err)
+{
+	(void)s, (void)text, (void)len, (void)err;
+	return 0;
 }
 
 int

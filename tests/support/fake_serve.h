@@ -42,6 +42,7 @@ struct fake_seen {
 	struct sampler_params sampler;
 	uint32_t max_tokens;
 	bool ignore_end;
+	bool held; /* to a grammar */
 	char stops[4][32];
 	uint32_t n_stops;
 	char prompt[512];

@@ -168,3 +168,16 @@ vocab_pieces(struct vocab_make *v, const char *const *extra, const int32_t *type
 	vocab_u32(v, "tokenizer.ggml.eos_token_id", 2);
 	vocab_u32(v, "tokenizer.ggml.unknown_token_id", 0);
 }
+
+struct tokenizer *
+vocab_with_end(const char *const *extra, const int32_t *types, size_t n_extra, struct err *err)
+{
+	struct vocab_make v = {0};
+	struct tokenizer *t;
+
+	vocab_bytes(&v, "gpt-2", extra, types, n_extra, NULL, 0);
+	vocab_u32(&v, "tokenizer.ggml.eos_token_id", 256);
+	t = vocab_tokenizer(&v, err);
+	vocab_make_free(&v);
+	return t;
+}

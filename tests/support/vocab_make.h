@@ -27,6 +27,9 @@ struct tokenizer *vocab_tokenizer(struct vocab_make *v, struct err *err);
  * the types given; 0: normal), and merges. */
 void vocab_bytes(struct vocab_make *v, const char *pre, const char *const *extra,
 	const int32_t *types, size_t n_extra, const char *const *merges, size_t n_merges);
+/* The same whole, of which token 256, extra[0], is the end. NULL as vocab_tokenizer says. */
+struct tokenizer *vocab_with_end(
+	const char *const *extra, const int32_t *types, size_t n_extra, struct err *err);
 /* A SentencePiece one: <unk> <s> </s>, 256 byte tokens (ids 3 to 258), then extra tokens, the
  * earlier ones with the higher score. */
 void vocab_pieces(

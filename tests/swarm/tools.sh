@@ -22,43 +22,13 @@ CONF
 start c --model "$models/hearth.gguf" --small-model "$models/hearth-small.gguf" --cloud "$tmp/clouds" --privacy redact
 wait_serving c
 
-python3 - "$tmp/c/sock" "$tmp/sky.got" <<'PY' || fail "tools: $(tail -5 "$tmp/c/log")"
-import glob, http.client, json, os, socket, sys
-
-
-class Unix(http.client.HTTPConnection):
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(sys.argv[1])
+PYTHONPATH=$srcdir/tests/swarm PYTHONDONTWRITEBYTECODE=1 python3 - "$tmp/c/sock" "$tmp/sky.got" <<'PY' || fail "tools: $(tail -5 "$tmp/c/log")"
+import glob, json, os, sys
+import chat
 
 
 def post(body):
-    """The message, whether it came whole or as a stream, and the object `shoal`."""
-    c = Unix("localhost")
-    c.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
-    r = c.getresponse()
-    data = r.read().decode()
-    assert r.status == 200, (r.status, data)
-    if not body.get("stream"):
-        o = json.loads(data)
-        return o["choices"][0]["message"], o["choices"][0]["finish_reason"], o["shoal"]
-    events = [l[6:] for l in data.split("\n") if l.startswith("data: ")]
-    assert events[-1] == "[DONE]", events
-    message, finish, shoal = {"role": "assistant", "content": "", "tool_calls": []}, None, None
-    for e in map(json.loads, events[:-1]):
-        shoal = e.get("shoal", shoal)
-        for choice in e["choices"]:
-            finish = choice["finish_reason"] or finish
-            message["content"] += choice["delta"].get("content") or ""
-            for d in choice["delta"].get("tool_calls", []):
-                if d["index"] == len(message["tool_calls"]):
-                    assert d["id"] and d["type"] == "function" and d["function"]["name"], d
-                    message["tool_calls"].append(d)
-                else:
-                    message["tool_calls"][d["index"]]["function"]["arguments"] += d["function"]["arguments"]
-    if not message["tool_calls"]:
-        del message["tool_calls"]
-    return message, finish, shoal
+    return chat.post(sys.argv[1], body)
 
 
 planted = ["jane.doe@example.org", "4111 1111 1111 1111", "DE89 3704 0044 0532 0130 00", "192.168.17.23",

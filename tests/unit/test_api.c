@@ -196,6 +196,54 @@ START_TEST(settings_reach_the_model)
 }
 END_TEST
 
+#define SCHEMA(more)                                                                               \
+	"\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\","           \
+	"\"strict\":true,"                                                                         \
+	"\"schema\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"" more "}}}}}"
+
+/* The model is told of it, and held to it. */
+START_TEST(answers_have_a_form)
+{
+	struct fake_seen seen;
+
+	post(CHAT, "{" HI "," SCHEMA("") "}", &a);
+	ck_assert_int_eq(a.status, 200);
+	fake_get(&seen);
+	ck_assert(seen.held);
+	ck_assert_str_eq(seen.prompt,
+		"s:Answer with JSON, and nothing else. It has this schema:\n{\"type\":\"object\","
+		"\"properties\":{\"a\":{\"type\":\"string\"}}}\nu:Hi\n");
+	answer_free(&a);
+	post(CHAT, "{" HI ",\"response_format\":{\"type\":\"json_object\"}}", &a);
+	fake_get(&seen);
+	ck_assert(seen.held);
+	ck_assert_str_eq(seen.prompt, "s:Answer with a JSON object, and nothing else.\nu:Hi\n");
+	answer_free(&a);
+	post(CHAT, "{" HI ",\"response_format\":{\"type\":\"text\"}}", &a);
+	fake_get(&seen);
+	ck_assert(!seen.held);
+	answer_free(&a);
+	post("/v1/completions", "{\"prompt\":\"Hi\"," SCHEMA("") "}", &a);
+	ck_assert_int_eq(a.status, 200);
+	fake_get(&seen);
+	ck_assert(seen.held);
+	ck_assert_str_eq(seen.prompt, "Hi");
+}
+END_TEST
+
+START_TEST(forms_that_cannot_be_held_say_why)
+{
+	post(CHAT, "{" HI "," SCHEMA(",\"pattern\":\"x\"") "}", &a);
+	ck_assert_int_eq(a.status, 400);
+	ck_assert_str_eq(answer_error(&a, "param"), "response_format");
+	ck_assert_ptr_nonnull(strstr(answer_error(&a, "message"), "properties.a: 'pattern'"));
+	answer_free(&a);
+	ask("POST", CHAT, "Idempotency-Key: one\r\n", "{" HI "," SCHEMA("") "}", &a);
+	ck_assert_int_eq(a.status, 400);
+	ck_assert_str_eq(answer_error(&a, "param"), "Idempotency-Key");
+}
+END_TEST
+
 /* Characters that the engine cuts in two, and bytes that are none. */
 START_TEST(characters_stay_whole)
 {
@@ -489,6 +537,8 @@ main(void)
 	tcase_add_test(t, completion_with_echo_tokens_and_timings);
 	tcase_add_test(t, completion_stream);
 	tcase_add_test(t, settings_reach_the_model);
+	tcase_add_test(t, answers_have_a_form);
+	tcase_add_test(t, forms_that_cannot_be_held_say_why);
 	tcase_add_test(t, characters_stay_whole);
 	tcase_add_test(t, a_failed_stream_ends_with_an_error_event);
 	tcase_add_test(t, a_failed_answer_has_its_status);

@@ -42,13 +42,14 @@ on_call(void *arg, const char *name, const char *arguments, size_t len)
 
 /* In pieces of so many bytes, the first one of another length. */
 static const char *
-heard(const char *text, size_t len, size_t first, size_t piece, bool one)
+heard_of(bool as_wanted, const char *text, size_t len, size_t first, size_t piece, bool one)
 {
 	const struct call_events events = {on_text, on_call, NULL};
 	struct call_reader r;
 
 	buf_clear(&out);
 	call_reader_init(&r, tools, one, &events);
+	r.as_wanted = as_wanted;
 	call_reader_push(&r, text, first);
 	for (size_t at = first; at < len; at += piece)
 		call_reader_push(&r, text + at, piece < len - at ? piece : len - at);
@@ -57,6 +58,12 @@ heard(const char *text, size_t len, size_t first, size_t piece, bool one)
 	call_reader_free(&r);
 	buf_u8(&out, 0);
 	return (const char *)out.data;
+}
+
+static const char *
+heard(const char *text, size_t len, size_t first, size_t piece, bool one)
+{
+	return heard_of(false, text, len, first, piece, one);
 }
 
 #define CALL(json) "<tool_call>\n" json "\n</tool_call>"
@@ -106,6 +113,22 @@ START_TEST(split_at_every_byte)
 		ck_assert_str_eq(heard(text, len, at, len + 1, false), rows[_i].heard);
 	for (size_t piece = 1; piece < 5; piece++)
 		ck_assert_str_eq(heard(text, len, 0, piece, false), rows[_i].heard);
+}
+END_TEST
+
+/* Of a model that was held to calls, also one that says a name twice; and nothing but whole calls. */
+START_TEST(calls_that_are_wanted)
+{
+	static const char cut[] = CALL(LAMP) "\n<tool_call>\n{\"name\": \"lamp\", \"arg";
+	static const char twice[] =
+		"<tool_call>\n{\"name\": \"lamp\", \"arguments\": {\"a\":1,\"a\":2}}\n"
+		"</tool_call>";
+
+	ck_assert_str_eq(heard(twice, strlen(twice), 0, 1, false), twice);
+	ck_assert_str_eq(
+		heard_of(true, twice, strlen(twice), 0, 1, false), "{lamp {\"a\":1,\"a\":2}}");
+	ck_assert_str_eq(heard_of(true, cut, strlen(cut), 0, 1, false), "{lamp {\"on\":true}}");
+	ck_assert_str_eq(heard_of(true, cut, 5, 0, 1, false), "");
 }
 END_TEST
 
@@ -198,6 +221,7 @@ main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, split_at_every_byte, 0, sizeof rows / sizeof *rows);
+	tcase_add_test(t, calls_that_are_wanted);
 	tcase_add_test(t, one_call_at_most);
 	tcase_add_test(t, text_goes_on_at_once);
 	tcase_add_test(t, bounds);

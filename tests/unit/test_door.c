@@ -434,7 +434,12 @@ static const struct {
 	{TOP "\"tools\":[{\"type\":\"web_search\"}]," MESSAGE "}", "no object"},
 	{TOP "\"tools\":[{\"type\":\"code\",\"function\":{}}]," MESSAGE "}", "no function"},
 	{TOP "\"tools\":[{\"type\":\"function\",\"function\":{\"x\":1}}]," MESSAGE "}", "a field"},
-	{TOP "\"tool_choice\":\"auto\"," MESSAGE "}", "a field"},
+	{TOP "\"tool_choice\":\"auto\"," MESSAGE "}", "'tool_choice'"},
+	{TOP "\"tool_choice\":{\"type\":\"function\"}," MESSAGE "}", "no object"},
+	{TOP "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\",\"strict\":true}}"
+	     "," MESSAGE "}",
+		"more than the name"},
+	{TOP "\"tool_choice\":{\"mode\":\"x\"}," MESSAGE "}", "a field"},
 	{TOP "\"web_search_options\":{}," MESSAGE "}", "a field"},
 	{TOP "\"user\":\"me\"," MESSAGE "}", "a field"},
 	{TOP "\"shoal\":{}," MESSAGE "}", "a field"},

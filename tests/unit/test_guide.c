@@ -20,14 +20,10 @@ static struct tokenizer *tokenizer;
 static void
 setup(void)
 {
-	struct vocab_make v = {0};
 	struct err err;
 
-	vocab_bytes(&v, "gpt-2", extra, types, 1, NULL, 0);
-	vocab_u32(&v, "tokenizer.ggml.eos_token_id", END);
-	tokenizer = vocab_tokenizer(&v, &err);
+	tokenizer = vocab_with_end(extra, types, 1, &err);
 	ck_assert_msg(tokenizer != NULL, "%s", err.msg);
-	vocab_make_free(&v);
 }
 
 static void

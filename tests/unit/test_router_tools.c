@@ -57,9 +57,54 @@ START_TEST(what_a_request_says_of_calls)
 	ck_assert_ptr_null(json_object_get(message(), "tool_calls"));
 	fake_get(&seen);
 	ck_assert_ptr_null(strstr(seen.prompt, "<tools>"));
+}
+END_TEST
+
+/* The model is told of it, and held to it. */
+START_TEST(calls_that_are_wanted)
+{
+	struct fake_seen seen;
+
+	start("ok", "home");
+	add("user", "both");
 	say("auto:home", ",\"tool_choice\":\"required\"");
+	expect_call("large", NULL, "{\"room\":\"cellar\"}");
+	fake_get(&seen);
+	ck_assert(seen.held);
+	ck_assert_ptr_nonnull(strstr(seen.prompt, "Answer with a call."));
+	say("auto:home",
+		",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"lamp\"}}");
+	fake_get(&seen);
+	ck_assert(seen.held);
+	ck_assert_ptr_nonnull(strstr(seen.prompt, "Answer with a call of lamp."));
+	say("auto:home",
+		",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"lump\"}}");
 	ck_assert_int_eq(a.status, 400);
 	ck_assert_ptr_nonnull(strstr(a.body, "\"param\":\"tool_choice\""));
+	/* Both together answer in no form. */
+	fake_set_small(&large);
+	say("auto", ",\"tool_choice\":\"required\",\"shoal\":{\"mode\":\"token\"}");
+	ck_assert_str_eq(shoal("mode"), "query");
+	ck_assert_str_eq(shoal("not_by_token"), "an answer that has to have a form is one model's");
+}
+END_TEST
+
+/* At home it can not be promised, and no cloud is asked. */
+START_TEST(parameters_that_cannot_be_held)
+{
+	json_t *f;
+
+	start("ok", "home");
+	add("user", "both");
+	f = json_object_get(json_array_get(tools, 0), "function");
+	json_object_set_new(json_object_get(f, "parameters"), "minProperties", json_integer(1));
+	say("auto", ",\"tool_choice\":\"required\"");
+	ck_assert_int_eq(a.status, 400);
+	ck_assert_ptr_nonnull(strstr(a.body, "\"param\":\"tools\""));
+	ck_assert_ptr_nonnull(strstr(a.body, "tools[0].function.parameters: 'minProperties'"));
+	json_object_set_new(f, "strict", json_false()); /* then they are any object */
+	say("auto", ",\"tool_choice\":\"required\"");
+	ck_assert_int_eq(a.status, 200);
 }
 END_TEST
 
@@ -226,6 +271,8 @@ main(void)
 	tcase_add_test(t, a_model_at_home_calls);
 	tcase_add_test(t, what_a_request_says_of_calls);
 	tcase_add_test(t, one_call_is_enough);
+	tcase_add_test(t, calls_that_are_wanted);
+	tcase_add_test(t, parameters_that_cannot_be_held);
 	tcase_add_test(t, refused_with_reasons);
 	tcase_add_test(t, calls_in_a_stream);
 	tcase_add_test(t, rejected_drafts_call_nothing);

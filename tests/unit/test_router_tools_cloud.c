@@ -64,6 +64,84 @@ START_TEST(a_cloud_calls)
 }
 END_TEST
 
+/* A cloud gets the form of an answer as it came, whatever models at home can be held to. */
+START_TEST(a_cloud_is_told_of_forms)
+{
+	json_t *body, *form = json_loads("{\"type\":\"json_schema\",\"json_schema\":{\"name\":"
+					 "\"n\",\"description\":\"d\","
+					 "\"schema\":{\"type\":\"object\",\"properties\":{\"a\":{"
+					 "\"type\":\"string\",\"pattern\":"
+					 "\"^x\",\"maxLength\":7}}},\"strict\":true}}",
+			      0, NULL);
+	char *text = json_dumps(form, 0);
+	struct buf more = {0};
+
+	start("agent", "cloud");
+	add("user", "u");
+	buf_printf(&more,
+		",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"lamp\"}},"
+		"\"response_format\":%s",
+		text);
+	buf_u8(&more, 0);
+	say("auto:cloud", (char *)more.data);
+	ck_assert_int_eq(a.status, 200);
+	body = sent();
+	ck_assert(json_equal(json_object_get(body, "response_format"), form));
+	ck_assert_str_eq(
+		json_string_value(json_object_get(
+			json_object_get(json_object_get(body, "tool_choice"), "function"), "name")),
+		"lamp");
+	ck_assert(json_equal(json_object_get(body, "messages"), messages));
+	json_decref(body);
+	say("auto:cloud", ",\"tool_choice\":\"required\"");
+	body = sent();
+	ck_assert_str_eq(json_string_value(json_object_get(body, "tool_choice")), "required");
+	json_decref(body);
+	buf_clear(&more);
+	buf_printf(&more, ",\"response_format\":%s", text);
+	buf_u8(&more, 0);
+	say("auto", (char *)more.data); /* nobody at home can answer */
+	ck_assert_str_eq(shoal("target"), "cloud");
+	say("auto:home", (char *)more.data);
+	ck_assert_int_eq(a.status, 400);
+	ck_assert_ptr_nonnull(strstr(a.body, "'pattern'"));
+	free(text);
+	buf_free(&more);
+	json_decref(form);
+}
+END_TEST
+
+/* A schema is text of the client's: what was said at home stays there, and items are removed. */
+START_TEST(forms_are_kept_to_the_policy)
+{
+#define FORM(text)                                                                                 \
+	",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\","          \
+	"\"schema\":{\"type\":"                                                                    \
+	"\"object\",\"description\":\"" text "\"}}}"
+	json_t *body;
+	char *dump;
+
+	start("agent", "redact");
+	add("user", "u");
+	say("auto:cloud", FORM("of jane.doe@example.org"));
+	ck_assert_int_eq(a.status, 200);
+	body = sent();
+	dump = json_dumps(body, 0);
+	ck_assert_ptr_null(strstr(dump, "jane.doe"));
+	ck_assert_ptr_nonnull(strstr(dump, "of [EMAIL_"));
+	free(dump);
+	json_decref(body);
+	json_array_clear(tools);
+	add("user", "more");
+	say("auto:home", FORM("secret") ",\"shoal\":{\"privacy\":\"home\"}");
+	json_array_clear(messages);
+	add("user", "another thing");
+	say("auto:cloud", FORM("secret"));
+	ck_assert_int_eq(a.status, 403);
+	ck_assert_ptr_nonnull(strstr(a.body, "tainted"));
+}
+END_TEST
+
 static const char *const dialects[] = {"agent", "agent~whole", "agent~noindex", "agent~object",
 	"agent~crlf~chunked", "agent~noid", "agent~nodone"};
 
@@ -454,6 +532,8 @@ main(void)
 	tcase_add_checked_fixture(t, NULL, teardown);
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, a_cloud_calls);
+	tcase_add_test(t, a_cloud_is_told_of_forms);
+	tcase_add_test(t, forms_are_kept_to_the_policy);
 	tcase_add_loop_test(
 		t, calls_of_a_cloud_in_every_dialect, 0, (int)(sizeof dialects / sizeof *dialects));
 	tcase_add_test(t, two_calls_of_a_cloud);
