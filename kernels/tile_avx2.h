@@ -28,7 +28,8 @@
 enum {
 	ROW_LANES = 8,
 	DIRECT_COLS = 2, /* columns at once that meet packed weights: two strips each */
-	GEMM_COLS = TILE_VNNI ? 6 : 4, /* columns at once that meet expanded ones */
+	GEMM_COLS =
+		TILE_VNNI ? 3 : 2, /* columns at once that meet expanded ones: two strips each */
 	FLOAT_COLS = 4,
 	ROOF_SUMS = TILE_VNNI ? 12 : 8, /* of roof_body.h */
 	ROOF_GROUPS = TILE_VNNI ? 2 : 4

@@ -233,20 +233,34 @@ take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room
 	return NULL;
 }
 
-/* start + the products of `groups` groups of weights with 4 * groups activations. Weights are
- * unsigned and at most `most`. */
+/* A sum of products that is made in `steps` steps, each of the weights and activations of a group. Weights are unsigned
+ * and at most `most`. */
+struct dot {
+	vints sum;
+};
+
+INLINE void
+dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int group, int most)
+{
+	int32_t four;
+
+	(void)step;
+	(void)steps;
+	(void)most;
+	memcpy(&four, q + 4 * group, sizeof(four));
+	d->sum = _mm512_dpbusd_epi32(d->sum, w, _mm512_set1_epi32(four));
+}
+
+/* start + the products of `groups` groups of weights with 4 * groups activations. */
 INLINE vints
 dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
 {
-	(void)most;
-	UNROLL for (int g = 0; g < groups; g++)
-	{
-		int32_t four;
+	struct dot d = {.sum = start};
 
-		memcpy(&four, q + 4 * g, sizeof(four));
-		start = _mm512_dpbusd_epi32(start, w[g], _mm512_set1_epi32(four));
-	}
-	return start;
+	UNROLL
+	for (int g = 0; g < groups; g++)
+		dot_step(&d, g, groups, w[g], q, g, most);
+	return d.sum;
 }
 
 #define WIDE_UNSIGNED 1 /* codes of 8 bits become unsigned, by an offset of 128 */

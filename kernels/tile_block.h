@@ -23,10 +23,10 @@ direct_run(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t
 	}
 }
 
-/* All runs of a block. at: the place of the first in the first column's arrays. */
+/* All runs of a block. at: the place of the first in the first column's arrays; ahead: as in tile_direct.h. */
 INLINE void
-direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const struct act *x, size_t at,
-	size_t runs, uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
+direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t *ahead,
+	const struct act *x, size_t at, size_t runs, uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
 {
 	const uint32_t per_block = format_runs(t);
 	_Alignas(32) uint8_t room[SIX_BIT_BYTES];
@@ -34,7 +34,7 @@ direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const struc
 
 	UNROLL
 	for (uint32_t run = 0; run < per_block; run++) {
-		fetch_part(t, body, run, per_block);
+		fetch_part(t, ahead, run, per_block);
 		direct_run(t, head, body, planes, run, x, at + run, runs, n, f);
 	}
 }

@@ -37,16 +37,17 @@ side_strips(enum dtype t)
 /* What is there is to be read from memory, not taken out of registers again. */
 #define FROM_MEMORY(object) __asm__("" : "+m"(object))
 
-/* Asks for the lines of a run of a later body, the first with what is in front of it. */
+/* Asks for as many lines of what comes later as a run has, with the first also for those of what is beside the runs. */
 INLINE void
-fetch_run(enum dtype t, const uint8_t *body, uint32_t run)
+fetch_run(enum dtype t, const uint8_t *ahead, uint32_t run)
 {
-	const uint8_t *p = body + FETCH_FAR + format_front(t) + (size_t)run * format_step(t);
+	const uint32_t beside = format_head(t) + format_front(t);
+	const uint8_t *p = ahead + FETCH_FAR + beside + (size_t)run * format_step(t);
 
 	if (run == 0) {
 		UNROLL
-		for (uint32_t i = 0; i < format_front(t); i += 64)
-			fetch_far(body + FETCH_FAR + i);
+		for (uint32_t i = 0; i < beside; i += 64)
+			fetch_far(ahead + FETCH_FAR + i);
 	}
 	UNROLL
 	for (uint32_t i = 0; i < format_step(t); i += 64)
@@ -339,10 +340,11 @@ block_run(enum dtype t, const uint8_t *head, const uint8_t *body, struct heads *
 	}
 }
 
-/* All runs of a block. at: the place of the first in the first column's arrays; runs: from one column to the next. */
+/* All runs of a block. at: the place of the first in the first column's arrays; runs: from one column to the next;
+ * ahead: as in tile_direct.h. */
 INLINE void
-direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const struct act *x, size_t at,
-	size_t runs, uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
+direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t *ahead,
+	const struct act *x, size_t at, size_t runs, uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
 {
 	const uint32_t per_block = format_runs(t);
 	uint8_t room[SIX_BIT_BYTES];
@@ -353,13 +355,13 @@ direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const struc
 		take_heads(t, head, &heads);
 	if (runs_roll(t)) {
 		for (uint32_t run = 0; run < per_block; run++) {
-			fetch_run(t, body, run);
+			fetch_run(t, ahead, run);
 			block_run(t, head, body, &heads, planes, run, x, at + run, runs, n, f);
 		}
 	} else {
 		UNROLL
 		for (uint32_t run = 0; run < per_block; run++) {
-			fetch_part(t, body, run, per_block);
+			fetch_part(t, ahead, run, per_block);
 			block_run(t, head, body, &heads, planes, run, x, at + run, runs, n, f);
 		}
 	}

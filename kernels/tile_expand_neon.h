@@ -12,6 +12,7 @@
 #endif
 
 enum {
+	GEMM_GROUPS = 1, /* row groups at a time */
 	EXPAND_RUNS =
 		TILE_DOTPROD ? 32 : 16, /* of a row group, at a time: 16 or 8 KiB of weights */
 	SCALES = TILE_PAIRS ? 2 * ROW_LANES : ROW_LANES

@@ -1,12 +1,17 @@
-/* Many columns (rows of activations), on x86: a part of a strip is expanded once to bytes and float
+/* Many columns (rows of activations), on x86: a part of two strips is expanded once to bytes and float
  * scales, small enough for the first-level cache, and all columns are run over it; sums wait in `out`
- * meanwhile. Included by a set's file after its tile_*.h. */
+ * meanwhile. Two strips side by side, since four activations that are in a register then meet two registers of
+ * weights: loads are what bounds the loop. Included by a set's file after its tile_*.h. */
 #ifndef KERNELS_TILE_GEMM_H
 #define KERNELS_TILE_GEMM_H
 
 #include "kernels/tile_sums.h"
 
-enum { EXPAND_RUNS = 32 /* of a strip, at a time */ };
+enum {
+	EXPAND_RUNS = 16, /* of a strip, at a time */
+	GEMM_STRIPS = 2,
+	GEMM_GROUPS = GEMM_STRIPS / STRIPS
+};
 
 struct expanded {
 	_Alignas(64) uint8_t w[EXPAND_RUNS][GROUPS][4 * ROW_LANES];
@@ -45,66 +50,95 @@ expand(enum dtype t, const uint8_t *group, uint32_t runs, uint32_t strip, uint32
 	}
 }
 
-/* n (a constant) columns from c on over expanded runs that begin at `first` of the row. */
+/* Half h (or all, where there are no halves) of expanded run k: n (a constant) columns, the first of which has its run at
+ * `at`. */
 INLINE void
-gemm(enum dtype t, const struct expanded *e, uint32_t first, uint32_t n_runs, const struct act *x,
-	uint32_t c, uint32_t n, const struct sums *sums)
+gemm_half(enum dtype t, const struct expanded e[GEMM_STRIPS], uint32_t k, int h,
+	const struct act *x, size_t at, size_t runs, uint32_t n, vfloats f[GEMM_STRIPS][GEMM_COLS])
 {
-	size_t runs = block_count(x->cols), at = c * runs + first;
-	vfloats f[GEMM_COLS];
+	const int groups = format_halves(t) ? GROUPS / 2 : GROUPS;
+	struct dot dot[GEMM_STRIPS][GEMM_COLS];
 
 	UNROLL
-	for (uint32_t i = 0; i < n; i++)
-		f[i] = first == 0 ? floats_set1(0.0f) : load_sums(sums, c + i);
-	for (uint32_t k = 0; k < n_runs; k++, at++) {
-		struct run r;
-
+	for (uint32_t i = 0; i < GEMM_STRIPS * n; i++)
+		dot[i / n][i % n].sum = run_start(t, x, at + i % n * runs, h);
+	UNROLL
+	for (int g = 0; g < groups; g++) {
 		UNROLL
-		for (int g = 0; g < GROUPS; g++)
-			r.w[g] = bytes_load(e->w[k][g]);
-		UNROLL
-		for (int h = 0; h < 2; h++) {
-			r.scale[h] = floats_load(e->scale[k][h]);
-			r.min[h] = floats_load(e->min[k][h]);
-		}
-		UNROLL
-		for (uint32_t i = 0; i < n; i++)
-			f[i] = add_run(t, &r, x, at + i * runs, f[i]);
+		for (uint32_t i = 0; i < GEMM_STRIPS * n; i++)
+			dot_step(&dot[i % GEMM_STRIPS][i / GEMM_STRIPS], g, groups,
+				bytes_load(e[i % GEMM_STRIPS].w[k][groups * h + g]),
+				x->q + (at + i / GEMM_STRIPS * runs) * BLOCK + 16 * h, g,
+				format_most(t, false));
 	}
 	UNROLL
-	for (uint32_t i = 0; i < n; i++)
-		store_sums(sums, c + i, f[i]);
+	for (uint32_t i = 0; i < GEMM_STRIPS * n; i++)
+		f[i / n][i % n] = floats_fma(floats_mul(floats_load(e[i / n].scale[k][h]),
+						     floats_set1(x->d[at + i % n * runs])),
+			dot_floats(dot[i / n][i % n].sum), f[i / n][i % n]);
+}
+
+/* n (a constant) columns from c on over expanded runs that begin at `first` of the row. */
+INLINE void
+gemm(enum dtype t, const struct expanded e[GEMM_STRIPS], uint32_t first, uint32_t n_runs,
+	const struct act *x, uint32_t c, uint32_t n, const struct sums *sums)
+{
+	const int halves = format_halves(t) ? 2 : 1;
+	size_t runs = block_count(x->cols), at = c * runs + first;
+	vfloats f[GEMM_STRIPS][GEMM_COLS];
+
+	UNROLL
+	for (uint32_t i = 0; i < GEMM_STRIPS * n; i++)
+		f[i / n][i % n] =
+			first == 0 ? floats_set1(0.0f) : load_sums(&sums[i / n], c + i % n);
+	for (uint32_t k = 0; k < n_runs; k++, at++) {
+		UNROLL
+		for (int h = 0; h < halves; h++)
+			gemm_half(t, e, k, h, x, at, runs, n, f);
+		if (!format_mins(t))
+			continue;
+		UNROLL
+		for (uint32_t i = 0; i < GEMM_STRIPS * n; i++) {
+			struct run r = {.min = {floats_load(e[i / n].min[k][0]),
+						floats_load(e[i / n].min[k][1])}};
+
+			f[i / n][i % n] = add_mins(t, &r, x, at + i % n * runs, f[i / n][i % n]);
+		}
+	}
+	UNROLL
+	for (uint32_t i = 0; i < GEMM_STRIPS * n; i++)
+		store_sums(&sums[i / n], c + i % n, f[i / n][i % n]);
 }
 
 INLINE void
-gemm_columns(enum dtype t, const struct expanded *e, uint32_t first, uint32_t n_runs,
+gemm_columns(enum dtype t, const struct expanded e[GEMM_STRIPS], uint32_t first, uint32_t n_runs,
 	const struct act *x, const struct sums *sums)
 {
 	uint32_t c = 0;
 
 	for (; x->rows - c >= GEMM_COLS; c += GEMM_COLS)
 		gemm(t, e, first, n_runs, x, c, GEMM_COLS, sums);
-	for (; x->rows - c >= 4; c += 4)
-		gemm(t, e, first, n_runs, x, c, 4, sums);
-	for (; x->rows - c >= 2; c += 2)
+	for (; GEMM_COLS > 2 && x->rows - c >= 2; c += 2)
 		gemm(t, e, first, n_runs, x, c, 2, sums);
 	if (c < x->rows)
 		gemm(t, e, first, n_runs, x, c, 1, sums);
 }
 
+/* GEMM_GROUPS row groups, `stride` bytes apart; 0: there is one, and the other strip's sums have no rows. */
 INLINE void
-expanded_columns(enum dtype t, const uint8_t *group, const struct act *x, struct sums sums[STRIPS])
+expanded_columns(enum dtype t, const uint8_t *group, size_t stride, const struct act *x,
+	const struct sums *sums)
 {
 	uint32_t runs = block_count(x->cols);
-	struct expanded e;
+	struct expanded e[GEMM_STRIPS];
 
-	for (uint32_t strip = 0; strip < STRIPS; strip++) {
-		for (uint32_t first = 0; first < runs; first += EXPAND_RUNS) {
-			uint32_t n = runs - first < EXPAND_RUNS ? runs - first : EXPAND_RUNS;
+	for (uint32_t first = 0; first < runs; first += EXPAND_RUNS) {
+		uint32_t n_runs = runs - first < EXPAND_RUNS ? runs - first : EXPAND_RUNS;
 
-			expand(t, group, runs, strip, first, n, &e);
-			gemm_columns(t, &e, first, n, x, &sums[strip]);
-		}
+		for (uint32_t s = 0; s < GEMM_STRIPS; s++)
+			expand(t, group + s / STRIPS * stride, runs, s % STRIPS, first, n_runs,
+				&e[s]);
+		gemm_columns(t, e, first, n_runs, x, sums);
 	}
 }
 

@@ -12,6 +12,18 @@ enum { EXPAND_FROM = 2 * DIRECT_COLS + 1 /* columns from which expanding pays */
 #define DIRECT_FUNCTION INLINE /* what few columns are done by */
 #endif
 
+/* n strips from row r on, of which those before r1 exist. */
+INLINE void
+strips_of(uint32_t r, uint32_t r1, float *out, size_t out_stride, uint32_t n, struct sums *sums)
+{
+	for (uint32_t s = 0; s < n; s++) {
+		uint32_t from = r + s * ROW_LANES, left = from < r1 ? r1 - from : 0;
+
+		sums[s] =
+			(struct sums){out + from, out_stride, left < ROW_LANES ? left : ROW_LANES};
+	}
+}
+
 /* few: of few columns; NULL for floats. */
 INLINE void
 tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, const struct act *x,
@@ -25,23 +37,19 @@ tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, cons
 		for (; r1 - r >= 2 * TILE_ROWS; r += 2 * TILE_ROWS)
 			float_two_groups(
 				t, w->data + r / TILE_ROWS * w->stride, w->stride, x, out + r);
-	for (; r < r1; r += TILE_ROWS) {
+	while (r < r1) {
+		const bool expands = !floats && x->rows >= EXPAND_FROM;
 		const uint8_t *group = w->data + r / TILE_ROWS * w->stride;
-		struct sums sums[STRIPS];
+		struct sums sums[GEMM_GROUPS * STRIPS];
 
-		for (uint32_t s = 0; s < STRIPS; s++) {
-			uint32_t from = r + s * ROW_LANES;
-			uint32_t left = from < r1 ? r1 - from : 0;
-
-			sums[s] = (struct sums){
-				out + from, out_stride, left < ROW_LANES ? left : ROW_LANES};
-		}
+		strips_of(r, r1, out, out_stride, GEMM_GROUPS * STRIPS, sums);
 		if (floats)
 			float_columns(t, group, x, wide_columns(t, group, x, sums), sums);
-		else if (x->rows < EXPAND_FROM)
-			few(group, x, sums);
+		else if (expands)
+			expanded_columns(t, group, r1 - r > TILE_ROWS ? w->stride : 0, x, sums);
 		else
-			expanded_columns(t, group, x, sums);
+			few(group, x, sums);
+		r += expands ? GEMM_GROUPS * TILE_ROWS : TILE_ROWS;
 	}
 }
 

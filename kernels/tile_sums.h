@@ -8,30 +8,30 @@
 
 enum { FETCH_PAGE = 4096 /* bytes: where hardware stops to read ahead */ };
 
-/* Asks for the first line of a page FETCH_PAGES behind this body, if one begins there: with it comes the page's
- * address, for which all of the page's other lines would wait. */
+/* Asks for the first line of a page FETCH_PAGES behind what a block is to ask for, if one begins there: with it comes
+ * the page's address, for which all of the page's other lines would wait. */
 INLINE void
-fetch_page(enum dtype t, const uint8_t *body)
+fetch_page(enum dtype t, const uint8_t *ahead)
 {
-	const uint8_t *p = body + FETCH_PAGES;
+	const uint8_t *p = ahead + FETCH_PAGES;
 	uint32_t into = (uint32_t)((uintptr_t)p % FETCH_PAGE);
 
-	if (into < format_body(t))
+	if (into < format_head(t) + format_body(t))
 		fetch_far(p - into);
 }
 
-/* Asks for the part-th of `parts` parts of the lines of a body that comes later: far ahead is what brings decode to
- * the speed of memory. */
+/* Asks for the part-th of `parts` parts of as many lines as a block has, FETCH_FAR behind `ahead`: far ahead is what
+ * brings decode to the speed of memory. */
 INLINE void
-fetch_part(enum dtype t, const uint8_t *body, uint32_t part, uint32_t parts)
+fetch_part(enum dtype t, const uint8_t *ahead, uint32_t part, uint32_t parts)
 {
-	const uint32_t lines = format_body(t) / 64;
+	const uint32_t lines = (format_head(t) + format_body(t) + 63) / 64;
 
 	if (FETCH_PAGES > 0 && part == 0)
-		fetch_page(t, body);
+		fetch_page(t, ahead);
 	UNROLL
 	for (uint32_t i = lines * part / parts; i < lines * (part + 1) / parts; i++)
-		fetch_line(body + FETCH_FAR + (size_t)64 * i);
+		fetch_line(ahead + FETCH_FAR + (size_t)64 * i);
 }
 
 /* Where a strip's sums are: lane r of column c belongs to out[c * stride + r]. */
