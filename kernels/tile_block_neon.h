@@ -305,6 +305,7 @@ strip_dots(enum dtype t, const uint8_t *body, uint32_t run, uint32_t strip, stru
 	const uint32_t side = side_strips(t);
 	const int halves = format_halves(t) ? 2 : 1;
 	struct dot dot[SIDES][DIRECT_COLS][2];
+
 	UNROLL
 	for (uint32_t i = 0; i < side * n * (uint32_t)halves; i++) {
 		const int32_t **start = &c->start[i / side / halves][i / side % halves];
@@ -344,7 +345,8 @@ strip_sums(enum dtype t, const struct run *r, const vfloats sum[DIRECT_COLS][2],
 	for (uint32_t i = 0; i < n; i++) {
 		vfloats d;
 
-		HERE(c->d[i]);
+		if (TILE_DOTPROD)
+			HERE(c->d[i]);
 		d = floats_set1(c->d[i]);
 		UNROLL
 		for (int h = 0; h < halves; h++)

@@ -5,7 +5,7 @@
  * Shifts, and conversions between numbers of different kinds, go to one of two pipes on most cores (a conversion of
  * four lanes holds it for two cycles on the A76). So bytes are widened by zip, not by ushll, and small
  * integers become floats by arithmetic: put into the bits of a float that is large enough, which is then
- * subtracted. Sums of products start at such a number. */
+ * subtracted. With sdot, sums of products start at such a number. */
 #ifndef KERNELS_TILE_NEON_H
 #define KERNELS_TILE_NEON_H
 
@@ -221,7 +221,7 @@ floats_exponent(const uint8_t *plane, uint32_t strip)
 
 #endif
 
-/* What scale_bytes() are above scales. */
+/* What the bytes of scales are above them. */
 INLINE int
 scale_offset(enum dtype t)
 {
@@ -270,11 +270,11 @@ static const struct scale_table scale_table;
 INLINE vfloats
 scale_bits(vbytes plane, uint32_t strip, int offset, const struct scale_table **table)
 {
-	(void)table;
 	int8x16_t v = vreinterpretq_s8_u8(plane);
 	int16x8_t wide = strip < 2 ? vmovl_s8(vget_low_s8(v)) : vmovl_high_s8(v);
 	int32x4_t zero = vdupq_n_s32(0x4b400000 - offset);
 
+	(void)table;
 	return vreinterpretq_f32_s32(
 		strip % 2 == 0 ? vaddw_s16(zero, vget_low_s16(wide)) : vaddw_high_s16(zero, wide));
 }
@@ -371,7 +371,8 @@ floats_bf16(const uint8_t *p, uint32_t strip)
 	uint16x8_t v = vreinterpretq_u16_u8(vld1q_u8(p + strip / 2 * 16)), zero = vdupq_n_u16(0);
 
 	if (TILE_DOTPROD)
-		return vreinterpretq_f32_u16(strip % 2 == 0 ? vzip1q_u16(zero, v) : vzip2q_u16(zero, v));
+		return vreinterpretq_f32_u16(
+			strip % 2 == 0 ? vzip1q_u16(zero, v) : vzip2q_u16(zero, v));
 	return vreinterpretq_f32_u32(
 		strip % 2 == 0 ? vshll_n_u16(vget_low_u16(v), 16) : vshll_high_n_u16(v, 16));
 }
@@ -418,7 +419,6 @@ join_planes(const uint8_t *nibbles, const uint8_t *pairs, vbytes out[4])
 	vbytes n = vld1q_u8(nibbles), m = vld1q_u8(nibbles + 16), p = vld1q_u8(pairs);
 
 	out[1] = bytes_join(n, true, bytes_move(p, 2, 4, 48));
-	HERE(out[1]);
 	out[0] = vsliq_n_u8(n, bytes_and(p, 3), 4);
 	out[2] = bytes_join(m, false, bytes_and(p, 48));
 	out[3] = bytes_join(m, true, p >> (uint8_t)2);
@@ -541,11 +541,12 @@ dot_nothing(const int32_t **zero)
 INLINE void
 dot_widen(struct dot *d, bool first, bool last, bool joint)
 {
-	vints both;
-
 	if (joint) {
-		int16x8_t v = vpaddq_s16(d->narrow[0], d->narrow[1]);
+		int16x8_t v;
 
+		HERE(d->narrow[0]); /* else gcc changes registers half-way, with copies */
+		HERE(d->narrow[1]);
+		v = vpaddq_s16(d->narrow[0], d->narrow[1]);
 		d->sum = d->begun ? vpadalq_s16(d->sum, v) : vpaddlq_s16(v);
 		d->begun = true;
 		return;
@@ -555,7 +556,8 @@ dot_widen(struct dot *d, bool first, bool last, bool joint)
 		d->wide[i] =
 			first ? vpaddlq_s16(d->narrow[i]) : vpadalq_s16(d->wide[i], d->narrow[i]);
 	if (last) {
-		both = vpaddq_s32(d->wide[0], d->wide[1]);
+		vints both = vpaddq_s32(d->wide[0], d->wide[1]);
+
 		d->sum = d->begun ? vaddq_s32(d->sum, both) : both;
 	}
 }
