@@ -9,18 +9,23 @@
 
 #include "kernels/tile_sums.h"
 
-/* Floats d and m (less than nothing: it is added) of a block of 256. A small integer i in the bits of a float is
- * 1.5 * 2^23 + i; with `less` = -1.5 * 2^23 * d, which is exact as d has 11 bits, d * i is one fma. (Where i is 0
- * its sign may be another. It shows in no sum but one of which nothing is left but underflow.) */
+/* What is taken from what scale_bits() makes of the scales and mins of a block of 256. */
+struct less {
+	_Alignas(16) float d[STRIPS][ROW_LANES];
+	_Alignas(16) float m[STRIPS][ROW_LANES];
+};
+
+/* Floats d and m of such a block. */
 struct heads {
-	float d[STRIPS][ROW_LANES], less_d[STRIPS][ROW_LANES];
-	float m[STRIPS][ROW_LANES], less_m[STRIPS][ROW_LANES];
+	vfloats d[STRIPS], m[STRIPS];
+	struct less *less;
+	const struct scale_table *table;
 };
 
 /* What a run's columns have in common for all strips. */
 struct columns {
 	int8x16_t q[DIRECT_COLS][GROUPS];
-	int32_t (*start)[2][ROW_LANES];            /* of the sum of each half */
+	const int32_t *start[DIRECT_COLS][2];      /* of the sum of each half, for all lanes */
 	float d[DIRECT_COLS], sum[DIRECT_COLS][2]; /* of the activations */
 };
 
@@ -33,9 +38,6 @@ side_strips(enum dtype t)
 {
 	return TILE_DOTPROD && t != DTYPE_Q8_0 ? 1 : SIDES;
 }
-
-/* What is there is to be read from memory, not taken out of registers again. */
-#define FROM_MEMORY(object) __asm__("" : "+m"(object))
 
 /* Asks for as many lines of what comes later as a run has, with the first also for those of what is beside the runs. */
 INLINE void
@@ -57,28 +59,28 @@ fetch_run(enum dtype t, const uint8_t *ahead, uint32_t run)
 /* --- scales --- */
 
 INLINE void
-take_heads(enum dtype t, const uint8_t *head, struct heads *h)
+take_heads(enum dtype t, const uint8_t *head, struct heads *h, struct less *less)
 {
-	const vfloats less = floats_set1(-12582912.0f);
-
+	h->less = less;
+	h->table = &scale_table;
 	UNROLL
 	for (uint32_t strip = 0; strip < STRIPS; strip++) {
-		vfloats d = floats_f16(head, strip);
-
-		floats_store(h->d[strip], d);
-		floats_store(h->less_d[strip], floats_mul(d, less));
+		h->d[strip] = floats_f16(head, strip);
+		if (t == DTYPE_TQ1_0 || t == DTYPE_TQ2_0)
+			continue;
+		floats_store(less->d[strip],
+			floats_mul(h->d[strip], floats_set1(-scale_zero(scale_offset(t)))));
 		if (format_mins(t)) {
-			vfloats m = vnegq_f32(floats_f16(head + 32, strip));
-
-			floats_store(h->m[strip], m);
-			floats_store(h->less_m[strip], floats_mul(m, less));
+			h->m[strip] = floats_f16(head + 32, strip);
+			floats_store(less->m[strip],
+				floats_mul(h->m[strip], floats_set1(-scale_zero(0))));
 		}
 	}
 }
 
-/* The scales (second: mins) of half h of a run: signed bytes, of all strips. */
+/* The scales (second: mins) of half h of a run: bytes, of all strips. */
 INLINE vbytes
-scale_plane(enum dtype t, const uint8_t *body, const uint8_t *planes, uint32_t run, uint32_t h,
+scale_plane(enum dtype t, const uint8_t *body, const vbytes planes[4], uint32_t run, uint32_t h,
 	bool second)
 {
 	vbytes v;
@@ -88,53 +90,59 @@ scale_plane(enum dtype t, const uint8_t *body, const uint8_t *planes, uint32_t r
 		v = bytes_load(body + 16 * (2 * run + h));
 		return second ? v >> (uint8_t)4 : bytes_and(v, 15);
 	case DTYPE_Q6_K:
-		return bytes_load(body + 16 * (2 * run + h));
-	case DTYPE_Q3_K:
-		return vsubq_u8(bytes_load(planes + six_bit_plane(run, h)), vdupq_n_u8(32));
+		return bytes_xor(bytes_load(body + 16 * (2 * run + h)), TILE_DOTPROD ? 128 : 0);
 	case DTYPE_IQ4_XS:
-		return vsubq_u8(bytes_load(planes + six_bit_plane(run, 0)), vdupq_n_u8(32));
+		return planes[run % 4];
+	case DTYPE_Q3_K:
+		return planes[run % 2 * 2 + h];
 	default:
-		return bytes_load(planes + six_bit_plane(run, second));
+		return planes[run % 2 * 2 + second];
 	}
 }
 
-/* d times a strip's bytes of a plane. */
+/* d times a strip's bytes of a plane: in the bits of a large float, which `less` takes away again. This is exact as d
+ * has 11 bits. (Where the product is 0 its sign may be another. It shows in no sum but one of which nothing is left
+ * but underflow.) */
 INLINE vfloats
-scale_strip(vbytes plane, uint32_t strip, const float *d, const float *less)
+scale_strip(enum dtype t, vbytes plane, uint32_t strip, struct heads *h, bool second)
 {
-	int8x16_t v = vreinterpretq_s8_u8(plane);
-	int16x8_t wide = strip < 2 ? vmovl_s8(vget_low_s8(v)) : vmovl_high_s8(v);
-	vints zero = vdupq_n_s32(DOT_ZERO);
+	vfloats bits = scale_bits(plane, strip, second ? 0 : scale_offset(t), &h->table);
 
-	zero = strip % 2 == 0 ? vaddw_s16(zero, vget_low_s16(wide)) : vaddw_high_s16(zero, wide);
-	return floats_fma(vreinterpretq_f32_s32(zero), floats_load(d), floats_load(less));
+	return second ? floats_fma(bits, h->m[strip], floats_load(h->less->m[strip]))
+		      : floats_fma(bits, h->d[strip], floats_load(h->less->d[strip]));
 }
 
 /* The scales and mins of a run, for one strip. */
 INLINE void
-block_scales(enum dtype t, struct run *r, const struct heads *heads, const uint8_t *head,
-	const uint8_t *body, const uint8_t *planes, uint32_t run, uint32_t strip)
+block_scales(enum dtype t, struct run *r, struct heads *heads, const uint8_t *head,
+	const uint8_t *body, const vbytes planes[4], uint32_t run, uint32_t strip)
 {
 	const uint32_t halves = format_halves(t) ? 2 : 1;
 
 	if (format_runs(t) == 1) {
-		take_scales(t, r, head, body, planes, run, strip);
+		take_scales(t, r, head, body, NULL, run, strip);
 		return;
 	}
 	UNROLL
 	for (uint32_t h = 0; h < halves; h++) {
 		if (t == DTYPE_TQ1_0 || t == DTYPE_TQ2_0)
-			r->scale[h] = floats_load(heads->d[strip]);
+			r->scale[h] = heads->d[strip];
 		else
-			r->scale[h] = scale_strip(scale_plane(t, body, planes, run, h, false),
-				strip, heads->d[strip], heads->less_d[strip]);
+			r->scale[h] = scale_strip(t, scale_plane(t, body, planes, run, h, false),
+				strip, heads, false);
 		if (format_mins(t))
-			r->min[h] = scale_strip(scale_plane(t, body, planes, run, h, true), strip,
-				heads->m[strip], heads->less_m[strip]);
+			r->min[h] = scale_strip(
+				t, scale_plane(t, body, planes, run, h, true), strip, heads, true);
 	}
 }
 
 /* --- weights --- */
+
+INLINE const uint8_t *
+strip_weights(enum dtype t, const uint8_t *body, uint32_t run, uint32_t strip)
+{
+	return body + format_front(t) + run * format_step(t) + strip * 4 * ROW_LANES;
+}
 
 /* The bits above the nibbles of a strip's run, in places from where few operations bring them into codes: Q6_K: of
  * groups 4v, 4v + 2 (v[2v]) and 4v + 1, 4v + 3 (v[2v + 1]), the first of both at bit 0, the second at bit 4. */
@@ -176,9 +184,17 @@ take_five(const uint8_t *w, const uint8_t *again, int g, vbytes pair[2])
 
 /* --- runs --- */
 
+/* Whether two bits stay where they are in their bytes, so that they count 1, 4, or 16 fold: sums of them are shifted
+ * instead. Where they start counts 16 fold, too. */
+INLINE bool
+pairs_stay(enum dtype t)
+{
+	return t == DTYPE_TQ2_0 && TILE_DOTPROD;
+}
+
 INLINE void
-take_columns(
-	enum dtype t, const struct act *x, size_t at, size_t runs, uint32_t n, struct columns *c)
+take_columns(enum dtype t, const struct act *x, size_t at, size_t runs, uint32_t n,
+	struct columns *c, int32_t start[DIRECT_COLS][2][ROW_LANES])
 {
 	const int halves = format_halves(t) ? 2 : 1, mins = format_mins(t) ? halves : 0;
 
@@ -192,40 +208,45 @@ take_columns(
 		for (int h = 0; h < mins; h++)
 			c->sum[i][h] = (float)sum_of(t, x, at + i * runs, h);
 		UNROLL
-		for (int h = 0; h < halves; h++)
-			vst1q_s32(c->start[i][h], run_start(t, x, at + i * runs, h));
+		for (int h = 0; h < halves; h++) {
+			c->start[i][h] = format_offset(t) < 0 ? dot_zero : start[i][h];
+			if (pairs_stay(t))
+				vst1q_s32(start[i][h], ints_set1(-16 * x->sum[at + i * runs]));
+			else if (format_offset(t) >= 0)
+				vst1q_s32(start[i][h], run_start(t, x, at + i * runs, h));
+		}
 	}
 }
 
-/* Whether two bits stay where they are in their bytes, so that they count 1, 4, or 16 fold: sums of their own are
- * cheaper than shifts. */
-INLINE bool
-pairs_stay(enum dtype t)
-{
-	return t == DTYPE_TQ2_0 && TILE_DOTPROD;
-}
-
-/* The sums of products of a strip whose codes are pairs of bits, at w. */
+/* The sums of products of a strip whose codes are pairs of bits, at w: those that count most first. */
 INLINE void
 pair_dots(const uint8_t *w, const struct columns *c, uint32_t n, struct dot dot[DIRECT_COLS][2])
 {
+	vbytes v[2] = {bytes_load(w), bytes_load(w + 64)};
+
 	UNROLL
 	for (uint32_t i = 0; i < n; i++) {
-		struct dot four = {.sum = ints_set1(0)}, sixteen = four;
+		const int32_t *zero = dot_zero;
+		struct dot more = dot[i][0];
 
+		FROM_POINTER(zero);
+		UNROLL
+		for (int g = 0; g < GROUPS; g += 4)
+			dot_multiply(&more, g / 4, 2, bytes_and(v[g / 4], 48), c->q[i][g + 2],
+				g + 2, 48);
+		more.sum = more.sum >> 2;
+		UNROLL
+		for (int g = 0; g < GROUPS; g += 4)
+			dot_multiply(&more, g / 4, 2, bytes_and(v[g / 4], 12), c->q[i][g + 1],
+				g + 1, 12);
+		dot[i][0].sum = vsraq_n_s32(vld1q_s32(zero), more.sum, 2);
 		UNROLL
 		for (int g = 0; g < GROUPS; g += 4) {
-			vbytes p = bytes_load(w + 16 * g);
-
-			dot_multiply(&dot[i][0], g / 2, 4, bytes_and(p, 3), c->q[i][g], g, 3);
-			dot_multiply(&four, g / 4, 2, bytes_and(p, 12), c->q[i][g + 1], g + 1, 12);
 			dot_multiply(
-				&sixteen, g / 4, 2, bytes_and(p, 48), c->q[i][g + 2], g + 2, 48);
-			dot_multiply(&dot[i][0], g / 2 + 1, 4, p >> (uint8_t)6, c->q[i][g + 3],
-				g + 3, 3);
+				&dot[i][0], g / 2, 4, bytes_and(v[g / 4], 3), c->q[i][g], g, 3);
+			dot_multiply(&dot[i][0], g / 2 + 1, 4, v[g / 4] >> (uint8_t)6,
+				c->q[i][g + 3], g + 3, 3);
 		}
-		four.sum = vsraq_n_s32(four.sum, sixteen.sum, 2);
-		dot[i][0].sum = vsraq_n_s32(dot[i][0].sum, four.sum, 2);
 	}
 }
 
@@ -246,33 +267,19 @@ multiply_pair(enum dtype t, const vbytes pair[2], int g, const struct columns *c
 	}
 }
 
-/* The sums of products of side_strips() strips from `strip` on. */
+/* The same of all groups of side_strips() strips. */
 INLINE void
-strip_dots(enum dtype t, const uint8_t *body, uint32_t run, uint32_t strip, struct columns *c,
+whole_dots(enum dtype t, const uint8_t *body, uint32_t run, uint32_t strip, const struct columns *c,
 	uint32_t n, struct dot dot[SIDES][DIRECT_COLS][2])
 {
 	const uint32_t side = side_strips(t);
-	const int halves = format_halves(t) ? 2 : 1;
-	const uint8_t *w = body + format_front(t) + run * format_step(t) + strip * 4 * ROW_LANES;
-	const uint8_t *again = w;
+	const uint8_t *w = strip_weights(t, body, run, strip), *again = w;
 	struct upper upper[SIDES];
 
-	__asm__("" : "+r"(again));
+	FROM_POINTER(again);
 	UNROLL
-	for (uint32_t i = 0; i < side * n * (uint32_t)halves; i++) {
-		int32_t *start = c->start[i / side / halves][i / side % halves];
-
-		FROM_MEMORY(*(int32_t(*)[ROW_LANES])start);
-		dot[i % side][i / side / halves][i / side % halves].sum = vld1q_s32(start);
-	}
-	UNROLL
-	for (uint32_t s = 0; s < side; s++) {
+	for (uint32_t s = 0; s < side; s++)
 		take_upper(t, w + 4 * ROW_LANES * s, &upper[s]);
-		if (pairs_stay(t))
-			pair_dots(w + 4 * ROW_LANES * s, c, n, dot[s]);
-	}
-	if (pairs_stay(t))
-		return;
 	UNROLL
 	for (int g = 0; g < GROUPS / 2; g++) {
 		UNROLL
@@ -291,52 +298,111 @@ strip_dots(enum dtype t, const uint8_t *body, uint32_t run, uint32_t strip, stru
 	}
 }
 
+/* The sums of products of side_strips() strips from `strip` on. */
+INLINE void
+strip_dots(enum dtype t, const uint8_t *body, uint32_t run, uint32_t strip, struct columns *c,
+	uint32_t n, vfloats sum[SIDES][DIRECT_COLS][2])
+{
+	const uint32_t side = side_strips(t);
+	const int halves = format_halves(t) ? 2 : 1;
+	struct dot dot[SIDES][DIRECT_COLS][2];
+
+	UNROLL
+	for (uint32_t i = 0; i < side * n * (uint32_t)halves; i++) {
+		const int32_t **start = &c->start[i / side / halves][i / side % halves];
+		struct dot *d = &dot[i % side][i / side / halves][i / side % halves];
+
+		if (format_offset(t) >= 0) {
+			FROM_POINTER(*start);
+			*d = dot_begin(vld1q_s32(*start));
+		} else {
+			*d = dot_nothing(start);
+		}
+	}
+	if (pairs_stay(t)) {
+		UNROLL
+		for (uint32_t s = 0; s < side; s++)
+			pair_dots(strip_weights(t, body, run, strip + s), c, n, dot[s]);
+	} else {
+		whole_dots(t, body, run, strip, c, n, dot);
+	}
+	UNROLL
+	for (uint32_t i = 0; i < side * n * (uint32_t)halves; i++) {
+		vfloats *v = &sum[i % side][i / side / halves][i / side % halves];
+
+		*v = dot_floats(dot[i % side][i / side / halves][i / side % halves].sum);
+		HERE(*v);
+	}
+}
+
 /* The rule of kernels.h for a strip, once its integer sums are there. */
 INLINE void
-strip_sums(enum dtype t, const struct run *r, struct dot dot[DIRECT_COLS][2],
-	const struct columns *c, uint32_t n, vfloats f[DIRECT_COLS])
+strip_sums(enum dtype t, const struct run *r, const vfloats sum[DIRECT_COLS][2], struct columns *c,
+	uint32_t n, vfloats f[DIRECT_COLS])
 {
 	const int halves = format_halves(t) ? 2 : 1, mins = format_mins(t) ? halves : 0;
 
 	UNROLL
 	for (uint32_t i = 0; i < n; i++) {
-		vfloats d = floats_set1(c->d[i]);
+		vfloats d;
 
+		if (TILE_DOTPROD)
+			HERE(c->d[i]);
+		d = floats_set1(c->d[i]);
 		UNROLL
 		for (int h = 0; h < halves; h++)
-			f[i] = floats_fma(
-				floats_mul(r->scale[h], d), dot_floats(dot[i][h].sum), f[i]);
+			f[i] = floats_fma(floats_mul(r->scale[h], d), sum[i][h], f[i]);
 		UNROLL
-		for (int h = 0; h < mins; h++)
-			f[i] = floats_fma(
-				floats_mul(r->min[h], d), floats_set1(c->sum[i][h]), f[i]);
+		for (int h = 0; h < mins; h++) {
+			HERE(c->sum[i][h]);
+			f[i] = format_runs(t) == 1 ? floats_fma(floats_mul(r->min[h], d),
+							     floats_set1(c->sum[i][h]), f[i])
+						   : vfmsq_f32(f[i], floats_mul(r->min[h], d),
+							     floats_set1(c->sum[i][h]));
+		}
 	}
 }
 
 INLINE void
 block_run(enum dtype t, const uint8_t *head, const uint8_t *body, struct heads *heads,
-	const uint8_t *planes, uint32_t run, const struct act *x, size_t at, size_t runs,
+	const vbytes planes[4], uint32_t run, const struct act *x, size_t at, size_t runs,
 	uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
 {
 	const uint32_t side = side_strips(t);
-	int32_t start[DIRECT_COLS][2][ROW_LANES];
-	struct columns c = {.start = start};
+	_Alignas(16) int32_t start[DIRECT_COLS][2][ROW_LANES];
+	struct columns c;
 
-	take_columns(t, x, at, runs, n, &c);
+	take_columns(t, x, at, runs, n, &c, start);
 	if (format_runs(t) > 1)
-		FROM_MEMORY(*heads);
+		FROM_MEMORY(*heads->less);
 	UNROLL
 	for (uint32_t strip = 0; strip < STRIPS; strip += side) {
-		struct dot dot[SIDES][DIRECT_COLS][2];
+		vfloats sum[SIDES][DIRECT_COLS][2];
 
-		strip_dots(t, body, run, strip, &c, n, dot);
+		strip_dots(t, body, run, strip, &c, n, sum);
 		UNROLL
 		for (uint32_t s = 0; s < side; s++) {
 			struct run r;
 
 			block_scales(t, &r, heads, head, body, planes, run, strip + s);
-			strip_sums(t, &r, dot[s], &c, n, f[strip + s]);
+			strip_sums(t, &r, sum[s], &c, n, f[strip + s]);
 		}
+	}
+}
+
+/* How many runs have the six bits of their scales in the same planes; 1: others. */
+INLINE uint32_t
+joint_runs(enum dtype t)
+{
+	switch (t) {
+	case DTYPE_Q3_K:
+	case DTYPE_Q4_K:
+	case DTYPE_Q5_K:
+		return 2;
+	case DTYPE_IQ4_XS:
+		return 4;
+	default:
+		return 1;
 	}
 }
 
@@ -346,23 +412,26 @@ INLINE void
 direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t *ahead,
 	const struct act *x, size_t at, size_t runs, uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
 {
-	const uint32_t per_block = format_runs(t);
-	uint8_t room[SIX_BIT_BYTES];
-	const uint8_t *planes = take_planes(t, head, body, room);
+	const uint32_t per_block = format_runs(t), joint = runs_roll(t) ? joint_runs(t) : per_block;
+	const uint8_t *pairs = t == DTYPE_IQ4_XS ? head + 32 : body + 128;
 	struct heads heads;
+	struct less less;
 
 	if (per_block > 1)
-		take_heads(t, head, &heads);
-	if (runs_roll(t)) {
-		for (uint32_t run = 0; run < per_block; run++) {
-			fetch_run(t, ahead, run);
-			block_run(t, head, body, &heads, planes, run, x, at + run, runs, n, f);
-		}
-	} else {
+		take_heads(t, head, &heads, &less);
+	for (uint32_t run = 0; run < per_block; run += joint) {
+		vbytes planes[4];
+
+		if (joint_runs(t) > 1)
+			join_planes(body + 32 * (run / joint), pairs + 16 * (run / joint), planes);
 		UNROLL
-		for (uint32_t run = 0; run < per_block; run++) {
-			fetch_part(t, ahead, run, per_block);
-			block_run(t, head, body, &heads, planes, run, x, at + run, runs, n, f);
+		for (uint32_t i = 0; i < joint; i++) {
+			if (runs_roll(t))
+				fetch_run(t, ahead, run + i);
+			else
+				fetch_part(t, ahead, run + i, per_block);
+			block_run(t, head, body, &heads, planes, run + i, x, at + run + i, runs, n,
+				f);
 		}
 	}
 }

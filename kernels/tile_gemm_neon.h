@@ -17,12 +17,12 @@ gemm_run(enum dtype t, const struct expanded *e, uint32_t k, uint32_t strip, con
 	size_t at, size_t runs, uint32_t n, vfloats f[GEMM_STRIPS][GEMM_COLS])
 {
 	const int halves = format_halves(t) ? 2 : 1, steps = GROUPS / halves;
+	const int32_t *zero = dot_zero;
 	struct dot dot[GEMM_STRIPS][GEMM_COLS][2];
 
 	UNROLL
 	for (uint32_t i = 0; i < GEMM_STRIPS * n; i++)
-		UNROLL for (int h = 0; h < halves; h++) dot[i / n][i % n][h].sum =
-			ints_set1(DOT_ZERO);
+		UNROLL for (int h = 0; h < halves; h++) dot[i / n][i % n][h] = dot_nothing(&zero);
 	UNROLL
 	for (int g = 0; g < GROUPS; g++) {
 		UNROLL

@@ -37,11 +37,12 @@ pairs_half(enum dtype t, struct expanded *e, uint32_t k, int h, const struct act
 {
 	const int groups = format_halves(t) ? GROUPS / 2 : GROUPS, from = h * groups;
 	vfloats d = two_floats(x->d[a], x->d[b]);
+	const int32_t *zero = dot_zero;
 	vints dot[STRIPS][2];
 
 	UNROLL
 	for (uint32_t i = 0; i < 2 * STRIPS; i++)
-		dot[i / 2][i % 2] = ints_set1(DOT_ZERO);
+		dot[i / 2][i % 2] = dot_nothing(&zero).sum;
 	UNROLL
 	for (int g = from; g < from + groups; g += 4) {
 		int64x2_t p = vreinterpretq_s64_s8(vld1q_s8(x->q + a * BLOCK + 4 * g));

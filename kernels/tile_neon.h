@@ -5,7 +5,7 @@
  * Shifts, and conversions between numbers of different kinds, go to one of two pipes on most cores (a conversion of
  * four lanes holds it for two cycles on the A76). So bytes are widened by zip, not by ushll, and small
  * integers become floats by arithmetic: put into the bits of a float that is large enough, which is then
- * subtracted. Sums of products start at such a number. */
+ * subtracted. With sdot, sums of products start at such a number. */
 #ifndef KERNELS_TILE_NEON_H
 #define KERNELS_TILE_NEON_H
 
@@ -38,8 +38,9 @@ enum {
 	ROW_LANES = 4,
 	DIRECT_COLS = 2, /* columns at once that meet packed weights */
 	FLOAT_COLS = 4,
-	DOT_ZERO =
-		0x4b400000, /* 1.5 * 2^23: float and integer differ by it alike, up to 2^22 from it */
+	/* 1.5 * 2^23: float and integer differ by it alike, up to 2^22 from it. Where products are widened first,
+	 * a conversion is as good, and a sum need not start at all. */
+	DOT_ZERO = TILE_DOTPROD ? 0x4b400000 : 0,
 	SCALAR_SUMS = 1,    /* sums of activations are worked on before they are in all lanes */
 	SIGNED_TABLES = 1,  /* looked up values are weights */
 	JOIN_REPLACES = 15, /* bits of `upper` that bytes_join() does without */
@@ -51,6 +52,13 @@ enum {
 typedef uint8x16_t vbytes;
 typedef int32x4_t vints;
 typedef float32x4_t vfloats;
+
+/* What is there is to be read from memory, not taken out of registers again. */
+#define FROM_MEMORY(object) __asm__("" : "+m"(object))
+/* The same of what nobody writes to. */
+#define FROM_POINTER(pointer) __asm__ volatile("" : "+r"(pointer))
+/* What is to be worked out here, and not where it is used. */
+#define HERE(value) __asm__("" : "+w"(value))
 
 INLINE void
 fetch_far(const uint8_t *p)
@@ -175,20 +183,110 @@ floats_i8(const uint8_t *plane, uint32_t strip)
 	return floats_of_bytes(veorq_u8(vld1q_u8(plane), vdupq_n_u8(128)), strip, 128);
 }
 
-/* 2^(e - 128): half of what the exponent says, because the table's values are doubled. */
+/* 2^(e - 128): half of what the exponent says, because the table's values are doubled. 2^-128 and 2^-127 are subnormal:
+ * a bit of the mantissa instead of an exponent. */
+#if TILE_DOTPROD
+
+#define PAIR(row) 255, 255, row, row + 16
+
+/* The upper two bytes of all rows' floats, and out of them a strip's. */
 INLINE vfloats
 floats_exponent(const uint8_t *plane, uint32_t strip)
 {
-	/* The upper 16 bits. 2^-128 and 2^-127 are subnormal: a bit of the mantissa instead of an exponent. */
+	static const _Alignas(16) uint8_t subnormal[16] = {1 << 5, 1 << 6};
+	static const _Alignas(16) uint8_t places[4][16] = {{PAIR(0), PAIR(1), PAIR(2), PAIR(3)},
+		{PAIR(4), PAIR(5), PAIR(6), PAIR(7)}, {PAIR(8), PAIR(9), PAIR(10), PAIR(11)},
+		{PAIR(12), PAIR(13), PAIR(14), PAIR(15)}};
+	uint8x16_t e = vld1q_u8(plane), normal = vqsubq_u8(e, vdupq_n_u8(1));
+	uint8x16x2_t upper = {
+		{vsliq_n_u8(vqtbl1q_u8(vld1q_u8(subnormal), e), normal, 7), normal >> (uint8_t)1}};
+
+	return vreinterpretq_f32_u8(vqtbl2q_u8(upper, vld1q_u8(places[strip])));
+}
+
+#else
+
+INLINE vfloats
+floats_exponent(const uint8_t *plane, uint32_t strip)
+{
 	uint8x8_t e = strip < 2 ? vld1_u8(plane) : vld1_u8(plane + 8);
 	int16x8_t normal = vreinterpretq_s16_u16(vshll_n_u8(e, 7));
-	int16x8_t small = vreinterpretq_s16_u16(vshll_n_u8(e, 5)), zero = vdupq_n_s16(0), upper;
+	int16x8_t small = vreinterpretq_s16_u16(vshll_n_u8(e, 5)), upper;
 
 	upper = vmaxq_s16(
 		vsubq_s16(normal, vdupq_n_s16(1 << 7)), vaddq_s16(small, vdupq_n_s16(1 << 5)));
-	return vreinterpretq_f32_s16(
-		strip % 2 == 0 ? vzip1q_s16(zero, upper) : vzip2q_s16(zero, upper));
+	return vreinterpretq_f32_s32(strip % 2 == 0 ? vshll_n_s16(vget_low_s16(upper), 16)
+						    : vshll_high_n_s16(upper, 16));
 }
+
+#endif
+
+/* What the bytes of scales are above them. */
+INLINE int
+scale_offset(enum dtype t)
+{
+	if (t == DTYPE_Q6_K)
+		return TILE_DOTPROD ? 128 : 0;
+	return t == DTYPE_Q3_K || t == DTYPE_IQ4_XS ? 32 : 0;
+}
+
+/* A strip's bytes of a plane, less `offset`, in the bits of a float; scale_zero() is to be taken from it. */
+#if TILE_DOTPROD
+
+/* 2^15 + byte, offset and all: one table in front of bits that are there already, loaded anew each time. */
+struct scale_table {
+	_Alignas(16) uint32_t base[4];
+	uint8_t places[4][16];
+};
+#define PLACE(row) 255, row, 255, 255
+static const struct scale_table scale_table = {{0x47000000, 0x47000000, 0x47000000, 0x47000000},
+	{{PLACE(0), PLACE(1), PLACE(2), PLACE(3)}, {PLACE(4), PLACE(5), PLACE(6), PLACE(7)},
+		{PLACE(8), PLACE(9), PLACE(10), PLACE(11)},
+		{PLACE(12), PLACE(13), PLACE(14), PLACE(15)}}};
+
+INLINE vfloats
+scale_bits(vbytes plane, uint32_t strip, int offset, const struct scale_table **table)
+{
+	(void)offset;
+	FROM_POINTER(*table);
+	return vreinterpretq_f32_u8(vqtbx1q_u8(vreinterpretq_u8_u32(vld1q_u32((*table)->base)),
+		plane, vld1q_u8((*table)->places[strip])));
+}
+
+INLINE float
+scale_zero(int offset)
+{
+	return (float)(0x8000 + offset);
+}
+
+#else
+
+/* Tables are slow on these cores. The bytes are signed. */
+struct scale_table {
+	char none;
+};
+static const struct scale_table scale_table;
+
+INLINE vfloats
+scale_bits(vbytes plane, uint32_t strip, int offset, const struct scale_table **table)
+{
+	int8x16_t v = vreinterpretq_s8_u8(plane);
+	int16x8_t wide = strip < 2 ? vmovl_s8(vget_low_s8(v)) : vmovl_high_s8(v);
+	int32x4_t zero = vdupq_n_s32(0x4b400000 - offset);
+
+	(void)table;
+	return vreinterpretq_f32_s32(
+		strip % 2 == 0 ? vaddw_s16(zero, vget_low_s16(wide)) : vaddw_high_s16(zero, wide));
+}
+
+INLINE float
+scale_zero(int offset)
+{
+	(void)offset;
+	return 12582912.0f;
+}
+
+#endif
 
 INLINE vints
 ints_set1(int32_t v)
@@ -242,7 +340,8 @@ ints_to_floats(vints v)
 INLINE vfloats
 dot_floats(vints dot)
 {
-	return vsubq_f32(vreinterpretq_f32_s32(dot), vdupq_n_f32(12582912.0f));
+	return TILE_DOTPROD ? vsubq_f32(vreinterpretq_f32_s32(dot), vdupq_n_f32(12582912.0f))
+			    : vcvtq_f32_s32(dot);
 }
 
 INLINE vfloats
@@ -271,7 +370,11 @@ floats_bf16(const uint8_t *p, uint32_t strip)
 {
 	uint16x8_t v = vreinterpretq_u16_u8(vld1q_u8(p + strip / 2 * 16)), zero = vdupq_n_u16(0);
 
-	return vreinterpretq_f32_u16(strip % 2 == 0 ? vzip1q_u16(zero, v) : vzip2q_u16(zero, v));
+	if (TILE_DOTPROD)
+		return vreinterpretq_f32_u16(
+			strip % 2 == 0 ? vzip1q_u16(zero, v) : vzip2q_u16(zero, v));
+	return vreinterpretq_f32_u32(
+		strip % 2 == 0 ? vshll_n_u16(vget_low_u16(v), 16) : vshll_high_n_u16(v, 16));
 }
 
 INLINE vfloats
@@ -315,8 +418,8 @@ join_planes(const uint8_t *nibbles, const uint8_t *pairs, vbytes out[4])
 {
 	vbytes n = vld1q_u8(nibbles), m = vld1q_u8(nibbles + 16), p = vld1q_u8(pairs);
 
-	out[0] = vsliq_n_u8(n, bytes_and(p, 3), 4);
 	out[1] = bytes_join(n, true, bytes_move(p, 2, 4, 48));
+	out[0] = vsliq_n_u8(n, bytes_and(p, 3), 4);
 	out[2] = bytes_join(m, false, bytes_and(p, 48));
 	out[3] = bytes_join(m, true, p >> (uint8_t)2);
 }
@@ -343,12 +446,13 @@ take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room
 					     : six_bit_plane(2 * i + j / 2, j % 2)),
 				out[j]);
 	}
-	/* They are to be read from memory, not taken out of registers again. */
-	__asm__("" : "+m"(*(uint8_t(*)[SIX_BIT_BYTES])room));
+	FROM_MEMORY(*(uint8_t(*)[SIX_BIT_BYTES])room);
 	return room;
 }
 
 /* --- products --- */
+
+static const _Alignas(16) int32_t dot_zero[ROW_LANES] = {DOT_ZERO, DOT_ZERO, DOT_ZERO, DOT_ZERO};
 
 #if TILE_DOTPROD
 
@@ -356,6 +460,20 @@ take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room
 struct dot {
 	vints sum;
 };
+
+INLINE struct dot
+dot_begin(vints start)
+{
+	return (struct dot){start};
+}
+
+/* A sum that nothing is in, loaded, because a copy of a register costs as much as a product. */
+INLINE struct dot
+dot_nothing(const int32_t **zero)
+{
+	FROM_POINTER(*zero);
+	return dot_begin(vld1q_s32(*zero));
+}
 
 /* The activations of a group: with others, in lane group % 4. */
 INLINE int8x16_t
@@ -403,22 +521,45 @@ struct dot {
 	vints sum;
 	vints wide[2];       /* of rows 0 and 1, 2 and 3: sums that wait to be added, two a row */
 	int16x8_t narrow[2]; /* the same of some steps, four a row */
+	bool begun;          /* there is something in `sum` */
 };
+
+INLINE struct dot
+dot_begin(vints start)
+{
+	return (struct dot){.sum = start, .begun = true};
+}
+
+INLINE struct dot
+dot_nothing(const int32_t **zero)
+{
+	(void)zero;
+	return (struct dot){.begun = false};
+}
 
 /* Adds up what is narrow. joint: sums of two have room in 16 bits. */
 INLINE void
 dot_widen(struct dot *d, bool first, bool last, bool joint)
 {
 	if (joint) {
-		d->sum = vpadalq_s16(d->sum, vpaddq_s16(d->narrow[0], d->narrow[1]));
+		int16x8_t v;
+
+		HERE(d->narrow[0]); /* else gcc changes registers half-way, with copies */
+		HERE(d->narrow[1]);
+		v = vpaddq_s16(d->narrow[0], d->narrow[1]);
+		d->sum = d->begun ? vpadalq_s16(d->sum, v) : vpaddlq_s16(v);
+		d->begun = true;
 		return;
 	}
 	UNROLL
 	for (int i = 0; i < 2; i++)
 		d->wide[i] =
 			first ? vpaddlq_s16(d->narrow[i]) : vpadalq_s16(d->wide[i], d->narrow[i]);
-	if (last)
-		d->sum = vaddq_s32(d->sum, vpaddq_s32(d->wide[0], d->wide[1]));
+	if (last) {
+		vints both = vpaddq_s32(d->wide[0], d->wide[1]);
+
+		d->sum = d->begun ? vaddq_s32(d->sum, both) : both;
+	}
 }
 
 /* The activations of a group, in each lane. */
@@ -427,6 +568,7 @@ dot_acts(const int8_t *q, int group)
 {
 	int32x4_t x = vreinterpretq_s32_s8(vld1q_s8(q + group / 4 * 16));
 
+	HERE(x); /* one load instead of four */
 	switch (group % 4) {
 	case 0:
 		return vreinterpretq_s8_s32(vdupq_laneq_s32(x, 0));
@@ -482,7 +624,7 @@ dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int grou
 INLINE vints
 dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
 {
-	struct dot d = {.sum = start};
+	struct dot d = dot_begin(start);
 
 	UNROLL
 	for (int g = 0; g < groups; g++)
