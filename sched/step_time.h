@@ -41,4 +41,9 @@ void step_time_took(struct step_time *t, uint32_t rows, double seconds, double d
 /* beside: others generate. */
 uint32_t step_time_rows(const struct step_time *t, bool beside);
 
+/* What a step takes from a device, in seconds. waited: of `seconds`, for others and for a disk. Where a cgroup gives it
+ * the time of `quota` CPUs (0: of all there are), it computes as fast as ever while that lasts, and not at all
+ * afterwards: what it can keep up follows from the time `cpu` of its CPUs, messages and all. */
+double step_time_compute(double seconds, double waited, double cpu, double quota);
+
 #endif
