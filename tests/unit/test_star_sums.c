@@ -170,7 +170,7 @@ main(void)
 	signal(SIGPIPE, SIG_IGN); /* as the daemon does */
 	tcase_add_checked_fixture(t, load, unload);
 	tcase_set_timeout(t, 120);
-	tcase_add_loop_test(t, sums_have_the_same_bits, FRAME_F32, FRAME_Q8 + 1);
+	tcase_add_loop_test(t, sums_have_the_same_bits, FRAME_F32, FRAME_FORMATS);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
