@@ -14,8 +14,8 @@
  * ANSWER_GRACE_MS.
  *
  * The number of a stream's event (its `id:`) is the number of bytes of text up to its end, 0 for the
- * first one, which has no text; the calls of tools and the two events behind the text count 1 more each. So it means the same
- * however the text was cut into events, and after a restart.
+ * first one, which has no text; the calls of tools and the two events behind the text count 1 more each. So it
+ * means the same however the text was cut into events, and after a restart.
  *
  * Answers of the model `auto` have no one session: daemon/answers_job.h.
  *

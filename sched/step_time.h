@@ -26,8 +26,8 @@ enum {
 	STEP_FEW_ROWS = 64 /* where it is */
 };
 
-/* The most that a step may have at all: STEP_ROWS, where what they take `more` bytes for than STEP_FEW_ROWS is little of
- * the memory there is. */
+/* The most that a step may have at all: STEP_ROWS, where the bytes that they take, `more` than STEP_FEW_ROWS do, are
+ * little of the memory there is. */
 uint32_t step_time_most(uint64_t memory, uint64_t more);
 
 struct step_time {    /* all 0: nothing was seen */

@@ -110,7 +110,7 @@ START_TEST(memory_says_the_most)
 }
 END_TEST
 
-/* What a device says of itself: a plan would give it more than it can keep up with, if it told how fast it is in a burst. */
+/* What a device says of itself: by its speed in a burst a plan would give it more than it can keep up with. */
 START_TEST(a_quota_is_what_can_be_kept_up)
 {
 	ck_assert_double_eq_tol(step_time_compute(1, 0.25, 0, 0), 0.75, 1e-12);
