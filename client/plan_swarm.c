@@ -22,19 +22,15 @@ static int
 take_payload(const struct plan_options *o, const struct shard_header *header,
 	struct swarm_plan_input *in, struct err *err)
 {
-	static const char *const names[] = {
-		[FRAME_F32] = "f32", [FRAME_F16] = "f16", [FRAME_Q8] = "q8"};
-	uint32_t width = in->model->shape->embd;
+	int format = shard_is_wide(header) ? FRAME_F32 : FRAME_F16;
 
-	const char *wanted = o->payload;
-
-	if (wanted == NULL || strcmp(wanted, "auto") == 0)
-		wanted = names[shard_is_wide(header) ? FRAME_F32 : FRAME_F16];
-	for (int i = 0; i < 3; i++)
-		if (strcmp(wanted, names[i]) == 0) {
-			in->row_bytes = (double)frame_payload((enum frame_format)i, 1, width);
-			return 0;
-		}
+	if (o->payload != NULL && strcmp(o->payload, "auto") != 0)
+		format = frame_format_find(o->payload);
+	if (format >= 0) {
+		in->row_bytes =
+			(double)frame_payload((enum frame_format)format, 1, in->model->shape->embd);
+		return 0;
+	}
 	return err_set(err, "--payload: '%.20s' is not auto, f32, f16 or q8", o->payload);
 }
 

@@ -1,7 +1,7 @@
 /* Answers that outlive their connection: those whose request has an Idempotency-Key. Main thread.
  *
  * The header is that of draft-ietf-httpapi-idempotency-key-header-06; a key belongs to the client
- * that sent it (struct http_request, client), and to one request (path and body, byte for byte: the
+ * that sent it (struct http_request, client), and to one request (path, X-Shoal- headers and body, byte for byte: the
  * draft's fingerprint). What comes under a key that is known:
  *   - with another request: 422 (section 2.7);
  *   - after its end: the same answer again, nothing is computed (2.6, "Retry"), for ANSWER_KEEP_MS;
@@ -14,8 +14,8 @@
  * ANSWER_GRACE_MS.
  *
  * The number of a stream's event (its `id:`) is the number of bytes of text up to its end, 0 for the
- * first one, which has no text; the calls of tools and the two events behind the text count 1 more each. So it means the same
- * however the text was cut into events, and after a restart.
+ * first one, which has no text; the calls of tools and the two events behind the text count 1 more each. So it
+ * means the same however the text was cut into events, and after a restart.
  *
  * Answers of the model `auto` have no one session: daemon/answers_job.h.
  *
@@ -38,7 +38,7 @@ struct answers;
 
 struct answer_key {
 	uint8_t name[32];    /* of client and key */
-	uint8_t request[32]; /* of path and body */
+	uint8_t request[32]; /* of path, headers of Shoal and body */
 	bool behind;         /* there is a Last-Event-ID: */
 	uint64_t event;
 };

@@ -23,6 +23,24 @@ key_text(const char *s, char out[ANSWER_KEY_MAX + 1])
 	return n;
 }
 
+/* What is said in headers is a part of the request, as it would be in the body: an answer that a cloud gave is none
+ * for who wants it from home. */
+static void
+hash_headers(const struct http_request *r, crypto_generichash_state *s)
+{
+	static const char *const names[] = {"X-Shoal-Privacy", "X-Shoal-Quality", "X-Shoal-Budget",
+		"X-Shoal-Mode", "X-Shoal-Dry-Run"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *v = MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, names[i]);
+
+		if (v == NULL)
+			continue;
+		crypto_generichash_update(s, (const uint8_t *)names[i], strlen(names[i]) + 1);
+		crypto_generichash_update(s, (const uint8_t *)v, strlen(v) + 1);
+	}
+}
+
 static void
 hash_key(const struct http_request *r, const char *text, size_t len, struct answer_key *k)
 {
@@ -37,6 +55,7 @@ hash_key(const struct http_request *r, const char *text, size_t len, struct answ
 	crypto_generichash_final(&s, k->name, sizeof k->name);
 	crypto_generichash_init(&s, NULL, 0, sizeof k->request);
 	crypto_generichash_update(&s, (const uint8_t *)path, strlen(path) + 1);
+	hash_headers(r, &s);
 	crypto_generichash_update(&s, r->body.data, r->body.len);
 	crypto_generichash_final(&s, k->request, sizeof k->request);
 }

@@ -30,6 +30,9 @@ bool api_make_prompt(struct http_request *r, const struct api_format *f,
 /* key: of an answer that is kept, or NULL. signals: see struct session_params. */
 struct session *api_make_session(const struct api_request *a, const struct served_model *m,
 	const struct token_list *ids, bool signals, const struct answer_key *key, struct err *err);
+/* Appends the prompt of a completion, as text also where it came as ids; special: with tokens that are no text. */
+void api_prompt_text(
+	struct buf *text, const struct api_request *a, const struct served_model *m, bool special);
 /* With `echo` the answer begins with the prompt: appends it to text. */
 void api_echo(struct buf *text, const struct api_request *a, const struct served_model *m);
 

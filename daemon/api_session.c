@@ -70,18 +70,24 @@ api_make_session(const struct api_request *a, const struct served_model *m,
 }
 
 void
-api_echo(struct buf *text, const struct api_request *a, const struct served_model *m)
+api_prompt_text(
+	struct buf *text, const struct api_request *a, const struct served_model *m, bool special)
 {
 	struct detok d;
 
-	if (!a->echo)
-		return;
 	if (a->prompt != NULL) {
 		buf_str(text, a->prompt);
 		return;
 	}
-	detok_init(&d, m->tokenizer, true);
+	detok_init(&d, m->tokenizer, special);
 	for (size_t i = 0; i < a->n_ids; i++)
 		detok_push(&d, a->ids[i], text);
 	detok_finish(&d, text);
+}
+
+void
+api_echo(struct buf *text, const struct api_request *a, const struct served_model *m)
+{
+	if (a->echo)
+		api_prompt_text(text, a, m, true);
 }

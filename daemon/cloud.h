@@ -1,5 +1,5 @@
-/* Sends one request, a chat or a plain prompt, to one endpoint that speaks the OpenAI API, and gives its answer as it comes.
- * Main thread; all of it runs in the libuv loop.
+/* Sends one request, a chat or a plain prompt, to one endpoint that speaks the OpenAI API, and gives its answer as
+ * it comes. Main thread; all of it runs in the libuv loop.
  *
  * Only the door (daemon/door.h) may call cloud_send and cloud_knock: it knows what may leave the house. A test holds
  * that by the symbols of the object files.

@@ -1,5 +1,6 @@
 /* What the bytes of an answer say: server-sent events (WHATWG HTML, "Server-sent events") that carry
- * chat.completion.chunk or text_completion objects, or one chat.completion or text_completion object. Pure: bytes in, text out. */
+ * chat.completion.chunk or text_completion objects, or one chat.completion or text_completion object. Pure: bytes
+ * in, text out. */
 #include "daemon/cloud_int.h"
 
 #include <jansson.h>

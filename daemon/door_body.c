@@ -49,7 +49,7 @@ static const struct field body_fields[] = {
 /* Those that mean something in a chat only. */
 static const char *const of_chats[] = {"messages", "max_completion_tokens", "response_format",
 	"reasoning_effort", "continue_final_message", "add_generation_prompt", "tools",
-	"parallel_tool_calls", NULL};
+	"tool_choice", "parallel_tool_calls", NULL};
 
 static const struct field message_fields[] = {
 	{"role", STRING},

@@ -26,28 +26,15 @@ quota_of(struct engine *e)
 	return 1e-3 * atomic_load_explicit(&e->quota, memory_order_relaxed);
 }
 
-/* What a step takes from this device. Where a cgroup gives it a part of a CPU, it computes as fast as ever while that
- * lasts, and not at all afterwards: what it can keep up is what its computing, messages and all, takes from the
- * quota. */
-static double
-computing(struct engine *e, const struct overlap_step *s, double cpu)
-{
-	double quota = quota_of(e), seconds = s->seconds - s->sums - s->disk;
-
-	if (quota > 0 && cpu / quota > seconds)
-		seconds = cpu / quota;
-	return seconds > 0 ? seconds : 0;
-}
-
 /* Only of one row: that is what a plan predicts, and what a member's share is to follow. */
 static void
-note_pace(struct engine *e, const struct overlap_step *s, double cpu)
+note_pace(struct engine *e, const struct overlap_step *s, double cpu, double quota)
 {
 	e->pace.steps++;
 	e->pace.seconds += s->seconds;
 	e->pace.sums += s->sums;
 	e->pace.disk += s->disk;
-	e->pace.compute += computing(e, s, cpu);
+	e->pace.compute += step_time_compute(s->seconds, s->sums + s->disk, cpu, quota);
 }
 
 static int
@@ -55,7 +42,9 @@ timed_forward(struct engine *e, uint32_t n, uint32_t first, const float **logits
 {
 	struct overlap_step s = {
 		.rows = n, .first = first, .sums = waited_for_sums(e), .disk = waited_for_disk(e)};
-	double cpu = quota_of(e) > 0 ? clock_cpu_seconds() : 0;
+	double quota =
+		n == 1 ? quota_of(e) : 0; /* of the whole step, though it may change meanwhile */
+	double cpu = quota > 0 ? clock_cpu_seconds() : 0;
 	uint64_t start = uv_hrtime();
 
 	forward_divide(e->forward, first);
@@ -68,7 +57,7 @@ timed_forward(struct engine *e, uint32_t n, uint32_t first, const float **logits
 	step_time_took(&e->step_time, n, s.seconds, s.disk);
 	e->divided += first > 0;
 	if (n == 1)
-		note_pace(e, &s, quota_of(e) > 0 ? clock_cpu_seconds() - cpu : 0);
+		note_pace(e, &s, quota > 0 ? clock_cpu_seconds() - cpu : 0, quota);
 	return 0;
 }
 

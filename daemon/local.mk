@@ -273,6 +273,10 @@ check_PROGRAMS += tests/unit/test_route_book
 tests_unit_test_route_book_SOURCES = tests/unit/test_route_book.c $(route_test_support)
 tests_unit_test_route_book_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_route_book_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS) -lm -lpthread
+check_PROGRAMS += tests/unit/test_wall
+tests_unit_test_wall_SOURCES = tests/unit/test_wall.c
+tests_unit_test_wall_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_wall_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS) -lm -lpthread
 check_PROGRAMS += tests/unit/test_document_cascade
 tests_unit_test_document_cascade_SOURCES = tests/unit/test_document_cascade.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_document_cascade_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
@@ -313,7 +317,8 @@ if HAVE_CHECK
 ENGINE_TEST_SUPPORT = tests/support/engine_group.c tests/support/engine_group.h \
 	tests/support/link_pair.c tests/support/link_pair.h \
 	tests/support/shared_dir.c tests/support/shared_dir.h
-check_PROGRAMS += tests/unit/test_engine tests/unit/test_pipeline tests/unit/test_star
+check_PROGRAMS += tests/unit/test_engine tests/unit/test_pipeline tests/unit/test_star \
+	tests/unit/test_star_sums
 tests_unit_test_pipeline_SOURCES = tests/unit/test_pipeline.c $(ENGINE_TEST_SUPPORT)
 tests_unit_test_pipeline_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
 tests_unit_test_pipeline_CFLAGS = $(tests_unit_test_engine_CFLAGS)
@@ -322,12 +327,16 @@ tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(ENGINE_TEST_SUPPORT)
 tests_unit_test_engine_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
 tests_unit_test_engine_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_engine_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+tests_unit_test_star_sums_SOURCES = tests/unit/test_star_sums.c $(ENGINE_TEST_SUPPORT)
+tests_unit_test_star_sums_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
+tests_unit_test_star_sums_CFLAGS = $(tests_unit_test_engine_CFLAGS)
+tests_unit_test_star_sums_LDADD = $(tests_unit_test_engine_LDADD)
 tests_unit_test_star_SOURCES = tests/unit/test_star.c $(ENGINE_TEST_SUPPORT)
 tests_unit_test_star_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
 tests_unit_test_star_CFLAGS = $(tests_unit_test_engine_CFLAGS)
 tests_unit_test_star_LDADD = $(tests_unit_test_engine_LDADD)
 $(tests_unit_test_engine_OBJECTS) $(tests_unit_test_pipeline_OBJECTS) \
-	$(tests_unit_test_star_OBJECTS): | proto/shoal.pb-c.h
+	$(tests_unit_test_star_OBJECTS) $(tests_unit_test_star_sums_OBJECTS): | proto/shoal.pb-c.h
 
 check_PROGRAMS += tests/unit/test_engine_kv
 tests_unit_test_engine_kv_SOURCES = tests/unit/test_engine_kv.c $(ENGINE_TEST_SUPPORT)

@@ -268,9 +268,11 @@ privacy_messages_add_tools(const uint8_t key[static PRIVACY_KEY_LEN], json_t *to
 	buf_init(&r.text, 0);
 	json_array_foreach(tools, i, tool)
 	{
+		r.call = (uint32_t)i + 1;
 		if (rc == 0)
 			rc = add_dump(&r, json_object_get(tool, "function"));
 	}
+	r.call = 0;
 	if (rc == 0 && form != NULL)
 		rc = add_dump(&r, form);
 	buf_free(&r.text);

@@ -20,8 +20,9 @@
  * they stand, which a client writes anew with each turn. */
 struct privacy_messages {
 	struct privacy_hash *hash;
-	uint32_t *message; /* of each hash: the index in the request's list; UINT32_MAX: a tool's */
-	uint32_t *call;    /* and which call of that message it is, from 1; 0: another text */
+	/* Of each hash: the message's index in the request's list, and which of its calls it is of, from 1; 0: another
+	 * text. Of none (UINT32_MAX) are tools, which count as its calls, and behind them the answer's schema. */
+	uint32_t *message, *call;
 	size_t n, n_old;
 	/* Of a prompt: hashes that are beginnings of it, ahead of its own, and its bytes. */
 	size_t n_begins;

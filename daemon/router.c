@@ -114,20 +114,30 @@ router_turn(const struct router *r, const struct privacy_hash *answer, struct ro
 	return false;
 }
 
-/* Where a prompt of before ends is not seen in the next one, so it is remembered, whoever answers it. -1
- * without memory. */
+/* Where a prompt of before ends is not seen in the next one, so it is remembered, whoever answers it, and by its text,
+ * also where it came as ids. -1 without memory. */
 static int
 remember_prompt(struct router *r, const struct http_request *h, const struct api_request *a,
-	enum privacy request)
+	const struct served_model *m, enum privacy request)
 {
 	struct wall_verdict v = {0};
+	struct api_request of = *a;
+	struct buf text;
 	int rc = 0;
 
-	if (a->kind == API_COMPLETION && endpoints_count(r->endpoints) > 0)
-		rc = wall_judge(r->wall, h->client, h->key_privacy, request, a, &v);
+	if (a->kind != API_COMPLETION || endpoints_count(r->endpoints) == 0)
+		return 0;
+	buf_init(&text, 0);
+	api_prompt_text(&text, a, m, false);
+	if (buf_u8(&text, 0) == 0) {
+		of.prompt = (const char *)text.data;
+		rc = wall_judge(r->wall, h->client, h->key_privacy, request, &of, &v);
+	}
 	if (rc == 0 && v.record != NULL)
 		wall_made(r->wall, &v, NULL, 0);
 	wall_verdict_free(&v);
+	rc = text.failed ? -1 : rc;
+	buf_free(&text);
 	return rc;
 }
 
@@ -144,7 +154,7 @@ router_allows(struct router *r, struct http_request *h, const struct api_request
 		http_error(h, &e);
 		return false;
 	}
-	if (remember_prompt(r, h, a, said.privacy) != 0) {
+	if (remember_prompt(r, h, a, m, said.privacy) != 0) {
 		http_fail(h, 503, NULL, NULL, "out of memory");
 		return false;
 	}

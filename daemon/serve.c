@@ -32,11 +32,11 @@ serve_kv(const struct config *c)
 enum frame_format
 serve_payload(const struct config *c, const struct shard_header *model)
 {
-	if (strcmp(c->payload, "auto") == 0)
-		return shard_is_wide(model) ? FRAME_F32 : FRAME_F16;
-	if (strcmp(c->payload, "f16") == 0)
-		return FRAME_F16;
-	return strcmp(c->payload, "q8") == 0 ? FRAME_Q8 : FRAME_F32;
+	int format = frame_format_find(c->payload);
+
+	if (format >= 0)
+		return (enum frame_format)format;
+	return shard_is_wide(model) ? FRAME_F32 : FRAME_F16; /* auto */
 }
 
 enum collective_way

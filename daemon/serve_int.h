@@ -182,12 +182,12 @@ void plan_told(struct serve *s, struct swarm_peer *teller, const char *who, cons
 
 /* --- who of those that could (serve_choose.c, coordinator) -------------------------------------- */
 
-/* Fills members, slices and spares of p from those of `members` with which it is predicted to be
- * fastest. *chosen: false: all shall take part, and nothing is filled (the user wants that, or
- * speeds are not known yet). */
 /* Rows of a plan's steps, at most: as configured, or as many as pay where every device has memory for them. */
 uint32_t rows_of_step(
 	struct serve *s, const struct model_file *f, struct swarm_peer *const *members, uint32_t n);
+/* Fills members, slices and spares of p from those of `members` with which it is predicted to be
+ * fastest. *chosen: false: all shall take part, and nothing is filled (the user wants that, or
+ * speeds are not known yet). */
 int choose_members(struct serve *s, struct plan *p, struct swarm_peer *const *members, uint32_t n,
 	bool *chosen, struct err *err);
 /* What a plan's members are expected to do. */

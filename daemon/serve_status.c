@@ -365,10 +365,7 @@ collective_in_force(const struct serve *s)
 static const char *
 payload_in_force(const struct serve *s)
 {
-	static const char *const names[] = {
-		[FRAME_F32] = "f32", [FRAME_F16] = "f16", [FRAME_Q8] = "q8"};
-
-	return s->plan != NULL ? names[s->plan->payload] : s->config->payload;
+	return s->plan != NULL ? frame_format_name(s->plan->payload) : s->config->payload;
 }
 
 json_t *

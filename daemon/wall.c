@@ -30,6 +30,7 @@ record_new(struct wall *w, uint64_t client)
 		return NULL;
 	r->client = client;
 	r->refs = 1;
+	r->prompts = w->prompts;
 	r->taint = privacy_taint_new(WALL_MESSAGES, PRIVACY_HOME);
 	if (r->taint == NULL) {
 		free(r);
@@ -39,7 +40,9 @@ record_new(struct wall *w, uint64_t client)
 	return r;
 }
 
-/* Forgets the one that was quiet longest. What it held counts as said at home from then on. */
+/* Forgets the one that was quiet longest. What it held counts as said at home from then on; a plain prompt has no
+ * history by which that could be seen, so where there were private ones, none that comes from a new client is known to
+ * be new. */
 static void
 drop_oldest(struct wall *w)
 {
@@ -49,6 +52,7 @@ drop_oldest(struct wall *w)
 		at = &(*at)->next;
 	last = *at;
 	*at = NULL;
+	w->prompts |= last->prompts || last->n_ends > 0;
 	w->n--;
 	record_unref(last);
 }
@@ -125,8 +129,10 @@ name_part(const struct privacy_messages *m, const struct api_request *a, size_t 
 	if (a->kind == API_COMPLETION)
 		snprintf(out, PART_NAME, "%s",
 			i < m->n_begins ? "the prompt's begin" : "the prompt");
+	else if (m->message[i] == UINT32_MAX && m->call[i] > 0)
+		part_name_tool(a->root, m->call[i] - 1, out);
 	else if (m->message[i] == UINT32_MAX)
-		part_name_tool(a->root, i - (m->n - json_array_size(a->tools)), out);
+		snprintf(out, PART_NAME, "response_format");
 	else if (m->call[i] > 0)
 		part_name_call(a->root, m->message[i], m->call[i] - 1, out);
 	else
@@ -151,7 +157,7 @@ wall_judge(struct wall *w, uint64_t client, enum privacy key, enum privacy reque
 		v->messages.n_old, v->asked, NULL, &why);
 	if (a->kind == API_COMPLETION && v->record->prompts && v->policy > PRIVACY_HOME) {
 		v->policy = PRIVACY_HOME;
-		err_set(&why.held, "more private prompts came from here than can be told apart");
+		err_set(&why.held, "more private prompts came than can be told apart");
 	}
 	if (v->policy != v->asked) {
 		snprintf(v->why, sizeof v->why, "%s", why.held.msg);

@@ -7,9 +7,9 @@ struct wall_record {
 	uint64_t client;
 	unsigned refs;
 	struct privacy_taint *taint;
-	struct redact *redact;    /* made when first needed */
-	uint32_t *ends, n_ends;   /* lengths of prompts that stay nearer than a cloud, ascending */
-	bool prompts;             /* more than that: no prompt of this client is known to be new */
+	struct redact *redact;  /* made when first needed */
+	uint32_t *ends, n_ends; /* lengths of prompts that stay nearer than a cloud, ascending */
+	bool prompts; /* others were forgotten: no prompt of this client is known to be new */
 	struct wall_record *next; /* the one that was used before it */
 };
 
@@ -20,6 +20,7 @@ struct wall {
 	uint64_t redact_key;         /* of tables of items */
 	struct wall_record *records; /* used last first */
 	unsigned n;
+	bool prompts; /* a record with private prompts was forgotten */
 };
 
 /* wall_body.c: what a cloud would get of a request, but for the model's name; NULL: it cannot be sent. The same

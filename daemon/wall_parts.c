@@ -77,6 +77,7 @@ look_at_message(struct looking *l, size_t i, json_t *m)
 json_t *
 wall_parts(struct wall *w, struct wall_verdict *v, const struct api_request *a)
 {
+	static const char *const others[] = {"tool_choice", "response_format", "stop"};
 	struct err err;
 	struct looking l = {w, v, wall_whole(a, 1, &err), json_array()};
 	char name[PART_NAME];
@@ -92,8 +93,11 @@ wall_parts(struct wall *w, struct wall_verdict *v, const struct api_request *a)
 		part_name_tool(l.body, i, name);
 		look_at(&l, name, json_pack("{s:[O]}", "tools", part));
 	}
-	if (json_object_get(l.body, "stop") != NULL)
-		look_at(&l, "stop", json_pack("{s:O}", "stop", json_object_get(l.body, "stop")));
+	for (i = 0; i < sizeof others / sizeof *others; i++) {
+		part = json_object_get(l.body, others[i]);
+		if (part != NULL)
+			look_at(&l, others[i], json_pack("{s:O}", others[i], part));
+	}
 	json_decref(l.body);
 	return l.list;
 }

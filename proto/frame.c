@@ -19,6 +19,24 @@ frame_write(const struct frame *f, uint8_t out[FRAME_HEADER])
 	put_le32(out + 24, f->extra);
 }
 
+static const char *const format_names[FRAME_FORMATS] = {
+	[FRAME_F32] = "f32", [FRAME_F16] = "f16", [FRAME_Q8] = "q8"};
+
+const char *
+frame_format_name(enum frame_format f)
+{
+	return format_names[f];
+}
+
+int
+frame_format_find(const char *name)
+{
+	for (int f = 0; f < FRAME_FORMATS; f++)
+		if (strcmp(format_names[f], name) == 0)
+			return f;
+	return -1;
+}
+
 size_t
 frame_payload(enum frame_format f, uint32_t rows, uint32_t width)
 {
@@ -31,6 +49,8 @@ frame_payload(enum frame_format f, uint32_t rows, uint32_t width)
 		return (size_t)rows * width * 2;
 	case FRAME_Q8:
 		return (size_t)rows * blocks * Q8_BYTES;
+	case FRAME_FORMATS:
+		break;
 	}
 	return 0;
 }

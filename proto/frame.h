@@ -24,7 +24,7 @@
 #define FRAME_HEADER 32
 
 enum frame_kind { FRAME_STEP = 1, FRAME_PART, FRAME_SUM, FRAME_LOGITS, FRAME_VOID, FRAME_ASK };
-enum frame_format { FRAME_F32 = 0, FRAME_F16 = 1, FRAME_Q8 = 2 };
+enum frame_format { FRAME_F32 = 0, FRAME_F16 = 1, FRAME_Q8 = 2, FRAME_FORMATS };
 
 struct frame {
 	uint64_t epoch;
@@ -42,6 +42,10 @@ void frame_write(const struct frame *f, uint8_t out[FRAME_HEADER]);
  * payload they mean. *payload points behind the header. */
 int frame_read(const void *msg, size_t len, uint32_t max_rows, uint32_t max_width, struct frame *f,
 	const uint8_t **payload, struct err *err);
+
+/* "f32", "f16", "q8"; by such a word: -1 if there is none. */
+const char *frame_format_name(enum frame_format f);
+int frame_format_find(const char *name);
 
 /* Bytes of rows x width in a format (without the header or step rows). */
 size_t frame_payload(enum frame_format f, uint32_t rows, uint32_t width);

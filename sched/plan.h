@@ -46,8 +46,8 @@
  *   holds min(sessions, stages) steps at once, of sessions/that many rows, and
  *       period = max(step, steps at once x the slowest stage).
  *   A prompt goes in chunks of `batch` rows (of several stages STEP_PIPE_ROWS, at most), one after another
- *   through the stages, which all work once it is long enough. Where the halves of a chunk take turns, c that is computed and d that messages
- *   add become max(c, c/2 + d) (sched/overlap.h).
+ *   through the stages, which all work once it is long enough. Where the halves of a chunk take turns, c that is
+ *   computed and d that messages add become max(c, c/2 + d) (sched/overlap.h).
  *
  * Shares
  *   Every member should be done at the same time: those with less delay and more speed get more, as

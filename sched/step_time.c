@@ -44,3 +44,11 @@ step_time_rows(const struct step_time *t, bool beside)
 		return STEP_ROWS;
 	return larger(STEP_UNIT, (uint32_t)(seconds / t->a_row) / STEP_UNIT * STEP_UNIT);
 }
+
+double
+step_time_compute(double seconds, double waited, double cpu, double quota)
+{
+	double compute = larger(seconds - waited, 0);
+
+	return quota > 0 ? larger(cpu / quota, compute) : compute;
+}

@@ -26,8 +26,8 @@ enum {
 	STEP_FEW_ROWS = 64 /* where it is */
 };
 
-/* The most that a step may have at all: STEP_ROWS, where what they take `more` bytes for than STEP_FEW_ROWS is little of
- * the memory there is. */
+/* The most that a step may have at all: STEP_ROWS, where the bytes that they take, `more` than STEP_FEW_ROWS do, are
+ * little of the memory there is. */
 uint32_t step_time_most(uint64_t memory, uint64_t more);
 
 struct step_time {    /* all 0: nothing was seen */
@@ -40,5 +40,10 @@ void step_time_took(struct step_time *t, uint32_t rows, double seconds, double d
 
 /* beside: others generate. */
 uint32_t step_time_rows(const struct step_time *t, bool beside);
+
+/* What a step takes from a device, in seconds. waited: of `seconds`, for others and for a disk. Where a cgroup gives it
+ * the time of `quota` CPUs (0: of all there are), it computes as fast as ever while that lasts, and not at all
+ * afterwards: what it can keep up follows from the time `cpu` of its CPUs, messages and all. */
+double step_time_compute(double seconds, double waited, double cpu, double quota);
 
 #endif

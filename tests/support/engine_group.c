@@ -236,9 +236,8 @@ take_end(uint32_t peer, uint32_t other, struct link_detached *out)
 		take_unread(out);
 }
 
-/* The links that an engine wants, in its order. */
-static void
-take_ends(const struct engine_config *c, struct link_detached *out)
+void
+group_take_links(const struct engine_config *c, struct link_detached *out)
 {
 	uint32_t first = c->number - c->rank, n = 0;
 
@@ -268,7 +267,7 @@ start_engine(uint32_t number)
 				  NULL, NULL, &err)
 			: weights_from_gguf(m.gguf, &m.shape, &g.slices[number], number == 0, &err);
 	ck_assert_msg(c.weights != NULL, "%s", err.msg);
-	take_ends(&c, links);
+	group_take_links(&c, links);
 	g.engines[number] = engine_new(&g.loop, &c, &err);
 	ck_assert_msg(g.engines[number] != NULL, "%s", err.msg);
 }

@@ -57,6 +57,8 @@ void group_init(uint32_t n, const float *shares);
 void group_init_stages(uint32_t n, const uint32_t *sizes, enum collective_way way);
 /* Before the engines start: links between members too, as ways other than the star need them. */
 void group_link_members(enum collective_way way);
+/* The links that the engine of this peer wants, in its order. */
+void group_take_links(const struct engine_config *c, struct link_detached *out);
 void start_engine(uint32_t number);
 void stop_engine(uint32_t number);
 void group_start(void);

@@ -153,6 +153,9 @@ START_TEST(a_key_belongs_to_one_request)
 	answer_free(&b);
 	ask("POST", COMPL, KEY, "{\"prompt\":\"Hi\"}", &b);
 	ck_assert_int_eq(b.status, 422);
+	answer_free(&b);
+	ask("POST", CHAT, KEY "X-Shoal-Privacy: home\r\n", WHOLE, &b);
+	ck_assert_int_eq(b.status, 422);
 	ck_assert_uint_eq(seen().submitted, 1);
 }
 END_TEST

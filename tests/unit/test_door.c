@@ -461,6 +461,7 @@ static const struct {
 	{TOP "\"messages\":[{\"role\":\"user\",\"content\":[\"a\"]}]}", "no object"},
 	{TOP "\"prompt\":\"secret\"," MESSAGE "}", "a prompt and 'messages'"},
 	{TOP "\"prompt\":\"secret\",\"add_generation_prompt\":false}", "a prompt and"},
+	{TOP "\"prompt\":\"secret\",\"tool_choice\":\"required\"}", "a prompt and 'tool_choice'"},
 	{TOP "\"prompt\":[\"secret\"]}", "'prompt'"},
 	{TOP "\"prompt\":\"\"}", "prompt is empty"},
 };

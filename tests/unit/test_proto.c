@@ -144,6 +144,16 @@ START_TEST(rows_come_back)
 }
 END_TEST
 
+START_TEST(formats_have_names)
+{
+	for (int f = FRAME_F32; f < FRAME_FORMATS; f++)
+		ck_assert_int_eq(frame_format_find(frame_format_name((enum frame_format)f)), f);
+	ck_assert_int_eq(frame_format_find("f16"), FRAME_F16);
+	ck_assert_int_eq(frame_format_find("auto"), -1);
+	ck_assert_int_eq(frame_format_find(""), -1);
+}
+END_TEST
+
 START_TEST(halves_are_exact)
 {
 	static const struct {
@@ -528,6 +538,7 @@ main(void)
 	tcase_add_test(t, codes_that_are_none);
 	tcase_add_test(t, names_come_from_keys);
 	tcase_add_test(t, rows_come_back);
+	tcase_add_test(t, formats_have_names);
 	tcase_add_test(t, halves_are_exact);
 	tcase_add_test(t, halves_have_the_same_bits_everywhere);
 	tcase_add_test(t, frames_are_checked);

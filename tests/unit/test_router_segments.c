@@ -424,7 +424,14 @@ START_TEST(a_private_prompt_is_known_by_its_begin)
 	answer_free(&a);
 	post("/v1/completions", "{\"prompt\":\"My health\",\"shoal\":{\"privacy\":\"home\"}}", &a);
 	ck_assert_int_eq(a.status, 200);
+	answer_free(&a); /* "My rent", as ids */
+	post("/v1/completions",
+		"{\"prompt\":[77,121,32,114,101,110,116],\"shoal\":{\"privacy\":\"home\"}}", &a);
+	ck_assert_int_eq(a.status, 200);
 	prompt("My salary is 5, and", "", "");
+	ck_assert_int_eq(a.status, 403);
+	ck_assert_ptr_nonnull(strstr(a.body, "\"tainted\""));
+	prompt("My rent is", "", "");
 	ck_assert_int_eq(a.status, 403);
 	ck_assert_ptr_nonnull(strstr(a.body, "\"tainted\""));
 	prompt("My  health is", "", "");

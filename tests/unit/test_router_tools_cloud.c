@@ -111,13 +111,14 @@ START_TEST(a_cloud_is_told_of_forms)
 }
 END_TEST
 
-/* A schema is text of the client's: what was said at home stays there, and items are removed. */
-START_TEST(forms_are_kept_to_the_policy)
-{
 #define FORM(text)                                                                                 \
 	",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\","          \
 	"\"schema\":{\"type\":"                                                                    \
 	"\"object\",\"description\":\"" text "\"}}}"
+
+/* A schema is text of the client's: what was said at home stays there, and items are removed. */
+START_TEST(forms_are_kept_to_the_policy)
+{
 	json_t *body;
 	char *dump;
 
@@ -308,6 +309,9 @@ START_TEST(parts_have_names)
 		"tools[1], the schema of 'door'", "removed", "EMAIL", 1);
 	ck_assert_msg(json_equal(list, o), "%s", a.body);
 	json_decref(o);
+	say("auto:cloud", FORM("of eve@example.com") ",\"shoal\":{\"explain\":true}");
+	ck_assert_ptr_nonnull(
+		strstr(a.body, "{\"where\":\"response_format\",\"removed\":{\"EMAIL\":1}}"));
 	json_object_set_new(f, "parameters", json_pack("{s:I}", "x", (json_int_t)4111111111111111));
 	say("auto:cloud", explain);
 	ck_assert_ptr_nonnull(strstr(a.body, "{\"where\":\"tools[1], the schema of 'door'\","
@@ -319,6 +323,14 @@ START_TEST(parts_have_names)
 	add("user", "u");
 	say("auto:cloud", explain);
 	ck_assert_ptr_nonnull(strstr(a.body, "\"where\":\"tools[0], the schema of 'lamp'\""));
+	say("auto:cloud", FORM("f") ",\"shoal\":{\"explain\":true}"); /* beside a schema, too */
+	ck_assert_ptr_nonnull(strstr(a.body, "\"where\":\"tools[0], the schema of 'lamp'\""));
+	json_array_clear(tools);
+	say("auto", FORM("f") ",\"shoal\":{\"privacy\":\"home\"}");
+	json_array_clear(messages);
+	add("user", "v");
+	say("auto:cloud", FORM("f") ",\"shoal\":{\"explain\":true}");
+	ck_assert_ptr_nonnull(strstr(a.body, "\"where\":\"response_format\""));
 	answer_free(&a);
 	get("/shoal/v1/route/log", &a);
 	ck_assert_ptr_null(strstr(a.body, "lamp"));

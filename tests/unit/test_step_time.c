@@ -110,6 +110,20 @@ START_TEST(memory_says_the_most)
 }
 END_TEST
 
+/* What a device says of itself: by its speed in a burst a plan would give it more than it can keep up with. */
+START_TEST(a_quota_is_what_can_be_kept_up)
+{
+	ck_assert_double_eq_tol(step_time_compute(1, 0.25, 0, 0), 0.75, 1e-12);
+	ck_assert_double_eq_tol(step_time_compute(1, 0.25, 8, 0), 0.75, 1e-12); /* no quota */
+	/* Half of a CPU: 0.6 s of its time are there again after 1.2 s. */
+	ck_assert_double_eq_tol(step_time_compute(1, 0.4, 0.6, 0.5), 1.2, 1e-12);
+	/* Two CPUs' time for what one computes is enough. */
+	ck_assert_double_eq_tol(step_time_compute(1, 0.4, 0.6, 2), 0.6, 1e-12);
+	/* Clocks that disagree make no negative time. */
+	ck_assert_double_eq_tol(step_time_compute(1, 1.5, 0, 0.5), 0, 1e-12);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -124,6 +138,7 @@ main(void)
 	tcase_add_test(t, it_begins_carefully_and_follows);
 	tcase_add_test(t, odd_times_are_bounded);
 	tcase_add_test(t, memory_says_the_most);
+	tcase_add_test(t, a_quota_is_what_can_be_kept_up);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -1,0 +1,179 @@
+/* Sums over groups of several peers: by each way and in each format all peers hold the same bits, which are those of
+ * adding in the order of ranks. */
+#include "daemon/star.h"
+#include "tests/support/engine_group.h"
+
+#include <check.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 3, WIDTH = 64, PEERS = 5, N = ROWS * WIDTH, SUMS = 3 };
+
+struct peer {
+	uv_loop_t loop;
+	uv_thread_t thread;
+	struct star *star;
+	uint32_t rank;
+	float rows[SUMS][N];
+};
+
+static struct peer peers[PEERS];
+static uv_barrier_t all; /* who goes is lost to those that still add */
+
+/* Of all magnitudes, so that another order gives other bits. */
+static float
+part_of(uint32_t rank, unsigned sum, unsigned i)
+{
+	uint32_t x = (rank * 7919 + sum * 104729 + i + 1) * 2654435761u;
+
+	x ^= x >> 15;
+	return ldexpf((float)(int32_t)(x * 2246822519u) / 2147483648.0f, (int)(x % 24) - 10);
+}
+
+static void
+begin_step(struct peer *p)
+{
+	const struct step_row rows[ROWS] = {{.pos = 0}, {.pos = 1}, {.pos = 2}};
+	struct step_row got[16];
+	static const float x[N];
+	float theirs[16 * WIDTH];
+	struct err err = {""};
+	uint32_t n = 0, first;
+
+	if (p->rank == 0)
+		ck_assert_msg(star_step(p->star, rows, ROWS, 0, x, &err) == 0, "%s", err.msg);
+	while (p->rank > 0 && n == 0)
+		if (!star_next(p->star, got, theirs, &n, &first))
+			ck_assert_msg(!star_broken(p->star), "%s", star_broken_why(p->star));
+}
+
+/* The second begins before the first has finished, as those of two sub-batches do. */
+static void
+run(void *arg)
+{
+	struct peer *p = arg;
+	struct collective *c = star_collective(p->star);
+	struct err err = {""};
+
+	begin_step(p);
+	for (uint32_t i = 0; i <= SUMS; i++) {
+		const struct collective_label label = {.layer = i};
+
+		if (i < SUMS)
+			ck_assert_msg(c->begin(c, p->rows[i], ROWS, WIDTH, &label, &err) == 0, "%s",
+				err.msg);
+		if (i > 0)
+			ck_assert_msg(c->finish(c, &err) == 0, "%s", err.msg);
+	}
+	uv_barrier_wait(&all);
+	star_close(p->star);
+	uv_run(&p->loop, UV_RUN_DEFAULT);
+}
+
+static void
+open_star(struct peer *p, enum frame_format format)
+{
+	struct link_detached links[MAX_PEERS];
+	struct engine_config c = g.config;
+	struct err err = {""};
+	struct star_config sc = {.epoch = EPOCH,
+		.slices = g.slices,
+		.rank = p->rank,
+		.peers = g.n,
+		.embd = m.shape.embd,
+		.vocab = m.shape.vocab,
+		.max_rows = 16,
+		.max_logits = 16,
+		.slots = N_CASES,
+		.context = 512,
+		.format = format,
+		.names = g.names,
+		.way = g.config.way,
+		.links = links};
+
+	engine_place(&c, &g.stages, p->rank);
+	group_take_links(&c, links);
+	uv_loop_init(&p->loop);
+	p->star = star_new(&p->loop, &sc, &err);
+	ck_assert_msg(p->star != NULL, "%s", err.msg);
+}
+
+/* What is sent is rounded; direct sums are of what was sent, also at home. */
+static void
+expect(unsigned sum, enum frame_format format, float want[N])
+{
+	uint8_t wire[4 * N + 4 * ROWS * 2];
+	float part[N];
+
+	for (uint32_t rank = 0; rank < g.n; rank++) {
+		for (unsigned i = 0; i < N; i++)
+			part[i] = part_of(rank, sum, i);
+		frame_round(format, part, ROWS, WIDTH, wire);
+		for (unsigned i = 0; i < N; i++)
+			want[i] = rank == 0 ? part[i] : want[i] + part[i];
+	}
+}
+
+static void
+check_sums(uint32_t n, enum collective_way way, enum frame_format format)
+{
+	float want[N];
+
+	group_init(n, NULL);
+	group_link_members(way);
+	for (uint32_t r = 0; r < n; r++) {
+		peers[r].rank = r;
+		for (unsigned i = 0; i < SUMS * N; i++)
+			peers[r].rows[i / N][i % N] = part_of(r, i / N, i % N);
+		open_star(&peers[r], format);
+	}
+	uv_barrier_init(&all, n);
+	for (uint32_t r = 0; r < n; r++)
+		uv_thread_create(&peers[r].thread, run, &peers[r]);
+	for (uint32_t r = 0; r < n; r++) {
+		uv_thread_join(&peers[r].thread);
+		star_free(peers[r].star);
+		ck_assert_int_eq(uv_loop_close(&peers[r].loop), 0);
+	}
+	uv_barrier_destroy(&all);
+	for (unsigned sum = 0; sum < SUMS; sum++) {
+		expect(sum, format, want);
+		if (format == FRAME_F32 || way == WAY_DIRECT)
+			ck_assert_mem_eq(peers[0].rows[sum], want, sizeof want);
+		for (uint32_t r = 1; r < n; r++)
+			ck_assert_mem_eq(peers[r].rows[sum], peers[0].rows[sum], sizeof want);
+	}
+	group_end();
+}
+
+START_TEST(sums_have_the_same_bits)
+{
+	ck_assert_uint_eq(m.shape.embd, WIDTH);
+	for (uint32_t n = 2; n <= PEERS; n++)
+		for (int way = WAY_STAR; way <= WAY_SCATTER; way++)
+			check_sums(n, (enum collective_way)way, (enum frame_format)_i);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("star_sums");
+	SRunner *r = srunner_create(s);
+	int failed = engine_tests_begin("star_sums");
+	TCase *t = tcase_create("groups");
+
+	if (failed != 0)
+		return failed;
+	signal(SIGPIPE, SIG_IGN); /* as the daemon does */
+	tcase_add_checked_fixture(t, load, unload);
+	tcase_set_timeout(t, 120);
+	tcase_add_loop_test(t, sums_have_the_same_bits, FRAME_F32, FRAME_FORMATS);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
