@@ -20,6 +20,7 @@ struct token_tree {
 	struct walk all, ending; /* those that end a string that they stand in */
 	uint64_t *within;        /* a mask: those that do not, and may stand in it, */
 	uint8_t *takes;          /* [vocab] and of how many characters each has a part; NOWHERE */
+	uint64_t *ends;          /* a mask of the end tokens */
 };
 
 /* --- making --------------------------------------------------------------------------------------- */
@@ -30,8 +31,10 @@ read_bytes(struct token_tree *tree, const struct tokenizer *t)
 	for (uint32_t id = 0; id < tree->vocab; id++) {
 		size_t begin = tree->bytes.len, len;
 
-		if (tokenizer_is_end(t, id))
+		if (tokenizer_is_end(t, id)) {
+			tree->ends[id / 64] |= 1ull << id % 64;
 			continue;
+		}
 		if (token_bytes(t, id, false, false, &tree->bytes) != 0)
 			return -1;
 		len = tree->bytes.len - begin;
@@ -145,9 +148,10 @@ fill(struct token_tree *tree, const struct tokenizer *t)
 	tree->at = calloc(tree->vocab, sizeof *tree->at);
 	tree->len = calloc(tree->vocab, 1);
 	tree->within = calloc(token_tree_words(tree), sizeof *tree->within);
+	tree->ends = calloc(token_tree_words(tree), sizeof *tree->ends);
 	tree->takes = malloc(tree->vocab);
 	if (list != NULL && tree->at != NULL && tree->len != NULL && tree->within != NULL &&
-		tree->takes != NULL && read_bytes(tree, t) == 0) {
+		tree->ends != NULL && tree->takes != NULL && read_bytes(tree, t) == 0) {
 		memset(tree->takes, NOWHERE, tree->vocab);
 		rc = sort(tree, list);
 	}
@@ -181,6 +185,7 @@ token_tree_free(struct token_tree *tree)
 	free(tree->ending.shared);
 	free(tree->within);
 	free(tree->takes);
+	free(tree->ends);
 	free(tree->at);
 	free(tree->len);
 	buf_free(&tree->bytes);
@@ -208,6 +213,13 @@ size_t
 token_tree_words(const struct token_tree *tree)
 {
 	return (tree->vocab + 63) / 64;
+}
+
+void
+token_tree_ends(const struct token_tree *tree, uint64_t *mask)
+{
+	for (size_t i = 0; i < token_tree_words(tree); i++)
+		mask[i] |= tree->ends[i];
 }
 
 size_t
