@@ -166,15 +166,34 @@ read_text(struct call_reader *r)
 	return false;
 }
 
+/* Whether s[len] would stand in a string: in JSON none goes over a line. */
+static bool
+within_string(const char *s, size_t len)
+{
+	const char *line = memrchr(s, '\n', len);
+	bool within = false;
+
+	for (size_t i = line != NULL ? (size_t)(line - s) : 0; i < len; i++)
+		if (s[i] == '"')
+			within = !within;
+		else if (s[i] == '\\' && within)
+			i++;
+	return within;
+}
+
 static bool
 read_call(struct call_reader *r)
 {
-	const char *tag = find(&r->held, r->searched, CALL_CLOSE);
-	size_t back = strlen(CALL_CLOSE) - 1;
+	const char *s = (const char *)r->held.data, *tag = find(&r->held, r->searched, CALL_CLOSE);
+	size_t back = strlen(CALL_CLOSE) - 1, at = tag != NULL ? (size_t)(tag - s) : 0;
 
+	if (tag != NULL &&
+		within_string(s + r->begin, at - r->begin)) { /* an argument's own words */
+		r->searched = at + 1;
+		return true;
+	}
 	if (tag != NULL) {
-		end_call(r, (size_t)(tag - (const char *)r->held.data) + strlen(CALL_CLOSE),
-			strlen(CALL_CLOSE));
+		end_call(r, at + strlen(CALL_CLOSE), strlen(CALL_CLOSE));
 		return true;
 	}
 	if (r->held.len > CALL_MOST) {

@@ -1,6 +1,8 @@
 /* A model file that is open: read once, held by whoever still needs it. */
 #include "daemon/serve_int.h"
 
+#include "model/token_tree.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +37,8 @@ load(struct model_file *f, struct err *err)
 	if (shape_from_gguf(f->gguf, &f->shape, err) != 0)
 		return err_prefix(err, "%s: ", f->path);
 	f->tokenizer = tokenizer_new(f->gguf, err);
-	if (f->tokenizer == NULL)
+	/* Its tree is for answers that have a form: made later, it would keep the others waiting. */
+	if (f->tokenizer == NULL || tokenizer_tree(f->tokenizer, err) == NULL)
 		return err_prefix(err, "%s: ", f->path);
 	f->chat = chat_detect(f->gguf);
 	shard_model_id(f->gguf, f->model_id);

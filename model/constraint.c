@@ -12,23 +12,7 @@ struct constraint {
 	struct grammar_state
 		*room; /* [TOKEN_TREE_BYTES + 1], of which the first is where the text stands */
 	uint64_t *mask;
-	uint32_t *ends; /* end tokens */
-	uint32_t n_ends;
 };
-
-static int
-find_ends(struct constraint *c)
-{
-	uint32_t vocab = tokenizer_size(c->t), n = 0;
-
-	for (uint32_t id = 0; id < vocab; id++)
-		n += tokenizer_is_end(c->t, id);
-	c->ends = malloc((n + 1) * sizeof *c->ends);
-	for (uint32_t id = 0; c->ends != NULL && id < vocab; id++)
-		if (tokenizer_is_end(c->t, id))
-			c->ends[c->n_ends++] = id;
-	return c->ends != NULL ? 0 : -1;
-}
 
 struct constraint *
 constraint_new(const struct tokenizer *t, struct grammar *g, struct err *err)
@@ -42,7 +26,7 @@ constraint_new(const struct tokenizer *t, struct grammar *g, struct err *err)
 		*c = (struct constraint){.t = t, .tree = tree, .grammar = grammar_ref(g)};
 		c->room = malloc((TOKEN_TREE_BYTES + 1) * sizeof *c->room);
 		c->mask = malloc(token_tree_words(tree) * sizeof *c->mask);
-		if (c->room != NULL && c->mask != NULL && find_ends(c) == 0) {
+		if (c->room != NULL && c->mask != NULL) {
 			grammar_start(g, &c->room[0]);
 			return c;
 		}
@@ -60,7 +44,6 @@ constraint_free(struct constraint *c)
 	grammar_unref(c->grammar);
 	free(c->room);
 	free(c->mask);
-	free(c->ends);
 	free(c);
 }
 
@@ -111,8 +94,8 @@ constraint_apply(struct constraint *c, float *logits)
 
 	memset(c->mask, 0, words * sizeof *c->mask);
 	token_tree_mask(c->tree, c->grammar, c->room, c->mask);
-	for (uint32_t i = 0; i < c->n_ends && grammar_may_end(c->grammar, &c->room[0]); i++)
-		c->mask[c->ends[i] / 64] |= 1ull << c->ends[i] % 64;
+	if (grammar_may_end(c->grammar, &c->room[0]))
+		token_tree_ends(c->tree, c->mask);
 	for (uint32_t id = 0; id < vocab; id++)
 		if ((c->mask[id / 64] >> id % 64 & 1) == 0)
 			logits[id] = -INFINITY;

@@ -191,17 +191,24 @@ grammar_ended(const struct grammar *g, const struct grammar_state *s)
 	return s->n > 0;
 }
 
+static bool
+between_letters(const struct grammar *g, const struct grammar_frame *f)
+{
+	uint8_t kind = g->nodes[f->node].kind;
+
+	return f->sub == LETTER_WHOLE && ((kind == GRAMMAR_OBJECT && f->state == OBJECT_OTHER) ||
+						 (kind == GRAMMAR_STRING && f->state == STRING_IN));
+}
+
 static uint32_t
 left_in_string(const struct grammar *g, const struct grammar_frame *f)
 {
 	const struct grammar_node *n = &g->nodes[f->node];
 
-	if (f->sub != LETTER_WHOLE)
+	if (!between_letters(g, f))
 		return 0;
 	if (n->kind == GRAMMAR_OBJECT)
-		return f->state == OBJECT_OTHER && (n->n == 0 || f->pos == UNLIKE) ? UINT32_MAX : 0;
-	if (n->kind != GRAMMAR_STRING || f->state != STRING_IN)
-		return 0;
+		return n->n == 0 || f->pos == UNLIKE ? UINT32_MAX : 0;
 	return n->max == GRAMMAR_MANY ? UINT32_MAX : n->max - f->n;
 }
 
@@ -218,4 +225,13 @@ grammar_in_string(const struct grammar *g, const struct grammar_state *s)
 		most = left > most ? left : most;
 	}
 	return most;
+}
+
+bool
+grammar_maybe_in_string(const struct grammar *g, const struct grammar_state *s)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		if (between_letters(g, &s->t[i].f[s->t[i].n - 1]))
+			return true;
+	return false;
 }

@@ -55,5 +55,8 @@ void grammar_copy(struct grammar_state *to, const struct grammar_state *from);
 /* How many characters may follow, whichever they are, where it stands between two of a string in whatever
  * way the text is meant: 0 anywhere else. */
 uint32_t grammar_in_string(const struct grammar *g, const struct grammar_state *s);
+/* Whether it stands so in one of the ways at least. All read the same JSON: in the others it is within a
+ * string, too, but in one of few. */
+bool grammar_maybe_in_string(const struct grammar *g, const struct grammar_state *s);
 
 #endif

@@ -44,52 +44,44 @@ add_named(struct maker *m, uint16_t node, json_t *name, const char *tail, uint16
 	return rc;
 }
 
-static bool
-is_required(json_t *required, const char *name)
+/* As the names of an object, each once: there may be many, and long ones. NULL: no memory. */
+static json_t *
+names_of(json_t *required)
 {
-	json_t *v;
+	json_t *names = json_object(), *v;
 	size_t i;
 
 	json_array_foreach(required, i, v)
 	{
-		if (strcmp(json_string_value(v), name) == 0)
-			return true;
+		if (json_object_set_new(names, json_string_value(v), json_true()) == 0)
+			continue;
+		json_decref(names);
+		return NULL;
 	}
-	return false;
-}
-
-static bool
-is_listed(const struct member *list, size_t n, const char *name)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(json_string_value(list[i].name), name) == 0)
-			return true;
-	return false;
+	return names;
 }
 
 /* Of `properties`, then what else must be there, of the schema for others. */
 static int
-collect(struct maker *m, json_t *properties, json_t *required, struct member *list, size_t *n,
+collect(struct maker *m, json_t *properties, json_t *names, struct member *list, size_t *n,
 	const struct place *at)
 {
 	struct place in = place_in(at, "properties"), each;
 	const char *name;
 	json_t *value;
-	size_t i;
 
 	json_object_foreach(properties, name, value)
 	{
 		each = place_in(&in, name);
 		list[*n] = (struct member){json_string(name), make_schema(m, value, &each),
-			is_required(required, name)};
+			json_object_get(names, name) != NULL};
 		if (list[(*n)++].node == GRAMMAR_NONE)
 			return -1;
 	}
-	json_array_foreach(required, i, value)
+	json_object_foreach(names, name, value)
 	{
-		name = json_string_value(value);
-		if (json_object_get(properties, name) == NULL && !is_listed(list, *n, name))
-			list[(*n)++] = (struct member){json_incref(value), GRAMMAR_NONE, true};
+		if (json_object_get(properties, name) == NULL)
+			list[(*n)++] = (struct member){json_string(name), GRAMMAR_NONE, true};
 	}
 	return 0;
 }
@@ -151,7 +143,7 @@ uint16_t
 make_object(struct maker *m, json_t *schema, const struct place *at)
 {
 	json_t *properties = json_object_get(schema, "properties"),
-	       *required = json_object_get(schema, "required");
+	       *required = json_object_get(schema, "required"), *names;
 	struct member *list;
 	uint16_t node, others;
 	size_t n = 0;
@@ -165,11 +157,13 @@ make_object(struct maker *m, json_t *schema, const struct place *at)
 		return GRAMMAR_NONE;
 	if (!is_closed(schema))
 		m->g->nodes[node].child = others;
-	list = calloc(json_object_size(properties) + json_array_size(required) + 1, sizeof *list);
-	if (list == NULL)
+	names = names_of(required);
+	list = calloc(json_object_size(properties) + json_object_size(names) + 1, sizeof *list);
+	if (list == NULL || names == NULL)
 		err_set(m->err, "out of memory");
-	else if (collect(m, properties, required, list, &n, at) == 0)
+	else if (collect(m, properties, names, list, &n, at) == 0)
 		rc = add_members(m, node, list, n, others);
+	json_decref(names);
 	while (n > 0)
 		json_decref(list[--n].name);
 	free(list);

@@ -184,7 +184,7 @@ set_span(struct grammar_span *s, struct bounds b, bool whole, bool negative)
 	if (b.high > MOST_BOUND) { /* as far as all numbers of so many digits are below it */
 		while (s->digits > 1 && pow(10, s->digits) > b.high)
 			s->digits--;
-		return true;
+		return b.low < pow(10, s->digits); /* 1e9 to 2e9: there would be none */
 	}
 	s->below = b.below;
 	s->high = (uint32_t)(b.below ? b.high - 1 : b.high);

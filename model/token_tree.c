@@ -20,6 +20,7 @@ struct token_tree {
 	struct walk all, ending; /* those that end a string that they stand in */
 	uint64_t *within;        /* a mask: those that do not, and may stand in it, */
 	uint8_t *takes;          /* [vocab] and of how many characters each has a part; NOWHERE */
+	uint64_t *ends;          /* a mask of the end tokens */
 };
 
 /* --- making --------------------------------------------------------------------------------------- */
@@ -30,8 +31,10 @@ read_bytes(struct token_tree *tree, const struct tokenizer *t)
 	for (uint32_t id = 0; id < tree->vocab; id++) {
 		size_t begin = tree->bytes.len, len;
 
-		if (tokenizer_is_end(t, id))
+		if (tokenizer_is_end(t, id)) {
+			tree->ends[id / 64] |= 1ull << id % 64;
 			continue;
+		}
 		if (token_bytes(t, id, false, false, &tree->bytes) != 0)
 			return -1;
 		len = tree->bytes.len - begin;
@@ -145,9 +148,10 @@ fill(struct token_tree *tree, const struct tokenizer *t)
 	tree->at = calloc(tree->vocab, sizeof *tree->at);
 	tree->len = calloc(tree->vocab, 1);
 	tree->within = calloc(token_tree_words(tree), sizeof *tree->within);
+	tree->ends = calloc(token_tree_words(tree), sizeof *tree->ends);
 	tree->takes = malloc(tree->vocab);
 	if (list != NULL && tree->at != NULL && tree->len != NULL && tree->within != NULL &&
-		tree->takes != NULL && read_bytes(tree, t) == 0) {
+		tree->ends != NULL && tree->takes != NULL && read_bytes(tree, t) == 0) {
 		memset(tree->takes, NOWHERE, tree->vocab);
 		rc = sort(tree, list);
 	}
@@ -181,6 +185,7 @@ token_tree_free(struct token_tree *tree)
 	free(tree->ending.shared);
 	free(tree->within);
 	free(tree->takes);
+	free(tree->ends);
 	free(tree->at);
 	free(tree->len);
 	buf_free(&tree->bytes);
@@ -210,6 +215,13 @@ token_tree_words(const struct token_tree *tree)
 	return (tree->vocab + 63) / 64;
 }
 
+void
+token_tree_ends(const struct token_tree *tree, uint64_t *mask)
+{
+	for (size_t i = 0; i < token_tree_words(tree); i++)
+		mask[i] |= tree->ends[i];
+}
+
 size_t
 token_tree_bytes(const struct token_tree *tree, uint32_t id, const uint8_t **bytes)
 {
@@ -219,24 +231,58 @@ token_tree_bytes(const struct token_tree *tree, uint32_t id, const uint8_t **byt
 	return tree->len[id];
 }
 
-/* room[k]: the state behind k bytes of the token, as far as they are `alive`. */
+#define NONE UINT32_MAX
+
+/* What is known of the bytes of the token that was read last. */
+struct track {
+	uint32_t known; /* room[k] is the state behind the first k of them, up to this k */
+	uint32_t dead;  /* the byte that was refused; NONE: none was */
+	uint32_t
+		open; /* behind so many of them any token may end that stands within a string; NONE */
+};
+
+static bool
+has(const uint64_t *mask, uint32_t id)
+{
+	return (mask[id / 64] >> id % 64 & 1) != 0;
+}
+
+/* Whether a token may come. within: those that stand in the string in which the text is; NULL: it is in none. */
+static bool
+read_token(const struct token_tree *tree, const struct grammar *g, struct grammar_state *room,
+	const uint64_t *within, struct track *at, uint32_t id)
+{
+	const uint8_t *bytes = tree->bytes.data + tree->at[id];
+	bool stands = within != NULL && has(within, id);
+
+	while (at->known < tree->len[id] && !(stands && at->open != NONE)) {
+		if (!grammar_feed(g, &room[at->known], bytes[at->known], &room[at->known + 1])) {
+			at->dead = at->known;
+			return false;
+		}
+		at->known++;
+		if (within != NULL && at->open == NONE &&
+			grammar_in_string(g, &room[at->known]) >= TOKEN_TREE_BYTES)
+			at->open = at->known;
+	}
+	return true;
+}
+
 static void
 walk(const struct token_tree *tree, const struct walk *w, const struct grammar *g,
-	struct grammar_state *room, uint64_t *mask)
+	struct grammar_state *room, const uint64_t *within, uint64_t *mask)
 {
-	uint32_t alive = 0;
+	struct track at = {0, NONE, NONE};
 
 	for (uint32_t i = 0; i < w->n; i++) {
-		uint32_t id = w->ids[i];
-		const uint8_t *bytes = tree->bytes.data + tree->at[id];
+		uint32_t id = w->ids[i], shared = w->shared[i];
 
-		if (w->shared[i] > alive)
+		if (shared > at.dead)
 			continue; /* it begins with what was refused */
-		alive = w->shared[i];
-		while (alive < tree->len[id] &&
-			grammar_feed(g, &room[alive], bytes[alive], &room[alive + 1]))
-			alive++;
-		if (alive == tree->len[id])
+		at.known = shared < at.known ? shared : at.known;
+		at.dead = NONE;
+		at.open = shared < at.open ? NONE : at.open;
+		if (read_token(tree, g, room, within, &at, id))
 			mask[id / 64] |= 1ull << id % 64;
 	}
 }
@@ -248,12 +294,13 @@ token_tree_mask(const struct token_tree *tree, const struct grammar *g, struct g
 	uint32_t most = grammar_in_string(g, &room[0]);
 
 	if (most == 0) {
-		walk(tree, &tree->all, g, room, mask);
+		walk(tree, &tree->all, g, room,
+			grammar_maybe_in_string(g, &room[0]) ? tree->within : NULL, mask);
 		return;
 	}
 	for (size_t i = 0; most >= TOKEN_TREE_BYTES && i < token_tree_words(tree); i++)
 		mask[i] |= tree->within[i];
 	for (uint32_t id = 0; most < TOKEN_TREE_BYTES && id < tree->vocab; id++)
 		mask[id / 64] |= (uint64_t)(tree->takes[id] <= most) << id % 64;
-	walk(tree, &tree->ending, g, room, mask);
+	walk(tree, &tree->ending, g, room, NULL, mask);
 }

@@ -25,6 +25,8 @@ size_t token_tree_words(
  * may. room: TOKEN_TREE_BYTES + 1 states, of which the first one is s. */
 void token_tree_mask(const struct token_tree *tree, const struct grammar *g,
 	struct grammar_state *room, uint64_t *mask);
+/* Sets those of the end tokens. */
+void token_tree_ends(const struct token_tree *tree, uint64_t *mask);
 /* The bytes of one token; 0: it has none, or too many. */
 size_t token_tree_bytes(const struct token_tree *tree, uint32_t id, const uint8_t **bytes);
 

@@ -78,6 +78,16 @@ members(struct source *s, unsigned depth)
 	return v;
 }
 
+/* Near nothing, and near what bounds can be kept to. */
+static json_t *
+bound(struct source *s)
+{
+	static const json_int_t units[] = {1, 1, 10000, 100000000};
+	json_int_t n = (json_int_t)take(s, 256) - 128;
+
+	return json_integer(n * units[take(s, 4)] + (json_int_t)take(s, 3) - 1);
+}
+
 static void
 add_keyword(json_t *o, struct source *s, unsigned depth)
 {
@@ -120,7 +130,7 @@ add_keyword(json_t *o, struct source *s, unsigned depth)
 		json_object_set_new(o, "nullable", json_true());
 		break;
 	case 11:
-		json_object_set_new(o, bounds[take(s, 4)], json_integer((int)take(s, 256) - 128));
+		json_object_set_new(o, bounds[take(s, 4)], bound(s));
 		break;
 	default:
 		json_object_set_new(o, numbers[take(s, 4)], json_integer(take(s, 5)));

@@ -7,7 +7,7 @@
 command -v python3 >/dev/null || { echo "SKIP form: python3 is not there"; exit 77; }
 models=$srcdir/models
 
-swarm 2 --small-model "$models/hearth-small.gguf" --kv f32
+swarm 2 --small-model "$models/hearth-small.gguf" --kv f32 --payload f32
 start alone --model "$models/hearth.gguf" --kv f32
 on c load --quiet "$models/hearth.gguf" >/dev/null || fail "load"
 wait_serving alone

@@ -26,7 +26,7 @@ check() {
   echo "ok $label: $kb kB a token from the members"
 }
 
-swarm 3 --kv f32 --shares 2,1,1
+swarm 3 --kv f32 --payload f32 --shares 2,1,1
 on c load --quiet "$model" >/dev/null || fail "load"
 check "greedy" 0 20 --temp 0
 for seed in 1 2 3; do check "the usual settings, seed $seed" 0 20 --seed $seed; done

@@ -86,6 +86,11 @@ static const struct {
 	{CALL("{\"name\":\"lamp\",\"arguments\":\"{\\\"on\\\": 1}\"}"), "{lamp {\"on\":1}}"},
 	{CALL("{\"name\":\"lamp\"}"), "{lamp {}}"},
 	{CALL("{\"name\":\"lamp\",\"arguments\":null}"), "{lamp {}}"},
+	/* A tag in a string is the string's, as far as the line goes. */
+	{CALL("{\"name\":\"lamp\",\"arguments\":{\"t\":\"\\\\ \\\"</tool_call> </tool_call>\"}}"),
+		"{lamp {\"t\":\"\\\\ \\\"</tool_call> </tool_call>\"}}"},
+	{CALL("{\"name\": \"lamp") "x" CALL(LAMP),
+		CALL("{\"name\": \"lamp") "x{lamp {\"on\":true}}"},
 	/* What is no call is text. */
 	{"<tool_cal", "<tool_cal"},
 	{"a <b> <tool_ call>", "a <b> <tool_ call>"},

@@ -214,6 +214,8 @@ static const struct {
 	{"{\"not\":{}}", "'not'"},
 	{"{\"type\":\"integer\",\"multipleOf\":2}", "'multipleOf'"},
 	{"{\"type\":\"number\",\"minimum\":0.5}", "'minimum'"},
+	{"{\"type\":\"integer\",\"minimum\":1000000000,\"maximum\":2000000000}", "1e9"},
+	{"{\"type\":\"number\",\"minimum\":-2e9,\"maximum\":-1e9}", "1e9"},
 	{"{\"type\":\"number\",\"maximum\":0.5}", "'maximum'"},
 	{"{\"$ref\":\"#/$defs/gone\"}", "'$ref'"},
 	{"{\"$ref\":\"http://x/y\"}", "'$ref'"},
