@@ -29,6 +29,8 @@ plan_model_open(struct plan_model *m, const struct plan_options *o, struct err *
 	if (shard_header_plan(m->gguf, &m->shape, &m->slice, &m->header, err) != 0)
 		return -1;
 	m->need = local_need(&c, &m->header);
+	c.max_rows = STEP_ROWS;
+	m->more = local_need(&c, &m->header).buffers - m->need.buffers;
 	return 0;
 }
 

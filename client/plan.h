@@ -6,8 +6,9 @@
 #include "client/client.h"
 #include "model/generate.h"
 #include "sched/plan.h"
+#include "sched/step_time.h"
 
-#define PLAN_ROWS 64 /* of a prompt's step */
+#define PLAN_ROWS STEP_FEW_ROWS /* of a prompt's step, with little memory */
 
 struct plan_options {
 	struct ctl *ctl;
@@ -17,7 +18,7 @@ struct plan_options {
 	const char *swarm; /* file; NULL: this device only */
 	const char *with[SWARM_PLAN_PEERS], *without[SWARM_PLAN_PEERS];
 	uint32_t n_with, n_without;
-	const char *payload; /* "f32", "f16", "q8" */
+	const char *payload; /* "auto", "f32", "f16", "q8"; NULL: auto */
 	uint32_t sessions, depth, prompt;
 	unsigned kinds;   /* as swarm_plan_input.kinds */
 	uint32_t members; /* likewise */
@@ -29,7 +30,8 @@ struct plan_model {
 	struct model_shape shape;
 	struct slice slice;
 	struct shard_header header;
-	struct memory_need need; /* of one process that has all of it */
+	struct memory_need need; /* of one process that has all of it, with steps of PLAN_ROWS; */
+	uint64_t more;           /* and what STEP_ROWS take more */
 	uint32_t context;
 };
 int plan_model_open(struct plan_model *m, const struct plan_options *o, struct err *err);

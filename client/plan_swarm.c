@@ -10,12 +10,24 @@
 /* What one process takes beside weights and KV cache: itself, what libraries allocate, and buffers as
  * if it held the whole model. */
 static uint64_t
-overhead(const struct plan_model *m, const struct swarm_plan_model *numbers)
+overhead(const struct plan_model *m, const struct swarm_plan_model *numbers, uint32_t rows)
 {
 	double cache = (double)m->shape.layers * m->shape.kv_heads * numbers->cache_bytes;
 	uint64_t bytes = memory_process() + (9u << 20), kv = (uint64_t)cache;
 
+	bytes += rows > PLAN_ROWS ? m->more : 0;
 	return bytes + (m->need.buffers > kv ? m->need.buffers - kv : 0);
+}
+
+/* As the daemon does: many, where all devices have memory for them. */
+static uint32_t
+rows_of_step(const struct plan_model *m, const struct swarm_file *f)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (uint32_t i = 0; i < f->n; i++)
+		least = f->peers[i].memory < least ? f->peers[i].memory : least;
+	return step_time_most(least, m->more);
 }
 
 static int
@@ -85,7 +97,7 @@ make_plan(const struct plan_options *o, struct plan_model *m, struct swarm_file 
 	in.links = f->links;
 	in.sessions = o->sessions;
 	in.depth = o->depth;
-	in.batch = PLAN_ROWS;
+	in.batch = rows_of_step(m, f);
 	in.prompt = o->prompt;
 	in.kinds = o->kinds;
 	in.members = o->members;
@@ -95,7 +107,7 @@ make_plan(const struct plan_options *o, struct plan_model *m, struct swarm_file 
 			o->depth, m->context);
 	for (uint32_t i = 0; i < f->n; i++)
 		if (f->peers[i].overhead == 0)
-			f->peers[i].overhead = overhead(m, &numbers);
+			f->peers[i].overhead = overhead(m, &numbers, in.batch);
 	if (take_payload(o, &m->header, &in, err) != 0 || choose(&in, r, err) != 0)
 		return -1;
 	(o->ctl->json ? plan_print_json : plan_print)(&(struct plan_shown){o, m, &in, r});
