@@ -24,7 +24,7 @@ kernels_libkernels_a_DEPENDENCIES = $(kernels_libkernels_a_LIBADD)
 
 ATTENTION_BODIES = kernels/attend_body.h kernels/kv_body.h
 TILES = kernels/tile_direct.h kernels/tile_floats.h kernels/tile_formats.h kernels/tile_matmul.h kernels/tile_sums.h
-X86_TILES = $(TILES) kernels/tile_block.h kernels/tile_gemm.h kernels/tile_x86.h kernels/quantize_avx2.h \
+X86_TILES = $(TILES) kernels/tile_block.h kernels/tile_gemm.h kernels/tile_vnni.h kernels/tile_x86.h kernels/quantize_avx2.h \
 	kernels/float_body.h kernels/roof_body.h kernels/vec_avx2.h $(ATTENTION_BODIES)
 if HAVE_AVX2
 noinst_LIBRARIES += kernels/libkernels_avx2.a

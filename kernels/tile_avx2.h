@@ -274,28 +274,24 @@ take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room
 	return room;
 }
 
-/* A sum of products that is made in `steps` steps, each of the weights and activations of a group.
- * Weights are unsigned and at most `most`; without vpdpbusd, those with most = 255 are signed. */
+#if TILE_VNNI
+
+#include "kernels/tile_vnni.h"
+
+#else
+
+/* A sum of products that is made in `steps` steps, each of the weights and activations of a group. Weights are unsigned
+ * and at most `most`; those with most = 255 are signed. */
 struct dot {
 	vints sum;
 	__m256i pairs; /* products of some steps, two to a lane, in 16 bits */
 };
 
-#if TILE_VNNI
-
-INLINE void
-dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int group, int most)
+INLINE struct dot
+dot_begin(vints start)
 {
-	int32_t four;
-
-	(void)step;
-	(void)steps;
-	(void)most;
-	memcpy(&four, q + 4 * group, sizeof(four));
-	d->sum = TILE_DPBUSD(d->sum, w, _mm256_set1_epi32(four));
+	return (struct dot){.sum = start};
 }
-
-#else
 
 INLINE void
 dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int group, int most)
@@ -322,17 +318,5 @@ dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int grou
 }
 
 #endif
-
-/* start + the products of `groups` groups of weights with 4 * groups activations. */
-INLINE vints
-dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
-{
-	struct dot d = {.sum = start};
-
-	UNROLL
-	for (int g = 0; g < groups; g++)
-		dot_step(&d, g, groups, w[g], q, g, most);
-	return d.sum;
-}
 
 #endif

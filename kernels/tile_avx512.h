@@ -233,35 +233,9 @@ take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room
 	return NULL;
 }
 
-/* A sum of products that is made in `steps` steps, each of the weights and activations of a group. Weights are unsigned
- * and at most `most`. */
-struct dot {
-	vints sum;
-};
+#define TILE_DPBUSD _mm512_dpbusd_epi32
 
-INLINE void
-dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int group, int most)
-{
-	int32_t four;
-
-	(void)step;
-	(void)steps;
-	(void)most;
-	memcpy(&four, q + 4 * group, sizeof(four));
-	d->sum = _mm512_dpbusd_epi32(d->sum, w, _mm512_set1_epi32(four));
-}
-
-/* start + the products of `groups` groups of weights with 4 * groups activations. */
-INLINE vints
-dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
-{
-	struct dot d = {.sum = start};
-
-	UNROLL
-	for (int g = 0; g < groups; g++)
-		dot_step(&d, g, groups, w[g], q, g, most);
-	return d.sum;
-}
+#include "kernels/tile_vnni.h"
 
 #define WIDE_UNSIGNED 1 /* codes of 8 bits become unsigned, by an offset of 128 */
 

@@ -61,7 +61,7 @@ gemm_half(enum dtype t, const struct expanded e[GEMM_STRIPS], uint32_t k, int h,
 
 	UNROLL
 	for (uint32_t i = 0; i < GEMM_STRIPS * n; i++)
-		dot[i / n][i % n].sum = run_start(t, x, at + i % n * runs, h);
+		dot[i / n][i % n] = dot_begin(run_start(t, x, at + i % n * runs, h));
 	UNROLL
 	for (int g = 0; g < groups; g++) {
 		UNROLL

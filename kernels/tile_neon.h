@@ -620,16 +620,4 @@ dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int grou
 	dot_multiply(d, step, steps, w, dot_acts_one(q, group), group, most);
 }
 
-/* start + the products of `groups` groups of weights with 4 * groups activations. */
-INLINE vints
-dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
-{
-	struct dot d = dot_begin(start);
-
-	UNROLL
-	for (int g = 0; g < groups; g++)
-		dot_step(&d, g, groups, w[g], q, g, most);
-	return d.sum;
-}
-
 #endif

@@ -121,6 +121,18 @@ add_mins(enum dtype t, const struct run *r, const struct act *x, size_t at, vflo
 	return f;
 }
 
+/* start + the products of `groups` groups of weights, which are at most `most`, with 4 * groups activations. */
+INLINE vints
+dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
+{
+	struct dot d = dot_begin(start);
+
+	UNROLL
+	for (int g = 0; g < groups; g++)
+		dot_step(&d, g, groups, w[g], q, g, most);
+	return d.sum;
+}
+
 /* One run and one column, in one go. */
 INLINE vfloats
 add_run(enum dtype t, const struct run *r, const struct act *x, size_t at, vfloats f)
