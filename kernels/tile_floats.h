@@ -70,41 +70,43 @@ fetch_floats(const uint8_t *p, uint32_t n)
 		fetch_line(p + FETCH_FLOATS + i);
 }
 
-/* Weight k of 16 rows of two row groups, at `group` and `stride` behind it. */
+/* Weight k of 16 rows of each of n (a constant) row groups, at `group` and every `stride` behind it. */
 INLINE void
-add_two_groups(enum dtype t, const uint8_t *group, size_t stride, const struct act *x, uint32_t k,
-	vfloats f[2 * STRIPS])
+add_groups(enum dtype t, const uint8_t *group, size_t stride, const struct act *x, uint32_t k,
+	uint32_t n, vfloats f[FLOAT_GROUPS * STRIPS])
 {
 	vfloats in = floats_set1(x->f[k]);
 
 	UNROLL
-	for (uint32_t i = 0; i < 2 * STRIPS; i++)
+	for (uint32_t i = 0; i < n * STRIPS; i++)
 		f[i] = floats_fma(
 			float_weights(t, group + i / STRIPS * stride, i % STRIPS), in, f[i]);
 }
 
-/* One row of activations and two row groups side by side: sums that wait for one addition after the other
+/* One row of activations and n (a constant) row groups side by side: sums that wait for one addition after the other
  * are slower than memory. Two weights at a time are a whole line, which is asked for once. */
 INLINE void
-float_two_groups(enum dtype t, const uint8_t *group, size_t stride, const struct act *x, float *out)
+float_groups(enum dtype t, const uint8_t *group, size_t stride, const struct act *x, uint32_t n,
+	float *out)
 {
 	const uint32_t step = TILE_ROWS * (t == DTYPE_F32 ? 4 : 2);
 	uint32_t k = 0;
-	vfloats f[2 * STRIPS];
+	vfloats f[FLOAT_GROUPS * STRIPS];
 
 	UNROLL
-	for (uint32_t i = 0; i < 2 * STRIPS; i++)
+	for (uint32_t i = 0; i < n * STRIPS; i++)
 		f[i] = floats_set1(0.0f);
 	for (; x->cols - k >= 2; k += 2, group += 2 * step) {
-		fetch_floats(group, 2 * step);
-		fetch_floats(group + stride, 2 * step);
-		add_two_groups(t, group, stride, x, k, f);
-		add_two_groups(t, group + step, stride, x, k + 1, f);
+		UNROLL
+		for (uint32_t i = 0; i < n; i++)
+			fetch_floats(group + i * stride, 2 * step);
+		add_groups(t, group, stride, x, k, n, f);
+		add_groups(t, group + step, stride, x, k + 1, n, f);
 	}
 	if (k < x->cols)
-		add_two_groups(t, group, stride, x, k, f);
+		add_groups(t, group, stride, x, k, n, f);
 	UNROLL
-	for (uint32_t i = 0; i < 2 * STRIPS; i++)
+	for (uint32_t i = 0; i < n * STRIPS; i++)
 		floats_store(out + i * ROW_LANES, f[i]);
 }
 

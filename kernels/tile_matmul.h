@@ -24,6 +24,20 @@ strips_of(uint32_t r, uint32_t r1, float *out, size_t out_stride, uint32_t n, st
 	}
 }
 
+/* One row of activations and a matrix of floats: as far as there are two whole row groups. Returns where that ends. */
+INLINE uint32_t
+float_row(enum dtype t, const struct matrix *w, uint32_t r, uint32_t r1, const struct act *x,
+	float *out)
+{
+	for (; FLOAT_GROUPS > 2 && r1 - r >= FLOAT_GROUPS * TILE_ROWS;
+		r += FLOAT_GROUPS * TILE_ROWS)
+		float_groups(t, w->data + r / TILE_ROWS * w->stride, w->stride, x, FLOAT_GROUPS,
+			out + r);
+	for (; r1 - r >= 2 * TILE_ROWS; r += 2 * TILE_ROWS)
+		float_groups(t, w->data + r / TILE_ROWS * w->stride, w->stride, x, 2, out + r);
+	return r;
+}
+
 /* few: of few columns; NULL for floats. */
 INLINE void
 tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, const struct act *x,
@@ -34,9 +48,7 @@ tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, cons
 	uint32_t r = r0;
 
 	if (floats && x->rows == 1)
-		for (; r1 - r >= 2 * TILE_ROWS; r += 2 * TILE_ROWS)
-			float_two_groups(
-				t, w->data + r / TILE_ROWS * w->stride, w->stride, x, out + r);
+		r = float_row(t, w, r0, r1, x, out);
 	while (r < r1) {
 		const bool expands = !floats && x->rows >= EXPAND_FROM;
 		const uint8_t *group = w->data + r / TILE_ROWS * w->stride;

@@ -33,7 +33,8 @@
 
 enum {
 	FETCH_FAR = 8192, /* bytes ahead that lines are asked for, into the second-level cache */
-	FETCH_FLOATS = FETCH_FAR, /* of two streams side by side */
+	FLOAT_GROUPS = 2, /* row groups of floats side by side, */
+	FETCH_FLOATS = FETCH_FAR, /* which are so many streams */
 	FETCH_PAGES = 0,          /* and pages: not at all */
 	ROW_LANES = 4,
 	DIRECT_COLS = 2, /* columns at once that meet packed weights */

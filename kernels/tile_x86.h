@@ -7,7 +7,8 @@
 
 enum {
 	FETCH_FAR = 4096, /* bytes ahead that lines are asked for, into the first-level cache */
-	FETCH_FLOATS = FETCH_FAR / 2, /* where two streams of floats are read side by side */
+	FLOAT_GROUPS = 4, /* row groups of floats side by side, */
+	FETCH_FLOATS = FETCH_FAR / 2, /* which are so many streams */
 	FETCH_PAGES = 8192, /* and pages, into the second; twice as far as lines, or the two meet */
 	DOT_ZERO = 0,       /* what a sum of products starts from */
 	SCALAR_SUMS = 0,    /* sums of activations are worked on once they are in all lanes */
