@@ -8,15 +8,15 @@
 
 enum { FETCH_PAGE = 4096 /* bytes: where hardware stops to read ahead */ };
 
-/* Asks for the first line of a page FETCH_PAGES behind what a block is to ask for, if one begins there: with it comes
+/* Asks for the first line of a page FETCH_PAGES behind the `span` bytes at `ahead`, if one begins there: with it comes
  * the page's address, for which all of the page's other lines would wait. */
 INLINE void
-fetch_page(enum dtype t, const uint8_t *ahead)
+fetch_page(const uint8_t *ahead, uint32_t span)
 {
 	const uint8_t *p = ahead + FETCH_PAGES;
 	uint32_t into = (uint32_t)((uintptr_t)p % FETCH_PAGE);
 
-	if (into < format_head(t) + format_body(t))
+	if (into < span)
 		fetch_far(p - into);
 }
 
@@ -26,11 +26,12 @@ INLINE void
 fetch_part(enum dtype t, const uint8_t *ahead, uint32_t part, uint32_t parts)
 {
 	const uint32_t lines = (format_head(t) + format_body(t) + 63) / 64;
+	const uint32_t from = lines * part / parts, to = lines * (part + 1) / parts;
 
-	if (FETCH_PAGES > 0 && part == 0)
-		fetch_page(t, ahead);
+	if (FETCH_PAGES > 0)
+		fetch_page(ahead + (size_t)64 * from, 64 * (to - from));
 	UNROLL
-	for (uint32_t i = lines * part / parts; i < lines * (part + 1) / parts; i++)
+	for (uint32_t i = from; i < to; i++)
 		fetch_line(ahead + FETCH_FAR + (size_t)64 * i);
 }
 
