@@ -165,7 +165,7 @@ try_config(const uint8_t *data, size_t size)
 	require(ENDS(c.kv) && ENDS(c.coordinator) && ENDS(c.pin) && ENDS(c.weights));
 	require(ENDS(c.privacy) && ENDS(c.labels) && ENDS(c.label_hours) && ENDS(c.log_level));
 	require(c.n_shares <= CONFIG_MAX_SHARES && c.n_stages <= CONFIG_MAX_SHARES);
-	require(c.parallel >= 1 && c.parallel <= 256 && c.batch >= 1 && c.batch <= 1024);
+	require(c.parallel >= 1 && c.parallel <= 256 && c.batch <= 1024);
 	require(c.quality >= 0 && c.quality <= 1);
 }
 

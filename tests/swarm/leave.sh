@@ -85,6 +85,7 @@ end_of c
 grep 'cut off' "$tmp/c/log" >/dev/null && fail "something was cut off" || true
 
 # A second signal ends the waiting.
+prompt=(-m stories260K -p "Once upon a time" -n 4000 --temp 0 --ignore-end) # long enough on one device, too
 start c
 wait_serving c
 begin_answer

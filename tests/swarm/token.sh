@@ -28,7 +28,8 @@ sums() { # NAME: a counter of /metrics
   curl -s --unix-socket "$tmp/c/sock" http://localhost/metrics | sed -n "s/^shoal_route_token_$1_total //p"
 }
 
-swarm 3 --model "$models/hearth.gguf" --small-model "$models/hearth-small.gguf" --kv f32
+# Texts of two and of three devices are compared: sums are not to be rounded.
+swarm 3 --model "$models/hearth.gguf" --small-model "$models/hearth-small.gguf" --kv f32 --payload f32
 wait_serving c
 for prompt in "${prompts[@]}"; do
   large=$(run hearth "$prompt") small=$(run auto:local "$prompt")
