@@ -30,13 +30,13 @@ serve_kv(const struct config *c)
 }
 
 enum frame_format
-serve_payload(const struct config *c, const struct shard_header *model)
+serve_payload(const struct config *c, const struct shard_header *model, uint32_t stages)
 {
 	int format = frame_format_find(c->payload);
 
 	if (format >= 0)
 		return (enum frame_format)format;
-	return shard_is_wide(model) ? FRAME_F32 : FRAME_F16; /* auto */
+	return stages > 1 || shard_is_wide(model) ? FRAME_F32 : FRAME_F16; /* auto */
 }
 
 enum collective_way

@@ -72,7 +72,6 @@ uint32_t
 rows_of_step(
 	struct serve *s, const struct model_file *f, struct swarm_peer *const *members, uint32_t n)
 {
-	uint64_t more = overhead(s, f, STEP_ROWS) - overhead(s, f, STEP_FEW_ROWS);
 	uint64_t least = UINT64_MAX;
 
 	if (s->config->batch != 0)
@@ -84,7 +83,7 @@ rows_of_step(
 			&speed);
 		least = speed.memory < least ? speed.memory : least;
 	}
-	return step_time_most(least, more);
+	return step_time_most(least, overhead(s, f, STEP_ROWS) - overhead(s, f, STEP_FEW_ROWS));
 }
 
 static bool

@@ -463,8 +463,10 @@ void serve_figures(struct serve *s, struct engine_stats *sum);
 void serve_look_again(struct serve *s, uint64_t ms);
 uint32_t serve_threads(const struct serve *s);
 enum kv_type serve_kv(const struct config *c);
-/* How sums of such a model travel. */
-enum frame_format serve_payload(const struct config *c, const struct shard_header *model);
+/* How sums of such a model travel, in a plan of so many stages: between those it is the rows themselves that do, and
+ * they are few. */
+enum frame_format serve_payload(
+	const struct config *c, const struct shard_header *model, uint32_t stages);
 enum collective_way serve_way(const struct config *c);
 const char *way_name(enum collective_way way);
 /* State in words, and whether that is "serving". */

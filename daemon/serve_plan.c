@@ -137,15 +137,13 @@ plan_make(struct serve *s, struct swarm_peer *const *members, uint32_t n, struct
 	p->file = model_file_ref(s->file);
 	p->context = context_of(s, s->file);
 	p->rows = rows_of_step(s, s->file, members, n);
-	p->payload = serve_payload(s->config, &s->file->whole);
+	p->payload = serve_payload(s->config, &s->file->whole, 1); /* for what is predicted */
 	p->way = serve_way(s->config);
 	p->since = uv_now(s->loop);
 	rc = choose_members(s, p, members, n, &chosen, err);
 	if (rc == 0 && !chosen)
 		rc = plan_cut(p, err);
-	/* Between stages it is the rows themselves that travel, and they are few. */
-	if (strcmp(s->config->payload, "auto") == 0 && p->stages.n > 1)
-		p->payload = FRAME_F32;
+	p->payload = serve_payload(s->config, &s->file->whole, p->stages.n);
 	if (rc == 0)
 		return p;
 	plan_free(p);

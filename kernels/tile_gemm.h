@@ -50,8 +50,8 @@ expand(enum dtype t, const uint8_t *group, uint32_t runs, uint32_t strip, uint32
 	}
 }
 
-/* Half h (or all, where there are no halves) of expanded run k: n (a constant) columns, the first of which has its run at
- * `at`. */
+/* Half h (or all, where there are no halves) of expanded run k: n (a constant) columns, the first of which has its run
+ * at `at`. */
 INLINE void
 gemm_half(enum dtype t, const struct expanded e[GEMM_STRIPS], uint32_t k, int h,
 	const struct act *x, size_t at, size_t runs, uint32_t n, vfloats f[GEMM_STRIPS][GEMM_COLS])

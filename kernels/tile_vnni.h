@@ -2,8 +2,8 @@
 #ifndef KERNELS_TILE_VNNI_H
 #define KERNELS_TILE_VNNI_H
 
-/* A sum of products that is made in `steps` steps, each of the weights and activations of a group. Weights are unsigned,
- * and may have all eight bits. */
+/* A sum of products that is made in `steps` steps, each of the weights and activations of a group. Weights are
+ * unsigned, and may have all eight bits. */
 struct dot {
 	vints sum;
 };
