@@ -76,7 +76,7 @@ sys.exit(above < 0.8)
 P
 echo "ok how sure it was"
 
-swarm 3 --kv f32
+swarm 3 --kv f32 --payload f32 # whole sums: other slices round nothing else
 on c load --quiet "$models/hearth.gguf" >/dev/null || fail "load"
 on c eval hearth -m hearth --data "$data" --signals "$tmp/signals" >"$tmp/out" 2>&1 && fail "signals of a daemon's model"
 grep -q -- "--local" "$tmp/out" || fail "signals of a daemon's model: $(cat "$tmp/out")"

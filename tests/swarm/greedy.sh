@@ -46,7 +46,7 @@ model=$shared/models/qwen3moe-nano-q4_0.gguf
 ask=(-p "Once upon a time" -n 24 --temp 0 --ids --ignore-end)
 want=$("$shoal" generate --local -m "$model" --kv f32 "${ask[@]}")
 [ "$(wc -w <<<"$want")" -eq 24 ] || fail "experts: $want in one process"
-swarm 3 --kv f32 --shares 3,1,2
+swarm 3 --kv f32 --payload f32 --shares 3,1,2
 on c load --quiet "$model" >/dev/null || fail "experts: load"
 got=$(on c generate -m qwen3moe-nano-q4_0 "${ask[@]}") || fail "experts: no answer"
 [ "$got" = "$want" ] || fail "experts: $got instead of $want"
