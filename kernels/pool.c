@@ -24,21 +24,26 @@ enum {
 
 typedef void (*pool_fn)(void *arg, uint32_t item, unsigned thread);
 
-/* `ticket` holds the run's number in its upper and the items not yet taken in its lower half. A
- * thread reads ticket, then the work, and takes an item by lowering the ticket it has read: if that
- * succeeds the run was still open, so what it read belongs to it. The work is written only while no
- * items are left, and the caller waits for items, not for threads: one that is late, asleep or
- * without a CPU holds nobody up. The limit is part of the work: a thread beyond it never takes.
+/* A thread's items not yet taken: [from, to) of a run. The owner takes at the front, others what they steal at the
+ * back. */
+struct span {
+	_Alignas(64) _Atomic uint64_t left;
+};
+
+/* A thread reads a span, then the work, and takes by changing the span it has read: if that succeeds the run was still
+ * open, so what it read belongs to it. The work is written only while no items are left, and the caller waits for
+ * items, not for threads: one that is late, asleep or without a CPU holds nobody up. The limit is part of the work: a
+ * thread beyond it never takes.
  *
  * A worker that loses its CPU to another process while it holds an item does hold all up, for as long as
  * that process may run: two threads would be slower than one. So once the caller has waited longer than
  * STALL_NS, workers give their CPUs away themselves for a while, between items, before they have run so long
  * that the system takes them. Where nobody wants the CPU, they have it back at once. */
 struct pool {
-	_Alignas(64) _Atomic uint64_t ticket;
+	_Alignas(64) _Atomic uint32_t run; /* the last one that began */
 	_Atomic(pool_fn) fn;
 	_Atomic(void *) arg;
-	_Atomic uint32_t n;
+	_Atomic uint32_t first, n; /* items of the run */
 	_Atomic unsigned limit;
 	_Alignas(64) _Atomic uint32_t done;
 	_Alignas(64) _Atomic uint32_t asleep; /* workers that wait for `work` */
@@ -51,12 +56,42 @@ struct pool {
 	unsigned threads;
 	int caller_cpu; /* to tie the caller to at its next run; -1: none */
 	pthread_t ids[MAX_THREADS];
+	struct span spans[MAX_THREADS];
 };
 
 struct worker {
 	struct pool *p;
 	unsigned thread;
+	uint32_t seen; /* the last run it has looked at */
+	uint64_t turn; /* when its turn on its CPU began, as far as is known */
 };
+
+/* A span in a word. */
+enum { ITEM_BITS = 20, MAX_ITEMS = (1 << ITEM_BITS) - 1 };
+
+static uint64_t
+span_pack(uint32_t run, uint32_t from, uint32_t to)
+{
+	return (uint64_t)run << 2 * ITEM_BITS | (uint64_t)from << ITEM_BITS | to;
+}
+
+static uint32_t
+span_from(uint64_t s)
+{
+	return s >> ITEM_BITS & MAX_ITEMS;
+}
+
+static uint32_t
+span_to(uint64_t s)
+{
+	return s & MAX_ITEMS;
+}
+
+static uint32_t
+span_items(uint64_t s)
+{
+	return span_to(s) - span_from(s);
+}
 
 static void
 relax(void)
@@ -76,28 +111,27 @@ beyond_limit(struct pool *p, unsigned thread)
 
 /* Something to do other than to wait for work. */
 static bool
-work_there(struct pool *p, unsigned thread)
+work_there(struct worker *w)
 {
-	return (uint32_t)atomic_load(&p->ticket) != 0 || beyond_limit(p, thread) ||
-	       atomic_load(&p->stop);
+	return atomic_load(&w->p->run) != w->seen || beyond_limit(w->p, w->thread) ||
+	       atomic_load(&w->p->stop);
 }
 
 static bool
-work_done(struct pool *p, unsigned thread)
+work_done(struct worker *caller)
 {
-	(void)thread;
-	return atomic_load(&p->done) == atomic_load(&p->n);
+	return atomic_load(&caller->p->done) == atomic_load(&caller->p->n);
 }
 
 /* Whether it came true within the time for spinning. */
 static bool
-spin(struct pool *p, unsigned thread, bool (*ready)(struct pool *p, unsigned thread))
+spin(struct worker *w, bool (*ready)(struct worker *w))
 {
 	uint64_t end = clock_ns() + SPIN_NS;
 
 	do {
 		for (int i = 0; i < SPINS_PER_LOOK; i++) {
-			if (ready(p, thread))
+			if (ready(w))
 				return true;
 			relax();
 		}
@@ -106,11 +140,13 @@ spin(struct pool *p, unsigned thread, bool (*ready)(struct pool *p, unsigned thr
 }
 
 static void
-sleep_for_work(struct pool *p, unsigned thread)
+sleep_for_work(struct worker *w)
 {
+	struct pool *p = w->p;
+
 	pthread_mutex_lock(&p->lock);
 	atomic_fetch_add(&p->asleep, 1);
-	while (!work_there(p, thread))
+	while (!work_there(w))
 		pthread_cond_wait(&p->work, &p->lock);
 	atomic_fetch_sub(&p->asleep, 1);
 	pthread_mutex_unlock(&p->lock);
@@ -127,13 +163,14 @@ sleep_beyond_limit(struct pool *p, unsigned thread)
 }
 
 static void
-wait_until_done(struct pool *p)
+wait_until_done(struct worker *caller)
 {
+	struct pool *p = caller->p;
 	uint64_t start = clock_ns(), end;
 
 	pthread_mutex_lock(&p->lock);
 	atomic_store(&p->caller_asleep, true);
-	while (!work_done(p, 0))
+	while (!work_done(caller))
 		pthread_cond_wait(&p->idle, &p->lock);
 	atomic_store(&p->caller_asleep, false);
 	pthread_mutex_unlock(&p->lock);
@@ -142,64 +179,135 @@ wait_until_done(struct pool *p)
 		atomic_store(&p->polite_until, end + POLITE_NS);
 }
 
-/* Between items: lets others have the CPU if the last time was a turn ago. */
+/* Between items: lets others have the CPU if the last time was a turn ago. Never the caller, for whom all would wait. */
 static void
-give_way(struct pool *p, uint64_t *turn)
+give_way(struct worker *w)
 {
-	uint64_t until = atomic_load_explicit(&p->polite_until, memory_order_relaxed), now;
+	uint64_t until = atomic_load_explicit(&w->p->polite_until, memory_order_relaxed), now;
 
-	if (until == 0)
+	if (until == 0 || w->thread == 0)
 		return;
 	now = clock_ns();
 	if (now >= until) {
-		atomic_compare_exchange_strong(&p->polite_until, &until, 0);
-	} else if (now - *turn >= TURN_NS) {
+		atomic_compare_exchange_strong(&w->p->polite_until, &until, 0);
+	} else if (now - w->turn >= TURN_NS) {
 		sched_yield();
-		*turn = clock_ns();
+		w->turn = clock_ns();
 	}
 }
 
-/* Takes items until none is left. turn: when this worker's turn on its CPU began, as far as is known; NULL
- * for the caller, for whom all would wait. */
-static void
-take(struct pool *p, unsigned thread, uint64_t *turn)
-{
-	uint64_t ticket = atomic_load(&p->ticket);
+/* --- taking --- */
 
-	while ((uint32_t)ticket != 0) {
+static void
+count_done(struct pool *p, uint32_t items, uint32_t n)
+{
+	if (atomic_fetch_add(&p->done, items) + items == n && atomic_load(&p->caller_asleep)) {
+		pthread_mutex_lock(&p->lock);
+		pthread_cond_signal(&p->idle);
+		pthread_mutex_unlock(&p->lock);
+	}
+}
+
+/* Takes the thread's own items until none is left. They count as done together: one word that all write is enough. */
+static void
+take_own(struct worker *w)
+{
+	struct pool *p = w->p;
+	_Atomic uint64_t *left = &p->spans[w->thread].left;
+	uint64_t span = atomic_load(left);
+	uint32_t taken = 0, n = 0;
+
+	while (span_items(span) != 0) {
 		pool_fn fn = atomic_load(&p->fn);
 		void *arg = atomic_load(&p->arg);
-		uint32_t n = atomic_load(&p->n);
+		uint32_t first = atomic_load(&p->first);
 
-		if (beyond_limit(p, thread))
-			return;
-		if (!atomic_compare_exchange_weak(&p->ticket, &ticket, ticket - 1))
+		n = atomic_load(&p->n);
+		if (beyond_limit(p, w->thread))
+			break;
+		if (!atomic_compare_exchange_weak(left, &span, span + (1 << ITEM_BITS)))
 			continue;
-		fn(arg, n - (uint32_t)ticket, thread);
-		if (atomic_fetch_add(&p->done, 1) + 1 == n && atomic_load(&p->caller_asleep)) {
-			pthread_mutex_lock(&p->lock);
-			pthread_cond_signal(&p->idle);
-			pthread_mutex_unlock(&p->lock);
-		}
-		if (turn != NULL)
-			give_way(p, turn);
-		ticket = atomic_load(&p->ticket);
+		fn(arg, first + span_from(span), w->thread);
+		taken++;
+		give_way(w);
+		span = atomic_load(left);
 	}
+	if (taken != 0)
+		count_done(p, taken, n);
+}
+
+static bool
+of_run(uint64_t span, uint32_t run)
+{
+	return span_pack(run, 0, 0) == span_pack((uint32_t)(span >> (2 * ITEM_BITS)), 0, 0);
+}
+
+/* The thread that has most left of the last run that began, with what it has; 0: nobody has any. */
+static uint64_t
+longest_span(struct pool *p, unsigned *thread)
+{
+	unsigned limit = atomic_load(&p->limit);
+	uint32_t run = atomic_load(&p->run);
+	uint64_t longest = 0;
+
+	for (unsigned t = 0; t < limit; t++) {
+		uint64_t span = atomic_load(&p->spans[t].left);
+
+		if (of_run(span, run) && span_items(span) > span_items(longest)) {
+			longest = span;
+			*thread = t;
+		}
+	}
+	return longest;
+}
+
+/* Makes half of what another has left the thread's own. False: nobody has any. Writing the own span needs no care once it
+ * is seen to be empty in a run that has begun: all spans are there by then, the run cannot end before what is stolen is
+ * done, and nobody steals of an empty one. */
+static bool
+steal(struct worker *w)
+{
+	struct pool *p = w->p;
+	_Atomic uint64_t *own = &p->spans[w->thread].left;
+	unsigned victim = 0;
+	uint64_t span;
+
+	while ((span = longest_span(p, &victim)) != 0 && !beyond_limit(p, w->thread)) {
+		uint32_t run = (uint32_t)(span >> (2 * ITEM_BITS));
+		uint32_t to = span_to(span), cut = to - (span_items(span) + 1) / 2;
+
+		if (span_items(atomic_load(own)) != 0)
+			return true;
+		if (atomic_compare_exchange_strong(
+			    &p->spans[victim].left, &span, span_pack(run, span_from(span), cut))) {
+			atomic_store(own, span_pack(run, cut, to));
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+take(struct worker *w)
+{
+	do
+		take_own(w);
+	while (steal(w));
 }
 
 static void *
 work(void *arg)
 {
 	struct worker w = *(struct worker *)arg;
-	uint64_t turn = 0;
 
 	free(arg);
 	while (!atomic_load(&w.p->stop)) {
 		if (beyond_limit(w.p, w.thread))
 			sleep_beyond_limit(w.p, w.thread);
-		take(w.p, w.thread, &turn);
-		if (!spin(w.p, w.thread, work_there))
-			sleep_for_work(w.p, w.thread);
+		w.seen = atomic_load(&w.p->run);
+		take(&w);
+		if (!spin(&w, work_there))
+			sleep_for_work(&w);
 	}
 	return NULL;
 }
@@ -265,13 +373,44 @@ pool_limit(struct pool *p, unsigned threads)
 	pthread_mutex_unlock(&p->lock);
 }
 
+/* Gives each thread that takes part a span as long as the others', and tells all. */
+static void
+share_out(struct pool *p, uint32_t n)
+{
+	uint32_t run = atomic_load(&p->run) + 1;
+	unsigned limit = atomic_load(&p->limit);
+
+	for (unsigned t = 0; t < limit; t++) {
+		uint32_t from = (uint32_t)((uint64_t)n * t / limit),
+			 to = (uint32_t)((uint64_t)n * (t + 1) / limit);
+
+		atomic_store(&p->spans[t].left, span_pack(run, from, to));
+	}
+	atomic_store(&p->run, run);
+	if (atomic_load(&p->asleep) > 0) {
+		pthread_mutex_lock(&p->lock);
+		pthread_cond_broadcast(&p->work);
+		pthread_mutex_unlock(&p->lock);
+	}
+}
+
+static void
+run_shared(struct pool *p, uint32_t first, uint32_t n)
+{
+	struct worker caller = {.p = p};
+
+	atomic_store(&p->done, 0);
+	atomic_store(&p->first, first);
+	atomic_store(&p->n, n);
+	share_out(p, n);
+	take(&caller);
+	if (!spin(&caller, work_done))
+		wait_until_done(&caller);
+}
+
 void
 pool_run(struct pool *p, pool_fn fn, void *arg, uint32_t n)
 {
-	uint64_t run = (atomic_load(&p->ticket) >> 32) + 1;
-
-	if (n == 0)
-		return;
 	if (p->caller_cpu >= 0)
 		tie_caller(p);
 	if (atomic_load(&p->limit) == 1 || n == 1) {
@@ -281,17 +420,8 @@ pool_run(struct pool *p, pool_fn fn, void *arg, uint32_t n)
 	}
 	atomic_store(&p->fn, fn);
 	atomic_store(&p->arg, arg);
-	atomic_store(&p->done, 0);
-	atomic_store(&p->n, n);
-	atomic_store(&p->ticket, run << 32 | n);
-	if (atomic_load(&p->asleep) > 0) {
-		pthread_mutex_lock(&p->lock);
-		pthread_cond_broadcast(&p->work);
-		pthread_mutex_unlock(&p->lock);
-	}
-	take(p, 0, NULL);
-	if (!spin(p, 0, work_done))
-		wait_until_done(p);
+	for (uint32_t first = 0; first < n; first += MAX_ITEMS)
+		run_shared(p, first, n - first < MAX_ITEMS ? n - first : MAX_ITEMS);
 }
 
 /* --- life --- */
@@ -303,7 +433,7 @@ start_worker(struct pool *p, unsigned thread)
 
 	if (w == NULL)
 		return -1;
-	*w = (struct worker){p, thread};
+	*w = (struct worker){.p = p, .thread = thread};
 	if (pthread_create(&p->ids[thread], NULL, work, w) != 0) {
 		free(w);
 		return -1;

@@ -101,6 +101,7 @@ struct gathering {
 	_Atomic unsigned here;
 	unsigned wanted;
 	_Atomic unsigned mask; /* of thread numbers */
+	unsigned item[8];      /* that each has */
 	cpu_set_t cpus[8];     /* which CPUs each may use */
 };
 
@@ -109,10 +110,11 @@ gather(void *arg, uint32_t item, unsigned thread)
 {
 	struct gathering *g = arg;
 
-	(void)item;
 	atomic_fetch_or(&g->mask, 1u << thread);
-	if (thread < 8)
+	if (thread < 8) {
+		g->item[thread] = item;
 		sched_getaffinity(0, sizeof g->cpus[thread], &g->cpus[thread]);
+	}
 	atomic_fetch_add(&g->here, 1);
 	while (atomic_load(&g->here) < g->wanted)
 		sched_yield();
@@ -126,6 +128,8 @@ assert_takes_part(struct pool *p, unsigned threads)
 	ck_assert_uint_eq(pool_threads(p), threads);
 	pool_run(p, gather, &g, threads);
 	ck_assert_uint_eq(g.mask, (1u << threads) - 1);
+	for (unsigned t = 0; t < threads; t++)
+		ck_assert_uint_eq(g.item[t], t); /* each begins with its own part */
 }
 
 START_TEST(only_so_many_take_part)
@@ -293,6 +297,66 @@ START_TEST(a_late_worker_changes_nothing)
 }
 END_TEST
 
+/* Parts that take very different times: who is done helps the others, down to the last item. */
+static void
+uneven_item(void *arg, uint32_t item, unsigned thread)
+{
+	if (item < 8)
+		usleep(1000);
+	count_item(arg, item, thread);
+}
+
+START_TEST(who_is_done_helps_the_others)
+{
+	static struct counts counts;
+	struct pool *p = new_pool(4);
+	struct counting c = {.c = &counts, .threads = 4};
+	unsigned helped = 0;
+
+	for (int turn = 0; turn < 50; turn++) {
+		memset(&counts, 0, sizeof counts);
+		pool_run(p, uneven_item, &c, 32);
+		for (uint32_t i = 0; i < 32; i++)
+			ck_assert_uint_eq(counts.item[i], 1);
+		helped += counts.thread[0] < 8; /* all of the caller's part are slow ones */
+	}
+	ck_assert_uint_gt(helped, 40);
+	pool_free(p);
+}
+END_TEST
+
+struct many {
+	_Atomic uint64_t sum;
+	_Atomic uint32_t n;
+};
+
+static void
+sum_item(void *arg, uint32_t item, unsigned thread)
+{
+	struct many *m = arg;
+
+	(void)thread;
+	atomic_fetch_add(&m->sum, item);
+	atomic_fetch_add(&m->n, 1);
+}
+
+/* More than the word that holds a part counts. */
+START_TEST(millions_of_items)
+{
+	static const uint32_t sizes[] = {(1 << 20) - 1, 1 << 20, 2500000};
+	struct pool *p = new_pool(3);
+
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		struct many m = {0};
+
+		pool_run(p, sum_item, &m, sizes[i]);
+		ck_assert_uint_eq(m.n, sizes[i]);
+		ck_assert_uint_eq(m.sum, (uint64_t)sizes[i] * (sizes[i] - 1) / 2);
+	}
+	pool_free(p);
+}
+END_TEST
+
 /* --- rest --------------------------------------------------------------------------------------- */
 
 static double
@@ -345,6 +409,8 @@ main(void)
 	tcase_add_test(tc, more_threads_than_cpus_are_not_pinned);
 	tcase_add_test(tc, many_runs_of_several_pools);
 	tcase_add_test(tc, a_late_worker_changes_nothing);
+	tcase_add_test(tc, who_is_done_helps_the_others);
+	tcase_add_test(tc, millions_of_items);
 	tcase_add_test(tc, threads_without_work_take_no_time);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
