@@ -9,6 +9,7 @@ kernels_libkernels_a_SOURCES = \
 	kernels/codes.c kernels/codes.h \
 	kernels/cpu.c kernels/cpu.h \
 	kernels/cpu_order.c \
+	kernels/cpu_tie.c kernels/cpu_tie.h \
 	kernels/dtype.c kernels/dtype.h \
 	kernels/matmul.c \
 	kernels/plain.c kernels/plain.h \

@@ -1,8 +1,8 @@
 /* A pool of threads that starts once. Work is a range of items. Each thread has a part of it, one after another in
  * address order, so that what it reads is one stream; whoever is done takes half of what the slowest has left, so that
  * uneven or busy cores finish together. The calling thread works too. Waiting threads spin for a bounded time, then
- * sleep. Beside other busy processes, workers let go of their CPUs between items, so that none is stopped in the middle
- * of one while all wait. */
+ * sleep; those that are woken leave the caller its CPU. Beside other busy processes, workers let go of their CPUs
+ * between items, so that none is stopped in the middle of one while all wait. */
 #ifndef KERNELS_POOL_H
 #define KERNELS_POOL_H
 

@@ -189,6 +189,29 @@ START_TEST(pinned_threads_have_a_cpu_each)
 }
 END_TEST
 
+/* Who has slept is not put on the caller's CPU. */
+START_TEST(the_caller_keeps_its_cpu)
+{
+	cpu_set_t all, either;
+	struct pool *p = new_pool(2);
+	int most;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
+	most = CPU_COUNT(&all);
+	for (int turn = 0; turn < 10; turn++) {
+		struct gathering g = {.wanted = 2};
+
+		usleep(5000);
+		pool_run(p, gather, &g, 2);
+		ck_assert_int_eq(CPU_COUNT(&g.cpus[0]), most);
+		ck_assert_int_eq(CPU_COUNT(&g.cpus[1]), most > 1 ? most - 1 : 1);
+		CPU_OR(&either, &g.cpus[0], &g.cpus[1]);
+		ck_assert(CPU_EQUAL(&either, &all));
+	}
+	pool_free(p);
+}
+END_TEST
+
 START_TEST(more_threads_than_cpus_are_not_pinned)
 {
 	cpu_set_t one, before;
@@ -406,6 +429,7 @@ main(void)
 	tcase_add_test(tc, one_thread_per_cpu);
 	tcase_add_test(tc, only_so_many_take_part);
 	tcase_add_test(tc, pinned_threads_have_a_cpu_each);
+	tcase_add_test(tc, the_caller_keeps_its_cpu);
 	tcase_add_test(tc, more_threads_than_cpus_are_not_pinned);
 	tcase_add_test(tc, many_runs_of_several_pools);
 	tcase_add_test(tc, a_late_worker_changes_nothing);
