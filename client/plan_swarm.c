@@ -34,13 +34,15 @@ static int
 take_payload(const struct plan_options *o, const struct shard_header *header,
 	struct swarm_plan_input *in, struct err *err)
 {
-	int format = shard_is_wide(header) ? FRAME_F32 : FRAME_F16;
+	bool any = o->payload == NULL || strcmp(o->payload, "auto") == 0,
+	     wide = shard_is_wide(header);
+	int format = any ? wide ? FRAME_F32 : FRAME_F16 : frame_format_find(o->payload);
+	uint32_t embd = in->model->shape->embd;
 
-	if (o->payload != NULL && strcmp(o->payload, "auto") != 0)
-		format = frame_format_find(o->payload);
 	if (format >= 0) {
-		in->row_bytes =
-			(double)frame_payload((enum frame_format)format, 1, in->model->shape->embd);
+		in->row_bytes = (double)frame_payload((enum frame_format)format, 1, embd);
+		if (any) /* as serve_payload() */
+			in->staged_row_bytes = (double)frame_payload(FRAME_F32, 1, embd);
 		return 0;
 	}
 	return err_set(err, "--payload: '%.20s' is not auto, f32, f16 or q8", o->payload);

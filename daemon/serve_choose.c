@@ -128,6 +128,12 @@ fill_links(struct forecast *f, const struct peer_speed *speeds, uint32_t n)
 		}
 }
 
+static double
+row_bytes(const struct serve *s, const struct model_file *f, uint32_t stages)
+{
+	return (double)frame_payload(serve_payload(s->config, &f->whole, stages), 1, f->shape.embd);
+}
+
 /* false: something is not known yet. */
 static bool
 fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, uint32_t n,
@@ -152,7 +158,8 @@ fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, u
 	f->in.depth = DEPTH < p->context / 2 ? DEPTH : p->context / 2;
 	f->in.batch = p->rows;
 	f->in.prompt_ratio = 1;
-	f->in.row_bytes = (double)frame_payload(p->payload, 1, f->model.shape->embd);
+	f->in.row_bytes = row_bytes(s, p->file, 1);
+	f->in.staged_row_bytes = row_bytes(s, p->file, 2);
 	f->in.logit_bytes = 0;
 	f->in.candidates_bytes = (double)frame_best(f->model.shape->vocab);
 	f->in.ways = way == WAY_STAR ? 1u << SWARM_STAR

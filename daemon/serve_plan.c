@@ -137,7 +137,6 @@ plan_make(struct serve *s, struct swarm_peer *const *members, uint32_t n, struct
 	p->file = model_file_ref(s->file);
 	p->context = context_of(s, s->file);
 	p->rows = rows_of_step(s, s->file, members, n);
-	p->payload = serve_payload(s->config, &s->file->whole, 1); /* for what is predicted */
 	p->way = serve_way(s->config);
 	p->since = uv_now(s->loop);
 	rc = choose_members(s, p, members, n, &chosen, err);

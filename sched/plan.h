@@ -132,7 +132,8 @@ struct swarm_plan_input {
 	double prompt_ratio; /* prompt tokens that come with one generated token: 0 looks at
 				    generation only */
 	double row_bytes;    /* of a hidden row in a reduction (frame_payload) */
-	double logit_bytes;  /* for each vocabulary row of a member: 4 where logits are sent */
+	double staged_row_bytes; /* the same where there are several stages; 0: as row_bytes */
+	double logit_bytes;      /* for each vocabulary row of a member: 4 where logits are sent */
 	double candidates_bytes; /* for each member: where it sends candidates instead */
 	unsigned ways;           /* 1 << enum swarm_way of those that there are */
 	bool overlap;            /* half of a chunk may be computed while the other's sums travel */

@@ -83,11 +83,20 @@ row_message(const struct swarm_plan_input *in, double rows, double value)
 	return 32 + rows * (12 + value * in->model->shape->embd);
 }
 
+static double
+row_bytes(const struct eval *e)
+{
+	const struct swarm_plan_input *in = e->in;
+
+	return e->c->n_stages > 1 && in->staged_row_bytes > 0 ? in->staged_row_bytes
+							      : in->row_bytes;
+}
+
 /* Between stages a value has as many bytes as in a sum, two at least. */
 static double
-hidden_value(const struct swarm_plan_input *in)
+hidden_value(const struct eval *e)
 {
-	return in->row_bytes < 4.0 * in->model->shape->embd ? 2 : 4;
+	return row_bytes(e) < 4.0 * e->in->model->shape->embd ? 2 : 4;
 }
 
 /* From the coordinator to the first stage's hub, from each hub to the next, and from it to its members,
@@ -98,8 +107,8 @@ plan_hop_seconds(const struct eval *e, uint32_t stage, double rows)
 {
 	const uint32_t *who = &e->who[e->first[stage]];
 	uint32_t from = stage == 0 ? 0 : e->who[e->first[stage - 1]], n = e->c->stage_n[stage];
-	double row = row_message(e->in, rows, 4), sum = rows * e->in->row_bytes, empty, longer;
-	double hop = stage == 0 ? row : row_message(e->in, rows, hidden_value(e->in));
+	double row = row_message(e->in, rows, 4), sum = rows * row_bytes(e), empty, longer;
+	double hop = stage == 0 ? row : row_message(e->in, rows, hidden_value(e));
 
 	longer = row > sum ? row - sum : 0;
 	empty = plan_spread(e->in, who[0], who, n, 0);
@@ -177,7 +186,7 @@ plan_set_stages(struct eval *e)
 {
 	const struct swarm_plan_input *in = e->in;
 	double token = plan_token_step(in, e->c->n_stages).rows;
-	double prompt = plan_prompt_step(in, e->c->n_stages).rows, bytes = in->row_bytes, sum = 0;
+	double prompt = plan_prompt_step(in, e->c->n_stages).rows, bytes = row_bytes(e), sum = 0;
 	double off[2][SWARM_PLAN_PEERS];
 	uint32_t at = 0;
 

@@ -267,6 +267,7 @@ END_TEST
 START_TEST(pipeline_where_memory_needs_both_and_the_link_is_slow)
 {
 	const struct swarm_plan_alt *a;
+	double halved;
 
 	tiny();
 	swarm_add(&s, "a", 10, 500);
@@ -285,6 +286,15 @@ START_TEST(pipeline_where_memory_needs_both_and_the_link_is_slow)
 	ck_assert_int_eq(a->kind, SWARM_PIPELINE);
 	ck_assert(a->today);
 	ck_assert_uint_eq(a->members[0].peer, 0);
+	/* Between stages rows may be longer than they are in the sums of one. */
+	s.in.row_bytes = 2.0 * s.in.model->shape->embd;
+	halved = choose()->token.total;
+	s.in.staged_row_bytes = 4.0 * s.in.model->shape->embd;
+	ck_assert_double_gt(choose()->token.total, halved);
+	s.in.kinds = 1u << SWARM_TENSOR;
+	halved = choose()->token.total;
+	s.in.staged_row_bytes = 0;
+	ck_assert_double_eq(choose()->token.total, halved);
 	s.in.kinds = 1u << SWARM_ONE | 1u << SWARM_TENSOR;
 	ck_assert_int_eq(choose()->kind, SWARM_TENSOR);
 }
