@@ -97,6 +97,12 @@ link_remote(const struct link *l)
 	return l->remote;
 }
 
+enum aead_kind
+link_cipher(const struct link *l)
+{
+	return l->records.send.kind;
+}
+
 const char *
 link_address(const struct link *l)
 {

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "proto/cipher_choice.h"
 #include "proto/hello.h"
 #include "proto/record.h"
 
@@ -32,6 +33,7 @@ struct link_events {
 struct link_identity {
 	const uint8_t *secret; /* ours; outlives the link */
 	const uint8_t *public;
+	const struct cipher_costs *costs; /* seal_costs(), or NULL: ChaCha20-Poly1305 in any case */
 };
 
 /* Dials host:port (numeric or a name). remote: the key that must answer; psk: pairing. Never fails
@@ -58,6 +60,7 @@ void link_listener_close(struct link_listener *l);
 enum link_purpose link_purpose(const struct link *l);
 const uint8_t *link_remote(const struct link *l); /* 32 bytes */
 const char *link_address(const struct link *l);   /* "192.168.1.7:51312" for logs */
+enum aead_kind link_cipher(const struct link *l); /* of an open one */
 void link_set(struct link *l, const struct link_events *ev, void *arg);
 void *link_arg(const struct link *l);
 

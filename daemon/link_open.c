@@ -60,6 +60,22 @@ handshake_failed(struct link *l, const struct err *err)
 	link_close(l, err->msg);
 }
 
+/* Both messages of KK are sealed when their payload is written; the first of XX is not: whoever pairs says nothing. */
+static size_t
+write_costs(const struct link *l, uint8_t out[CIPHER_COSTS_BYTES])
+{
+	if (l->costs == NULL || l->purpose == LINK_PAIR)
+		return 0;
+	cipher_costs_write(l->costs, out);
+	return CIPHER_COSTS_BYTES;
+}
+
+static enum aead_kind
+chosen_cipher(const struct link *l)
+{
+	return l->costs == NULL ? AEAD_CHACHA : cipher_choose(l->costs, &l->theirs);
+}
+
 static void
 handshake_done(struct link *l)
 {
@@ -67,6 +83,7 @@ handshake_done(struct link *l)
 	const uint8_t *remote = noise_remote(&l->noise);
 	static const uint8_t nobody[32];
 	struct err err;
+	int rc;
 
 	/* Who dials by an invite knows which key must answer. */
 	if (l->dialled && sodium_memcmp(l->remote, nobody, 32) != 0 &&
@@ -77,19 +94,23 @@ handshake_done(struct link *l)
 	}
 	memcpy(l->remote, remote, 32);
 	noise_split(&l->noise, &send, &recv, NULL);
-	record_init(&l->records, &send, &recv, l->max_message);
+	rc = record_init(&l->records, &send, &recv, chosen_cipher(l), l->max_message, &err);
 	sodium_memzero(&send, sizeof send);
 	sodium_memzero(&recv, sizeof recv);
-	link_opened(l);
+	if (rc != 0)
+		handshake_failed(l, &err);
+	else
+		link_opened(l);
 }
 
 static int
 handshake_write(struct link *l, struct err *err)
 {
-	uint8_t msg[4 + MAX_HANDSHAKE];
+	uint8_t msg[4 + MAX_HANDSHAKE], costs[CIPHER_COSTS_BYTES];
 	size_t len;
 
-	if (noise_write(&l->noise, NULL, 0, msg + 4, MAX_HANDSHAKE, &len, err) != 0)
+	if (noise_write(&l->noise, costs, write_costs(l, costs), msg + 4, MAX_HANDSHAKE, &len,
+		    err) != 0)
 		return -1;
 	put_le32(msg, (uint32_t)len);
 	link_send_raw(l, msg, len + 4);
@@ -111,7 +132,8 @@ handshake_read(struct link *l, struct err *err)
 	if (l->in.len < 4 + len)
 		return 0;
 	if (noise_read(&l->noise, l->in.data + 4, len, payload, sizeof payload, &payload_len,
-		    err) != 0)
+		    err) != 0 ||
+		cipher_costs_read(payload, payload_len, &l->theirs, err) != 0)
 		return -1;
 	buf_consume(&l->in, 4 + len);
 	return 1;
@@ -282,6 +304,7 @@ link_dial(uv_loop_t *loop, const struct link_identity *me, const char *host, uin
 		return NULL;
 	l->dialled = true;
 	l->me = me;
+	l->costs = me->costs;
 	l->max_message = max_message;
 	link_set(l, ev, arg);
 	snprintf(l->address, sizeof l->address, "%s:%u", host, port);
@@ -343,6 +366,7 @@ on_connection(uv_stream_t *server, int status)
 	if (l == NULL)
 		return;
 	l->me = s->me;
+	l->costs = s->me->costs;
 	l->gate = s->gate;
 	l->state = LINK_HELLO;
 	if (uv_accept(server, (uv_stream_t *)&l->tcp) != 0) {

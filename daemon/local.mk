@@ -12,6 +12,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/ini_file.c daemon/ini_file.h \
 	daemon/link.c daemon/link.h daemon/link_internal.h \
 	daemon/link_open.c \
+	daemon/seal_cost.c daemon/seal_cost.h \
 	daemon/log.c daemon/log.h \
 	daemon/pairing.c \
 	daemon/discovery.c daemon/discovery.h \

@@ -195,6 +195,8 @@ peer_json(const struct swarm_peer *p, uint32_t rank)
 	json_object_set_new(o, "kernels", json_string(p->kernels));
 	json_object_set_new(o, "threads", json_integer(p->threads));
 	json_object_set_new(o, "rtt_ms", json_real(p->rtt_ms));
+	json_object_set_new(o, "cipher",
+		p->control != NULL ? json_string(aead_name(link_cipher(p->control))) : json_null());
 	json_object_set_new(o, "energy", energy_json(&p->energy));
 	return o;
 }

@@ -1,5 +1,6 @@
 #include <config.h>
 
+#include "daemon/seal_cost.h"
 #include "daemon/swarm_internal.h"
 
 #include "base/text.h"
@@ -446,7 +447,7 @@ swarm_new(uv_loop_t *loop, const struct config *c, struct state *st, const struc
 	s->state = st;
 	s->ev = *ev;
 	s->arg = arg;
-	s->me = (struct link_identity){st->secret, st->public};
+	s->me = (struct link_identity){st->secret, st->public, seal_costs()};
 	s->dial_pause = SWARM_PAUSE;
 	s->quiet = true;
 	if (config_address(c->listen, host, sizeof host, &port, err) == 0)

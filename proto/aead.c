@@ -9,8 +9,20 @@ struct aead {
 	EVP_CIPHER_CTX *seal, *open; /* with the key: a message brings its nonce only */
 };
 
+static const EVP_CIPHER *
+cipher_of(enum aead_kind kind)
+{
+	return kind == AEAD_AES ? EVP_aes_256_gcm() : EVP_chacha20_poly1305();
+}
+
+const char *
+aead_name(enum aead_kind kind)
+{
+	return kind == AEAD_AES ? "aes-256-gcm" : "chacha20-poly1305";
+}
+
 struct aead *
-aead_new(const uint8_t key[AEAD_KEY])
+aead_new(enum aead_kind kind, const uint8_t key[AEAD_KEY])
 {
 	struct aead *a = calloc(1, sizeof *a);
 
@@ -19,8 +31,8 @@ aead_new(const uint8_t key[AEAD_KEY])
 	a->seal = EVP_CIPHER_CTX_new();
 	a->open = EVP_CIPHER_CTX_new();
 	if (a->seal == NULL || a->open == NULL ||
-		EVP_EncryptInit_ex(a->seal, EVP_chacha20_poly1305(), NULL, NULL, NULL) != 1 ||
-		EVP_DecryptInit_ex(a->open, EVP_chacha20_poly1305(), NULL, NULL, NULL) != 1 ||
+		EVP_EncryptInit_ex(a->seal, cipher_of(kind), NULL, NULL, NULL) != 1 ||
+		EVP_DecryptInit_ex(a->open, cipher_of(kind), NULL, NULL, NULL) != 1 ||
 		aead_rekey(a, key) != 0) {
 		aead_free(a);
 		return NULL;

@@ -3,6 +3,7 @@ noinst_LIBRARIES += proto/libproto.a
 proto_libproto_a_SOURCES = \
 	proto/aead.c proto/aead.h \
 	proto/beacon.c proto/beacon.h \
+	proto/cipher_choice.c proto/cipher_choice.h \
 	proto/control.c proto/control.h \
 	proto/frame.c proto/frame_rows.c proto/frame.h \
 	proto/frame_bits.h proto/frame_half.c proto/frame_half.h \

@@ -28,11 +28,16 @@ static const struct pattern {
 
 /* --- CipherState (section 5.1) --- */
 
+/* Section 12.3 and 12.4: AESGCM counts with the last byte first. */
 static void
-cipher_nonce(uint64_t n, uint8_t nonce[12])
+cipher_nonce(const struct noise_cipher *c, uint64_t n, uint8_t nonce[12])
 {
 	memset(nonce, 0, 4);
-	put_le64(nonce + 4, n);
+	if (c->kind == AEAD_AES)
+		for (int i = 0; i < 8; i++)
+			nonce[4 + i] = (uint8_t)(n >> (56 - 8 * i));
+	else
+		put_le64(nonce + 4, n);
 }
 
 static void
@@ -50,7 +55,7 @@ cipher_seal(struct noise_cipher *c, const void *ad, size_t ad_len, const void *i
 
 	if (!c->has_key || c->nonce == UINT64_MAX)
 		return -1;
-	cipher_nonce(c->nonce++, nonce);
+	cipher_nonce(c, c->nonce++, nonce);
 	if (c->fast != NULL)
 		return aead_seal(c->fast, nonce, ad, ad_len, in, len, out);
 	return crypto_aead_chacha20poly1305_ietf_encrypt(
@@ -65,7 +70,7 @@ cipher_open(struct noise_cipher *c, const void *ad, size_t ad_len, const void *i
 
 	if (!c->has_key || c->nonce == UINT64_MAX || len < NOISE_TAG)
 		return -1;
-	cipher_nonce(c->nonce, nonce);
+	cipher_nonce(c, c->nonce, nonce);
 	if (c->fast != NULL ? aead_open(c->fast, nonce, ad, ad_len, in, len, out) != 0
 			    : crypto_aead_chacha20poly1305_ietf_decrypt(
 				      out, NULL, NULL, in, len, ad, ad_len, nonce, c->key) != 0)
@@ -74,26 +79,42 @@ cipher_open(struct noise_cipher *c, const void *ad, size_t ad_len, const void *i
 	return 0;
 }
 
+/* What seals goes on with a new key. */
+static void
+take_key(struct noise_cipher *c, const uint8_t key[NOISE_KEY])
+{
+	memcpy(c->key, key, NOISE_KEY);
+	if (c->fast == NULL || aead_rekey(c->fast, c->key) == 0)
+		return;
+	aead_free(c->fast);
+	c->fast = NULL;
+	c->has_key = c->kind ==
+		     AEAD_CHACHA; /* libsodium has no other: nothing is sealed or opened any more */
+}
+
 void
 cipher_rekey(struct noise_cipher *c)
 {
 	uint8_t zeros[NOISE_KEY] = {0}, out[NOISE_KEY + NOISE_TAG], nonce[12];
 
-	cipher_nonce(UINT64_MAX, nonce);
-	crypto_aead_chacha20poly1305_ietf_encrypt(
-		out, NULL, zeros, sizeof zeros, NULL, 0, NULL, nonce, c->key);
-	memcpy(c->key, out, NOISE_KEY);
+	cipher_nonce(c, UINT64_MAX, nonce);
+	if (c->fast == NULL)
+		crypto_aead_chacha20poly1305_ietf_encrypt(
+			out, NULL, zeros, sizeof zeros, NULL, 0, NULL, nonce, c->key);
+	else if (aead_seal(c->fast, nonce, NULL, 0, zeros, sizeof zeros, out) != 0)
+		c->has_key = false;
+	take_key(c, out);
 	sodium_memzero(out, sizeof out);
-	if (c->fast != NULL && aead_rekey(c->fast, c->key) != 0) {
-		aead_free(c->fast);
-		c->fast = NULL;
-	}
 }
 
-void
-cipher_speed_up(struct noise_cipher *c)
+int
+cipher_use(struct noise_cipher *c, enum aead_kind kind)
 {
-	c->fast = aead_new(c->key);
+	c->fast = aead_new(kind, c->key);
+	if (c->fast == NULL && kind != AEAD_CHACHA)
+		return -1;
+	c->kind = kind;
+	return 0;
 }
 
 void

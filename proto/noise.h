@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct aead;
+#include "proto/aead.h"
 
 #define NOISE_KEY         32
 #define NOISE_TAG         16
@@ -22,6 +22,7 @@ struct noise_cipher { /* one direction of a transport, or the handshake's own */
 	uint8_t key[NOISE_KEY];
 	uint64_t nonce;
 	bool has_key;
+	enum aead_kind kind;
 	struct aead
 		*fast; /* with the same key, for many and long messages; NULL: libsodium seals */
 };
@@ -72,9 +73,10 @@ int cipher_open(struct noise_cipher *c, const void *ad, size_t ad_len, const voi
 	uint8_t *out);
 void cipher_rekey(struct noise_cipher *c); /* section 4.2 of the specification */
 
-/* Seals faster from now on, where that can be had; the bytes are the same. Give such a cipher back with cipher_deinit,
- * which wipes it: copies of it share what it holds. */
-void cipher_speed_up(struct noise_cipher *c);
+/* OpenSSL seals from now on, with the key that there is, of which nothing else was sealed where kind is another one than
+ * AEAD_CHACHA: that is what it does before, too, in the same bytes. -1: it does not do this kind here. Give such a
+ * cipher back with cipher_deinit, which wipes it: copies of it share what it holds. */
+int cipher_use(struct noise_cipher *c, enum aead_kind kind);
 void cipher_deinit(struct noise_cipher *c);
 
 #endif

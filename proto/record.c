@@ -8,14 +8,16 @@
 /* A key changes at the latest after this many bytes under it. */
 #define REKEY_BYTES (UINT64_C(1) << 32)
 
-void
+int
 record_init(struct record_stream *r, const struct noise_cipher *send,
-	const struct noise_cipher *recv, size_t max_message)
+	const struct noise_cipher *recv, enum aead_kind kind, size_t max_message, struct err *err)
 {
 	*r = (struct record_stream){.send = *send, .recv = *recv, .max_message = max_message};
-	cipher_speed_up(&r->send);
-	cipher_speed_up(&r->recv);
 	buf_init(&r->partial, max_message);
+	if (cipher_use(&r->send, kind) == 0 && cipher_use(&r->recv, kind) == 0)
+		return 0;
+	record_deinit(r);
+	return err_set(err, "this device cannot seal with %s", aead_name(kind));
 }
 
 void

@@ -28,8 +28,9 @@ struct record_stream {
 	bool message_given; /* partial has been handed out: the next call clears it */
 };
 
-void record_init(struct record_stream *r, const struct noise_cipher *send,
-	const struct noise_cipher *recv, size_t max_message);
+/* kind: what both sides seal with. -1: it cannot be had here (nothing is to be given back). */
+int record_init(struct record_stream *r, const struct noise_cipher *send,
+	const struct noise_cipher *recv, enum aead_kind kind, size_t max_message, struct err *err);
 void record_deinit(struct record_stream *r); /* wipes the keys */
 
 /* Seals a message made of two pieces (a header and a payload; either may be empty) and appends its

@@ -145,7 +145,7 @@ open_all(const uint8_t *data, size_t size, size_t n)
 	int rc;
 
 	memcpy(cipher.key, key, sizeof key);
-	record_init(&r, &cipher, &cipher, LONGEST);
+	require(record_init(&r, &cipher, &cipher, AEAD_CHACHA, LONGEST, &err) == 0);
 	for (;;) {
 		rc = record_open(&r, data + at, end - at, &used, &msg, &len, &err);
 		if (rc < 0)
@@ -339,7 +339,7 @@ seed_records(struct buf *b)
 	struct err err;
 
 	memcpy(c.key, key, sizeof key);
-	record_init(&r, &c, &c, LONGEST);
+	require(record_init(&r, &c, &c, AEAD_CHACHA, LONGEST, &err) == 0);
 	for (int i = 0; i < 4; i++) {
 		r.rekey_wanted = i == 2;
 		require(record_seal(&r, text, 3, text, (size_t)i * 900, b, &err) == 0);

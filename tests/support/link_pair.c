@@ -67,7 +67,8 @@ void
 pair_open(uv_loop_t *loop, struct pair *p, size_t max_message)
 {
 	static uint8_t keys[4][32];
-	struct link_identity here = {keys[0], keys[1]}, there = {keys[2], keys[3]};
+	struct link_identity here = {.secret = keys[0], .public = keys[1]},
+			     there = {.secret = keys[2], .public = keys[3]};
 	const struct link_gate gate = {admit, p};
 	struct link_listener *listener;
 	struct err err = {""};

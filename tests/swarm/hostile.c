@@ -313,7 +313,7 @@ on_time(uv_timer_t *t)
 static struct link *
 dial(struct hostile *h, enum link_purpose purpose, const struct link_events *events)
 {
-	const struct link_identity me = {h->state.secret, h->state.public};
+	const struct link_identity me = {.secret = h->state.secret, .public = h->state.public};
 	char host[256];
 	uint16_t port;
 	struct err err;

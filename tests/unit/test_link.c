@@ -85,7 +85,7 @@ side_init(struct side *s)
 	*s = (struct side){0};
 	randombytes_buf(s->secret, 32);
 	noise_public(s->public, s->secret);
-	s->me = (struct link_identity){s->secret, s->public};
+	s->me = (struct link_identity){.secret = s->secret, .public = s->public};
 	buf_init(&s->got, 0);
 }
 
@@ -158,12 +158,31 @@ connect_both(void)
 	WAIT(dialler.open && listener_side.open);
 }
 
+/* Who says what ciphers cost, and what is agreed on. */
+static const struct talk {
+	bool dialler, listener;
+	uint32_t listeners_aes;
+	enum aead_kind agreed;
+} talks[] = {
+	{false, false, 0, AEAD_CHACHA},
+	{true, true, 900, AEAD_AES},
+	{true, true, 9000, AEAD_CHACHA},
+	{true, false, 900, AEAD_CHACHA},
+	{false, true, 900, AEAD_CHACHA},
+};
+
 START_TEST(messages_both_ways)
 {
+	const struct talk *talk = &talks[_i];
+	const struct cipher_costs fast = {{2000, 1000}}, other = {{2000, talk->listeners_aes}};
 	size_t big = 5u << 20;
 	uint8_t *data = malloc(big);
 
+	dialler.me.costs = talk->dialler ? &fast : NULL;
+	listener_side.me.costs = talk->listener ? &other : NULL;
 	connect_both();
+	ck_assert_int_eq(link_cipher(dialler.link), talk->agreed);
+	ck_assert_int_eq(link_cipher(listener_side.link), talk->agreed);
 	ck_assert_mem_eq(link_remote(listener_side.link), dialler.public, 32);
 	ck_assert_int_eq(link_send(dialler.link, "hello ", 6, "there", 5), 0);
 	ck_assert_int_eq(link_send(listener_side.link, NULL, 0, NULL, 0), 0);
@@ -392,7 +411,7 @@ main(void)
 
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, messages_both_ways);
+	tcase_add_loop_test(t, messages_both_ways, 0, sizeof talks / sizeof *talks);
 	tcase_add_test(t, pairing_by_invite);
 	tcase_add_test(t, a_wrong_secret_is_refused);
 	tcase_add_test(t, unknown_keys_are_refused);

@@ -1,4 +1,5 @@
 /* The published Noise vectors: two written here, all others from ../shared/reference where that is at hand. */
+#include "proto/cipher_choice.h"
 #include "proto/noise.h"
 
 #include <check.h>
@@ -228,8 +229,8 @@ START_TEST(fast_and_plain_are_the_same)
 	randombytes_buf(plain.key, sizeof plain.key);
 	randombytes_buf(in, sizeof in);
 	fast = opens = plain;
-	cipher_speed_up(&fast);
-	cipher_speed_up(&opens);
+	ck_assert_int_eq(cipher_use(&fast, AEAD_CHACHA), 0);
+	ck_assert_int_eq(cipher_use(&opens, AEAD_CHACHA), 0);
 	ck_assert_ptr_nonnull(fast.fast);
 	for (size_t i = 0; i < 2 * sizeof lengths / sizeof *lengths; i++) {
 		size_t len = lengths[i / 2], sealed = len + NOISE_TAG, ad = i % 2 == 0 ? 0 : i;
@@ -256,6 +257,103 @@ START_TEST(fast_and_plain_are_the_same)
 }
 END_TEST
 
+/* Test case 16 of the GCM specification (McGrew and Viega, 2005). */
+START_TEST(aes_is_the_published_one)
+{
+	static const char key[] =
+		"feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308",
+			  plain[] =
+				  "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+				  "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
+			  ad[] = "feedfacedeadbeeffeedfacedeadbeefabaddad2",
+			  nonce[] = "cafebabefacedbaddecaf888",
+			  want[] =
+				  "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+				  "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
+				  "76fc6ece0f4e1768cddf8853bb2d551b";
+	uint8_t k[32], p[60], a[20], n[12], w[76], out[76];
+	struct aead *aes;
+
+	sodium_hex2bin(k, sizeof k, key, sizeof key - 1, NULL, NULL, NULL);
+	sodium_hex2bin(p, sizeof p, plain, sizeof plain - 1, NULL, NULL, NULL);
+	sodium_hex2bin(a, sizeof a, ad, sizeof ad - 1, NULL, NULL, NULL);
+	sodium_hex2bin(n, sizeof n, nonce, sizeof nonce - 1, NULL, NULL, NULL);
+	sodium_hex2bin(w, sizeof w, want, sizeof want - 1, NULL, NULL, NULL);
+	aes = aead_new(AEAD_AES, k);
+	ck_assert_ptr_nonnull(aes);
+	ck_assert_int_eq(aead_seal(aes, n, a, sizeof a, p, sizeof p, out), 0);
+	ck_assert_mem_eq(out, w, sizeof w);
+	ck_assert_int_eq(aead_open(aes, n, a, sizeof a, w, sizeof w, out), 0);
+	ck_assert_mem_eq(out, p, sizeof p);
+	w[70] ^= 1;
+	ck_assert_int_eq(aead_open(aes, n, a, sizeof a, w, sizeof w, out), -1);
+	aead_free(aes);
+}
+END_TEST
+
+/* Noise, section 12.4: its counter ends the nonce, the least byte last. */
+START_TEST(aes_counts_as_noise_says)
+{
+	static const uint8_t nonce[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2};
+	struct noise_cipher sends = {.has_key = true}, opens;
+	uint8_t sealed[5 + NOISE_TAG], want[5 + NOISE_TAG], back[5];
+	struct aead *aes;
+
+	randombytes_buf(sends.key, sizeof sends.key);
+	opens = sends;
+	aes = aead_new(AEAD_AES, sends.key);
+	ck_assert_ptr_nonnull(aes);
+	ck_assert_int_eq(cipher_use(&sends, AEAD_AES), 0);
+	ck_assert_int_eq(cipher_use(&opens, AEAD_AES), 0);
+	sends.nonce = opens.nonce = 258;
+	ck_assert_int_eq(cipher_seal(&sends, "ad", 2, "12345", 5, sealed), 0);
+	ck_assert_int_eq(aead_seal(aes, nonce, "ad", 2, "12345", 5, want), 0);
+	ck_assert_mem_eq(sealed, want, sizeof want);
+	ck_assert_int_eq(cipher_open(&opens, "ad", 2, sealed, sizeof sealed, back), 0);
+	ck_assert_mem_eq(back, "12345", 5);
+	cipher_rekey(&sends);
+	ck_assert_int_eq(cipher_seal(&sends, "ad", 2, "12345", 5, sealed), 0);
+	ck_assert_int_eq(cipher_open(&opens, "ad", 2, sealed, sizeof sealed, back), -1);
+	cipher_rekey(&opens);
+	ck_assert_int_eq(cipher_open(&opens, "ad", 2, sealed, sizeof sealed, back), 0);
+	aead_free(aes);
+	cipher_deinit(&sends);
+	cipher_deinit(&opens);
+}
+END_TEST
+
+static enum aead_kind
+choice(uint32_t a0, uint32_t a1, uint32_t b0, uint32_t b1)
+{
+	struct cipher_costs a = {{a0, a1}}, b = {{b0, b1}};
+
+	ck_assert_int_eq(cipher_choose(&a, &b), cipher_choose(&b, &a));
+	return cipher_choose(&a, &b);
+}
+
+START_TEST(the_cheaper_cipher_is_chosen)
+{
+	uint8_t bytes[CIPHER_COSTS_BYTES];
+	struct cipher_costs c = {{0x01020304, 7}}, back;
+	struct err err;
+
+	ck_assert_int_eq(choice(10, 4, 10, 5), AEAD_AES);
+	ck_assert_int_eq(
+		choice(10, 4, 10, 17), AEAD_CHACHA); /* one of them has no instructions for it */
+	ck_assert_int_eq(choice(10, 10, 5, 5), AEAD_CHACHA);
+	ck_assert_int_eq(choice(10, 0, 10, 1), AEAD_CHACHA);
+	ck_assert_int_eq(choice(0, 10, 1, 10), AEAD_AES);
+	ck_assert_int_eq(choice(0, 0, 10, 1), AEAD_CHACHA);
+	ck_assert_int_eq(choice(UINT32_MAX, UINT32_MAX - 1, UINT32_MAX, UINT32_MAX), AEAD_AES);
+	cipher_costs_write(&c, bytes);
+	ck_assert_int_eq(cipher_costs_read(bytes, sizeof bytes, &back, &err), 0);
+	ck_assert_mem_eq(&c, &back, sizeof c);
+	ck_assert_int_eq(cipher_costs_read(bytes, 0, &back, &err), 0);
+	ck_assert_uint_eq(back.ns[AEAD_CHACHA], 0);
+	ck_assert_int_eq(cipher_costs_read(bytes, sizeof bytes - 1, &back, &err), -1);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -272,6 +370,9 @@ main(void)
 	tcase_add_test(t, keys_of_small_order_are_refused);
 	tcase_add_test(t, rekeying_keeps_both_sides_together);
 	tcase_add_test(t, fast_and_plain_are_the_same);
+	tcase_add_test(t, aes_is_the_published_one);
+	tcase_add_test(t, aes_counts_as_noise_says);
+	tcase_add_test(t, the_cheaper_cipher_is_chosen);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -12,16 +12,28 @@ static struct buf wire;
 static struct err err;
 
 static void
-setup(void)
+setup(enum aead_kind kind)
 {
 	struct noise_cipher c = {.has_key = true}, d = {.has_key = true};
 
 	ck_assert_int_ge(sodium_init(), 0);
 	randombytes_buf(c.key, sizeof c.key);
 	randombytes_buf(d.key, sizeof d.key);
-	record_init(&a, &c, &d, MAX_MESSAGE);
-	record_init(&b, &d, &c, MAX_MESSAGE);
+	ck_assert_int_eq(record_init(&a, &c, &d, kind, MAX_MESSAGE, &err), 0);
+	ck_assert_int_eq(record_init(&b, &d, &c, kind, MAX_MESSAGE, &err), 0);
 	buf_init(&wire, 0);
+}
+
+static void
+setup_chacha(void)
+{
+	setup(AEAD_CHACHA);
+}
+
+static void
+setup_aes(void)
+{
+	setup(AEAD_AES);
 }
 
 static void
@@ -185,15 +197,12 @@ START_TEST(keys_change_by_wish_and_by_volume)
 }
 END_TEST
 
-int
-main(void)
+static TCase *
+tests_with(const char *name, void (*begin)(void))
 {
-	Suite *s = suite_create("record");
-	TCase *t = tcase_create("record");
-	SRunner *r;
-	int failed;
+	TCase *t = tcase_create(name);
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, begin, teardown);
 	tcase_add_test(t, messages_of_every_size);
 	tcase_add_test(t, every_beginning_asks_for_more);
 	tcase_add_test(t, every_flipped_bit_is_refused);
@@ -201,7 +210,18 @@ main(void)
 	tcase_add_test(t, long_messages_cost_nothing_before_they_are_refused);
 	tcase_add_test(t, words_that_are_no_record_are_refused);
 	tcase_add_test(t, keys_change_by_wish_and_by_volume);
-	suite_add_tcase(s, t);
+	return t;
+}
+
+int
+main(void)
+{
+	Suite *s = suite_create("record");
+	SRunner *r;
+	int failed;
+
+	suite_add_tcase(s, tests_with("ChaCha20-Poly1305", setup_chacha));
+	suite_add_tcase(s, tests_with("AES-256-GCM", setup_aes));
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
