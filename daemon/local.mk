@@ -144,7 +144,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/labels_ask.c \
 	daemon/route_book.c daemon/route_book.h daemon/route_book_int.h \
 	daemon/route_book_file.c \
-	daemon/route_book_train.c \
+	daemon/route_book_figures.c daemon/route_book_train.c \
 	daemon/route_said.c daemon/route_said.h \
 	daemon/router.c daemon/router.h daemon/router_int.h \
 	daemon/router_cloud.c \
