@@ -158,7 +158,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/token_run.c daemon/token_run.h \
 	daemon/wall.c daemon/wall.h daemon/wall_int.h \
 	daemon/wall_body.c \
-	daemon/wall_parts.c \
+	daemon/wall_parts.c daemon/wall_prompts.c \
 	daemon/wall_tools.c
 
 # What is served: the model, its plan over the swarm, slices over bulk links.
