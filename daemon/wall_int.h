@@ -32,7 +32,7 @@ struct wall {
 	bool lost;            /* a record with private prompts was forgotten */
 	char path[4096 + 16]; /* of the prompts on disk; "": they are not */
 	uint32_t appended;    /* to it, records */
-	bool complained;      /* that it cannot be written */
+	bool behind;          /* it could not be written: it lacks some */
 };
 
 /* The client's record, first in the list. NULL without memory. */

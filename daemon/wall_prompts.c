@@ -144,6 +144,15 @@ write_anew(struct wall *w, struct err *err)
 
 /* What cannot be written costs a restart what it was, and nothing else: said once. */
 static void
+check_written(struct wall *w, int rc, const struct err *err)
+{
+	if (rc != 0 && !w->behind)
+		log_warning(
+			"%s (a restart would forget which plain prompts are private)", err->msg);
+	w->behind = rc != 0;
+}
+
+static void
 note(struct wall *w, enum kind kind, uint64_t client, const struct wall_prompt *p)
 {
 	struct buf b;
@@ -154,12 +163,10 @@ note(struct wall *w, enum kind kind, uint64_t client, const struct wall_prompt *
 		return;
 	buf_init(&b, RECORD);
 	put_record(w, kind, client, p, &b);
-	rc = w->appended++ >= GROWTH ? write_anew(w, &err)
-				     : file_append(w->path, b.data, b.len, 0600, &err);
+	rc = w->behind || w->appended++ >= GROWTH ? write_anew(w, &err)
+						  : file_append(w->path, b.data, b.len, 0600, &err);
 	buf_free(&b);
-	if (rc != 0 && !w->complained)
-		log_warning("%s (a restart would forget which plain prompts are private)", err.msg);
-	w->complained = rc != 0;
+	check_written(w, rc, &err);
 }
 
 void
@@ -273,6 +280,5 @@ wall_prompts_open(struct wall *w, const struct config *c)
 	if (access(path, F_OK) == 0 && read_file(w, path, &err) != 0)
 		put_aside(w, path, &err);
 	memcpy(w->path, path, sizeof path); /* from here on there is something to write to */
-	if (write_anew(w, &err) != 0)
-		log_warning("%s (a restart would forget which plain prompts are private)", err.msg);
+	check_written(w, write_anew(w, &err), &err);
 }

@@ -2,9 +2,11 @@
 #include "daemon/wall.h"
 
 #include <check.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -235,6 +237,27 @@ START_TEST(a_torn_end)
 }
 END_TEST
 
+/* Then it is behind: no half of a record stays, and once there is room all of them are written. */
+START_TEST(a_full_disk)
+{
+	struct rlimit full = {RLIM_INFINITY, RLIM_INFINITY}, room = full;
+
+	signal(SIGXFSZ, SIG_IGN);
+	prompt(1, "My salary", PRIVACY_HOME);
+	full.rlim_cur = (rlim_t)size() * 48 + 20;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &full), 0);
+	prompt(1, "My rent", PRIVACY_HOME);
+	prompt(1, "My debts", PRIVACY_HOME);
+	ck_assert_int_eq(size(), 2);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &room), 0);
+	prompt(1, "My health", PRIVACY_HOME);
+	ck_assert_int_eq(size(), 5);
+	restart();
+	ck_assert_int_eq(prompt(1, "My rent is 5", PRIVACY_CLOUD), PRIVACY_HOME);
+	ck_assert_int_eq(prompt(1, "My salad", PRIVACY_CLOUD), PRIVACY_CLOUD);
+}
+END_TEST
+
 static const long damages[] = {0, 20, 44, 48, 52, 60, 70, 80, -1};
 
 /* Then nobody knows what was private: all of it is, until the file is taken away. */
@@ -274,6 +297,7 @@ main(void)
 	tcase_add_test(t, the_file_holds_no_text);
 	tcase_add_test(t, what_was_forgotten_stays_so);
 	tcase_add_test(t, a_torn_end);
+	tcase_add_test(t, a_full_disk);
 	tcase_add_loop_test(t, a_damaged_file, 0, (int)(sizeof damages / sizeof *damages));
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
