@@ -169,9 +169,7 @@ wall_made(struct wall *w, const struct wall_verdict *v, const char *answer, size
 		privacy_taint_made(v->record->taint, m->hash + m->n_begins, m->n - m->n_begins,
 			m->n_old, v->policy);
 		if (m->length > 0 && v->policy < PRIVACY_CLOUD)
-			wall_prompt_made(w, v->record,
-				&(struct wall_prompt){
-					m->hash[m->n_begins], m->length, (uint8_t)v->policy});
+			wall_prompt_made(w, v->record, m, v->policy);
 		return;
 	}
 	if (wall_hash(w, answer, len, &hash))

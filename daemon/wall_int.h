@@ -41,7 +41,8 @@ struct wall_record *wall_record_of(struct wall *w, uint64_t client);
 /* wall_prompts.c. Reads those of before; with a word in the log where something is in the way. */
 void wall_prompts_open(struct wall *w, const struct config *c);
 /* A prompt is answered that stays nearer than a cloud: who continues it is known by it. */
-void wall_prompt_made(struct wall *w, struct wall_record *r, const struct wall_prompt *p);
+void wall_prompt_made(struct wall *w, struct wall_record *r, const struct privacy_messages *m,
+	enum privacy policy);
 /* A client's were forgotten: none that comes from a new client is known to be new. */
 void wall_prompts_lost(struct wall *w);
 

@@ -51,6 +51,39 @@ make_room(struct wall_record *r)
 	return r->prompts != NULL && r->ends != NULL && r->n_prompts < WALL_MESSAGES;
 }
 
+/* Where that length stands; n_ends: nowhere. */
+static uint32_t
+end_of(const struct wall_record *r, uint32_t length)
+{
+	uint32_t low = 0, high = r->n_ends;
+
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+
+		if (r->ends[middle] < length)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < r->n_ends && r->ends[low] == length ? low : r->n_ends;
+}
+
+/* Whether it begins with one that is held as strictly: what continues it is known by that one. Texts that grow, as
+ * in an editor, take one place. */
+static bool
+is_covered(const struct wall_record *r, const struct privacy_messages *m, enum privacy policy)
+{
+	for (uint32_t i = 0; i < r->n_prompts; i++) {
+		const struct wall_prompt *p = &r->prompts[i];
+		uint32_t end = end_of(r, p->length);
+
+		if (p->policy <= policy && end < m->n_begins &&
+			memcmp(&p->hash, &m->hash[end], sizeof p->hash) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Whether that is news. One that cannot be kept makes all of the client's lost. */
 static bool
 remember(struct wall_record *r, const struct wall_prompt *p)
@@ -169,15 +202,32 @@ note(struct wall *w, enum kind kind, uint64_t client, const struct wall_prompt *
 	check_written(w, rc, &err);
 }
 
-void
-wall_prompt_made(struct wall *w, struct wall_record *r, const struct wall_prompt *p)
+static void
+note_lost(struct wall *w, enum kind kind, uint64_t client, const char *whose)
 {
+	note(w, kind, client, &none);
+	if (w->path[0] != '\0')
+		log_warning("more plain prompts were private than are kept (%d of a client, of %d "
+			    "clients): "
+			    "those of %s stay at home from now on; remove %s while shoald is "
+			    "stopped to "
+			    "begin anew",
+			WALL_MESSAGES, WALL_CLIENTS, whose, w->path);
+}
+
+void
+wall_prompt_made(struct wall *w, struct wall_record *r, const struct privacy_messages *m,
+	enum privacy policy)
+{
+	struct wall_prompt p = {m->hash[m->n_begins], m->length, (uint8_t)policy};
 	bool lost = r->lost;
 
-	if (remember(r, p))
-		note(w, PROMPT, r->client, p);
+	if (is_covered(r, m, policy))
+		return;
+	if (remember(r, &p))
+		note(w, PROMPT, r->client, &p);
 	else if (r->lost && !lost)
-		note(w, CLIENT_LOST, r->client, &none);
+		note_lost(w, CLIENT_LOST, r->client, "one client");
 }
 
 void
@@ -187,7 +237,7 @@ wall_prompts_lost(struct wall *w)
 
 	w->lost = true;
 	if (!before)
-		note(w, LOST, 0, &none);
+		note_lost(w, LOST, 0, "new clients");
 }
 
 /* --- reading ------------------------------------------------------------------------------------- */

@@ -203,6 +203,29 @@ START_TEST(the_file_holds_no_text)
 }
 END_TEST
 
+/* A text that grows is known by its first prompt, as long as that is held as strictly. */
+START_TEST(a_text_that_grows_takes_one_place)
+{
+	char text[64] = "Dear";
+
+	for (int i = 0; i < 20; i++) {
+		strcat(text, " x");
+		ck_assert_int_eq(prompt(1, text, PRIVACY_HOME), PRIVACY_HOME);
+	}
+	ck_assert_int_eq(size(), 2);
+	prompt(1, "Dear x, dear y", PRIVACY_HOME);
+	prompt(1, "Dear x, dear z", PRIVACY_HOME);
+	prompt(1, "Dearest", PRIVACY_HOME); /* another one */
+	ck_assert_int_eq(size(), 3);
+	prompt(1, "Dear x, this is for nobody", PRIVACY_DEVICE);
+	ck_assert_int_eq(size(), 4);
+	restart();
+	ck_assert_int_eq(prompt(1, "Dear x x x x and", PRIVACY_CLOUD), PRIVACY_HOME);
+	ck_assert_int_eq(prompt(1, "Dear x, this is for nobody but", PRIVACY_HOME), PRIVACY_DEVICE);
+	ck_assert_int_eq(prompt(1, "Dear", PRIVACY_CLOUD), PRIVACY_CLOUD);
+}
+END_TEST
+
 /* That some were forgotten is known, too: of a client that had too many, and of clients. */
 START_TEST(what_was_forgotten_stays_so)
 {
@@ -295,6 +318,7 @@ main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, prompts_outlive_a_restart);
 	tcase_add_test(t, the_file_holds_no_text);
+	tcase_add_test(t, a_text_that_grows_takes_one_place);
 	tcase_add_test(t, what_was_forgotten_stays_so);
 	tcase_add_test(t, a_torn_end);
 	tcase_add_test(t, a_full_disk);
