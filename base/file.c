@@ -166,6 +166,37 @@ file_write(const char *path, const void *data, size_t len, unsigned mode, struct
 	return 0;
 }
 
+/* What is cut short is taken away again: the next one would stand behind half of it. */
+static int
+append_all(int fd, const void *data, size_t len)
+{
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fd, &st) != 0)
+		return -1;
+	n = write(fd, data, len);
+	if (n == (ssize_t)len)
+		return 0;
+	if (n >= 0 && ftruncate(fd, st.st_size) == 0)
+		errno = ENOSPC;
+	return -1;
+}
+
+int
+file_append(const char *path, const void *data, size_t len, unsigned mode, struct err *err)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+	int rc = 0;
+
+	if (fd < 0)
+		return err_errno(err, errno, "%s: cannot open", path);
+	if (append_all(fd, data, len) != 0)
+		rc = err_errno(err, errno, "%s: cannot write", path);
+	close(fd);
+	return rc;
+}
+
 int
 file_mkdirs(const char *path, unsigned mode, struct err *err)
 {

@@ -1,5 +1,5 @@
 /* Files: mapped for reading, read whole with a bound, written so that a crash leaves the old or the
- * new content and never a half. */
+ * new content and never a half, appended to. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
@@ -24,6 +24,9 @@ int file_read(const char *path, struct buf *b, struct err *err);
 
 /* Writes a temporary file beside it, syncs it, renames it over path, syncs the folder. */
 int file_write(const char *path, const void *data, size_t len, unsigned mode, struct err *err);
+
+/* Appends, all or nothing; makes the file with that mode, and follows no link. Not synced. */
+int file_append(const char *path, const void *data, size_t len, unsigned mode, struct err *err);
 
 /* Syncs the folder of a file that was made or renamed; what fails there is nobody's to mend. */
 void file_sync_parent(const char *path);

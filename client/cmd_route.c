@@ -84,6 +84,29 @@ print_learned(json_t *l)
 		printf("the last training failed: %s\n", str(l, "trouble"));
 }
 
+/* Whether as much went up as was wanted, and what was said came true. */
+static void
+print_figures(json_t *l)
+{
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(json_object_get(l, "shares"), i, o)
+	{
+		printf("of the last %.0f %s a share of %.2f went up, %.2f was wanted\n",
+			num(o, "n"), str(o, "name"), num(o, "real"), num(o, "wanted"));
+	}
+	json_array_foreach(json_object_get(l, "calibration"), i, o)
+	{
+		printf("what is expected of %s is %.2f off (calibration error, of the last %.0f "
+		       "labels)\n",
+			strcmp(str(o, "name"), "gain") == 0    ? "the gain"
+			: strcmp(str(o, "name"), "small") == 0 ? "the small model"
+							       : "the large model",
+			num(o, "error"), num(o, "labels"));
+	}
+}
+
 /* What is learned while nobody asks. */
 static void
 print_labels(json_t *l)
@@ -200,6 +223,7 @@ print_status(json_t *o)
 	printf("privacy %s, quality %g (the share that may go to a larger model)\n",
 		str(o, "privacy"), num(o, "quality"));
 	print_learned(json_object_get(o, "learned"));
+	print_figures(json_object_get(o, "learned"));
 	print_labels(json_object_get(o, "labels"));
 	print_energy(json_object_get(o, "energy"));
 	print_targets(json_object_get(o, "targets"));

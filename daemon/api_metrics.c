@@ -254,6 +254,30 @@ print_clouds(struct buf *b, const json_t *clouds)
 	}
 }
 
+/* What was wanted beside what came of it; names are of a fixed set. */
+static void
+print_learned(struct buf *b, const json_t *learned)
+{
+	static const struct metric of_shares[] = {
+		{"shoal_route_share_wanted", "gauge",
+			"Share that should go up to a larger model, in the mean of the last ones",
+			"wanted"},
+		{"shoal_route_share", "gauge", "Share of these that did", "real"},
+		{"shoal_route_share_decisions", "gauge", "How many these are", "n"},
+	};
+	static const struct metric of_heads[] = {
+		{"shoal_route_calibration_error", "gauge",
+			"Expected calibration error of what was predicted, against the last labels",
+			"error"},
+		{"shoal_route_calibration_labels", "gauge", "How many these are", "labels"},
+	};
+
+	for (size_t i = 0; i < sizeof of_shares / sizeof *of_shares; i++)
+		print_each(b, json_object_get(learned, "shares"), "of", &of_shares[i]);
+	for (size_t i = 0; i < sizeof of_heads / sizeof *of_heads; i++)
+		print_each(b, json_object_get(learned, "calibration"), "of", &of_heads[i]);
+}
+
 static void
 print_routing(struct buf *b, struct router *r)
 {
@@ -289,6 +313,7 @@ print_routing(struct buf *b, struct router *r)
 	print_clouds(b, json_object_get(status, "clouds"));
 	for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
 		print(b, &sums[i], find(status, sums[i].path));
+	print_learned(b, json_object_get(status, "learned"));
 	print_labelled(b, "shoal_route_decisions_total",
 		"Queries for auto, by who answered and why", json_object_get(status, "answered"));
 	print_labelled(b, "shoal_route_refusals_total", "Targets that a query could not use",

@@ -246,6 +246,7 @@ void
 document_note(struct document_run *d, enum route_target target)
 {
 	static const struct gain_row no_row;
+	static const struct gain_estimate nothing;
 	json_t *kept = json_deep_copy(d->answer.shoal);
 
 	count(d, target);
@@ -253,7 +254,7 @@ document_note(struct document_run *d, enum route_target target)
 		json_integer((json_int_t)json_array_size(json_object_get(kept, "quotes"))));
 	json_object_del(kept, "plan_trouble"); /* words of models */
 	json_object_del(kept, "no_cloud");
-	router_remember(d->router, d->answer.head.id, ROUTE_TARGETS, kept, &no_row);
+	router_remember(d->router, d->answer.head.id, ROUTE_TARGETS, kept, &no_row, &nothing);
 	log_info("%s: %zu bytes of documents in %u parts: %u jobs in %u rounds, %u failed, "
 		 "concluded by %s, %zu bytes out",
 		d->answer.http->id, d->texts.bytes, d->texts.n_parts, d->n_jobs, d->round,

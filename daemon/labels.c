@@ -86,6 +86,7 @@ labels_offer(struct labels *l, struct api_request *a, const struct label_offer *
 	p->since = uv_now(l->loop);
 	snprintf(p->id, sizeof p->id, "%s", o->id);
 	gain_row_make(&p->row, o->text, o->figures, unknown);
+	p->expected = *o->expected;
 	put_last(l, p);
 }
 
@@ -114,7 +115,7 @@ label_made(struct labels *l, enum label_how how, const struct label_pair *labels
 	if (how != LABEL_NONE) {
 		p->row.label[GAIN_SMALL] = labels->small;
 		p->row.label[GAIN_LARGE] = labels->large;
-		if (route_book_label(l->book, &p->row, 1, &err) != 0)
+		if (route_book_label(l->book, &p->row, &p->expected, &err) != 0)
 			log_warning("a label is not kept: %s", err.msg);
 	}
 	log_debug("%s: its label was made: %s", p->id, label_how_name(how));

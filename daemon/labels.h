@@ -44,6 +44,7 @@ struct label_offer {
 	enum privacy policy; /* under which it was answered */
 	const struct route_text *text;
 	const float *figures; /* of the small model's answer; NULL: it did not give this one */
+	const struct gain_estimate *expected; /* what was thought of it */
 };
 /* May take what `a` holds, which is empty then. */
 void labels_offer(struct labels *l, struct api_request *a, const struct label_offer *o);

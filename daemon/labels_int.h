@@ -15,9 +15,10 @@ struct label_prompt {
 	size_t len;
 	enum gain_model by;
 	enum privacy policy;
-	struct gain_row row; /* without labels */
-	uint64_t since;      /* loop time */
-	unsigned failed;     /* times that a model failed on it */
+	struct gain_row row;           /* without labels, */
+	struct gain_estimate expected; /* and what they would be */
+	uint64_t since;                /* loop time */
+	unsigned failed;               /* times that a model failed on it */
 };
 void label_prompt_free(struct label_prompt *p);
 

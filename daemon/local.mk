@@ -145,7 +145,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/labels_ask.c \
 	daemon/route_book.c daemon/route_book.h daemon/route_book_int.h \
 	daemon/route_book_file.c \
-	daemon/route_book_train.c \
+	daemon/route_book_figures.c daemon/route_book_train.c \
 	daemon/route_said.c daemon/route_said.h \
 	daemon/router.c daemon/router.h daemon/router_int.h \
 	daemon/router_cloud.c \
@@ -159,7 +159,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/token_run.c daemon/token_run.h \
 	daemon/wall.c daemon/wall.h daemon/wall_int.h \
 	daemon/wall_body.c \
-	daemon/wall_parts.c \
+	daemon/wall_parts.c daemon/wall_prompts.c \
 	daemon/wall_tools.c
 
 # What is served: the model, its plan over the swarm, slices over bulk links.
@@ -234,7 +234,7 @@ $(tests_unit_test_router_segments_OBJECTS): | proto/shoal.pb-c.h
 TOOLS_TEST_SUPPORT = $(HTTP_TEST_SUPPORT) $(CLOUD_TEST_SUPPORT) $(PLANTED) \
 	tests/support/tools_fixture.c tests/support/tools_fixture.h
 check_PROGRAMS += tests/unit/test_router_tools tests/unit/test_router_tools_cloud \
-	tests/unit/test_answers_tools
+	tests/unit/test_router_cloud tests/unit/test_answers_tools
 tests_unit_test_answers_tools_SOURCES = tests/unit/test_answers_tools.c $(TOOLS_TEST_SUPPORT)
 tests_unit_test_answers_tools_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_answers_tools_LDADD = $(HTTP_TEST_LIBS)
@@ -244,7 +244,11 @@ tests_unit_test_router_tools_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_router_tools_cloud_SOURCES = tests/unit/test_router_tools_cloud.c $(TOOLS_TEST_SUPPORT)
 tests_unit_test_router_tools_cloud_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_router_tools_cloud_LDADD = $(HTTP_TEST_LIBS)
+tests_unit_test_router_cloud_SOURCES = tests/unit/test_router_cloud.c $(TOOLS_TEST_SUPPORT)
+tests_unit_test_router_cloud_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_cloud_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_tools_OBJECTS) $(tests_unit_test_router_tools_cloud_OBJECTS) \
+	$(tests_unit_test_router_cloud_OBJECTS) \
 	$(tests_unit_test_answers_tools_OBJECTS) $(tests_unit_test_route_book_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_router_turns
 tests_unit_test_router_turns_SOURCES = tests/unit/test_router_turns.c $(HTTP_TEST_SUPPORT)

@@ -85,10 +85,19 @@ route_book_done(struct route_book *b, enum route_knob of, const struct route_wis
 {
 	struct knob *k = &b->lesson.knobs[of];
 
-	if (decided && w->quality > 0 && w->quality < 1 && !v->promised)
-		knob_learn(k, w->quality, v->estimate.gain, up);
-	else
+	if (!decided || w->quality <= 0 || w->quality >= 1 || v->promised) {
 		knob_saw(k, v->estimate.gain);
+		return;
+	}
+	knob_learn(k, w->quality, v->estimate.gain, up);
+	knob_share_add(&b->figures.knobs[of], w->quality, up);
+}
+
+void
+route_book_answered(struct route_book *b, const struct route_wish *w, bool up)
+{
+	if (w->at_least < 0) /* else a quality was wanted, and no share */
+		knob_share_add(&b->figures.queries, w->quality, up);
 }
 
 /* --- labels ------------------------------------------------------------------------------------- */
@@ -107,12 +116,14 @@ route_book_keep(struct route_book *b, const struct gain_row *rows, size_t n, str
 }
 
 int
-route_book_label(struct route_book *b, const struct gain_row *rows, size_t n, struct err *err)
+route_book_label(struct route_book *b, const struct gain_row *row, const struct gain_estimate *said,
+	struct err *err)
 {
 	struct err why;
 
-	if (route_book_keep(b, rows, n, err) != 0)
+	if (route_book_keep(b, row, 1, err) != 0)
 		return -1;
+	book_figures_met(&b->figures, row, said);
 	if (b->fresh >= ROUTE_BOOK_RETRAIN && b->rows >= GAIN_LEAST_ROWS && b->job == NULL &&
 		route_book_train(b, NULL, NULL, &why) != 0)
 		log_warning("routing is not learned anew: %s", why.msg);
@@ -151,6 +162,7 @@ route_book_forget(struct route_book *b, struct err *err)
 	}
 	lesson_free(&b->lesson);
 	b->lesson = none;
+	b->figures = (struct book_figures){0};
 	b->rows = b->fresh = 0;
 	b->trouble[0] = '\0';
 	return 0;
@@ -164,20 +176,6 @@ route_book_quality(const struct route_book *b, enum gain_model m)
 	if (c->n == 0 || m == GAIN_CLOUD)
 		return -1;
 	return (double)(m == GAIN_LARGE ? c->l : c->step[0].x);
-}
-
-json_t *
-route_book_status(const struct route_book *b)
-{
-	struct gain_facts f;
-
-	gain_facts(b->lesson.gain, &f);
-	return json_pack("{s:b,s:I,s:I,s:I,s:{s:I,s:I,s:I},s:I,s:b,s:s}", "learned", f.rows > 0,
-		"rows_kept", (json_int_t)b->rows, "rows_learned", (json_int_t)f.rows,
-		"rows_with_answers", (json_int_t)f.answered, "labels", "small",
-		(json_int_t)f.labels[GAIN_SMALL], "large", (json_int_t)f.labels[GAIN_LARGE],
-		"cloud", (json_int_t)f.labels[GAIN_CLOUD], "buckets_seen", (json_int_t)f.buckets,
-		"training", b->job != NULL, "trouble", b->trouble);
 }
 
 /* --- life --------------------------------------------------------------------------------------- */

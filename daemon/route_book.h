@@ -47,11 +47,15 @@ enum route_knob { KNOB_OF_PROMPTS, KNOB_OF_ANSWERS, KNOB_OF_PARTS, KNOBS };
 /* What v is of went up or it did not; decided: by the knob, at this wish. */
 void route_book_done(struct route_book *b, enum route_knob of, const struct route_wish *w,
 	const struct route_view *v, bool decided, bool up);
+/* A whole query was answered, whoever decided by whom: for the figures. */
+void route_book_answered(struct route_book *b, const struct route_wish *w, bool up);
 
 /* Keeps labelled rows. -1: they could not be written. */
 int route_book_keep(struct route_book *b, const struct gain_row *rows, size_t n, struct err *err);
-/* The same and, when enough are new, trains. */
-int route_book_label(struct route_book *b, const struct gain_row *rows, size_t n, struct err *err);
+/* The same for one of a query that was asked here and, when enough are new, trains. said: what its labels were
+ * expected to be, before anybody knew them. */
+int route_book_label(struct route_book *b, const struct gain_row *row,
+	const struct gain_estimate *said, struct err *err);
 /* Trains now on all rows that are kept. done (may be NULL) hears how it went, "" or what was wrong.
  * -1: a training is under way. */
 int route_book_train(struct route_book *b, void (*done)(void *arg, const char *trouble), void *arg,
@@ -64,7 +68,9 @@ int route_book_forget(struct route_book *b, struct err *err);
 
 /* How right that model was on the labelled prompts, in the mean; below 0: not known. */
 double route_book_quality(const struct route_book *b, enum gain_model m);
-/* For `shoal route status`. New reference. */
+/* For `shoal route status`. Since the start, of the last ones: "shares", a list of {name, n, wanted, real}, of all
+ * queries and of what each knob decided; "calibration", of {name, labels, error}, of each head and of the gain; only
+ * what there is something of. New reference. (route_book_figures.c) */
 json_t *route_book_status(const struct route_book *b);
 
 #endif

@@ -6,7 +6,6 @@
 #include "daemon/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -149,22 +148,15 @@ rows_append(const char *dir, const struct gain_row *rows, size_t n, struct err *
 {
 	struct path p = path_of(dir, "rows");
 	struct buf bytes;
-	int fd = -1, rc;
+	int rc;
 
 	if (dir[0] == '\0')
 		return err_set(err, "this daemon keeps nothing on disk");
 	rc = pack_rows(rows, n, &bytes, err);
 	if (rc == 0)
 		rc = file_mkdirs(dir, 0700, err);
-	if (rc == 0) {
-		fd = open(p.text, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (fd < 0)
-			rc = err_errno(err, errno, "%s: cannot open", p.text);
-	}
-	if (rc == 0 && write(fd, bytes.data, bytes.len) != (ssize_t)bytes.len)
-		rc = err_errno(err, errno, "%s: cannot write", p.text);
-	if (fd >= 0)
-		close(fd);
+	if (rc == 0)
+		rc = file_append(p.text, bytes.data, bytes.len, 0600, err);
 	buf_free(&bytes);
 	return rc;
 }

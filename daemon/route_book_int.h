@@ -1,9 +1,10 @@
-/* Inside the route book: what is in memory (route_book.c), on disk (route_book_file.c) and how it is
- * trained (route_book_train.c). */
+/* Inside the route book: what is in memory (route_book.c), on disk (route_book_file.c), how it is trained
+ * (route_book_train.c) and how well it does (route_book_figures.c). */
 #ifndef DAEMON_ROUTE_BOOK_INT_H
 #define DAEMON_ROUTE_BOOK_INT_H
 
 #include "daemon/route_book.h"
+#include "sched/calibration.h"
 
 /* What training makes, and what is saved as one. */
 struct lesson {
@@ -12,6 +13,15 @@ struct lesson {
 	struct knob_curve curve;  /* of answers */
 };
 
+/* How well it does, of queries since the start. */
+struct book_figures {
+	struct knob_share queries, knobs[KNOBS];
+	struct calibration heads[GAIN_CLOUD], gain;
+};
+/* What was said of a row, which has its labels now. */
+void book_figures_met(
+	struct book_figures *f, const struct gain_row *row, const struct gain_estimate *said);
+
 struct book_job;
 void book_job_abandon(struct book_job *j); /* ends soon, and says nothing any more */
 
@@ -19,6 +29,7 @@ struct route_book {
 	uv_loop_t *loop;
 	char dir[4096 + 16];
 	struct lesson lesson;
+	struct book_figures figures;
 	uint32_t fresh; /* labels since the last training */
 	uint32_t rows;  /* in the file */
 	struct book_job *job;

@@ -25,8 +25,9 @@ struct decision {
 	char id[48];   /* of the answer */
 	uint64_t time; /* unix seconds */
 	enum route_target target;
-	struct gain_row row; /* without labels */
-	json_t *said;        /* the `shoal` object */
+	struct gain_row row;           /* without labels, */
+	struct gain_estimate expected; /* and what they would be */
+	json_t *said;                  /* the `shoal` object */
 };
 
 struct document_figures { /* of document mode */
@@ -164,7 +165,9 @@ bool router_turn(
 
 /* Keeps a decision for `shoal why`; said, without any text, is taken. (router_say.c) */
 void router_remember(struct router *r, const char *id, enum route_target target, json_t *said,
-	const struct gain_row *row);
+	const struct gain_row *row, const struct gain_estimate *expected);
+/* The view that the decision was made on. */
+const struct route_view *routed_view(const struct routed *q);
 
 /* router_query.c: fills what is known of a request: verdict, candidates, views. -1 with an answer. */
 int routed_look(struct routed *q, struct http_request *h);

@@ -191,6 +191,8 @@ learn(struct routed *q)
 	route_book_done(b, KNOB_OF_PROMPTS, &q->wish, &q->before, by_prompt, up);
 	if (q->judged)
 		route_book_done(b, KNOB_OF_ANSWERS, &q->wish, &q->after, by_tokens, up);
+	if (q->query.ask == ROUTE_AUTO)
+		route_book_answered(b, &q->wish, up);
 }
 
 /* An answer that one model at home has given, whole, may get a label. */
@@ -207,7 +209,8 @@ offer(struct routed *q, const char *reason, const struct usage *u)
 		.by = by == ROUTE_SMALL ? GAIN_SMALL : GAIN_LARGE,
 		.policy = q->verdict.policy,
 		.text = q->text,
-		.figures = by == ROUTE_SMALL && q->signals.n > 0 ? q->figures : NULL};
+		.figures = by == ROUTE_SMALL && q->signals.n > 0 ? q->figures : NULL,
+		.expected = &routed_view(q)->estimate};
 
 	/* Who calls a tool answers in words that nobody can compare; a form is not asked for again. */
 	if (q->a.tools == NULL && !api_has_form(&q->a) && by != ROUTE_CLOUD &&

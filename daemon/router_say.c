@@ -11,9 +11,8 @@
 
 /* --- the object --------------------------------------------------------------------------------- */
 
-/* The view that the decision was made on. */
-static const struct route_view *
-view_of(const struct routed *q)
+const struct route_view *
+routed_view(const struct routed *q)
 {
 	return q->judged ? &q->after : &q->before;
 }
@@ -21,7 +20,7 @@ view_of(const struct routed *q)
 static json_t *
 features(const struct routed *q)
 {
-	const struct gain_estimate *e = &view_of(q)->estimate;
+	const struct gain_estimate *e = &routed_view(q)->estimate;
 	json_t *list = json_array();
 	char name[ROUTE_NAME];
 
@@ -77,7 +76,7 @@ attempts(const struct routed *q)
 json_t *
 routed_said(const struct routed *q)
 {
-	const struct route_view *v = view_of(q);
+	const struct route_view *v = routed_view(q);
 	int c = q->choice.candidate;
 	json_t *o = json_pack("{s:s?,s:s?,s:s,s:s,s:s,s:f,s:f,s:f,s:s,s:f}", "target",
 		c >= 0 ? route_target_name(q->query.candidates[c].kind) : NULL, "model",
@@ -127,13 +126,16 @@ count(struct routed *q)
 
 void
 router_remember(struct router *r, const char *id, enum route_target target, json_t *said,
-	const struct gain_row *row)
+	const struct gain_row *row, const struct gain_estimate *expected)
 {
 	struct decision *d = &r->recent[r->n_recent++ % ROUTER_RECENT];
 
 	json_decref(d->said);
-	*d = (struct decision){
-		.time = (uint64_t)time(NULL), .target = target, .said = said, .row = *row};
+	*d = (struct decision){.time = (uint64_t)time(NULL),
+		.target = target,
+		.said = said,
+		.row = *row,
+		.expected = *expected};
 	snprintf(d->id, sizeof d->id, "%s", id);
 }
 
@@ -165,7 +167,7 @@ routed_note(struct routed *q)
 	router_remember(q->router, q->answer.head.id,
 		c >= 0 && q->choice.reason != ROUTE_BY_TOKEN ? q->query.candidates[c].kind
 							     : ROUTE_TARGETS,
-		said, &row);
+		said, &row, &routed_view(q)->estimate);
 	log_info("%s: routed to %s (%s), %s", q->id,
 		c >= 0 ? route_target_name(q->query.candidates[c].kind) : "nobody",
 		c >= 0 ? q->names[c] : "-", route_reason_name(q->choice.reason));
@@ -226,7 +228,7 @@ router_feedback(struct router *r, const char *id, float right, float other, stru
 	row.label[GAIN_SMALL] = small ? right : other;
 	row.label[GAIN_LARGE] = small ? other : right;
 	labels_drop(r->labels, id); /* this one is better */
-	return route_book_label(r->book, &row, 1, err);
+	return route_book_label(r->book, &row, &d->expected, err);
 }
 
 /* --- status ------------------------------------------------------------------------------------- */

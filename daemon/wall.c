@@ -18,6 +18,7 @@ record_unref(struct wall_record *r)
 	privacy_taint_free(r->taint);
 	redact_free(r->redact);
 	free(r->ends);
+	free(r->prompts);
 	free(r);
 }
 
@@ -30,7 +31,7 @@ record_new(struct wall *w, uint64_t client)
 		return NULL;
 	r->client = client;
 	r->refs = 1;
-	r->prompts = w->prompts;
+	r->lost = w->lost;
 	r->taint = privacy_taint_new(WALL_MESSAGES, PRIVACY_HOME);
 	if (r->taint == NULL) {
 		free(r);
@@ -52,14 +53,14 @@ drop_oldest(struct wall *w)
 		at = &(*at)->next;
 	last = *at;
 	*at = NULL;
-	w->prompts |= last->prompts || last->n_ends > 0;
+	if (last->lost || last->n_prompts > 0)
+		wall_prompts_lost(w);
 	w->n--;
 	record_unref(last);
 }
 
-/* The client's record, first in the list. */
-static struct wall_record *
-record_of(struct wall *w, uint64_t client)
+struct wall_record *
+wall_record_of(struct wall *w, uint64_t client)
 {
 	struct wall_record **at = &w->records, *r;
 
@@ -85,25 +86,6 @@ bool
 wall_hash(const struct wall *w, const char *text, size_t len, struct privacy_hash *out)
 {
 	return privacy_hash_text(w->key, text, len, out);
-}
-
-/* Who continues this prompt is known by it. */
-static void
-add_end(struct wall_record *r, uint32_t length)
-{
-	uint32_t i = r->n_ends;
-
-	while (i > 0 && r->ends[i - 1] >= length)
-		i--;
-	if (i < r->n_ends && r->ends[i] == length)
-		return;
-	if (r->ends == NULL)
-		r->ends = calloc(WALL_MESSAGES, sizeof *r->ends);
-	r->prompts |= r->ends == NULL || r->n_ends == WALL_MESSAGES;
-	if (r->prompts)
-		return;
-	memmove(r->ends + i + 1, r->ends + i, (r->n_ends++ - i) * sizeof *r->ends);
-	r->ends[i] = length;
 }
 
 static int
@@ -146,7 +128,7 @@ wall_judge(struct wall *w, uint64_t client, enum privacy key, enum privacy reque
 	struct privacy_voices voices = {w->policy, key, PRIVACY_CLOUD, request};
 	struct privacy_why why = {0};
 
-	*v = (struct wall_verdict){.record = record_of(w, client)};
+	*v = (struct wall_verdict){.record = wall_record_of(w, client)};
 	if (v->record == NULL)
 		return -1;
 	v->record->refs++;
@@ -155,9 +137,9 @@ wall_judge(struct wall *w, uint64_t client, enum privacy key, enum privacy reque
 	v->asked = privacy_effective(&voices);
 	v->policy = privacy_taint_judge(v->record->taint, v->messages.hash, v->messages.n,
 		v->messages.n_old, v->asked, NULL, &why);
-	if (a->kind == API_COMPLETION && v->record->prompts && v->policy > PRIVACY_HOME) {
+	if (a->kind == API_COMPLETION && v->record->lost && v->policy > PRIVACY_HOME) {
 		v->policy = PRIVACY_HOME;
-		err_set(&why.held, "more private prompts came than can be told apart");
+		err_set(&why.held, "which prompts of before are private is not known any more");
 	}
 	if (v->policy != v->asked) {
 		snprintf(v->why, sizeof v->why, "%s", why.held.msg);
@@ -187,7 +169,7 @@ wall_made(struct wall *w, const struct wall_verdict *v, const char *answer, size
 		privacy_taint_made(v->record->taint, m->hash + m->n_begins, m->n - m->n_begins,
 			m->n_old, v->policy);
 		if (m->length > 0 && v->policy < PRIVACY_CLOUD)
-			add_end(v->record, m->length);
+			wall_prompt_made(w, v->record, m, v->policy);
 		return;
 	}
 	if (wall_hash(w, answer, len, &hash))
@@ -268,6 +250,7 @@ wall_new(const struct config *c, struct err *err)
 		wall_free(w);
 		return NULL;
 	}
+	wall_prompts_open(w, c);
 	return w;
 }
 

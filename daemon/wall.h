@@ -2,7 +2,9 @@
  * a cloud may see of it. Policies are decided by sched/privacy, items removed by sched/redact; here
  * is what remembers them, one record for each client (API key, address, or user of the socket).
  *
- * Records live as long as the process. After a restart every history counts as said at home. */
+ * Records live as long as the process. After a restart every history counts as said at home. A plain prompt has none:
+ * those that stay nearer than a cloud are in STATE/prompts, mode 0600, as hashes with a key of the file's own, where a
+ * cloud is configured. (wall_prompts.c) */
 #ifndef DAEMON_WALL_H
 #define DAEMON_WALL_H
 

@@ -95,6 +95,14 @@ knob_learn(struct knob *k, float q, float score, bool up)
 	k->decisions += k->decisions < UINT32_MAX;
 }
 
+void
+knob_share_add(struct knob_share *s, float q, bool up)
+{
+	s->n += s->n < KNOB_WINDOW;
+	s->wanted += (unit(q) - s->wanted) / (float)s->n;
+	s->real += ((up ? 1.0f : 0.0f) - s->real) / (float)s->n;
+}
+
 int
 knob_write(const struct knob *k, struct buf *out)
 {

@@ -50,6 +50,14 @@ enum { KNOB_BYTES = 16 + 4 * KNOB_WINDOW };                    /* what knob_writ
 int knob_write(const struct knob *k, struct buf *out);         /* -1: out has no room */
 int knob_read(struct knob *k, struct rd *in, struct err *err); /* -1: damaged; k is as it was */
 
+/* What was wanted of a knob and what came of it, in the mean of about the last KNOB_WINDOW decisions. All zero: there
+ * was none. */
+struct knob_share {
+	uint32_t n; /* decisions, KNOB_WINDOW at most */
+	float wanted, real;
+};
+void knob_share_add(struct knob_share *s, float q, bool up);
+
 /* --- a promise ------------------------------------------------------------------------------------ */
 
 /* What quality followed from which share, of labelled prompts with scores by heads that had not

@@ -2,6 +2,7 @@
 noinst_LIBRARIES += sched/libsched.a
 sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/breaker.c sched/breaker.h \
+	sched/calibration.c sched/calibration.h \
 	sched/cover.c sched/cover.h \
 	sched/document.c sched/document.h sched/document_quote.c \
 	sched/election.c sched/election.h \
@@ -131,10 +132,14 @@ tests_unit_test_privacy_SOURCES = tests/unit/test_privacy.c \
 tests_unit_test_privacy_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_privacy_LDADD = $(tests_unit_test_window_LDADD)
 # A router's features, predictor and knob, on a made-up traffic.
-check_PROGRAMS += tests/unit/test_route_text tests/unit/test_gain tests/unit/test_knob tests/unit/test_label
+check_PROGRAMS += tests/unit/test_route_text tests/unit/test_gain tests/unit/test_knob tests/unit/test_label \
+	tests/unit/test_calibration
 route_test_support = tests/support/route_task.c tests/support/route_task.h \
 	tests/support/route_curve.c tests/support/route_curve.h
 route_test_libs = sched/libsched.a model/libmodel.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
+tests_unit_test_calibration_SOURCES = tests/unit/test_calibration.c $(route_test_support)
+tests_unit_test_calibration_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_calibration_LDADD = $(route_test_libs)
 tests_unit_test_label_SOURCES = tests/unit/test_label.c $(route_test_support)
 tests_unit_test_label_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_label_LDADD = $(route_test_libs)

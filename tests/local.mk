@@ -68,7 +68,7 @@ bench-killed: daemon/shoald
 	python3 $(srcdir)/tests/bench/killed.py $(KILLED_ARGS) $(abs_top_builddir)
 EXTRA_DIST += tests/bench/killed.py
 
-# How much sooner a document is read with a member: [SMALL=FILE] [HELD=PART of each device's time].
+# How much sooner a document is read with a member, on two idle cores: [SMALL=FILE] [HELD=PART of each device's time].
 SMALL = $(srcdir)/models/hearth.gguf
 HELD = 0
 bench-document: daemon/shoald

@@ -4,8 +4,9 @@
     document.py BUILDDIR MODEL [--held PART] [--lines N] [--times N]
 
 Starts two paired daemons on loopback, both with MODEL as their small model, and asks one question of each line of a
-text, by the coordinator alone and by both, in turn. With --held each daemon is stopped and let go 20 times a second, so
-that it has PART of its time: two devices on a machine that has other work, or fewer cores than two devices have.
+text, by the coordinator alone and by both, in turn. It takes two cores that nobody else uses: with one of them busy
+both are no faster than one. With --held each daemon is stopped and let go 20 times a second, so that it has PART of its
+time: two devices on a machine that has other work, or fewer cores than two devices have.
 """
 import argparse
 import json
@@ -104,9 +105,10 @@ def main():
             for h in holders:
                 h.join()
             jobs = [x["jobs"] for x in said["readers"]]
-            print("%d parts: alone %.2f s, with a member %.2f s (medians of %d): %.2f times as fast; it read %d of %d"
+            print("%d parts: alone %.2f s, with a member %.2f s (medians of %d): %.2f times as fast, %.2f the best of "
+                  "each; it read %d of %d"
                   % (said["parts"], statistics.median(alone), statistics.median(both), a.times,
-                     statistics.median(alone) / statistics.median(both), jobs[1], sum(jobs)))
+                     statistics.median(alone) / statistics.median(both), min(alone) / min(both), jobs[1], sum(jobs)))
         finally:
             stop.set()
             for d in (c, m):

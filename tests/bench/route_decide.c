@@ -1,8 +1,9 @@
-/* Decides TIMES times on one prompt of 2,000 bytes, for tests/bench/route_cost.sh to count the instructions:
+/* Decides TIMES times on one prompt of 2,000 bytes, or learns as often from 2,000 rows, for
+ * tests/bench/route_cost.sh to count the instructions:
  *
- *   route_decide before|after TIMES
+ *   route_decide before|after|learn TIMES
  *
- * Prompt and model are made here, always the same: words of two or three syllables, few of them often, in
+ * Prompts and model are made here, always the same: words of two or three syllables, few of them often, in
  * sentences with numbers; the model has seen them all. Prints how many features the prompt has. */
 #include "sched/gain.h"
 
@@ -10,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BYTES = 2000, ROWS = 200, ROW_BYTES = 120, WORDS = 300 };
+enum { BYTES = 2000, FEW_ROWS = 200, ROWS = 2000, ROW_BYTES = 120, WORDS = 300 };
+
+static struct gain_row rows[ROWS];
+static struct route_text text;
 
 static uint32_t
 draw(uint32_t *random, uint32_t below) /* a linear congruence */
@@ -51,15 +55,11 @@ write_prompt(uint32_t *random, char *prompt, size_t len)
 	}
 }
 
-/* NULL: there was an error. figures: of each row's answer. */
-static struct gain *
-make_model(uint32_t *random, const float *figures, struct err *err)
+/* figures: of each row's answer. */
+static void
+make_rows(uint32_t *random, int n, const float *figures)
 {
-	static struct gain_row rows[ROWS];
-	static struct route_text text;
-	struct gain *g = gain_new(err);
-
-	for (int i = 0; i < ROWS; i++) {
+	for (int i = 0; i < n; i++) {
 		float label[GAIN_MODELS] = {
 			(float)draw(random, 2), (float)(draw(random, 4) > 0), GAIN_UNKNOWN};
 		char prompt[ROW_BYTES];
@@ -69,10 +69,33 @@ make_model(uint32_t *random, const float *figures, struct err *err)
 		gain_row_make(&rows[i], &text, figures, label);
 		rows[i].figure[TOKEN_LEAST_MARGIN] += (float)draw(random, 100) * 0.01f;
 	}
-	if (g != NULL && gain_train(g, rows, ROWS, NULL, err) == 0)
-		return g;
-	gain_free(g);
-	return NULL;
+}
+
+static int
+learn(struct gain *g, int n, long times)
+{
+	struct err err;
+
+	for (; times > 0; times--)
+		if (gain_train(g, rows, (size_t)n, NULL, &err) != 0) {
+			fprintf(stderr, "route_decide: %s\n", err.msg);
+			return -1;
+		}
+	return 0;
+}
+
+static void
+decide(const struct gain *g, uint32_t *random, const float *figures, long times)
+{
+	struct gain_estimate e;
+	char prompt[BYTES];
+
+	write_prompt(random, prompt, sizeof prompt);
+	for (; times > 0; times--) {
+		route_text(&text, prompt, BYTES);
+		gain_estimate(g, &text, figures, &e);
+	}
+	printf("%u\n", text.n);
 }
 
 int
@@ -80,28 +103,23 @@ main(int argc, char *argv[])
 {
 	static const float figures[TOKEN_FIGURES] = {
 		-0.015f, -0.63f, -0.56f, 0.036f, 1.1f, 13.7f, 0.7f, -1e-6f, 1e-5f, 1.0f, 41.0f};
-	static struct route_text text;
-	struct gain_estimate e;
-	struct err err = {0};
 	uint32_t random = 1;
-	char prompt[BYTES];
-	struct gain *g;
+	bool learns = argc == 3 && strcmp(argv[1], "learn") == 0,
+	     after = argc == 3 && strcmp(argv[1], "after") == 0;
+	struct err err;
+	struct gain *g = gain_new(&err);
+	long times;
+	int rc;
 
-	if (argc != 3 || (strcmp(argv[1], "before") != 0 && strcmp(argv[1], "after") != 0)) {
-		fputs("usage: route_decide before|after TIMES\n", stderr);
+	if (argc != 3 || (!learns && !after && strcmp(argv[1], "before") != 0)) {
+		fputs("usage: route_decide before|after|learn TIMES\n", stderr);
 		return 2;
 	}
-	g = make_model(&random, figures, &err);
-	if (g == NULL) {
-		fprintf(stderr, "route_decide: %s\n", err.msg);
-		return 1;
-	}
-	write_prompt(&random, prompt, sizeof prompt);
-	for (long i = strtol(argv[2], NULL, 10); i > 0; i--) {
-		route_text(&text, prompt, sizeof prompt);
-		gain_estimate(g, &text, strcmp(argv[1], "after") == 0 ? figures : NULL, &e);
-	}
-	printf("%u\n", text.n);
+	times = strtol(argv[2], NULL, 10);
+	make_rows(&random, learns ? ROWS : FEW_ROWS, figures);
+	rc = g == NULL ? -1 : learns ? learn(g, ROWS, times) : learn(g, FEW_ROWS, 1);
+	if (rc == 0 && !learns)
+		decide(g, &random, after ? figures : NULL, times);
 	gain_free(g);
-	return 0;
+	return rc == 0 ? 0 : 1;
 }

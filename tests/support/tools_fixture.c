@@ -141,8 +141,8 @@ say(const char *model, const char *more)
 	say_with("", model, more);
 }
 
-void
-leave_with(const char *headers, const char *model, const char *more)
+int
+begin_with(const char *headers, const char *model, const char *more)
 {
 	struct buf body, all;
 	int fd = client_tcp(fixture_port);
@@ -155,7 +155,13 @@ leave_with(const char *headers, const char *model, const char *more)
 	client_send(fd, (const char *)all.data, all.len);
 	buf_free(&body);
 	buf_free(&all);
-	close(fd);
+	return fd;
+}
+
+void
+leave_with(const char *headers, const char *model, const char *more)
+{
+	close(begin_with(headers, model, more));
 }
 
 json_t *

@@ -28,7 +28,9 @@ void add(const char *role, const char *content);
 /* more: members of the body, each with a comma in front. */
 void say(const char *model, const char *more);
 void say_with(const char *headers, const char *model, const char *more);
-void leave_with(const char *headers, const char *model, const char *more); /* without the answer */
+/* The connection, from which the answer is still to be read; or none: the client leaves at once. */
+int begin_with(const char *headers, const char *model, const char *more);
+void leave_with(const char *headers, const char *model, const char *more);
 /* The answer becomes a turn, as with clients that read arguments and write them again; its calls get that
  * result. */
 void answer_it(const char *result);

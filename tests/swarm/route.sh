@@ -219,4 +219,35 @@ grep >/dev/null -ra xylophone "$tmp/c/state" "$tmp/c/log" && fail "a prompt is o
 on c route forget >/dev/null
 [ ! -e "$tmp/c/state/route/rows" ] || fail "labels are not forgotten"
 stop c
+
+# How well it does: the share that went up beside the one that was wanted, and what was expected beside what people say.
+end_options
+begin
+python3 -c '
+for i in range(120):
+    hard = i % 2
+    print("{\"prompt\": \"%s number %d\", \"small\": %d, \"large\": 1}" % (
+        "please explain why" if hard else "turn on the lamp", i, not hard))' >"$tmp/rows"
+on c route train "$tmp/rows" >/dev/null || fail "it is not learned"
+for i in $(seq 12); do
+  words='turn on the lamp'
+  [ $((i % 2)) = 0 ] || words='please explain why'
+  ask "$(chat auto "$words number $i" ',"max_tokens":8,"shoal":{"quality":0.5}')"
+  [ "$status" = 200 ] || fail "learned: $answer"
+  good=good
+  [ "$(field shoal.target)$((i % 2))" != small1 ] || good=bad
+  on c route feedback "$(field id)" $good
+done
+curl -s --unix-socket "$tmp/c/sock" http://localhost/metrics >"$tmp/metrics"
+figure() { sed -n "s/^shoal_route_$1{of=\"$2\"} //p" "$tmp/metrics"; }
+python3 -c '
+import sys
+wanted, real, n, labels, *errors = (float(x) for x in sys.argv[1:])
+assert wanted == 0.5 and 0 < real < 1 and n == 12, (wanted, real, n)
+assert 1 <= labels <= 12 and all(0 <= e < 0.4 for e in errors) and len(errors) >= 2, (labels, errors)' \
+  "$(figure share_wanted queries)" "$(figure share queries)" "$(figure share_decisions queries)" \
+  "$(figure calibration_labels small)" "$(figure calibration_error small)" "$(figure calibration_error large)" ||
+  fail "figures: $(grep -e share -e calibration "$tmp/metrics")"
+on c route status | grep >/dev/null 'of the last 12 queries a share of' || fail "$(on c route status)"
+stop c
 echo "ok"

@@ -101,3 +101,20 @@ grep >/dev/null "of the tokens are the cloud's" "$tmp/said" || fail "nothing is 
 id=$(sed -n 's/.*shoal why \([^)]*\)).*/\1/p' "$tmp/said")
 on c why "$id" | grep >/dev/null '^by token: .* of the cloud in [1-9][0-9]* segments' || fail "why: $(on c why "$id")"
 echo "ok what is said of it"
+
+# One that was private is so also after kill -9, which leaves hashes and no text.
+complete() { # PROMPT PRIVACY: the status
+  curl -s -o "$tmp/answer" -w '%{http_code}' --max-time 30 --unix-socket "$tmp/c/sock" \
+    -H 'Content-Type: application/json' http://localhost/v1/completions \
+    -d '{"model":"auto'"${3-:cloud}"'","max_tokens":8,"prompt":"'"$1"'","shoal":{"privacy":"'"$2"'"}}'
+}
+[ "$(complete 'My xylophone is worth' home '')" = 200 ] || fail "a private prompt: $(cat "$tmp/answer")"
+stop c KILL
+start c
+wait_serving c
+[ "$(complete 'My xylophone is worth 9000 and' cloud)" = 403 ] || fail "a private prompt left: $(cat "$tmp/answer")"
+grep >/dev/null tainted "$tmp/answer" || fail "another reason: $(cat "$tmp/answer")"
+[ "$(complete 'My xylem is' cloud)" = 200 ] || fail "a new prompt: $(cat "$tmp/answer")"
+[ "$(stat -c %a "$tmp/c/state/prompts")" = 600 ] || fail "others may read it: $(ls -l "$tmp/c/state")"
+grep >/dev/null -ra xylophone "$tmp/c/state" "$tmp/c/log" && fail "a prompt is on disk"
+echo "ok private prompts after a restart"

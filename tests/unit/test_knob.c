@@ -314,6 +314,44 @@ START_TEST(curves_round_trip)
 }
 END_TEST
 
+/* The mean of all, and once there are many, of the last ones. */
+START_TEST(shares_are_told)
+{
+	struct knob_share s = {0};
+
+	for (int i = 0; i < 100; i++)
+		knob_share_add(&s, i < 50 ? 0.2f : 0.4f, i % 4 == 0);
+	ck_assert_uint_eq(s.n, 100);
+	ck_assert_float_eq_tol(s.wanted, 0.3f, 1e-4f);
+	ck_assert_float_eq_tol(s.real, 0.25f, 1e-4f);
+	for (int i = 0; i < 6 * KNOB_WINDOW; i++)
+		knob_share_add(&s, 0.9f, true);
+	ck_assert_uint_eq(s.n, KNOB_WINDOW);
+	ck_assert_float_eq_tol(s.wanted, 0.9f, 0.01f);
+	ck_assert_float_eq_tol(s.real, 1.0f, 0.01f);
+	knob_share_add(&s, NAN, false);
+	ck_assert(s.wanted > 0.8f && s.wanted < 0.91f);
+}
+END_TEST
+
+/* A knob that works shows it by them. */
+START_TEST(what_is_told_is_what_was_wanted)
+{
+	struct knob k = {0};
+	struct knob_share s = {0};
+
+	for (int i = 0; i < 1000; i++) {
+		float score = score_of(SPREAD);
+		bool up = knob_decide(&k, 0.3f, score).up;
+
+		knob_learn(&k, 0.3f, score, up);
+		knob_share_add(&s, 0.3f, up);
+	}
+	ck_assert_float_eq_tol(s.wanted, 0.3f, 1e-4f);
+	ck_assert_float_eq_tol(s.real, 0.3f, 0.05f);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -333,6 +371,8 @@ main(void)
 	tcase_add_test(t, promises_are_kept);
 	tcase_add_test(t, what_cannot_be_promised);
 	tcase_add_test(t, curves_round_trip);
+	tcase_add_test(t, shares_are_told);
+	tcase_add_test(t, what_is_told_is_what_was_wanted);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -154,6 +154,85 @@ START_TEST(the_last_training_is_undone)
 }
 END_TEST
 
+/* A figure of its status; below 0: there is none. */
+static double
+figure(const char *list, const char *name, const char *key)
+{
+	json_t *status = route_book_status(book), *o;
+	double v = -1;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, list), i, o)
+	{
+		if (strcmp(json_string_value(json_object_get(o, "name")), name) == 0)
+			v = json_number_value(json_object_get(o, key));
+	}
+	json_decref(status);
+	return v;
+}
+
+/* Prompts are asked, the knob decides, and somebody says how right both models were. */
+static void
+ask_and_label(int n, bool lie)
+{
+	static const unsigned mix[TASK_KINDS] = {3, 3, 1, 1};
+	struct route_view v;
+	struct gain_row row;
+	uint64_t random = 99;
+	struct err err;
+
+	for (int i = 0; i < n; i++) {
+		route_task_draw(&task, mix, &random);
+		route_book_answer(book, &task.features, task.figure, &wish, &v);
+		route_book_done(book, KNOB_OF_ANSWERS, &wish, &v, true, v.up);
+		route_book_answered(book, &wish, v.up);
+		route_task_row(&row, &task, true);
+		for (int m = 0; lie && m < GAIN_CLOUD; m++)
+			row.label[m] = 1 - row.label[m];
+		ck_assert_int_eq(route_book_label(book, &row, &v.estimate, &err), 0);
+	}
+}
+
+/* Whether as much went up as was wanted, and whether what was said came true. */
+START_TEST(it_is_told_how_well_it_does)
+{
+	double honest;
+
+	ck_assert_double_lt(figure("shares", "answers", "real"), 0);
+	ck_assert_double_lt(figure("calibration", "gain", "error"), 0);
+	ask_and_label(40, false); /* fewer than it is trained after */
+	ck_assert_double_eq(figure("shares", "answers", "n"), 40);
+	ck_assert_double_eq_tol(figure("shares", "answers", "wanted"), 0.3, 1e-4);
+	ck_assert_double_eq_tol(
+		figure("shares", "queries", "real"), figure("shares", "answers", "real"), 1e-4);
+	ck_assert_double_lt(figure("shares", "prompts", "real"), 0);
+	ck_assert_double_eq_tol(figure("calibration", "small", "labels"), 40, 1e-3);
+	honest = figure("calibration", "large", "error");
+	ck_assert_double_lt(honest, 0.35);
+	ck_assert_double_lt(figure("calibration", "small", "error"), 0.35);
+	close_book();
+	open_book();
+	ck_assert_double_lt(figure("calibration", "large", "error"), 0);
+	ask_and_label(40, true);
+	ck_assert_double_gt(figure("calibration", "large", "error"), honest + 0.1);
+	ck_assert_double_ge(figure("calibration", "gain", "error"), 0);
+}
+END_TEST
+
+/* What was never learned has not said anything that could come true. */
+START_TEST(nothing_is_told_of_what_knows_nothing)
+{
+	struct err err;
+
+	ask_and_label(5, false);
+	ck_assert_int_eq(route_book_forget(book, &err), 0);
+	ck_assert_double_lt(figure("shares", "answers", "n"), 0);
+	ask_and_label(5, false);
+	ck_assert_double_eq(figure("shares", "answers", "n"), 5);
+	ck_assert_double_lt(figure("calibration", "small", "labels"), 0);
+}
+END_TEST
+
 START_TEST(parts_are_forgotten_too)
 {
 	struct route_view before, after;
@@ -184,6 +263,8 @@ main(void)
 	tcase_add_test(t, a_file_of_before);
 	tcase_add_test(t, the_last_training_is_undone);
 	tcase_add_test(t, parts_are_forgotten_too);
+	tcase_add_test(t, it_is_told_how_well_it_does);
+	tcase_add_test(t, nothing_is_told_of_what_knows_nothing);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

@@ -454,6 +454,29 @@ local(const char *method, const char *path, const char *body)
 	client_ask(client_unix(fixture_socket), method, path, "", body, &a);
 }
 
+/* Beside what was wanted; of a promise that cannot be made, the quality that is used instead. Nothing was learned
+ * yet, so no words could come true. */
+START_TEST(shares_in_metrics)
+{
+	fake_set_small(&unsure);
+	say("auto", "hello", ",\"shoal\":{\"quality\":1}");
+	say("auto", "hello", ",\"shoal\":{\"quality\":0}");
+	say("auto", "hello", ",\"shoal\":{\"quality\":0.75}");
+	say("auto", "hello", ",\"shoal\":{\"at_least\":0.9}");
+	say("auto:home", "hello", "");
+	say(FAKE_MODEL, "hello", "");
+	answer_free(&a);
+	get("/metrics", &a);
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_route_share_wanted{of=\"queries\"} 0.58333"));
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_route_share{of=\"queries\"} 0.66666"));
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_route_share_decisions{of=\"queries\"} 3\n"));
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_route_share_wanted{of=\"answers\"} 0.625\n"));
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_route_share{of=\"answers\"} 1\n"));
+	ck_assert_ptr_null(strstr(a.body, "of=\"prompts\""));
+	ck_assert_ptr_null(strstr(a.body, "shoal_route_calibration"));
+}
+END_TEST
+
 START_TEST(log_and_why)
 {
 	char path[128], id[64];
@@ -504,6 +527,7 @@ main(void)
 	tcase_add_test(t, senseless_wishes);
 	tcase_add_test(t, no_time);
 	tcase_add_test(t, explains_without_asking);
+	tcase_add_test(t, shares_in_metrics);
 	tcase_add_test(t, log_and_why);
 	suite_add_tcase(s, t);
 	t = tcase_create("watts");

@@ -439,6 +439,15 @@ START_TEST(a_private_prompt_is_known_by_its_begin)
 	ck_assert_uint_eq(calls(), 0);
 	prompt("My salad and", "", "");
 	expect("a 0 d e f g ", "stop", 1, 6, 2);
+	fixture_stop(); /* another daemon knows them, too */
+	fixture_start();
+	prompt("My salary is 5, and", "", "");
+	ck_assert_int_eq(a.status, 403);
+	prompt("My rent is", "", "");
+	ck_assert_int_eq(a.status, 403);
+	prompt("My salad and", "", "");
+	ck_assert_int_eq(a.status, 200);
+	ck_assert_uint_eq(calls(), 2);
 }
 END_TEST
 

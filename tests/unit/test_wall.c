@@ -1,24 +1,38 @@
-/* What the wall remembers of plain prompts, for as many clients as it has room for. */
+/* What the wall remembers of plain prompts, for as many clients as it has room for, and over a restart. */
 #include "daemon/wall.h"
 
 #include <check.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static struct wall *wall;
+static char dir[64], kept[80]; /* "": nothing is on disk */
 
 static void
-setup(void)
+build(void)
 {
 	struct config c;
 	struct err err;
 
-	ck_assert_int_ge(sodium_init(), 0);
 	config_defaults(&c);
 	strcpy(c.privacy, "cloud");
+	strcpy(c.state_dir, dir);
+	strcpy(c.cloud, "clouds");
 	wall = wall_new(&c, &err);
 	ck_assert_ptr_nonnull(wall);
+}
+
+static void
+setup(void)
+{
+	ck_assert_int_ge(sodium_init(), 0);
+	dir[0] = '\0';
+	build();
 }
 
 static void
@@ -94,6 +108,197 @@ START_TEST(more_private_prompts_than_can_be_kept)
 }
 END_TEST
 
+/* --- after a restart ------------------------------------------------------------------------------ */
+
+static void
+setup_on_disk(void)
+{
+	ck_assert_int_ge(sodium_init(), 0);
+	strcpy(dir, "/tmp/shoal-wall-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(kept, sizeof kept, "%s/prompts", dir);
+	build();
+}
+
+static void
+teardown_on_disk(void)
+{
+	char command[96];
+
+	wall_free(wall);
+	snprintf(command, sizeof command, "rm -r %s", dir);
+	ck_assert_int_eq(system(command), 0);
+}
+
+static void
+restart(void)
+{
+	wall_free(wall);
+	build();
+}
+
+static off_t
+size(void)
+{
+	struct stat st;
+
+	ck_assert_int_eq(stat(kept, &st), 0);
+	ck_assert_int_eq(st.st_mode & 0777, 0600);
+	ck_assert_int_eq(st.st_size % 48, 0);
+	return st.st_size / 48;
+}
+
+/* Changes a byte; at below 0: counted from the end. */
+static void
+damage(long at)
+{
+	FILE *f = fopen(kept, "r+e");
+	int c;
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(fseek(f, at, at < 0 ? SEEK_END : SEEK_SET), 0);
+	c = fgetc(f);
+	ck_assert_int_eq(fseek(f, -1, SEEK_CUR), 0);
+	fputc(c ^ 1, f);
+	fclose(f);
+}
+
+START_TEST(prompts_outlive_a_restart)
+{
+	prompt(1, "My salary", PRIVACY_HOME);
+	prompt(1, "My salads", PRIVACY_HOME); /* as long */
+	prompt(1, "Once", PRIVACY_CLOUD);
+	prompt(2, "My PIN", PRIVACY_DEVICE);
+	for (int i = 0; i < 2; i++) {
+		restart();
+		ck_assert_int_eq(prompt(1, "My salary is 5", PRIVACY_CLOUD), PRIVACY_HOME);
+		ck_assert_int_eq(prompt(1, "My  salads and", PRIVACY_CLOUD), PRIVACY_HOME);
+		ck_assert_int_eq(prompt(2, "My PIN is 1234", PRIVACY_HOME), PRIVACY_DEVICE);
+		ck_assert_int_eq(prompt(1, "My salami", PRIVACY_CLOUD), PRIVACY_CLOUD);
+		ck_assert_int_eq(prompt(1, "Once upon", PRIVACY_CLOUD), PRIVACY_CLOUD);
+		ck_assert_int_eq(prompt(2, "My salary is 5", PRIVACY_CLOUD), PRIVACY_CLOUD);
+	}
+}
+END_TEST
+
+/* Hashes, and each once, however often it comes. */
+START_TEST(the_file_holds_no_text)
+{
+	char command[160];
+
+	ck_assert_int_eq(size(), 1);
+	for (int i = 0; i < 5; i++)
+		prompt(1, "My salary", PRIVACY_HOME);
+	ck_assert_int_eq(size(), 2);
+	prompt(1, "My salary",
+		PRIVACY_DEVICE); /* stricter: a record more, until it is written anew */
+	ck_assert_int_eq(size(), 3);
+	prompt(1, "Once", PRIVACY_CLOUD);
+	ck_assert_int_eq(size(), 3);
+	snprintf(command, sizeof command, "! grep -qa salary %s", kept);
+	ck_assert_int_eq(system(command), 0);
+	restart();
+	ck_assert_int_eq(size(), 2);
+	ck_assert_int_eq(prompt(1, "My salary is 5", PRIVACY_HOME), PRIVACY_DEVICE);
+}
+END_TEST
+
+/* A text that grows is known by its first prompt, as long as that is held as strictly. */
+START_TEST(a_text_that_grows_takes_one_place)
+{
+	char text[64] = "Dear";
+
+	for (int i = 0; i < 20; i++) {
+		strcat(text, " x");
+		ck_assert_int_eq(prompt(1, text, PRIVACY_HOME), PRIVACY_HOME);
+	}
+	ck_assert_int_eq(size(), 2);
+	prompt(1, "Dear x, dear y", PRIVACY_HOME);
+	prompt(1, "Dear x, dear z", PRIVACY_HOME);
+	prompt(1, "Dearest", PRIVACY_HOME); /* another one */
+	ck_assert_int_eq(size(), 3);
+	prompt(1, "Dear x, this is for nobody", PRIVACY_DEVICE);
+	ck_assert_int_eq(size(), 4);
+	restart();
+	ck_assert_int_eq(prompt(1, "Dear x x x x and", PRIVACY_CLOUD), PRIVACY_HOME);
+	ck_assert_int_eq(prompt(1, "Dear x, this is for nobody but", PRIVACY_HOME), PRIVACY_DEVICE);
+	ck_assert_int_eq(prompt(1, "Dear", PRIVACY_CLOUD), PRIVACY_CLOUD);
+}
+END_TEST
+
+/* That some were forgotten is known, too: of a client that had too many, and of clients. */
+START_TEST(what_was_forgotten_stays_so)
+{
+	char text[16];
+
+	for (int i = 0; i <= WALL_MESSAGES; i++) {
+		snprintf(text, sizeof text, "%d and so on", i);
+		prompt(1, text, PRIVACY_HOME);
+	}
+	restart();
+	ck_assert_int_eq(prompt(1, "Once", PRIVACY_CLOUD), PRIVACY_HOME);
+	ck_assert_int_eq(prompt(2, "Once", PRIVACY_CLOUD), PRIVACY_CLOUD);
+	ck_assert_int_le(size(), WALL_MESSAGES + 2);
+	push_out(100);
+	restart();
+	ck_assert_int_eq(prompt(300, "Once", PRIVACY_CLOUD), PRIVACY_HOME);
+}
+END_TEST
+
+/* A record of which less was written than all had no answer yet. */
+START_TEST(a_torn_end)
+{
+	prompt(1, "My salary", PRIVACY_HOME);
+	prompt(1, "My rent", PRIVACY_HOME);
+	ck_assert_int_eq(truncate(kept, size() * 48 - 1), 0);
+	restart();
+	ck_assert_int_eq(prompt(1, "My salary is 5", PRIVACY_CLOUD), PRIVACY_HOME);
+	ck_assert_int_eq(prompt(1, "My rent is 5", PRIVACY_CLOUD), PRIVACY_CLOUD);
+	prompt(1, "My rent", PRIVACY_HOME);
+	restart();
+	ck_assert_int_eq(prompt(1, "My rent is 5", PRIVACY_CLOUD), PRIVACY_HOME);
+}
+END_TEST
+
+/* Then it is behind: no half of a record stays, and once there is room all of them are written. */
+START_TEST(a_full_disk)
+{
+	struct rlimit full = {RLIM_INFINITY, RLIM_INFINITY}, room = full;
+
+	signal(SIGXFSZ, SIG_IGN);
+	prompt(1, "My salary", PRIVACY_HOME);
+	full.rlim_cur = (rlim_t)size() * 48 + 20;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &full), 0);
+	prompt(1, "My rent", PRIVACY_HOME);
+	prompt(1, "My debts", PRIVACY_HOME);
+	ck_assert_int_eq(size(), 2);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &room), 0);
+	prompt(1, "My health", PRIVACY_HOME);
+	ck_assert_int_eq(size(), 5);
+	restart();
+	ck_assert_int_eq(prompt(1, "My rent is 5", PRIVACY_CLOUD), PRIVACY_HOME);
+	ck_assert_int_eq(prompt(1, "My salad", PRIVACY_CLOUD), PRIVACY_CLOUD);
+}
+END_TEST
+
+static const long damages[] = {0, 20, 44, 48, 52, 60, 70, 80, -1};
+
+/* Then nobody knows what was private: all of it is, until the file is taken away. */
+START_TEST(a_damaged_file)
+{
+	prompt(1, "My salary", PRIVACY_HOME);
+	damage(damages[_i]);
+	for (int i = 0; i < 2; i++) {
+		restart();
+		ck_assert_int_eq(prompt(1, "My salary is 5", PRIVACY_CLOUD), PRIVACY_HOME);
+		ck_assert_int_eq(prompt(2, "Once", PRIVACY_CLOUD), PRIVACY_HOME);
+	}
+	ck_assert_int_eq(unlink(kept), 0);
+	restart();
+	ck_assert_int_eq(prompt(2, "Once", PRIVACY_CLOUD), PRIVACY_CLOUD);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -107,6 +312,17 @@ main(void)
 	tcase_add_test(t, a_client_that_was_forgotten_keeps_its_prompts);
 	tcase_add_test(t, nothing_private_was_forgotten);
 	tcase_add_test(t, more_private_prompts_than_can_be_kept);
+	suite_add_tcase(s, t);
+	t = tcase_create("on disk");
+	tcase_add_checked_fixture(t, setup_on_disk, teardown_on_disk);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, prompts_outlive_a_restart);
+	tcase_add_test(t, the_file_holds_no_text);
+	tcase_add_test(t, a_text_that_grows_takes_one_place);
+	tcase_add_test(t, what_was_forgotten_stays_so);
+	tcase_add_test(t, a_torn_end);
+	tcase_add_test(t, a_full_disk);
+	tcase_add_loop_test(t, a_damaged_file, 0, (int)(sizeof damages / sizeof *damages));
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
