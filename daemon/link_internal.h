@@ -34,7 +34,7 @@ struct link {
 	uint8_t remote[32];
 	struct noise noise;
 	const struct cipher_costs *costs; /* ours, or NULL */
-	struct cipher_costs theirs; /* as the other side said; all 0: nothing */
+	struct cipher_costs theirs;       /* as the other side said; all 0: nothing */
 	size_t max_message;
 
 	/* when open */
