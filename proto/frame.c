@@ -1,8 +1,8 @@
 #include "proto/frame.h"
 
+#include "proto/frame_q8.h"
+
 #define STEP_ROW 12 /* bytes of a step row */
-#define Q8_BLOCK 32
-#define Q8_BYTES (4 + Q8_BLOCK)
 
 void
 frame_write(const struct frame *f, uint8_t out[FRAME_HEADER])

@@ -1,12 +1,13 @@
-/* Rows on the wire. Loops run over whole blocks, without branches, so that a compiler makes them
- * vector code on every machine; every machine packs the same bits. */
+/* Rows on the wire, block by block; every machine packs the same bits. */
 #include "proto/frame.h"
 
 #include "proto/frame_bits.h"
 #include "proto/frame_half.h"
+#include "proto/frame_q8.h"
 
-#define BLOCK    HALF_BLOCK
-#define Q8_BYTES (4 + BLOCK)
+#define BLOCK HALF_BLOCK
+
+_Static_assert(BLOCK == Q8_BLOCK, "formats have blocks of one size");
 
 /* --- float32 ------------------------------------------------------------------------------------ */
 
@@ -64,85 +65,6 @@ unpack_f16(const uint8_t *in, float x[BLOCK])
 	half_unpack(half, x);
 }
 
-/* --- blocks of 8 bits --------------------------------------------------------------------------- */
-
-/* The largest magnitude of those that are numbers. */
-static float
-most_of(const float x[BLOCK])
-{
-	int32_t most = 0;
-
-	for (int i = 0; i < BLOCK; i++) {
-		int32_t u = (int32_t)(bits_of(x[i]) & 0x7fffffff);
-
-		u = u > (int32_t)F32_INF ? 0 : u;
-		most = u > most ? u : most;
-	}
-	return float_of((uint32_t)most);
-}
-
-/* To nearest, ties to even: a sum with 2^23 has no fraction. What is no number becomes 0. */
-static uint32_t
-q8_pack(float x, float inverse)
-{
-	uint32_t u = bits_of(x), negative = 0u - (u >> 31);
-	float magnitude = float_of(u & 0x7fffffff) * inverse;
-	uint32_t q = bits_of(magnitude + 0x1p23f) - bits_of(0x1p23f);
-
-	q = pick((int32_t)bits_of(magnitude) > (int32_t)bits_of(127.0f), 127, q);
-	q = pick((int32_t)bits_of(magnitude) > (int32_t)F32_INF, 0, q);
-	return (q ^ negative) - negative;
-}
-
-static inline void
-pack_q8_any(const float x[BLOCK], uint8_t *out)
-{
-	float most = most_of(x), d = bits_of(most) < F32_INF ? most / 127.0f : 0;
-	float inverse = d > 0 ? 1.0f / d : 0;
-	uint8_t q[BLOCK];
-
-	put_le32(out, bits_of(d));
-	for (int i = 0; i < BLOCK; i++)
-		q[i] = (uint8_t)q8_pack(x[i], inverse);
-	memcpy(out + 4, q, sizeof q);
-}
-
-#if defined(__x86_64__)
-/* The same, in longer vectors. */
-__attribute__((target("avx2"))) static void
-pack_q8_avx2(const float x[BLOCK], uint8_t *out)
-{
-	pack_q8_any(x, out);
-}
-
-static void
-pack_q8(const float x[BLOCK], uint8_t *out)
-{
-	if (__builtin_cpu_supports("avx2"))
-		pack_q8_avx2(x, out);
-	else
-		pack_q8_any(x, out);
-}
-#else
-static void
-pack_q8(const float x[BLOCK], uint8_t *out)
-{
-	pack_q8_any(x, out);
-}
-#endif
-
-static void
-unpack_q8(const uint8_t *in, float x[BLOCK])
-{
-	float d = float_of(get_le32(in)), out[BLOCK];
-	int8_t q[BLOCK];
-
-	memcpy(q, in + 4, sizeof q);
-	for (int i = 0; i < BLOCK; i++)
-		out[i] = d * (float)q[i];
-	memcpy(x, out, sizeof out);
-}
-
 /* --- rows ---------------------------------------------------------------------------------------- */
 
 static const struct codec {
@@ -152,7 +74,7 @@ static const struct codec {
 	size_t each;  /* of a value of a block that is not whole; 0: the block is padded */
 } codecs[] = {[FRAME_F32] = {pack_f32, unpack_f32, 4 * BLOCK, 4},
 	[FRAME_F16] = {pack_f16, unpack_f16, 2 * BLOCK, 2},
-	[FRAME_Q8] = {pack_q8, unpack_q8, Q8_BYTES, 0}};
+	[FRAME_Q8] = {q8_pack, q8_unpack, Q8_BYTES, 0}};
 
 static size_t
 pack_tail(const struct codec *c, const float *x, size_t n, uint8_t *out)

@@ -7,6 +7,7 @@ proto_libproto_a_SOURCES = \
 	proto/control.c proto/control.h \
 	proto/frame.c proto/frame_rows.c proto/frame.h \
 	proto/frame_bits.h proto/frame_half.c proto/frame_half.h \
+	proto/frame_q8.c proto/frame_q8.h \
 	proto/hello.c proto/hello.h \
 	proto/invite.c proto/invite.h proto/name.c \
 	proto/noise.c proto/noise.h \

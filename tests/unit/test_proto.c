@@ -2,6 +2,7 @@
 #include "proto/control.h"
 #include "proto/frame.h"
 #include "proto/frame_half.h"
+#include "proto/frame_q8.h"
 #include "proto/hello.h"
 #include "proto/invite.h"
 
@@ -215,6 +216,42 @@ START_TEST(halves_have_the_same_bits_everywhere)
 		half_pack(x, half);
 		half_pack_plain(x, plain);
 		ck_assert_mem_eq(half, plain, sizeof half);
+	}
+}
+END_TEST
+
+/* Blocks of 8 bits by vectors and in plain C: any bits, magnitudes close to each other, the smallest, ties, infinities
+ * and what is no number. */
+START_TEST(eight_bits_are_the_same_everywhere)
+{
+	static const uint32_t odd[] = {0, 0x80000000, 1, 0x007fffff, 0x7f800000, 0xff800000,
+		0x7fc00001, 0xff800001, 0x7f7fffff, 0x00800000};
+	uint32_t state = 1;
+
+	for (int turn = 0; turn < 60000; turn++) {
+		uint32_t bits[Q8_BLOCK], and_bits = 0xffffffff, or_bits = 0;
+		uint8_t packed[Q8_BYTES], plain[Q8_BYTES];
+		float x[Q8_BLOCK], back[Q8_BLOCK], back_plain[Q8_BLOCK];
+
+		if (turn % 4 == 1)
+			and_bits = 0x80ffffff, or_bits = 0x3f000000; /* 0.5 to 2 */
+		else if (turn % 4 == 2)
+			and_bits = 0x800fffff; /* subnormal */
+		else if (turn % 4 == 3)
+			and_bits = 0x80ff0000, or_bits = 0x42000000; /* of few bits: ties */
+		for (size_t i = 0; i < Q8_BLOCK; i++) {
+			state = state * 1664525 + 1013904223;
+			bits[i] = (state & and_bits) | or_bits;
+			if (turn % 7 == 0 && state >> 28 == 0)
+				bits[i] = odd[(state >> 20) % (sizeof odd / sizeof *odd)];
+		}
+		memcpy(x, bits, sizeof x);
+		q8_pack(x, packed);
+		q8_pack_plain(x, plain);
+		ck_assert_mem_eq(packed, plain, sizeof plain);
+		q8_unpack(packed, back);
+		q8_unpack_plain(packed, back_plain);
+		ck_assert_mem_eq(back, back_plain, sizeof back);
 	}
 }
 END_TEST
@@ -541,6 +578,7 @@ main(void)
 	tcase_add_test(t, formats_have_names);
 	tcase_add_test(t, halves_are_exact);
 	tcase_add_test(t, halves_have_the_same_bits_everywhere);
+	tcase_add_test(t, eight_bits_are_the_same_everywhere);
 	tcase_add_test(t, frames_are_checked);
 	tcase_add_test(t, frames_of_logits_are_checked);
 	tcase_add_test(t, control_messages_come_back);
