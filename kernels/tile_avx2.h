@@ -18,9 +18,6 @@
 /* Without vpdpbusd, codes of 8 bits stay signed: products of unsigned ones would not fit 16 bits. */
 #define WIDE_UNSIGNED TILE_VNNI
 
-/* Weights are multiplied as they are unpacked, strips side by side: 16 registers hold no run of them. */
-#define TILE_STEPS 1
-
 /* On their own, few columns keep what they use most in the 16 registers; inside all of a type's kernel gcc does not
  * see to that: Q4_0 is two fifths slower. */
 #define DIRECT_FUNCTION static __attribute__((noinline))
@@ -171,6 +168,13 @@ ints_shr(vints v, int n)
 	return _mm256_srli_epi32(v, n);
 }
 
+/* The same of signed numbers. */
+INLINE vints
+ints_sar(vints v, int n)
+{
+	return _mm256_srai_epi32(v, n);
+}
+
 /* Per lane: v < limit ? below : otherwise. */
 INLINE vints
 ints_select_below(vints v, int32_t limit, vints below, vints otherwise)
@@ -315,6 +319,45 @@ dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int grou
 			_mm256_add_epi32(d->sum, _mm256_madd_epi16(d->pairs, _mm256_set1_epi16(1)));
 		__asm__("" : "+x"(d->sum));
 	}
+}
+
+/* What digits of TQ1_0 are taken from: bytes less 128, which may be compared, and are tripled in the same way. */
+INLINE vbytes
+ternary_first(vbytes v)
+{
+	return bytes_xor(v, 128);
+}
+
+enum { TERNARY_COLS = DIRECT_COLS };
+
+/* A sum of products whose weights are digits. */
+struct ternary_dot {
+	struct dot dot;
+};
+
+INLINE struct ternary_dot
+ternary_begin(vints start)
+{
+	return (struct ternary_dot){dot_begin(start)};
+}
+
+/* Adds the products of the next digits of v and of group g of n (a constant) columns, `stride` bytes apart. */
+INLINE void
+ternary_step(struct ternary_dot d[], uint32_t n, vbytes *v, const int8_t *q, size_t stride, int g)
+{
+	vbytes above = bytes_add(_mm256_cmpgt_epi8(*v, _mm256_set1_epi8(85 - 128)),
+		_mm256_cmpgt_epi8(*v, _mm256_set1_epi8(170 - 128)));
+
+	UNROLL
+	for (uint32_t i = 0; i < n; i++)
+		dot_step(&d[i].dot, g, 8, _mm256_abs_epi8(above), q + i * stride, g, 3);
+	*v = bytes_triple(*v);
+}
+
+INLINE vints
+ternary_sum(const struct ternary_dot *d)
+{
+	return d->dot.sum;
 }
 
 #endif

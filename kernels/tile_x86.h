@@ -40,6 +40,12 @@ bytes_join(vbytes n, bool high, vbytes upper)
 	return bytes_or(high ? bytes_move(n, 4, 0, 15) : bytes_and(n, 15), upper);
 }
 
+INLINE vbytes
+bytes_triple(vbytes v)
+{
+	return bytes_add(v, bytes_add(v, v));
+}
+
 INLINE vfloats
 dot_floats(vints dot)
 {
