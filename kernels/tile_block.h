@@ -5,6 +5,57 @@
 
 #include "kernels/tile_sums.h"
 
+/* Groups of a strip's run times those of n columns, pair after pair as they are unpacked: of 16 registers there are not
+ * enough for the weights of a run. q: of the first column, `stride` bytes from one to the next. */
+INLINE void
+multiply_run(enum dtype t, const uint8_t *body, uint32_t run, uint32_t strip, const int8_t *q,
+	size_t stride, uint32_t n, struct dot dot[DIRECT_COLS][2])
+{
+	const int halves = format_halves(t) ? 2 : 1;
+
+	UNROLL
+	for (int g = 0; g < GROUPS / 2; g++) {
+		vbytes pair[2];
+
+		take_groups(t, body, run, strip, g, pair);
+		UNROLL
+		for (uint32_t i = 0; i < 2 * n; i++) {
+			int group = format_group(t, g, i % 2);
+			int step = halves == 2 ? group % 4 : 2 * g + (int)(i % 2);
+
+			dot_step(&dot[i / 2][halves == 2 ? group / 4 : 0], step, GROUPS / halves,
+				pair[i % 2], q + i / 2 * stride, group, format_most(t, false));
+		}
+	}
+}
+
+/* A strip's part of direct_run(). */
+INLINE void
+direct_strip(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t *planes,
+	uint32_t run, uint32_t strip, const struct act *x, size_t at, size_t runs, uint32_t n,
+	vfloats f[DIRECT_COLS])
+{
+	const int halves = format_halves(t) ? 2 : 1;
+	const int8_t *q = x->q + at * BLOCK;
+	struct dot dot[DIRECT_COLS][2];
+	struct run r;
+
+	__asm__("" : "+r"(q)); /* or what the other strip has loaded would be kept, in memory */
+	UNROLL
+	for (uint32_t i = 0; i < n * (uint32_t)halves; i++)
+		dot[i / halves][i % halves] =
+			dot_begin(run_start(t, x, at + i / halves * runs, i % halves));
+	multiply_run(t, body, run, strip, q, runs * BLOCK, n, dot);
+	take_scales(t, &r, head, body, planes, run, strip);
+	UNROLL
+	for (uint32_t i = 0; i < n; i++) {
+		UNROLL
+		for (int h = 0; h < halves; h++)
+			f[i] = add_dot(&r, x, at + i * runs, h, dot[i][h].sum, f[i]);
+		f[i] = add_mins(t, &r, x, at + i * runs, f[i]);
+	}
+}
+
 /* Run `run` of a block and n (a constant) columns. at: its place in the first column's arrays; runs:
  * from one column to the next. */
 INLINE void
@@ -16,6 +67,10 @@ direct_run(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t
 	for (uint32_t strip = 0; strip < STRIPS; strip++) {
 		struct run r;
 
+		if (STRIPS > 1) {
+			direct_strip(t, head, body, planes, run, strip, x, at, runs, n, f[strip]);
+			continue;
+		}
 		take_run(t, &r, head, body, planes, run, strip);
 		UNROLL
 		for (uint32_t i = 0; i < n; i++)
