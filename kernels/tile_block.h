@@ -40,7 +40,7 @@ direct_strip(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8
 	struct dot dot[DIRECT_COLS][2];
 	struct run r;
 
-	__asm__("" : "+r"(q)); /* or what the other strip has loaded would be kept, in memory */
+	__asm__ volatile("" : "+r"(q)); /* or what the other strip has loaded would be kept, in memory */
 	UNROLL
 	for (uint32_t i = 0; i < n * (uint32_t)halves; i++)
 		dot[i / halves][i % halves] =
