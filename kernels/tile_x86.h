@@ -53,15 +53,16 @@ dot_floats(vints dot)
 }
 
 INLINE vfloats
-floats_u8(const uint8_t *plane, uint32_t strip, int less)
-{
-	return ints_to_floats(ints_sub(ints_u8(plane, strip), ints_set1(less)));
-}
-
-INLINE vfloats
 floats_i8(const uint8_t *plane, uint32_t strip)
 {
 	return ints_to_floats(ints_i8(plane, strip));
+}
+
+/* Of take_planes(), which has taken `less` away already. */
+INLINE vfloats
+floats_u8(const uint8_t *plane, uint32_t strip, int less)
+{
+	return less != 0 ? floats_i8(plane, strip) : ints_to_floats(ints_u8(plane, strip));
 }
 
 /* 2^(e - 128): half of what the exponent says, because the table's values are doubled. */
