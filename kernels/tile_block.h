@@ -40,7 +40,8 @@ direct_strip(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8
 	struct dot dot[DIRECT_COLS][2];
 	struct run r;
 
-	__asm__ volatile("" : "+r"(q)); /* or what the other strip has loaded would be kept, in memory */
+	/* Or what the other strip has loaded would be kept, in memory. */
+	__asm__ volatile("" : "+r"(q));
 	UNROLL
 	for (uint32_t i = 0; i < n * (uint32_t)halves; i++)
 		dot[i / halves][i % halves] =
@@ -56,17 +57,29 @@ direct_strip(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8
 	}
 }
 
-/* Run `run` of a block and n (a constant) columns. at: its place in the first column's arrays; runs:
- * from one column to the next. */
+/* Asks for lines before a strip of a run: for all of a run's before its first, but where there is one run, for as many
+ * before each. */
+INLINE void
+fetch_strip(enum dtype t, const uint8_t *ahead, uint32_t run, uint32_t strip)
+{
+	if (format_runs(t) == 1)
+		fetch_part(t, ahead, strip, STRIPS);
+	else if (strip == 0)
+		fetch_part(t, ahead, run, format_runs(t));
+}
+
+/* Run `run` of a block and n (a constant) columns. ahead: as in tile_direct.h; at: the run's place in the first
+ * column's arrays; runs: from one column to the next. */
 INLINE void
 direct_run(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t *planes,
-	uint32_t run, const struct act *x, size_t at, size_t runs, uint32_t n,
+	const uint8_t *ahead, uint32_t run, const struct act *x, size_t at, size_t runs, uint32_t n,
 	vfloats f[STRIPS][DIRECT_COLS])
 {
 	UNROLL
 	for (uint32_t strip = 0; strip < STRIPS; strip++) {
 		struct run r;
 
+		fetch_strip(t, ahead, run, strip);
 		if (STRIPS > 1) {
 			direct_strip(t, head, body, planes, run, strip, x, at, runs, n, f[strip]);
 			continue;
@@ -139,10 +152,8 @@ direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8
 		return;
 	}
 	UNROLL
-	for (uint32_t run = 0; run < per_block; run++) {
-		fetch_part(t, ahead, run, per_block);
-		direct_run(t, head, body, planes, run, x, at + run, runs, n, f);
-	}
+	for (uint32_t run = 0; run < per_block; run++)
+		direct_run(t, head, body, planes, ahead, run, x, at + run, runs, n, f);
 }
 
 #endif
