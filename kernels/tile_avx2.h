@@ -245,7 +245,8 @@ floats_fma(vfloats a, vfloats b, vfloats c)
 
 #include "kernels/tile_x86.h"
 
-/* What six_bit_plane() says, less `less`. Runs 0 and 2, 1 and 3, and so on, lie in one register as their upper bits do. */
+/* What six_bit_plane() says, less `less`. Runs 0 and 2, 1 and 3, and so on, lie in one register as their upper bits
+ * do. */
 INLINE void
 six_bit_planes(const uint8_t *body, char less, uint8_t *planes)
 {
@@ -359,7 +360,7 @@ ternary_first(vbytes v)
 	return bytes_xor(v, 128);
 }
 
-enum { TERNARY_COLS = DIRECT_COLS };
+enum { TERNARY_COLS = DIRECT_COLS /* columns that this is for */ };
 
 /* A sum of products whose weights are digits. */
 struct ternary_dot {

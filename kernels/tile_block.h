@@ -91,8 +91,8 @@ direct_run(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t
 	}
 }
 
-/* x from its place `at` on. What a block needs of it then lies at constants from three registers; else the compiler keeps
- * many sums of `at` in memory. */
+/* x from its place `at` on. What a block needs of it then lies at constants from three registers; else the compiler
+ * keeps many sums of `at` in memory. */
 INLINE struct act
 acts_from(const struct act *x, size_t at)
 {

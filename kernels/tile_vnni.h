@@ -33,13 +33,13 @@ ternary_first(vbytes v)
 	return v;
 }
 
-enum { TERNARY_COLS = 2 /* columns up to which that pays: */ };
-
 /* A sum of products whose weights are digits. They are never there: 256 times the digit of v is 3 v - (3 v mod 256),
  * so the products of v and those of what follows v tell the same in fewer instructions. */
 struct ternary_dot {
 	struct dot from, to;
 };
+
+enum { TERNARY_COLS = 2 /* columns up to which twice the products cost less than digits */ };
 
 INLINE struct ternary_dot
 ternary_begin(vints start)
