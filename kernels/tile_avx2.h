@@ -18,9 +18,6 @@
 /* Without vpdpbusd, codes of 8 bits stay signed: products of unsigned ones would not fit 16 bits. */
 #define WIDE_UNSIGNED TILE_VNNI
 
-/* Weights are multiplied as they are unpacked, strips side by side: 16 registers hold no run of them. */
-#define TILE_STEPS 1
-
 /* On their own, few columns keep what they use most in the 16 registers; inside all of a type's kernel gcc does not
  * see to that: Q4_0 is two fifths slower. */
 #define DIRECT_FUNCTION static __attribute__((noinline))
@@ -171,6 +168,13 @@ ints_shr(vints v, int n)
 	return _mm256_srli_epi32(v, n);
 }
 
+/* The same of signed numbers. */
+INLINE vints
+ints_sar(vints v, int n)
+{
+	return _mm256_srai_epi32(v, n);
+}
+
 /* Per lane: v < limit ? below : otherwise. */
 INLINE vints
 ints_select_below(vints v, int32_t limit, vints below, vints otherwise)
@@ -241,10 +245,13 @@ floats_fma(vfloats a, vfloats b, vfloats c)
 
 #include "kernels/tile_x86.h"
 
-/* What six_bit_plane() says. Runs 0 and 2, 1 and 3, and so on, lie in one register as their upper bits do. */
+/* What six_bit_plane() says, less `less`. Runs 0 and 2, 1 and 3, and so on, lie in one register as their upper bits
+ * do. */
 INLINE void
-six_bit_planes(const uint8_t *body, uint8_t *planes)
+six_bit_planes(const uint8_t *body, char less, uint8_t *planes)
 {
+	const __m256i minus = _mm256_set1_epi8(less);
+
 	UNROLL
 	for (int i = 0; i < 4; i++) {
 		const uint8_t *p = body + 64 * (i / 2) + 16 * (i % 2);
@@ -252,23 +259,52 @@ six_bit_planes(const uint8_t *body, uint8_t *planes)
 		vbytes lower = _mm256_inserti128_si256(
 			_mm256_castsi128_si256(_mm_load_si128((const __m128i *)(const void *)p)),
 			_mm_load_si128((const __m128i *)(const void *)(p + 32)), 1);
+		vbytes first = bytes_or(bytes_and(lower, 15), bytes_move(upper, i % 2 * 4, 4, 48));
+		vbytes second = bytes_or(
+			bytes_move(lower, 4, 0, 15), bytes_move(upper, i % 2 * 4 + 2, 4, 48));
 
-		bytes_store(planes + 64 * i,
-			bytes_or(bytes_and(lower, 15), bytes_move(upper, i % 2 * 4, 4, 48)));
-		bytes_store(planes + 64 * i + 32, bytes_or(bytes_move(lower, 4, 0, 15),
-							  bytes_move(upper, i % 2 * 4 + 2, 4, 48)));
+		bytes_store(planes + 64 * i, _mm256_sub_epi8(first, minus));
+		bytes_store(planes + 64 * i + 32, _mm256_sub_epi8(second, minus));
 	}
 }
 
-/* The two scales of six bits of all runs of a block (tiles.h: Q3_K, Q4_K), a byte each, into `room`; NULL for
- * other types. */
+/* The same of IQ4_XS, where each run has one scale. */
+INLINE void
+xs_planes(const uint8_t *head, const uint8_t *body, char less, uint8_t *planes)
+{
+	const __m256i minus = _mm256_set1_epi8(less);
+
+	UNROLL
+	for (int i = 0; i < 2; i++) {
+		__m128i four = _mm_load_si128((const __m128i *)(const void *)(head + 32 + 16 * i));
+		vbytes upper = _mm256_inserti128_si256(
+			_mm256_castsi128_si256(_mm_slli_epi16(four, 4)), four, 1);
+		vbytes lower = bytes_load(body + 32 * i);
+		vbytes even = bytes_or(bytes_and(lower, 15), bytes_and(upper, 48));
+		vbytes odd = bytes_or(bytes_move(lower, 4, 0, 15), bytes_move(upper, 2, 0, 48));
+
+		bytes_store(planes + 128 * i, _mm256_sub_epi8(even, minus));
+		bytes_store(planes + 128 * i + 64, _mm256_sub_epi8(odd, minus));
+	}
+}
+
+/* The scales of six bits of all runs of a block (tiles.h: Q3_K, Q4_K, IQ4_XS), a byte each, into `room`, less what is
+ * taken from them; NULL for other types. */
 INLINE const uint8_t *
 take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room[SIX_BIT_BYTES])
 {
-	(void)head;
-	if (t != DTYPE_Q3_K && t != DTYPE_Q4_K && t != DTYPE_Q5_K)
+	switch (t) {
+	case DTYPE_Q3_K:
+	case DTYPE_Q4_K:
+	case DTYPE_Q5_K:
+		six_bit_planes(body, t == DTYPE_Q3_K ? 32 : 0, room);
+		break;
+	case DTYPE_IQ4_XS:
+		xs_planes(head, body, 32, room);
+		break;
+	default:
 		return NULL;
-	six_bit_planes(body, room);
+	}
 	/* They are to be read from memory, not taken out of registers again. */
 	__asm__("" : "+m"(*(uint8_t(*)[SIX_BIT_BYTES])room));
 	return room;
@@ -315,6 +351,45 @@ dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int grou
 			_mm256_add_epi32(d->sum, _mm256_madd_epi16(d->pairs, _mm256_set1_epi16(1)));
 		__asm__("" : "+x"(d->sum));
 	}
+}
+
+/* What digits of TQ1_0 are taken from: bytes less 128, which may be compared, and are tripled in the same way. */
+INLINE vbytes
+ternary_first(vbytes v)
+{
+	return bytes_xor(v, 128);
+}
+
+enum { TERNARY_COLS = DIRECT_COLS /* columns that this is for */ };
+
+/* A sum of products whose weights are digits. */
+struct ternary_dot {
+	struct dot dot;
+};
+
+INLINE struct ternary_dot
+ternary_begin(vints start)
+{
+	return (struct ternary_dot){dot_begin(start)};
+}
+
+/* Adds the products of the next digits of v and of group g of n (a constant) columns, `stride` bytes apart. */
+INLINE void
+ternary_step(struct ternary_dot d[], uint32_t n, vbytes *v, const int8_t *q, size_t stride, int g)
+{
+	vbytes above = bytes_add(_mm256_cmpgt_epi8(*v, _mm256_set1_epi8(85 - 128)),
+		_mm256_cmpgt_epi8(*v, _mm256_set1_epi8(170 - 128)));
+
+	UNROLL
+	for (uint32_t i = 0; i < n; i++)
+		dot_step(&d[i].dot, g, 8, _mm256_abs_epi8(above), q + i * stride, g, 3);
+	*v = bytes_triple(*v);
+}
+
+INLINE vints
+ternary_sum(const struct ternary_dot *d)
+{
+	return d->dot.sum;
 }
 
 #endif

@@ -152,6 +152,13 @@ ints_shr(vints v, int n)
 	return _mm512_srli_epi32(v, (unsigned)n);
 }
 
+/* The same of signed numbers. */
+INLINE vints
+ints_sar(vints v, int n)
+{
+	return _mm512_srai_epi32(v, (unsigned)n);
+}
+
 /* Per lane: v < limit ? below : else_. */
 INLINE vints
 ints_select_below(vints v, int32_t limit, vints below, vints otherwise)

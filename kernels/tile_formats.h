@@ -10,7 +10,8 @@
 #include "kernels/tiles.h"
 
 enum {
-	GROUPS = 8, /* groups of four weights in a run of 32 */
+	GROUPS = 8,         /* groups of four weights in a run of 32 */
+	TERNARY_BYTES = 13, /* and of four bytes in a block of TQ1_0 */
 	STRIPS = TILE_ROWS / ROW_LANES
 };
 
@@ -237,22 +238,29 @@ ternary_digit(vbytes v, int n)
 	return bytes_add(bytes_above(v, 85), bytes_above(v, 170));
 }
 
-/* Group g of run `run` of a block of TQ1_0: 32 bytes have its weights 0 to 159, a digit each for 32 of
- * them; 16 bytes the next 80; 4 bytes the last 16. */
+/* Of which 64 bytes of a block of TQ1_0 a run's group g is a digit: 32 bytes of a row have its weights 0 to 159, a
+ * digit each for 32 of them; 16 bytes the next 80; 4 bytes the last 16. All are taken from the first digit on. */
+INLINE int
+ternary_bytes(uint32_t run, int g)
+{
+	if (run < 5)
+		return g;
+	return run == 7 && g >= 4 ? 12 : 8 + g % 4;
+}
+
+/* And which. */
+INLINE int
+ternary_place(uint32_t run, int g)
+{
+	if (run < 5)
+		return (int)run;
+	return ternary_bytes(run, g) == 12 ? g % 4 : 2 * ((int)run - 5) + g / 4;
+}
+
 INLINE vbytes
 take_ternary(const uint8_t *body, uint32_t run, int g)
 {
-	int byte_group = g, digit = (int)run;
-
-	if (run >= 5) {
-		digit = 2 * ((int)run - 5) + g / 4;
-		byte_group = 8 + g % 4;
-	}
-	if (digit == 5) {
-		byte_group = 12;
-		digit = g % 4;
-	}
-	return ternary_digit(bytes_load(body + 64 * byte_group), digit);
+	return ternary_digit(bytes_load(body + 64 * ternary_bytes(run, g)), ternary_place(run, g));
 }
 
 /* --- scales --- */

@@ -40,6 +40,12 @@ bytes_join(vbytes n, bool high, vbytes upper)
 	return bytes_or(high ? bytes_move(n, 4, 0, 15) : bytes_and(n, 15), upper);
 }
 
+INLINE vbytes
+bytes_triple(vbytes v)
+{
+	return bytes_add(v, bytes_add(v, v));
+}
+
 INLINE vfloats
 dot_floats(vints dot)
 {
@@ -47,15 +53,16 @@ dot_floats(vints dot)
 }
 
 INLINE vfloats
-floats_u8(const uint8_t *plane, uint32_t strip, int less)
-{
-	return ints_to_floats(ints_sub(ints_u8(plane, strip), ints_set1(less)));
-}
-
-INLINE vfloats
 floats_i8(const uint8_t *plane, uint32_t strip)
 {
 	return ints_to_floats(ints_i8(plane, strip));
+}
+
+/* Of take_planes(), which has taken `less` away already. */
+INLINE vfloats
+floats_u8(const uint8_t *plane, uint32_t strip, int less)
+{
+	return less != 0 ? floats_i8(plane, strip) : ints_to_floats(ints_u8(plane, strip));
 }
 
 /* 2^(e - 128): half of what the exponent says, because the table's values are doubled. */

@@ -80,7 +80,7 @@ fill_tiles(const struct matrix *m, uint8_t *data)
 
 	if (rows == NULL)
 		exit(2);
-	fill_weights(m->dtype, rows, row * TILE_ROWS);
+	fill_weights(m->dtype, rows, row * TILE_ROWS, false);
 	tile_pack(m->dtype, m->cols, rows, row, TILE_ROWS, data);
 	for (uint32_t g = 1; g < m->rows / TILE_ROWS; g++)
 		memcpy(data + g * m->stride, data, m->stride);

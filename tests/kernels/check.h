@@ -52,8 +52,9 @@ void check_attention(const struct kernels *k); /* check_attend.c */
 void check_attention_meaning(void);
 void check_roof(const struct kernels *k); /* check_roof.c */
 
-/* Any bytes as weights of the type, with scales that are finite (check_matmul.c). */
-void fill_weights(uint32_t dtype, uint8_t *data, size_t bytes);
+/* Any bytes as weights of the type, with scales that are finite (check_matmul.c). tiny: some of them as small as no
+ * model has them, for which many processors take longer. */
+void fill_weights(uint32_t dtype, uint8_t *data, size_t bytes, bool tiny);
 
 /* --- speed --- */
 
