@@ -377,6 +377,14 @@ int asks_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e
 
 /* --- the whole ---------------------------------------------------------------------------------- */
 
+struct stock_answer {
+	struct swarm_peer *members[SLICE_MAX_PEERS];
+	uint32_t n;
+	uint64_t set;
+	uint64_t until; /* loop time */
+	bool there;
+};
+
 struct serve {
 	uv_loop_t *loop;
 	const struct config *config;
@@ -388,9 +396,10 @@ struct serve {
 	struct kernels kernels;
 	struct energy_gauge gauge;
 	uv_timer_t tick;
-	uint64_t quota_at; /* loop time at which the CPU quota is looked at next */
-	bool closing;      /* what runs may finish; */
-	bool ending_now;   /* nothing may any more */
+	struct stock_answer had; /* to the last question of stock_has */
+	uint64_t quota_at;       /* loop time at which the CPU quota is looked at next */
+	bool closing;            /* what runs may finish; */
+	bool ending_now;         /* nothing may any more */
 	bool closed;
 	struct small *small; /* NULL: none is configured */
 	bool small_closed;

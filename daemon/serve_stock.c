@@ -10,6 +10,9 @@
 
 #define QUIET_MS 2000  /* of serving without requests before anything begins */
 #define PAUSE_MS 60000 /* after a set that did not work */
+#define LOOK_MS  2000  /* between two looks that find nothing to do: each takes several plans */
+#define KNOWN_MS                                                                                   \
+	1000 /* that what a plan's devices have on disk is taken for known, while nothing is made */
 
 struct stock {
 	struct serve *serve;
@@ -20,6 +23,9 @@ struct stock {
 	uint64_t failed[8]; /* sets that did not work lately: a ring */
 	unsigned n_failed;
 	uint64_t retry_at; /* when they are tried again */
+	uint64_t look_at;  /* not before, while the same devices are wanted */
+	struct swarm_peer *wanted[SLICE_MAX_PEERS];
+	uint32_t n_wanted;
 };
 
 /* --- which sets are there ----------------------------------------------------------------------- */
@@ -50,6 +56,7 @@ note(struct serve *s, uint64_t set)
 {
 	if (!is_stocked(s, set))
 		s->stocked[s->n_stocked++ % (sizeof s->stocked / sizeof *s->stocked)] = set;
+	s->had.until = 0;
 }
 
 void
@@ -61,19 +68,29 @@ stock_served(struct serve *s, const struct plan *p)
 bool
 stock_has(struct serve *s, struct swarm_peer *const *members, uint32_t n, uint64_t *set)
 {
+	struct stock_answer *had = &s->had;
+	uint64_t now = uv_now(s->loop);
 	struct err ignored;
 	struct plan *p;
-	bool there;
 
+	if (now < had->until && n == had->n &&
+		memcmp(members, had->members, n * sizeof *members) == 0) {
+		*set = had->set;
+		return had->there;
+	}
 	p = plan_make(s, members, n, &ignored);
 	if (p == NULL)
 		return false;
 	*set = plan_set(p);
 	/* What cannot be brought to disk beforehand is fetched when the plan is made. */
-	there = strcmp(s->config->spare_disk, "off") == 0 || is_stocked(s, *set) ||
-		(s->stock != NULL && has_failed(s->stock, *set));
+	had->there = strcmp(s->config->spare_disk, "off") == 0 || is_stocked(s, *set) ||
+		     (s->stock != NULL && has_failed(s->stock, *set));
 	plan_free(p);
-	return there;
+	had->set = *set;
+	had->until = now + KNOWN_MS;
+	memcpy(had->members, members, n * sizeof *members);
+	had->n = n;
+	return had->there;
 }
 
 /* --- making one --------------------------------------------------------------------------------- */
@@ -93,6 +110,7 @@ stock_failed(struct stock *k, const char *why)
 {
 	log_info("no slices for another plan: %s", why);
 	k->failed[k->n_failed++ % (sizeof k->failed / sizeof *k->failed)] = k->set;
+	k->serve->had.until = 0;
 	k->retry_at = uv_now(k->serve->loop) + PAUSE_MS;
 	end_set(k);
 }
@@ -303,6 +321,21 @@ is_broken(const struct stock *k)
 	return false;
 }
 
+/* Whether it is time to look for something to do. */
+static bool
+is_due(struct stock *k, struct swarm_peer *const *wanted, uint32_t n)
+{
+	uint64_t now = uv_now(k->serve->loop);
+	bool same = n == k->n_wanted && memcmp(wanted, k->wanted, n * sizeof *wanted) == 0;
+
+	if (same && now < k->look_at)
+		return false;
+	memcpy(k->wanted, wanted, n * sizeof *wanted);
+	k->n_wanted = n;
+	k->look_at = now + LOOK_MS;
+	return true;
+}
+
 void
 stock_tick(struct serve *s, struct swarm_peer *const *wanted, uint32_t n)
 {
@@ -322,7 +355,7 @@ stock_tick(struct serve *s, struct swarm_peer *const *wanted, uint32_t n)
 		end_set(k);
 	if (k->n_failed > 0 && now >= k->retry_at)
 		k->n_failed = 0;
-	if (k->plan != NULL || try_set(k, wanted, n))
+	if (k->plan != NULL || !is_due(k, wanted, n) || try_set(k, wanted, n))
 		return;
 	if (s->busy_since == 0 && now - s->plan->since >= QUIET_MS && !try_cover(k))
 		try_without_one(k);
