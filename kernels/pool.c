@@ -181,21 +181,26 @@ wait_until_done(struct worker *caller)
 		atomic_store(&p->polite_until, end + POLITE_NS);
 }
 
-/* Between items: lets others have the CPU if the last time was a turn ago. Never the caller, for whom all would wait. */
-static void
-give_way(struct worker *w)
+/* Between items: whether others shall have the CPU, because the last time was a turn ago. Never the caller's, for whom
+ * all would wait. */
+static bool
+is_turn_over(const struct worker *w)
 {
 	uint64_t until = atomic_load_explicit(&w->p->polite_until, memory_order_relaxed), now;
 
 	if (until == 0 || w->thread == 0)
-		return;
+		return false;
 	now = clock_ns();
-	if (now >= until) {
+	if (now >= until)
 		atomic_compare_exchange_strong(&w->p->polite_until, &until, 0);
-	} else if (now - w->turn >= TURN_NS) {
-		sched_yield();
-		w->turn = clock_ns();
-	}
+	return now < until && now - w->turn >= TURN_NS;
+}
+
+static void
+give_way(struct worker *w)
+{
+	sched_yield();
+	w->turn = clock_ns();
 }
 
 /* --- taking --- */
@@ -210,7 +215,8 @@ count_done(struct pool *p, uint32_t items, uint32_t n)
 	}
 }
 
-/* Takes the thread's own items until none is left. They count as done together: one word that all write is enough. */
+/* Takes the thread's own items until none is left. They count as done together, since one word is written by all, but
+ * before others have the CPU: nobody shall wait for what is done. */
 static void
 take_own(struct worker *w)
 {
@@ -231,7 +237,11 @@ take_own(struct worker *w)
 			continue;
 		fn(arg, first + span_from(span), w->thread);
 		taken++;
-		give_way(w);
+		if (is_turn_over(w)) {
+			count_done(p, taken, n);
+			taken = 0;
+			give_way(w);
+		}
 		span = atomic_load(left);
 	}
 	if (taken != 0)
