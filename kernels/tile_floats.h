@@ -4,6 +4,10 @@
 
 #include "kernels/tile_sums.h"
 
+enum {
+	FLOAT_GROUPS = 2 /* row groups side by side: as many as work is handed out in (matmul.c) */
+};
+
 /* Strip `strip` of the 16 weights at p, one of each row. */
 INLINE vfloats
 float_weights(enum dtype t, const uint8_t *p, uint32_t strip)
@@ -70,43 +74,42 @@ fetch_floats(const uint8_t *p, uint32_t n)
 		fetch_line(p + FETCH_FLOATS + i);
 }
 
-/* Weight k of 16 rows of each of n (a constant) row groups, at `group` and every `stride` behind it. */
+/* Weight k of 16 rows of each row group, at `group` and every `stride` behind it. */
 INLINE void
 add_groups(enum dtype t, const uint8_t *group, size_t stride, const struct act *x, uint32_t k,
-	uint32_t n, vfloats f[FLOAT_GROUPS * STRIPS])
+	vfloats f[FLOAT_GROUPS * STRIPS])
 {
 	vfloats in = floats_set1(x->f[k]);
 
 	UNROLL
-	for (uint32_t i = 0; i < n * STRIPS; i++)
+	for (uint32_t i = 0; i < FLOAT_GROUPS * STRIPS; i++)
 		f[i] = floats_fma(
 			float_weights(t, group + i / STRIPS * stride, i % STRIPS), in, f[i]);
 }
 
-/* One row of activations and n (a constant) row groups side by side: sums that wait for one addition after the other
- * are slower than memory. Two weights at a time are a whole line, which is asked for once. */
+/* One row of activations and FLOAT_GROUPS row groups side by side: sums that wait for one addition after the other are
+ * slower than memory. Two weights at a time are a whole line, which is asked for once. */
 INLINE void
-float_groups(enum dtype t, const uint8_t *group, size_t stride, const struct act *x, uint32_t n,
-	float *out)
+float_groups(enum dtype t, const uint8_t *group, size_t stride, const struct act *x, float *out)
 {
 	const uint32_t step = TILE_ROWS * (t == DTYPE_F32 ? 4 : 2);
 	uint32_t k = 0;
 	vfloats f[FLOAT_GROUPS * STRIPS];
 
 	UNROLL
-	for (uint32_t i = 0; i < n * STRIPS; i++)
+	for (uint32_t i = 0; i < FLOAT_GROUPS * STRIPS; i++)
 		f[i] = floats_set1(0.0f);
 	for (; x->cols - k >= 2; k += 2, group += 2 * step) {
 		UNROLL
-		for (uint32_t i = 0; i < n; i++)
+		for (uint32_t i = 0; i < FLOAT_GROUPS; i++)
 			fetch_floats(group + i * stride, 2 * step);
-		add_groups(t, group, stride, x, k, n, f);
-		add_groups(t, group + step, stride, x, k + 1, n, f);
+		add_groups(t, group, stride, x, k, f);
+		add_groups(t, group + step, stride, x, k + 1, f);
 	}
 	if (k < x->cols)
-		add_groups(t, group, stride, x, k, n, f);
+		add_groups(t, group, stride, x, k, f);
 	UNROLL
-	for (uint32_t i = 0; i < n * STRIPS; i++)
+	for (uint32_t i = 0; i < FLOAT_GROUPS * STRIPS; i++)
 		floats_store(out + i * ROW_LANES, f[i]);
 }
 

@@ -24,17 +24,13 @@ strips_of(uint32_t r, uint32_t r1, float *out, size_t out_stride, uint32_t n, st
 	}
 }
 
-/* One row of activations and a matrix of floats: as far as there are two whole row groups. Returns where that ends. */
+/* One row of activations and a matrix of floats: as far as there are FLOAT_GROUPS whole ones. Returns where that ends. */
 INLINE uint32_t
 float_row(enum dtype t, const struct matrix *w, uint32_t r, uint32_t r1, const struct act *x,
 	float *out)
 {
-	for (; FLOAT_GROUPS > 2 && r1 - r >= FLOAT_GROUPS * TILE_ROWS;
-		r += FLOAT_GROUPS * TILE_ROWS)
-		float_groups(t, w->data + r / TILE_ROWS * w->stride, w->stride, x, FLOAT_GROUPS,
-			out + r);
-	for (; r1 - r >= 2 * TILE_ROWS; r += 2 * TILE_ROWS)
-		float_groups(t, w->data + r / TILE_ROWS * w->stride, w->stride, x, 2, out + r);
+	for (; r1 - r >= FLOAT_GROUPS * TILE_ROWS; r += FLOAT_GROUPS * TILE_ROWS)
+		float_groups(t, w->data + r / TILE_ROWS * w->stride, w->stride, x, out + r);
 	return r;
 }
 

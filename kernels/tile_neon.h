@@ -33,8 +33,7 @@
 
 enum {
 	FETCH_FAR = 8192, /* bytes ahead that lines are asked for, into the second-level cache */
-	FLOAT_GROUPS = 2, /* row groups of floats side by side, */
-	FETCH_FLOATS = FETCH_FAR, /* which are so many streams */
+	FETCH_FLOATS = FETCH_FAR, /* of floats, of which FLOAT_GROUPS are read side by side, */
 	FETCH_PAGES = 0,          /* and pages: not at all */
 	ROW_LANES = 4,
 	DIRECT_COLS = 2, /* columns at once that meet packed weights */

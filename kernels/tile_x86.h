@@ -7,8 +7,7 @@
 
 enum {
 	FETCH_FAR = 7168,    /* bytes ahead that lines are asked for, into the first-level cache: */
-	FETCH_FLOATS = 2048, /* of each of */
-	FLOAT_GROUPS = 4,    /* so many row groups of floats side by side; */
+	FETCH_FLOATS = 4096, /* of each of FLOAT_GROUPS streams; */
 	FETCH_PAGES = 12288, /* and pages, into the second */
 	DOT_ZERO = 0,        /* what a sum of products starts from */
 	SCALAR_SUMS = 0,     /* sums of activations are worked on once they are in all lanes */
