@@ -82,7 +82,7 @@ tests_kernels_checkkern_LDADD = kernels/libkernels.a base/libbase.a -lm -lpthrea
 EXTRA_PROGRAMS += tests/arm/one_kernel
 tests_arm_one_kernel_SOURCES = tests/arm/one_kernel.c
 tests_arm_one_kernel_LDADD = kernels/libkernels.a base/libbase.a -lm -lpthread
-EXTRA_DIST += tests/arm/counts tests/arm/counts.txt tests/arm/count_plugin.c
+EXTRA_DIST += tests/arm/counts tests/arm/counts.txt tests/arm/count_plugin.c tests/arm/limits.txt
 
 bench-kernels: tests/kernels/checkkern
 	tests/kernels/checkkern --bench

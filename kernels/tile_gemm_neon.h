@@ -17,6 +17,7 @@ gemm_run(enum dtype t, const struct expanded *e, uint32_t k, uint32_t strip, con
 	size_t at, size_t runs, uint32_t n, vfloats f[GEMM_STRIPS][GEMM_COLS])
 {
 	const int halves = format_halves(t) ? 2 : 1, steps = GROUPS / halves;
+	const int most = format_most(t, true);
 	const int32_t *zero = dot_zero;
 	struct dot dot[GEMM_STRIPS][GEMM_COLS][2];
 
@@ -26,10 +27,15 @@ gemm_run(enum dtype t, const struct expanded *e, uint32_t k, uint32_t strip, con
 	UNROLL
 	for (int g = 0; g < GROUPS; g++) {
 		UNROLL
-		for (uint32_t i = 0; i < GEMM_STRIPS * n; i++)
-			dot_step(&dot[i / n][i % n][g / steps], g % steps, steps,
-				bytes_load(e->w[k][g][strip + i / n]),
-				x->q + (at + i % n * runs) * BLOCK, g, format_most(t, true));
+		for (uint32_t i = 0; i < n; i++) {
+			const int8_t *q = x->q + (at + i * runs) * BLOCK;
+			int8x16_t acts = most > 15 ? dot_acts(q, g) : dot_acts_one(q, g);
+
+			UNROLL
+			for (uint32_t s = 0; s < GEMM_STRIPS; s++)
+				dot_multiply(&dot[s][i][g / steps], g % steps, steps,
+					bytes_load(e->w[k][g][strip + s]), acts, g, most);
+		}
 	}
 	UNROLL
 	for (uint32_t s = 0; s < GEMM_STRIPS; s++) {

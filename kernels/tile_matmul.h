@@ -11,6 +11,12 @@ enum { EXPAND_FROM = 2 * DIRECT_COLS + 1 /* columns from which expanding pays */
 #ifndef DIRECT_FUNCTION
 #define DIRECT_FUNCTION INLINE /* what few columns are done by */
 #endif
+#ifndef LOOKUP_FUNCTION
+#define LOOKUP_FUNCTION DIRECT_FUNCTION /* the same of weights that are looked up */
+#endif
+#ifndef MANY_FUNCTION
+#define MANY_FUNCTION static /* and many */
+#endif
 
 /* n strips from row r on, of which those before r1 exist. */
 INLINE void
@@ -62,19 +68,20 @@ tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, cons
 }
 
 #define TILE_MATMUL_BY(type, few)                                                                  \
-	static void tile_matmul_##type(const struct matrix *w, uint32_t r0, uint32_t r1,           \
+	MANY_FUNCTION void tile_matmul_##type(const struct matrix *w, uint32_t r0, uint32_t r1,    \
 		const struct act *x, float *out, size_t out_stride)                                \
 	{                                                                                          \
 		tile_matmul(DTYPE_##type, w, r0, r1, x, out, out_stride, few);                     \
 	}
 #define TILE_FLOATS(type) TILE_MATMUL_BY(type, NULL)
-#define TILE_MATMUL(type)                                                                          \
-	DIRECT_FUNCTION void tile_direct_##type(                                                   \
+#define TILE_MATMUL_AS(type, function)                                                             \
+	function void tile_direct_##type(                                                          \
 		const uint8_t *group, const struct act *x, struct sums sums[STRIPS])               \
 	{                                                                                          \
 		direct_columns(DTYPE_##type, group, x, sums);                                      \
 	}                                                                                          \
 	TILE_MATMUL_BY(type, tile_direct_##type)
+#define TILE_MATMUL(type) TILE_MATMUL_AS(type, DIRECT_FUNCTION)
 
 TILE_FLOATS(F32)
 TILE_FLOATS(F16)
@@ -93,7 +100,7 @@ TILE_MATMUL(IQ4_NL)
 TILE_MATMUL(IQ4_XS)
 TILE_MATMUL(TQ1_0)
 TILE_MATMUL(TQ2_0)
-TILE_MATMUL(MXFP4)
+TILE_MATMUL_AS(MXFP4, LOOKUP_FUNCTION)
 
 /* For a set's table. */
 #define TILE_MATMULS                                                                               \

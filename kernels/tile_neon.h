@@ -21,9 +21,17 @@
 #define TILE_DOTPROD 0
 #endif
 
-/* Few columns are done in the order that is written, in which all fits into the registers; gcc would put it aside. */
+/* Few columns are done in the order that is written, in which all fits into the registers; gcc would put it aside. And
+ * most instructions that add overwrite what they add to: gcc copies registers first, which costs as much as a product,
+ * and half of that is saved where it may rename them in the end. */
 #if defined(__GNUC__) && !defined(__clang__)
-#define DIRECT_FUNCTION static __attribute__((noinline, optimize("no-schedule-insns")))
+#define DIRECT_FUNCTION                                                                            \
+	static __attribute__((noinline, optimize("no-schedule-insns", "rename-registers")))
+#if TILE_DOTPROD
+/* Two registers side by side, which MXFP4's exponents are looked up in, it would copy more often. */
+#define LOOKUP_FUNCTION static __attribute__((noinline, optimize("no-schedule-insns")))
+#define MANY_FUNCTION   static __attribute__((optimize("rename-registers")))
+#endif
 #else
 #define DIRECT_FUNCTION static __attribute__((noinline))
 #endif
