@@ -36,13 +36,13 @@ take_payload(const struct plan_options *o, const struct shard_header *header,
 {
 	bool any = o->payload == NULL || strcmp(o->payload, "auto") == 0,
 	     wide = shard_is_wide(header);
-	int format = any ? wide ? FRAME_F32 : FRAME_F16 : frame_format_find(o->payload);
+	int format = any ? (int)frame_format_auto(wide, 1) : frame_format_find(o->payload);
+	enum frame_format staged = any ? frame_format_auto(wide, 2) : (enum frame_format)format;
 	uint32_t embd = in->model->shape->embd;
 
 	if (format >= 0) {
 		in->row_bytes = (double)frame_payload((enum frame_format)format, 1, embd);
-		if (any) /* as serve_payload() */
-			in->staged_row_bytes = (double)frame_payload(FRAME_F32, 1, embd);
+		in->staged_row_bytes = (double)frame_payload(staged, 1, embd);
 		return 0;
 	}
 	return err_set(err, "--payload: '%.20s' is not auto, f32, f16 or q8", o->payload);

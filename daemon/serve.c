@@ -34,9 +34,8 @@ serve_payload(const struct config *c, const struct shard_header *model, uint32_t
 {
 	int format = frame_format_find(c->payload);
 
-	if (format >= 0)
-		return (enum frame_format)format;
-	return stages > 1 || shard_is_wide(model) ? FRAME_F32 : FRAME_F16; /* auto */
+	return format >= 0 ? (enum frame_format)format
+			   : frame_format_auto(shard_is_wide(model), stages);
 }
 
 enum collective_way

@@ -377,6 +377,7 @@ int asks_control(struct serve *s, struct swarm_peer *p, const Shoal__Envelope *e
 
 /* --- the whole ---------------------------------------------------------------------------------- */
 
+/* Whether what a plan of these members needs is on their disks: true for as long as `until`. */
 struct stock_answer {
 	struct swarm_peer *members[SLICE_MAX_PEERS];
 	uint32_t n;
@@ -472,8 +473,7 @@ void serve_figures(struct serve *s, struct engine_stats *sum);
 void serve_look_again(struct serve *s, uint64_t ms);
 uint32_t serve_threads(const struct serve *s);
 enum kv_type serve_kv(const struct config *c);
-/* How sums of such a model travel, in a plan of so many stages: between those it is the rows themselves that do, and
- * they are few. */
+/* How sums of such a model travel, in a plan of so many stages. */
 enum frame_format serve_payload(
 	const struct config *c, const struct shard_header *model, uint32_t stages);
 enum collective_way serve_way(const struct config *c);

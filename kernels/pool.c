@@ -273,9 +273,9 @@ longest_span(struct pool *p, unsigned *thread)
 	return longest;
 }
 
-/* Makes half of what another has left the thread's own. False: nobody has any. Writing the own span needs no care once it
- * is seen to be empty in a run that has begun: all spans are there by then, the run cannot end before what is stolen is
- * done, and nobody steals of an empty one. */
+/* Makes half of what another has left the thread's own. False: nobody has any. Writing the own span needs no care once
+ * it is seen to be empty in a run that has begun: all spans are there by then, the run cannot end before what is stolen
+ * is done, and nobody steals of an empty one. */
 static bool
 steal(struct worker *w)
 {

@@ -30,7 +30,8 @@ strips_of(uint32_t r, uint32_t r1, float *out, size_t out_stride, uint32_t n, st
 	}
 }
 
-/* One row of activations and a matrix of floats: as far as there are FLOAT_GROUPS whole ones. Returns where that ends. */
+/* One row of activations and a matrix of floats, as far as there are FLOAT_GROUPS whole row groups. Returns where that
+ * ends. */
 INLINE uint32_t
 float_row(enum dtype t, const struct matrix *w, uint32_t r, uint32_t r1, const struct act *x,
 	float *out)

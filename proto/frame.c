@@ -37,6 +37,12 @@ frame_format_find(const char *name)
 	return -1;
 }
 
+enum frame_format
+frame_format_auto(bool wide, uint32_t stages)
+{
+	return wide || stages > 1 ? FRAME_F32 : FRAME_F16;
+}
+
 size_t
 frame_payload(enum frame_format f, uint32_t rows, uint32_t width)
 {

@@ -80,7 +80,7 @@ pack_four(const float *x, float inverse)
 {
 	float32x4_t v = vmulq_n_f32(vld1q_f32(x), inverse);
 
-	/* Numbers become 0 from what is none, and the nearest there is from what is too large. */
+	/* The conversion makes 0 of what is no number, and the nearest integer there is of what is too large. */
 	return vmaxq_s32(vminq_s32(vcvtnq_s32_f32(v), vdupq_n_s32(127)), vdupq_n_s32(-127));
 }
 

@@ -73,9 +73,9 @@ int cipher_open(struct noise_cipher *c, const void *ad, size_t ad_len, const voi
 	uint8_t *out);
 void cipher_rekey(struct noise_cipher *c); /* section 4.2 of the specification */
 
-/* OpenSSL seals from now on, with the key that there is, of which nothing else was sealed where kind is another one than
- * AEAD_CHACHA: that is what it does before, too, in the same bytes. -1: it does not do this kind here. Give such a
- * cipher back with cipher_deinit, which wipes it: copies of it share what it holds. */
+/* OpenSSL seals from now on, with the key that there is; -1: it does not do this kind here. AEAD_CHACHA is what was done
+ * before, faster; of a key for another kind nothing may have been sealed yet. Give such a cipher back with
+ * cipher_deinit, which wipes it: copies of it share what it holds. */
 int cipher_use(struct noise_cipher *c, enum aead_kind kind);
 void cipher_deinit(struct noise_cipher *c);
 

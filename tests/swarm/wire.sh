@@ -25,6 +25,7 @@ on c load --quiet "$model" >/dev/null
 prompt="Once upon a time"
 text=$(on c generate -m stories260K -p "$prompt" -n 60 --temp 0)
 [ ${#text} -gt 60 ] || fail "no text to look for"
+on c status --json | grep >/dev/null -E '"cipher": "(aes-256-gcm|chacha20-poly1305)"' || fail "it does not say what seals"
 
 python3 - "$tmp/wire" "$model" "$prompt" "$text" <<'P' || fail "something readable crossed the wire"
 import sys

@@ -52,6 +52,13 @@ count_item(void *arg, uint32_t item, unsigned thread)
 }
 
 static void
+assert_items(const struct counts *c, uint32_t n)
+{
+	for (uint32_t i = 0; i < MAX_ITEMS; i++)
+		ck_assert_uint_eq(c->item[i], i < n);
+}
+
+static void
 assert_once(struct pool *p, uint32_t n)
 {
 	static struct counts counts;
@@ -60,8 +67,7 @@ assert_once(struct pool *p, uint32_t n)
 
 	memset(&counts, 0, sizeof counts);
 	pool_run(p, count_item, &c, n);
-	for (uint32_t i = 0; i < MAX_ITEMS; i++)
-		ck_assert_uint_eq(counts.item[i], i < n);
+	assert_items(&counts, n);
 	for (unsigned t = 0; t < 8; t++)
 		sum += counts.thread[t];
 	ck_assert_uint_eq(sum, n);
@@ -310,8 +316,7 @@ START_TEST(a_late_worker_changes_nothing)
 	for (int turn = 0; turn < 20; turn++) {
 		memset(&counts, 0, sizeof counts);
 		pool_run(p, late_item, &c, 64);
-		for (uint32_t i = 0; i < 64; i++)
-			ck_assert_uint_eq(counts.item[i], 1);
+		assert_items(&counts, 64);
 		for (int i = 0; i < 50; i++)
 			assert_once(p, 200);
 	}
@@ -339,8 +344,7 @@ START_TEST(who_is_done_helps_the_others)
 	for (int turn = 0; turn < 50; turn++) {
 		memset(&counts, 0, sizeof counts);
 		pool_run(p, uneven_item, &c, 32);
-		for (uint32_t i = 0; i < 32; i++)
-			ck_assert_uint_eq(counts.item[i], 1);
+		assert_items(&counts, 32);
 		helped += counts.thread[0] < 8; /* all of the caller's part are slow ones */
 	}
 	ck_assert_uint_gt(helped, 40);
