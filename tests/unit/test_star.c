@@ -110,7 +110,8 @@ START_TEST(wrong_sub_batches_break_the_group)
 }
 END_TEST
 
-/* A member that answers a step with a thousand parts, each of which could be the one that is due. */
+/* A member that answers a step with a thousand parts, each of which could be the one that is due: but never the
+ * step's last, or an engine that keeps pace would end the step and ask for another. */
 struct flood {
 	struct frame part;
 	unsigned asked, refused;
@@ -128,7 +129,8 @@ on_step_flood(struct link *l, void *arg, const uint8_t *msg, size_t len, struct 
 	flood->asked++;
 	flood->part.step = f.step;
 	for (unsigned i = 0; i < 1000; i++) {
-		unsigned sum = f.layer > 0 ? i / 2 : i, second = f.layer > 0 ? i % 2 : 0;
+		unsigned sum = (f.layer > 0 ? i / 2 : i) % (2 * m.shape.layers - 1);
+		unsigned second = f.layer > 0 ? i % 2 : 0;
 
 		flood->part.rows = second ? f.rows - f.layer : f.layer > 0 ? f.layer : f.rows;
 		flood->part.layer = (uint16_t)(sum / 2);
