@@ -126,6 +126,8 @@ on_step_flood(struct link *l, void *arg, const uint8_t *msg, size_t len, struct 
 	struct frame f;
 
 	ck_assert_msg(frame_read(msg, len, 64, 512, &f, &payload, err) == 0, "%s", err->msg);
+	if (f.kind != FRAME_STEP) /* sums, of an engine that keeps pace */
+		return 0;
 	flood->asked++;
 	flood->part.step = f.step;
 	for (unsigned i = 0; i < 1000; i++) {
