@@ -80,6 +80,10 @@ START_TEST(unknown_paths_and_methods)
 	ck_assert_ptr_nonnull(strstr(answer_error(&a, "message"), "/v1/chat/completions"));
 	ck_assert_str_eq(answer_error(&a, "type"), "not_found_error");
 	ck_assert_uint_eq(json_object_size(json_object_get(a.json, "error")), 4);
+	ck_assert_int_eq(status_of("POST", "/v1/embeddings", "", "{}"), 404); /* nothing is near */
+	ck_assert_ptr_null(strstr(answer_error(&a, "message"), "nearest"));
+	ck_assert_ptr_nonnull(strstr(answer_error(&a, "message"),
+		"has POST /v1/chat/completions, POST /v1/completions, GET /v1/models, "));
 	ck_assert_int_eq(status_of("GET", COMPL, "", NULL), 405);
 	ck_assert_ptr_nonnull(strcasestr(a.head, "\r\nallow: POST\r\n"));
 	ck_assert_int_eq(status_of("DELETE", "/v1/models", "", NULL), 405);
@@ -195,6 +199,28 @@ START_TEST(bodies_have_a_limit)
 }
 END_TEST
 
+/* Node's fetch does not look for an answer on a connection that it cannot write to. */
+START_TEST(who_is_still_sending_reads_why)
+{
+	struct buf rest;
+	const char *head = "POST " COMPL " HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
+			   "99999999\r\n\r\n";
+	int fd = client_tcp(fixture_port);
+
+	buf_init(&rest, 0);
+	client_send(fd, head, strlen(head));
+	send_big(fd, 131072, false);
+	usleep(100000);
+	ck_assert_int_eq(send(fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT), 1);
+	client_read(fd, &rest, &a);
+	ck_assert_int_eq(a.status, 413);
+	ck_assert_str_eq(answer_error(&a, "code"), "body_too_large");
+	buf_free(&rest);
+	close(fd);
+	check_alive();
+}
+END_TEST
+
 /* A chunked body without an end is cut at twice the limit. */
 START_TEST(endless_bodies_are_cut)
 {
@@ -301,6 +327,7 @@ main(void)
 		t, malformed_requests_hurt_nobody, 0, sizeof malformed / sizeof *malformed);
 	tcase_add_test(t, unfinished_requests_are_cut);
 	tcase_add_test(t, bodies_have_a_limit);
+	tcase_add_test(t, who_is_still_sending_reads_why);
 	tcase_add_test(t, endless_bodies_are_cut);
 	tcase_add_test(t, keep_alive_and_pipelining);
 	tcase_add_test(t, encodings_are_refused);
