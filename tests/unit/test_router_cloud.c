@@ -84,7 +84,7 @@ wait_for_call(unsigned n)
 			continue;
 		buf_init(&b, 1 << 20);
 		cloud_server_received(&cloud, n, &b);
-		there = memmem(b.data, b.len, "\"max_tokens\"", 12) != NULL &&
+		there = b.len > 0 && memmem(b.data, b.len, "\"max_tokens\"", 12) != NULL &&
 			b.data[b.len - 1] == '}';
 		buf_free(&b);
 	}
