@@ -140,10 +140,10 @@ test('what is not there says so', async () => {
     }
   await refused(create({ model: 'gpt-4o' }), OpenAI.NotFoundError, 'model_not_found', /'gpt-4o'.*'hearth'/);
   const other = [
-    open.embeddings.create({ model: 'auto', input: 'x' }),
-    open.responses.create({ model: 'auto', input: 'x' }),
-    open.moderations.create({ input: 'x' }),
-    open.images.generate({ model: 'auto', prompt: 'x' }),
+    () => open.embeddings.create({ model: 'auto', input: 'x' }),
+    () => open.responses.create({ model: 'auto', input: 'x' }),
+    () => open.moderations.create({ input: 'x' }),
+    () => open.images.generate({ model: 'auto', prompt: 'x' }),
   ];
-  for (const asked of other) await refused(asked, OpenAI.NotFoundError, 'unknown_url', /has POST \/v1\/chat/);
+  for (const ask of other) await refused(ask(), OpenAI.NotFoundError, 'unknown_url', /has POST \/v1\/chat/);
 });

@@ -48,7 +48,7 @@ test('the client tries again when it is told to', async () => {
 // The call to the cloud, which would speak for seconds, is over soon after its client has left.
 for (const [how, leave] of Object.entries({
   'a time limit': async () => {
-    const asked = keyed().chat.completions.create(slow, { timeout: 400 });
+    const asked = keyed().chat.completions.create(slow, { timeout: 1000 });
     await assert.rejects(asked, OpenAI.APIConnectionTimeoutError);
   },
   'an abort': async () => {
