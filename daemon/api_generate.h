@@ -24,6 +24,8 @@ void api_generate(struct http_request *r, const struct api_format *f);
 
 /* From a request to a session of a model (api_session.c). */
 struct answer_key;
+/* The field that holds the prompt. */
+const char *api_prompt_param(const struct api_request *a);
 /* The prompt's ids, or false after an answer that says why not. */
 bool api_make_prompt(struct http_request *r, const struct api_format *f,
 	const struct api_request *a, const struct served_model *m, struct token_list *ids);

@@ -1,5 +1,6 @@
 /* GET /v1/models, /v1/models/{id}, /health */
-#include "daemon/http_internal.h"
+#include "daemon/route_said.h"
+#include "daemon/router.h"
 
 const struct served_model *
 api_served(struct http_request *r)
@@ -22,14 +23,30 @@ model_json(const struct served_model *m)
 }
 
 /* What stands for a model that the router chooses. */
-static void
-add_words(json_t *list)
-{
-	static const char *const words[] = {"auto", "auto:local", "auto:home"};
+static const char *const words[] = {"auto", "auto:local", "auto:home", "auto:cloud"};
 
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		json_array_append_new(list, json_pack("{s:s,s:s,s:i,s:s}", "id", words[i], "object",
-						    "model", "created", 0, "owned_by", "shoal"));
+static json_t *
+word_json(const char *word)
+{
+	return json_pack("{s:s,s:s,s:i,s:s}", "id", word, "object", "model", "created", 0,
+		"owned_by", "shoal");
+}
+
+/* Whether a request for that word has whom to ask, now. */
+static bool
+stands_for_one(struct http_request *r, const char *word)
+{
+	bool local = serve_small(r->http->serve, NULL) != NULL,
+	     home = serve_model(r->http->serve, NULL) != NULL,
+	     cloud = router_may_ask_clouds(r->http->router);
+	enum route_ask ask;
+
+	if (!route_said_auto(word, &ask))
+		return false;
+	return ask == ROUTE_ASK_LOCAL   ? local
+	       : ask == ROUTE_ASK_HOME  ? home
+	       : ask == ROUTE_ASK_CLOUD ? cloud
+					: local || home || cloud;
 }
 
 void
@@ -38,13 +55,15 @@ api_models(struct http_request *r)
 	const struct served_model *m = serve_model(r->http->serve, NULL),
 				  *small = serve_small(r->http->serve, NULL);
 	json_t *list = json_array();
+	bool choice = small != NULL || router_may_ask_clouds(r->http->router);
 
 	if (m != NULL)
 		json_array_append_new(list, model_json(m));
 	if (small != NULL)
 		json_array_append_new(list, model_json(small));
-	if (small != NULL)
-		add_words(list);
+	for (size_t i = 0; choice && i < sizeof words / sizeof *words; i++)
+		if (stands_for_one(r, words[i]))
+			json_array_append_new(list, word_json(words[i]));
 	http_json(r, 200, json_pack("{s:s,s:o}", "object", "list", "data", list));
 }
 
@@ -59,6 +78,8 @@ api_model(struct http_request *r)
 		m = small;
 	if (m != NULL && strcmp(m->id, r->arg) == 0)
 		http_json(r, 200, model_json(m));
+	else if (stands_for_one(r, r->arg))
+		http_json(r, 200, word_json(r->arg));
 	else if (m != NULL)
 		http_fail(r, 404, "model_not_found", "model",
 			"the model '%.128s' is not served here: '%.128s' is", r->arg, m->id);

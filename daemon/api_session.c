@@ -15,13 +15,18 @@ too_long(struct http_request *r, const struct api_request *a, uint64_t n, bool a
 {
 	struct api_error e;
 
-	api_error_set(&e, 400, "context_length_exceeded",
-		a->kind == API_CHAT ? "messages" : "prompt",
+	api_error_set(&e, 400, "context_length_exceeded", api_prompt_param(a),
 		"the prompt has %s%llu tokens, and the context holds %u with the answer: send less",
 		at_least ? "at least " : "", (unsigned long long)n, context);
 	e.n_prompt_tokens = n;
 	e.n_ctx = context;
 	http_error(r, &e);
+}
+
+const char *
+api_prompt_param(const struct api_request *a)
+{
+	return a->kind == API_CHAT ? "messages" : "prompt";
 }
 
 bool
@@ -35,7 +40,7 @@ api_make_prompt(struct http_request *r, const struct api_format *f, const struct
 		return false;
 	}
 	if (f->prompt(a, m, ids, &err) != 0) {
-		http_fail(r, 400, NULL, a->kind == API_CHAT ? "messages" : "prompt", "%s", err.msg);
+		http_fail(r, 400, NULL, api_prompt_param(a), "%s", err.msg);
 		return false;
 	}
 	if (ids->n >= m->context)

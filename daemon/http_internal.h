@@ -212,6 +212,8 @@ void pump_close(struct http_pump *p);
 int listen_tcp(struct http *h, const char *address, bool have_keys, struct err *err);
 int listen_unix(struct http *h, const char *path, struct err *err); /* a descriptor */
 void listen_tick(struct http *h, uint64_t now);
+/* Keeps a connection open for a moment behind its last answer, and closes fd then. fd < 0: nothing. */
+void listen_linger(struct http *h, int fd);
 void listen_close(struct http *h);
 
 #endif

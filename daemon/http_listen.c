@@ -19,13 +19,15 @@
 
 #define BACKLOG        256
 #define ACCEPT_AT_ONCE 64
+#define LINGER_READS   64
 #define LOST_MS        30000 /* unacknowledged bytes: the client's network is gone */
 
 static const char full_body[] =
 	"{\"error\":{\"message\":\"too many connections: try again in a moment\","
 	"\"type\":\"unavailable_error\",\"param\":null,\"code\":null}}\n";
 
-/* Closing at once with unread bytes in the socket would reset it, and the answer with it. */
+/* Closing at once with unread bytes in the socket would reset it, and the answer with it. Who still sends
+ * after that moment is not read for ever. */
 static void
 linger_end(struct http_linger *l)
 {
@@ -33,16 +35,31 @@ linger_end(struct http_linger *l)
 
 	if (l->fd < 0)
 		return;
-	while (recv(l->fd, drop, sizeof drop, MSG_DONTWAIT) == (ssize_t)sizeof drop)
-		continue;
+	for (int i = 0; i < LINGER_READS; i++)
+		if (recv(l->fd, drop, sizeof drop, MSG_DONTWAIT) != (ssize_t)sizeof drop)
+			break;
 	close(l->fd);
 	l->fd = -1;
+}
+
+void
+listen_linger(struct http *h, int fd)
+{
+	struct http_linger *l = &h->linger[0];
+
+	if (fd < 0)
+		return;
+	for (int i = 1; i < HTTP_LINGER; i++)
+		if (h->linger[i].until < l->until)
+			l = &h->linger[i];
+	linger_end(l); /* the oldest */
+	l->fd = fd;
+	l->until = uv_now(h->loop) + 1000;
 }
 
 static void
 turn_away(struct http *h, int fd)
 {
-	struct http_linger *l = &h->linger[0];
 	char answer[512];
 	int len = snprintf(answer, sizeof answer,
 		"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
@@ -52,12 +69,7 @@ turn_away(struct http *h, int fd)
 	if (send(fd, answer, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_debug("http: could not turn a connection away: %s", strerror(errno));
 	shutdown(fd, SHUT_WR);
-	for (int i = 1; i < HTTP_LINGER; i++)
-		if (h->linger[i].until < l->until)
-			l = &h->linger[i];
-	linger_end(l); /* the oldest */
-	l->fd = fd;
-	l->until = uv_now(h->loop) + 1000;
+	listen_linger(h, fd);
 }
 
 static void

@@ -3,6 +3,7 @@
 
 #include "daemon/log.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -21,7 +22,9 @@ http_common_headers(struct http_request *r)
 	http_header(r, "x-request-id", r->id);
 	if (r->origin[0] != '\0') {
 		http_header(r, "Access-Control-Allow-Origin", r->origin);
-		http_header(r, "Access-Control-Expose-Headers", "x-request-id, retry-after");
+		http_header(r, "Access-Control-Expose-Headers",
+			"x-request-id, retry-after, x-shoal-target, x-shoal-model, x-shoal-reason, "
+			"x-shoal-large-share");
 		http_header(r, "Vary", "Origin");
 	}
 }
@@ -76,6 +79,8 @@ http_error(struct http_request *r, const struct api_error *e)
 	http_json(r, e->status, api_error_json(e));
 	if (e->status == 429 || e->status == 503)
 		http_header(r, "Retry-After", "2");
+	if (e->status == 504) /* as long again, as often as the SDKs try by themselves */
+		http_header(r, "x-should-retry", "false");
 }
 
 void
@@ -317,8 +322,11 @@ take_head(struct http_request *r, const char *method, const char *path)
 
 	if (r->http->closing)
 		http_fail(r, 503, NULL, NULL, "the daemon is stopping");
-	if (r->response == NULL && http_head_check(r, method, path, &fatal) != 0 && fatal)
-		return go_on(r); /* before the body: MHD closes the connection then */
+	if (r->response == NULL && http_head_check(r, method, path, &fatal) != 0 && fatal) {
+		/* Before the body: MHD closes the connection then, and clients are still sending. */
+		listen_linger(r->http, fcntl(r->conn->fd, F_DUPFD_CLOEXEC, 0));
+		return go_on(r);
+	}
 	r->discard = r->response != NULL || r->dead;
 	return MHD_YES;
 }

@@ -24,6 +24,7 @@ static const struct http_route routes[] = {
 	{HTTP_POST, "/shoal/v1/route/forget", true, false, api_route_forget},
 };
 #define N_ROUTES (sizeof routes / sizeof *routes)
+#define TYPO     3 /* edits: of a slip, or a base URL without "/v1" */
 
 static int
 hex(char c)
@@ -102,6 +103,27 @@ distance(const char *a, const char *b)
 	return row[n];
 }
 
+static const char *
+method_name(const struct http_route *route)
+{
+	return route->method == HTTP_GET ? "GET" : "POST";
+}
+
+/* Instead of a route of OpenAI's that is not here, as that of embeddings, no other one will do. */
+static void
+say_routes(struct http_request *r, const char *path)
+{
+	char words[256] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < N_ROUTES; i++)
+		if (strncmp(routes[i].path, "/v1/", 4) == 0 && len < sizeof words)
+			len += (size_t)snprintf(words + len, sizeof words - len, "%s%s %s",
+				len > 0 ? ", " : "", method_name(&routes[i]), routes[i].path);
+	http_fail(r, 404, "unknown_url", NULL,
+		"there is nothing at '%.128s': of OpenAI's API this server has %s", path, words);
+}
+
 static void
 no_route(struct http_request *r, const char *path)
 {
@@ -118,8 +140,12 @@ no_route(struct http_request *r, const char *path)
 			best = d;
 		}
 	}
-	http_fail(r, 404, "unknown_url", NULL, "there is nothing at '%.128s'; the nearest is %s %s",
-		path, nearest->method == HTTP_GET ? "GET" : "POST", nearest->path);
+	if (best > TYPO)
+		say_routes(r, path);
+	else
+		http_fail(r, 404, "unknown_url", NULL,
+			"there is nothing at '%.128s'; the nearest is %s %s", path,
+			method_name(nearest), nearest->path);
 }
 
 static enum http_method

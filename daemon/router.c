@@ -141,6 +141,12 @@ remember_prompt(struct router *r, const struct http_request *h, const struct api
 	return rc;
 }
 
+bool
+router_may_ask_clouds(const struct router *r)
+{
+	return endpoints_count(r->endpoints) > 0 && wall_policy(r->wall) >= PRIVACY_REDACT;
+}
+
 /* A model that is named is at home: what remains to be kept is a policy that wants this device. */
 bool
 router_allows(struct router *r, struct http_request *h, const struct api_request *a,

@@ -26,6 +26,9 @@ struct answer_key;
 void router_answer(struct router *r, struct http_request *h, const struct api_format *f,
 	struct api_request *a, const struct answer_key *key);
 
+/* Whether a cloud is configured, and the daemon's own policy lets a request get there. */
+bool router_may_ask_clouds(const struct router *r);
+
 /* For requests that name a model: the privacy that holds for them, and whether that model, of `served`,
  * may answer. false: with an answer that says why not. */
 bool router_allows(struct router *r, struct http_request *h, const struct api_request *a,

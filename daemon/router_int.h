@@ -180,7 +180,7 @@ void router_saw_cloud(struct router *r, uint32_t endpoint, double seconds, uint3
 /* Refuses those that would exceed a limit of the request. */
 void routed_set_limits(struct routed *q);
 void routed_refusal_words(const struct routed *q, unsigned candidate, char *out, size_t size);
-const char *routed_binding_param(enum route_refusal r);
+const char *routed_binding_param(const struct routed *q, enum route_refusal r);
 json_t *routed_expected(const struct routed *q, unsigned candidate);
 json_t *router_targets(struct router *r); /* the registry */
 /* Whether a device that is hot, or whose battery is low, is to be spared where the large model is computed by

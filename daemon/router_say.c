@@ -314,6 +314,13 @@ routed_explain(struct routed *q)
 			said));
 }
 
+/* Clients know one of them by OpenAI's word, and send less then. */
+static const char *
+refusal_code(enum route_refusal why)
+{
+	return why == ROUTE_CONTEXT ? "context_length_exceeded" : route_refusal_name(why);
+}
+
 /* Of all that were asked for and why they cannot; the status and the code are those of the one that stands
  * in the way. */
 void
@@ -351,7 +358,6 @@ routed_refuse(struct routed *q)
 			q->names[i][0] != '\0' ? " " : "", q->names[i], one);
 	}
 	why = q->query.candidates[binding].refusal;
-	http_fail(q->answer.http, status[why] != 0 ? status[why] : 503, route_refusal_name(why),
-		why == ROUTE_FORM ? q->a.no_form.param : routed_binding_param(why),
-		"nobody can answer '%s': %s", q->a.model, words);
+	http_fail(q->answer.http, status[why] != 0 ? status[why] : 503, refusal_code(why),
+		routed_binding_param(q, why), "nobody can answer '%s': %s", q->a.model, words);
 }

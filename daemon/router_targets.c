@@ -114,10 +114,25 @@ routed_set_limits(struct routed *q)
 
 /* --- in words ------------------------------------------------------------------------------------ */
 
+/* Of the model that the swarm serves: the swarm knows what it waits for. */
+static void
+words_of_absence(const struct routed *q, enum route_refusal r, char *out, size_t size)
+{
+	struct err why;
+
+	if (serve_model(q->router->serve, &why) != NULL) /* by now */
+		snprintf(out, size, "%s", route_refusal_words(r));
+	else if (r == ROUTE_NOT_READY)
+		snprintf(out, size, "%s: %s", route_refusal_words(r), why.msg);
+	else
+		snprintf(out, size, "%s", why.msg);
+}
+
 void
 routed_refusal_words(const struct routed *q, unsigned i, char *out, size_t size)
 {
 	const struct route_candidate *c = &q->query.candidates[i];
+	bool away = c->refusal == ROUTE_ABSENT || c->refusal == ROUTE_NOT_READY;
 
 	if (c->refusal == ROUTE_SLOW)
 		snprintf(out, size, "it would take about %.0f ms, and max_latency_ms is %.0f",
@@ -127,6 +142,8 @@ routed_refusal_words(const struct routed *q, unsigned i, char *out, size_t size)
 	else if (c->refusal == ROUTE_JOULES)
 		snprintf(out, size, "it would take about %.3g J, and max_joules is %.3g", c->joules,
 			q->query.max_joules);
+	else if (away && c->kind == ROUTE_LARGE)
+		words_of_absence(q, c->refusal, out, size);
 	else if (c->refusal == ROUTE_ABSENT && c->kind == ROUTE_CLOUD)
 		snprintf(out, size, "it takes chats only ('completions' in its section)");
 	else if (c->refusal == ROUTE_UNREDACTED && q->a.kind == API_COMPLETION)
@@ -138,12 +155,14 @@ routed_refusal_words(const struct routed *q, unsigned i, char *out, size_t size)
 
 /* The request's member that stands in the way; else it is the model that was asked for. */
 const char *
-routed_binding_param(enum route_refusal r)
+routed_binding_param(const struct routed *q, enum route_refusal r)
 {
-	return r == ROUTE_SLOW     ? "shoal.max_latency_ms"
-	       : r == ROUTE_JOULES ? "shoal.max_joules"
-	       : r == ROUTE_BUDGET ? "shoal.budget"
-				   : "model";
+	return r == ROUTE_SLOW      ? "shoal.max_latency_ms"
+	       : r == ROUTE_JOULES  ? "shoal.max_joules"
+	       : r == ROUTE_BUDGET  ? "shoal.budget"
+	       : r == ROUTE_FORM    ? q->a.no_form.param
+	       : r == ROUTE_CONTEXT ? api_prompt_param(&q->a)
+				    : "model";
 }
 
 static void

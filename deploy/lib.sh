@@ -17,11 +17,23 @@ arm64_packages=(libuv1-dev:arm64 libprotobuf-c-dev:arm64 libsodium-dev:arm64 lib
   libmicrohttpd-dev:arm64 libcurl4-openssl-dev:arm64 libssl-dev:arm64 libpcre2-dev:arm64 libinih-dev:arm64
   check:arm64)
 
+# COMMAND:PACKAGE, each of which is installed only where no such command is there: on many machines Node comes from
+# elsewhere, and Debian's npm would not go with it.
+node_packages=(node:nodejs npm:npm)
+
 # Those of the named packages that are not installed.
 missing_packages() {
   local p
   for p in "$@"; do
     dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null | grep >/dev/null -x installed || printf '%s\n' "$p"
+  done
+}
+
+# Of packages as in node_packages, those whose command is not there.
+missing_commands() {
+  local p
+  for p in "$@"; do
+    command -v "${p%%:*}" >/dev/null || printf '%s\n' "${p#*:}"
   done
 }
 

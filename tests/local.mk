@@ -25,7 +25,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/sampling.sh \
 	tests/swarm/plan.sh \
 	tests/swarm/restart.sh \
-	tests/swarm/route.sh tests/swarm/segments.sh \
+	tests/swarm/route.sh tests/swarm/sdk.sh tests/swarm/segments.sh \
 	tests/swarm/token.sh tests/swarm/tools.sh \
 	tests/swarm/trust.sh \
 	tests/swarm/warm.sh \
@@ -36,7 +36,12 @@ tests_swarm_hostile_SOURCES = tests/swarm/hostile.c
 tests_swarm_hostile_CFLAGS = $(daemon_libdaemon_a_CFLAGS)
 tests_swarm_hostile_LDADD = $(DAEMON_LIBS)
 $(tests_swarm_hostile_OBJECTS): | proto/shoal.pb-c.h
+# What tests/swarm/sdk.sh installs.
+clean-local:
+	rm -rf tests/sdk/clients
 endif
+EXTRA_DIST += tests/sdk/.npmrc tests/sdk/package.json tests/sdk/package-lock.json tests/sdk/ai.js tests/sdk/all.js \
+	tests/sdk/auto.js tests/sdk/chat.js tests/sdk/clients.js tests/sdk/tools.js tests/sdk/trouble.js
 EXTRA_DIST += tests/support/cloud_server.py tests/support/synth_model.py tests/swarm/chat.py tests/swarm/keyed.py tests/swarm/lib.sh tests/swarm/proxy.py
 
 # MODEL=FILE [BUDGETS="450M 250M"] [DISK=2G]: generation under memory budgets, beside the bound.

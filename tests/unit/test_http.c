@@ -37,19 +37,27 @@ status_of(const char *method, const char *path, const char *headers, const char 
 }
 
 /* Sends these bytes and nothing else; the status, or 0 when it is cut without an answer. */
+/* Of the answer that comes there next, which is the last. */
 static int
-status_of_raw(const char *bytes)
+status_on(int fd)
 {
 	struct buf rest;
-	int fd = client_tcp(fixture_port);
 
 	answer_free(&a);
 	buf_init(&rest, 0);
-	client_send(fd, bytes, strlen(bytes));
 	client_read(fd, &rest, &a);
 	buf_free(&rest);
 	close(fd);
 	return a.status;
+}
+
+static int
+status_of_raw(const char *bytes)
+{
+	int fd = client_tcp(fixture_port);
+
+	client_send(fd, bytes, strlen(bytes));
+	return status_on(fd);
 }
 
 static void
@@ -80,6 +88,10 @@ START_TEST(unknown_paths_and_methods)
 	ck_assert_ptr_nonnull(strstr(answer_error(&a, "message"), "/v1/chat/completions"));
 	ck_assert_str_eq(answer_error(&a, "type"), "not_found_error");
 	ck_assert_uint_eq(json_object_size(json_object_get(a.json, "error")), 4);
+	ck_assert_int_eq(status_of("POST", "/v1/embeddings", "", "{}"), 404); /* nothing is near */
+	ck_assert_ptr_null(strstr(answer_error(&a, "message"), "nearest"));
+	ck_assert_ptr_nonnull(strstr(answer_error(&a, "message"),
+		"has POST /v1/chat/completions, POST /v1/completions, GET /v1/models, "));
 	ck_assert_int_eq(status_of("GET", COMPL, "", NULL), 405);
 	ck_assert_ptr_nonnull(strcasestr(a.head, "\r\nallow: POST\r\n"));
 	ck_assert_int_eq(status_of("DELETE", "/v1/models", "", NULL), 405);
@@ -165,11 +177,21 @@ send_big(int fd, size_t len, bool chunked)
 		client_send(fd, "0\r\n\r\n", 5);
 }
 
+/* A connection with a head, whose body is still to come. */
+static int
+begin_body(const char *header)
+{
+	int fd = client_tcp(fixture_port);
+	char head[128];
+
+	snprintf(head, sizeof head, "POST " COMPL " HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n",
+		header);
+	client_send(fd, head, strlen(head));
+	return fd;
+}
+
 START_TEST(bodies_have_a_limit)
 {
-	struct buf rest;
-	const char *head = "POST " COMPL " HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: "
-			   "chunked\r\n\r\n";
 	int fd;
 
 	ck_assert_int_eq(
@@ -182,15 +204,23 @@ START_TEST(bodies_have_a_limit)
 			      " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999"
 			      "\r\n\r\n") == 200,
 		0);
-	answer_free(&a);
-	fd = client_tcp(fixture_port);
-	buf_init(&rest, 0);
-	client_send(fd, head, strlen(head));
+	fd = begin_body("Transfer-Encoding: chunked");
 	send_big(fd, HTTP_MAX_BODY + 65536, true);
-	client_read(fd, &rest, &a);
-	ck_assert_int_eq(a.status, 413);
-	buf_free(&rest);
-	close(fd);
+	ck_assert_int_eq(status_on(fd), 413);
+	check_alive();
+}
+END_TEST
+
+/* Node's fetch does not look for an answer on a connection that it cannot write to. */
+START_TEST(who_is_still_sending_reads_why)
+{
+	int fd = begin_body("Content-Length: 99999999");
+
+	send_big(fd, 131072, false);
+	usleep(100000);
+	ck_assert_int_eq(send(fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT), 1);
+	ck_assert_int_eq(status_on(fd), 413);
+	ck_assert_str_eq(answer_error(&a, "code"), "body_too_large");
 	check_alive();
 }
 END_TEST
@@ -198,18 +228,10 @@ END_TEST
 /* A chunked body without an end is cut at twice the limit. */
 START_TEST(endless_bodies_are_cut)
 {
-	struct buf rest;
-	const char *head = "POST " COMPL " HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: "
-			   "chunked\r\n\r\n";
-	int fd = client_tcp(fixture_port);
+	int fd = begin_body("Transfer-Encoding: chunked");
 
-	buf_init(&rest, 0);
-	client_send(fd, head, strlen(head));
 	send_big(fd, 2 * (size_t)HTTP_MAX_BODY + (8u << 20), true);
-	client_read(fd, &rest, &a);
-	ck_assert_int_eq(a.status, 0);
-	buf_free(&rest);
-	close(fd);
+	ck_assert_int_eq(status_on(fd), 0);
 	check_alive();
 }
 END_TEST
@@ -301,6 +323,7 @@ main(void)
 		t, malformed_requests_hurt_nobody, 0, sizeof malformed / sizeof *malformed);
 	tcase_add_test(t, unfinished_requests_are_cut);
 	tcase_add_test(t, bodies_have_a_limit);
+	tcase_add_test(t, who_is_still_sending_reads_why);
 	tcase_add_test(t, endless_bodies_are_cut);
 	tcase_add_test(t, keep_alive_and_pipelining);
 	tcase_add_test(t, encodings_are_refused);

@@ -55,6 +55,7 @@ START_TEST(foreign_pages_are_refused)
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
 		ck_assert_msg(status_of("GET", "/v1/models", good[i], NULL) == 200, "%s", good[i]);
 	ck_assert_ptr_nonnull(strstr(a.head, "Access-Control-Allow-Origin: http://[::1]:5173"));
+	ck_assert_ptr_nonnull(strstr(a.head, ", x-shoal-target, "));
 }
 END_TEST
 

@@ -157,7 +157,77 @@ START_TEST(one_that_is_away)
 	fake_set(&away);
 	say("auto", "hello", "");
 	ck_assert_int_eq(a.status, 503);
-	ck_assert_ptr_nonnull(strstr(answer_error(&a, "message"), "not ready"));
+	ck_assert_ptr_nonnull(
+		strstr(answer_error(&a, "message"), "large: it is not ready: no model is loaded"));
+}
+END_TEST
+
+static bool
+is_listed(const char *id)
+{
+	json_t *m;
+	size_t i;
+
+	answer_free(&a);
+	get("/v1/models", &a);
+	json_array_foreach(json_object_get(a.json, "data"), i, m)
+	{
+		if (strcmp(json_string_value(json_object_get(m, "id")), id) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int
+status_of_model(const char *id)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/v1/models/%s", id);
+	answer_free(&a);
+	get(path, &a);
+	return a.status;
+}
+
+/* Programs offer what is listed, and some look it up by its name before they ask. */
+START_TEST(words_are_models_too)
+{
+	static const char *const words[] = {"auto", "auto:local", "auto:home", "auto%3Ahome"};
+	struct fake_script away = large;
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		ck_assert_msg(strchr(words[i], '%') != NULL || is_listed(words[i]), "%s", words[i]);
+		ck_assert_msg(status_of_model(words[i]) == 200, "%s", words[i]);
+		ck_assert_str_eq(json_string_value(json_object_get(a.json, "object")), "model");
+	}
+	ck_assert(!is_listed("auto:cloud")); /* none is configured */
+	ck_assert_int_eq(status_of_model("auto:cloud"), 404);
+	ck_assert_int_eq(status_of_model("auto:moon"), 404);
+	away.absent = true;
+	fake_set(&away);
+	ck_assert(is_listed("auto") && is_listed("auto:local") && !is_listed("auto:home"));
+	ck_assert_int_eq(status_of_model("auto:home"), 404);
+	fake_set_small(NULL);
+	ck_assert_int_eq(status_of_model("auto"), 404); /* nobody is there */
+	fake_set(&large);
+	ck_assert(!is_listed("auto"));                  /* no choice, */
+	ck_assert_int_eq(status_of_model("auto"), 200); /* but an answer */
+	ck_assert_int_eq(status_of_model("auto:local"), 404);
+}
+END_TEST
+
+/* By the code that programs know, which then leave out of the conversation what is old. */
+START_TEST(too_long_for_everybody)
+{
+	char text[2 * FAKE_CONTEXT + 1];
+
+	memset(text, 'x', sizeof text - 1);
+	text[sizeof text - 1] = '\0';
+	say("auto", text, "");
+	ck_assert_int_eq(a.status, 400);
+	ck_assert_str_eq(answer_error(&a, "code"), "context_length_exceeded");
+	ck_assert_str_eq(answer_error(&a, "param"), "messages");
+	ck_assert_ptr_nonnull(strstr(answer_error(&a, "message"), "too long"));
 }
 END_TEST
 
@@ -518,6 +588,8 @@ main(void)
 	tcase_add_test(t, the_knob_at_its_ends);
 	tcase_add_test(t, named_places);
 	tcase_add_test(t, one_that_is_away);
+	tcase_add_test(t, words_are_models_too);
+	tcase_add_test(t, too_long_for_everybody);
 	tcase_add_test(t, falls_back);
 	tcase_add_test(t, a_full_queue_says_so);
 	tcase_add_test(t, streams_never_mix);

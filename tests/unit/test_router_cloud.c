@@ -84,7 +84,7 @@ wait_for_call(unsigned n)
 			continue;
 		buf_init(&b, 1 << 20);
 		cloud_server_received(&cloud, n, &b);
-		there = memmem(b.data, b.len, "\"max_tokens\"", 12) != NULL &&
+		there = b.len > 0 && memmem(b.data, b.len, "\"max_tokens\"", 12) != NULL &&
 			b.data[b.len - 1] == '}';
 		buf_free(&b);
 	}
@@ -277,6 +277,22 @@ START_TEST(later_ones_do_not_wait)
 }
 END_TEST
 
+/* --- among the models ---------------------------------------------------------------------------- */
+
+/* Where the daemon's own policy lets a request get there. */
+START_TEST(it_is_listed)
+{
+	static const char *const policies[] = {"device", "home", "redact", "cloud"};
+
+	start("ok", policies[_i]);
+	get("/v1/models/auto:cloud", &a);
+	ck_assert_int_eq(a.status, _i < 2 ? 404 : 200);
+	answer_free(&a);
+	get("/v1/models", &a);
+	ck_assert_int_eq(strstr(a.body, "\"auto:cloud\"") != NULL, _i >= 2);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -290,6 +306,7 @@ main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(
 		t, who_leaves_ends_the_call, 0, (int)(sizeof leavings / sizeof *leavings));
+	tcase_add_loop_test(t, it_is_listed, 0, 4);
 	suite_add_tcase(s, t);
 	t = tcase_create("cable");
 	tcase_set_timeout(t, 60);
