@@ -69,7 +69,7 @@ static const struct key {
 		"devices that the first plan waits for; 0: all that are paired, for 5 s"),
 	CHOICE(payload, "auto f32 f16 q8",
 		"how sums travel; auto: as f32 with weights of such floats, else as f16"),
-	CHOICE(collective, "auto star direct scatter", "by which way sums are added"),
+	CHOICE(collective, "auto star direct scatter rows", "by which way sums are added"),
 	CHOICE(overlap, "auto on off",
 		"whether one half of a step's rows is computed while the other's sums travel"),
 	CHOICE(kv, "f32 f16 q8_0", "how the KV cache is kept"),

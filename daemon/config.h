@@ -34,7 +34,7 @@ struct config {
 	uint32_t peers;  /* devices the first plan waits for, coordinator included; 0: all that are
 			    paired, for a few seconds */
 	char payload[8]; /* f32, f16, q8 */
-	char collective[8];      /* auto, star, direct, scatter (model/collective.h) */
+	char collective[8];      /* auto, star, direct, scatter, rows (model/collective.h) */
 	char overlap[8];         /* auto, on, off (sched/overlap.h) */
 	char kv[8];              /* f32, f16, q8_0 */
 	uint32_t kv_copies;      /* of its rows: 0 or 1 (daemon/serve_kv.h) */

@@ -41,7 +41,9 @@ struct engine_config {
 	unsigned threads, threads_batch; /* 0: auto (model/thread_choice.h) */
 	bool pin;
 	const struct kernels *kernels;
-	enum collective_way way;     /* how sums are added */
+	enum collective_way way; /* how sums are added; */
+	uint32_t row_shares
+		[SLICE_MAX_PEERS]; /* by rank: how rows are divided, where they go by rows; or all 0 */
 	enum overlap_mode overlap;   /* hub: whether it divides steps (sched/overlap.h) */
 	struct link_detached *links; /* engine_links() of them; taken */
 	char (*names)[PEER_NAME];    /* of all peers of the plan by number, for messages; copied */
@@ -65,7 +67,7 @@ void engine_place(struct engine_config *c, const struct stages *st, uint32_t num
 uint32_t engine_links(const struct engine_config *c);
 
 /* What engine_new would allocate: KV cache, activations, messages. Only numbers of c are read: shape,
- * slices, rank, peers, stage, stages, context, slots, max_rows, kv, kv_copies, payload, way. */
+ * slices, rank, peers, stage, stages, context, slots, max_rows, kv, kv_copies, payload, way, row_shares. */
 uint64_t engine_bytes(const struct engine_config *c);
 
 struct engine *engine_new(uv_loop_t *main_loop, struct engine_config *c, struct err *err);

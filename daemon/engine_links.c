@@ -43,7 +43,8 @@ star_numbers(const struct engine_config *c)
 		.slots = c->slots,
 		.context = c->context,
 		.format = c->payload,
-		.way = c->way};
+		.way = c->way,
+		.row_shares = c->row_shares};
 }
 
 /* Between stages nothing is added up, and 8 bits for a block would lose what small values there are beside the few

@@ -83,6 +83,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/star_receive.c \
 	daemon/stages.c daemon/stages.h \
 	daemon/star_reduce.c \
+	daemon/star_rows.c \
 	daemon/star_ways.c \
 	daemon/step_rows.c daemon/step_rows.h
 

@@ -45,6 +45,8 @@ serve_way(const struct config *c)
 		return WAY_STAR;
 	if (strcmp(c->collective, "direct") == 0)
 		return WAY_DIRECT;
+	if (strcmp(c->collective, "rows") == 0)
+		return WAY_ROWS;
 	return strcmp(c->collective, "scatter") == 0 ? WAY_SCATTER : WAY_AUTO;
 }
 
@@ -59,7 +61,7 @@ overlap_of(const struct config *c)
 const char *
 way_name(enum collective_way way)
 {
-	static const char *const names[WAYS] = {"star", "direct", "scatter", "auto"};
+	static const char *const names[WAYS] = {"star", "direct", "scatter", "rows", "auto"};
 
 	return names[way];
 }

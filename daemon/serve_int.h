@@ -299,7 +299,8 @@ struct follow {
 	bool hub_open;
 	struct stages stages;
 	enum collective_way way;
-	struct neighbours *neighbours; /* NULL: this plan has none */
+	uint32_t row_shares[SLICE_MAX_PEERS]; /* of its group, or all 0 */
+	struct neighbours *neighbours;        /* NULL: this plan has none */
 	bool kv_copies;
 	struct copier *copier; /* NULL: no KV rows are copied (serve_kv.h) */
 	bool started;          /* the coordinator has said so; over which links: */

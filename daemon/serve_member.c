@@ -254,6 +254,22 @@ take_stages(struct stages *st, const Shoal__Prepare *p, struct err *err)
 	return stages_check(st, p->peers, err);
 }
 
+/* Either of all peers of the group, or of none. */
+static int
+take_row_shares(struct follow *f, const Shoal__Prepare *p, struct err *err)
+{
+	const struct stage *st = &f->stages.list[stages_of(&f->stages, f->rank)];
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < p->n_row_shares && i < st->n; i++)
+		sum += f->row_shares[i] = p->row_shares[i];
+	if (p->n_row_shares != 0 && (p->n_row_shares != st->n || sum == 0 || sum > UINT32_MAX))
+		return err_set(err,
+			"a plan came that divides rows among %zu peers, of a group of %u",
+			p->n_row_shares, st->n);
+	return 0;
+}
+
 static struct follow *
 follow_new(struct serve *s, const ProtobufCBinaryData *model_id, const char *model_name,
 	const ProtobufCBinaryData *header_hash, uint64_t header_bytes)
@@ -343,7 +359,7 @@ take_prepare(struct serve *s, const Shoal__Prepare *p, struct err *err)
 	take_numbers(f, p);
 	f->stages = stages;
 	s->follow = f;
-	if (neighbours_new(f, p, err) != 0) {
+	if (take_row_shares(f, p, err) != 0 || neighbours_new(f, p, err) != 0) {
 		follow_drop(s, err->msg);
 		return -1;
 	}

@@ -257,10 +257,23 @@ name_stages(const struct plan *p, Shoal__Prepare *out, Shoal__Stage *list, Shoal
 	out->stages = pointers;
 }
 
+/* How the group of this rank divides rows. */
+static void
+name_row_shares(const struct plan *p, uint32_t rank, Shoal__Prepare *out, uint32_t *shares)
+{
+	const struct stage *st = &p->stages.list[stages_of(&p->stages, rank)];
+
+	if (!slice_row_shares(&p->file->shape, p->slices + st->first, st->n, shares))
+		return;
+	out->n_row_shares = st->n;
+	out->row_shares = shares;
+}
+
 static void
 send_prepare(struct plan *p, uint32_t rank)
 {
 	Shoal__Stage stages[SLICE_MAX_PEERS], *pointers[SLICE_MAX_PEERS];
+	uint32_t shares[SLICE_MAX_PEERS];
 	struct plan_member *m = &p->members[rank];
 	const struct config *c = p->serve->config;
 	void *room = NULL;
@@ -284,6 +297,7 @@ send_prepare(struct plan *p, uint32_t rank)
 	prepare.collective = p->way;
 	prepare.kv_copies = c->kv_copies > 0;
 	name_stages(p, &prepare, stages, pointers);
+	name_row_shares(p, rank, &prepare, shares);
 	if (plan_neighbours(p, rank, &prepare, &room) != 0)
 		log_warning("not enough memory to name the neighbours of %s", m->peer->known->name);
 	e.body_case = SHOAL__ENVELOPE__BODY_PREPARE;

@@ -194,6 +194,7 @@ shard_job_start(struct follow *f, enum shard_task task)
 		.kv_copies = f->kv_copies,
 		.payload = f->payload,
 		.way = f->way};
+	memcpy(j->ask.engine.row_shares, f->row_shares, sizeof f->row_shares);
 	engine_place(&j->ask.engine, &f->stages, f->rank);
 	j->header = f->header;
 	j->chunks = f->chunks;

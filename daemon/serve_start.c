@@ -4,6 +4,7 @@
 #include "daemon/star.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static int
 take_link(struct follow *f, uint32_t rank, struct link_detached *out, struct err *err)
@@ -82,6 +83,7 @@ follow_start_engine(struct follow *f, const char *coordinator,
 	};
 
 	engine_place(&ec, &f->stages, f->rank);
+	memcpy(ec.row_shares, f->row_shares, sizeof ec.row_shares);
 	ec.slices = slices + f->rank - ec.rank;
 	if (take_slices(f, slices, err) != 0)
 		return -1;

@@ -30,6 +30,7 @@ struct star_config {
 	enum frame_format format; /* of partial sums and sums */
 	char (*names)[PEER_NAME]; /* by rank; copied */
 	enum collective_way way;
+	const uint32_t *row_shares;  /* by rank, all 0 or NULL: sums never go by rows; copied */
 	struct link_detached *links; /* star_links() of them; taken, also on failure */
 };
 

@@ -1,4 +1,4 @@
-/* Inside of the star: star.c (waiting, steps), star_reduce.c (sums), star_ways.c (their ways), star_answer.c
+/* Inside of the star: star.c (waiting, steps), star_reduce.c (sums), star_ways.c, star_rows.c (their ways), star_answer.c
  * (logits), star_receive.c (what arrives), star_queue.c (what waits), star_new.c. */
 #ifndef DAEMON_STAR_INT_H
 #define DAEMON_STAR_INT_H
@@ -28,6 +28,7 @@ struct star_sum {
 	struct frame frame; /* of whole rows; its kind does not count */
 	enum collective_way way;
 	float *rows;
+	const struct collective_rows *made; /* by rows: what comes of it */
 	bool added; /* of a way with two hops: the first is over here, what is added has been sent */
 };
 
@@ -37,10 +38,12 @@ struct star {
 	uv_timer_t timer;
 	struct star_config c;
 	struct slice *slices;
+	uint32_t row_shares[SLICE_MAX_PEERS];
 	char (*names)[PEER_NAME];
 	struct star_peer *peers; /* those that there are links to, by rank: a member's hub first */
 	uint32_t n_peers;
 	uint32_t step;
+	bool rows_fit;   /* sums may go by rows */
 	bool in_step;    /* hub: members may send */
 	uint32_t *wants; /* flags of the step's rows that want logits, in order */
 	uint32_t n_wants;
@@ -93,6 +96,9 @@ void star_advance(struct star *s);
 
 /* --- star_ways.c --- */
 
+/* Sends what lies in s->out, of the frame's rows and width; nothing, where it has none. */
+void star_send_rows(struct star_peer *p, const struct frame *f);
+void star_send_to_all(struct star *s, const struct frame *f);
 /* How many columns a rank adds where each adds a part of them. */
 uint32_t star_columns(const struct star_config *c, uint32_t rank);
 
@@ -106,6 +112,18 @@ void star_finish_sum(struct star *s, struct star_sum *r);
 /* Whether a frame of this kind of the peer is part of it, and which. */
 bool star_sum_needs(const struct star_peer *p, const struct star_sum *r, enum frame_kind kind,
 	struct frame *due);
+
+/* --- star_rows.c: the way by rows --- */
+
+/* Whether the plan allows it at all. */
+bool star_rows_fit(const struct star_config *c);
+/* The longest that a rank can make of so many rows. */
+size_t star_made_bytes(const struct star_config *c, uint32_t rank, uint32_t n);
+/* As those of star_ways.c. */
+void star_begin_rows(struct star *s, const struct star_sum *r);
+void star_add_rows(struct star *s, const struct star_sum *r);
+void star_finish_rows(struct star *s, const struct star_sum *r);
+bool star_rows_need(const struct star_peer *p, const struct star_sum *r, struct frame *due);
 
 /* --- star_answer.c --- */
 

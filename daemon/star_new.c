@@ -45,7 +45,7 @@ is_heard(const struct star_config *c, enum frame_kind kind)
 static uint32_t
 queued(const struct star_config *c, enum frame_kind kind)
 {
-	bool ahead = kind == FRAME_PART && (c->way == WAY_DIRECT || c->way == WAY_AUTO);
+	bool ahead = kind == FRAME_PART && c->way != WAY_STAR && c->way != WAY_SCATTER;
 
 	return ahead ? STAR_QUEUED : COLLECTIVE_AT_ONCE;
 }
@@ -64,6 +64,8 @@ sums_room(const struct star_config *c, uint32_t rank, enum frame_kind kind)
 	else if (c->way == WAY_SCATTER)
 		width = star_columns(c, c->rank);
 	one = frame_payload(c->format, c->max_rows, width);
+	if (kind == FRAME_SUM && star_rows_fit(c) && star_made_bytes(c, rank, c->max_rows) > one)
+		one = star_made_bytes(c, rank, c->max_rows);
 	return star_queue_room(queued(c, kind) / COLLECTIVE_AT_ONCE * one, one);
 }
 
@@ -171,6 +173,10 @@ star_new(uv_loop_t *loop, const struct star_config *c, struct err *err)
 		s->loop = loop;
 		s->c = *c;
 		s->n_peers = n;
+		for (uint32_t i = 0; c->row_shares != NULL && i < c->peers; i++)
+			s->row_shares[i] = c->row_shares[i];
+		s->c.row_shares = s->row_shares;
+		s->rows_fit = star_rows_fit(c);
 		s->spin_ns = cpu_count() > 2 ? SPIN_NS : 0;
 	}
 	if (s == NULL || alloc_buffers(s) != 0) {

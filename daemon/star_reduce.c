@@ -9,12 +9,24 @@
  * 0.2 ms at 1 Gbit/s, a round trip of a wired home. */
 #define WORTH_A_HOP (24u << 10)
 
+/* Rows of a step from which on it goes by rows: fewer have little to save by it, beside the second hop. */
+#define BY_ROWS_FROM 64
+
+static bool
+by_rows(const struct collective *c, uint32_t n)
+{
+	const struct star *s = (const struct star *)c;
+
+	return s->rows_fit && n >= (s->c.way == WAY_ROWS ? 2 : BY_ROWS_FROM);
+}
+
+/* Of reductions that do not go by rows. */
 enum collective_way
 star_way(const struct star *s, uint32_t rows)
 {
 	size_t peers = s->c.peers, bytes = frame_payload(s->c.format, rows, s->c.embd);
 
-	if (s->c.way != WAY_AUTO)
+	if (s->c.way != WAY_AUTO && s->c.way != WAY_ROWS)
 		return s->c.way;
 	/* Direct sends peers - 1 times all of it, scatter two times its peers - 1 parts. */
 	return bytes * (peers - 1) * (peers - 2) / peers > WORTH_A_HOP ? WAY_SCATTER : WAY_DIRECT;
@@ -124,8 +136,8 @@ star_advance(struct star *s)
 }
 
 static int
-begin(struct collective *c, float *rows, uint32_t n, uint32_t width,
-	const struct collective_label *label, struct err *err)
+begin_rows(struct collective *c, float *rows, uint32_t n, uint32_t width,
+	const struct collective_label *label, const struct collective_rows *made, struct err *err)
 {
 	struct star *s = (struct star *)c;
 	uint64_t start = uv_hrtime();
@@ -141,8 +153,9 @@ begin(struct collective *c, float *rows, uint32_t n, uint32_t width,
 	if (star_flush(s, err) != 0)
 		return -1;
 	*r = (struct star_sum){.frame = star_frame(s, FRAME_PART, s->c.format, n, width),
-		.way = star_way(s, n),
-		.rows = rows};
+		.way = made != NULL ? WAY_ROWS : star_way(s, n),
+		.rows = rows,
+		.made = made};
 	r->frame.layer = (uint16_t)label->layer;
 	r->frame.extra = label->phase + 2 * label->part;
 	s->n_under_way++;
@@ -151,6 +164,13 @@ begin(struct collective *c, float *rows, uint32_t n, uint32_t width,
 	star_begin_sum(s, r);
 	s->reduce_ns += uv_hrtime() - start;
 	return 0;
+}
+
+static int
+begin(struct collective *c, float *rows, uint32_t n, uint32_t width,
+	const struct collective_label *label, struct err *err)
+{
+	return begin_rows(c, rows, n, width, label, NULL, err);
 }
 
 static int
@@ -187,4 +207,8 @@ tend(struct collective *c)
 	star_advance(s);
 }
 
-const struct collective star_reductions = {.begin = begin, .finish = finish, .tend = tend};
+const struct collective star_reductions = {.by_rows = by_rows,
+	.begin = begin,
+	.begin_rows = begin_rows,
+	.finish = finish,
+	.tend = tend};

@@ -1,27 +1,27 @@
 /* The ways to add partial sums: over the hub, every peer with every other, or each peer a part of
- * the columns. Whatever the way, who adds does it in the order of ranks, and what every peer holds
+ * the columns (or of the rows: star_rows.c). Whatever the way, who adds does it in the order of ranks, and what every peer holds
  * in the end has been through the same rounding: all hold the same bits. */
 #include "daemon/star_int.h"
 
 #define BLOCK 32 /* columns that are never divided: those of an 8-bit block */
 
-static void
-send_rows(struct star_peer *p, const struct frame *f)
+void
+star_send_rows(struct star_peer *p, const struct frame *f)
 {
 	uint8_t head[FRAME_HEADER];
 
-	if (f->width == 0)
+	if (f->width == 0 || f->rows == 0)
 		return;
 	frame_write(f, head);
 	star_send(p, head, sizeof head, p->star->out,
 		frame_payload((enum frame_format)f->format, f->rows, f->width));
 }
 
-static void
-send_to_all(struct star *s, const struct frame *f)
+void
+star_send_to_all(struct star *s, const struct frame *f)
 {
 	for (uint32_t i = 0; i < s->n_peers; i++)
-		send_rows(&s->peers[i], f);
+		star_send_rows(&s->peers[i], f);
 }
 
 /* sum = x, or += x. */
@@ -43,7 +43,7 @@ begin_star(struct star *s, const struct star_sum *r)
 		return;
 	f.kind = FRAME_PART;
 	frame_pack(s->c.format, r->rows, f.rows, f.width, s->out);
-	send_rows(&s->peers[0], &f);
+	star_send_rows(&s->peers[0], &f);
 }
 
 static void
@@ -59,7 +59,7 @@ add_star(struct star *s, const struct star_sum *r)
 	}
 	f.kind = FRAME_SUM;
 	frame_round(s->c.format, r->rows, f.rows, f.width, s->out);
-	send_to_all(s, &f);
+	star_send_to_all(s, &f);
 }
 
 static void
@@ -82,7 +82,7 @@ begin_direct(struct star *s, const struct star_sum *r)
 
 	f.kind = FRAME_PART;
 	frame_round(s->c.format, r->rows, f.rows, f.width, s->out);
-	send_to_all(s, &f);
+	star_send_to_all(s, &f);
 }
 
 /* Which of two numbers is added to which gives the same bits: so the sum of those in front of this peer's, where there
@@ -163,7 +163,7 @@ begin_scatter(struct star *s, const struct star_sum *r)
 
 		pack_columns(s, r->rows, f.rows, theirs);
 		f.width = theirs.n;
-		send_rows(&s->peers[i], &f);
+		star_send_rows(&s->peers[i], &f);
 	}
 }
 
@@ -198,7 +198,7 @@ add_scatter(struct star *s, const struct star_sum *r)
 	unpack_columns(s, s->out, r->rows, f.rows, mine);
 	f.kind = FRAME_SUM;
 	f.width = mine.n;
-	send_to_all(s, &f);
+	star_send_to_all(s, &f);
 }
 
 static void
@@ -233,6 +233,8 @@ star_sum_needs(const struct star_peer *p, const struct star_sum *r, enum frame_k
 	case WAY_SCATTER:
 		due->width = columns_of(&s->c, kind == FRAME_PART ? s->c.rank : p->rank).n;
 		return due->width > 0;
+	case WAY_ROWS:
+		return star_rows_need(p, r, due);
 	default:
 		return kind == (s->c.rank == 0 ? FRAME_PART : FRAME_SUM);
 	}
@@ -248,6 +250,9 @@ star_begin_sum(struct star *s, struct star_sum *r)
 	case WAY_SCATTER:
 		begin_scatter(s, r);
 		break;
+	case WAY_ROWS:
+		star_begin_rows(s, r);
+		break;
 	default:
 		begin_star(s, r);
 		r->added = s->c.rank != 0;
@@ -257,12 +262,18 @@ star_begin_sum(struct star *s, struct star_sum *r)
 int
 star_add_sum(struct star *s, struct star_sum *r)
 {
-	if (r->way == WAY_DIRECT)
+	switch (r->way) {
+	case WAY_DIRECT:
 		return -1;
-	if (r->way == WAY_SCATTER)
+	case WAY_SCATTER:
 		add_scatter(s, r);
-	else
+		break;
+	case WAY_ROWS:
+		star_add_rows(s, r);
+		break;
+	default:
 		add_star(s, r);
+	}
 	r->added = true;
 	return 0;
 }
@@ -276,6 +287,9 @@ star_finish_sum(struct star *s, struct star_sum *r)
 		break;
 	case WAY_SCATTER:
 		finish_scatter(s, r);
+		break;
+	case WAY_ROWS:
+		star_finish_rows(s, r);
 		break;
 	default:
 		finish_star(s, r);

@@ -1,3 +1,4 @@
+#include "base/buf.h"
 #include "kernels/block.h"
 #include "kernels/kernels.h"
 
@@ -67,6 +68,55 @@ act_copy_row(struct act *to, uint32_t to_row, const struct act *from, uint32_t r
 	memcpy(to->d + at, from->d + source, blocks * sizeof *to->d);
 	memcpy(to->sum + at, from->sum + source, blocks * sizeof *to->sum);
 	memcpy(to->half + at, from->half + source, blocks * sizeof *to->half);
+}
+
+/* --- rows as bytes --- */
+
+enum { WIRE_BLOCK = 4 + BLOCK };
+
+size_t
+act_row_bytes(uint32_t cols)
+{
+	return (size_t)block_count(cols) * WIRE_BLOCK;
+}
+
+void
+act_row_write(const struct act *a, uint32_t row, uint8_t *out)
+{
+	size_t blocks = block_count(a->cols), at = row * blocks;
+
+	for (size_t b = 0; b < blocks; b++, out += WIRE_BLOCK) {
+		put_le32(out, float_to_bits(a->d[at + b]));
+		memcpy(out + 4, a->q + (at + b) * BLOCK, BLOCK);
+	}
+}
+
+/* Of 16 int8, eight at a time in the bytes of a word: as unsigned numbers of 128 more, neighbours first. */
+static int32_t
+sum_of_16(const uint8_t *q)
+{
+	const uint64_t even = 0x00ff00ff00ff00ff, more = 0x8080808080808080;
+	uint64_t a, b, pairs;
+
+	memcpy(&a, q, sizeof a);
+	memcpy(&b, q + sizeof a, sizeof b);
+	a ^= more;
+	b ^= more;
+	pairs = (a & even) + (a >> 8 & even) + (b & even) + (b >> 8 & even);
+	return (int32_t)(pairs * 0x0001000100010001 >> 48) - 16 * 128;
+}
+
+void
+act_row_read(struct act *a, uint32_t row, const uint8_t *in)
+{
+	size_t blocks = block_count(a->cols), at = row * blocks;
+
+	for (size_t b = 0; b < blocks; b++, in += WIRE_BLOCK) {
+		a->d[at + b] = bits_to_float(get_le32(in));
+		memcpy(a->q + (at + b) * BLOCK, in + 4, BLOCK);
+		a->half[at + b] = sum_of_16(in + 4);
+		a->sum[at + b] = a->half[at + b] + sum_of_16(in + 4 + BLOCK / 2);
+	}
 }
 
 struct quantize_arg {

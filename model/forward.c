@@ -133,6 +133,7 @@ forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *
 	f->all_x = x;
 	f->first = f->divide < n ? f->divide : 0;
 	f->waited = 0;
+	forward_spread_begin(f);
 	pool_limit(f->c.pool, thread_choice_threads(&f->threads, n));
 	/* Until the step has succeeded, its positions hold nothing. */
 	for (uint32_t i = 0; i < n; i++)
@@ -142,6 +143,7 @@ forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *
 		return -1;
 	for (uint32_t i = 0; i < n; i++)
 		f->filled[rows[i].slot] = rows[i].pos + 1;
+	forward_spread_end(f);
 	thread_choice_took(&f->threads, n, clock_seconds() - start - f->waited);
 	*logits = f->logits;
 	return 0;

@@ -45,6 +45,33 @@ struct part {
 	bool summing; /* its sum has begun and not finished */
 };
 
+/* The halves of a layer. */
+enum phase { ATTENTION, FEED_FORWARD, PHASES };
+
+struct forward;
+
+/* A sum that goes by rows. */
+struct row_sum {
+	struct forward *f;
+	float *x;          /* of its rows */
+	const float *norm; /* that follows; NULL: none, it is the last of the slice's layers */
+	struct collective_rows made;
+};
+
+/* Steps whose sums go by rows (forward_rows.c). */
+struct spread {
+	float *norms;    /* [layers][PHASES][embd], or NULL: never */
+	bool known;      /* they are there */
+	bool barred;     /* a matrix reads what a norm makes in float */
+	struct act mine; /* [max_rows][embd] this peer's rows, rounded */
+
+	/* The step that is being computed. */
+	bool on;
+	bool ready;             /* f->act holds the rows that come next, normed and rounded */
+	uint32_t to;            /* where the sub-batch's rows lie there */
+	struct row_sum sums[2]; /* of sub-batches */
+};
+
 struct forward {
 	struct forward_config c; /* c.shape and c.slice point at the copies below */
 	struct model_shape shape;
@@ -75,6 +102,7 @@ struct forward {
 	float *logits;            /* [max_rows][slice.vocab] */
 	uint32_t *wanted;         /* [max_rows] rows whose logits are wanted */
 	struct moe moe;
+	struct spread spread;
 	struct run *runs; /* [max_rows] */
 	uint8_t *scratch; /* [threads][scratch_bytes] of attention */
 	size_t scratch_bytes;
@@ -106,7 +134,7 @@ struct forward {
 void forward_run(struct forward *f, void (*fn)(void *arg, uint32_t item, unsigned thread),
 	void *arg, uint32_t n);
 /* Norms n rows of x (those in `which`, or NULL: all) into f->norm, ready for the matrices that read
- * them. */
+ * them; nothing, where the group has done so (forward_rows.c). */
 void forward_norm_rows(struct forward *f, enum tensor_role weight, const uint32_t *which,
 	uint32_t n, bool quantised);
 /* This peer has no part in the layer's sum. */
@@ -121,6 +149,20 @@ void forward_tend(struct forward *f);
 void forward_use_rows(struct forward *f, uint32_t from, uint32_t n);
 /* Takes the step's rows through the layers of the slice: f->x becomes what these make of it. */
 int forward_layers(struct forward *f, struct err *err);
+
+/* --- steps whose sums go by rows (forward_rows.c) --- */
+
+/* Whether steps of a slice can. */
+bool forward_may_spread(const struct model_shape *s, const struct slice *sl);
+/* With a layer's unit taken. */
+void forward_learn_norm(struct forward *f, enum phase phase);
+/* Of a step: decides, sets f->spread.on; it has succeeded. */
+void forward_spread_begin(struct forward *f);
+void forward_spread_end(struct forward *f);
+/* Begins the sum of f->partial by rows. When it has finished, f->act holds what comes of it (or x, at the end). */
+int forward_begin_rows(struct forward *f, const struct collective_label *label, struct err *err);
+/* Whether f->act holds these n rows; they are then ready for the matrices that read them. */
+bool forward_take_made(struct forward *f, uint32_t n);
 
 /* --- units (forward_unit.c) --- */
 

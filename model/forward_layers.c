@@ -38,14 +38,18 @@ forward_use_rows(struct forward *f, uint32_t from, uint32_t n)
 
 /* --- phases --- */
 
-enum phase { ATTENTION, FEED_FORWARD, PHASES };
-
 static int
 take_unit(struct forward *f, enum phase phase, struct err *err)
 {
+	int rc = 0;
+
 	if (phase == ATTENTION)
-		return forward_take_attention(f, err);
-	return f->shape.experts > 0 ? 0 : forward_take_ffn(f, err);
+		rc = forward_take_attention(f, err);
+	else if (f->shape.experts == 0)
+		rc = forward_take_ffn(f, err);
+	if (rc == 0)
+		forward_learn_norm(f, phase);
+	return rc;
 }
 
 static int
@@ -81,7 +85,8 @@ begin_sum(struct forward *f, enum phase phase, uint32_t part, struct err *err)
 	if (col == NULL)
 		return 0;
 	start = clock_seconds();
-	if (col->begin(col, f->partial, f->n, f->shape.embd, &label, err) != 0)
+	if (f->spread.on ? forward_begin_rows(f, &label, err) != 0
+			 : col->begin(col, f->partial, f->n, f->shape.embd, &label, err) != 0)
 		return -1;
 	f->waited += clock_seconds() - start;
 	return 0;
@@ -97,7 +102,7 @@ add_row(void *arg, uint32_t row, unsigned thread)
 	f->c.kernels->add(f->x + at, f->partial + at, f->shape.embd);
 }
 
-/* Of the sum that began first, which is the rows'. It is added to x. */
+/* Of the sum that began first, which is the rows'. It is added to x, by whom it goes to. */
 static int
 finish_sum(struct forward *f, struct err *err)
 {
@@ -110,7 +115,8 @@ finish_sum(struct forward *f, struct err *err)
 			return -1;
 		f->waited += clock_seconds() - start;
 	}
-	forward_run(f, add_row, f, f->n);
+	if (!f->spread.on)
+		forward_run(f, add_row, f, f->n);
 	return 0;
 }
 
@@ -144,6 +150,7 @@ turn_to(struct forward *f, struct part *p, struct err *err)
 static int
 compute_in_turns(struct forward *f, enum phase phase, struct err *err)
 {
+	f->spread.to = 0;
 	for (uint32_t i = 0; i < 2; i++) {
 		if (turn_to(f, &f->parts[i], err) != 0 || compute(f, phase, err) != 0 ||
 			begin_sum(f, phase, i, err) != 0)
@@ -156,9 +163,11 @@ compute_in_turns(struct forward *f, enum phase phase, struct err *err)
 static int
 compute_together(struct forward *f, enum phase phase, struct err *err)
 {
-	for (uint32_t i = 0; i < 2; i++)
+	for (uint32_t i = 0; i < 2; i++) {
+		f->spread.to = f->parts[i].from;
 		if (turn_to(f, &f->parts[i], err) != 0)
 			return -1;
+	}
 	forward_use_rows(f, 0, f->all_n);
 	if (compute(f, phase, err) != 0)
 		return -1;

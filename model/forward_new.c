@@ -202,6 +202,8 @@ lay_out(struct forward *f, struct arena *a, const struct forward_config *c)
 	f->next = take(a, c->slots, 1, sizeof(uint32_t));
 	if (s->experts > 0)
 		lay_out_moe(&f->moe, a, c);
+	if (forward_may_spread(s, sl))
+		f->spread.norms = take(a, (size_t)sl->layers * PHASES, s->embd, sizeof(float));
 }
 
 static size_t
@@ -233,6 +235,8 @@ forward_bytes(const struct forward_config *c)
 	a.used = add_sat(a.used, act_bytes(c->max_rows, max_cols(c->shape, c->slice)));
 	if (c->shape->experts > 0)
 		a.used = add_sat(a.used, act_bytes(moe_room(c), moe_cols(c)));
+	if (forward_may_spread(c->shape, c->slice))
+		a.used = add_sat(a.used, act_bytes(c->max_rows, c->shape->embd));
 	return add_sat(a.used, cache_bytes(c));
 }
 
@@ -250,7 +254,9 @@ make_buffers(struct forward *f, struct err *err)
 	a = (struct arena){
 		.base = f->block + (BLOCK_ALIGN - (uintptr_t)f->block % BLOCK_ALIGN) % BLOCK_ALIGN};
 	lay_out(f, &a, &f->c);
-	if (act_init(&f->act, f->c.max_rows, max_cols(&f->shape, &f->slice), err) != 0)
+	if (act_init(&f->act, f->c.max_rows, max_cols(&f->shape, &f->slice), err) != 0 ||
+		(f->spread.norms != NULL &&
+			act_init(&f->spread.mine, f->c.max_rows, f->shape.embd, err) != 0))
 		return -1;
 	return f->shape.experts > 0 ? act_init(&f->moe.act, f->moe.room, moe_cols(&f->c), err) : 0;
 }
@@ -324,6 +330,7 @@ forward_free(struct forward *f)
 	rope_deinit(&f->rope);
 	act_deinit(&f->act);
 	act_deinit(&f->moe.act);
+	act_deinit(&f->spread.mine);
 	free(f->block);
 	free(f);
 }

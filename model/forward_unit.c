@@ -44,6 +44,8 @@ forward_norm_rows(struct forward *f, enum tensor_role weight, const uint32_t *wh
 {
 	struct norm_rows j = {f, (const void *)f->unit->t[weight].data, which};
 
+	if (forward_take_made(f, n))
+		return;
 	forward_run(f, norm_row, &j, n);
 	act_prepare(f->c.kernels, f->c.pool, &f->act, f->norm, n, f->shape.embd, quantised);
 }

@@ -84,6 +84,7 @@ model_libmodel_a_SOURCES += \
 	model/forward_kv.c \
 	model/forward_layers.c \
 	model/forward_moe.c \
+	model/forward_rows.c \
 	model/forward_new.c \
 	model/forward_unit.c \
 	model/generate.c model/generate.h \
@@ -120,7 +121,7 @@ tests_fuzz_fuzz_tokenizer_LDADD = model/libmodel.a sched/libsched.a kernels/libk
 endif
 
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_forward tests/unit/test_forward_attention tests/unit/test_mixture tests/unit/test_reference \
+check_PROGRAMS += tests/unit/test_forward tests/unit/test_forward_attention tests/unit/test_forward_rows tests/unit/test_mixture tests/unit/test_reference \
 	tests/unit/test_guide tests/unit/test_sampler tests/unit/test_session
 tests_unit_test_guide_SOURCES = tests/unit/test_guide.c \
 	tests/support/vocab_make.c tests/support/vocab_make.h
@@ -136,6 +137,11 @@ tests_unit_test_mixture_SOURCES = tests/unit/test_mixture.c \
 	tests/support/tiny_model.c tests/support/tiny_model.h
 tests_unit_test_mixture_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
 tests_unit_test_mixture_LDADD = $(tests_unit_test_tokenizer_LDADD)
+tests_unit_test_forward_rows_SOURCES = tests/unit/test_forward_rows.c \
+	tests/support/tiny_model.c tests/support/tiny_model.h \
+	tests/support/thread_collective.c tests/support/thread_collective.h
+tests_unit_test_forward_rows_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_forward_rows_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_forward_attention_SOURCES = tests/unit/test_forward_attention.c \
 	tests/support/tiny_model.c tests/support/tiny_model.h
 tests_unit_test_forward_attention_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

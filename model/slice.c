@@ -125,6 +125,19 @@ slice_cut(const struct model_shape *s, const float *shares, uint32_t n, struct s
 	return 0;
 }
 
+bool
+slice_row_shares(
+	const struct model_shape *s, const struct slice *group, uint32_t n, uint32_t *shares)
+{
+	bool fits = n > 1 && s->experts == 0 && s->embd % 32 == 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		fits = fits && group[i].kv_heads > 0 && group[i].ffn > 0;
+	for (uint32_t i = 0; i < n; i++)
+		shares[i] = fits ? group[i].ffn : 0;
+	return fits;
+}
+
 void
 slice_narrow(const struct model_shape *s, uint32_t layer0, uint32_t layers, struct slice *sl)
 {

@@ -37,6 +37,12 @@ uint32_t slice_kv_unit(const struct model_shape *s);
 int slice_cut(const struct model_shape *s, const float *shares, uint32_t n, struct slice *out,
 	struct err *err);
 
+/* How the peers of a group divide the rows of a step when its sums go by rows (model/collective.h): as their
+ * feed-forward columns. false, and all 0: some peer has no heads or no columns, and so not the norms that make rows
+ * ready; or an expert's router reads them in another form, or blocks of 32 columns do not fit. */
+bool slice_row_shares(
+	const struct model_shape *s, const struct slice *group, uint32_t n, uint32_t *shares);
+
 /* Narrows the slice of a whole model, or of a group's member, to a run of layers: the head goes with the
  * last of all. */
 void slice_narrow(const struct model_shape *s, uint32_t layer0, uint32_t layers, struct slice *sl);

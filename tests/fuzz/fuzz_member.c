@@ -10,7 +10,7 @@
 
 #include <signal.h>
 
-enum role { HUB, MEMBER, DIRECT, SCATTER, HEAD, MIDDLE, TAIL, ROLES };
+enum role { HUB, MEMBER, DIRECT, SCATTER, BY_ROWS, HEAD, MIDDLE, TAIL, ROLES };
 
 #define EMBD  96
 #define VOCAB 100
@@ -26,6 +26,8 @@ static const struct model_shape shape = {.layers = 2,
 	.vocab = VOCAB,
 	.context = 64,
 	.col_block = 1};
+/* Of two rows, ranks 1 and 2 have one each. */
+static const uint32_t row_shares[3] = {2, 1, 2};
 static char names[3][PEER_NAME] = {"hub", "one", "two"};
 static uv_loop_t loop;
 
@@ -143,10 +145,44 @@ end_step(struct star *s, struct work *w)
 		w->in_step = star_answer(s, w->whole, &err) != 0;
 }
 
+/* Touches every byte that it is given. */
+static void
+make(void *arg, float *sums, uint32_t from, uint32_t n, uint8_t *out)
+{
+	const struct collective_rows *how = arg;
+
+	require(from + n <= ROWS);
+	frame_pack(how->made == MADE_FLOATS ? FRAME_F32 : FRAME_Q8, sums, n, EMBD, out);
+}
+
+static void
+take(void *arg, const uint8_t *made, uint32_t from, uint32_t n)
+{
+	static float rows[ROWS * EMBD];
+	const struct collective_rows *how = arg;
+
+	require(from + n <= ROWS);
+	frame_unpack(how->made == MADE_FLOATS ? FRAME_F32 : FRAME_Q8, made, n, EMBD,
+		rows + from * EMBD, 0);
+}
+
+static int
+begin_sum(struct star *s, struct work *w, struct err *err)
+{
+	static struct collective_rows forms[2] = {
+		{MADE_BLOCKS, make, take, &forms[0]}, {MADE_FLOATS, make, take, &forms[1]}};
+	const struct collective_label label = {w->sums / 2, w->sums % 2, 0};
+	struct collective *c = star_collective(s);
+	float *rows = w->rows[w->sums % 2];
+
+	if (c->by_rows(c, w->n))
+		return c->begin_rows(c, rows, w->n, EMBD, &label, &forms[w->sums % 2], err);
+	return c->begin(c, rows, w->n, EMBD, &label, err);
+}
+
 static void
 act(struct star *s, struct work *w, uint8_t what)
 {
-	const struct collective_label label = {w->sums / 2, w->sums % 2, 0};
 	struct collective *c = star_collective(s);
 	struct err err = {""};
 
@@ -155,8 +191,7 @@ act(struct star *s, struct work *w, uint8_t what)
 		begin_step(s, w);
 		break;
 	case 1:
-		if (w->in_step && s->n_under_way < COLLECTIVE_AT_ONCE &&
-			c->begin(c, w->rows[w->sums % 2], w->n, EMBD, &label, &err) == 0)
+		if (w->in_step && s->n_under_way < COLLECTIVE_AT_ONCE && begin_sum(s, w, &err) == 0)
 			w->sums++;
 		break;
 	case 2:
@@ -195,9 +230,9 @@ static void
 try_star(enum role role, struct rd *r)
 {
 	struct star_config c = {.epoch = EPOCH,
-		.rank = role == HUB       ? 0
-			: role == SCATTER ? 2
-					  : 1,
+		.rank = role == HUB                          ? 0
+			: role == SCATTER || role == BY_ROWS ? 2
+							     : 1,
 		.peers = 3,
 		.embd = EMBD,
 		.vocab = VOCAB,
@@ -205,11 +240,13 @@ try_star(enum role role, struct rd *r)
 		.max_logits = ROWS,
 		.slots = 2,
 		.context = 64,
-		.format = role == SCATTER ? FRAME_Q8 : FRAME_F32,
+		.format = role == SCATTER || role == BY_ROWS ? FRAME_Q8 : FRAME_F32,
 		.names = names,
 		.way = role == DIRECT    ? WAY_DIRECT
 		       : role == SCATTER ? WAY_SCATTER
-					 : WAY_STAR};
+		       : role == BY_ROWS ? WAY_ROWS
+					 : WAY_STAR,
+		.row_shares = row_shares};
 	uint32_t n = star_links(c.rank, c.peers, c.way);
 	struct link_detached links[2];
 	struct slice slices[3];
@@ -337,19 +374,26 @@ put_step(struct buf *b, char from)
 }
 
 static void
-put_sum(struct buf *b, char from, enum frame_kind kind, enum frame_format format, uint32_t width,
-	uint32_t phase)
+put_rows(struct buf *b, char from, enum frame_kind kind, enum frame_format format, uint32_t rows,
+	uint32_t width, uint32_t phase)
 {
 	static const uint8_t zeros[2 * EMBD * 4];
 	const struct frame f = {.epoch = EPOCH,
 		.step = 1,
 		.kind = (uint8_t)kind,
 		.format = (uint8_t)format,
-		.rows = 2,
+		.rows = rows,
 		.width = width,
 		.extra = phase};
 
-	put_frame(b, from, &f, zeros, frame_payload(format, 2, width));
+	put_frame(b, from, &f, zeros, frame_payload(format, rows, width));
+}
+
+static void
+put_sum(struct buf *b, char from, enum frame_kind kind, enum frame_format format, uint32_t width,
+	uint32_t phase)
+{
+	put_rows(b, from, kind, format, 2, width, phase);
 }
 
 /* Of vocabulary rows [vocab0, vocab0 + vocab), of which the second row's answer has a sum. */
@@ -386,6 +430,8 @@ seed_group(struct buf *b, enum role role)
 		for (char from = 'a'; from <= (role == MEMBER ? 'a' : 'b'); from++) {
 			if (role == MEMBER)
 				put_sum(b, from, FRAME_SUM, FRAME_F32, EMBD, phase);
+			else if (role == BY_ROWS)
+				put_rows(b, from, FRAME_PART, FRAME_Q8, 1, EMBD, phase);
 			else if (role != SCATTER)
 				put_sum(b, from, FRAME_PART, FRAME_F32, EMBD, phase);
 			else
@@ -393,6 +439,9 @@ seed_group(struct buf *b, enum role role)
 		}
 		for (char from = 'a'; role == SCATTER && from <= 'b'; from++)
 			put_sum(b, from, FRAME_SUM, FRAME_Q8, star_columns(&c, from == 'a' ? 1 : 0),
+				phase);
+		if (role == BY_ROWS) /* rank 0 has none */
+			put_rows(b, 'a', FRAME_SUM, phase == 0 ? FRAME_Q8 : FRAME_F32, 1, EMBD,
 				phase);
 		buf_u8(b, 2);
 	}

@@ -158,6 +158,7 @@ group_init(uint32_t n, const float *shares)
 
 	init(n);
 	ck_assert_msg(slice_cut(&m.shape, shares, n, g.slices, &err) == 0, "%s", err.msg);
+	slice_row_shares(&m.shape, g.slices, n, g.config.row_shares);
 	for (uint32_t i = 1; i < n; i++)
 		pair_open(&g.loop, &g.pairs[i], max_message());
 }

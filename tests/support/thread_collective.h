@@ -9,6 +9,9 @@ struct thread_group;
 
 struct thread_group *thread_group_new(uint32_t n);
 void thread_group_free(struct thread_group *g);
+/* Sums of steps with several rows go by rows. */
+void thread_group_go_by_rows(struct thread_group *g);
+uint32_t thread_group_made(const struct thread_group *g); /* how many did, of all members */
 struct collective *thread_group_member(struct thread_group *g, uint32_t rank);
 
 /* Waits for all members; -1 when the group is broken. */

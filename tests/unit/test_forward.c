@@ -719,7 +719,7 @@ finish_sometimes(struct collective *c, struct err *err)
 START_TEST(a_lost_peer_voids_the_step)
 {
 	struct model_shape s = llama();
-	struct collective c = {begin_sometimes, finish_sometimes, NULL};
+	struct collective c = {.begin = begin_sometimes, .finish = finish_sometimes};
 	const float *logits;
 	struct fixture fx;
 	struct err err;
