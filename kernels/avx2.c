@@ -2,7 +2,7 @@
 #include "kernels/exp.h"
 #include "kernels/quantize_avx2.h"
 #include "kernels/tile_avx2.h"
-#include "kernels/tile_block.h"
+#include "kernels/tile_block_avx2.h"
 #include "kernels/tile_direct.h"
 #include "kernels/tile_floats.h"
 #include "kernels/tile_gemm.h"

@@ -25,23 +25,24 @@ kernels_libkernels_a_DEPENDENCIES = $(kernels_libkernels_a_LIBADD)
 
 ATTENTION_BODIES = kernels/attend_body.h kernels/kv_body.h
 TILES = kernels/tile_direct.h kernels/tile_floats.h kernels/tile_formats.h kernels/tile_matmul.h kernels/tile_sums.h
-X86_TILES = $(TILES) kernels/tile_block.h kernels/tile_gemm.h kernels/tile_vnni.h kernels/tile_x86.h kernels/quantize_avx2.h \
+AVX2_TILES = kernels/tile_avx2.h kernels/tile_block_avx2.h kernels/tile_digits_avx2.h kernels/tile_scales_avx2.h
+X86_TILES = $(TILES) kernels/tile_gemm.h kernels/tile_ternary.h kernels/tile_vnni.h kernels/tile_x86.h kernels/quantize_avx2.h \
 	kernels/float_body.h kernels/roof_body.h kernels/vec_avx2.h $(ATTENTION_BODIES)
 if HAVE_AVX2
 noinst_LIBRARIES += kernels/libkernels_avx2.a
-kernels_libkernels_avx2_a_SOURCES = kernels/avx2.c kernels/tile_avx2.h kernels/attend_avx2.h $(X86_TILES)
+kernels_libkernels_avx2_a_SOURCES = kernels/avx2.c $(AVX2_TILES) kernels/attend_avx2.h $(X86_TILES)
 kernels_libkernels_avx2_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx2_a_OBJECTS)
 endif
 if HAVE_AVXVNNI
 noinst_LIBRARIES += kernels/libkernels_avxvnni.a
-kernels_libkernels_avxvnni_a_SOURCES = kernels/avxvnni.c kernels/tile_avx2.h kernels/attend_avx2.h $(X86_TILES)
+kernels_libkernels_avxvnni_a_SOURCES = kernels/avxvnni.c $(AVX2_TILES) kernels/attend_avx2.h $(X86_TILES)
 kernels_libkernels_avxvnni_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c -mavxvnni
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avxvnni_a_OBJECTS)
 endif
 if HAVE_AVX512
 noinst_LIBRARIES += kernels/libkernels_avx512.a
-kernels_libkernels_avx512_a_SOURCES = kernels/avx512.c kernels/tile_avx512.h kernels/attend_avx512.h $(X86_TILES)
+kernels_libkernels_avx512_a_SOURCES = kernels/avx512.c kernels/tile_avx512.h kernels/tile_block.h kernels/attend_avx512.h $(X86_TILES)
 kernels_libkernels_avx512_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
 	-mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx512_a_OBJECTS)

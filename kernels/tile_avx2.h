@@ -245,71 +245,6 @@ floats_fma(vfloats a, vfloats b, vfloats c)
 
 #include "kernels/tile_x86.h"
 
-/* What six_bit_plane() says, less `less`. Runs 0 and 2, 1 and 3, and so on, lie in one register as their upper bits
- * do. */
-INLINE void
-six_bit_planes(const uint8_t *body, char less, uint8_t *planes)
-{
-	const __m256i minus = _mm256_set1_epi8(less);
-
-	UNROLL
-	for (int i = 0; i < 4; i++) {
-		const uint8_t *p = body + 64 * (i / 2) + 16 * (i % 2);
-		vbytes upper = bytes_load(body + 128 + 32 * (i / 2));
-		vbytes lower = _mm256_inserti128_si256(
-			_mm256_castsi128_si256(_mm_load_si128((const __m128i *)(const void *)p)),
-			_mm_load_si128((const __m128i *)(const void *)(p + 32)), 1);
-		vbytes first = bytes_or(bytes_and(lower, 15), bytes_move(upper, i % 2 * 4, 4, 48));
-		vbytes second = bytes_or(
-			bytes_move(lower, 4, 0, 15), bytes_move(upper, i % 2 * 4 + 2, 4, 48));
-
-		bytes_store(planes + 64 * i, _mm256_sub_epi8(first, minus));
-		bytes_store(planes + 64 * i + 32, _mm256_sub_epi8(second, minus));
-	}
-}
-
-/* The same of IQ4_XS, where each run has one scale. */
-INLINE void
-xs_planes(const uint8_t *head, const uint8_t *body, char less, uint8_t *planes)
-{
-	const __m256i minus = _mm256_set1_epi8(less);
-
-	UNROLL
-	for (int i = 0; i < 2; i++) {
-		__m128i four = _mm_load_si128((const __m128i *)(const void *)(head + 32 + 16 * i));
-		vbytes upper = _mm256_inserti128_si256(
-			_mm256_castsi128_si256(_mm_slli_epi16(four, 4)), four, 1);
-		vbytes lower = bytes_load(body + 32 * i);
-		vbytes even = bytes_or(bytes_and(lower, 15), bytes_and(upper, 48));
-		vbytes odd = bytes_or(bytes_move(lower, 4, 0, 15), bytes_move(upper, 2, 0, 48));
-
-		bytes_store(planes + 128 * i, _mm256_sub_epi8(even, minus));
-		bytes_store(planes + 128 * i + 64, _mm256_sub_epi8(odd, minus));
-	}
-}
-
-/* The scales of six bits of all runs of a block (tiles.h: Q3_K, Q4_K, IQ4_XS), a byte each, into `room`, less what is
- * taken from them; NULL for other types. */
-INLINE const uint8_t *
-take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room[SIX_BIT_BYTES])
-{
-	switch (t) {
-	case DTYPE_Q3_K:
-	case DTYPE_Q4_K:
-	case DTYPE_Q5_K:
-		six_bit_planes(body, t == DTYPE_Q3_K ? 32 : 0, room);
-		break;
-	case DTYPE_IQ4_XS:
-		xs_planes(head, body, 32, room);
-		break;
-	default:
-		return NULL;
-	}
-	/* They are to be read from memory, not taken out of registers again. */
-	__asm__("" : "+m"(*(uint8_t(*)[SIX_BIT_BYTES])room));
-	return room;
-}
-
 #if TILE_VNNI
 
 #include "kernels/tile_vnni.h"
@@ -343,9 +278,13 @@ dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int grou
 		products = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
 	else
 		products = _mm256_maddubs_epi16(w, x);
-	d->pairs = step % room == 0 ? products : _mm256_add_epi16(d->pairs, products);
-	/* The compiler is not to add in another order, for which it would keep all products at once. */
-	__asm__("" : "+x"(d->pairs));
+	if (step % room == 0) {
+		d->pairs = products;
+	} else {
+		d->pairs = _mm256_add_epi16(d->pairs, products);
+		/* The compiler is not to add in another order, for which it would keep all products at once. */
+		__asm__("" : "+x"(d->pairs));
+	}
 	if ((step + 1) % room == 0 || step + 1 == steps) {
 		d->sum =
 			_mm256_add_epi32(d->sum, _mm256_madd_epi16(d->pairs, _mm256_set1_epi16(1)));
@@ -353,43 +292,57 @@ dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int grou
 	}
 }
 
-/* What digits of TQ1_0 are taken from: bytes less 128, which may be compared, and are tripled in the same way. */
-INLINE vbytes
-ternary_first(vbytes v)
-{
-	return bytes_xor(v, 128);
-}
-
-enum { TERNARY_COLS = DIRECT_COLS /* columns that this is for */ };
-
-/* A sum of products whose weights are digits. */
-struct ternary_dot {
-	struct dot dot;
+/* A sum of products of codes of two bits, those in odd steps four times themselves. Of each, four steps at most are
+ * added in 16 bits: 4 * 2 * 12 * 127 = 12192. */
+struct pair_dot {
+	vints start;
+	__m256i pairs[2];
 };
 
-INLINE struct ternary_dot
-ternary_begin(vints start)
+INLINE struct pair_dot
+pair_begin(vints start)
 {
-	return (struct ternary_dot){dot_begin(start)};
+	return (struct pair_dot){.start = start};
 }
 
-/* Adds the products of the next digits of v and of group g of n (a constant) columns, `stride` bytes apart. */
 INLINE void
-ternary_step(struct ternary_dot d[], uint32_t n, vbytes *v, const int8_t *q, size_t stride, int g)
+pair_step(struct pair_dot *d, int step, vbytes w, const int8_t *q, int group)
 {
-	vbytes above = bytes_add(_mm256_cmpgt_epi8(*v, _mm256_set1_epi8(85 - 128)),
-		_mm256_cmpgt_epi8(*v, _mm256_set1_epi8(170 - 128)));
+	__m256i *pairs = &d->pairs[step % 2], products;
+	int32_t four;
 
-	UNROLL
-	for (uint32_t i = 0; i < n; i++)
-		dot_step(&d[i].dot, g, 8, _mm256_abs_epi8(above), q + i * stride, g, 3);
-	*v = bytes_triple(*v);
+	memcpy(&four, q + 4 * group, sizeof(four));
+	products = _mm256_maddubs_epi16(w, _mm256_set1_epi32(four));
+	if (step < 2) {
+		*pairs = products;
+		return;
+	}
+	*pairs = _mm256_add_epi16(*pairs, products);
+	__asm__("" : "+x"(*pairs));
 }
 
 INLINE vints
-ternary_sum(const struct ternary_dot *d)
+pair_sum(const struct pair_dot *d)
 {
-	return d->dot.sum;
+	__m256i pairs = _mm256_add_epi16(d->pairs[0], _mm256_srai_epi16(d->pairs[1], 2));
+
+	return _mm256_add_epi32(d->start, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+/* dot_step() of weights out of a table, of which none is -128: so they take the activations' signs, and `sizes` are what
+ * activations are without these. */
+INLINE void
+table_step(struct dot *d, vbytes w, const int8_t *q, const int8_t *sizes, int group)
+{
+	int32_t four, size;
+	__m256i products;
+
+	memcpy(&four, q + 4 * group, sizeof(four));
+	memcpy(&size, sizes + 4 * group, sizeof(size));
+	products = _mm256_maddubs_epi16(
+		_mm256_set1_epi32(size), _mm256_sign_epi8(w, _mm256_set1_epi32(four)));
+	d->sum = _mm256_add_epi32(d->sum, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
+	__asm__("" : "+x"(d->sum));
 }
 
 #endif

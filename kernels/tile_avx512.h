@@ -229,17 +229,6 @@ floats_fma(vfloats a, vfloats b, vfloats c)
 
 #include "kernels/tile_x86.h"
 
-/* Six bits are put together where they are needed: there is one strip. */
-INLINE const uint8_t *
-take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room[SIX_BIT_BYTES])
-{
-	(void)t;
-	(void)head;
-	(void)body;
-	(void)room;
-	return NULL;
-}
-
 #define TILE_DPBUSD _mm512_dpbusd_epi32
 
 #include "kernels/tile_vnni.h"

@@ -66,6 +66,17 @@ load_sums(const struct sums *s, uint32_t c)
 	return floats_load(lanes);
 }
 
+/* x from its place `at` on. What a block needs of it then lies at constants from three registers; else the compiler
+ * keeps many sums of `at` in memory. */
+INLINE struct act
+acts_from(const struct act *x, size_t at)
+{
+	struct act y = {.q = x->q + at * BLOCK, .d = x->d + at, .sum = x->sum + at};
+
+	__asm__("" : "+r"(y.q), "+r"(y.d), "+r"(y.sum));
+	return y;
+}
+
 /* The sum of half h of a run's activations, or of all where there are no halves. at: the run's place in the
  * column's arrays. */
 INLINE int32_t

@@ -26,6 +26,40 @@ dot_step(struct dot *d, int step, int steps, vbytes w, const int8_t *q, int grou
 	d->sum = TILE_DPBUSD(d->sum, w, ints_set1(four));
 }
 
+/* A sum of products of codes of two bits, those in odd steps four times themselves. */
+struct pair_dot {
+	vints sum[2];
+};
+
+INLINE struct pair_dot
+pair_begin(vints start)
+{
+	return (struct pair_dot){{start, ints_set1(0)}};
+}
+
+INLINE void
+pair_step(struct pair_dot *d, int step, vbytes w, const int8_t *q, int group)
+{
+	int32_t four;
+
+	memcpy(&four, q + 4 * group, sizeof(four));
+	d->sum[step % 2] = TILE_DPBUSD(d->sum[step % 2], w, ints_set1(four));
+}
+
+INLINE vints
+pair_sum(const struct pair_dot *d)
+{
+	return ints_add(d->sum[0], ints_sar(d->sum[1], 2));
+}
+
+/* dot_step() of weights out of a table. sizes: of the activations, for sets without vpdpbusd. */
+INLINE void
+table_step(struct dot *d, vbytes w, const int8_t *q, const int8_t *sizes, int group)
+{
+	(void)sizes;
+	dot_step(d, 0, 1, w, q, group, 255);
+}
+
 /* What digits of TQ1_0 are taken from. */
 INLINE vbytes
 ternary_first(vbytes v)

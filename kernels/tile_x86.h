@@ -12,8 +12,7 @@ enum {
 	DOT_ZERO = 0,        /* what a sum of products starts from */
 	SCALAR_SUMS = 0,     /* sums of activations are worked on once they are in all lanes */
 	SIGNED_TABLES = 0,   /* looked up values are codes */
-	JOIN_REPLACES = 0,   /* bits of `upper` that bytes_join() does without */
-	SIX_BIT_BYTES = 256
+	JOIN_REPLACES = 0    /* bits of `upper` that bytes_join() does without */
 };
 
 /* Lines are asked for a little further ahead than what a core reads while memory answers (5 KB in 130 ns at 40 GB/s),
@@ -23,13 +22,6 @@ INLINE void
 fetch_line(const uint8_t *p)
 {
 	_mm_prefetch((const char *)p, _MM_HINT_T0);
-}
-
-/* Where take_planes() puts the six bits of a run. */
-INLINE uint32_t
-six_bit_plane(uint32_t run, uint32_t second)
-{
-	return run / 4 * 128 + run % 2 * 64 + run / 2 % 2 * 16 + second * 32;
 }
 
 /* The lower or higher nibbles of n, and `upper`. */
@@ -57,11 +49,17 @@ floats_i8(const uint8_t *plane, uint32_t strip)
 	return ints_to_floats(ints_i8(plane, strip));
 }
 
-/* Of take_planes(), which has taken `less` away already. */
+/* Six bits that were put together for all of a block: here take_scales() is never handed any. */
+INLINE uint32_t
+six_bit_plane(uint32_t run, uint32_t second)
+{
+	return 2 * run + second;
+}
+
 INLINE vfloats
 floats_u8(const uint8_t *plane, uint32_t strip, int less)
 {
-	return less != 0 ? floats_i8(plane, strip) : ints_to_floats(ints_u8(plane, strip));
+	return ints_to_floats(ints_sub(ints_u8(plane, strip), ints_set1(less)));
 }
 
 /* 2^(e - 128): half of what the exponent says, because the table's values are doubled. */
