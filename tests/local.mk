@@ -37,7 +37,7 @@ tests_swarm_hostile_CFLAGS = $(daemon_libdaemon_a_CFLAGS)
 tests_swarm_hostile_LDADD = $(DAEMON_LIBS)
 $(tests_swarm_hostile_OBJECTS): | proto/shoal.pb-c.h
 endif
-EXTRA_DIST += tests/support/cloud_server.py tests/support/synth_model.py tests/swarm/chat.py tests/swarm/keyed.py tests/swarm/lib.sh tests/swarm/proxy.py
+EXTRA_DIST += tests/support/cloud_server.py tests/support/patience.h tests/support/synth_model.py tests/swarm/chat.py tests/swarm/keyed.py tests/swarm/lib.sh tests/swarm/proxy.py
 
 # MODEL=FILE [BUDGETS="450M 250M"] [DISK=2G]: generation under memory budgets, beside the bound.
 BUDGETS = 450M 250M
