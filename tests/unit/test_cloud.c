@@ -569,7 +569,7 @@ END_TEST
 /* One that speaks no TLS at all. */
 START_TEST(tls_with_a_plain_server)
 {
-	static const struct cloud_limits limits = {200, 2000, 400, 1 << 20};
+	static const struct cloud_limits limits = {200, LONG_MS, LONG_MS, 1 << 20};
 
 	teardown();
 	setup_with(&limits);
