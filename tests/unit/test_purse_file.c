@@ -336,7 +336,9 @@ spend_until_killed(int out, unsigned seed, unsigned times)
 	struct err err;
 	struct purse_file *f = purse_file_open(path, &limits, NOW, &err);
 
-	for (unsigned i = 0; f != NULL; i++) {
+	if (f == NULL)
+		_exit(3);
+	for (unsigned i = 0;; i++) {
 		struct purse_ask ask = {
 			1, 100 + (seed = seed * 1103515245u + 12345u) % 400, 0, PURSE_UNLIMITED};
 		uint64_t id, cost = ask.amount * ((seed >> 16) % 11) / 10;
@@ -351,7 +353,6 @@ spend_until_killed(int out, unsigned seed, unsigned times)
 		if ((seed >> 8) % 16 != 0)
 			purse_file_settle(f, NOW, id, cost);
 	}
-	_exit(3);
 }
 
 START_TEST(killed_at_any_moment)
