@@ -48,10 +48,12 @@ static void
 take_device(struct findings *f, json_t *peer)
 {
 	json_t *step = json_object_get(peer, "step"), *layers = json_object_get(peer, "layers");
+	struct device *d;
 
 	if (!json_is_object(step) || f->n == MOST)
 		return;
-	f->d[f->n++] = (struct device){.name = text(peer, "name"),
+	d = &f->d[f->n++];
+	*d = (struct device){.name = text(peer, "name"),
 		.layer0 = (int)json_integer_value(json_array_get(layers, 0)),
 		.layers = (int)json_integer_value(json_array_get(layers, 1)),
 		.step = ms(step, "seconds"),
@@ -59,6 +61,8 @@ take_device(struct findings *f, json_t *peer)
 		.disk = ms(step, "disk_seconds"),
 		.sums = ms(step, "sums_seconds"),
 		.predicted = ms(peer, "predicted_seconds")};
+	/* Under a quota it is what computing takes from that, which may be more than the time it took. */
+	d->compute = fmin(d->compute, fmax(d->step - d->disk - d->sums, 0));
 }
 
 /* Devices with the same layers add their sums together, and none has them before the slowest of them

@@ -165,9 +165,9 @@ write_anew(struct wall *w, struct err *err)
 
 	buf_init(&all, MOST_FILE);
 	put_head(w, &all);
-	if (w->lost)
-		put_record(w, LOST, 0, &none, &all);
 	put_clients(w, w->records, &all);
+	if (w->lost) /* behind them: who comes after it is new */
+		put_record(w, LOST, 0, &none, &all);
 	rc = all.failed ? err_set(err, "out of memory")
 			: file_write(w->path, all.data, all.len, 0600, err);
 	buf_free(&all);

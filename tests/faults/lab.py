@@ -90,7 +90,7 @@ class Daemon:
                  "--threads", "1", "--plan", "all"] + self.options,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.wanted = True
-        end = time.time() + 20
+        end = time.time() + 60
         while self.status() is None:
             if not self.alive() or time.time() > end:
                 raise Trouble("%s does not start" % self.name)
@@ -187,7 +187,7 @@ class Lab:
         s = self.c.status()
         return sum("heads" in p for p in s["peers"]) if s is not None and s["serving"] else 0
 
-    def wait_whole(self, limit=40):
+    def wait_whole(self, limit=90):
         """Until all devices take part."""
         end = time.time() + limit
         while self.devices() < len(self.daemons):

@@ -1,6 +1,7 @@
 #include "tests/support/cloud_fixture.h"
 
 #include "base/file.h"
+#include "tests/support/patience.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -90,6 +92,16 @@ cloud_server_ended(const struct cloud_server *s, unsigned i)
 
 	snprintf(path, sizeof path, "%s/%04u.end", s->dir, i);
 	return access(path, F_OK) == 0;
+}
+
+bool
+cloud_server_heard(const struct cloud_server *s, unsigned i)
+{
+	char path[400];
+	struct stat st;
+
+	snprintf(path, sizeof path, "%s/%04u", s->dir, i);
+	return stat(path, &st) == 0 && st.st_size > 0;
 }
 
 void
@@ -187,7 +199,7 @@ outcome_wait(struct outcome *o, unsigned n)
 	unsigned over = 0;
 
 	uv_update_time(o->loop);
-	until = uv_now(o->loop) + 20000;
+	until = uv_now(o->loop) + PATIENCE_MS;
 	while (over < n) {
 		ck_assert_uint_lt(uv_now(o->loop), until);
 		uv_run(o->loop, UV_RUN_ONCE);

@@ -18,7 +18,9 @@ struct cloud_server {
 void cloud_server_start(struct cloud_server *s, const char *tls);
 void cloud_server_stop(struct cloud_server *s);
 unsigned cloud_server_connections(const struct cloud_server *s);
-bool cloud_server_ended(const struct cloud_server *s, unsigned i); /* its i-th connection */
+bool cloud_server_heard(
+	const struct cloud_server *s, unsigned i); /* its i-th connection brought something; */
+bool cloud_server_ended(const struct cloud_server *s, unsigned i); /* and is over */
 /* All that came over its i-th connection. */
 void cloud_server_received(const struct cloud_server *s, unsigned i, struct buf *out);
 
@@ -39,7 +41,7 @@ struct outcome { /* all zero: nothing yet */
 
 struct cloud_events outcome_events(struct outcome *o, uv_loop_t *loop);
 void outcome_free(struct outcome *o);
-/* Runs the loop until so many have ended; fails after 20 s. */
+/* Runs the loop until so many have ended; fails when its patience ends. */
 void outcome_wait(struct outcome *o, unsigned n);
 
 #endif

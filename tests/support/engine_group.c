@@ -4,6 +4,7 @@
 #include "daemon/star.h"
 #include "kernels/cpu.h"
 #include "model/shard.h"
+#include "tests/support/patience.h"
 #include "tests/support/shared_dir.h"
 
 #include <check.h>
@@ -12,8 +13,6 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define PATIENCE 30000 /* ms: only a hanging test gets there */
 
 struct test_model m;
 struct group g;
@@ -85,7 +84,7 @@ wait_for(uv_loop_t *loop, const unsigned *flag, unsigned n, const char *what)
 
 	uv_timer_init(loop, &t);
 	t.data = (void *)(uintptr_t)what;
-	uv_timer_start(&t, on_patience, PATIENCE, 0);
+	uv_timer_start(&t, on_patience, PATIENCE_MS, 0);
 	while (*flag < n)
 		uv_run(loop, UV_RUN_ONCE);
 	uv_close((uv_handle_t *)&t, NULL);

@@ -1,5 +1,8 @@
 #include "tests/support/http_client.h"
 
+#include "tests/support/patience.h"
+
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +14,7 @@
 static int
 open_socket(int family, const struct sockaddr *at, socklen_t len)
 {
-	struct timeval patience = {.tv_sec = 20};
+	struct timeval patience = {.tv_sec = PATIENCE_S};
 	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -62,7 +65,9 @@ more(int fd, struct buf *b)
 
 	if (buf_reserve(b, 65537) != 0)
 		return false;
-	n = recv(fd, b->data + b->len, 65536, 0);
+	do
+		n = recv(fd, b->data + b->len, 65536, 0);
+	while (n < 0 && errno == EINTR); /* the process was stopped and goes on */
 	if (n <= 0)
 		return false;
 	b->len += (size_t)n;

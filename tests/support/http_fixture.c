@@ -2,6 +2,7 @@
 
 #include "daemon/answers_int.h"
 #include "daemon/http_internal.h"
+#include "tests/support/patience.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -158,19 +159,18 @@ get(const char *path, struct answer *a)
 	ask("GET", path, "", NULL, a);
 }
 
-int
+bool
 wait_cancelled(unsigned n)
 {
-	struct timespec pause = {.tv_nsec = 5000000};
 	struct fake_seen seen;
+	uint64_t since = 0;
 
-	for (int ms = 0; ms < 2000; ms += 5) {
+	do {
 		fake_get(&seen);
 		if (seen.cancelled >= n && seen.running == 0)
-			return ms;
-		nanosleep(&pause, NULL);
-	}
-	return -1;
+			return true;
+	} while (wait_more(&since));
+	return false;
 }
 
 const char *

@@ -35,8 +35,7 @@ void ask(const char *method, const char *path, const char *headers, const char *
 	struct answer *a);
 void post(const char *path, const char *body, struct answer *a);
 void get(const char *path, struct answer *a);
-/* Waits until the fake has seen n cancelled requests and none runs; the milliseconds it took, or
- * -1 after two seconds. */
-int wait_cancelled(unsigned n);
+/* Until the fake has seen n cancelled requests and none runs; false: that does not come. */
+bool wait_cancelled(unsigned n);
 
 #endif

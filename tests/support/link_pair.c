@@ -1,10 +1,10 @@
 #include "tests/support/link_pair.h"
 
+#include "tests/support/patience.h"
+
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define PATIENCE 30000 /* ms: only a hanging test gets there */
 
 static size_t admitted_message;
 
@@ -86,7 +86,7 @@ pair_open(uv_loop_t *loop, struct pair *p, size_t max_message)
 	link_dial(loop, &there, "127.0.0.1", link_listener_port(listener), LINK_TENSOR, keys[1],
 		NULL, NULL, max_message, &far_events, p);
 	uv_timer_init(loop, &patience);
-	uv_timer_start(&patience, on_patience, PATIENCE, 0);
+	uv_timer_start(&patience, on_patience, PATIENCE_MS, 0);
 	while (p->open < 2)
 		uv_run(loop, UV_RUN_ONCE);
 	link_listener_close(listener);

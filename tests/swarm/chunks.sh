@@ -18,18 +18,6 @@ figure() {
   [[ $status =~ \"$2\":[[:space:]]*\{[^}]*\"$3\":[[:space:]]*([0-9]+) ]] && echo "${BASH_REMATCH[1]}" || echo 0
 }
 
-# wait_devices N: until c serves with N devices, at most 30 s.
-wait_devices() {
-  local status
-  for _ in $(seq 300); do
-    status=$(on c status --json || true)
-    [[ $status == *'"serving": true'* && $(grep -c '"heads"' <<<"$status") = "$1" ]] && return
-    sleep 0.1
-  done
-  on c status
-  fail "no plan of $1 devices"
-}
-
 # total_of NAME: bytes of its slice.
 total_of() {
   { on c status --json || true; } | python3 -c 'import json,sys
@@ -38,11 +26,11 @@ print(next(p["total"] for p in json.load(sys.stdin)["peers"] if p["name"] == sys
 
 # wait_fetched NAME BYTES: until it has fetched so many since it was started, or has all that it needs.
 wait_fetched() {
-  for _ in $(seq 1000); do
-    [ "$(figure "$1" fetches bytes)" -ge "$2" ] && return
-    [[ $(on "$1" status --json || true) == *'"member: computing'* ]] && return
-  done
-  fail "$1 has not fetched $2 bytes: $(figure "$1" fetches bytes)"
+  soon has_fetched "$@" || fail "$1 has not fetched $2 bytes: $(figure "$1" fetches bytes)"
+}
+
+has_fetched() {
+  [ "$(figure "$1" fetches bytes)" -ge "$2" ] || [[ $(on "$1" status --json || true) == *'"member: computing'* ]]
 }
 
 check_text() {
@@ -51,7 +39,7 @@ check_text() {
 
 want=$("$shoal" generate --local -m "$model" "${prompt[@]}" --threads 1)
 swarm 3 --model "$model" --spare-disk off --payload f32
-wait_devices 3
+wait_members 3
 check_text "three devices"
 
 # restart_giving RATE NAME...: those give so many bytes a second from now on.
@@ -66,37 +54,38 @@ restart_giving() {
   for name in "$@"; do start "$name"; done
 }
 
-# A newcomer: its slice is the end of m2's; m1 and m2 have most of their new ones, and each other has the rest.
+# A newcomer: its slice is the end of m2's; m1 and m2 have most of their new ones, and each other has the rest. The
+# coordinator helps where members are slow (tests/unit/test_fetch.c says when): it gives the lesser part anyway.
 start m3
 cold=$(figure c uploads bytes)
 before=$(($(figure m1 fetches bytes) + $(figure m2 fetches bytes)))
 pair c m3
-wait_devices 4
+wait_members 4
 check_text "four devices"
 total=$(total_of m3)
 got=$(figure m3 fetches bytes) gave=$(figure m3 fetches of_members)
 [ "$got" -ge $((total * 9 / 10)) ] || fail "m3 fetched $got bytes of $total"
-[ $((gave * 10)) -ge $((got * 8)) ] || fail "of $got bytes only $gave came from fellow members"
+[ $((gave * 2)) -ge "$got" ] || fail "of $got bytes only $gave came from fellow members"
 others=$(($(figure m1 fetches bytes) + $(figure m2 fetches bytes) - before))
 [ $others -le $((total * 3 / 2)) ] || fail "m1 and m2 fetched $others bytes of slices that they had for the most part"
 home=$(($(figure c uploads bytes) - cold))
-[ $((home * 4)) -le $((got + others)) ] || fail "the coordinator gave $home of $((got + others)) bytes"
+[ $((home * 2)) -le $((got + others)) ] || fail "the coordinator gave $home of $((got + others)) bytes"
 
 # The next one's slice is the end of m3's; all give little. It is killed, and goes on where it was.
 restart_giving 40K c m1 m2 m3
-wait_devices 4
+wait_members 4
 start m4
 pair c m4
 wait_fetched m4 60000
 stop m4 KILL
-wait_devices 4
+wait_members 4
 start m4
 wait_fetched m4 20000
 total=$(total_of m4)
 
 # Its source is killed. The plan without m3 gives m4 more, and what has come counts.
 stop m3 KILL
-wait_devices 4
+wait_members 4
 check_text "without m3"
 last=$(total_of m4)
 again=$(figure m4 fetches bytes)
@@ -105,7 +94,7 @@ again=$(figure m4 fetches bytes)
 
 # All that could give the next one's slice give wrong bytes.
 restart_giving 10M c
-wait_devices 4
+wait_members 4
 find "$tmp"/m[124]/state -name '*.shard' -exec python3 -c '
 import os, sys
 for path in sys.argv[1:]:
@@ -118,7 +107,7 @@ for path in sys.argv[1:]:
         f.write(bytes([b[0] ^ 1]))' {} +
 start m5
 pair c m5
-wait_devices 5
+wait_members 5
 check_text "after wrong bytes"
 grep 'm[124] is not asked any more: .* wrong hash' "$tmp/m5/log" >/dev/null || fail "m5 did not notice the wrong bytes"
 total=$(total_of m5)

@@ -28,16 +28,11 @@ swarm 3 --kv f32
 on c load --quiet "$model" >/dev/null || fail "load"
 [ "$(collective)" = auto ] || fail "sums go by $(collective)"
 grep -q "turned away" "$tmp"/*/log && fail "somebody was turned away"
-on c generate -m stories260K -p "Once upon a time" -n 400 --temp 0 --ignore-end >/dev/null 2>&1 &
-asked=$!
-sleep 0.5
+prompt=(-m stories260K -p "Once upon a time" -n 400 --temp 0 --ignore-end)
+begin_answer
 stop m2 KILL
-wait $asked || true
-for _ in $(seq 100); do
-  grep -q "m2 was lost" "$tmp/c/log" && break
-  sleep 0.05
-done
-grep -q "m2 was lost" "$tmp/c/log" || fail "c does not name m2"
+wait "$request" || true
+soon contains "$tmp/c/log" "m2 was lost" || fail "c does not name m2"
 grep -q "m1 was lost" "$tmp/c/log" && fail "c names m1, which is there"
 echo "ok the lost member is named"
 end_swarm

@@ -29,8 +29,10 @@ begin() {
   before_kept=$(figure kept_rows)
   before_again=$(figure again_rows)
   begin_answer
-  sleep 0.3
+  soon has_said 1000 || fail "it says no more: $(cat "$tmp/text")"
 }
+
+has_said() { [ "$(stat -c %s "$tmp/text")" -ge "$1" ]; } # BYTES
 
 run() { # LABEL OPTIONS...
   local label=$1
@@ -38,7 +40,7 @@ run() { # LABEL OPTIONS...
   swarm 3 --model "$model" --context 4096 --batch 256 --kv-copies 1 "$@"
   wait_serving c
   wait_members 3
-  prompt=(-m stories260K -p "$long" -n 1200 --temp 0 --ignore-end)
+  prompt=(-m stories260K -p "$long" -n 2500 --temp 0 --ignore-end)
   want=$(on c generate "${prompt[@]}")
   begin
   stop m2 KILL

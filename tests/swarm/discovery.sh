@@ -8,13 +8,7 @@ free_udp() {
 here() { # COORDINATOR MEMBER
   on "$1" peers | grep >/dev/null "^$2 .* here"
 }
-wait_here() {
-  for _ in $(seq 150); do
-    here "$1" "$2" && return 0
-    sleep 0.2
-  done
-  fail "$2 does not find $1"
-}
+wait_here() { soon here "$1" "$2" || fail "$2 does not find $1"; }
 move() { # NAME: to another port
   local old
   old=$(cat "$tmp/$1/port")

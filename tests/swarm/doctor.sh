@@ -10,16 +10,15 @@ if sanitized; then memory=300M; else memory=34M; fi
 start m1 --memory $memory
 pair c m1
 on c load --quiet "$model"
-for _ in $(seq 100); do # until both compute
-  on c status --json | python3 -c 'import json, sys
-s = json.load(sys.stdin)
-sys.exit(not s["serving"] or sum("heads" in p for p in s["peers"]) != 2)' && break
-  sleep 0.2
-done
+wait_members 2
 if on c doctor >"$tmp/out" 2>&1; then fail "it knows of steps that were not"; fi
 grep -q 'ask for an answer first' "$tmp/out" || fail "before any answer: $(cat "$tmp/out")"
 on c generate -m m -p "a w1 w2" -n 40 --temp 0 --ignore-end --ids >/dev/null
-sleep 1.2 # members tell twice a second
+tells_all() { # members tell twice a second what they have done, and after the last step again
+  on c doctor --json >"$tmp/out" 2>/dev/null && [ "$(grep -c '"step_ms"' "$tmp/out")" = 2 ]
+}
+soon tells_all || fail "m1 tells nothing: $(cat "$tmp/out")"
+sleep 1.2
 on c doctor --json >"$tmp/out"
 python3 - "$tmp/out" <<'END' || fail "$(cat "$tmp/out")"
 import json, sys

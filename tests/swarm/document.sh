@@ -48,8 +48,8 @@ import json, sys
 o = {"model": sys.argv[2], "temperature": 0, "messages": [{"role": "user", "content": sys.argv[4]}],
      "shoal": {"mode": "document", "document": open(sys.argv[1]).read(), "part_bytes": 160, **json.loads(sys.argv[3])}}
 print(json.dumps(o))' "$tmp/street" "$1" "$2" "${3-$question}" >"$tmp/body"
-  answer=$(curl -s -w '\n%{http_code}' --max-time 60 --unix-socket "$tmp/$at/sock" -H 'Content-Type: application/json' \
-    --data-binary @"$tmp/body" http://localhost/v1/chat/completions)
+  answer=$(curl -s -w '\n%{http_code}' --max-time $patience --unix-socket "$tmp/$at/sock" \
+    -H 'Content-Type: application/json' --data-binary @"$tmp/body" http://localhost/v1/chat/completions)
   status=${answer##*$'\n'}
   answer=${answer%$'\n'*}
 }
@@ -85,12 +85,10 @@ reader() { # OPTIONS...: one that has hearth as its small model, and no other
   rm -f "$tmp/r/options" "$tmp/r/state/purse"
   at=r
   start r --small-model "$models/hearth.gguf" "$@"
-  for _ in $(seq 100); do
-    [[ $(curl -s --unix-socket "$tmp/$at/sock" http://localhost/v1/models) == *'"id":"hearth"'* ]] && return 0
-    sleep 0.1
-  done
-  fail "r does not serve its small model"
+  soon has_hearth || fail "r does not serve its small model"
 }
+
+has_hearth() { [[ $(curl -s --unix-socket "$tmp/$at/sock" http://localhost/v1/models) == *'"id":"hearth"'* ]]; }
 
 records() { find "$tmp/$1.got" -name '[0-9]*' ! -name '*.end' | wc -l; }
 recorded() { cat "$tmp/$1.got"/[0-9][0-9][0-9][0-9] | wc -c; }
@@ -220,7 +218,7 @@ reader
 start m1 --small-model "$models/hearth.gguf"
 pair r m1
 helps() { ask auto:home '{}' && [[ $answer == *'"peer":"m1"'* ]]; }
-for _ in $(seq 50); do helps && break; sleep 0.2; done
+soon helps || fail "m1 reads nothing: $answer"
 holds 's["failed_jobs"] == 0 and [r["jobs"] for r in s["readers"]][1] >= 30'
 [ "$(found)" = "$six" ] || fail "members read otherwise: $(found) instead of $six"
 two=$(date +%s%N)

@@ -18,18 +18,6 @@ end_well() {
   [ $code -eq 0 ] || fail "$1 ended with $code"
 }
 
-# used NAME N: N devices compute together.
-used() {
-  for _ in $(seq 200); do
-    [ "$(on "$1" status --json | python3 -c 'import json,sys
-s = json.load(sys.stdin)
-print(sum("heads" in p for p in s["peers"]) if s["serving"] else 0)')" = "$2" ] && return
-    sleep 0.1
-  done
-  on "$1" status
-  fail "no plan of $2 devices at $1"
-}
-
 pair c m1
 until_says c election.devices 2
 [ "$(says c election.bound)" = False ] || fail "two devices elect"
@@ -37,26 +25,26 @@ pair c m2
 for name in m1 m2; do until_says $name election.devices 3; done
 until_says m1 election.stands True
 [ "$(says m2 election.stands)" = False ] || fail "m2 has no model, and stands"
-used c 3
+wait_members 3 c
 want=$(on c generate "${prompt[@]}")
 
 stop c KILL
-until_says m1 role coordinator 15
-until_says m1 serving True 15
+until_says m1 role coordinator
+until_says m1 serving True
 until_says m2 role member
 [ "$(on m1 generate "${prompt[@]}")" = "$want" ] || fail "another text"
-used m1 2
+wait_members 2 m1
 
 # Back, it finds that it is the coordinator no more.
 start c
 until_says c role member
-used m1 3
+wait_members 3 m1
 [ "$(on m1 generate "${prompt[@]}")" = "$want" ] || fail "another text"
 [ "$(says c election.term)" = 2 ] || fail "the term is not 2"
 
 # One that stood still does not know that it has been replaced: it serves nobody all the same.
 kill -STOP "${pids[m1]}"
-until_says c serving True 20
+until_says c serving True
 kill -CONT "${pids[m1]}"
 [ "$(says m1 serving)" = False ] || fail "two coordinators serve"
 until_says m1 role member
@@ -65,16 +53,12 @@ until_says m1 role member
 # Alone, a coordinator serves nobody, until most are there again.
 stop m1 KILL
 stop m2 KILL
-for _ in $(seq 100); do
-  [[ $(says c state) == *"1 of 3 answer, 2 are needed"* ]] && break
-  sleep 0.1
-done
-[[ $(says c state) == *"1 of 3 answer, 2 are needed"* ]] || fail "c says: $(says c state)"
+until_says c state '*1 of 3 answer, 2 are needed*'
 [ "$(says c serving)" = False ] || fail "one of three serves"
 code=$(on c invite --no-wait 2>&1) && fail "a device could join"
 [[ $code == *"most of the swarm's devices must be here"* ]] || fail "not said why nobody can join: $code"
 start m2
-until_says c serving True 15
+until_says c serving True
 
 # Nor is one elected by itself.
 stop m2 KILL

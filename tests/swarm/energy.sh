@@ -16,16 +16,9 @@ p = next(p for p in json.load(sys.stdin)["peers"] if p["name"] == sys.argv[1])
 print((p["energy"] or {}).get(sys.argv[2]))' "$1" "$2"
 }
 
-# becomes WORD COMMAND...: within five seconds.
-becomes() {
-  local want=$1
-  shift
-  for _ in $(seq 50); do
-    [ "$("$@")" = "$want" ] && return
-    sleep 0.1
-  done
-  fail "$* is $("$@") instead of $want"
-}
+# becomes WORD COMMAND...
+becomes() { soon prints "$@" || fail "${*:2} is $("${@:2}") instead of $1"; }
+prints() { [ "$("${@:2}")" = "$1" ]; }
 
 joules() {
   on c route --json | python3 -c 'import json, sys

@@ -17,7 +17,9 @@ wait_members 2
 before=$(resident)
 
 for mode in trouble pings epochs counts garbage size questions frames many; do
-  "$builddir/tests/swarm/hostile" "$tmp/m2/state" m2 $mode 1.5 >"$tmp/hostile" &
+  seconds=$patience # until it is dropped
+  [ $mode != many ] || seconds=1.5
+  "$builddir/tests/swarm/hostile" "$tmp/m2/state" m2 $mode $seconds >"$tmp/hostile" &
   pids[hostile]=$!
   sleep 0.3
   text=$(on c generate "${prompt[@]}") || fail "$mode: an answer ended with an error"

@@ -6,7 +6,7 @@ port=$(free_port)
 url=http://127.0.0.1:$port
 swarm 2 --http "127.0.0.1:$port"
 
-status() { curl -s -o "$tmp/body" -w '%{http_code}' --max-time 20 "$@"; }
+status() { curl -s -o "$tmp/body" -w '%{http_code}' --max-time $patience "$@"; }
 expect() { # STATUS PATTERN CURL-ARGS...
   local want=$1 pattern=$2 got
   shift 2
@@ -46,11 +46,8 @@ print("".join(json.loads(l[6:])["choices"][0]["text"] for l in sys.stdin if l.st
 
 # A client that goes away stops its generation.
 curl -sN --max-time 0.1 "$url/v1/completions" -d '{"prompt":"Once","max_tokens":500,"ignore_eos":true,"stream":true}' >/dev/null || true
-for _ in $(seq 50); do
-  on c status --json | grep >/dev/null '"running": 0' && break
-  sleep 0.05
-done
-on c status --json | grep >/dev/null '"running": 0' || fail "the generation of a client that went away goes on"
+is_idle() { on c status --json | grep >/dev/null '"running": 0'; }
+soon is_idle || fail "the generation of a client that went away goes on"
 
 # Several at once, each with its own answer.
 for i in 1 2 3 4 5 6; do

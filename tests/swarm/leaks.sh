@@ -19,7 +19,7 @@ wrap=
 pair c m1
 wait_serving c
 url=http://localhost/v1
-ask() { curl -s --max-time 20 --unix-socket "$tmp/c/sock" "$@"; }
+ask() { curl -s --max-time $patience --unix-socket "$tmp/c/sock" "$@"; }
 for i in $(seq 100); do
   case $((i % 5)) in
   0) ask $url/completions -d '{"prompt":"Once","max_tokens":4}' | grep >/dev/null '"choices"' || fail "request $i" ;;

@@ -22,29 +22,16 @@ end_of() {
   [ $code -eq 0 ] || fail "$1 ended with $code"
 }
 
-wait_members() {
-  for _ in $(seq 200); do
-    [ "$(on c status --json | python3 -c 'import json,sys
-s = json.load(sys.stdin)
-print(sum("heads" in p for p in s["peers"]) if s["serving"] and not s["background"] else 0)')" = "$1" ] && return
-    sleep 0.1
-  done
-  on c status
-  fail "no plan of $1 devices"
+has_members() { # with nothing to do besides
+  [ "$(members)" = "$1" ] && [[ $(on c status --json) == *'"background": ""'* ]]
 }
 
-# Until what plans with a device less need is on disk.
-wait_stocked() {
-  for _ in $(seq 200); do
-    [ "$(grep -c 'slices of another plan' "$tmp/c/log" || true)" -ge 2 ] && return
-    sleep 0.1
-  done
-  fail "no slices for other plans"
-}
+# What plans with a device less need is on disk.
+is_stocked() { [ "$(grep -c 'slices of another plan' "$tmp/c/log" || true)" -ge 2 ]; }
 
 wait_members 3
 want=$(on c generate "${prompt[@]}")
-wait_stocked
+soon is_stocked || fail "no slices for other plans"
 
 # SIGTERM.
 begin_answer

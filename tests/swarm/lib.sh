@@ -9,6 +9,7 @@ shoald=$builddir/daemon/shoald
 tmp=$(mktemp -d /tmp/shoal-test-XXXXXX)
 export XDG_STATE_HOME=$tmp/home # where commands keep shards
 declare -A pids=()
+patience=60 # seconds in which comes what must: far more than it takes, as only a test that fails waits so long
 
 fail() {
   printf 'FAIL: %s\n' "$*"
@@ -17,6 +18,18 @@ fail() {
   done
   exit 1
 }
+
+# soon COMMAND...: until it succeeds; 1: patience has ended.
+soon() {
+  local end=$((SECONDS + patience))
+  until "$@"; do
+    [ $SECONDS -lt $end ] || return 1
+    sleep "${pause-0.05}"
+  done
+}
+
+# contains FILE WORDS...: for soon; the file may not be there yet.
+contains() { grep >/dev/null 2>&1 -- "${@:2}" "$1"; }
 
 need_shared() {
   [ -d "$shared" ] || {
@@ -56,12 +69,12 @@ start() {
   ${wrap-} "$shoald" --config /dev/null --state-dir "$dir/state" --socket "$dir/sock" --http off --name "$name" \
     --listen "127.0.0.1:$(cat "$dir/port")" --threads 1 --plan "${plan-all}" "${options[@]}" </dev/null >>"$dir/log" 2>&1 &
   pids[$name]=$!
-  for _ in $(seq 200); do
-    on "$name" status >/dev/null 2>&1 || [ $? -ne 3 ] && return 0
-    kill -0 "${pids[$name]}" 2>/dev/null || fail "$name did not start"
-    sleep 0.05
-  done
-  fail "$name does not answer"
+  soon answers_or_ended "$name" || fail "$name does not answer"
+  kill -0 "${pids[$name]}" 2>/dev/null || fail "$name did not start"
+}
+
+answers_or_ended() {
+  on "$1" status >/dev/null 2>&1 || [ $? -ne 3 ] || ! kill -0 "${pids[$1]}" 2>/dev/null
 }
 
 stop() { # NAME [SIGNAL]
@@ -91,26 +104,24 @@ for k in sys.argv[1].split("."): v = v[k] if v else v
 print(v)' "$2" || true
 }
 
-# until_says NAME FIELD PATTERN [SECONDS]
+# until_says NAME FIELD PATTERN
 until_says() {
-  for _ in $(seq $((${4-10} * 10))); do
-    # shellcheck disable=SC2053
-    [[ $(says "$1" "$2") == $3 ]] && return
-    sleep 0.1
-  done
+  soon says_so "$@" && return
   on "$1" status || true
   fail "$1: $2 is '$(says "$1" "$2")', not '$3'"
 }
 
-# wait_serving NAME: until it serves, at most 20 s.
+# shellcheck disable=SC2053
+says_so() { [[ $(says "$1" "$2") == $3 ]]; }
+
+# wait_serving NAME: until it serves.
 wait_serving() {
-  for _ in $(seq 200); do
-    [[ $(on "$1" status --json 2>/dev/null) == *'"serving": true'* ]] && return 0
-    sleep 0.1
-  done
+  soon serves "$1" && return
   on "$1" status || true
   fail "$1 does not serve"
 }
+
+serves() { [[ $(on "$1" status --json 2>/dev/null) == *'"serving": true'* ]]; }
 
 # swarm N [OPTIONS...]: a coordinator c with N-1 members m1, m2, ...; options are the coordinator's.
 swarm() {
@@ -120,6 +131,26 @@ swarm() {
   for i in $(seq 1 $((n - 1))); do
     start "m$i"
     pair c "m$i"
+  done
+}
+
+# claim FACTOR NAME...: those, which do not run, were measured to do FACTOR times what c was: what a plan is to be made
+# with, whatever else this machine does while its devices are measured.
+claim() {
+  soon [ -s "$tmp/c/state/speed.json" ] || fail "c is not measured"
+  python3 - "$1" "$tmp/c/state/speed.json" >"$tmp/claimed" <<'P'
+import json, sys
+def claimed(o):
+    return {k: claimed(v) if isinstance(v, dict) else v * float(sys.argv[1]) if "per_second" in k else v
+            for k, v in o.items()}
+o = claimed(json.load(open(sys.argv[2])))
+o["speed"]["undisturbed"] = 1.0
+print(json.dumps(o))
+P
+  local name
+  for name in "${@:2}"; do
+    mkdir -p "$tmp/$name/state"
+    cp "$tmp/claimed" "$tmp/$name/state/speed.json"
   done
 }
 
@@ -136,11 +167,7 @@ begin_answer() {
   : >"$tmp/text"
   on c generate "${prompt[@]}" >"$tmp/text" 2>"$tmp/error" &
   request=$!
-  for _ in $(seq 1000); do
-    [ -s "$tmp/text" ] && return
-    sleep 0.01
-  done
-  fail "no text: $(cat "$tmp/error")"
+  pause=0.01 soon [ -s "$tmp/text" ] || fail "no text: $(cat "$tmp/error")" # before it is over
 }
 
 # check_answer WHAT: the answer ends well and is what it should be.
@@ -160,27 +187,23 @@ cloud() {
   python3 "$srcdir/tests/support/cloud_server.py" "$tmp/$1.got" <"$tmp/$1.in" >"$tmp/$1.out" 2>&1 &
   pids[cloud-$1]=$!
   exec {input}>"$tmp/$1.in"
-  for _ in $(seq 100); do
-    grep >/dev/null '^port ' "$tmp/$1.out" && break
-    sleep 0.05
-  done
+  soon contains "$tmp/$1.out" '^port ' || fail "the cloud $1 does not start"
   port=$(sed -n 's/^port //p' "$tmp/$1.out")
 }
 
 # How many devices the plan that serves is made of.
-members() {
-  on c status --json | python3 -c 'import json, sys
-s = json.load(sys.stdin)
-print(sum("heads" in p for p in s["peers"]) if s["serving"] else 0)'
+members() { # [NAME]
+  { on "${1-c}" status --json || true; } | python3 -c 'import json, sys
+s = json.loads(sys.stdin.read() or "{}")
+print(sum("heads" in p for p in s["peers"]) if s.get("serving") else 0)'
 }
 
-# wait_members N: until a plan of N devices serves.
+# wait_members N [NAME]: until a plan of N devices serves.
 wait_members() {
-  for _ in $(seq 400); do
-    [ "$(members)" != "$1" ] || return 0
-    sleep 0.1
-  done
-  on c status
-  on c peers
-  fail "no plan of $1 devices"
+  soon has_members "$@" && return
+  on "${2-c}" status || true
+  on "${2-c}" peers || true
+  fail "no plan of $1 devices at ${2-c}"
 }
+
+has_members() { [ "$(members "${2-c}")" = "$1" ]; }

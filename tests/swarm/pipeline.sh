@@ -17,15 +17,6 @@ s = json.load(sys.stdin)
 peers = [p for p in s['peers'] if 'layers' in p]
 $1"; }
 
-wait_members() { # N: until a plan of N devices serves
-  for _ in $(seq 300); do
-    [ "$(state 'print(len(peers) if s["serving"] else 0)')" != "$1" ] || return 0
-    sleep 0.1
-  done
-  on c status
-  fail "no plan of $1 devices"
-}
-
 ask() { # I FILE: that prompt's text
   on c generate -m "$name" -p "${prompts[$1]}" -n $tokens --temp 0 --ignore-end --ids >"$2"
 }
@@ -92,25 +83,20 @@ end_swarm
 # A loss in the middle of an answer: of a stage's hub, and of a group's member.
 begin 2,2 auto "0+3 0+3 3+2 3+2" --context 4096
 check "two stages of two devices"
-long=(-m "$name" -p "Once upon a time" -n 500 --temp 0 --ignore-end)
-text=$(on c generate "${long[@]}")
+prompt=(-m "$name" -p "Once upon a time" -n 500 --temp 0 --ignore-end)
+greedy=("${want[@]}")
+want=("$(on c generate "${prompt[@]}")")
 for lost in m2 m3; do
   wait_members 4
-  : >"$tmp/text"
-  on c generate "${long[@]}" >"$tmp/text" 2>"$tmp/error" &
-  request=$!
-  for _ in $(seq 1000); do
-    [ ! -s "$tmp/text" ] || break
-    sleep 0.01
-  done
+  begin_answer
   stop $lost KILL
-  wait $request || fail "$lost killed: $(cat "$tmp/error")"
-  [ "$(cat "$tmp/text")" = "$text" ] || fail "$lost killed: another text"
+  check_answer "$lost killed"
   grep >/dev/null "peer $lost: here -> away" "$tmp/c/log" || fail "the loss of $lost was not noticed"
   start $lost
 done
 wait_members 4
 echo "ok losses"
+want=("${greedy[@]}")
 end_swarm
 
 # Quantised too: no sum is added in another order than in one process. With fewer devices than stages call for, those

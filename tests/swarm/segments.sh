@@ -32,8 +32,8 @@ END
 # ask MEMBERS SHOAL: what comes of it in $tmp/answer, what the cloud gets in $tmp/sky.got.
 ask() {
   rm -f "$tmp"/sky.got/*
-  curl -s --max-time 30 --unix-socket "$tmp/c/sock" -H 'Content-Type: application/json' -d '{"model":"auto:cloud",
-    "temperature":0,"max_tokens":80,"messages":[{"role":"user","content":"'"$command"'"}],
+  curl -s --max-time $patience --unix-socket "$tmp/c/sock" -H 'Content-Type: application/json' -d '{
+    "model":"auto:cloud","temperature":0,"max_tokens":80,"messages":[{"role":"user","content":"'"$command"'"}],
     "shoal":{"mode":"token"'"$2"'}'"$1"'}' http://localhost/v1/chat/completions >"$tmp/answer"
 }
 
@@ -78,7 +78,7 @@ echo "ok one text"
 
 # A plain prompt: each segment goes on behind it and what was said.
 rm -f "$tmp"/sky.got/*
-curl -s --max-time 30 --unix-socket "$tmp/c/sock" -H 'Content-Type: application/json' -d '{"model":"auto:cloud",
+curl -s --max-time $patience --unix-socket "$tmp/c/sock" -H 'Content-Type: application/json' -d '{"model":"auto:cloud",
   "temperature":0,"max_tokens":80,"prompt":"set the bedroom","shoal":{"mode":"token","token_threshold":1}}' \
   http://localhost/v1/completions >"$tmp/answer"
 python3 - "$tmp/answer" "$tmp/sky.got" <<'END' || fail "a plain prompt: $(cat "$tmp/answer")"
@@ -104,7 +104,7 @@ echo "ok what is said of it"
 
 # One that was private is so also after kill -9, which leaves hashes and no text.
 complete() { # PROMPT PRIVACY: the status
-  curl -s -o "$tmp/answer" -w '%{http_code}' --max-time 30 --unix-socket "$tmp/c/sock" \
+  curl -s -o "$tmp/answer" -w '%{http_code}' --max-time $patience --unix-socket "$tmp/c/sock" \
     -H 'Content-Type: application/json' http://localhost/v1/completions \
     -d '{"model":"auto'"${3-:cloud}"'","max_tokens":8,"prompt":"'"$1"'","shoal":{"privacy":"'"$2"'"}}'
 }

@@ -5,14 +5,9 @@
 need_shared
 model=$shared/models/stories260K.gguf
 
-# wait_log NAME TEXT N: until the log has the text N times, at most 20 s.
-wait_log() {
-  for _ in $(seq 200); do
-    [ "$(grep -c "$2" "$tmp/$1/log")" -ge "$3" ] && return
-    sleep 0.1
-  done
-  fail "$1 did not say '$2' $3 times"
-}
+# wait_log NAME TEXT N: until the log has the text N times.
+wait_log() { soon has_said "$@" || fail "$1 did not say '$2' $3 times"; }
+has_said() { [ "$(grep -c "$2" "$tmp/$1/log")" -ge "$3" ]; }
 
 prompt=(-p "Once upon a time" -n 1500 --temp 0 --ignore-end)
 # Longer than the model was trained for, so that an answer takes seconds.
@@ -24,7 +19,7 @@ wait_log c 'the slices of another plan of 2 devices are on disk' 2
 on c status --json | grep >/dev/null '"background": ""' || fail "still at something: $(on c status --json | grep background)"
 on c generate -m stories260K "${prompt[@]}" >"$tmp/text" &
 request=$!
-while [ ! -s "$tmp/text" ]; do sleep 0.01; done
+pause=0.01 soon [ -s "$tmp/text" ] || fail "no text"
 mark=$(wc -l <"$tmp/c/log")
 stop m2 KILL
 wait $request || fail "the request ended with an error"

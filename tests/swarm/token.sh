@@ -74,10 +74,7 @@ long=(-n 400 --ignore-end)
 want=$(run hearth "${prompts[2]}" "${long[@]}")
 on c run auto --quiet --mode token --verify all --temp 0 "${long[@]}" "${prompts[2]}" </dev/null >"$tmp/text" 2>"$tmp/error" &
 request=$!
-for _ in $(seq 1000); do
-  [ -s "$tmp/text" ] && break
-  sleep 0.005
-done
+pause=0.01 soon [ -s "$tmp/text" ] || fail "no text: $(cat "$tmp/error")"
 stop m2 KILL
 wait $request || fail "the request ended with $?: $(cat "$tmp/error")"
 same "$(cat "$tmp/text")" "$want" "after a loss"

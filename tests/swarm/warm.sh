@@ -11,13 +11,12 @@ fetched() {
 empty_logs() { for name in m1 m2; do : >"$tmp/$name/log"; done; }
 # All is done that is done in the background.
 wait_quiet() {
-  local quiet=0
-  for _ in $(seq 200); do
-    if on c status --json | grep >/dev/null '"background": ""'; then quiet=$((quiet + 1)); else quiet=0; fi
-    [ $quiet -lt 30 ] || return 0
-    sleep 0.1
-  done
-  fail "still busy: $(on c status --json | grep background)"
+  quiet=0
+  soon is_quiet || fail "still busy: $(on c status --json | grep background)"
+}
+is_quiet() { # for longer than it takes between two looks for something to do
+  if [[ $(on c status --json) == *'"background": ""'* ]]; then quiet=$((quiet + 1)); else quiet=0; fi
+  [ $quiet -ge 60 ]
 }
 swarm 3 --model "$model"
 wait_serving c

@@ -63,11 +63,11 @@ echo "ok one device"
 
 # What cannot work is refused at once.
 start c --model "$model" --context 256 --memory 24M
-for _ in $(seq 100); do
+refuses() {
   said=$(on c status || true)
-  [[ $said == *"24 MB of memory are too little"* ]] && break
-  sleep 0.1
-done
+  [[ $said == *"24 MB of memory are too little"* ]]
+}
+soon refuses || true
 [[ $said == *"24 MB of memory are too little: "*"at least "*" MB for weights"* ]] || fail "no refusal with numbers: $said"
 end_swarm
 if "$shoal" generate --local -m "$model" -p a -n 1 --memory 5M >"$tmp/out" 2>&1; then fail "5 MB were enough"; fi

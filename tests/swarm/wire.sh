@@ -9,11 +9,7 @@ proxy() { # MODE...
   [ -n "${pids[proxy]-}" ] && stop proxy KILL
   python3 "$srcdir/tests/swarm/proxy.py" "$proxy_port" "$(cat "$tmp/c/port")" "$tmp/wire" "$@" >"$tmp/proxy.out" &
   pids[proxy]=$!
-  for _ in $(seq 100); do
-    grep -q ready "$tmp/proxy.out" && return 0
-    sleep 0.05
-  done
-  fail "the proxy did not start"
+  soon contains "$tmp/proxy.out" ready || fail "the proxy did not start"
 }
 
 proxy_port=$(free_port)
@@ -42,6 +38,10 @@ assert hits == 0, "%d pieces of weights in clear" % hits
 print("looked through %d bytes" % len(wire))
 P
 
+tells_of_it() {
+  tail -n +$((before + 1)) "$tmp/c/log" | grep >/dev/null -iE 'refus|turned away|closed|record|handshake'
+}
+
 # Harmed connections: every link that the member opens while the file is there suffers.
 for harm in "flip 20" "flip 60" "flip 150" "replay 2" "cut 1"; do
   proxy $harm
@@ -49,11 +49,7 @@ for harm in "flip 20" "flip 60" "flip 150" "replay 2" "cut 1"; do
   before=$(grep -c '' "$tmp/c/log")
   stop m1
   start m1
-  for _ in $(seq 200); do
-    tail -n +$((before + 1)) "$tmp/c/log" | grep >/dev/null -iE 'refus|turned away|closed|record|handshake' && break
-    sleep 0.1
-  done
-  tail -n +$((before + 1)) "$tmp/c/log" | grep >/dev/null -iE 'refus|turned away|closed|record|handshake' || fail "$harm: no log line"
+  soon tells_of_it || fail "$harm: no log line"
   kill -0 "${pids[c]}" || fail "$harm: the coordinator is down"
   rm "$tmp/wire.arm"
   wait_serving c

@@ -3,6 +3,7 @@
 #include "daemon/answers.h"
 
 #include "tests/support/http_fixture.h"
+#include "tests/support/patience.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -116,9 +117,22 @@ leave_at(const char *body, const char *until, struct buf *got)
 static void
 wait_ended(unsigned n)
 {
-	for (int i = 0; i < 1000 && seen().ended < n; i++)
-		usleep(2000);
+	uint64_t since = 0;
+
+	while (seen().ended < n && wait_more(&since))
+		continue;
 	ck_assert_uint_eq(seen().ended, n);
+}
+
+/* Until the model has begun to answer. */
+static void
+wait_begun(void)
+{
+	uint64_t since = 0;
+
+	while (seen().tokens == 0 && wait_more(&since))
+		continue;
+	ck_assert_uint_gt(seen().tokens, 0);
 }
 
 /* --- keys --------------------------------------------------------------------------------------- */
@@ -291,7 +305,7 @@ START_TEST(two_clients_at_once)
 		"POST " CHAT " HTTP/1.1\r\nHost: localhost\r\n" KEY "Content-Length: %zu\r\n\r\n%s",
 		strlen(body), body);
 	client_send(fd, head, strlen(head));
-	usleep(60000);
+	wait_begun();
 	ask("POST", CHAT, KEY, STREAM, &b);
 	buf_init(&rest, 0);
 	client_read(fd, &rest, &a);
@@ -358,7 +372,7 @@ START_TEST(nobody_comes_back)
 	fake_set(&endless);
 	clock_gettime(CLOCK_MONOTONIC, &before);
 	leave_at(STREAM, "\"x\"", &got);
-	ck_assert_int_ge(wait_cancelled(1), 0);
+	ck_assert(wait_cancelled(1));
 	clock_gettime(CLOCK_MONOTONIC, &after);
 	ck_assert_int_gt(
 		(after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000,
@@ -373,10 +387,14 @@ END_TEST
 
 START_TEST(an_answer_is_not_kept_for_ever)
 {
+	uint64_t since = 0;
+
 	fixture_grace_ms(100);
 	ask("POST", CHAT, KEY, WHOLE, &a);
-	usleep(700000);
-	ask("POST", CHAT, KEY, "{" HI ",\"seed\":1}", &b);
+	do { /* until then the key belongs to another request */
+		answer_free(&b);
+		ask("POST", CHAT, KEY, "{" HI ",\"seed\":1}", &b);
+	} while (b.status != 200 && wait_more(&since));
 	expect_whole(&b);
 	ck_assert_uint_eq(seen().submitted, 2);
 }
@@ -440,8 +458,12 @@ START_TEST(a_request_has_its_time)
 	ask("POST", CHAT, "", WHOLE, &b);
 	ck_assert_int_eq(b.status, 504);
 	ck_assert_str_eq(answer_error(&b, "code"), "request_timeout");
+<<<<<<< HEAD
 	ck_assert_ptr_nonnull(strcasestr(b.head, "\r\nx-should-retry: false\r\n"));
 	ck_assert_int_ge(wait_cancelled(2), 0);
+=======
+	ck_assert(wait_cancelled(2));
+>>>>>>> flakes
 	answer_free(&b);
 	ask("POST", CHAT, KEY, WHOLE, &b); /* one with a key may be asked for again */
 	ck_assert_int_eq(b.status, 504);
@@ -520,7 +542,7 @@ START_TEST(it_goes_on_when_its_model_is_there)
 
 	fake_set(&slow);
 	leave_at(WHOLE, "", &got);
-	usleep(100000);
+	wait_begun();
 	absent.absent = true;
 	fake_set(&absent);
 	restart();

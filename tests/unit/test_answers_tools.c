@@ -1,5 +1,6 @@
 /* Answers with an Idempotency-Key that call tools: called once, under one id, however often they are asked for, also
  * when clients leave and daemons end in between. */
+#include "tests/support/patience.h"
 #include "tests/support/tools_fixture.h"
 
 #include <check.h>
@@ -170,16 +171,15 @@ START_TEST(over_a_restart)
 	for (unsigned tokens = 1; tokens <= 3; tokens += 2) {
 		char head[64];
 		struct fake_seen s;
+		uint64_t since = 0;
 		unsigned had;
 
 		snprintf(head, sizeof head, "Idempotency-Key: key %u\r\n", tokens);
 		fake_get(&s);
 		had = s.tokens;
 		leave_with(head, FAKE_MODEL, "");
-		for (int i = 0; i < 2000 && s.tokens < had + tokens; i++) {
-			usleep(1000);
+		while (s.tokens < had + tokens && wait_more(&since))
 			fake_get(&s);
-		}
 		fixture_stop();
 		fixture_start();
 		say_with(head, FAKE_MODEL, "");

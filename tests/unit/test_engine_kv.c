@@ -6,6 +6,7 @@
 #include "model/kv_vault.h"
 #include "sched/kv_feed.h"
 #include "tests/support/engine_group.h"
+#include "tests/support/patience.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -257,6 +258,7 @@ START_TEST(copies_outlive_plans_that_never_began)
 {
 	static struct job jobs[N_CASES], want[N_CASES];
 	uint32_t positions;
+	uint64_t since = 0;
 
 	undisturbed(KV_F16, want);
 	group_init(2, NULL);
@@ -267,11 +269,10 @@ START_TEST(copies_outlive_plans_that_never_began)
 	wait_for(&g.loop, &jobs[N_CASES - 1].n_heard, 70, "ids");
 	stop_all();
 	start_others(3); /* held: it takes none */
-	for (unsigned i = 0; i < 50; i++) {
+	while (!desk_waits_for(g.desk, 0)) {
+		ck_assert(wait_more(&since));
 		uv_run(&g.loop, UV_RUN_NOWAIT);
-		uv_sleep(1);
 	}
-	ck_assert(desk_waits_for(g.desk, 0));
 	stop_all();
 	start_others(2);
 	positions = resume();

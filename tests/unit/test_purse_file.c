@@ -5,6 +5,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -328,18 +329,22 @@ END_TEST
 
 /* --- kill -9 ------------------------------------------------------------------------------------- */
 
-/* Spends as a daemon would, and tells the pipe each amount when it is sent: what it costs. */
+/* Spends as a daemon would, so many times, and tells the pipe each amount when it is sent: what it costs. */
 static void
-spend_until_killed(int out, unsigned seed)
+spend_until_killed(int out, unsigned seed, unsigned times)
 {
 	struct err err;
 	struct purse_file *f = purse_file_open(path, &limits, NOW, &err);
 
-	while (f != NULL) {
+	if (f == NULL)
+		_exit(3);
+	for (unsigned i = 0;; i++) {
 		struct purse_ask ask = {
 			1, 100 + (seed = seed * 1103515245u + 12345u) % 400, 0, PURSE_UNLIMITED};
 		uint64_t id, cost = ask.amount * ((seed >> 16) % 11) / 10;
 
+		if (i == times)
+			pause(); /* who is to kill us is late */
 		if (purse_file_reserve(f, NOW, &ask, &id, &err) != PURSE_OK)
 			_exit(1);
 		if (write(out, &cost, sizeof cost) != sizeof cost)
@@ -348,7 +353,6 @@ spend_until_killed(int out, unsigned seed)
 		if ((seed >> 8) % 16 != 0)
 			purse_file_settle(f, NOW, id, cost);
 	}
-	_exit(3);
 }
 
 START_TEST(killed_at_any_moment)
@@ -364,7 +368,7 @@ START_TEST(killed_at_any_moment)
 		pid = fork();
 		ck_assert_int_ge(pid, 0);
 		if (pid == 0)
-			spend_until_killed(ends[1], round);
+			spend_until_killed(ends[1], round, round < 39 ? 40 : UINT_MAX);
 		close(ends[1]);
 		if (read(ends[0], &cost, sizeof cost) == sizeof cost)
 			sent += cost; /* it has begun */
@@ -380,7 +384,7 @@ START_TEST(killed_at_any_moment)
 		ck_assert_uint_le(sent, limits.key_day);
 		ck_assert_uint_ge(reopened(NOW).day, sent);
 	}
-	ck_assert_int_gt(deaths, 3);
+	ck_assert_int_eq(deaths, 39);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 	ck_assert_uint_gt(reopened(NOW).day, limits.key_day - 500);
 	unlink(beside); /* of a death while it was written */

@@ -1,5 +1,7 @@
 /* What a cloud costs in time with the model `auto`, over the API: a client that leaves ends its call at once, and one
- * that cannot be reached is waited for once. Times are the best of several: others compute on this machine too. */
+ * that cannot be reached is waited for once. Times are the best of as many as it takes: others compute on this machine,
+ * too, and what is slow by itself never has a good one. */
+#include "tests/support/patience.h"
 #include "tests/support/tools_fixture.h"
 
 #include <arpa/inet.h>
@@ -11,8 +13,6 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-
-#define TRIES 8
 
 static double
 now_ms(void)
@@ -76,10 +76,10 @@ static void
 wait_for_call(unsigned n)
 {
 	bool there = false;
+	uint64_t since = 0;
 	struct buf b;
 
-	for (int i = 0; i < 5000 && !there; i++) {
-		usleep(1000);
+	while (!there && wait_more(&since)) {
 		if (cloud_server_connections(&cloud) <= n)
 			continue;
 		buf_init(&b, 1 << 20);
@@ -112,6 +112,7 @@ leave(const struct leaving *l)
 {
 	static char more[32768];
 	unsigned n = cloud_server_connections(&cloud);
+	uint64_t since = 0;
 	double left;
 	int fd;
 
@@ -124,10 +125,8 @@ leave(const struct leaving *l)
 	ck_assert_double_gt(spent("reserved"), 0);
 	left = now_ms();
 	close(fd);
-	while (!cloud_server_ended(&cloud, n)) {
-		ck_assert_double_lt(now_ms() - left, 5000);
-		usleep(500);
-	}
+	while (!cloud_server_ended(&cloud, n))
+		ck_assert(wait_more(&since));
 	return now_ms() - left;
 }
 
@@ -137,12 +136,13 @@ START_TEST(who_leaves_ends_the_call)
 {
 	const struct leaving *l = &leavings[_i];
 	double best = 1e9;
+	uint64_t since = 0;
 
 	start(l->faults, "cloud");
 	fake_set_small(&unsure);
 	json_array_clear(tools);
 	add("user", "hello there");
-	for (int i = 0; i < TRIES && best > 200; i++) {
+	while (best > 200 && wait_more(&since)) {
 		double before_it = spent("day"), ms = leave(l);
 
 		ck_assert_double_eq(spent("reserved"), 0);
@@ -238,8 +238,9 @@ answered_at_home(const char *reason)
 START_TEST(the_first_is_home_within_two_seconds)
 {
 	double best = 1e9;
+	uint64_t since = 0;
 
-	for (int i = 0; i < 4 && best > 2000; i++) {
+	while (best > 2000 && wait_more(&since)) {
 		double ms;
 
 		pull_the_cable();
@@ -256,23 +257,28 @@ END_TEST
  * is to look whether the cloud is back, which is done behind it. */
 START_TEST(later_ones_do_not_wait)
 {
-	double routed = 1e9, named = 1e9, first;
+	double routed = 1e9, named = 1e9;
+	uint64_t since = 0;
+	bool looked = false;
 
 	pull_the_cable();
-	first = time_of("auto");
+	say("auto", "");
 	answered_at_home("fell_back");
-	for (int i = 0; i < 40; i++) {
+	for (int i = 0; (i < 40 || routed - named > 5 || !looked) && wait_more(&since); i++) {
 		double ms = time_of("auto");
+		bool looks = strcmp(shoal("reason"), "fell_back") == 0;
 
-		answered_at_home("no_gain");
+		answered_at_home(looks ? "fell_back" : "no_gain");
+		looked = looked || looks;
+		ck_assert_double_lt(ms, CLOUD_CONNECT_MS); /* what waiting would take, at least */
 		routed = ms < routed ? ms : routed;
 		ms = time_of(FAKE_MODEL);
 		named = ms < named ? ms : named;
+		if (i >= 40)
+			usleep(50 * 1000); /* until it is somebody's turn */
 	}
 	ck_assert_msg(routed - named <= 5, "%.2f ms, %.2f ms with the model named", routed, named);
-	usleep(5200 * 1000); /* BREAKER_OPEN_MS */
-	ck_assert_double_lt(time_of("auto"), first / 2);
-	answered_at_home("fell_back");
+	ck_assert(looked);
 	plug_in();
 }
 END_TEST

@@ -1,5 +1,6 @@
 /* Tools with the model `auto` and a cloud, over the API: what it gets of tools, calls and results, and what comes
  * back of its calls, whole. */
+#include "tests/support/patience.h"
 #include "tests/support/planted.h"
 #include "tests/support/tools_fixture.h"
 
@@ -340,20 +341,17 @@ END_TEST
 /* The endpoint's own 300 seconds are more than the request has for all that is tried. */
 START_TEST(one_deadline_for_all)
 {
-	struct timespec from, to;
+	uint64_t since = 0;
 
 	fixture_request_timeout = 1;
 	start("mute", "cloud");
 	add("user", "u");
-	clock_gettime(CLOCK_MONOTONIC, &from);
-	say("auto:cloud", "");
-	clock_gettime(CLOCK_MONOTONIC, &to);
+	say("auto:cloud", ""); /* has no patience for 300 s */
 	fixture_request_timeout = 0;
 	ck_assert_int_ge(a.status, 500);
-	ck_assert_int_le(to.tv_sec - from.tv_sec, 5);
 	ck_assert_uint_eq(calls(), 1);
-	for (int i = 0; i < 5000 && !cloud_server_ended(&cloud, before); i++)
-		usleep(1000);
+	while (!cloud_server_ended(&cloud, before) && wait_more(&since))
+		continue;
 	ck_assert(cloud_server_ended(&cloud, before));
 }
 END_TEST

@@ -245,6 +245,20 @@ START_TEST(what_was_forgotten_stays_so)
 }
 END_TEST
 
+/* Whose prompts are known goes on as before: only those that come anew are not. */
+START_TEST(who_was_not_forgotten_is_known)
+{
+	for (uint64_t i = 0; i <= WALL_CLIENTS; i++)
+		prompt(i, "My salary", PRIVACY_HOME);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(prompt(9, "Once", PRIVACY_CLOUD), PRIVACY_CLOUD);
+		ck_assert_int_eq(prompt(9, "My salary is 5", PRIVACY_CLOUD), PRIVACY_HOME);
+		restart();
+	}
+	ck_assert_int_eq(prompt(0, "Once", PRIVACY_CLOUD), PRIVACY_HOME);
+}
+END_TEST
+
 /* A record of which less was written than all had no answer yet. */
 START_TEST(a_torn_end)
 {
@@ -320,6 +334,7 @@ main(void)
 	tcase_add_test(t, the_file_holds_no_text);
 	tcase_add_test(t, a_text_that_grows_takes_one_place);
 	tcase_add_test(t, what_was_forgotten_stays_so);
+	tcase_add_test(t, who_was_not_forgotten_is_known);
 	tcase_add_test(t, a_torn_end);
 	tcase_add_test(t, a_full_disk);
 	tcase_add_loop_test(t, a_damaged_file, 0, (int)(sizeof damages / sizeof *damages));
