@@ -22,7 +22,9 @@
 #define UNKNOWN_MS  10000 /* while something is not measured yet */
 #define CHOICE_GAIN 0.10
 #define LAYER_S     10e-6 /* norms and the meeting of threads, whatever the share */
-#define DEPTH       512   /* positions in the cache, when time is predicted */
+#define DEAR_HOP_S                                                                                 \
+	1e-3 /* round trip: half of it, twice a layer, is more than a CPU needs for a step's rows */
+#define DEPTH 512 /* positions in the cache, when time is predicted */
 
 struct choice { /* of a set of members that could take part */
 	uint64_t set, at;
@@ -84,6 +86,35 @@ rows_of_step(
 		least = speed.memory < least ? speed.memory : least;
 	}
 	return step_time_most(least, overhead(s, f, STEP_ROWS) - overhead(s, f, STEP_FEW_ROWS));
+}
+
+/* Whether a second hop costs a group more than going by rows saves: two devices can do with one, and with 8-bit sums no
+ * fewer bytes travel. */
+static bool
+is_hop_dear(const struct plan *p, const struct stage *st)
+{
+	double rtt_s = 0;
+
+	for (uint32_t i = st->first; i < st->first + st->n; i++) {
+		struct peer_speed speed;
+
+		speeds_of(p->serve->speeds, i > 0 ? p->members[i].peer : NULL,
+			shard_main_dtype(&p->file->whole), &speed);
+		rtt_s = fmax(rtt_s, speed.rtt_s);
+	}
+	return st->n == 2 && p->payload == FRAME_Q8 && rtt_s > DEAR_HOP_S;
+}
+
+void
+plan_divide_rows(struct plan *p)
+{
+	for (uint32_t i = 0; i < p->stages.n; i++) {
+		const struct stage *st = &p->stages.list[i];
+
+		if (!is_hop_dear(p, st))
+			slice_row_shares(&p->file->shape, p->slices + st->first, st->n,
+				p->row_shares + st->first);
+	}
 }
 
 static bool

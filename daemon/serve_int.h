@@ -125,6 +125,8 @@ struct plan {
 	enum collective_way way; /* as wanted; members are linked with each other if need be */
 	bool direct; /* the links for it are there, or none beside the hub's are needed */
 	struct slice slices[SLICE_MAX_PEERS];
+	uint32_t row_shares
+		[SLICE_MAX_PEERS]; /* by rank, of their groups: how rows are divided; all 0: not at all */
 	struct plan_member members[SLICE_MAX_PEERS]; /* by rank */
 	uint32_t n_spares;
 	struct plan_spare spares[SLICE_MAX_PEERS];
@@ -153,6 +155,8 @@ struct plan *plan_make(
 void plan_free(struct plan *p); /* of plan_make */
 /* Slices of all its members, of the sizes and in the stages that the user has fixed (serve_cut.c). */
 int plan_cut(struct plan *p, struct err *err);
+/* With slices, stages and payload: fills in row_shares (serve_choose.c). */
+void plan_divide_rows(struct plan *p);
 /* A number for the slices of a plan: who has which. */
 uint64_t plan_set(const struct plan *p);
 

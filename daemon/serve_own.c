@@ -208,7 +208,8 @@ own_job_start(struct plan *p, struct err *err)
 		.payload = p->payload,
 		.way = p->way};
 	engine_place(&j->ask.engine, &p->stages, 0);
-	slice_row_shares(&j->file->shape, j->slices, j->ask.engine.peers, j->ask.engine.row_shares);
+	memcpy(j->ask.engine.row_shares, p->row_shares,
+		j->ask.engine.peers * sizeof *p->row_shares);
 	name_shard(j, s);
 	if (uv_queue_work(s->loop, &j->req, work, after_work) != 0) {
 		err_set(err, "the thread pool takes no job");

@@ -143,8 +143,10 @@ plan_make(struct serve *s, struct swarm_peer *const *members, uint32_t n, struct
 	if (rc == 0 && !chosen)
 		rc = plan_cut(p, err);
 	p->payload = serve_payload(s->config, &s->file->whole, p->stages.n);
-	if (rc == 0)
+	if (rc == 0) {
+		plan_divide_rows(p);
 		return p;
+	}
 	plan_free(p);
 	return NULL;
 }
@@ -257,23 +259,22 @@ name_stages(const struct plan *p, Shoal__Prepare *out, Shoal__Stage *list, Shoal
 	out->stages = pointers;
 }
 
-/* How the group of this rank divides rows. */
+/* How the group of this rank divides rows; none: not at all. */
 static void
-name_row_shares(const struct plan *p, uint32_t rank, Shoal__Prepare *out, uint32_t *shares)
+name_row_shares(const struct plan *p, uint32_t rank, Shoal__Prepare *out)
 {
 	const struct stage *st = &p->stages.list[stages_of(&p->stages, rank)];
 
-	if (!slice_row_shares(&p->file->shape, p->slices + st->first, st->n, shares))
+	if (p->row_shares[rank] == 0)
 		return;
 	out->n_row_shares = st->n;
-	out->row_shares = shares;
+	out->row_shares = (uint32_t *)p->row_shares + st->first;
 }
 
 static void
 send_prepare(struct plan *p, uint32_t rank)
 {
 	Shoal__Stage stages[SLICE_MAX_PEERS], *pointers[SLICE_MAX_PEERS];
-	uint32_t shares[SLICE_MAX_PEERS];
 	struct plan_member *m = &p->members[rank];
 	const struct config *c = p->serve->config;
 	void *room = NULL;
@@ -297,7 +298,7 @@ send_prepare(struct plan *p, uint32_t rank)
 	prepare.collective = p->way;
 	prepare.kv_copies = c->kv_copies > 0;
 	name_stages(p, &prepare, stages, pointers);
-	name_row_shares(p, rank, &prepare, shares);
+	name_row_shares(p, rank, &prepare);
 	if (plan_neighbours(p, rank, &prepare, &room) != 0)
 		log_warning("not enough memory to name the neighbours of %s", m->peer->known->name);
 	e.body_case = SHOAL__ENVELOPE__BODY_PREPARE;

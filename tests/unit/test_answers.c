@@ -458,12 +458,8 @@ START_TEST(a_request_has_its_time)
 	ask("POST", CHAT, "", WHOLE, &b);
 	ck_assert_int_eq(b.status, 504);
 	ck_assert_str_eq(answer_error(&b, "code"), "request_timeout");
-<<<<<<< HEAD
 	ck_assert_ptr_nonnull(strcasestr(b.head, "\r\nx-should-retry: false\r\n"));
-	ck_assert_int_ge(wait_cancelled(2), 0);
-=======
 	ck_assert(wait_cancelled(2));
->>>>>>> flakes
 	answer_free(&b);
 	ask("POST", CHAT, KEY, WHOLE, &b); /* one with a key may be asked for again */
 	ck_assert_int_eq(b.status, 504);
