@@ -56,18 +56,19 @@ echo "ok experts, 3 peers"
 # Quantised weights: the sums of a prompt's steps go by rows, from the second step on, and give the text that they give
 # in columns.
 model=$shared/models/llama-nano-q4_0.gguf
-text_by() { # WAY SHARES: into $text
-  swarm 3 --kv f32 --payload f32 --collective "$1" --shares "$2" --batch 8
+text_by() { # WAY PEERS OPTIONS...: into $text
+  swarm "$2" --kv f32 --payload f32 --collective "$1" --batch 8 "${@:3}"
   on c load --quiet "$model" >/dev/null || fail "$1: load"
   text=$(on c generate -m llama-nano-q4_0 -p "Once upon a time there was a little dog who lived in a house" -n 24 --temp 0 \
     --ids --ignore-end) || fail "$1: no answer"
   [ "$(wc -w <<<"$text")" -eq 24 ] || fail "$1: $text"
   end_swarm
 }
-for shares in 1,1,1 3,1,2; do
-  text_by scatter $shares
+for devices in "3" "3 --shares 3,1,2" "4 --stages 2,2"; do
+  read -ra options <<<"$devices"
+  text_by scatter "${options[@]}"
   want=$text
-  text_by rows $shares
-  [ "$text" = "$want" ] || fail "by rows, shares $shares: $text instead of $want"
+  text_by rows "${options[@]}"
+  [ "$text" = "$want" ] || fail "by rows, $devices: $text instead of $want"
+  echo "ok sums by rows, devices: $devices"
 done
-echo "ok 3 peers, sums by rows"
