@@ -48,6 +48,7 @@ forward_spread_begin(struct forward *f)
 	struct collective *col = f->c.collective;
 
 	s->ready = false;
+	s->to = 0;
 	s->on = s->known && !s->barred && col != NULL && col->by_rows != NULL &&
 		col->by_rows(col, f->all_n);
 }
