@@ -23,7 +23,7 @@
 #define CHOICE_GAIN 0.10
 #define LAYER_S     10e-6 /* norms and the meeting of threads, whatever the share */
 #define DEAR_HOP_S                                                                                 \
-	1e-3 /* round trip: half of it, twice a layer, is more than a CPU needs for a step's rows */
+	1e-3      /* a round trip: half of it is more than going by rows saves in a half layer */
 #define DEPTH 512 /* positions in the cache, when time is predicted */
 
 struct choice { /* of a set of members that could take part */

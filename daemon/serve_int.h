@@ -125,8 +125,7 @@ struct plan {
 	enum collective_way way; /* as wanted; members are linked with each other if need be */
 	bool direct; /* the links for it are there, or none beside the hub's are needed */
 	struct slice slices[SLICE_MAX_PEERS];
-	uint32_t row_shares
-		[SLICE_MAX_PEERS]; /* by rank, of their groups: how rows are divided; all 0: not at all */
+	uint32_t row_shares[SLICE_MAX_PEERS];        /* by rank, of groups that go by rows */
 	struct plan_member members[SLICE_MAX_PEERS]; /* by rank */
 	uint32_t n_spares;
 	struct plan_spare spares[SLICE_MAX_PEERS];

@@ -254,19 +254,23 @@ take_stages(struct stages *st, const Shoal__Prepare *p, struct err *err)
 	return stages_check(st, p->peers, err);
 }
 
-/* Either of all peers of the group, or of none. */
+/* Of all peers of the group, or of none. */
 static int
 take_row_shares(struct follow *f, const Shoal__Prepare *p, struct err *err)
 {
 	const struct stage *st = &f->stages.list[stages_of(&f->stages, f->rank)];
-	uint64_t sum = 0;
 
-	for (size_t i = 0; i < p->n_row_shares && i < st->n; i++)
-		sum += f->row_shares[i] = p->row_shares[i];
-	if (p->n_row_shares != 0 && (p->n_row_shares != st->n || sum == 0 || sum > UINT32_MAX))
+	if (p->n_row_shares != 0 && p->n_row_shares != st->n)
 		return err_set(err,
-			"a plan came that divides rows among %zu peers, of a group of %u",
+			"a plan came that divides rows among %zu peers, in a group of %u",
 			p->n_row_shares, st->n);
+	for (size_t i = 0; i < p->n_row_shares; i++) {
+		f->row_shares[i] = p->row_shares[i];
+		if (p->row_shares[i] == 0 || p->row_shares[i] > INT32_MAX)
+			return err_set(err,
+				"a plan came that gives peer %zu of its group %u shares of rows", i,
+				p->row_shares[i]);
+	}
 	return 0;
 }
 

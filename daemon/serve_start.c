@@ -50,6 +50,11 @@ take_slices(const struct follow *f, struct slice *slices, struct err *err)
 	if (f->stages.n > 1 && (h->slice.layer0 != st->layer0 || h->slice.layers != st->layers))
 		return err_set(err, "the slice has layers %u+%u, the plan says %u+%u",
 			h->slice.layer0, h->slice.layers, st->layer0, st->layers);
+	if (f->row_shares[0] > 0 && !slice_goes_by_rows(&h->shape, &h->slice))
+		return err_set(err,
+			"the plan divides rows, but the slice has %u KV heads and %u columns, "
+			"of width %u, with %u experts",
+			h->slice.kv_heads, h->slice.ffn, h->shape.embd, h->shape.experts);
 	if (neighbours_rows(f, &h->shape, slices, err) != 0)
 		return -1;
 	slices[f->rank] = h->slice;

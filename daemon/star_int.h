@@ -102,6 +102,9 @@ void star_send_to_all(struct star *s, const struct frame *f);
 /* How many columns a rank adds where each adds a part of them. */
 uint32_t star_columns(const struct star_config *c, uint32_t rank);
 
+/* own[rows][embd], which are this peer's: adds those that lie first in its peers' queues of parts, in the order of ranks,
+ * and drops them. */
+void star_add_parts(struct star *s, float *own, uint32_t rows);
 /* A reduction begins: sends what the way wants of this peer's part. */
 void star_begin_sum(struct star *s, struct star_sum *r);
 /* The first hop is over, as all parts are there: adds them and sends the sum on. Of a way with one hop: nothing,

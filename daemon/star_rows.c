@@ -76,36 +76,6 @@ star_begin_rows(struct star *s, const struct star_sum *r)
 	}
 }
 
-static void
-add(float *sum, const float *x, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		sum[i] += x[i];
-}
-
-/* The sums of this peer's rows: in place, but where two ranks and more come before it (see finish_direct). */
-static float *
-add_parts(struct star *s, const struct star_sum *r, struct span mine)
-{
-	bool apart = s->c.rank > 1;
-	float *own = row(s, r, mine.from), *sum = apart ? s->sums : own;
-
-	for (uint32_t rank = 0, i = 0; rank < s->c.peers; rank++) {
-		struct star_queue *q;
-
-		if (rank == s->c.rank) {
-			if (apart)
-				add(s->sums, own, (size_t)mine.n * s->c.embd);
-			continue;
-		}
-		q = &s->peers[i++].parts;
-		frame_unpack(s->c.format, star_queue_first(q), mine.n, s->c.embd, sum,
-			rank > 0 || !apart);
-		star_queue_drop(q);
-	}
-	return sum;
-}
-
 void
 star_add_rows(struct star *s, const struct star_sum *r)
 {
@@ -114,7 +84,8 @@ star_add_rows(struct star *s, const struct star_sum *r)
 
 	if (mine.n == 0)
 		return;
-	r->made->make(r->made->arg, add_parts(s, r, mine), mine.from, mine.n, s->out);
+	star_add_parts(s, row(s, r, mine.from), mine.n);
+	r->made->make(r->made->arg, row(s, r, mine.from), mine.from, mine.n, s->out);
 	f.kind = FRAME_SUM;
 	f.format = (uint8_t)format_of(r->made->made);
 	f.rows = mine.n;

@@ -87,25 +87,24 @@ begin_direct(struct star *s, const struct star_sum *r)
 
 /* Which of two numbers is added to which gives the same bits: so the sum of those in front of this peer's, where there
  * are two and more, is added to its own, and what comes behind to that. */
-static void
-finish_direct(struct star *s, const struct star_sum *r)
+void
+star_add_parts(struct star *s, float *own, uint32_t rows)
 {
-	uint32_t rows = r->frame.rows, width = r->frame.width;
 	bool apart = s->c.rank > 1;
-	float *sum = apart ? s->sums : r->rows;
+	float *sum = apart ? s->sums : own;
 
 	for (uint32_t rank = 0, i = 0; rank < s->c.peers; rank++) {
 		struct star_queue *q;
 
 		if (rank == s->c.rank) {
 			if (apart)
-				add_rows(r->rows, s->sums, (size_t)rows * width, true);
-			sum = r->rows;
+				add_rows(own, s->sums, (size_t)rows * s->c.embd, true);
+			sum = own;
 			continue;
 		}
 		q = &s->peers[i++].parts;
 		frame_unpack(
-			s->c.format, star_queue_first(q), rows, width, sum, rank > 0 || !apart);
+			s->c.format, star_queue_first(q), rows, s->c.embd, sum, rank > 0 || !apart);
 		star_queue_drop(q);
 	}
 }
@@ -283,7 +282,7 @@ star_finish_sum(struct star *s, struct star_sum *r)
 {
 	switch (r->way) {
 	case WAY_DIRECT:
-		finish_direct(s, r);
+		star_add_parts(s, r->rows, r->frame.rows);
 		break;
 	case WAY_SCATTER:
 		finish_scatter(s, r);

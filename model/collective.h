@@ -17,7 +17,7 @@ enum collective_way {
 		      * (all-gather): two hops, fewest bytes */
 	WAY_ROWS, /* each peer adds its part of the rows and does for them what follows (struct collective_rows), and
 		      * tells all others: two hops */
-	WAY_AUTO, /* direct for few rows; for many rows if that can be, else scatter */
+	WAY_AUTO, /* direct for few rows; for many by rows, where that can be, else scatter */
 	WAYS
 };
 

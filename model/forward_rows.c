@@ -12,9 +12,9 @@
 bool
 forward_may_spread(const struct model_shape *s, const struct slice *sl)
 {
-	bool part = sl->kv_heads < s->kv_heads || sl->ffn < s->ffn;
+	bool alone = sl->kv_heads == s->kv_heads && sl->ffn == s->ffn;
 
-	return part && sl->kv_heads > 0 && sl->ffn > 0 && s->experts == 0 && s->embd % BLOCK == 0;
+	return !alone && slice_goes_by_rows(s, sl);
 }
 
 /* --- the norms of all layers --- */

@@ -84,8 +84,8 @@ model_libmodel_a_SOURCES += \
 	model/forward_kv.c \
 	model/forward_layers.c \
 	model/forward_moe.c \
-	model/forward_rows.c \
 	model/forward_new.c \
+	model/forward_rows.c \
 	model/forward_unit.c \
 	model/generate.c model/generate.h \
 	model/guide.c model/guide.h \
@@ -121,8 +121,8 @@ tests_fuzz_fuzz_tokenizer_LDADD = model/libmodel.a sched/libsched.a kernels/libk
 endif
 
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_forward tests/unit/test_forward_attention tests/unit/test_forward_rows tests/unit/test_mixture tests/unit/test_reference \
-	tests/unit/test_guide tests/unit/test_sampler tests/unit/test_session
+check_PROGRAMS += tests/unit/test_forward tests/unit/test_forward_attention tests/unit/test_forward_rows \
+	tests/unit/test_guide tests/unit/test_mixture tests/unit/test_reference tests/unit/test_sampler tests/unit/test_session
 tests_unit_test_guide_SOURCES = tests/unit/test_guide.c \
 	tests/support/vocab_make.c tests/support/vocab_make.h
 tests_unit_test_guide_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

@@ -126,13 +126,19 @@ slice_cut(const struct model_shape *s, const float *shares, uint32_t n, struct s
 }
 
 bool
+slice_goes_by_rows(const struct model_shape *s, const struct slice *sl)
+{
+	return sl->kv_heads > 0 && sl->ffn > 0 && s->experts == 0 && s->embd % 32 == 0;
+}
+
+bool
 slice_row_shares(
 	const struct model_shape *s, const struct slice *group, uint32_t n, uint32_t *shares)
 {
-	bool fits = n > 1 && s->experts == 0 && s->embd % 32 == 0;
+	bool fits = n > 1;
 
 	for (uint32_t i = 0; i < n; i++)
-		fits = fits && group[i].kv_heads > 0 && group[i].ffn > 0;
+		fits = fits && slice_goes_by_rows(s, &group[i]);
 	for (uint32_t i = 0; i < n; i++)
 		shares[i] = fits ? group[i].ffn : 0;
 	return fits;

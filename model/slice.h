@@ -37,9 +37,11 @@ uint32_t slice_kv_unit(const struct model_shape *s);
 int slice_cut(const struct model_shape *s, const float *shares, uint32_t n, struct slice *out,
 	struct err *err);
 
-/* How the peers of a group divide the rows of a step when its sums go by rows (model/collective.h): as their
- * feed-forward columns. false, and all 0: some peer has no heads or no columns, and so not the norms that make rows
- * ready; or an expert's router reads them in another form, or blocks of 32 columns do not fit. */
+/* Whether who has this slice can take part in sums that go by rows (model/collective.h): it has some heads and columns,
+ * and so the norms that make rows ready; no router of experts reads these in another form; blocks of 32 columns fit. */
+bool slice_goes_by_rows(const struct model_shape *s, const struct slice *sl);
+/* How the peers of a group then divide the rows of a step: as their feed-forward columns. false, and all 0: some peer
+ * cannot take part. */
 bool slice_row_shares(
 	const struct model_shape *s, const struct slice *group, uint32_t n, uint32_t *shares);
 
