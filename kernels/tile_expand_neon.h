@@ -77,9 +77,22 @@ expand_run(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t
 	}
 }
 
-/* Runs [first, first + n); both are multiples of a block's runs, or n ends the row. */
+/* Columns up to which unpacking weights for each DIRECT_COLS of them takes fewer cycles than expanding them once, as
+ * tests/arm/counts estimates them. */
+INLINE uint32_t
+direct_most(enum dtype t)
+{
+	bool plain = t == DTYPE_Q8_0 || (!TILE_DOTPROD && (t == DTYPE_Q4_0 || t == DTYPE_TQ2_0));
+
+	if (!TILE_DOTPROD && t == DTYPE_Q6_K)
+		return 2;
+	return plain && !TILE_PAIRS ? 16 : 4;
+}
+
+/* Runs [first, first + n); both are multiples of a block's runs, or n ends the row. far: to the group that has its turn
+ * next. */
 INLINE void
-expand(enum dtype t, const uint8_t *group, uint32_t runs, uint32_t first, uint32_t n,
+expand(enum dtype t, const uint8_t *group, size_t far, uint32_t runs, uint32_t first, uint32_t n,
 	struct expanded *e)
 {
 	const uint32_t per_block = format_runs(t);
@@ -92,6 +105,7 @@ expand(enum dtype t, const uint8_t *group, uint32_t runs, uint32_t first, uint32
 		_Alignas(32) uint8_t room[SIX_BIT_BYTES];
 		const uint8_t *planes = take_planes(t, head, body, room);
 
+		fetch_block(t, head, body, far);
 		if (runs_roll(t)) {
 			for (uint32_t run = 0; run < per_block; run++)
 				expand_run(t, head, body, planes, run, e, i + run);

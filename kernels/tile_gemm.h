@@ -19,10 +19,11 @@ struct expanded {
 	_Alignas(64) float min[EXPAND_RUNS][2][ROW_LANES];
 };
 
-/* Runs [first, first + n) of one strip; both are multiples of a block's runs, or n ends the row. */
+/* Runs [first, first + n) of one strip; both are multiples of a block's runs, or n ends the row. far: to the group
+ * that has its turn next. */
 INLINE void
-expand(enum dtype t, const uint8_t *group, uint32_t runs, uint32_t strip, uint32_t first,
-	uint32_t n, struct expanded *e)
+expand(enum dtype t, const uint8_t *group, size_t far, uint32_t runs, uint32_t strip,
+	uint32_t first, uint32_t n, struct expanded *e)
 {
 	uint32_t per_block = format_runs(t), blocks = runs / per_block;
 	const uint8_t *bodies = group + ((size_t)blocks * format_head(t) + 63) / 64 * 64;
@@ -30,13 +31,16 @@ expand(enum dtype t, const uint8_t *group, uint32_t runs, uint32_t strip, uint32
 
 	for (uint32_t i = 0; i < n; i += per_block) {
 		uint32_t b = (first + i) / per_block;
+		const uint8_t *head = group + (size_t)b * format_head(t);
+		const uint8_t *body = bodies + (size_t)b * format_body(t);
 
+		if (strip == 0)
+			fetch_block(t, head, body, far);
 		UNROLL
 		for (uint32_t run = 0; run < per_block; run++) {
 			struct run r;
 
-			take_run(t, &r, group + (size_t)b * format_head(t),
-				bodies + (size_t)b * format_body(t), NULL, run, strip);
+			take_run(t, &r, head, body, NULL, run, strip);
 			UNROLL
 			for (int g = 0; g < GROUPS; g++)
 				bytes_store(e->w[i + run][g], r.w[g]);
@@ -124,9 +128,9 @@ gemm_columns(enum dtype t, const struct expanded e[GEMM_STRIPS], uint32_t first,
 		gemm(t, e, first, n_runs, x, c, 1, sums);
 }
 
-/* GEMM_GROUPS row groups, `stride` bytes apart; 0: there is one, and the other strip's sums have no rows. */
+/* GEMM_GROUPS row groups, `stride` bytes apart; not all: there is one, and the other strip's sums have no rows. */
 INLINE void
-expanded_columns(enum dtype t, const uint8_t *group, size_t stride, const struct act *x,
+expanded_columns(enum dtype t, const uint8_t *group, size_t stride, bool all, const struct act *x,
 	const struct sums *sums)
 {
 	uint32_t runs = block_count(x->cols);
@@ -136,8 +140,8 @@ expanded_columns(enum dtype t, const uint8_t *group, size_t stride, const struct
 		uint32_t n_runs = runs - first < EXPAND_RUNS ? runs - first : EXPAND_RUNS;
 
 		for (uint32_t s = 0; s < GEMM_STRIPS; s++)
-			expand(t, group + s / STRIPS * stride, runs, s % STRIPS, first, n_runs,
-				&e[s]);
+			expand(t, group + s / STRIPS * (all ? stride : 0), GEMM_GROUPS * stride,
+				runs, s % STRIPS, first, n_runs, &e[s]);
 		gemm_columns(t, e, first, n_runs, x, sums);
 	}
 }

@@ -6,8 +6,6 @@
 
 #include "kernels/tile_sums.h"
 
-enum { EXPAND_FROM = 2 * DIRECT_COLS + 1 /* columns from which expanding pays */ };
-
 #ifndef DIRECT_FUNCTION
 #define DIRECT_FUNCTION INLINE /* what few columns are done by */
 #endif
@@ -53,7 +51,7 @@ tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, cons
 	if (floats && x->rows == 1)
 		r = float_row(t, w, r0, r1, x, out);
 	while (r < r1) {
-		const bool expands = !floats && x->rows >= EXPAND_FROM;
+		const bool expands = !floats && x->rows > direct_most(t);
 		const uint8_t *group = w->data + r / TILE_ROWS * w->stride;
 		struct sums sums[GEMM_GROUPS * STRIPS];
 
@@ -61,7 +59,7 @@ tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, cons
 		if (floats)
 			float_columns(t, group, x, wide_columns(t, group, x, sums), sums);
 		else if (expands)
-			expanded_columns(t, group, r1 - r > TILE_ROWS ? w->stride : 0, x, sums);
+			expanded_columns(t, group, w->stride, r1 - r > TILE_ROWS, x, sums);
 		else
 			few(group, x, sums);
 		r += expands ? GEMM_GROUPS * TILE_ROWS : TILE_ROWS;

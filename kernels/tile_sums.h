@@ -35,6 +35,20 @@ fetch_part(enum dtype t, const uint8_t *ahead, uint32_t part, uint32_t parts)
 		fetch_line(ahead + FETCH_FAR + (size_t)64 * i);
 }
 
+/* The same for a block that is expanded: asks for the one that lies so far behind it, while columns are run over
+ * what is expanded, into the second-level cache. Memory has no other work then, and hardware does not read ahead in what
+ * is read a part at a time. */
+INLINE void
+fetch_block(enum dtype t, const uint8_t *head, const uint8_t *body, size_t far)
+{
+	UNROLL
+	for (uint32_t i = 0; i < format_head(t); i += 64)
+		fetch_far(head + far + i);
+	UNROLL
+	for (uint32_t i = 0; i < format_body(t); i += 64)
+		fetch_far(body + far + i);
+}
+
 /* Where a strip's sums are: lane r of column c belongs to out[c * stride + r]. */
 struct sums {
 	float *out;
