@@ -103,6 +103,7 @@ make_plan(const struct plan_options *o, struct plan_model *m, struct swarm_file 
 	in.prompt = o->prompt;
 	in.kinds = o->kinds;
 	in.members = o->members;
+	in.ways = SWARM_ALL_WAYS;
 	in.overlap = true;
 	if (o->depth > m->context)
 		return err_set(err, "--depth: %u positions are more than the %u of the context",

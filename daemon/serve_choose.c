@@ -22,9 +22,7 @@
 #define UNKNOWN_MS  10000 /* while something is not measured yet */
 #define CHOICE_GAIN 0.10
 #define LAYER_S     10e-6 /* norms and the meeting of threads, whatever the share */
-#define DEAR_HOP_S                                                                                 \
-	1e-3      /* a round trip: half of it is more than going by rows saves in a half layer */
-#define DEPTH 512 /* positions in the cache, when time is predicted */
+#define DEPTH       512   /* positions in the cache, when time is predicted */
 
 struct choice { /* of a set of members that could take part */
 	uint64_t set, at;
@@ -88,35 +86,6 @@ rows_of_step(
 	return step_time_most(least, overhead(s, f, STEP_ROWS) - overhead(s, f, STEP_FEW_ROWS));
 }
 
-/* Whether a second hop costs a group more than going by rows saves: two devices can do with one, and with 8-bit sums no
- * fewer bytes travel. */
-static bool
-is_hop_dear(const struct plan *p, const struct stage *st)
-{
-	double rtt_s = 0;
-
-	for (uint32_t i = st->first; i < st->first + st->n; i++) {
-		struct peer_speed speed;
-
-		speeds_of(p->serve->speeds, i > 0 ? p->members[i].peer : NULL,
-			shard_main_dtype(&p->file->whole), &speed);
-		rtt_s = fmax(rtt_s, speed.rtt_s);
-	}
-	return st->n == 2 && p->payload == FRAME_Q8 && rtt_s > DEAR_HOP_S;
-}
-
-void
-plan_divide_rows(struct plan *p)
-{
-	for (uint32_t i = 0; i < p->stages.n; i++) {
-		const struct stage *st = &p->stages.list[i];
-
-		if (!is_hop_dear(p, st))
-			slice_row_shares(&p->file->shape, p->slices + st->first, st->n,
-				p->row_shares + st->first);
-	}
-}
-
 static bool
 fill_peer(struct serve *s, const struct swarm_peer *p, uint32_t dtype, uint64_t fixed,
 	struct swarm_plan_peer *out, struct peer_speed *speed)
@@ -165,13 +134,29 @@ row_bytes(const struct serve *s, const struct model_file *f, uint32_t stages)
 	return (double)frame_payload(serve_payload(s->config, &f->whole, stages), 1, f->shape.embd);
 }
 
+/* Those by which sums may go, as 1 << enum swarm_way. */
+static unsigned
+ways_of(enum collective_way way)
+{
+	switch (way) {
+	case WAY_STAR:
+		return 1u << SWARM_STAR;
+	case WAY_DIRECT:
+		return 1u << SWARM_DIRECT;
+	case WAY_SCATTER:
+		return 1u << SWARM_SCATTER;
+	default:
+		return SWARM_ALL_WAYS;
+	}
+}
+
 /* false: something is not known yet. */
 static bool
 fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, uint32_t n,
 	struct forecast *f)
 {
 	const struct shard_header *h = &p->file->whole;
-	uint32_t dtype = shard_main_dtype(h), way = serve_way(s->config);
+	uint32_t dtype = shard_main_dtype(h);
 	uint64_t fixed = overhead(s, p->file, p->rows);
 	struct peer_speed speeds[SLICE_MAX_PEERS];
 
@@ -193,8 +178,7 @@ fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, u
 	f->in.staged_row_bytes = row_bytes(s, p->file, 2);
 	f->in.logit_bytes = 0;
 	f->in.candidates_bytes = (double)frame_best(f->model.shape->vocab);
-	f->in.ways = way == WAY_STAR ? 1u << SWARM_STAR
-				     : 1u << SWARM_STAR | 1u << SWARM_DIRECT | 1u << SWARM_SCATTER;
+	f->in.ways = ways_of(serve_way(s->config));
 	f->in.overlap = strcmp(s->config->overlap, "off") != 0;
 	f->in.today_only = true;
 	if (pipelines_are_barred(s))
@@ -355,34 +339,39 @@ predict(struct serve *s, struct choice *c, const struct plan *p, struct swarm_pe
 	return 0;
 }
 
-/* The plan as it is, predicted. */
-static bool
-predict_plan(struct forecast *f, const struct plan *p)
+/* The plan as it is, predicted: the first of result.scratch. NULL: something is not known. */
+static struct forecast *
+forecast_of(struct serve *s, const struct plan *p)
 {
-	struct swarm_plan_alt *a = &f->result.scratch[0];
+	struct forecast *f = calloc(1, sizeof *f);
+	struct swarm_peer *members[SLICE_MAX_PEERS];
+	struct swarm_plan_alt *a;
 
+	if (f == NULL)
+		return NULL;
+	a = &f->result.scratch[0];
 	set_stages(a, &p->stages);
 	for (uint32_t i = 0; i < p->n; i++) {
+		if (i > 0)
+			members[i - 1] = p->members[i].peer;
 		a->members[i].peer = i;
 		a->members[i].slice = p->slices[i];
 	}
-	return swarm_plan_predict_given(&f->in, a) == 0;
+	if (fill(s, p, members, p->n - 1, f) && swarm_plan_predict_given(&f->in, a) == 0)
+		return f;
+	free(f);
+	return NULL;
 }
 
 bool
 choose_expected(struct serve *s, const struct plan *p, struct expected *out)
 {
-	struct forecast *f = calloc(1, sizeof *f);
-	struct swarm_peer *members[SLICE_MAX_PEERS];
+	struct forecast *f = forecast_of(s, p);
 	struct peer_speed speed;
-	bool known;
 
 	if (f == NULL)
 		return false;
-	for (uint32_t i = 1; i < p->n; i++)
-		members[i - 1] = p->members[i].peer;
-	known = fill(s, p, members, p->n - 1, f) && predict_plan(f, p);
-	for (uint32_t i = 0; known && i < p->n; i++) {
+	for (uint32_t i = 0; i < p->n; i++) {
 		const struct swarm_plan_member *m = &f->result.scratch[0].members[i];
 
 		speeds_of(s->speeds, p->members[i].peer, shard_main_dtype(&p->file->whole), &speed);
@@ -390,7 +379,22 @@ choose_expected(struct serve *s, const struct plan *p, struct expected *out)
 			m->share, m->compute_s, f->peers[i].read_bps, speed.bytes_per_s};
 	}
 	free(f);
-	return known;
+	return true;
+}
+
+void
+plan_divide_rows(struct plan *p)
+{
+	struct forecast *f = p->way == WAY_AUTO ? forecast_of(p->serve, p) : NULL;
+
+	for (uint32_t i = 0; i < p->stages.n; i++) {
+		const struct stage *st = &p->stages.list[i];
+
+		if (f == NULL || f->result.scratch[0].stages[i].prompt_way == SWARM_ROWS)
+			slice_row_shares(&p->file->shape, p->slices + st->first, st->n,
+				p->row_shares + st->first);
+	}
+	free(f);
 }
 
 int

@@ -154,7 +154,8 @@ struct plan *plan_make(
 void plan_free(struct plan *p); /* of plan_make */
 /* Slices of all its members, of the sizes and in the stages that the user has fixed (serve_cut.c). */
 int plan_cut(struct plan *p, struct err *err);
-/* With slices, stages and payload: fills in row_shares (serve_choose.c). */
+/* Of a plan that is to serve: fills in row_shares, where going by rows is wanted, or predicted not to be slower, or
+ * not known to be (serve_choose.c). */
 void plan_divide_rows(struct plan *p);
 /* A number for the slices of a plan: who has which. */
 uint64_t plan_set(const struct plan *p);

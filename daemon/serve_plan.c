@@ -143,10 +143,8 @@ plan_make(struct serve *s, struct swarm_peer *const *members, uint32_t n, struct
 	if (rc == 0 && !chosen)
 		rc = plan_cut(p, err);
 	p->payload = serve_payload(s->config, &s->file->whole, p->stages.n);
-	if (rc == 0) {
-		plan_divide_rows(p);
+	if (rc == 0)
 		return p;
-	}
 	plan_free(p);
 	return NULL;
 }
@@ -199,6 +197,7 @@ plan_new(struct serve *s, const struct roster_choice *choice, struct err *err)
 
 	if (p == NULL)
 		return NULL;
+	plan_divide_rows(p);
 	if (next_epoch(s, &p->epoch, err) != 0) {
 		plan_free(p);
 		return NULL;

@@ -9,15 +9,12 @@
  * 0.2 ms at 1 Gbit/s, a round trip of a wired home. */
 #define WORTH_A_HOP (24u << 10)
 
-/* Rows of a step from which on it goes by rows: fewer have little to save by it, beside the second hop. */
-#define BY_ROWS_FROM 64
-
 static bool
 by_rows(const struct collective *c, uint32_t n)
 {
 	const struct star *s = (const struct star *)c;
 
-	return s->rows_fit && n >= (s->c.way == WAY_ROWS ? 2 : BY_ROWS_FROM);
+	return s->rows_fit && n >= (s->c.way == WAY_ROWS ? 2 : COLLECTIVE_ROWS_FROM);
 }
 
 /* Of reductions that do not go by rows. */

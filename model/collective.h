@@ -23,6 +23,9 @@ enum collective_way {
 
 #define COLLECTIVE_AT_ONCE 2 /* reductions under way, at most */
 
+/* Rows of a step from which on WAY_AUTO goes by rows: fewer have little to save by it, beside the second hop. */
+#define COLLECTIVE_ROWS_FROM 64
+
 /* What is made of sums that go by rows. Until then each peer has added all rows, and done the same for them as all
  * others: residual, norm, rounding to the 8 bits that matrices read. By rows each does it for some and tells the
  * others the result (sequence parallelism, Korthikanti et al., 2022). The 8 bits are what travels back: exactly what

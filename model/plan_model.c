@@ -15,6 +15,13 @@ set_cache(const struct model_shape *s, enum kv_type kv, uint32_t slots, uint32_t
 	m->cache_row_bytes = m->cache_bytes / ((double)slots * context);
 }
 
+static bool
+reads_norm(uint32_t role)
+{
+	return role == TENSOR_Q || role == TENSOR_K || role == TENSOR_V || role == TENSOR_GATE ||
+	       role == TENSOR_UP;
+}
+
 void
 plan_model_from_header(const struct shard_header *whole, enum kv_type kv, uint32_t slots,
 	uint32_t context, struct swarm_plan_model *m)
@@ -22,7 +29,8 @@ plan_model_from_header(const struct shard_header *whole, enum kv_type kv, uint32
 	const struct model_shape *s = &whole->shape;
 	double attn = 0, ffn = 0, head = 0, fixed = 0, layer = 0, largest = 0;
 
-	*m = (struct swarm_plan_model){.unevenness = 1};
+	*m = (struct swarm_plan_model){
+		.unevenness = 1, .made_row_bytes = (double)act_row_bytes(s->embd)};
 	set_cache(s, kv, slots, context, m);
 	for (uint32_t i = 0; i < whole->n_extents; i++) {
 		const struct shard_extent *e = &whole->extents[i];
@@ -33,6 +41,9 @@ plan_model_from_header(const struct shard_header *whole, enum kv_type kv, uint32
 			layer = 0;
 		/* A slice's extents end on pages too: half a page more or less, a page at most. */
 		fixed += SHARD_ALIGN;
+		/* What matrices read that are not quantised is not rounded. */
+		if (reads_norm(e->role) && !dtype_quantised(e->dtype))
+			m->made_row_bytes = 0;
 		if (tensor_is_vector((enum tensor_role)e->role) || e->role == TENSOR_ROUTER)
 			fixed += bytes;
 		else if (kind == UNIT_HEAD)
@@ -65,4 +76,5 @@ plan_model_from_shape(const struct model_shape *s, double bytes_per_weight, enum
 	m->ffn_col_bytes = 3 * embd * experts * bytes_per_weight;
 	m->layer_bytes = 2 * embd * 4 + (s->experts > 0 ? embd * experts * 4 : 0);
 	m->vocab_row_bytes = embd * bytes_per_weight;
+	m->made_row_bytes = bytes_per_weight < 2 ? (double)act_row_bytes(s->embd) : 0;
 }

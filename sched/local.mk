@@ -94,7 +94,8 @@ tests_unit_test_experts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_experts_LDADD = $(tests_unit_test_window_LDADD)
 
 check_PROGRAMS += tests/unit/test_plan tests/unit/test_plan_best \
-	tests/unit/test_plan_model tests/unit/test_plan_published tests/unit/test_plan_random
+	tests/unit/test_plan_model tests/unit/test_plan_published tests/unit/test_plan_random \
+	tests/unit/test_plan_ways
 plan_test_libs = sched/libsched.a model/libmodel.a sched/libsched.a $(KERNEL_LIBS) \
 	base/libbase.a $(CHECK_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread
 plan_test_support = tests/support/plan_swarm.c tests/support/plan_swarm.h
@@ -116,6 +117,9 @@ tests_unit_test_plan_published_LDADD = $(plan_test_libs)
 tests_unit_test_plan_random_SOURCES = tests/unit/test_plan_random.c $(plan_test_support)
 tests_unit_test_plan_random_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_plan_random_LDADD = $(plan_test_libs)
+tests_unit_test_plan_ways_SOURCES = tests/unit/test_plan_ways.c $(plan_test_support)
+tests_unit_test_plan_ways_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_ways_LDADD = $(plan_test_libs)
 
 check_PROGRAMS += tests/unit/test_rebalance tests/unit/test_pace
 tests_unit_test_pace_SOURCES = tests/unit/test_pace.c

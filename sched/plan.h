@@ -33,6 +33,16 @@
  *                  computes meanwhile, so it may have more to do, and who is far away less.
  *       direct     for all: max_ij(t/2 + b / B, t/2 + (n-1) b / P_i) + 2 (n-2) message_s
  *       scatter    for all: twice the direct exchange of b / n
+ *       rows       for all: the direct exchange of p b, and then of p r v, where p is the largest part
+ *                  of the rows that one member adds, and v the bytes of what comes back of a row
+ *   By rows (model/collective.h) only steps of prompts go, of COLLECTIVE_ROWS_FROM rows or more, where each
+ *   member has heads and columns (slice_goes_by_rows). Rows are divided as columns are: so p is only
+ *   known when shares are cut, and until then taken for 1/n, which all members wait for alike. Who adds
+ *   p of the rows hears n-1 messages of p b, and sends as many of p r v; others have less to do. v is
+ *   made_row_bytes, of the last sum of a stage the 4 bytes of each float: its mean over the sums is taken.
+ *   Of the ways that there are the least costly one is taken; rows also where they cost up to 0.5 ms more:
+ *   adding, norming and rounding all rows at each member, which other ways do, is in no term of this model.
+ *   Nor is the first step of a plan, which never goes by rows.
  *   message_s is a device's work for a message beside the one that the round trip holds already.
  *   The head is such a half too: d_i has the last sum's way out, the way of the logits to the
  *   coordinator (in a pipeline to the stage's hub, which tells it), and their bytes.
@@ -92,6 +102,7 @@ struct swarm_plan_model {
 	double layer_bytes;   /* of a layer, that every member has: norms, router, page ends */
 	double vocab_row_bytes; /* head, for each row */
 	double unevenness;      /* bytes of the largest layer by the average one's, >= 1 */
+	double made_row_bytes; /* of what comes back of a row's sum that goes by rows; 0: none may */
 	/* bytes of KV cache of a layer, for each KV head */
 	double cache_bytes;     /* all sessions, whole context */
 	double cache_row_bytes; /* a position */
@@ -117,7 +128,8 @@ struct swarm_plan_link {
 	double bps;    /* bytes a second; 0: these two cannot reach each other */
 };
 
-enum swarm_way { SWARM_STAR, SWARM_DIRECT, SWARM_SCATTER, SWARM_WAYS };
+enum swarm_way { SWARM_STAR, SWARM_DIRECT, SWARM_SCATTER, SWARM_ROWS, SWARM_WAYS };
+#define SWARM_ALL_WAYS ((1u << SWARM_WAYS) - 1)
 enum swarm_plan_kind { SWARM_ONE, SWARM_TENSOR, SWARM_PIPELINE, SWARM_GROUPS, SWARM_KINDS };
 
 struct swarm_plan_input {
@@ -217,10 +229,17 @@ int swarm_plan_predict(const struct swarm_plan_input *in, bool stream, struct sw
  * one that runs: what can be compared with what is measured. */
 int swarm_plan_predict_given(const struct swarm_plan_input *in, struct swarm_plan_alt *out);
 
-/* Seconds of one reduction of `bytes` among members (peer numbers, the hub first) that all begin
- * together: the longest delay. INFINITY: they cannot reach each other. */
+struct swarm_plan_sum {
+	double bytes; /* of all its rows */
+	/* by rows: */
+	double made;    /* bytes of what comes back of all rows; 0: they do not go so */
+	double largest; /* part of the rows that one member adds */
+};
+
+/* Seconds of one reduction among members (peer numbers, the hub first) that all begin together: the
+ * longest delay. INFINITY: they cannot reach each other. */
 double swarm_plan_reduction(const struct swarm_plan_input *in, enum swarm_way way,
-	const uint32_t *members, uint32_t n, double bytes);
+	const uint32_t *members, uint32_t n, const struct swarm_plan_sum *sum);
 
 const char *swarm_way_name(enum swarm_way way);      /* "star" ... */
 const char *swarm_kind_name(enum swarm_plan_kind k); /* "one device" ... */

@@ -79,10 +79,14 @@ share_stages(struct eval *e, double step)
 		st->layer0 = at;
 		st->layers = g.layers;
 		at += st->layers;
+		plan_set_prompt(e, i, e->given);
 		rc = share_stage(e, &g, &e->out->members[st->first]);
 		set_layers(e, st);
 		if (rc < 0)
 			return -1;
+		/* By other ways it makes no difference who has which part. */
+		if (st->prompt_way == SWARM_ROWS)
+			plan_set_prompt(e, i, true);
 		e->bound |= rc > 0;
 	}
 	return 0;

@@ -17,12 +17,12 @@ enum phase { ATTN, FFN, HEAD, PHASES };
 const struct swarm_plan_link *plan_link(const struct swarm_plan_input *in, uint32_t i, uint32_t j);
 /* The round trip that who waits for the slowest of `waits` such links sees. */
 double plan_wait(const struct swarm_plan_link *l, uint32_t waits);
-/* The least costly way that there is. */
-double plan_reduction(const struct swarm_plan_input *in, const uint32_t *who, uint32_t n,
-	double bytes, enum swarm_way *way);
+/* The way by which a sum goes, of those that there are. */
+enum swarm_way plan_way(const struct swarm_plan_input *in, const uint32_t *who, uint32_t n,
+	const struct swarm_plan_sum *sum);
 /* What a reduction adds to each member's computing, off[n] in seconds: see "The model of time". */
 void plan_delays(const struct swarm_plan_input *in, enum swarm_way way, const uint32_t *who,
-	uint32_t n, double bytes, double *off);
+	uint32_t n, const struct swarm_plan_sum *sum, double *off);
 /* One message of `bytes` from a peer to each of these, those that are itself left out. */
 double plan_spread(const struct swarm_plan_input *in, uint32_t from, const uint32_t *who,
 	uint32_t n, double bytes);
@@ -131,8 +131,11 @@ struct eval {
 	struct swarm_plan_alt *out;
 };
 
-/* Who is the hub, and what messages add (plan_stage.c). -1: some cannot reach each other. */
+/* Who is the hub, and what messages add to a token's step (plan_stage.c). -1: some cannot reach each
+ * other. */
 int plan_set_stages(struct eval *e);
+/* What sums add to a prompt's step, when the stage has layers. cut: its members have slices, too. */
+void plan_set_prompt(struct eval *e, uint32_t stage, bool cut);
 /* From the coordinator to the first stage, from each to the next. */
 double plan_hop_seconds(const struct eval *e, uint32_t stage, double rows);
 /* What logits take once the last member has them. */

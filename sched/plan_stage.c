@@ -1,4 +1,5 @@
 /* A candidate's stages: who is the hub of each, and what messages add. */
+#include "model/collective.h"
 #include "sched/plan_int.h"
 
 #define HUBS 8
@@ -24,14 +25,15 @@ sort_up(uint32_t *v, uint32_t n)
 
 /* Seconds of a layer with who[0] as hub, when nothing streams. */
 static double
-layer_with_hub(const struct eval *e, const uint32_t *who, uint32_t n, double bytes)
+layer_with_hub(
+	const struct eval *e, const uint32_t *who, uint32_t n, const struct swarm_plan_sum *sum)
 {
 	double whole[SWARM_PLAN_PEERS], cap[SWARM_PLAN_PEERS], off[SWARM_PLAN_PEERS];
 	struct step token = plan_token_step(e->in, e->c->n_stages);
 	struct load l = plan_load(e->in, e->in->model->shape->layers, true);
 	double unit[PHASES], longest = 0, caps = 0, part = (double)n / e->c->n;
 
-	plan_delays(e->in, SWARM_STAR, who, n, bytes, off);
+	plan_delays(e->in, SWARM_STAR, who, n, sum, off);
 	for (uint32_t i = 0; i < n; i++) {
 		plan_unit_seconds(e->in, who[i], &token, unit);
 		whole[i] = plan_whole_seconds(e->in, 1, false, unit);
@@ -48,7 +50,7 @@ layer_with_hub(const struct eval *e, const uint32_t *who, uint32_t n, double byt
 /* Puts the hub in front: the coordinator where it is a member, unless any may be. Of large groups
  * the first HUBS members are looked at, which are the fastest in the orders of the search. */
 static void
-choose_hub(const struct eval *e, uint32_t *who, uint32_t n, double bytes)
+choose_hub(const struct eval *e, uint32_t *who, uint32_t n, const struct swarm_plan_sum *sum)
 {
 	uint32_t best = 0, hubs = n < HUBS ? n : HUBS;
 	double least = INFINITY;
@@ -63,7 +65,7 @@ choose_hub(const struct eval *e, uint32_t *who, uint32_t n, double bytes)
 		double cost;
 
 		swap(&who[0], &who[i]);
-		cost = layer_with_hub(e, who, n, bytes);
+		cost = layer_with_hub(e, who, n, sum);
 		swap(&who[0], &who[i]);
 		if (cost < least) {
 			least = cost;
@@ -180,14 +182,56 @@ set_head_delays(struct eval *e, uint32_t stage, struct delay *d)
 	}
 }
 
-/* Takes members and ways over into out; the seconds of messages that depend on no share. */
+/* The largest part of a prompt's rows that is one member's; 0: they cannot go by rows. */
+static double
+largest_part(const struct eval *e, const struct swarm_plan_stage *st, bool cut)
+{
+	const struct swarm_plan_model *m = e->in->model;
+	struct slice slices[SWARM_PLAN_PEERS], whole = slice_whole(m->shape);
+	uint32_t shares[SWARM_PLAN_PEERS], largest = 0;
+
+	if (!cut)
+		return st->n * m->kv_unit <= m->shape->kv_heads &&
+				       slice_goes_by_rows(m->shape, &whole)
+			       ? 1.0 / st->n
+			       : 0;
+	for (uint32_t i = 0; i < st->n; i++)
+		slices[i] = e->out->members[st->first + i].slice;
+	slice_row_shares(m->shape, slices, st->n, shares);
+	for (uint32_t i = 0; i < st->n; i++)
+		largest = shares[i] > largest ? shares[i] : largest;
+	return (double)largest / m->shape->ffn;
+}
+
+void
+plan_set_prompt(struct eval *e, uint32_t stage, bool cut)
+{
+	const struct swarm_plan_input *in = e->in;
+	struct swarm_plan_stage *st = &e->out->stages[stage];
+	const uint32_t *who = &e->who[st->first];
+	double rows = plan_prompt_step(in, e->c->n_stages).rows, made = in->model->made_row_bytes;
+	struct swarm_plan_sum sum = {.bytes = rows * row_bytes(e)};
+	double off[SWARM_PLAN_PEERS];
+
+	if (made > 0 && rows >= COLLECTIVE_ROWS_FROM)
+		sum.largest = largest_part(e, st, cut);
+	if (sum.largest > 0)
+		sum.made =
+			rows * (made + (4.0 * in->model->shape->embd - made) / (2.0 * st->layers));
+	st->prompt_way = plan_way(in, who, st->n, &sum);
+	plan_delays(in, st->prompt_way, who, st->n, &sum, off);
+	for (uint32_t i = 0; i < st->n; i++)
+		e->delays[st->first + i].prompt = off[i];
+}
+
+/* Takes members and a token's ways over into out; the seconds of messages that depend on no share. */
 int
 plan_set_stages(struct eval *e)
 {
 	const struct swarm_plan_input *in = e->in;
-	double token = plan_token_step(in, e->c->n_stages).rows;
-	double prompt = plan_prompt_step(in, e->c->n_stages).rows, bytes = row_bytes(e), sum = 0;
-	double off[2][SWARM_PLAN_PEERS];
+	double token = plan_token_step(in, e->c->n_stages).rows, delays = 0;
+	struct swarm_plan_sum sum = {.bytes = token * row_bytes(e)};
+	double off[SWARM_PLAN_PEERS];
 	uint32_t at = 0;
 
 	memcpy(e->who, e->c->who, e->c->n * sizeof *e->who);
@@ -200,15 +244,12 @@ plan_set_stages(struct eval *e)
 		*st = (struct swarm_plan_stage){.first = at, .n = e->c->stage_n[i]};
 		e->first[i] = at;
 		if (!e->given)
-			choose_hub(e, who, st->n, token * bytes);
-		plan_reduction(in, who, st->n, token * bytes, &st->token_way);
-		plan_reduction(in, who, st->n, prompt * bytes, &st->prompt_way);
-		plan_delays(in, st->token_way, who, st->n, token * bytes, off[0]);
-		plan_delays(in, st->prompt_way, who, st->n, prompt * bytes, off[1]);
+			choose_hub(e, who, st->n, &sum);
+		st->token_way = plan_way(in, who, st->n, &sum);
+		plan_delays(in, st->token_way, who, st->n, &sum, off);
 		for (uint32_t k = 0; k < st->n; k++) {
-			e->delays[at + k].token = off[0][k];
-			e->delays[at + k].prompt = off[1][k];
-			sum += off[0][k];
+			e->delays[at + k].token = off[k];
+			delays += off[k];
 		}
 		if (i + 1 == e->c->n_stages)
 			set_head_delays(e, i, &e->delays[at]);
@@ -216,5 +257,5 @@ plan_set_stages(struct eval *e)
 		at += st->n;
 	}
 	e->hops += answer_seconds(e, plan_token_step(in, e->c->n_stages).logits);
-	return isfinite(e->hops + sum) ? 0 : -1;
+	return isfinite(e->hops + delays) ? 0 : -1;
 }

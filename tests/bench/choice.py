@@ -23,7 +23,7 @@ def alternatives(a, parts):
     shares = ",".join("%d" % round(20 * p) for p in parts)
     yield "chosen by the plan", 0, members, base + ["--plan", "auto"]
     yield "the coordinator alone", 0, 0, base
-    for way in ("star", "direct") + (("scatter",) if members > 1 else ()):
+    for way in ("star", "direct", "rows") + (("scatter",) if members > 1 else ()):
         yield "all, sums by %s" % way, 0, members, base + ["--shares", shares, "--collective", way]
     yield "a pipeline of all", 0, members, base + ["--stages", ",".join("1" for _ in parts)]
 

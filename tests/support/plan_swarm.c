@@ -127,4 +127,6 @@ swarm_random(struct plan_swarm *s, uint32_t seed, uint32_t most)
 		if (swarm_rnd(&seed, 3) == 0)
 			swarm_link_all(
 				s, i, trips[swarm_rnd(&seed, 6)], swarm_rnd(&seed, 2) ? 1000 : 100);
+	if (swarm_rnd(&seed, 3) == 0)
+		s->in.ways = SWARM_ALL_WAYS;
 }

@@ -27,7 +27,8 @@ void swarm_link_all(struct plan_swarm *s, uint32_t peer, double ms, double mbit)
 void swarm_link(struct plan_swarm *s, uint32_t i, uint32_t j, double ms, double mbit);
 
 /* A random swarm of up to `most` devices with a random model: speeds 1 to 30, memory from a tenth
- * of the model to all of it, wires and Wi-Fi, some disks. The same seed gives the same. */
+ * of the model to all of it, wires and Wi-Fi, some disks, sums by the star or by all ways. The same
+ * seed gives the same. */
 void swarm_random(struct plan_swarm *s, uint32_t seed, uint32_t most);
 uint32_t swarm_rnd(uint32_t *seed, uint32_t n);
 

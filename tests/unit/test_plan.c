@@ -381,7 +381,7 @@ START_TEST(nothing_fits)
 }
 END_TEST
 
-/* --- steering and ways --- */
+/* --- steering --- */
 
 START_TEST(steering)
 {
@@ -407,21 +407,6 @@ START_TEST(steering)
 	ck_assert(!takes_part(a, 0) && !a->today);
 	s.in.today_only = true;
 	ck_assert_int_eq(swarm_plan_choose(&s.in, &r, &err), -1);
-}
-END_TEST
-
-START_TEST(ways_are_chosen_by_phase)
-{
-	const struct swarm_plan_alt *a;
-
-	tiny();
-	for (int i = 0; i < 4; i++)
-		swarm_add(&s, "a", 3, 2000);
-	s.in.ways = 1u << SWARM_STAR | 1u << SWARM_DIRECT | 1u << SWARM_SCATTER;
-	a = choose();
-	ck_assert_int_eq(a->kind, SWARM_TENSOR);
-	ck_assert_int_eq(a->stages[0].token_way, SWARM_DIRECT);
-	ck_assert_int_eq(a->stages[0].prompt_way, SWARM_SCATTER);
 }
 END_TEST
 
@@ -468,7 +453,6 @@ main(void)
 	tcase_add_test(t, disks_are_shared_by_their_speed);
 	tcase_add_test(t, nothing_fits);
 	tcase_add_test(t, steering);
-	tcase_add_test(t, ways_are_chosen_by_phase);
 	tcase_add_test(t, bad_numbers_are_refused);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
