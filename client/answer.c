@@ -155,16 +155,23 @@ emit(void *arg, const char *text, size_t len)
 	return interrupted();
 }
 
+struct timings {
+	double prompt_n, prompt_s, new_n, new_s;
+	double guessed, right; /* tokens ahead */
+};
+
 static void
-say_timings(const struct answerer *a, double prompt_n, double prompt_s, double new_n, double new_s)
+say_timings(const struct answerer *a, const struct timings *t)
 {
 	if (!a->o->timings || a->ctl->quiet)
 		return;
 	fprintf(stderr,
 		"\nprompt:     %6.0f tokens  %8.1f tokens/s\ngeneration: %6.0f tokens  %8.1f "
 		"tokens/s\n",
-		prompt_n, prompt_s > 0 ? prompt_n / prompt_s : 0, new_n,
-		new_s > 0 ? new_n / new_s : 0);
+		t->prompt_n, t->prompt_s > 0 ? t->prompt_n / t->prompt_s : 0, t->new_n,
+		t->new_s > 0 ? t->new_n / t->new_s : 0);
+	if (t->guessed > 0)
+		fprintf(stderr, "guessed:    %6.0f tokens  %8.0f right\n", t->guessed, t->right);
 }
 
 static void
@@ -208,6 +215,7 @@ answer_here(struct answerer *a, const char *prompt, json_t *conversation, struct
 {
 	struct session_params p = {.sampler = a->o->sampler,
 		.max_tokens = a->o->max_tokens,
+		.max_guesses = a->o->no_guess ? 0 : UINT32_MAX,
 		.stops = a->o->stops,
 		.n_stops = a->o->n_stops,
 		.ignore_end = a->o->ignore_end};
@@ -230,7 +238,8 @@ answer_here(struct answerer *a, const char *prompt, json_t *conversation, struct
 		print_ids(out->out, all + session_n_prompt(s), n - session_n_prompt(s));
 	}
 	if (rc == 0)
-		say_timings(a, st.prompt_tokens, st.prompt_seconds, st.new_tokens, st.new_seconds);
+		say_timings(a, &(struct timings){st.prompt_tokens, st.prompt_seconds, st.new_tokens,
+				       st.new_seconds, st.guessed, st.right});
 	session_free(s);
 	token_list_free(&ids);
 	return rc == 0 ? EXIT_DONE : EXIT_FAILED;
@@ -287,6 +296,8 @@ request_body(const struct answerer *a, const char *prompt, json_t *conversation)
 		json_integer(o->max_tokens == UINT32_MAX ? INT32_MAX : (json_int_t)o->max_tokens));
 	json_object_set_new(b, "return_tokens", json_boolean(o->ids));
 	json_object_set_new(b, "ignore_eos", json_boolean(o->ignore_end));
+	if (o->no_guess)
+		json_object_set_new(b, "speculative.n_max", json_integer(0));
 	if (said != NULL)
 		json_object_set_new(b, "shoal", said);
 	return b;
@@ -376,8 +387,11 @@ answer_daemon(struct answerer *a, const char *prompt, json_t *conversation, stru
 	count_tokens(a, out->last);
 	if (!a->o->silent)
 		say_route(a, out->last);
-	say_timings(a, timing(out->last, "prompt_n"), timing(out->last, "prompt_ms") / 1000,
-		timing(out->last, "predicted_n"), timing(out->last, "predicted_ms") / 1000);
+	say_timings(
+		a, &(struct timings){timing(out->last, "prompt_n"),
+			   timing(out->last, "prompt_ms") / 1000, timing(out->last, "predicted_n"),
+			   timing(out->last, "predicted_ms") / 1000, timing(out->last, "draft_n"),
+			   timing(out->last, "draft_n_accepted")});
 	return EXIT_DONE;
 }
 

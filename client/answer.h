@@ -19,6 +19,7 @@ struct answer_options {
 	bool timings; /* say speeds on stderr at the end */
 	bool silent;  /* do not say there who answered for 'auto' */
 	bool ignore_end;
+	bool no_guess; /* each step computes one token, and checks none that was guessed */
 	const char *mode, *verify; /* of a daemon's router: "token", "all"; NULL: not said */
 	float token_threshold;     /* below 0: not said */
 	bool no_shard;             /* the model is prepared in memory at each start */
@@ -51,6 +52,7 @@ enum {
 	OPT_NO_SHARD,
 	OPT_IDS,
 	OPT_IGNORE_END,
+	OPT_NO_GUESS,
 	OPT_TIMINGS,
 	OPT_MODE,
 	OPT_TOKEN_THRESHOLD,
@@ -85,6 +87,7 @@ enum {
 		{"weights", required_argument, NULL, OPT_WEIGHTS},                                 \
 		{"no-shard", no_argument, NULL, OPT_NO_SHARD}, TOKEN_OPTIONS,                      \
 		{"ignore-end", no_argument, NULL, OPT_IGNORE_END},                                 \
+		{"no-guess", no_argument, NULL, OPT_NO_GUESS},                                     \
 	{                                                                                          \
 		"timings", no_argument, NULL, OPT_TIMINGS                                          \
 	}

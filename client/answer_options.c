@@ -15,6 +15,7 @@ const char answer_help[] =
 	"  --seed S           same seed, same text\n"
 	"  --stop TEXT        end before this text (may be given again)\n"
 	"  --ignore-end       go on past the model's end token\n"
+	"  --no-guess         do not guess words ahead from what was written before\n"
 	"  --timings          say speeds at the end\n"
 	"  --mode token       of 'auto': the small and the large model write together;\n"
 	"                     then: --token-threshold T (0 to 1: how sure the small one has\n"
@@ -172,6 +173,9 @@ answer_option(struct answer_options *o, int opt, const char *value, struct err *
 		return 1;
 	case OPT_IGNORE_END:
 		o->ignore_end = true;
+		return 1;
+	case OPT_NO_GUESS:
+		o->no_guess = true;
 		return 1;
 	case OPT_TIMINGS:
 		o->timings = true;

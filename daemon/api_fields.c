@@ -187,6 +187,16 @@ TAKE(take_max_tokens)
 	return 0;
 }
 
+TAKE(take_max_guesses)
+{
+	int64_t n = 0;
+
+	if (whole(f, v, &n, e) != 0)
+		return -1;
+	r->max_guesses = (uint32_t)n;
+	return 0;
+}
+
 static int
 add_stop(struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e)
 {
@@ -286,7 +296,7 @@ static const struct api_field fields[] = {
 	{"model", BOTH, take_model, 0, 0},
 	{"n", BOTH, take_only_one, 0, 0},
 	{"parallel_tool_calls", CHAT, api_take_parallel, 0, 0},
-	{"prediction", BOTH, NULL, 0, 0},
+	{"prediction", BOTH, api_take_prediction, 0, 0},
 	{"presence_penalty", BOTH, take_presence, -2, 2},
 	{"prompt", COMPLETION, api_take_prompt, 0, 0},
 	{"prompt_cache_key", BOTH, NULL, 0, 0},
@@ -301,6 +311,7 @@ static const struct api_field fields[] = {
 	{"seed", BOTH, take_seed, 0, 0},
 	{"service_tier", BOTH, NULL, 0, 0},
 	{"shoal", BOTH, take_shoal, 0, 0},
+	{"speculative.n_max", BOTH, take_max_guesses, 0, INT32_MAX},
 	{"stop", BOTH, take_stop, 0, 0},
 	{"store", BOTH, NULL, 0, 0},
 	{"stream", BOTH, take_stream, 0, 0},

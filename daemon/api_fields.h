@@ -21,6 +21,8 @@ int api_take_messages(
 	struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e);
 int api_take_prompt(
 	struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e);
+int api_take_prediction(
+	struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e);
 
 int api_bad_value(const struct api_field *f, struct api_error *e, const char *must);
 

@@ -37,15 +37,20 @@ object(const struct api_head *h, bool chunk, json_t *choice)
 		h->model, "choices", choices);
 }
 
-/* Of an answer that two models wrote: who decided its tokens, and, by OpenAI's names, what became of
- * those that were drafted. */
+/* By OpenAI's names, what became of tokens that were drafted or guessed ahead; of an answer that two models wrote,
+ * who decided its tokens. */
 static json_t *
-details_json(const struct token_figures *f)
+details_json(const struct usage *u)
 {
-	return json_pack("{s:I,s:I,s:f,s:I,s:I}", "small_tokens", (json_int_t)f->small,
-		"large_tokens", (json_int_t)f->large, "large_share", token_figures_share(f),
-		"accepted_prediction_tokens", (json_int_t)f->accepted, "rejected_prediction_tokens",
-		(json_int_t)(f->drafted - f->accepted));
+	json_t *o = json_pack("{s:I,s:I}", "accepted_prediction_tokens", (json_int_t)u->accepted,
+		"rejected_prediction_tokens", (json_int_t)(u->drafted - u->accepted));
+
+	if (u->both == NULL)
+		return o;
+	json_object_set_new(o, "small_tokens", json_integer(u->both->small));
+	json_object_set_new(o, "large_tokens", json_integer(u->both->large));
+	json_object_set_new(o, "large_share", json_real(token_figures_share(u->both)));
+	return o;
 }
 
 static json_t *
@@ -55,8 +60,8 @@ usage_json(const struct usage *u)
 		"completion_tokens", (json_int_t)u->new_tokens, "total_tokens",
 		(json_int_t)u->prompt_tokens + (json_int_t)u->new_tokens);
 
-	if (u->both != NULL)
-		json_object_set_new(o, "completion_tokens_details", details_json(u->both));
+	if (u->both != NULL || u->drafted > 0)
+		json_object_set_new(o, "completion_tokens_details", details_json(u));
 	return o;
 }
 
@@ -78,9 +83,9 @@ timings_json(const struct usage *u)
 		(json_int_t)u->new_tokens, "predicted_ms", ns * 1e3, "predicted_per_token_ms",
 		ratio(ns * 1e3, nn), "predicted_per_second", ratio(nn, ns));
 
-	if (u->both != NULL && u->both->drafted > 0) {
-		json_object_set_new(o, "draft_n", json_integer(u->both->drafted));
-		json_object_set_new(o, "draft_n_accepted", json_integer(u->both->accepted));
+	if (u->drafted > 0) {
+		json_object_set_new(o, "draft_n", json_integer(u->drafted));
+		json_object_set_new(o, "draft_n_accepted", json_integer(u->accepted));
 	}
 	return o;
 }

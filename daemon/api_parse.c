@@ -108,6 +108,7 @@ api_parse(enum api_kind kind, const void *body, size_t len, struct api_request *
 	struct api_error *e)
 {
 	*r = (struct api_request){.kind = kind,
+		.max_guesses = UINT32_MAX,
 		.sampler = {.temperature = 1, .top_p = 1, .repeat_penalty = 1, .penalty_last = 64}};
 	if (len == 0)
 		return api_error_set(e, 400, NULL, NULL,

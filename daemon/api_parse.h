@@ -46,7 +46,9 @@ struct api_request {
 	bool stream, include_usage, echo, return_tokens, ignore_end;
 	bool seeded; /* else the server draws a seed */
 	struct sampler_params sampler;
-	uint32_t max_tokens; /* UINT32_MAX: as the context allows */
+	uint32_t max_tokens;    /* UINT32_MAX: as the context allows */
+	uint32_t max_guesses;   /* tokens guessed ahead, at most; UINT32_MAX: as it pays */
+	const char *prediction; /* of the answer's text; NULL: none */
 	const char *stops[SESSION_MAX_STOPS];
 	uint32_t n_stops;
 	json_t *tools; /* functions that the model may call, a list of one at least; NULL: none */

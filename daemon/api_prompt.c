@@ -28,9 +28,10 @@ take_role(json_t *m, size_t i, const char **role, bool *result, struct api_error
 	return bad_message(e, i, "role", "system, developer, user, assistant or tool");
 }
 
-/* A list of text parts becomes one text, which takes the list's place in the request. */
+/* A list of text parts becomes one text, which takes the list's place as the content of m, which is what `where` names:
+ * a part of the field `param`. */
 static int
-join_parts(json_t *m, json_t *parts, size_t i, struct api_error *e)
+join_parts(json_t *m, json_t *parts, const char *param, const char *where, struct api_error *e)
 {
 	struct buf text;
 	json_t *part, *joined;
@@ -44,10 +45,10 @@ join_parts(json_t *m, json_t *parts, size_t i, struct api_error *e)
 
 		if (type == NULL || strcmp(type, "text") != 0 || !json_is_string(t)) {
 			buf_free(&text);
-			return api_error_set(e, 400, "unsupported_value", "messages",
-				"messages[%zu].content[%zu] is of type '%.32s': only parts of type "
+			return api_error_set(e, 400, "unsupported_value", param,
+				"%s.content[%zu] is of type '%.32s': only parts of type "
 				"text, with a text, are supported",
-				i, k, type != NULL ? type : "(none)");
+				where, k, type != NULL ? type : "(none)");
 		}
 		buf_append(&text, json_string_value(t), json_string_length(t));
 	}
@@ -64,8 +65,10 @@ static int
 take_content(json_t *m, size_t i, const char **content, struct api_error *e)
 {
 	json_t *c = json_object_get(m, "content");
+	char where[40];
 
-	if (json_is_array(c) && join_parts(m, c, i, e) != 0)
+	snprintf(where, sizeof where, "messages[%zu]", i);
+	if (json_is_array(c) && join_parts(m, c, "messages", where, e) != 0)
 		return -1;
 	c = json_object_get(m, "content");
 	if (c != NULL && !json_is_string(c) && !json_is_null(c))
@@ -215,4 +218,22 @@ api_take_prompt(struct api_request *r, const struct api_field *f, json_t *v, str
 	if (json_array_size(v) == 0)
 		return api_bad_value(f, e, "a text or a list of token ids, and not empty");
 	return take_ids(r, f, v, e);
+}
+
+/* OpenAI's "predicted outputs". */
+int
+api_take_prediction(
+	struct api_request *r, const struct api_field *f, json_t *v, struct api_error *e)
+{
+	static const char must[] =
+		"an object of type 'content' whose content is a text or a list of text parts";
+	const char *type = json_string_value(json_object_get(v, "type"));
+	json_t *c = json_object_get(v, "content");
+
+	if (type == NULL || strcmp(type, "content") != 0)
+		return api_bad_value(f, e, must);
+	if (json_is_array(c) && join_parts(v, c, f->name, f->name, e) != 0)
+		return -1;
+	r->prediction = json_string_value(json_object_get(v, "content"));
+	return r->prediction != NULL ? 0 : api_bad_value(f, e, must);
 }

@@ -52,12 +52,29 @@ api_make_prompt(struct http_request *r, const struct api_format *f, const struct
 	return false;
 }
 
+/* The tokens of the text that the answer may be. What is longer than any answer is of no use. */
+static int
+make_prediction(const struct api_request *a, const struct served_model *m, struct token_list *ids,
+	struct err *err)
+{
+	size_t len = a->prediction != NULL ? strlen(a->prediction) : 0;
+	size_t most = (size_t)m->context * MAX_TOKEN_BYTES;
+
+	if (len == 0 || a->max_guesses == 0)
+		return 0;
+	if (tokenize(m->tokenizer, a->prediction, len < most ? len : most, 0, ids, err) != 0)
+		return -1;
+	ids->n = ids->n < m->context ? ids->n : m->context;
+	return 0;
+}
+
 struct session *
 api_make_session(const struct api_request *a, const struct served_model *m,
 	const struct token_list *ids, bool signals, const struct answer_key *key, struct err *err)
 {
 	struct session_params p = {.sampler = a->sampler,
 		.max_tokens = a->max_tokens,
+		.max_guesses = a->max_guesses,
 		.context = m->context,
 		.stops = a->stops,
 		.n_stops = a->n_stops,
@@ -65,13 +82,22 @@ api_make_session(const struct api_request *a, const struct served_model *m,
 		.signals = signals,
 		.grammar = a->grammar};
 
+	struct token_list prediction = {0};
+	struct session *s = NULL;
+
 	if (!a->seeded && key != NULL)
 		p.sampler.seed = answer_key_seed(key);
 	else if (!a->seeded)
 		randombytes_buf(&p.sampler.seed, sizeof p.sampler.seed);
 	if (p.sampler.penalty_last > m->context)
 		p.sampler.penalty_last = m->context;
-	return session_new(m->tokenizer, &p, ids->ids, ids->n, err);
+	if (make_prediction(a, m, &prediction, err) == 0) {
+		p.prediction = prediction.ids;
+		p.n_prediction = prediction.n;
+		s = session_new(m->tokenizer, &p, ids->ids, ids->n, err);
+	}
+	token_list_free(&prediction);
+	return s;
 }
 
 void

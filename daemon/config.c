@@ -72,6 +72,9 @@ static const struct key {
 	CHOICE(collective, "auto star direct scatter rows", "by which way sums are added"),
 	CHOICE(overlap, "auto on off",
 		"whether one half of a step's rows is computed while the other's sums travel"),
+	CHOICE(guess, "on off",
+		"on: what was written before helps to guess what comes next, for several tokens "
+		"a step"),
 	CHOICE(kv, "f32 f16 q8_0", "how the KV cache is kept"),
 	NUMBER(kv_copies, 0, 1,
 		"1: the coordinator keeps copies of it, so that another plan computes nothing "

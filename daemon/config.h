@@ -36,6 +36,7 @@ struct config {
 	char payload[8]; /* f32, f16, q8 */
 	char collective[8];      /* auto, star, direct, scatter, rows (model/collective.h) */
 	char overlap[8];         /* auto, on, off (sched/overlap.h) */
+	char guess[4];           /* on, off (sched/guess.h) */
 	char kv[8];              /* f32, f16, q8_0 */
 	uint32_t kv_copies;      /* of its rows: 0 or 1 (daemon/serve_kv.h) */
 	uint32_t context;        /* per session; 0: the model's, at most 4096 */

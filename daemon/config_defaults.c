@@ -23,6 +23,7 @@ config_defaults(struct config *c)
 	strcpy(c->payload, "auto");
 	strcpy(c->collective, "auto");
 	strcpy(c->overlap, "auto");
+	strcpy(c->guess, "on");
 	strcpy(c->coordinator, "fixed");
 	strcpy(c->kv, "f16");
 	strcpy(c->pin, "no");

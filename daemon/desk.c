@@ -277,6 +277,8 @@ request_usage(struct request *r)
 		.prompt_seconds = seconds(r->started, r->first_token),
 		.new_seconds = seconds(r->first_token, now),
 		.queue_seconds = seconds(r->submitted, r->started),
+		.drafted = r->n_guessed,
+		.accepted = r->n_right,
 		.tokens = ids + n_prompt,
 		.signals = session_signals(r->session),
 	};

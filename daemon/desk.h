@@ -21,6 +21,8 @@ struct token_figures; /* daemon/token_run.h */
 struct usage {
 	uint32_t prompt_tokens, new_tokens;
 	double prompt_seconds, new_seconds, queue_seconds;
+	uint32_t drafted,
+		accepted; /* tokens that were guessed or drafted ahead; of these, that were right */
 	const uint32_t *tokens; /* the new_tokens ids; good during the call */
 	/* How sure the model was, where the session asked for it, else NULL; good during the call. */
 	const struct token_signals *signals;

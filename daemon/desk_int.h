@@ -4,6 +4,7 @@
 
 #include "daemon/desk.h"
 #include "sched/fair.h"
+#include "sched/guess.h"
 
 #include <stdatomic.h>
 
@@ -30,6 +31,9 @@ struct request {
 	unsigned tries;      /* how often it was given back without a new one */
 	size_t n_chosen;     /* choices ever */
 	uint64_t rested;     /* since when it rests */
+	/* Guesses of the step under way (daemon/engine_guess.c): of positions from guess_from on. */
+	uint32_t guess[GUESS_MOST], n_guess, guess_from, guess_matched;
+	uint32_t n_guessed, n_right;              /* ever */
 	uint64_t submitted, started, first_token; /* uv_hrtime */
 	/* under the desk's lock */
 	struct buf text; /* to be heard by the main thread */

@@ -108,6 +108,7 @@ make_session(const struct served_model *m, const struct document_question *q, st
 {
 	struct session_params p = {.sampler = q->sampler,
 		.max_tokens = q->max_tokens,
+		.max_guesses = UINT32_MAX,
 		.context = m->context,
 		.signals = q->signals};
 	struct token_list ids = {0};

@@ -5,6 +5,7 @@
 #include "daemon/engine_int.h"
 #include "daemon/log.h"
 #include "kernels/cpu.h"
+#include "model/lookup.h"
 #include "model/thread_choice.h"
 #include "sched/token_mode.h"
 
@@ -224,8 +225,11 @@ engine_bytes(const struct engine_config *c)
 	if (engine_gathers(c))
 		bytes += engine_max_logits(c->slots, c->max_rows) *
 			 (c->shape->vocab * sizeof(float) + sizeof(struct best) + 16);
-	if (engine_is_coordinator(c)) /* what samplers need */
-		bytes += (uint64_t)c->slots * c->shape->vocab * 24 + pipe_bytes(c);
+	if (engine_is_coordinator(
+		    c)) /* what samplers need, and guesses, with as long a prediction as can be */
+		bytes += c->slots * ((uint64_t)c->shape->vocab * 24 +
+					    lookup_bytes(2 * (size_t)c->context + 1)) +
+			 pipe_bytes(c);
 	return bytes;
 }
 
@@ -391,6 +395,8 @@ engine_stats_add(struct engine_stats *sum, const struct engine_stats *st)
 	sum->running += st->running;
 	sum->steps += st->steps;
 	sum->divided += st->divided;
+	sum->drafted += st->drafted;
+	sum->accepted += st->accepted;
 	sum->prompt_tokens += st->prompt_tokens;
 	sum->new_tokens += st->new_tokens;
 	sum->kept_rows += st->kept_rows;

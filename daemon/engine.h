@@ -35,6 +35,7 @@ struct engine_config {
 	struct weight_source *weights; /* owned from now on, also when engine_new fails */
 	struct desk *desk; /* coordinator: where requests come from; outlives the engine */
 	uint32_t context, slots, max_rows;
+	bool guess; /* coordinator: what follows is guessed ahead, where that pays (sched/guess.h) */
 	enum kv_type kv;
 	bool kv_copies; /* KV rows leave and come (daemon/engine_kv.h) */
 	enum frame_format payload;
@@ -86,6 +87,7 @@ struct engine_stats {
 	uint32_t running; /* requests that it computes */
 	uint64_t steps, prompt_tokens, new_tokens;
 	uint64_t divided;                   /* of the steps: those whose halves took turns */
+	uint64_t drafted, accepted;         /* tokens guessed ahead; of these, right */
 	double prompt_seconds, new_seconds; /* of finished requests */
 	/* Rows of requests that went on in another plan: that were there (daemon/engine_kv.h), and that were
 	 * computed again. */

@@ -181,26 +181,49 @@ hub_lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits)
 	for (uint32_t i = 0; i < n_parts; i++) {
 		const struct batch_part *part = &e->parts[i];
 		uint32_t slot = e->slot_of[part->session], flags = wanted_logits(e, slot);
+		struct request *r = e->slots[slot];
 		size_t n_ids;
-		const uint32_t *ids = request_ids(e->slots[slot], &n_ids);
+		const uint32_t *ids = request_ids(r, &n_ids);
 
+		guess_sent(e, r, part->from + part->n);
 		for (uint32_t k = 0; k < part->n; k++, n++) {
 			bool wants = k + part->logits >= part->n;
+			uint32_t pos = part->from + k, guess = pos < n_ids ? 0 : STEP_GUESS;
 
-			e->tokens[n] = ids[part->from + k];
-			e->rows[n] = (struct step_row){slot, part->from + k, wants ? flags : 0};
+			e->tokens[n] = guess == 0 ? ids[pos] : r->guess[pos - n_ids];
+			e->rows[n] = (struct step_row){slot, pos, wants ? flags | guess : 0};
 			if (wants)
-				e->wanted[(*logits)++] = (struct wanted_row){slot,
+				e->wanted[(*logits)++] = (struct wanted_row){slot, pos,
 					engine_is_alone(e) || (flags & STEP_WHOLE) != 0, false};
 		}
 	}
 	return n;
 }
 
-bool
-hub_work_of(struct request *r, uint32_t *spare, struct batch_session *s)
+/* Rows whose logits led requests want beside one of each: guesses leave them what they need. */
+static uint32_t
+led_rows(const struct engine *e)
 {
+	size_t rows = 0, n;
+
+	for (uint32_t i = 0; i < e->c.slots; i++) {
+		const struct request *r = e->slots[i];
+
+		if (r == NULL || r->guide == NULL || !atomic_load(&r->led))
+			continue;
+		guide_ids(r->guide, &n);
+		rows += n - 1 - guide_wanted(r->guide);
+	}
+	return (uint32_t)rows;
+}
+
+bool
+hub_work_of(
+	struct engine *e, uint32_t slot, uint32_t rows, uint32_t *spare, struct batch_session *s)
+{
+	struct request *r = e->slots[slot];
 	size_t n, more = 0, stale;
+	uint32_t led;
 
 	if (r->guide != NULL) {
 		if (!atomic_load(&r->led))
@@ -210,8 +233,14 @@ hub_work_of(struct request *r, uint32_t *spare, struct batch_session *s)
 			r->n_done = (uint32_t)stale;
 	}
 	request_ids(r, &n);
-	if (r->guide != NULL)
+	if (r->guide != NULL) {
 		more = n - 1 - guide_wanted(r->guide);
+	} else {
+		led = led_rows(e);
+		more = guess_ahead(
+			e, r, wanted_logits(e, slot), rows, *spare > led ? *spare - led : 0);
+		n += more;
+	}
 	if (more > *spare) { /* the rest in the next step */
 		n -= more - *spare;
 		more = *spare;
@@ -237,7 +266,7 @@ hub_room(const struct engine *e, uint32_t n)
 	uint32_t most;
 
 	for (uint32_t i = 0; i < n; i++)
-		beside |= e->sessions[i].n_ids == e->sessions[i].n_done + 1;
+		beside |= e->sessions[i].n_ids == e->sessions[i].n_done + 1 + e->sessions[i].more;
 	most = n + step_time_rows(&e->step_time, beside);
 	return most < e->c.max_rows ? most : e->c.max_rows;
 }
@@ -248,7 +277,7 @@ pick_parts(struct engine *e)
 	uint32_t n = 0, spare = hub_spare_logits(e);
 
 	for (uint32_t i = 0; i < e->c.slots; i++)
-		if (e->slots[i] != NULL && hub_work_of(e->slots[i], &spare, &e->sessions[n]))
+		if (e->slots[i] != NULL && hub_work_of(e, i, n + 1, &spare, &e->sessions[n]))
 			e->slot_of[n++] = i;
 	return n > 0 ? batch_next(e->sessions, n, hub_room(e, n), &e->turn, e->parts) : 0;
 }
@@ -267,15 +296,18 @@ next_token(struct engine *e, const struct request *r, uint32_t number, bool whol
 
 /* Lets a session that has logits go on. */
 static bool
-take_token(struct engine *e, uint32_t slot, uint32_t number, bool whole)
+take_token(struct engine *e, uint32_t slot, uint32_t pos, uint32_t number, bool whole)
 {
 	struct request *r = e->slots[slot];
 	enum session_end end;
 	size_t n_ids;
 
+	if (guess_is_void(r, pos))
+		return true;
 	buf_clear(&e->piece);
 	if (!next_token(e, r, number, whole, &end))
 		return false;
+	guess_used(e, r, pos);
 	if (r->first_token == 0)
 		r->first_token = uv_hrtime();
 	desk_post_text(e->c.desk, r, &e->piece);
@@ -302,12 +334,14 @@ take_choice(struct engine *e, struct request *r, uint32_t number, bool whole)
 }
 
 bool
-hub_take_row(struct engine *e, uint32_t slot, uint32_t number, bool whole)
+hub_take_row(struct engine *e, uint32_t slot, uint32_t pos, uint32_t number, bool whole)
 {
 	struct request *r = e->slots[slot];
 
+	if (r == NULL)
+		return true;
 	return r->guide != NULL ? take_choice(e, r, number, whole)
-				: take_token(e, slot, number, whole);
+				: take_token(e, slot, pos, number, whole);
 }
 
 /* Gives rows what was computed for them, those of one request in their order. Returns how many are
@@ -322,7 +356,7 @@ take_rows(struct engine *e, uint32_t n)
 
 		if (w->taken || w->slot == stuck)
 			continue;
-		w->taken = hub_take_row(e, w->slot, i, w->whole);
+		w->taken = hub_take_row(e, w->slot, w->pos, i, w->whole);
 		if (!w->taken) {
 			e->undecided[n_undecided++] = i;
 			stuck = w->slot;
@@ -344,6 +378,12 @@ take_logits(struct engine *e, uint32_t n_parts, uint32_t n_logits, struct err *e
 			return -1;
 		for (uint32_t i = 0; i < n; i++)
 			e->wanted[e->undecided[i]].whole = true;
+	}
+	for (uint32_t i = 0; i < n_parts; i++) {
+		struct request *r = e->slots[e->slot_of[e->parts[i].session]];
+
+		if (r != NULL && r->guide == NULL)
+			guess_settle(e, r);
 	}
 	return 0;
 }
@@ -396,6 +436,7 @@ hub_step(struct engine *e)
 {
 	uint32_t n_parts = pick_parts(e);
 	uint32_t n, n_logits;
+	uint64_t start = uv_hrtime();
 	struct err err = {""};
 
 	if (n_parts == 0)
@@ -404,6 +445,8 @@ hub_step(struct engine *e)
 	if ((compute(e, n, n_logits, &err) != 0 || take_logits(e, n_parts, n_logits, &err) != 0) &&
 		(e->star == NULL || !star_broken(e->star)))
 		hub_step_failed(e, &err);
+	if (n == n_logits) /* no prompt's */
+		guess_step(&e->guesses, n, 1e-9 * (double)(uv_hrtime() - start));
 	engine_publish(e);
 	return true;
 }

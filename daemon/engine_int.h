@@ -7,10 +7,11 @@
 #include "daemon/ring.h"
 #include "daemon/star.h"
 #include "sched/batch.h"
+#include "sched/guess.h"
 #include "sched/step_time.h"
 
 struct wanted_row { /* of a step: its logits are wanted */
-	uint32_t slot;
+	uint32_t slot, pos;
 	bool whole; /* all of them are there */
 	bool taken;
 };
@@ -63,6 +64,8 @@ struct engine {
 	struct overlap overlap;     /* of its group, if it is the hub */
 	uint64_t divided;           /* steps */
 	struct step_time step_time; /* the coordinator's */
+	struct guess_pace guesses;  /* likewise */
+	uint64_t drafted, accepted; /* tokens guessed, and right */
 	struct pipe *pipe;          /* coordinator of a pipeline (engine_pipe.c) */
 	struct engine_kv *kv;       /* NULL: no KV rows are copied */
 };
@@ -136,20 +139,36 @@ bool pipe_is_undecided(const struct engine *e, uint32_t slot);
 /* Fills e->rows and e->tokens for the parts; `logits`: how many rows want them. Returns the number of
  * rows. */
 uint32_t hub_lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits);
-/* What of a request is to be computed next; false: nothing. spare: rows that can want logits beside one
- * of each request, at first hub_spare_logits. */
-bool hub_work_of(struct request *r, uint32_t *spare, struct batch_session *s);
+/* What of a slot's request is to be computed next, in a step of so many rows or more; false: nothing. spare: rows that
+ * can want logits beside one of each request, at first hub_spare_logits. */
+bool hub_work_of(
+	struct engine *e, uint32_t slot, uint32_t rows, uint32_t *spare, struct batch_session *s);
 uint32_t hub_spare_logits(const struct engine *e);
 /* Rows of the next step, at most; e->sessions[n]: who has work. */
 uint32_t hub_room(const struct engine *e, uint32_t n);
-/* Gives the slot's request what was computed for a row; number: of the row among those with logits.
+/* Gives the slot's request what was computed for a row at `pos`; number: of the row among those with logits.
  * False: the best tokens do not decide. Afterwards a session may be gone, and one that is led may be led
- * on. */
-bool hub_take_row(struct engine *e, uint32_t slot, uint32_t number, bool whole);
+ * on. Nothing, where the row's token was guessed wrong, or the request is gone. */
+bool hub_take_row(struct engine *e, uint32_t slot, uint32_t pos, uint32_t number, bool whole);
 /* Embeds n rows and has the group compute its layers: e->x, and this slice's logits in e->own. */
 int hub_compute(struct engine *e, uint32_t n, struct err *err);
 /* A step failed although no link is lost. */
 void hub_step_failed(struct engine *e, const struct err *err);
+
+/* --- tokens that are guessed ahead (engine_guess.c) --- */
+
+/* Guesses what follows a session that waits for one token, in a step of so many rows without. flags: of its row; most:
+ * rows that are left. Returns how many guesses are worth it, in r->guess. */
+uint32_t guess_ahead(
+	struct engine *e, struct request *r, uint32_t flags, uint32_t rows, uint32_t most);
+/* The request's part of the step ends in front of this position: there may be no room for all guesses. */
+void guess_sent(struct engine *e, struct request *r, uint32_t end);
+/* Whether a row at this position says nothing, as its token is not what was picked. */
+bool guess_is_void(const struct request *r, uint32_t pos);
+/* The row's logits are what the next token is picked from. */
+void guess_used(struct engine *e, struct request *r, uint32_t pos);
+/* All that was computed of the session has been taken: what was wrong counts as not computed. */
+void guess_settle(struct engine *e, struct request *r);
 
 /* Fails when a mapped file could not be read since there were `before` errors (file_guard_errors):
  * what was computed meanwhile is not to be used. */

@@ -227,7 +227,7 @@ engine_kv_begin(struct engine *e, uint32_t n)
 	for (uint32_t i = 0; i < n; i++) {
 		const struct step_row *r = &e->rows[i];
 
-		kv_feed_row(&e->kv->feed, r->slot, r->pos);
+		kv_feed_row(&e->kv->feed, r->slot, r->pos, (r->flags & STEP_GUESS) != 0);
 		if (engine_is_coordinator(&e->c) && r->pos == 0)
 			note_owner(e, r->slot);
 	}

@@ -6,19 +6,21 @@
  * decide, the row is computed once more, for all of its logits: the same bits, as rows do not depend on what
  * else is in a step.
  *
- * Of a request that is led (model/guide.h) nothing more is sent while rows are under way whose choices it
- * waits for: they decide how it goes on. */
+ * Of a request that is led (model/guide.h), or has guesses under way, nothing more is sent while rows are under way whose
+ * choices it waits for: they decide how it goes on. */
 #include "daemon/engine_int.h"
 
 #include <stdlib.h>
 
-struct pipe_part {             /* of a step under way */
-	uint64_t request;      /* its number; the slot may be another's by now */
-	uint32_t slot, logits; /* rows that want them */
+struct pipe_part {                  /* of a step under way */
+	uint64_t request;           /* its number; the slot may be another's by now */
+	uint32_t slot, pos, logits; /* rows that want them, the first one's position */
 	bool whole;
 };
 
 struct pipe_round {
+	uint64_t since;
+	uint32_t rows; /* of generation only; else 0 */
 	uint32_t n;
 	struct pipe_part *parts; /* [slots] */
 };
@@ -30,7 +32,7 @@ struct pipe {
 	struct pipe_part *parts;   /* [depth][slots] */
 	/* [slots] number of a request, and 1; 0: nobody's. */
 	uint64_t *undecided; /* its row is computed again */
-	uint64_t *awaited;   /* it is led, and choices are under way */
+	uint64_t *awaited;   /* nothing more is sent of it until what is under way has come */
 };
 
 uint64_t
@@ -108,7 +110,7 @@ pick_parts(struct engine *e)
 		struct request *r = e->slots[slot];
 
 		if (r == NULL || p->awaited[slot] == r->number + 1 ||
-			!hub_work_of(r, &spare, &e->sessions[n]) ||
+			!hub_work_of(e, slot, n + 1, &spare, &e->sessions[n]) ||
 			e->sessions[n].n_done >= e->sessions[n].n_ids)
 			continue;
 		e->slot_of[n++] = slot;
@@ -120,25 +122,26 @@ pick_parts(struct engine *e)
 
 /* Keeps who is in the step; its rows count as done. */
 static void
-note_round(struct engine *e, uint32_t n_parts)
+note_round(struct engine *e, uint32_t n_parts, uint32_t n, uint32_t n_logits)
 {
 	struct pipe *p = e->pipe;
 	struct pipe_round *round = &p->rounds[(p->first + p->n++) % p->depth];
 	uint32_t row = 0;
 
-	round->n = n_parts;
+	*round = (struct pipe_round){uv_hrtime(), n == n_logits ? n : 0, n_parts, round->parts};
 	for (uint32_t i = 0; i < n_parts; i++) {
-		uint32_t slot = e->slot_of[e->parts[i].session];
-
+		const struct batch_part *part = &e->parts[i];
+		uint32_t slot = e->slot_of[part->session];
 		struct request *r = e->slots[slot];
 
-		row += e->parts[i].n;
-		r->n_done += e->parts[i].n;
-		if (r->guide != NULL && e->parts[i].logits > 0)
+		row += part->n;
+		r->n_done += part->n;
+		if (part->logits > (r->guide != NULL ? 0 : 1))
 			p->awaited[slot] = r->number + 1;
 		round->parts[i] = (struct pipe_part){.request = r->number,
 			.slot = slot,
-			.logits = e->parts[i].logits,
+			.pos = part->from + part->n - part->logits,
+			.logits = part->logits,
 			.whole = (e->rows[row - 1].flags & STEP_WHOLE) != 0};
 	}
 }
@@ -153,7 +156,7 @@ begin(struct engine *e)
 	if (n_parts == 0)
 		return false;
 	n = hub_lay_out_rows(e, n_parts, &n_logits);
-	note_round(e, n_parts);
+	note_round(e, n_parts, n, n_logits);
 	if (hub_compute(e, n, &err) == 0) {
 		if (e->star != NULL)
 			star_end(e->star);
@@ -166,6 +169,16 @@ begin(struct engine *e)
 }
 
 /* --- its answer --------------------------------------------------------------------------------- */
+
+/* A session that is there yet: what was guessed wrong, and the row of a token that is not decided, are computed anew. */
+static void
+settle(struct engine *e, const struct pipe_part *part)
+{
+	struct request *r = e->slots[part->slot];
+
+	if (part->logits > 0 && r != NULL && r->number == part->request && r->guide == NULL)
+		guess_settle(e, r);
+}
 
 /* The rows of one request, in their order; those behind one that is undecided are computed again with
  * it. */
@@ -180,12 +193,14 @@ take_part(struct engine *e, const struct pipe_part *part, uint32_t number)
 		if (r == NULL || r->number != part->request)
 			return; /* it was cancelled meanwhile, or it has ended */
 		p->undecided[part->slot] = p->awaited[part->slot] = 0;
-		if (hub_take_row(e, part->slot, number + i, part->whole))
+		if (hub_take_row(e, part->slot, part->pos + i, number + i, part->whole))
 			continue;
 		p->undecided[part->slot] = part->request + 1;
-		r->n_done = r->guide != NULL ? (uint32_t)guide_wanted(r->guide) : r->n_done - 1;
-		return;
+		if (r->guide != NULL)
+			r->n_done = (uint32_t)guide_wanted(r->guide);
+		break;
 	}
+	settle(e, part);
 }
 
 static bool
@@ -199,6 +214,7 @@ take_answer(struct engine *e)
 		return false;
 	p->first = (p->first + 1) % p->depth;
 	p->n--;
+	guess_step(&e->guesses, round->rows, 1e-9 * (double)(uv_hrtime() - round->since));
 	for (uint32_t i = 0; i < round->n; i++) {
 		take_part(e, &round->parts[i], number);
 		number += round->parts[i].logits;

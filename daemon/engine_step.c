@@ -92,6 +92,8 @@ engine_publish(struct engine *e)
 	uv_mutex_lock(&e->lock);
 	e->stats.steps++;
 	e->stats.divided = e->divided;
+	e->stats.drafted = e->drafted;
+	e->stats.accepted = e->accepted;
 	e->stats.pace = e->pace;
 	e->stats.reduce_seconds = s.reduce_seconds;
 	e->stats.sent_bytes = s.sent_bytes + r.sent_bytes;

@@ -64,6 +64,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/desk_guide.c \
 	daemon/engine.c daemon/engine.h daemon/engine_int.h \
 	daemon/best_bytes.c daemon/best_bytes.h \
+	daemon/engine_guess.c \
 	daemon/engine_hub.c \
 	daemon/engine_kv.c daemon/engine_kv.h daemon/engine_kv_int.h \
 	daemon/engine_kv_main.c \

@@ -126,6 +126,7 @@ serve_start_engine(struct serve *s, struct engine_config *c, struct model_file *
 		c->threads_batch = s->config->threads_batch;
 		c->pin = strcmp(s->config->pin, "yes") == 0;
 		c->overlap = overlap_of(s->config);
+		c->guess = strcmp(s->config->guess, "on") == 0;
 		c->kernels = &s->kernels;
 		s->engine = engine_new(s->loop, c, err);
 	} else {

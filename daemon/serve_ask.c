@@ -324,6 +324,7 @@ static struct session *
 make_session(const struct served_model *m, const Shoal__Ask *q, struct err *err)
 {
 	struct session_params p = {.sampler = {.top_p = 1, .repeat_penalty = 1},
+		.max_guesses = UINT32_MAX,
 		.context = m->context,
 		.signals = true};
 	struct token_list ids = {0};

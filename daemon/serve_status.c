@@ -328,6 +328,8 @@ figures_json(const struct engine_stats *st)
 	json_object_set_new(o, "kept_rows", json_integer((json_int_t)st->kept_rows));
 	json_object_set_new(o, "again_rows", json_integer((json_int_t)st->again_rows));
 	json_object_set_new(o, "steps_divided", json_integer((json_int_t)st->divided));
+	json_object_set_new(o, "draft_tokens", json_integer((json_int_t)st->drafted));
+	json_object_set_new(o, "draft_accepted_tokens", json_integer((json_int_t)st->accepted));
 	json_object_set_new(o, "prompt_per_second",
 		json_real(st->prompt_seconds > 0 ? (double)st->prompt_tokens / st->prompt_seconds
 						 : 0));

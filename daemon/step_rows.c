@@ -3,6 +3,8 @@
 static bool
 known_flags(uint32_t flags)
 {
+	if ((flags & STEP_LOGITS) != 0)
+		flags &= ~STEP_GUESS;
 	return flags == 0 || flags == STEP_LOGITS || flags == (STEP_LOGITS | STEP_WHOLE) ||
 	       flags == (STEP_LOGITS | STEP_SUM);
 }

@@ -77,6 +77,8 @@ end(struct token_run *t, enum session_end e)
 	struct usage u = led_usage(&t->answer);
 
 	u.both = &t->figures;
+	u.drafted = t->figures.drafted;
+	u.accepted = t->figures.accepted;
 	drop(&t->small);
 	drop(&t->large);
 	t->ev.on_end(t->arg, e, &u);

@@ -21,6 +21,8 @@ struct step_row {
 /* Of these: for who gathers the logits of a group (daemon/star.h); without one, the best tokens. */
 #define STEP_WHOLE 2u /* every one of them */
 #define STEP_SUM   4u /* the sum beside the best tokens */
+/* And: its token is only guessed. Another may take its place in the next step. */
+#define STEP_GUESS 8u
 
 struct forward_config {
 	const struct model_shape *shape;

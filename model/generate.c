@@ -271,52 +271,133 @@ local_eval(struct local *l, uint32_t slot, const uint32_t *ids, size_t n, uint32
 	return 0;
 }
 
+/* --- a session --------------------------------------------------------------------------------- */
+
+struct generation {
+	struct local *l;
+	struct session *s;
+	struct local_stats *stats;
+	int (*emit)(void *arg, const char *text, size_t n);
+	void *arg;
+	float *logits; /* [vocab] */
+	struct buf text;
+	bool left; /* nobody wants more */
+};
+
+/* Its last id, at pos, and guesses behind it. logits: those of each, one behind the other. */
+static int
+eval_guesses(struct local *l, const uint32_t *last, uint32_t pos, const uint32_t *guess, uint32_t n,
+	const float **logits, struct err *err)
+{
+	uint32_t ids[1 + GUESS_MOST] = {*last};
+	double start = clock_seconds();
+
+	memcpy(ids + 1, guess, n * sizeof *guess);
+	for (uint32_t i = 0; i <= n; i++)
+		l->rows[i] = (struct step_row){0, pos + i, STEP_LOGITS};
+	if (forward_embed(l->forward, ids, 1 + n, l->x, err) != 0 ||
+		forward_step(l->forward, l->rows, 1 + n, l->x, logits, err) != 0)
+		return -1;
+	guess_step(&l->guesses, 1 + n, clock_seconds() - start);
+	return 0;
+}
+
+static int
+take_token(struct generation *g, const float *out, struct err *err)
+{
+	uint32_t vocab = g->l->shape.vocab;
+	struct token_signal signal;
+	size_t before, n;
+
+	session_ids(g->s, &before);
+	memcpy(g->logits, out, vocab * sizeof *g->logits);
+	buf_clear(&g->text);
+	session_next(g->s, g->logits, &g->text);
+	session_ids(g->s, &n);
+	if (g->stats->signals != NULL && n > before) {
+		token_signal_of(&signal, out, vocab, session_last(g->s));
+		token_signals_add(g->stats->signals, &signal);
+	}
+	if (g->text.failed)
+		return err_set(err, "out of memory for the text");
+	g->left = g->text.len > 0 && g->emit(g->arg, (const char *)g->text.data, g->text.len) != 0;
+	return 0;
+}
+
+static bool
+goes_on(const struct generation *g)
+{
+	return !g->left && session_state(g->s) == SESSION_RUNNING;
+}
+
+/* The next token, and those behind it that were guessed right. */
+static int
+next_tokens(struct generation *g, struct err *err)
+{
+	uint32_t guess[GUESS_MOST], matched = 0, n_guess, right = 0, most = g->l->opt.max_rows - 1;
+	size_t n;
+	const uint32_t *ids = session_ids(g->s, &n);
+	uint32_t vocab = g->l->shape.vocab;
+	const float *out;
+
+	n_guess = session_guess(g->s, guess, most < GUESS_MOST ? most : GUESS_MOST, &matched);
+	n_guess = guess_length(&g->l->guesses, matched, 1, n_guess);
+	if (eval_guesses(g->l, &ids[n - 1], (uint32_t)n - 1, guess, n_guess, &out, err) != 0)
+		return -1;
+	for (uint32_t i = 0; i <= n_guess && goes_on(g); i++) {
+		if (i > 0 && session_last(g->s) != guess[i - 1])
+			break;
+		right = i;
+		if (take_token(g, out + (size_t)i * vocab, err) != 0)
+			return -1;
+	}
+	if (goes_on(g))
+		guess_checked(&g->l->guesses, matched, right < n_guess ? right + 1 : right, right);
+	g->stats->guessed += n_guess;
+	g->stats->right += right;
+	return 0;
+}
+
+static int
+generate(struct generation *g, struct err *err)
+{
+	double start = clock_seconds();
+	size_t n;
+	const uint32_t *ids = session_ids(g->s, &n);
+	const float *out;
+
+	if (local_eval(g->l, 0, ids, n, 0, &out, err) != 0)
+		return -1;
+	g->stats->prompt_seconds = clock_seconds() - start;
+	start = clock_seconds();
+	if (take_token(g, out, err) != 0)
+		return -1;
+	while (goes_on(g))
+		if (next_tokens(g, err) != 0)
+			return -1;
+	g->stats->new_seconds = clock_seconds() - start;
+	return 0;
+}
+
 int
 local_generate(struct local *l, struct session *s,
 	int (*emit)(void *arg, const char *text, size_t n), void *arg, struct local_stats *stats,
 	struct err *err)
 {
-	float *logits = malloc(l->shape.vocab * sizeof *logits);
-	enum session_end end = SESSION_RUNNING;
-	size_t done = 0, n;
-	const uint32_t *ids = session_ids(s, &n);
-	double start = clock_seconds();
-	struct buf text;
-	int rc = 0;
+	struct generation g = {.l = l, .s = s, .stats = stats, .emit = emit, .arg = arg};
+	size_t n;
+	int rc;
 
-	if (logits == NULL)
+	g.logits = malloc(l->shape.vocab * sizeof *g.logits);
+	if (g.logits == NULL)
 		return err_set(err, "out of memory");
-	buf_init(&text, 0);
-	while (rc == 0 && end == SESSION_RUNNING) {
-		const float *out;
-
-		rc = local_eval(l, 0, ids + done, n - done, (uint32_t)done, &out, err);
-		if (rc != 0)
-			break;
-		done = n;
-		if (done == session_n_prompt(s)) {
-			stats->prompt_seconds = clock_seconds() - start;
-			start = clock_seconds();
-		}
-		memcpy(logits, out, l->shape.vocab * sizeof *logits);
-		buf_clear(&text);
-		end = session_next(s, logits, &text);
-		ids = session_ids(s, &n);
-		if (stats->signals != NULL && n > done) {
-			struct token_signal signal;
-
-			token_signal_of(&signal, out, l->shape.vocab, ids[n - 1]);
-			token_signals_add(stats->signals, &signal);
-		}
-		if (text.failed)
-			rc = err_set(err, "out of memory for the text");
-		if (text.len > 0 && emit(arg, (const char *)text.data, text.len) != 0)
-			break;
-	}
-	stats->new_seconds = clock_seconds() - start;
+	buf_init(&g.text, 0);
+	stats->guessed = stats->right = 0;
+	rc = generate(&g, err);
+	session_ids(s, &n);
 	stats->prompt_tokens = (uint32_t)session_n_prompt(s);
 	stats->new_tokens = (uint32_t)(n - session_n_prompt(s));
-	buf_free(&text);
-	free(logits);
+	buf_free(&g.text);
+	free(g.logits);
 	return rc;
 }

@@ -9,6 +9,7 @@
 #include "model/session.h"
 #include "model/token_signal.h"
 #include "model/weights_copied.h"
+#include "sched/guess.h"
 
 struct local_options {
 	unsigned threads,
@@ -46,6 +47,7 @@ struct local {
 	struct local_options opt;
 	float *x;              /* [max_rows][embd] */
 	struct step_row *rows; /* [max_rows] */
+	struct guess_pace guesses;
 };
 
 /* What a model in this process needs beside its weights, and of them (a shard of the whole). */
@@ -61,6 +63,7 @@ int local_eval(struct local *l, uint32_t slot, const uint32_t *ids, size_t n, ui
 
 struct local_stats {
 	uint32_t prompt_tokens, new_tokens;
+	uint32_t guessed, right; /* tokens that were guessed ahead; of these, right */
 	double prompt_seconds, new_seconds;
 	struct token_signals *signals; /* the caller's: of the new tokens; NULL: not wanted */
 };

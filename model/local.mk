@@ -96,6 +96,7 @@ model_libmodel_a_SOURCES += \
 	model/memory.c model/memory.h \
 	model/rope.c model/rope.h \
 	model/sampler.c model/sampler.h \
+	model/lookup.c model/lookup.h \
 	model/session.c model/session.h \
 	model/session_bytes.c \
 	model/thread_choice.c model/thread_choice.h \
@@ -153,6 +154,16 @@ tests_unit_test_session_SOURCES = tests/unit/test_session.c \
 	tests/support/vocab_make.c tests/support/vocab_make.h
 tests_unit_test_session_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_session_LDADD = $(tests_unit_test_tokenizer_LDADD)
+
+# What comes next, guessed: from the text, by how much, and that no word depends on it.
+check_PROGRAMS += tests/unit/test_lookup tests/unit/test_guess
+tests_unit_test_lookup_SOURCES = tests/unit/test_lookup.c
+tests_unit_test_lookup_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_lookup_LDADD = $(tests_unit_test_tokenizer_LDADD)
+tests_unit_test_guess_SOURCES = tests/unit/test_guess.c
+tests_unit_test_guess_CPPFLAGS = $(AM_CPPFLAGS) -DMODELS='"$(abs_top_srcdir)/models"'
+tests_unit_test_guess_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_guess_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_reference_SOURCES = tests/unit/test_reference.c \
 	tests/support/shared_dir.c tests/support/shared_dir.h \
 	tests/support/thread_collective.c tests/support/thread_collective.h

@@ -4,6 +4,7 @@
 #include "model/session.h"
 
 #include "model/constraint.h"
+#include "model/lookup.h"
 
 #include <stdlib.h>
 
@@ -21,12 +22,17 @@ struct session {
 	struct sampler *sampler;
 	struct detok detok;
 	uint32_t *ids;
-	size_t n, n_prompt;
+	size_t n, n_prompt, most;
 	uint32_t max_tokens, context;
 	bool ignore_end;
 	struct constraint *constraint; /* NULL: there is no grammar */
 	float *raw; /* [vocab] the logits before the sampler works on them; NULL: no signals */
 	struct token_signals signals;
+	struct lookup *lookup; /* NULL: not yet, or no guesses */
+	size_t looked_up;      /* ids that it has */
+	uint32_t max_guesses;
+	uint32_t *prediction;
+	size_t n_prediction;
 	struct stop stops[SESSION_MAX_STOPS];
 	const char *stop_texts[SESSION_MAX_STOPS]; /* of stops, for session_params */
 	uint32_t n_stops;
@@ -149,11 +155,19 @@ fill(struct session *s, const struct session_params *p, const uint32_t *prompt, 
 	s->sampler = sampler_new(&p->sampler, tokenizer_size(s->t), err);
 	if (s->sampler == NULL)
 		return -1;
-	s->ids = calloc(most_ids(p, n_prompt), sizeof *s->ids);
+	s->most = most_ids(p, n_prompt);
+	s->ids = calloc(s->most, sizeof *s->ids);
 	if (p->signals)
 		s->raw = malloc(tokenizer_size(s->t) * sizeof *s->raw);
 	if (s->ids == NULL || (p->signals && s->raw == NULL))
-		return err_set(err, "out of memory for %zu tokens", most_ids(p, n_prompt));
+		return err_set(err, "out of memory for %zu tokens", s->most);
+	if (p->max_guesses > 0 && p->n_prediction > 0) {
+		s->prediction = malloc(p->n_prediction * sizeof *s->prediction);
+		if (s->prediction == NULL)
+			return err_set(err, "out of memory for %zu tokens", p->n_prediction);
+		memcpy(s->prediction, p->prediction, p->n_prediction * sizeof *s->prediction);
+		s->n_prediction = p->n_prediction;
+	}
 	if (p->grammar != NULL) {
 		s->constraint = constraint_new(s->t, p->grammar, err);
 		if (s->constraint == NULL)
@@ -187,6 +201,7 @@ session_new(const struct tokenizer *t, const struct session_params *p, const uin
 	s->max_tokens = p->max_tokens;
 	s->context = p->context;
 	s->ignore_end = p->ignore_end;
+	s->max_guesses = p->max_guesses;
 	detok_init(&s->detok, t, p->special);
 	s->detok.started = true; /* what follows a prompt keeps its leading blank */
 	if (fill(s, p, prompt, n_prompt, err) != 0) {
@@ -209,6 +224,8 @@ session_free(struct session *s)
 	}
 	buf_free(&s->fresh);
 	buf_free(&s->held);
+	lookup_free(s->lookup);
+	free(s->prediction);
 	free(s->ids);
 	free(s->raw);
 	free(s);
@@ -384,7 +401,43 @@ session_describe(const struct session *s, struct session_params *p)
 		.ignore_end = s->ignore_end,
 		.special = s->detok.special,
 		.signals = s->raw != NULL,
+		.max_guesses = s->max_guesses,
+		.prediction = s->prediction,
+		.n_prediction = s->n_prediction,
 		.grammar = s->constraint != NULL ? constraint_grammar(s->constraint) : NULL};
+}
+
+/* --- guesses ----------------------------------------------------------------------------------- */
+
+/* Made when it is asked for first: many sessions never are. Where there is no memory for it, there are no guesses. */
+static bool
+look_up(struct session *s)
+{
+	if (s->lookup == NULL && s->max_guesses > 0) {
+		s->lookup = lookup_new(s->n_prediction + 1 + s->most);
+		if (s->lookup != NULL) {
+			lookup_add(s->lookup, s->prediction, s->n_prediction);
+			lookup_cut(s->lookup);
+		}
+	}
+	if (s->lookup == NULL) {
+		s->max_guesses = 0;
+		return false;
+	}
+	lookup_add(s->lookup, s->ids + s->looked_up, s->n - s->looked_up);
+	s->looked_up = s->n;
+	return true;
+}
+
+uint32_t
+session_guess(struct session *s, uint32_t *out, uint32_t most, uint32_t *matched)
+{
+	size_t left = s->most - s->n; /* new tokens: the step says one more than are guessed */
+
+	if (s->end != SESSION_RUNNING || left < 2 || !look_up(s))
+		return 0;
+	most = most < s->max_guesses ? most : s->max_guesses;
+	return lookup_guess(s->lookup, out, most < left - 1 ? most : (uint32_t)(left - 1), matched);
 }
 
 const struct token_signals *

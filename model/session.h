@@ -24,6 +24,11 @@ struct session_params {
 	bool ignore_end; /* generate past end tokens (bench) */
 	bool special;    /* spell special tokens out */
 	bool signals;    /* keep how sure the model was; needs all logits of each token */
+	uint32_t
+		max_guesses; /* tokens that session_guess says at a time, at most; 0: none, and no memory for it */
+	/* What its text may be, or have parts of: only a help for guessing. Copied. */
+	const uint32_t *prediction;
+	size_t n_prediction;
 	/* What the text has to look like; the session holds on to it. NULL: anything. Such a text ends by
 	 * itself where nothing may follow, and as cut off where no token of the vocabulary goes on with it. */
 	struct grammar *grammar;
@@ -57,6 +62,10 @@ bool session_next_best(
  * the sampler as far as that pick took it. */
 enum session_end session_repeat(struct session *s, uint32_t id, struct buf *text);
 enum session_end session_state(const struct session *s);
+
+/* What its next tokens may be (model/lookup.h): at most `most`, to be computed as rows behind its last id, in the step
+ * that computes that. *matched: as lookup_guess says. Picks agree with a guess or not, they never depend on it. */
+uint32_t session_guess(struct session *s, uint32_t *out, uint32_t most, uint32_t *matched);
 uint32_t session_last(const struct session *s); /* the token picked last */
 /* How sure the model was of its tokens so far; NULL where signals were not asked for. Those that were
  * repeated do not count. */

@@ -173,7 +173,8 @@ session_read(
 	const struct tokenizer *t, const void *data, size_t len, struct buf *text, struct err *err)
 {
 	struct rd r = rd_init(data, len);
-	struct session_params p = {0};
+	struct session_params p = {
+		.max_guesses = UINT32_MAX}; /* whoever computes says how many it wants */
 	struct stop_texts st = {0};
 	struct session *s = NULL;
 

@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "proto/shoal.pb-c.h"
 
-#define CONTROL_VERSION     3
+#define CONTROL_VERSION     4
 #define CONTROL_MAX_MESSAGE (1u << 20) /* of a control link */
 #define CONTROL_MAX_BYTES   (4u << 20) /* in a field of bytes: the header of a shard is the longest */
 #define CONTROL_MAX_LIST    64         /* elements of a repeated field */

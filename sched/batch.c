@@ -1,8 +1,8 @@
 /* The rule. Sessions are served in a circle that starts at `turn`. First everyone who has work gets
- * one row: that is all a decoding session wants, and it keeps a prompt moving behind many decoding
- * ones. Then prompts fill the room that is left, each as far as it goes. The next turn starts with
- * the first one who got nothing, or, when all got something, behind the prompt that was filled up
- * first: so nobody waits longer than one circle. */
+ * one row: that is all a decoding session needs, and it keeps a prompt moving behind many decoding
+ * ones. Then prompts, and what is guessed or drafted, fill the room that is left, each as far as it
+ * goes. The next turn starts with the first one who got nothing, or, when all got something, behind
+ * the prompt that was filled up first: so nobody waits longer than one circle. */
 #include "sched/batch.h"
 
 #include <stdbool.h>
@@ -46,11 +46,13 @@ batch_next(const struct batch_session *sessions, uint32_t n_sessions, uint32_t m
 		room--;
 	}
 	for (uint32_t i = 0; i < n_parts && room > 0; i++) {
-		uint32_t more = work_of(&sessions[parts[i].session]) - 1;
+		const struct batch_session *s = &sessions[parts[i].session];
+		uint32_t more = work_of(s) - 1;
+		bool prompt = more > s->more; /* not only what is guessed or drafted */
 
 		if (more > room)
 			more = room;
-		if (more > 0 && !filled) {
+		if (prompt && !filled) {
 			filled = true;
 			next = (parts[i].session + 1) % n_sessions;
 		}

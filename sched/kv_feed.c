@@ -1,11 +1,13 @@
 #include "sched/kv_feed.h"
 
 void
-kv_feed_row(struct kv_feed *f, uint32_t slot, uint32_t pos)
+kv_feed_row(struct kv_feed *f, uint32_t slot, uint32_t pos, bool guessed)
 {
 	struct kv_feed_slot *s = &f->list[slot];
 
 	s->seen = true;
+	if (!guessed)
+		s->sure = pos + 1;
 	if (pos > 0)
 		return;
 	s->run++;
@@ -16,6 +18,7 @@ void
 kv_feed_filled(struct kv_feed *f, uint32_t slot, uint32_t n)
 {
 	f->list[slot].at = (struct kv_cursor){.group = n / KV_GROUP};
+	f->list[slot].sure = n;
 }
 
 bool
@@ -24,9 +27,9 @@ kv_feed_next(struct kv_feed *f, const uint32_t *filled, struct kv_piece *p)
 	for (uint32_t i = 0; i < f->slots; i++) {
 		uint32_t slot = (f->turn + i) % f->slots;
 		struct kv_feed_slot *s = &f->list[slot];
+		uint32_t ready = filled[slot] < s->sure ? filled[slot] : s->sure;
 
-		if (!s->seen ||
-			!kv_cursor_next(&s->at, &f->span, f->most, filled[slot] / KV_GROUP, p))
+		if (!s->seen || !kv_cursor_next(&s->at, &f->span, f->most, ready / KV_GROUP, p))
 			continue;
 		p->slot = slot;
 		p->run = s->run;

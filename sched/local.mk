@@ -12,6 +12,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/fetch.c sched/fetch.h \
 	sched/gain.c sched/gain.h sched/gain_int.h sched/gain_bytes.c sched/gain_dense.c sched/gain_train.c \
 	sched/gain_train.h sched/gain_words.c \
+	sched/guess.c sched/guess.h \
 	sched/idle.c sched/idle.h \
 	sched/knob.c sched/knob.h \
 	sched/kv_feed.c sched/kv_feed.h \

@@ -1,5 +1,7 @@
 #include "sched/token_mode.h"
 
+#include "sched/guess.h"
+
 #include <math.h>
 
 #define FADES      0.97 /* by this an observation counts less with each new one */
@@ -78,14 +80,6 @@ round_at(const struct token_pace *p, uint32_t k)
 	return value_at(&p->steps, k + 1, false) + (k > 0 ? value_at(&p->drafts, k, true) : 0);
 }
 
-/* Tokens that a step with k drafted ones yields, when each is accepted with probability a if those
- * before it were: 1 + a + ... + a^k (equation 1 of the paper). */
-static double
-yield(double a, uint32_t k)
-{
-	return a < 1 ? (1 - pow(a, k + 1)) / (1 - a) : k + 1;
-}
-
 uint32_t
 token_pace_draft(struct token_pace *p)
 {
@@ -94,7 +88,7 @@ token_pace_draft(struct token_pace *p)
 	uint32_t k = 0;
 
 	for (uint32_t i = 0; i <= TOKEN_DRAFT_MOST; i++) {
-		speed = yield(a, i) / round_at(p, i);
+		speed = guess_yield(a, i) / round_at(p, i);
 		if (speed > best) {
 			best = speed;
 			k = i;

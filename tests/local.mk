@@ -14,7 +14,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/doctor.sh \
 	tests/swarm/door.sh tests/swarm/energy.sh \
 	tests/swarm/form.sh \
-	tests/swarm/greedy.sh tests/swarm/hostile.sh \
+	tests/swarm/greedy.sh tests/swarm/guess.sh tests/swarm/hostile.sh \
 	tests/swarm/http.sh \
 	tests/swarm/chunks.sh \
 	tests/swarm/choose.sh tests/swarm/killed.sh tests/swarm/spare.sh \

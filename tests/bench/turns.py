@@ -110,7 +110,8 @@ def swarms(model, builddir, wanted):
 def rates(lab, prompt, tokens, rng):
     """(tokens a second of generation, of the prompt), of an answer to a prompt that no device has seen."""
     words = ["w%d" % rng.randrange(200) for _ in range(prompt)]
-    body = {"prompt": " ".join(words), "max_tokens": tokens, "temperature": 0, "ignore_eos": True}
+    body = {"prompt": " ".join(words), "max_tokens": tokens, "temperature": 0, "ignore_eos": True,
+            "speculative.n_max": 0}
     status, answer = lab.c.ask("POST", "/v1/completions", body, 600)
     if status != 200:
         raise Trouble("no answer: %s" % answer)

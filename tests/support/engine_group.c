@@ -141,6 +141,7 @@ init(uint32_t n)
 		.context = 512,
 		.slots = N_CASES,
 		.max_rows = 16,
+		.guess = true,
 		.kv = KV_F32,
 		.payload = FRAME_F32,
 		.threads = 1,
@@ -375,6 +376,7 @@ make_session(unsigned number, uint32_t max_tokens, const struct sampler_params *
 	struct session_params p = {
 		.sampler = sampler_defaults(),
 		.max_tokens = max_tokens,
+		.max_guesses = UINT32_MAX,
 		.context = 512,
 		.ignore_end = true,
 	};

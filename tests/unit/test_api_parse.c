@@ -86,6 +86,25 @@ START_TEST(every_field_arrives)
 }
 END_TEST
 
+START_TEST(what_the_answer_may_be)
+{
+	ck_assert_int_eq(with(API_CHAT, ""), 0);
+	ck_assert_ptr_null(r.prediction);
+	ck_assert_uint_eq(r.max_guesses, UINT32_MAX);
+	ck_assert_int_eq(
+		with(API_COMPLETION, "\"prediction\":{\"type\":\"content\",\"content\":\"a b\"},"
+				     "\"speculative.n_max\":3"),
+		0);
+	ck_assert_str_eq(r.prediction, "a b");
+	ck_assert_uint_eq(r.max_guesses, 3);
+	ck_assert_int_eq(with(API_CHAT, "\"prediction\":{\"type\":\"content\",\"content\":["
+					"{\"type\":\"text\",\"text\":\"a\"},"
+					"{\"type\":\"text\",\"text\":\"b\"}]}"),
+		0);
+	ck_assert_str_eq(r.prediction, "ab");
+}
+END_TEST
+
 static const struct refused {
 	enum api_kind kind;
 	const char *field, *value;
@@ -111,6 +130,12 @@ static const struct refused {
 		"[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"a\",\"b\",\"c\",\"d\","
 		"\"e\","
 		"\"f\",\"g\",\"h\"]"},
+	{API_CHAT, "prediction", "\"text\""},
+	{API_CHAT, "prediction", "{\"type\":\"other\",\"content\":\"text\"}"},
+	{API_CHAT, "prediction", "{\"type\":\"content\"}"},
+	{API_CHAT, "prediction", "{\"type\":\"content\",\"content\":[{\"type\":\"image_url\"}]}"},
+	{API_CHAT, "speculative.n_max", "-1"},
+	{API_CHAT, "speculative.n_max", "1.5"},
 	{API_CHAT, "n", "2"},
 	{API_CHAT, "n", "0"},
 	{API_COMPLETION, "best_of", "3"},
@@ -386,6 +411,7 @@ main(void)
 
 	tcase_add_checked_fixture(t, NULL, cleanup);
 	tcase_add_test(t, defaults_are_openais);
+	tcase_add_test(t, what_the_answer_may_be);
 	tcase_add_test(t, every_field_arrives);
 	tcase_add_loop_test(t, refuses_and_names_the_field, 0, sizeof refused / sizeof *refused);
 	tcase_add_test(t, what_asks_for_nothing_passes);

@@ -145,6 +145,21 @@ START_TEST(more_logits_than_the_last)
 }
 END_TEST
 
+/* Who has guesses checked beside prompts is no prompt, and takes nobody's turn. */
+START_TEST(prompts_take_turns_beside_guesses)
+{
+	struct batch_session s[] = {{20, 15, 4}, {1000, 0, 0}, {1000, 0, 0}};
+	uint32_t turn = 0, turns[3] = {0};
+	struct batch_part parts[3];
+
+	for (uint32_t step = 0; step < 30; step++)
+		for (uint32_t i = 0, n = batch_next(s, 3, 16, &turn, parts); i < n; i++)
+			turns[parts[i].session] += parts[i].n > 1;
+	ck_assert_uint_eq(turns[1], 15);
+	ck_assert_uint_eq(turns[2], 15);
+}
+END_TEST
+
 START_TEST(a_turn_from_elsewhere_is_brought_into_range)
 {
 	struct sim sim = {{{2, 1}, {2, 1}}, .n = 2, .turn = 7};
@@ -203,6 +218,7 @@ main(void)
 	tcase_add_test(tc, a_short_prompt_leaves_room_to_the_next);
 	tcase_add_test(tc, too_many_for_one_step_are_served_in_turn);
 	tcase_add_test(tc, more_logits_than_the_last);
+	tcase_add_test(tc, prompts_take_turns_beside_guesses);
 	tcase_add_test(tc, a_turn_from_elsewhere_is_brought_into_range);
 	tcase_add_loop_test(tc, nobody_starves, 0, 40);
 	suite_add_tcase(s, tc);

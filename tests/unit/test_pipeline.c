@@ -85,6 +85,7 @@ hidden_bytes(enum frame_format payload, bool exact)
 
 	pipeline_init(&layouts[1]);
 	g.config.payload = payload;
+	g.config.guess = false;
 	group_start();
 	run_all_cases(jobs);
 	for (unsigned i = 0; i < N_CASES; i++) {
@@ -135,6 +136,7 @@ START_TEST(sessions_are_divided_among_the_stages)
 	uint64_t since = 0;
 
 	pipeline_init(&layouts[0]);
+	g.config.guess = false;
 	group_start();
 	run_all_cases(jobs);
 	engine_stats(g.engines[0], &st[0]);
@@ -142,6 +144,7 @@ START_TEST(sessions_are_divided_among_the_stages)
 	pipeline_end();
 	st[0] = (struct engine_stats){0};
 	pipeline_init(&layouts[0]);
+	g.config.guess = false;
 	group_start();
 	ck_assert_int_eq(submit(&jobs[0], 0, (uint32_t)m.cases[0].n_greedy), 0);
 	wait_for(&g.loop, &jobs[0].ended, 1, "an answer");

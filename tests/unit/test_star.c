@@ -264,8 +264,10 @@ START_TEST(a_member_refuses_wrong_steps)
 	check_lying_hub(&good, row, 12);
 	row[5] = 0, row[4] = 5; /* a position that nothing leads to */
 	check_lying_hub(&good, row, 12);
-	row[4] = 0, row[8] = STEP_LOGITS | 8; /* an unknown flag */
+	row[4] = 0, row[8] = STEP_LOGITS | 16; /* an unknown flag */
 	check_lying_hub(&good, row, 12);
+	f = good, f.extra = 0, row[8] = STEP_GUESS; /* of which nobody wants to know */
+	check_lying_hub(&f, row, 12);
 	row[8] = STEP_LOGITS;
 	f = good, f.layer = 1; /* divided behind its end */
 	check_lying_hub(&f, row, 12);
