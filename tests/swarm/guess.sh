@@ -29,6 +29,17 @@ P
 metric() { curl -s --unix-socket "$tmp/c/sock" http://localhost/metrics | sed -n "s/^$1 //p"; }
 steps() { on c status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["figures"]["steps"])'; }
 
+# follows LABEL: with its text predicted it is the same text; and whether that took less than half of $plain steps. On a
+# busy machine steps of many rows may look dear for a while.
+follows() {
+  local before
+  before=$(steps)
+  [ "$(ask "$(python3 -c 'import json, sys; print(json.dumps({"prediction": {"type": "content", "content": sys.argv[1]}}))' "$want")")" = "$want" ] ||
+    fail "$1: another text where it was predicted: $(cat "$tmp/answer")"
+  predicted=$(($(steps) - before))
+  [ "$(figure timings.draft_n_accepted)" -gt 20 ] && [ $((2 * predicted)) -lt $plain ]
+}
+
 check() { # LABEL
   local before plain predicted jobs=() i
   want=$(ask '{"speculative.n_max": 0}') || fail "$1: no answer"
@@ -37,14 +48,9 @@ check() { # LABEL
   [ "$(ask '{"speculative.n_max": 0}')" = "$want" ] || fail "$1: two texts"
   plain=$(($(steps) - before))
   [ "$(ask '{}')" = "$want" ] || fail "$1: another text with guesses: $(cat "$tmp/answer")"
-  before=$(steps)
-  [ "$(ask "$(python3 -c 'import json, sys; print(json.dumps({"prediction": {"type": "content", "content": sys.argv[1]}}))' "$want")")" = "$want" ] ||
-    fail "$1: another text where it was predicted: $(cat "$tmp/answer")"
-  predicted=$(($(steps) - before))
-  [ "$(figure timings.draft_n_accepted)" -gt 20 ] || fail "$1: a right prediction was not followed: $(cat "$tmp/answer")"
+  soon follows "$1" || fail "$1: a right prediction is not followed: $predicted steps, $plain without: $(cat "$tmp/answer")"
   [ "$(figure usage.completion_tokens_details.accepted_prediction_tokens)" = "$(figure timings.draft_n_accepted)" ] ||
     fail "$1: $(cat "$tmp/answer")"
-  [ $((2 * predicted)) -lt $plain ] || fail "$1: $predicted steps with a prediction, $plain without"
   for i in 1 2 3 4; do
     { [ "$(ask '{}' "$tmp/answer$i")" = "$want" ]; } &
     jobs+=($!)
