@@ -7,6 +7,8 @@ const names = ['hearth', 'hearth-small', 'auto', 'auto:local', 'auto:home', 'aut
 const greedy = { model: 'hearth', messages: user(command), temperature: 0 };
 const create = (more) => open.chat.completions.create({ ...greedy, ...more });
 const text = (answer) => answer.choices[0].message.content;
+// How many tokens were guessed ahead depends on what steps take at the moment.
+const counts = ({ completion_tokens_details, ...others }) => others;
 
 test('models', async () => {
   const listed = await collect(open.models.list());
@@ -38,7 +40,7 @@ for (const model of ['hearth', 'auto'])
     const chunks = await collect(await create({ model, stream: true, stream_options: { include_usage: true } }));
     const [said, last] = [chunks.slice(0, -1), chunks.at(-1)];
     assert.deepEqual(last.choices, []);
-    assert.deepEqual(last.usage, whole.usage);
+    assert.deepEqual(counts(last.usage), counts(whole.usage));
     assert.equal(new Set(chunks.map((c) => c.id + c.created + c.object)).size, 1);
     assert.equal(last.object, 'chat.completion.chunk');
     assert.deepEqual(said[0].choices[0].delta, { role: 'assistant', content: '' });
@@ -67,7 +69,7 @@ test('the stream helper', async () => {
   const whole = await create({ model: 'auto' });
   assert.equal(deltas.join(''), text(whole));
   assert.equal(await stream.finalContent(), text(whole));
-  assert.deepEqual(answer.usage, whole.usage);
+  assert.deepEqual(counts(answer.usage), counts(whole.usage));
   assert.deepEqual([answer.model, answer.shoal.target], [whole.model, whole.shoal.target]);
 });
 
@@ -81,7 +83,7 @@ test('completions', async () => {
     await open.completions.create({ ...ask, stream: true, stream_options: { include_usage: true } }),
   );
   assert.equal(chunks.map((c) => c.choices[0]?.text ?? '').join(''), whole.choices[0].text);
-  assert.deepEqual(chunks.at(-1).usage, whole.usage);
+  assert.deepEqual(counts(chunks.at(-1).usage), counts(whole.usage));
   assert.equal((await open.completions.create({ ...ask, echo: true })).choices[0].text, 'turn' + whole.choices[0].text);
   assert.equal((await open.completions.create({ ...ask, model: 'auto' })).choices[0].finish_reason, 'length');
 });
