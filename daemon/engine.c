@@ -225,8 +225,8 @@ engine_bytes(const struct engine_config *c)
 	if (engine_gathers(c))
 		bytes += engine_max_logits(c->slots, c->max_rows) *
 			 (c->shape->vocab * sizeof(float) + sizeof(struct best) + 16);
-	if (engine_is_coordinator(
-		    c)) /* what samplers need, and guesses, with as long a prediction as can be */
+	/* What samplers need, and guesses, with as long a prediction as can be. */
+	if (engine_is_coordinator(c))
 		bytes += c->slots * ((uint64_t)c->shape->vocab * 24 +
 					    lookup_bytes(2 * (size_t)c->context + 1)) +
 			 pipe_bytes(c);

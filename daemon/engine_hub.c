@@ -200,30 +200,50 @@ hub_lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits)
 	return n;
 }
 
-/* Rows whose logits led requests want beside one of each: guesses leave them what they need. */
+/* Rows whose logits a led request wants beside one. */
 static uint32_t
-led_rows(const struct engine *e)
+led_more(const struct request *r)
 {
-	size_t rows = 0, n;
+	size_t n;
+
+	guide_ids(r->guide, &n);
+	return (uint32_t)(n - 1 - guide_wanted(r->guide));
+}
+
+struct hub_pick
+hub_pick(const struct engine *e, uint32_t requests)
+{
+	uint32_t most = engine_max_logits(e->c.slots, e->c.max_rows), running = 0;
+	struct hub_pick p = {.spare = most < e->c.max_rows ? most - e->c.slots : most};
 
 	for (uint32_t i = 0; i < e->c.slots; i++) {
 		const struct request *r = e->slots[i];
 
-		if (r == NULL || r->guide == NULL || !atomic_load(&r->led))
-			continue;
-		guide_ids(r->guide, &n);
-		rows += n - 1 - guide_wanted(r->guide);
+		running += r != NULL;
+		if (r != NULL && r->guide != NULL && atomic_load(&r->led))
+			p.led += led_more(r);
 	}
-	return (uint32_t)rows;
+	p.rows = running < requests ? running : requests;
+	return p;
+}
+
+/* Guesses leave led requests what they need. */
+static uint32_t
+guess_more(struct engine *e, uint32_t slot, struct hub_pick *p)
+{
+	uint32_t left = p->spare > p->led ? p->spare - p->led : 0;
+	uint32_t more = guess_ahead(e, e->slots[slot], wanted_logits(e, slot), p->rows, left);
+
+	p->rows += more;
+	return more;
 }
 
 bool
-hub_work_of(
-	struct engine *e, uint32_t slot, uint32_t rows, uint32_t *spare, struct batch_session *s)
+hub_work_of(struct engine *e, uint32_t slot, struct hub_pick *p, struct batch_session *s)
 {
 	struct request *r = e->slots[slot];
-	size_t n, more = 0, stale;
-	uint32_t led;
+	uint32_t more;
+	size_t n, stale;
 
 	if (r->guide != NULL) {
 		if (!atomic_load(&r->led))
@@ -234,28 +254,19 @@ hub_work_of(
 	}
 	request_ids(r, &n);
 	if (r->guide != NULL) {
-		more = n - 1 - guide_wanted(r->guide);
+		more = led_more(r);
+		p->led -= more < p->led ? more : p->led;
 	} else {
-		led = led_rows(e);
-		more = guess_ahead(
-			e, r, wanted_logits(e, slot), rows, *spare > led ? *spare - led : 0);
+		more = guess_more(e, slot, p);
 		n += more;
 	}
-	if (more > *spare) { /* the rest in the next step */
-		n -= more - *spare;
-		more = *spare;
+	if (more > p->spare) { /* the rest in the next step */
+		n -= more - p->spare;
+		more = p->spare;
 	}
-	*spare -= (uint32_t)more;
-	*s = (struct batch_session){(uint32_t)n, r->n_done, (uint32_t)more};
+	p->spare -= more;
+	*s = (struct batch_session){(uint32_t)n, r->n_done, more};
 	return true;
-}
-
-uint32_t
-hub_spare_logits(const struct engine *e)
-{
-	uint32_t most = engine_max_logits(e->c.slots, e->c.max_rows);
-
-	return most < e->c.max_rows ? most - e->c.slots : most;
 }
 
 /* Every session may have a row; what is left is for prompts, and shall not take too long. */
@@ -274,10 +285,11 @@ hub_room(const struct engine *e, uint32_t n)
 static uint32_t
 pick_parts(struct engine *e)
 {
-	uint32_t n = 0, spare = hub_spare_logits(e);
+	struct hub_pick pick = hub_pick(e, e->c.slots);
+	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < e->c.slots; i++)
-		if (e->slots[i] != NULL && hub_work_of(e, i, n + 1, &spare, &e->sessions[n]))
+		if (e->slots[i] != NULL && hub_work_of(e, i, &pick, &e->sessions[n]))
 			e->slot_of[n++] = i;
 	return n > 0 ? batch_next(e->sessions, n, hub_room(e, n), &e->turn, e->parts) : 0;
 }

@@ -139,11 +139,16 @@ bool pipe_is_undecided(const struct engine *e, uint32_t slot);
 /* Fills e->rows and e->tokens for the parts; `logits`: how many rows want them. Returns the number of
  * rows. */
 uint32_t hub_lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits);
-/* What of a slot's request is to be computed next, in a step of so many rows or more; false: nothing. spare: rows that
- * can want logits beside one of each request, at first hub_spare_logits. */
-bool hub_work_of(
-	struct engine *e, uint32_t slot, uint32_t rows, uint32_t *spare, struct batch_session *s);
-uint32_t hub_spare_logits(const struct engine *e);
+/* While the requests of a step are picked. */
+struct hub_pick {
+	uint32_t rows;  /* one of each request that may be in it, and guesses so far */
+	uint32_t spare; /* rows that can want logits beside one of each request; */
+	uint32_t led;   /* of these, those that led requests want which were not looked at yet */
+};
+/* Before the first one of at most so many. */
+struct hub_pick hub_pick(const struct engine *e, uint32_t requests);
+/* What of a slot's request is to be computed next; false: nothing. */
+bool hub_work_of(struct engine *e, uint32_t slot, struct hub_pick *p, struct batch_session *s);
 /* Rows of the next step, at most; e->sessions[n]: who has work. */
 uint32_t hub_room(const struct engine *e, uint32_t n);
 /* Gives the slot's request what was computed for a row at `pos`; number: of the row among those with logits.

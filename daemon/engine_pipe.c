@@ -103,14 +103,15 @@ static uint32_t
 pick_parts(struct engine *e)
 {
 	struct pipe *p = e->pipe;
-	uint32_t most = most_sessions(e), n = 0, turn = 0, spare = hub_spare_logits(e), room;
+	uint32_t most = most_sessions(e), n = 0, turn = 0, room;
+	struct hub_pick pick = hub_pick(e, most);
 
 	for (uint32_t i = 0, slot = p->turn; i < e->c.slots && n < most;
 		i++, slot = (slot + 1) % e->c.slots) {
 		struct request *r = e->slots[slot];
 
 		if (r == NULL || p->awaited[slot] == r->number + 1 ||
-			!hub_work_of(e, slot, n + 1, &spare, &e->sessions[n]) ||
+			!hub_work_of(e, slot, &pick, &e->sessions[n]) ||
 			e->sessions[n].n_done >= e->sessions[n].n_ids)
 			continue;
 		e->slot_of[n++] = slot;

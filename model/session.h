@@ -21,11 +21,10 @@ struct session_params {
 	uint32_t context;         /* positions there are */
 	const char *const *stops; /* texts that end it; never part of the output. Copied. */
 	uint32_t n_stops;
-	bool ignore_end; /* generate past end tokens (bench) */
-	bool special;    /* spell special tokens out */
-	bool signals;    /* keep how sure the model was; needs all logits of each token */
-	uint32_t
-		max_guesses; /* tokens that session_guess says at a time, at most; 0: none, and no memory for it */
+	bool ignore_end;      /* generate past end tokens (bench) */
+	bool special;         /* spell special tokens out */
+	bool signals;         /* keep how sure the model was; needs all logits of each token */
+	uint32_t max_guesses; /* of session_guess at a time; 0: none, and no memory for them */
 	/* What its text may be, or have parts of: only a help for guessing. Copied. */
 	const uint32_t *prediction;
 	size_t n_prediction;
@@ -66,6 +65,7 @@ enum session_end session_state(const struct session *s);
 /* What its next tokens may be (model/lookup.h): at most `most`, to be computed as rows behind its last id, in the step
  * that computes that. *matched: as lookup_guess says. Picks agree with a guess or not, they never depend on it. */
 uint32_t session_guess(struct session *s, uint32_t *out, uint32_t most, uint32_t *matched);
+
 uint32_t session_last(const struct session *s); /* the token picked last */
 /* How sure the model was of its tokens so far; NULL where signals were not asked for. Those that were
  * repeated do not count. */
