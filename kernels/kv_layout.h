@@ -21,10 +21,9 @@ kv_put_blocks(const struct attention *a, void *k, void *v, uint32_t pos, uint32_
 	const uint8_t key[Q8_0_BYTES], const uint8_t value[Q8_0_BYTES])
 {
 	uint32_t width = kv_width(a->head_dim), row = pos % TILE_ROWS, in_group = pos % KV_GROUP;
-	size_t group = tile_group_bytes(DTYPE_Q8_0, width), body = tile_body_bytes(DTYPE_Q8_0);
-	uint8_t *tile = (uint8_t *)k + pos / TILE_ROWS * group;
-	uint8_t *heads = tile + (size_t)block * tile_head_bytes(DTYPE_Q8_0);
-	uint8_t *codes = tile + group - (width / BLOCK - block) * body;
+	uint8_t *tile = (uint8_t *)k + pos / TILE_ROWS * tile_group_bytes(DTYPE_Q8_0, width);
+	struct tile_span at = tile_span(DTYPE_Q8_0, width, block, 1);
+	uint8_t *heads = tile + at.head_at, *codes = tile + at.body_at;
 	uint8_t *part = (uint8_t *)v +
 			pos / KV_GROUP * kv_head_bytes(KV_Q8_0, a->head_dim, KV_GROUP) +
 			block * v_part_bytes(KV_Q8_0);

@@ -11,22 +11,25 @@ direct(enum dtype t, const uint8_t *group, const struct act *x, uint32_t c, uint
 	struct sums sums[STRIPS])
 {
 	uint32_t per_block = format_runs(t), runs = block_count(x->cols), blocks = runs / per_block;
-	const uint8_t *head = group;
-	const uint8_t *body = group + ((size_t)blocks * format_head(t) + 63) / 64 * 64;
-	/* A group's heads lie in front of its bodies, but are used one by one: only what moves on by both asks for every
-	 * line, those of the next group too. */
-	const uint8_t *ahead = body;
+	/* A section's heads lie in front of its bodies, but are used one by one: only what moves on by both asks for
+	 * every line, those of the next group too. */
+	const uint8_t *ahead = group;
 	vfloats f[STRIPS][DIRECT_COLS];
 
 	UNROLL
 	for (uint32_t i = 0; i < STRIPS * n; i++)
 		f[i / n][i % n] = floats_set1(0.0f);
-	for (uint32_t b = 0; b < blocks; b++) {
-		direct_block(t, head, body, ahead, x, (size_t)c * runs + (size_t)b * per_block,
-			runs, n, f);
-		head += format_head(t);
-		body += format_body(t);
-		ahead += format_head(t) + format_body(t);
+	for (uint32_t b = 0, end; b < blocks; b = end) {
+		const uint8_t *head = ahead, *body = section_bodies(t, ahead, blocks - b);
+
+		end = b + section_blocks(t, blocks - b);
+		for (uint32_t i = b; i < end; i++) {
+			direct_block(t, head, body, ahead, x,
+				(size_t)c * runs + (size_t)i * per_block, runs, n, f);
+			head += format_head(t);
+			body += format_body(t);
+			ahead += format_head(t) + format_body(t);
+		}
 	}
 	UNROLL
 	for (uint32_t i = 0; i < STRIPS * n; i++)

@@ -97,14 +97,13 @@ expand(enum dtype t, const uint8_t *group, size_t far, uint32_t runs, uint32_t f
 {
 	const uint32_t per_block = format_runs(t);
 	uint32_t blocks = runs / per_block;
-	const uint8_t *head = group + (size_t)(first / per_block) * format_head(t);
-	const uint8_t *body = group + ((size_t)blocks * format_head(t) + 63) / 64 * 64 +
-			      (size_t)(first / per_block) * format_body(t);
 
 	for (uint32_t i = 0; i < n; i += per_block) {
 		_Alignas(32) uint8_t room[SIX_BIT_BYTES];
-		const uint8_t *planes = take_planes(t, head, body, room);
+		const uint8_t *head, *body, *planes;
 
+		block_place(t, group, blocks, (first + i) / per_block, &head, &body);
+		planes = take_planes(t, head, body, room);
 		fetch_block(t, head, body, far);
 		if (runs_roll(t)) {
 			for (uint32_t run = 0; run < per_block; run++)
@@ -114,8 +113,6 @@ expand(enum dtype t, const uint8_t *group, size_t far, uint32_t runs, uint32_t f
 			for (uint32_t run = 0; run < per_block; run++)
 				expand_run(t, head, body, planes, run, e, i + run);
 		}
-		head += format_head(t);
-		body += format_body(t);
 	}
 }
 

@@ -26,14 +26,12 @@ expand(enum dtype t, const uint8_t *group, size_t far, uint32_t runs, uint32_t s
 	uint32_t first, uint32_t n, struct expanded *e)
 {
 	uint32_t per_block = format_runs(t), blocks = runs / per_block;
-	const uint8_t *bodies = group + ((size_t)blocks * format_head(t) + 63) / 64 * 64;
 	uint32_t halves = format_halves(t) ? 2 : 1;
+	const uint8_t *head, *body;
 
-	for (uint32_t i = 0; i < n; i += per_block) {
-		uint32_t b = (first + i) / per_block;
-		const uint8_t *head = group + (size_t)b * format_head(t);
-		const uint8_t *body = bodies + (size_t)b * format_body(t);
-
+	block_place(t, group, blocks, first / per_block, &head, &body);
+	for (uint32_t i = 0; i < n;
+		i += per_block, head += format_head(t), body += format_body(t)) {
 		if (strip == 0)
 			fetch_block(t, head, body, far);
 		UNROLL

@@ -49,6 +49,34 @@ fetch_block(enum dtype t, const uint8_t *head, const uint8_t *body, size_t far)
 		fetch_far(body + far + i);
 }
 
+/* Of `left` blocks of a row: those of the section that begins with the first; and where their bodies begin. */
+INLINE uint32_t
+section_blocks(enum dtype t, uint32_t left)
+{
+	const uint32_t most = TILE_SECTION / BLOCK / format_runs(t);
+
+	return left < most ? left : most;
+}
+
+INLINE const uint8_t *
+section_bodies(enum dtype t, const uint8_t *section, uint32_t left)
+{
+	return section + ((size_t)section_blocks(t, left) * format_head(t) + TILE_ALIGN - 1) /
+				 TILE_ALIGN * TILE_ALIGN;
+}
+
+/* Where block b of a row group has its head and its body. */
+INLINE void
+block_place(enum dtype t, const uint8_t *group, uint32_t blocks, uint32_t b, const uint8_t **head,
+	const uint8_t **body)
+{
+	const uint32_t into = b % (TILE_SECTION / BLOCK / format_runs(t)), first = b - into;
+	const uint8_t *section = group + (size_t)first * (format_head(t) + format_body(t));
+
+	*head = section + (size_t)into * format_head(t);
+	*body = section_bodies(t, section, blocks - first) + (size_t)into * format_body(t);
+}
+
 /* Where a strip's sums are: lane r of column c belongs to out[c * stride + r]. */
 struct sums {
 	float *out;

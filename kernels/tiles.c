@@ -89,19 +89,34 @@ blocks_of(uint32_t dtype, uint32_t cols)
 	return cols / dtype_info(dtype)->block;
 }
 
-static size_t
-heads_bytes(uint32_t dtype, uint32_t cols)
-{
-	return up_to_line((size_t)blocks_of(dtype, cols) * tile_head_bytes(dtype));
-}
-
+/* All but the last section are without zeros. */
 size_t
 tile_group_bytes(uint32_t dtype, uint32_t cols)
 {
+	size_t blocks, last;
+
 	if (!dtype_computed(dtype) || dtype_row_bytes(dtype, cols) == 0)
 		return 0;
-	return heads_bytes(dtype, cols) +
-	       up_to_line((size_t)blocks_of(dtype, cols) * tile_body_bytes(dtype));
+	blocks = blocks_of(dtype, cols);
+	last = blocks_of(dtype, cols % TILE_SECTION);
+	return (blocks - last) * (tile_head_bytes(dtype) + tile_body_bytes(dtype)) +
+	       up_to_line(last * tile_head_bytes(dtype)) +
+	       up_to_line(last * tile_body_bytes(dtype));
+}
+
+struct tile_span
+tile_span(uint32_t dtype, uint32_t cols, uint32_t first, uint32_t n)
+{
+	size_t head = tile_head_bytes(dtype), body = tile_body_bytes(dtype);
+	uint32_t in_section = blocks_of(dtype, TILE_SECTION), into = first % in_section;
+	uint32_t left = blocks_of(dtype, cols) - (first - into);
+	size_t section = (first - into) * (head + body);
+
+	if (left > in_section)
+		left = in_section;
+	return (struct tile_span){.n = n < left - into ? n : left - into,
+		.head_at = section + into * head,
+		.body_at = section + up_to_line(left * head) + into * body};
 }
 
 size_t
@@ -277,9 +292,7 @@ void
 tile_pack(uint32_t dtype, uint32_t cols, const uint8_t *rows, size_t stride, uint32_t n,
 	uint8_t *group)
 {
-	size_t block_bytes = dtype_info(dtype)->bytes, head_bytes = tile_head_bytes(dtype);
-	size_t body_bytes = tile_body_bytes(dtype);
-	uint8_t *bodies = group + heads_bytes(dtype, cols);
+	size_t block_bytes = dtype_info(dtype)->bytes;
 
 	memset(group, 0, tile_group_bytes(dtype, cols));
 	if (form_of(dtype) == NULL) {
@@ -287,12 +300,13 @@ tile_pack(uint32_t dtype, uint32_t cols, const uint8_t *rows, size_t stride, uin
 		return;
 	}
 	for (uint32_t b = 0; b < blocks_of(dtype, cols); b++) {
+		struct tile_span at = tile_span(dtype, cols, b, 1);
+
 		for (uint32_t r = 0; r < n; r++) {
 			struct codes c;
 
 			codes_read(dtype, rows + r * stride + b * block_bytes, &c);
-			move_block(PACK, dtype, &c, r, group + b * head_bytes,
-				bodies + b * body_bytes);
+			move_block(PACK, dtype, &c, r, group + at.head_at, group + at.body_at);
 		}
 	}
 }
@@ -303,14 +317,14 @@ tile_block(uint32_t dtype, uint32_t cols, const uint8_t *group, uint32_t row, ui
 {
 	size_t bytes = dtype_info(dtype)->bytes;
 	uint8_t *tile = (uint8_t *)(uintptr_t)group; /* UNPACK only reads it */
+	struct tile_span at = tile_span(dtype, cols, block, 1);
 	struct codes c = {0};
 
 	if (form_of(dtype) == NULL) {
 		memcpy(out, group + ((size_t)block * TILE_ROWS + row) * bytes, bytes);
 		return;
 	}
-	move_block(UNPACK, dtype, &c, row, tile + (size_t)block * tile_head_bytes(dtype),
-		tile + heads_bytes(dtype, cols) + (size_t)block * tile_body_bytes(dtype));
+	move_block(UNPACK, dtype, &c, row, tile + at.head_at, tile + at.body_at);
 	codes_write(dtype, &c, out);
 }
 

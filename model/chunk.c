@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MAGIC   "SHOALCHK"
 #define VERSION 1
@@ -95,15 +96,54 @@ chunk_in_slice(const struct chunk *c, const struct model_shape *s, const struct 
 	       within(c->col0, c->cols, cut.col0, cut.cols);
 }
 
-struct chunk_part
-chunk_part(const struct chunk *c, uint32_t col0, uint32_t cols)
-{
-	uint32_t block = dtype_info(c->dtype)->block;
-	size_t head = tile_head_bytes(c->dtype), body = tile_body_bytes(c->dtype);
-	size_t heads = cols / block * head, at = (c->col0 - col0) / block, n = c->cols / block;
+/* --- of one row group --- */
 
-	heads = (heads + TILE_ALIGN - 1) / TILE_ALIGN * TILE_ALIGN;
-	return (struct chunk_part){at * head, n * head, heads + at * body, n * body};
+size_t
+chunk_group_bytes(const struct chunk *c)
+{
+	return (size_t)(c->cols / dtype_info(c->dtype)->block * cell_bytes(c->dtype));
+}
+
+/* Of each section that the chunk reaches first the heads, then the bodies. */
+bool
+chunk_piece(const struct chunk *c, uint32_t col0, uint32_t cols, uint32_t i, struct chunk_piece *p)
+{
+	uint32_t block = dtype_info(c->dtype)->block, in_section = TILE_SECTION / block;
+	uint32_t first = (c->col0 - col0) / block, n = c->cols / block, b = first;
+	size_t head = tile_head_bytes(c->dtype), body = tile_body_bytes(c->dtype);
+	struct tile_span s;
+
+	if (i / 2 > 0)
+		b = (first / in_section + i / 2) * in_section;
+	if (b >= first + n)
+		return false;
+	s = tile_span(c->dtype, cols, b, first + n - b);
+	b -= first;
+	if (i % 2 == 0)
+		*p = (struct chunk_piece){s.head_at, b * head, s.n * head};
+	else
+		*p = (struct chunk_piece){s.body_at, n * head + b * body, s.n * body};
+	return true;
+}
+
+void
+chunk_out_of_group(
+	const struct chunk *c, uint32_t col0, uint32_t cols, const uint8_t *group, uint8_t *bytes)
+{
+	struct chunk_piece p;
+
+	for (uint32_t i = 0; chunk_piece(c, col0, cols, i, &p); i++)
+		memcpy(bytes + p.from, group + p.at, p.len);
+}
+
+void
+chunk_into_group(
+	const struct chunk *c, uint32_t col0, uint32_t cols, const uint8_t *bytes, uint8_t *group)
+{
+	struct chunk_piece p;
+
+	for (uint32_t i = 0; chunk_piece(c, col0, cols, i, &p); i++)
+		memcpy(group + p.at, bytes + p.from, p.len);
 }
 
 /* --- where chunks end --------------------------------------------------------------------------- */

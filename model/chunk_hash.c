@@ -9,6 +9,7 @@ struct chunk_hasher {
 	struct chunk_list *l;
 	crypto_generichash_state *states; /* of the chunks that lie beside each other */
 	uint32_t room;                    /* states */
+	uint8_t *bytes;                   /* what a chunk has of a row group */
 	const struct shard_extent *extent;
 	uint32_t index;    /* the extent's number */
 	uint32_t now, end; /* those chunks: their first one, and the one behind them */
@@ -48,6 +49,7 @@ struct chunk_hasher *
 chunk_hasher_new(const struct shard_header *h, struct chunk_list *l, struct err *err)
 {
 	struct chunk_hasher *x = calloc(1, sizeof *x);
+	uint64_t most = 1;
 
 	if (x == NULL) {
 		err_set(err, "out of memory");
@@ -59,11 +61,14 @@ chunk_hasher_new(const struct shard_header *h, struct chunk_list *l, struct err 
 		uint32_t first = l->first[x->index], n = row_end(x, first) - first;
 
 		x->room = n > x->room ? n : x->room;
+		if (shard_group_bytes(&h->extents[x->index]) > most)
+			most = shard_group_bytes(&h->extents[x->index]);
 	}
 	x->states = aligned_alloc(64, ((size_t)x->room + 1) * sizeof *x->states);
-	if (x->states == NULL) {
+	x->bytes = malloc(most);
+	if (x->states == NULL || x->bytes == NULL) {
 		err_set(err, "out of memory for the hashes of %u chunks", x->room);
-		free(x);
+		chunk_hasher_free(x);
 		return NULL;
 	}
 	return x;
@@ -72,8 +77,10 @@ chunk_hasher_new(const struct shard_header *h, struct chunk_list *l, struct err 
 void
 chunk_hasher_free(struct chunk_hasher *x)
 {
-	if (x != NULL)
-		free(x->states);
+	if (x == NULL)
+		return;
+	free(x->states);
+	free(x->bytes);
 	free(x);
 }
 
@@ -93,11 +100,10 @@ add_group(struct chunk_hasher *x, const uint8_t *group)
 		tensor_cut(&x->h->shape, &x->h->slice, (enum tensor_role)x->extent->role);
 
 	for (uint32_t i = x->now; i < x->end; i++) {
-		struct chunk_part p = chunk_part(&x->l->chunks[i], cut.col0, cut.cols);
-		crypto_generichash_state *st = &x->states[i - x->now];
+		const struct chunk *c = &x->l->chunks[i];
 
-		crypto_generichash_update(st, group + p.head_at, p.head);
-		crypto_generichash_update(st, group + p.body_at, p.body);
+		chunk_out_of_group(c, cut.col0, cut.cols, group, x->bytes);
+		crypto_generichash_update(&x->states[i - x->now], x->bytes, chunk_group_bytes(c));
 	}
 	if (--x->left == 0)
 		end_row(x);

@@ -5,14 +5,24 @@
 #include "model/chunk.h"
 #include "model/shard_int.h"
 
-/* A row group's part that a chunk has: `head` bytes from head_at on, `body` from body_at on. */
-struct chunk_part {
-	size_t head_at, head;
-	size_t body_at, body;
+/* A chunk's bytes of one row group. */
+size_t chunk_group_bytes(const struct chunk *c);
+
+/* A piece of them that is one in the row group, too. */
+struct chunk_piece {
+	size_t at;   /* in the row group */
+	size_t from; /* in the chunk's bytes of it */
+	size_t len;
 };
 
-/* Of a row group whose columns begin at col0 and are `cols` wide. */
-struct chunk_part chunk_part(const struct chunk *c, uint32_t col0, uint32_t cols);
+/* The i-th by its place in a row group whose columns begin at col0 and are `cols` wide; false: there are no more. */
+bool chunk_piece(
+	const struct chunk *c, uint32_t col0, uint32_t cols, uint32_t i, struct chunk_piece *p);
+
+void chunk_out_of_group(
+	const struct chunk *c, uint32_t col0, uint32_t cols, const uint8_t *group, uint8_t *bytes);
+void chunk_into_group(
+	const struct chunk *c, uint32_t col0, uint32_t cols, const uint8_t *bytes, uint8_t *group);
 
 /* Hashes the chunks of an extent whose row groups go by in their order. */
 struct chunk_hasher;

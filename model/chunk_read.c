@@ -4,17 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* The parts of a row group (of columns col0+cols) that a chunk has, one behind the other. */
-static uint8_t *
-copy_parts(const struct chunk *c, uint32_t col0, uint32_t cols, const uint8_t *group, uint8_t *out)
-{
-	struct chunk_part p = chunk_part(c, col0, cols);
-
-	memcpy(out, group + p.head_at, p.head);
-	memcpy(out + p.head, group + p.body_at, p.body);
-	return out + p.head + p.body;
-}
-
 /* --- out of rows -------------------------------------------------------------------------------- */
 
 /* Rows of blocks, from the chunk's first row and column on. */
@@ -25,7 +14,8 @@ pack_rows(const struct chunk *c, const uint8_t *rows, size_t stride, uint8_t *ro
 		uint32_t n = c->rows - i < TILE_ROWS ? c->rows - i : TILE_ROWS;
 
 		tile_pack(c->dtype, c->cols, rows + i * stride, stride, n, room);
-		out = copy_parts(c, c->col0, c->cols, room, out);
+		chunk_out_of_group(c, c->col0, c->cols, room, out);
+		out += chunk_group_bytes(c);
 	}
 }
 
@@ -111,25 +101,24 @@ repack(struct tiles *t, const struct chunk *c, uint32_t row, uint32_t n, uint8_t
 	tile_pack(c->dtype, c->cols,
 		t->rows + skip * stride + dtype_row_bytes(c->dtype, c->col0 - t->cut.col0), stride,
 		n, t->room);
-	copy_parts(c, c->col0, c->cols, t->room, out);
+	chunk_out_of_group(c, c->col0, c->cols, t->room, out);
 	return 0;
 }
 
 static int
 from_tiles(struct tiles *t, const struct chunk *c, uint8_t *out, struct err *err)
 {
-	struct chunk_part p = chunk_part(c, t->cut.col0, t->cut.cols);
 	uint32_t row = c->row0 - t->cut.row0;
 
 	for (uint32_t i = 0; i < c->rows; i += TILE_ROWS, row += TILE_ROWS) {
 		uint32_t n = c->rows - i < TILE_ROWS ? c->rows - i : TILE_ROWS;
 
 		if (is_group(t, row, n))
-			copy_parts(c, t->cut.col0, t->cut.cols,
+			chunk_out_of_group(c, t->cut.col0, t->cut.cols,
 				t->data + row / TILE_ROWS * t->group, out);
 		else if (repack(t, c, row, n, out) != 0)
 			return err_set(err, "out of memory for a row group");
-		out += p.head + p.body;
+		out += chunk_group_bytes(c);
 	}
 	return 0;
 }

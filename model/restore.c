@@ -300,7 +300,6 @@ restore_put(struct restore *r, const struct chunk *c, const uint8_t *bytes, stru
 {
 	const struct gguf_tensor *t =
 		tensor_find(r->g, &r->shape, (enum tensor_role)c->role, c->layer, c->expert, NULL);
-	struct chunk_part p = chunk_part(c, c->col0, c->cols);
 	size_t len = dtype_row_bytes(c->dtype, c->cols), stride, group;
 	uint64_t at, ignored;
 	uint8_t *room = get_room(r, c, &group);
@@ -316,9 +315,8 @@ restore_put(struct restore *r, const struct chunk *c, const uint8_t *bytes, stru
 		uint32_t n = c->rows - i < TILE_ROWS ? c->rows - i : TILE_ROWS;
 
 		memset(room, 0, group);
-		memcpy(room + p.head_at, bytes, p.head);
-		memcpy(room + p.body_at, bytes + p.head, p.body);
-		bytes += p.head + p.body;
+		chunk_into_group(c, c->col0, c->cols, bytes, room);
+		bytes += chunk_group_bytes(c);
 		tile_unpack(c->dtype, c->cols, room, n, room + group, len);
 		if (put_rows(r, room + group, n, len, stride, at + i * stride, err) != 0)
 			return -1;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,7 +24,7 @@ struct shard_writer {
 	int fd;
 	bool *have; /* [l->n] */
 	uint32_t missing;
-	uint8_t *room; /* of the largest chunk */
+	uint8_t *room, *image; /* of the largest chunk: its bytes; these as they lie in the file */
 };
 
 /* --- where a chunk lies in the file --------------------------------------------------------------- */
@@ -44,18 +45,18 @@ extent_of(const struct shard_writer *w, uint32_t chunk)
 	return low;
 }
 
-/* A run of bytes that is one in the file and in the chunk. */
+/* A run of bytes that is one in the file. */
 struct run {
-	uint64_t at; /* in the file */
-	size_t from, len;
+	uint64_t at;      /* in the file */
+	size_t from, len; /* of the image */
 };
 
-typedef int on_run(struct shard_writer *w, const struct run *r, uint8_t *data, struct err *err);
+typedef int on_run(struct shard_writer *w, const struct run *r, uint8_t *image, struct err *err);
 
 /* Puts a piece behind the run, or gives the run away and begins another one. */
 static int
-add_piece(struct shard_writer *w, struct run *r, uint64_t at, size_t len, uint8_t *data, on_run *f,
-	struct err *err)
+add_piece(
+	struct shard_writer *w, struct run *r, uint64_t at, size_t len, on_run *f, struct err *err)
 {
 	size_t next = r->from + r->len;
 
@@ -65,47 +66,71 @@ add_piece(struct shard_writer *w, struct run *r, uint64_t at, size_t len, uint8_
 		r->len += len;
 		return 0;
 	}
-	if (r->len > 0 && f(w, r, data + r->from, err) != 0)
+	if (r->len > 0 && f(w, r, w->image + r->from, err) != 0)
 		return -1;
 	*r = (struct run){at, next, len};
 	return 0;
 }
 
-/* Calls f for each run of the chunk, whose bytes are, or come to be, at data. */
+/* Calls f for each run of the chunk's image. */
 static int
-each_run(struct shard_writer *w, uint32_t chunk, uint8_t *data, on_run *f, struct err *err)
+each_run(struct shard_writer *w, uint32_t chunk, on_run *f, struct err *err)
 {
 	const struct chunk *c = &w->l->chunks[chunk];
 	const struct shard_extent *e = &w->h->extents[extent_of(w, chunk)];
 	struct tensor_cut cut = tensor_cut(&w->h->shape, &w->h->slice, (enum tensor_role)c->role);
 	uint64_t group = shard_group_bytes(e), at;
 	struct run r = {0};
-	struct chunk_part p;
+	struct chunk_piece p;
 
 	if (tensor_is_vector((enum tensor_role)c->role)) {
 		r = (struct run){e->offset, 0, chunk_bytes(c)};
-		return f(w, &r, data, err);
+		return f(w, &r, w->image, err);
 	}
-	p = chunk_part(c, cut.col0, cut.cols);
 	at = e->offset + (c->row0 - cut.row0) / TILE_ROWS * group;
 	for (uint32_t i = 0; i < c->rows; i += TILE_ROWS, at += group)
-		if (add_piece(w, &r, at + p.head_at, p.head, data, f, err) != 0 ||
-			add_piece(w, &r, at + p.body_at, p.body, data, f, err) != 0)
-			return -1;
-	return f(w, &r, data + r.from, err);
+		for (uint32_t k = 0; chunk_piece(c, cut.col0, cut.cols, k, &p); k++)
+			if (add_piece(w, &r, at + p.at, p.len, f, err) != 0)
+				return -1;
+	return f(w, &r, w->image + r.from, err);
 }
 
-static int
-write_run(struct shard_writer *w, const struct run *r, uint8_t *data, struct err *err)
+enum order { FROM_FILE, TO_FILE };
+
+/* The chunk's bytes, in another order than in the image. */
+static void
+reorder(struct shard_writer *w, uint32_t chunk, enum order o, uint8_t *bytes)
 {
-	return shard_put_at(w->fd, w->part, data, r->len, r->at, err);
+	const struct chunk *c = &w->l->chunks[chunk];
+	struct tensor_cut cut = tensor_cut(&w->h->shape, &w->h->slice, (enum tensor_role)c->role);
+	bool vector = tensor_is_vector((enum tensor_role)c->role);
+	uint8_t *image = w->image;
+	struct chunk_piece p;
+
+	if (vector)
+		memcpy(o == TO_FILE ? image : bytes, o == TO_FILE ? bytes : image, chunk_bytes(c));
+	for (uint32_t i = 0; !vector && i < c->rows; i += TILE_ROWS) {
+		for (uint32_t k = 0; chunk_piece(c, cut.col0, cut.cols, k, &p); k++) {
+			uint8_t *piece = bytes + p.from;
+
+			memcpy(o == TO_FILE ? image : piece, o == TO_FILE ? piece : image, p.len);
+			image += p.len;
+		}
+		bytes += chunk_group_bytes(c);
+	}
 }
 
 static int
-read_run(struct shard_writer *w, const struct run *r, uint8_t *data, struct err *err)
+write_run(struct shard_writer *w, const struct run *r, uint8_t *image, struct err *err)
+{
+	return shard_put_at(w->fd, w->part, image, r->len, r->at, err);
+}
+
+static int
+read_run(struct shard_writer *w, const struct run *r, uint8_t *image, struct err *err)
 {
 	(void)err;
-	return pread(w->fd, data, r->len, (off_t)r->at) == (ssize_t)r->len ? 0 : -1;
+	return pread(w->fd, image, r->len, (off_t)r->at) == (ssize_t)r->len ? 0 : -1;
 }
 
 /* --- opening -------------------------------------------------------------------------------------- */
@@ -135,19 +160,19 @@ write_zeros(struct shard_writer *w, const struct shard_extent *e, struct err *er
 	static const uint8_t zeros[TILE_ALIGN];
 	struct chunk all = {.role = e->role, .dtype = e->dtype, .rows = e->rows, .cols = e->cols};
 	uint64_t group = shard_group_bytes(e);
-	struct chunk_part p;
+	struct chunk_piece p;
 
 	if (tensor_is_vector((enum tensor_role)e->role))
 		return 0;
-	p = chunk_part(&all, 0, e->cols);
 	for (uint64_t at = e->offset; at < e->offset + e->bytes; at += group) {
-		size_t end = p.body_at + p.body;
+		size_t end = 0;
 
-		if (p.head < p.body_at && shard_put_at(w->fd, w->part, zeros, p.body_at - p.head,
-						  at + p.head, err) != 0)
-			return -1;
-		if (end < group &&
-			shard_put_at(w->fd, w->part, zeros, group - end, at + end, err) != 0)
+		for (uint32_t i = 0; chunk_piece(&all, 0, e->cols, i, &p); i++) {
+			if (shard_put_at(w->fd, w->part, zeros, p.at - end, at + end, err) != 0)
+				return -1;
+			end = p.at + p.len;
+		}
+		if (shard_put_at(w->fd, w->part, zeros, group - end, at + end, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -162,10 +187,13 @@ look_through(struct shard_writer *w, struct err *err)
 
 	if (fstat(w->fd, &st) != 0 || st.st_size == 0)
 		return 0;
-	for (uint32_t i = 0; i < w->l->n; i++)
-		if (each_run(w, i, w->room, read_run, &ignored) == 0 &&
-			is_right(w, i, w->room, chunk_bytes(&w->l->chunks[i])))
+	for (uint32_t i = 0; i < w->l->n; i++) {
+		if (each_run(w, i, read_run, &ignored) != 0)
+			continue;
+		reorder(w, i, FROM_FILE, w->room);
+		if (is_right(w, i, w->room, chunk_bytes(&w->l->chunks[i])))
 			note(w, i);
+	}
 	for (uint32_t i = 0; i < w->h->n_extents; i++)
 		if (write_zeros(w, &w->h->extents[i], err) != 0)
 			return -1;
@@ -214,9 +242,10 @@ get_room(struct shard_writer *w)
 		if (chunk_bytes(&w->l->chunks[i]) > most)
 			most = chunk_bytes(&w->l->chunks[i]);
 	w->room = malloc(most);
+	w->image = malloc(most);
 	w->have = calloc((size_t)w->l->n + 1, sizeof *w->have);
 	w->missing = w->l->n;
-	return w->room != NULL && w->have != NULL ? 0 : -1;
+	return w->room != NULL && w->image != NULL && w->have != NULL ? 0 : -1;
 }
 
 struct shard_writer *
@@ -295,7 +324,8 @@ shard_writer_put(
 		err_set(err, "chunk %u of the shard came with a wrong hash", chunk);
 		return SHARD_WRONG;
 	}
-	if (each_run(w, chunk, (uint8_t *)(uintptr_t)data, write_run, err) != 0)
+	reorder(w, chunk, TO_FILE, (uint8_t *)(uintptr_t)data);
+	if (each_run(w, chunk, write_run, err) != 0)
 		return -1;
 	note(w, chunk);
 	return 0;
@@ -319,5 +349,6 @@ shard_writer_free(struct shard_writer *w)
 	buf_free(&w->header);
 	free(w->have);
 	free(w->room);
+	free(w->image);
 	free(w);
 }

@@ -263,7 +263,7 @@ START_TEST(other_layouts_are_refused)
 		if (layout == LAYOUT_TILES)
 			shard_header_free(&back);
 		else
-			ck_assert_msg(strstr(err.msg, "layout 1 (tiles)") != NULL, "%s", err.msg);
+			ck_assert_msg(strstr(err.msg, "layout 2 (tiles)") != NULL, "%s", err.msg);
 		buf_free(&b);
 		shard_header_free(&h);
 	}
