@@ -43,11 +43,12 @@ direct_columns(enum dtype t, const uint8_t *group, const struct act *x, struct s
 
 	for (; x->rows - c >= DIRECT_COLS; c += DIRECT_COLS)
 		direct(t, group, x, c, DIRECT_COLS, sums);
-	if (DIRECT_COLS > 2 && x->rows - c >= 2) {
+	/* Each of these passes reads and unpacks the group again. */
+	if (DIRECT_COLS > 3 && x->rows - c == 3)
+		direct(t, group, x, c, 3, sums);
+	else if (DIRECT_COLS > 2 && x->rows - c == 2)
 		direct(t, group, x, c, 2, sums);
-		c += 2;
-	}
-	if (c < x->rows)
+	else if (c < x->rows)
 		direct(t, group, x, c, 1, sums);
 }
 
