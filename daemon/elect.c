@@ -112,17 +112,24 @@ elect_carry_out(struct elect *e, const struct election_todo *todo)
 /* --- the model ---------------------------------------------------------------------------------- */
 
 static bool
-is_model(const char *path, const uint8_t id[32])
+model_of(const char *path, uint8_t id[SHARD_HASH])
 {
-	uint8_t own[SHARD_HASH];
 	struct err ignored;
 	struct gguf *g = path[0] != '\0' ? gguf_open(path, &ignored) : NULL;
 
 	if (g == NULL)
 		return false;
-	shard_model_id(g, own);
+	shard_model_id(g, id);
 	gguf_close(g);
-	return memcmp(own, id, sizeof own) == 0;
+	return true;
+}
+
+static bool
+is_model(const char *path, const uint8_t id[SHARD_HASH])
+{
+	uint8_t own[SHARD_HASH];
+
+	return model_of(path, own) && memcmp(own, id, sizeof own) == 0;
 }
 
 static void
@@ -136,6 +143,20 @@ take_model(struct elect *e, const uint8_t *id)
 	e->look_at = 0;
 }
 
+/* One that coordinated and is back as a member takes it that what it served is served still, until it hears: it may be
+ * needed before. */
+static void
+suppose_model(struct elect *e)
+{
+	uint8_t own[SHARD_HASH];
+
+	if (uv_now(e->loop) < e->look_at)
+		return;
+	e->look_at = uv_now(e->loop) + LOOK_MS;
+	if (model_of(e->state->model, own))
+		take_model(e, own);
+}
+
 /* Whether this device could serve what is served. */
 static void
 look_for_model(struct elect *e)
@@ -144,6 +165,8 @@ look_for_model(struct elect *e)
 
 	if (!e->has_model && !e->core.saved.leads)
 		take_model(e, e->host.kept(e->host.arg));
+	if (!e->has_model && !e->core.saved.leads)
+		suppose_model(e);
 	if (!e->has_model)
 		return;
 	if (uv_now(e->loop) >= e->look_at) {
@@ -212,6 +235,7 @@ elect_sync(struct elect *e)
 		begin(e);
 		e->has_model = false;
 		e->core.stands = false;
+		e->look_at = 0;
 	}
 	if (!e->core.saved.leads || ((!e->core.votes || n == 1) && e->core.saved.list.n == 0))
 		return;

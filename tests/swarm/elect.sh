@@ -41,7 +41,7 @@ until_says c role member
 wait_members 3 m1
 [ "$(on m1 generate "${prompt[@]}")" = "$want" ] || fail "another text"
 [ "$(says c election.term)" = 2 ] || fail "the term is not 2"
-until_says c election.stands True # it has heard which model is served
+until_says c election.stands True
 
 # One that stood still does not know that it has been replaced: it serves nobody all the same.
 kill -STOP "${pids[m1]}"
