@@ -67,8 +67,8 @@ float_columns(enum dtype t, const uint8_t *group, const struct act *x, uint32_t 
 INLINE void
 fetch_floats(const uint8_t *p, uint32_t n)
 {
-	if (FETCH_PAGES > 0 && (uintptr_t)p % FETCH_PAGE < n)
-		fetch_far(p + FETCH_PAGES);
+	if (FETCH_PAGES > 0)
+		fetch_page(p, n);
 	UNROLL
 	for (uint32_t i = 0; i < n; i += 64)
 		fetch_line(p + FETCH_FLOATS + i);
