@@ -13,6 +13,9 @@ enum {
 	GEMM_GROUPS = GEMM_STRIPS / STRIPS
 };
 
+_Static_assert(TILE_SECTION % (EXPAND_RUNS * BLOCK) == 0,
+	"what is expanded at a time lies in one section");
+
 struct expanded {
 	_Alignas(64) uint8_t w[EXPAND_RUNS][GROUPS][4 * ROW_LANES];
 	_Alignas(64) float scale[EXPAND_RUNS][2][ROW_LANES];
