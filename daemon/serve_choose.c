@@ -1,6 +1,7 @@
 /* Which of the members that could take part do, and with which slices: what sched/plan predicts to
  * be fastest, from what daemon/speeds has measured. While something is not measured yet, or where
- * the user says so (`plan = all`, `shares`, `stages`), all of them do.
+ * the user says so (`plan = all`, `shares`, `stages`), all of them do; but a plan that serves is not given up for one
+ * that is not measured (sched/roster.h).
  *
  * Choices are kept, since predicting takes tens of milliseconds on a small board: until something
  * was measured anew, or CHOICE_MS. Another one must then be better by CHOICE_GAIN, so that slices do
@@ -86,15 +87,21 @@ rows_of_step(
 	return step_time_most(least, overhead(s, f, STEP_ROWS) - overhead(s, f, STEP_FEW_ROWS));
 }
 
+/* Whether all is known of a device that a prediction reads. p: NULL: of this one. */
+static bool
+is_measured(struct serve *s, const struct swarm_peer *p, uint32_t dtype, struct peer_speed *speed)
+{
+	return speeds_of(s->speeds, p, dtype, speed) && speed->memory > 0 &&
+	       (p == NULL || (speed->rtt_s > 0 && speed->link_bytes_per_s > 0));
+}
+
 static bool
 fill_peer(struct serve *s, const struct swarm_peer *p, uint32_t dtype, uint64_t fixed,
 	struct swarm_plan_peer *out, struct peer_speed *speed)
 {
 	double factor;
 
-	if (!speeds_of(s->speeds, p, dtype, speed) || speed->memory == 0)
-		return false;
-	if (p != NULL && (!(speed->rtt_s > 0) || !(speed->link_bytes_per_s > 0)))
+	if (!is_measured(s, p, dtype, speed))
 		return false;
 	factor = balance_factor(s, p, speed->bytes_per_s);
 	*out = (struct swarm_plan_peer){.read_bps = factor * speed->bytes_per_s,
@@ -252,6 +259,26 @@ choices_news(struct serve *s)
 
 /* --- choosing ----------------------------------------------------------------------------------- */
 
+/* The user says who takes part, and with what. */
+static bool
+is_settled(const struct serve *s)
+{
+	return s->config->n_shares > 0 || s->config->n_stages > 0 ||
+	       strcmp(s->config->plan, "all") == 0;
+}
+
+bool
+choose_knows(struct serve *s, const struct swarm_peer *p)
+{
+	struct peer_speed speed;
+	uint32_t dtype;
+
+	if (is_settled(s) || s->file == NULL)
+		return true;
+	dtype = shard_main_dtype(&s->file->whole);
+	return is_measured(s, NULL, dtype, &speed) && is_measured(s, p, dtype, &speed);
+}
+
 /* A plan of these stages as the planner wants it; who is in it is left to the caller. */
 static void
 set_stages(struct swarm_plan_alt *a, const struct stages *st)
@@ -312,6 +339,13 @@ take(struct choice *c, const struct swarm_plan_result *r, struct swarm_peer *con
 			r->spares[i].why);
 		c->n_spares++;
 	}
+}
+
+static void
+take_spares(struct plan *p, const struct choice *c)
+{
+	p->n_spares = c->n_spares;
+	memcpy(p->spares, c->spares, c->n_spares * sizeof *c->spares);
 }
 
 static int
@@ -405,8 +439,7 @@ choose_members(struct serve *s, struct plan *p, struct swarm_peer *const *member
 	struct choice *c;
 
 	*chosen = false;
-	if (n == 0 || s->config->n_shares > 0 || s->config->n_stages > 0 ||
-		strcmp(s->config->plan, "all") == 0)
+	if (n == 0 || is_settled(s))
 		return 0;
 	c = keep(s, set);
 	if (c == NULL)
@@ -424,7 +457,17 @@ choose_members(struct serve *s, struct plan *p, struct swarm_peer *const *member
 		p->members[i].peer = c->peers[i];
 	p->stages = c->stages;
 	memcpy(p->slices, c->slices, sizeof p->slices);
-	p->n_spares = c->n_spares;
-	memcpy(p->spares, c->spares, c->n_spares * sizeof *c->spares);
+	take_spares(p, c);
 	return 0;
+}
+
+void
+choose_leaves_out(struct serve *s, struct swarm_peer *const *members, uint32_t n)
+{
+	struct choice *c = is_settled(s) ? NULL : kept(s, set_of(s->plan, members, n));
+
+	if (c == NULL || c->n == 0)
+		return;
+	take_spares(s->plan, c);
+	plan_names_spares(s->plan);
 }

@@ -168,6 +168,7 @@ void plan_candidates(struct serve *s, struct roster_choice *choice);
 uint32_t plan_chosen(struct serve *s, const struct roster_choice *c, struct swarm_peer **out);
 /* Tells the roster that the plan is of its members, and why of no others. */
 void plan_takes_part(struct plan *p);
+void plan_names_spares(struct plan *p); /* the latter alone: it has others now */
 /* Whether a member that means to go would not be missed. */
 bool plan_may_go(struct serve *s, const struct swarm_peer *p);
 void plan_settled(struct plan *p); /* forgets failures, when it has served for long enough */
@@ -194,6 +195,10 @@ uint32_t rows_of_step(
  * speeds are not known yet). */
 int choose_members(struct serve *s, struct plan *p, struct swarm_peer *const *members, uint32_t n,
 	bool *chosen, struct err *err);
+/* Whether what a member does is measured, or nobody asks, as the user says who takes part. */
+bool choose_knows(struct serve *s, const struct swarm_peer *p);
+/* The plan that serves is the one that these members give: who is left out of it, and why, is said anew. */
+void choose_leaves_out(struct serve *s, struct swarm_peer *const *members, uint32_t n);
 /* What a plan's members are expected to do. */
 struct expected {
 	double share;     /* of the model's weights */

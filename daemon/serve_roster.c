@@ -23,7 +23,7 @@ plan_chosen(struct serve *s, const struct roster_choice *c, struct swarm_peer **
 }
 
 static struct roster_view
-view(const struct serve *s)
+view(struct serve *s)
 {
 	struct swarm_peer *const *all;
 	struct roster_view v = {
@@ -38,8 +38,10 @@ view(const struct serve *s)
 		.now = uv_now(s->loop),
 	};
 
-	for (uint32_t i = 0; i < v.n; i++)
+	for (uint32_t i = 0; i < v.n; i++) {
+		all[i]->roster.measured = choose_knows(s, all[i]);
 		v.members[i] = &all[i]->roster;
+	}
 	return v;
 }
 
@@ -67,6 +69,8 @@ plan_candidates(struct serve *s, struct roster_choice *choice)
 	n = plan_chosen(s, choice, members);
 	v.quick = stock_has(s, members, n, &set);
 	v.other = v.quick && set != plan_set(s->plan);
+	if (v.quick && !v.other)
+		choose_leaves_out(s, members, n);
 	if (v.quick)
 		roster_choose(&v, choice);
 }
@@ -94,6 +98,18 @@ plan_missing(struct serve *s, char *out, size_t size)
 	}
 }
 
+void
+plan_names_spares(struct plan *p)
+{
+	for (uint32_t i = 0; i < p->n_spares; i++) {
+		struct roster_member *m = &p->spares[i].peer->roster;
+
+		if (!m->spare)
+			log_info("plan %llu: %s", (unsigned long long)p->epoch, p->spares[i].why);
+		m->spare = true;
+	}
+}
+
 /* Says in the roster who takes part. */
 void
 plan_takes_part(struct plan *p)
@@ -103,10 +119,7 @@ plan_takes_part(struct plan *p)
 
 	for (uint32_t i = 0; i < n; i++)
 		all[i]->roster.in_last = all[i]->roster.spare = false;
-	for (uint32_t i = 0; i < p->n_spares; i++) {
-		p->spares[i].peer->roster.spare = true;
-		log_info("plan %llu: %s", (unsigned long long)p->epoch, p->spares[i].why);
-	}
+	plan_names_spares(p);
 	for (uint32_t i = 1; i < p->n; i++)
 		p->members[i].peer->roster.in_plan = p->members[i].peer->roster.in_last = true;
 }
@@ -131,7 +144,7 @@ plan_peer_up(struct serve *s, struct swarm_peer *p)
 	struct swarm_peer *const *all;
 	uint32_t n = swarm_peers(s->swarm, &all);
 
-	roster_came(&p->roster);
+	roster_came(&p->roster, uv_now(s->loop));
 	s->retry_at = s->pause = 0;
 	for (uint32_t i = 0; i < n; i++)
 		roster_pardon(&all[i]->roster, uv_now(s->loop));

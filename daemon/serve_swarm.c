@@ -57,7 +57,7 @@ on_members(void *arg)
 
 	elect_sync(s->elect);
 	speeds_news(s->speeds);
-	choices_news(s);
+	choices_forget(s); /* they name devices that are gone, even if they are paired again */
 	serve_advance(s);
 }
 

@@ -13,9 +13,10 @@ hold(struct roster_member *m, uint64_t now, bool lost)
 }
 
 void
-roster_came(struct roster_member *m)
+roster_came(struct roster_member *m, uint64_t now)
 {
 	m->here = true;
+	m->came = now;
 	m->leaving = false;
 }
 
@@ -56,10 +57,20 @@ roster_forgive(struct roster_member *m)
 		m->held_until = 0;
 }
 
+/* Before when it is not used; 0: at once. */
+static uint64_t
+release(const struct roster_view *v, const struct roster_member *m)
+{
+	bool newcomer = v->serving && !m->in_plan && !m->measured;
+	uint64_t measured = newcomer ? m->came + ROSTER_MEASURE : 0;
+
+	return measured > m->held_until ? measured : m->held_until;
+}
+
 static bool
 usable(const struct roster_view *v, const struct roster_member *m)
 {
-	return m->here && !m->leaving && m->held_until <= v->now;
+	return m->here && !m->leaving && release(v, m) <= v->now;
 }
 
 /* Those that can be used, up to the number that is asked for; who is in the plan already, or was in
@@ -85,17 +96,17 @@ choose(const struct roster_view *v, struct roster_choice *c)
 			c->chosen[c->n++] = i;
 }
 
-/* When the next member is not held back any more; 0: none is. */
+/* When the next member can be used that cannot yet; 0: none is. */
 static uint64_t
 next_release(const struct roster_view *v)
 {
 	uint64_t until = 0;
 
 	for (uint32_t i = 0; i < v->n; i++) {
-		const struct roster_member *m = v->members[i];
+		uint64_t at = release(v, v->members[i]);
 
-		if (m->here && m->held_until > v->now && (until == 0 || m->held_until < until))
-			until = m->held_until;
+		if (v->members[i]->here && at > v->now && (until == 0 || at < until))
+			until = at;
 	}
 	return until;
 }

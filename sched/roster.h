@@ -7,6 +7,9 @@
  * as long each time until it has served for ROSTER_SETTLED: what fails again and again must not
  * interrupt the others again and again.
  *
+ * A newcomer does not interrupt what serves before it is measured, since it may well be left out
+ * then, or get another slice; but for ROSTER_MEASURE at most, since who is busy is not measured.
+ *
  * A member that means to go is taken out of the plan while it still computes: at once when nobody
  * waits for an answer, else as soon as the slices of the plan without it are on disk, so that the
  * answers stand still for the change only. It waits for that only so long (the daemon's matter);
@@ -21,6 +24,7 @@
 #define ROSTER_GATHER   5000   /* before the first plan: until all have come, at most */
 #define ROSTER_HOLD_MIN 500    /* after the first failure */
 #define ROSTER_HOLD_MAX 300000 /* after many */
+#define ROSTER_MEASURE  20000  /* that a newcomer is waited for until it is measured */
 #define ROSTER_SETTLED  60000  /* of serving, after which a member's failures are forgotten */
 #define ROSTER_PARDONS  3 /* times that a member's trouble is overlooked because another one came */
 #define ROSTER_PATIENCE                                                                            \
@@ -31,14 +35,16 @@ struct roster_member {
 	bool in_plan;      /* of the plan that is there */
 	bool spare;        /* it could take part in that plan, which is faster without it */
 	bool in_last;      /* of the last plan that was made, be it there or not */
+	bool measured;     /* what it does is known, or nobody asks */
 	bool leaving;      /* it is here, and means to go: no plan may need it any more */
 	bool was_lost;     /* what it is held back for: it went; else: it is here and had trouble */
+	uint64_t came;     /* when, the last time */
 	unsigned failures; /* since it settled */
 	unsigned pardons;  /* since it settled */
 	uint64_t held_until; /* it is not used before */
 };
 
-void roster_came(struct roster_member *m);
+void roster_came(struct roster_member *m, uint64_t now);
 void roster_went(struct roster_member *m, uint64_t now);
 void roster_failed(
 	struct roster_member *m, uint64_t now); /* it is here, but its part did not work */

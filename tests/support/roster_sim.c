@@ -32,7 +32,10 @@ note(struct roster_sim *s, uint64_t what)
 static bool
 is_usable(const struct roster_sim *s, uint32_t i)
 {
-	return s->m[i].r.here && !s->m[i].r.leaving && s->m[i].r.held_until <= s->now;
+	const struct roster_member *r = &s->m[i].r;
+
+	return r->here && !r->leaving && r->held_until <= s->now &&
+	       (!s->serving || r->in_plan || r->measured || s->now >= r->came + ROSTER_MEASURE);
 }
 
 static bool
@@ -202,7 +205,8 @@ advance(struct roster_sim *s)
 static void
 come(struct roster_sim *s, struct sim_member *m)
 {
-	roster_came(&m->r);
+	roster_came(&m->r, s->now);
+	m->r.measured = sim_random(s, 2) == 0;
 	s->retry = s->pause = 0;
 	for (uint32_t i = 0; i < s->n; i++)
 		roster_pardon(&s->m[i].r, s->now);

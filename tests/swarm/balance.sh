@@ -50,6 +50,10 @@ p = json.load(sys.stdin)["peers"]
 sys.exit(any(x["speed"] is None for x in p) or p[1]["link_bytes_per_second"] is None)'
 }
 soon measured || fail "not measured: $(on c peers)"
+stop c
+claim_links
+start c
+await 's["peers"][1]["connected"]'
 on c load --quiet "$tmp/slices.gguf"
 await 's["serving"] and sum("heads" in p for p in s["peers"]) == 2'
 epoch=$(ask 's["epoch"]')

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # By itself a swarm computes on the devices that are fastest together: of a model that one device does in no time the
-# others are left out, with the reason; a model that one cannot hold is cut over them; the user can have all of them.
+# others are left out, with the reason, and what serves is not interrupted to find that out; who is of use takes part as
+# soon as that is measured; the user can have all of them.
 . "$(dirname "$0")/lib.sh"
 plan=auto
 # Many thin layers, and devices that say they are faster than they are: computing them together saves less than sums
@@ -8,24 +9,59 @@ plan=auto
 model=$tmp/thin.gguf
 python3 "$srcdir/tests/support/synth_model.py" "$model" --f32 --embd 32 --ffn 32 --layers 24 --heads 4 \
   --kv-heads 4 --vocab 600
-ask=(-m thin -p "a w1 w2" -n 60 --temp 0 --ignore-end --ids)
+# One layer that is all matrix: two halves of it are faster, whatever the one sum costs.
+wide=$tmp/wide.gguf
+python3 "$srcdir/tests/support/synth_model.py" "$wide" --f32 --embd 512 --ffn 8192 --layers 1 --heads 4 \
+  --kv-heads 4 --vocab 600
+
+# left_out NAME...: c says of each that it is, and why.
+left_out() {
+  on c status >"$tmp/status" || return 1
+  local name
+  for name in "$@"; do contains "$tmp/status" "$name is left out: " || return 1; done
+}
+
+ask() { # NAME MODEL
+  on "$1" generate -m "$2" -p "a w1 w2" -n 60 --temp 0 --ignore-end --ids
+}
 
 start c --model "$model" --kv f32 --payload f32
 claim 20 m1 m2
 stop c
 cp "$tmp/claimed" "$tmp/c/state/speed.json"
-swarm 3
+start c
 wait_serving c
-want=$(on c generate "${ask[@]}")
-# Measured within seconds, and then one is enough.
-wait_members 1
-on c status >"$tmp/status" || fail "it does not serve"
-grep -q 'm1 is left out: ' "$tmp/status" || fail "no reason for leaving m1 out: $(cat "$tmp/status")"
-[ "$(on c generate "${ask[@]}")" = "$want" ] || fail "another text on one device"
+want=$(ask c thin)
+epoch=$(says c epoch)
+start m1
+pair c m1
+start m2
+pair c m2
+soon left_out m1 m2 || fail "no reason for leaving them out: $(cat "$tmp/status")"
+[ "$(says c epoch)" = "$epoch" ] || fail "what served was interrupted for them"
+[ "$(ask c thin)" = "$want" ] || fail "another text on one device"
 
 # All of them, where the user wants it.
 stop c
 plan=all
 start c
 wait_members 3
-[ "$(on c generate "${ask[@]}")" = "$want" ] || fail "another text on all devices"
+[ "$(ask c thin)" = "$want" ] || fail "another text on all devices"
+stop c
+stop m1
+stop m2
+
+# A slow device alone, until a fast one has come: one other plan, with the slices that speeds want, and no plan before.
+plan=auto
+claim 0.05 d
+mkdir -p "$tmp/m/state"
+cp "$tmp/c/state/speed.json" "$tmp/m/state/"
+start d --model "$wide" --kv f32 --payload f32
+wait_serving d
+want=$(ask d wide)
+epoch=$(says d epoch)
+start m
+pair d m
+wait_members 2 d
+[ "$(says d epoch)" = $((epoch + 1)) ] || fail "a plan was made before m was measured"
+[ "$(ask d wide)" = "$want" ] || fail "another text on two devices"

@@ -154,6 +154,16 @@ P
   done
 }
 
+# claim_links: c, which does not run, has measured a gigabyte a second on its links.
+claim_links() {
+  python3 - "$tmp/c/state/members.json" <<'P'
+import json, sys
+v = json.load(open(sys.argv[1]))
+for m in v["members"]: m["link"]["bytes_per_second"] = 1e9
+json.dump(v, open(sys.argv[1], "w"))
+P
+}
+
 end_swarm() {
   local name
   for name in "${!pids[@]}"; do stop "$name"; done

@@ -239,6 +239,23 @@ START_TEST(jitter_counts)
 }
 END_TEST
 
+/* Rows of a prompt are as many bytes as those of as many tokens, and take less time to compute. */
+START_TEST(prompts_may_be_why_one_is_left_out)
+{
+	tiny();
+	swarm_add(&s, "a", 10, 2000);
+	swarm_add(&s, "b", 10, 2000);
+	s.peers[0].macs_ps = s.peers[1].macs_ps = 500e9;
+	swarm_link_all(&s, 1, 0.2, 300);
+	s.in.prompt_ratio = 1;
+	ck_assert_uint_eq(choose()->n, 1);
+	ck_assert_double_lt(spare(1)->with_s, r.alts[r.best].period);
+	ck_assert_msg(strstr(spare(1)->why, ", but one of a prompt ") != NULL &&
+			      strstr(spare(1)->why, "only 300 Mbit/s") != NULL,
+		"%s", spare(1)->why);
+}
+END_TEST
+
 START_TEST(a_gain_too_small_is_not_worth_a_device)
 {
 	tiny();
@@ -445,6 +462,7 @@ main(void)
 	tcase_add_test(t, on_wifi_one_device_is_best);
 	tcase_add_test(t, jitter_counts);
 	tcase_add_test(t, a_gain_too_small_is_not_worth_a_device);
+	tcase_add_test(t, prompts_may_be_why_one_is_left_out);
 	tcase_add_test(t, those_not_usable_keep_their_reason);
 	tcase_add_test(t, pipeline_where_memory_needs_both_and_the_link_is_slow);
 	tcase_add_test(t, groups_where_two_rooms_are_far_apart);

@@ -20,7 +20,8 @@ setup(void)
 	v = (struct roster_view){.n = ALL, .since = 100 * SECOND, .now = 100 * SECOND};
 	for (uint32_t i = 0; i < ALL; i++) {
 		m[i] = (struct roster_member){0};
-		roster_came(&m[i]);
+		roster_came(&m[i], v.now);
+		m[i].measured = true;
 		v.members[i] = &m[i];
 	}
 }
@@ -57,7 +58,7 @@ START_TEST(the_first_plan_waits_for_all_but_not_for_ever)
 	ck_assert_int_eq(step(&bits), ROSTER_PLAN);
 	ck_assert_uint_eq(bits, 5);
 	v.now = v.since;
-	roster_came(&m[1]);
+	roster_came(&m[1], v.now);
 	ck_assert_int_eq(step(&bits), ROSTER_PLAN);
 	ck_assert_uint_eq(bits, 7);
 }
@@ -72,7 +73,7 @@ START_TEST(a_number_that_is_wanted_is_waited_for)
 	v.now += 10 * MINUTE;
 	ck_assert_int_eq(step(&bits), ROSTER_WAIT);
 	ck_assert_uint_eq(c.until, 0); /* only its coming changes anything */
-	roster_came(&m[2]);
+	roster_came(&m[2], v.now);
 	roster_failed(&m[2], v.now);
 	ck_assert_int_eq(step(&bits), ROSTER_WAIT);
 	ck_assert_uint_eq(c.until, m[2].held_until);
@@ -158,6 +159,35 @@ START_TEST(a_newcomer_is_used_when_nobody_waits)
 }
 END_TEST
 
+START_TEST(a_newcomer_is_measured_before_it_interrupts)
+{
+	uint32_t bits;
+
+	plan_of(5);
+	v.quick = true;
+	m[1].measured = false;
+	ck_assert_int_eq(step(&bits), ROSTER_KEEP);
+	ck_assert_uint_eq(bits, 5);
+	ck_assert_uint_eq(c.until, v.now + ROSTER_MEASURE);
+	m[1].spare = m[1].measured = true; /* and turns out to be of no use */
+	ck_assert_int_eq(step(&bits), ROSTER_KEEP);
+	ck_assert_uint_eq(bits, 7);
+	m[1].spare = false; /* or of use */
+	ck_assert_int_eq(step(&bits), ROSTER_DROP);
+	m[1].measured = v.planned = v.serving = false; /* interrupts nothing */
+	ck_assert_int_eq(step(&bits), ROSTER_PLAN);
+	ck_assert_uint_eq(bits, 7);
+	v.planned = v.serving = true; /* one that cannot be measured */
+	v.now += ROSTER_MEASURE;
+	ck_assert_int_eq(step(&bits), ROSTER_DROP);
+	ck_assert_uint_eq(bits, 7);
+	m[0].measured = m[2].measured = false; /* who serves, serves */
+	v.now = 100 * SECOND;
+	ck_assert_int_eq(step(&bits), ROSTER_KEEP);
+	ck_assert_uint_eq(bits, 5);
+}
+END_TEST
+
 START_TEST(answers_are_cut_off_for_a_newcomer_only_when_there_is_no_pause)
 {
 	uint32_t bits;
@@ -215,7 +245,7 @@ START_TEST(it_may_go_when_it_is_not_missed)
 	v.waiting = v.planned = v.serving = true;
 	ck_assert(roster_may_go(&v, &m[1]));
 	roster_went(&m[1], v.now); /* was no loss: it is used as soon as it is back */
-	roster_came(&m[1]);
+	roster_came(&m[1], v.now);
 	ck_assert_uint_eq(m[1].failures, 0);
 	v.quick = true;
 	v.busy_since = v.now - ROSTER_PATIENCE;
@@ -247,7 +277,7 @@ START_TEST(holding_back_doubles_up_to_a_limit)
 		v.now += 10 * MINUTE;
 		plan_of(7);
 		roster_went(&m[0], v.now);
-		roster_came(&m[0]);
+		roster_came(&m[0], v.now);
 		plan_of(6);
 		ck_assert_uint_eq(m[0].held_until, v.now + ms);
 		ck_assert_int_eq(step(&bits), ROSTER_KEEP);
@@ -268,7 +298,7 @@ START_TEST(trouble_is_pardoned_but_not_loss)
 {
 	plan_of(7);
 	roster_went(&m[0], v.now);
-	roster_came(&m[0]);
+	roster_came(&m[0], v.now);
 	roster_pardon(&m[0], v.now);
 	roster_forgive(&m[0]);
 	ck_assert_uint_gt(m[0].held_until, v.now);
@@ -403,6 +433,7 @@ main(void)
 	tcase_add_test(rules, a_plan_goes_with_its_member);
 	tcase_add_test(rules, a_member_that_is_no_part_may_go);
 	tcase_add_test(rules, a_newcomer_is_used_when_nobody_waits);
+	tcase_add_test(rules, a_newcomer_is_measured_before_it_interrupts);
 	tcase_add_test(rules, answers_are_cut_off_for_a_newcomer_only_when_there_is_no_pause);
 	tcase_add_test(rules, a_plan_makes_way_for_a_member_that_means_to_go);
 	tcase_add_test(rules, it_may_go_when_it_is_not_missed);
