@@ -312,8 +312,9 @@ desk_post_failed(struct desk *d, struct request *r, int status, const char *what
 /* --- main thread: hearing ----------------------------------------------------------------------- */
 
 static void
-request_free(struct request *r)
+request_free(struct desk *d, struct request *r)
 {
+	request_draft_end(d, r);
 	session_free(r->session);
 	guide_free(r->guide);
 	buf_free(&r->text);
@@ -321,9 +322,8 @@ request_free(struct request *r)
 	free(r);
 }
 
-/* Moves the content of one buffer to another, which gets its memory in exchange. */
-static void
-move(struct buf *to, struct buf *from)
+void
+desk_move(struct buf *to, struct buf *from)
 {
 	struct buf swap = *from;
 
@@ -345,8 +345,9 @@ take_posted(struct desk *d, enum outcome *outcome)
 		if (d->posted.head == NULL)
 			d->posted.tail = &d->posted.head;
 		r->posted = false;
-		move(&d->text, &r->text);
-		move(&d->ids, &r->ids);
+		desk_move(&d->text, &r->text);
+		desk_move(&d->ids, &r->ids);
+		request_draft_take(d, r);
 		d->n_choices = r->n_choices;
 		memcpy(d->choices, r->choices, r->n_choices * sizeof *r->choices);
 		d->rests = r->rests;
@@ -365,6 +366,7 @@ hear(struct desk *d, struct request *r, enum outcome outcome)
 {
 	size_t n = d->ids.len / sizeof(uint32_t);
 
+	request_draft_hear(d, r);
 	if (n > 0 && !atomic_load(&r->cancelled))
 		r->ev.on_ids(r->arg, (const void *)d->ids.data, n);
 	if (d->text.len > 0 && !atomic_load(&r->cancelled))
@@ -379,7 +381,7 @@ hear(struct desk *d, struct request *r, enum outcome outcome)
 		else if (outcome == OUTCOME_ERROR)
 			r->ev.on_error(r->arg, r->status, r->what);
 	}
-	request_free(r);
+	request_free(d, r);
 }
 
 static void
@@ -433,9 +435,10 @@ desk_free(struct desk *d)
 		return;
 	while ((r = request_list_take(&d->waiting)) != NULL ||
 		(r = request_list_take(&d->parked)) != NULL)
-		request_free(r);
+		request_free(d, r);
 	buf_free(&d->text);
 	buf_free(&d->ids);
+	buf_free(&d->news);
 	uv_mutex_destroy(&d->lock);
 	free(d);
 }
@@ -523,6 +526,7 @@ desk_submit(struct desk *d, struct session *s, uint64_t client, const struct req
 		return NULL;
 	}
 	r->session = s;
+	request_draft_begin(d, r);
 	uv_mutex_lock(&d->lock);
 	request_list_add(&d->waiting, r);
 	if (d->wake != NULL)

@@ -10,6 +10,7 @@
 
 #include "model/guide.h"
 #include "model/session.h"
+#include "sched/guess.h"
 
 #include <uv.h>
 
@@ -88,6 +89,23 @@ uint32_t desk_requests(struct desk *d);
 /* Whether the one with that number (they are numbered as they are submitted, from 0) waits to be taken. */
 bool desk_waits_for(struct desk *d, uint64_t number);
 
+/* --- drafts: what another model would say next (daemon/drafter.h), main thread ------------------- */
+
+struct desk_drafter {
+	/* A request is submitted. NULL: nothing is drafted for it. Else `end` follows before it is freed. */
+	void *(*begin)(void *arg, struct desk *d, struct request *r, const struct session *s,
+		uint64_t client);
+	/* Its new ids, [n], from the prompt on, and at most `most` tokens that may follow them are wanted:
+	 * desk_drafted says them, at once or later, and only then more are. */
+	void (*draft)(void *draft, const uint32_t *ids, size_t n, uint32_t most);
+	void (*end)(void *draft);
+	void *arg;
+};
+/* For the requests that are submitted from now on. Copied. */
+void desk_set_drafter(struct desk *d, const struct desk_drafter *drafter);
+/* n may be 0. ids NULL: nothing will ever be drafted for it. */
+void desk_drafted(struct desk *d, struct request *r, const uint32_t *ids, uint32_t n);
+
 /* --- engine thread ------------------------------------------------------------------------------ */
 
 #define DESK_MAX_TRIES 5 /* times that a request is given back without one new token in between */
@@ -111,6 +129,19 @@ void desk_post_failed(struct desk *d, struct request *r, int status, const char 
 
 /* A led one has picked; if that was all, it rests, and its guide belongs to the main thread. */
 void desk_post_choice(struct desk *d, struct request *r, const struct guide_choice *c);
+/* Whether somebody drafts for the request. */
+bool desk_may_draft(const struct request *r);
+/* Asks for a draft behind its last id. Only where none is asked for. */
+void desk_ask_draft(struct desk *d, struct request *r, uint32_t most);
+/* The draft, once it is there: false until then. */
+struct desk_draft {
+	uint32_t ids[GUESS_MOST], n;
+	size_t behind;  /* how many ids there were */
+	double seconds; /* that it took */
+};
+bool desk_take_draft(struct desk *d, struct request *r, struct desk_draft *out);
+bool desk_asks_draft(const struct request *r); /* one is asked for that was not taken yet */
+
 /* Somebody waits to be taken. */
 bool desk_waits(struct desk *d);
 /* Takes back a led one that rests, until it is told more. False: it is being told just now. */

@@ -4,11 +4,26 @@
 
 #include "daemon/desk.h"
 #include "sched/fair.h"
-#include "sched/guess.h"
 
 #include <stdatomic.h>
 
 enum outcome { OUTCOME_NONE, OUTCOME_END, OUTCOME_ERROR, OUTCOME_GONE };
+
+/* What another model drafts for a request (desk_draft.c). */
+struct request_draft {
+	/* main thread */
+	void *drafter; /* of desk_drafter.begin; NULL: there is none */
+	/* whoever has the request */
+	bool asked;
+	size_t told; /* ids that the drafter was told */
+	/* under the desk's lock */
+	struct buf news;     /* ids for it, uint32_t, to be heard by the main thread; */
+	uint32_t most;       /* and how many are wanted behind them; 0: none are */
+	uint64_t since, end; /* uv_hrtime: when they were asked for, and came; end 0: not yet */
+	size_t behind;
+	uint32_t ids[GUESS_MOST], n;
+	atomic_bool possible;
+};
 
 /* Made by the main thread, taken by an engine's thread, and, with its outcome, heard and freed by
  * the main thread. A cancelled one takes the same way. */
@@ -33,7 +48,12 @@ struct request {
 	uint64_t rested;     /* since when it rests */
 	/* Guesses of the step under way (daemon/engine_guess.c): of positions from guess_from on. */
 	uint32_t guess[GUESS_MOST], n_guess, guess_from, guess_matched;
-	uint32_t n_guessed, n_right;              /* ever */
+	bool guess_drafted; /* they are another model's, else what stood before */
+	size_t n_draft_has; /* ids that the other model has computed */
+	bool draft_near,
+		draft_timed; /* the draft that was asked for: is waited for; tells the pace */
+	uint32_t n_guessed, n_right; /* ever */
+	struct request_draft draft;
 	uint64_t submitted, started, first_token; /* uv_hrtime */
 	/* under the desk's lock */
 	struct buf text; /* to be heard by the main thread */
@@ -66,7 +86,10 @@ struct desk {
 	struct guide_choice choices[GUIDE_MOST];
 	uint32_t n_choices;
 	bool rests;
+	struct buf news; /* for its drafter; */
+	uint32_t drafts; /* tokens that it shall draft */
 	uint32_t context, most;
+	struct desk_drafter drafter; /* begin NULL: there is none */
 
 	uv_mutex_t lock; /* held for a few instructions at a time; guards: */
 	struct request_list waiting, parked;
@@ -89,6 +112,14 @@ struct request *desk_admit(struct desk *d, size_t n_ids, uint64_t client,
 	const struct request_events *ev, void *arg, int *status, struct err *err);
 /* The lock is held: it is heard soon. */
 void desk_post(struct desk *d, struct request *r);
+
+/* Drafts: a request is submitted, is freed; the lock is held: what the drafter is to hear is moved to d; it hears. */
+void request_draft_begin(struct desk *d, struct request *r);
+void request_draft_end(struct desk *d, struct request *r);
+void request_draft_take(struct desk *d, struct request *r);
+void request_draft_hear(struct desk *d, struct request *r);
+/* Moves the content of one buffer to another, which gets its memory in exchange. */
+void desk_move(struct buf *to, struct buf *from);
 
 /* All ids of it, prompt first. For whoever has it. */
 const uint32_t *request_ids(const struct request *r, size_t *n);

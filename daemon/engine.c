@@ -37,6 +37,7 @@ drain_loop(struct engine *e)
 	if (e->wake.data != NULL)
 		uv_close((uv_handle_t *)&e->wake, NULL);
 	uv_close((uv_handle_t *)&e->room, NULL);
+	uv_close((uv_handle_t *)&e->patience, NULL);
 	uv_run(&e->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&e->loop);
 }
@@ -276,6 +277,8 @@ build(struct engine *e, struct engine_config *c, struct err *err)
 	}
 	uv_timer_init(&e->loop, &e->room);
 	e->room.data = e;
+	uv_timer_init(&e->loop, &e->patience);
+	e->patience.data = e;
 	e->wake.data = e;
 	result = uv_async_init(&e->loop, &e->wake, on_wake);
 	if (result != 0) {

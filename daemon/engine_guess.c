@@ -1,7 +1,16 @@
-/* Tokens that are guessed ahead (model/lookup.h, sched/guess.h): rows behind a session's last id, computed in the step
- * that says its next token. What the session picks decides which of them count: the row of a guess that it did not pick
- * holds nothing, and what lies behind it neither. */
+/* Tokens that are guessed ahead: rows behind a session's last id, computed in the step that says its next token. What
+ * the session picks decides which of them count: the row of a guess that it did not pick holds nothing, and what lies
+ * behind it neither. Guesses are what stood before (model/lookup.h, sched/guess.h); or, where that says little, what a
+ * smaller model drafts (daemon/drafter.h, sched/token_mode.h): then the session's next step waits for the draft, a
+ * while, where that is predicted to pay. */
 #include "daemon/engine_int.h"
+
+#define MATCHED 4 /* tokens that agreed, from which on what stood before is asked alone */
+#define DRAFT_REQUESTS                                                                             \
+	2 /* running, at most: where there are more, each makes a step fuller anyhow */
+#define DRAFT_NEAR                                                                                 \
+	64 /* ids that a drafter has to take first, at most, if a step is to wait for it */
+#define DRAFT_PATIENCE 500000000u /* ns that it waits */
 
 /* Whether the logits of each row are all sent here: then a guess is as dear as a token. */
 static bool
@@ -26,7 +35,85 @@ rows_alike(const struct engine *e, uint32_t rows, uint32_t most)
 	return most;
 }
 
-uint32_t
+/* --- drafts ------------------------------------------------------------------------------------- */
+
+static void
+on_patience(uv_timer_t *t)
+{
+	struct engine *e = t->data;
+
+	e->woken = true;
+}
+
+/* Whether the step is better done without the draft that was asked for. */
+static bool
+is_too_late(struct engine *e, const struct request *r, size_t n_ids)
+{
+	uint64_t waited = uv_hrtime() - r->draft.since;
+
+	if (r->draft.behind != n_ids || !r->draft_near || waited >= DRAFT_PATIENCE)
+		return true;
+	uv_timer_start(&e->patience, on_patience, (DRAFT_PATIENCE - waited) / 1000000 + 1, 0);
+	return false;
+}
+
+static uint32_t
+running(const struct engine *e)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < e->c.slots; i++)
+		n += e->slots[i] != NULL;
+	return n;
+}
+
+/* Takes the draft that is there. Returns whether it is one for what comes next, be it empty. */
+static bool
+take_draft(struct engine *e, struct request *r, const struct desk_draft *draft, size_t n_ids,
+	uint32_t most)
+{
+	if (r->draft_timed)
+		token_pace_drafted(&e->drafts, draft->n, draft->seconds);
+	r->n_draft_has = draft->behind;
+	if (draft->behind != n_ids)
+		return false;
+	r->n_guess = draft->n < most ? draft->n : most;
+	r->guess_drafted = r->n_guess > 0;
+	memcpy(r->guess, draft->ids, r->n_guess * sizeof *r->guess);
+	return true;
+}
+
+/* What is drafted behind the session's last id, into r->guess. False: it is waited for. */
+static bool
+draft_ahead(struct engine *e, struct request *r, size_t n_ids, uint32_t most)
+{
+	struct desk_draft draft;
+	uint32_t room = session_guess_room(r->session), k;
+	size_t news;
+
+	if (!desk_may_draft(r))
+		return true;
+	most = most < room ? most : room;
+	if (desk_asks_draft(r)) {
+		if (!desk_take_draft(e->c.desk, r, &draft))
+			return is_too_late(e, r, n_ids);
+		if (take_draft(e, r, &draft, n_ids, most))
+			return true;
+	}
+	k = running(e) <= DRAFT_REQUESTS ? token_pace_draft(&e->drafts) : 0;
+	k = k < most ? k : most;
+	if (k == 0)
+		return true;
+	news = n_ids - r->n_draft_has;
+	r->draft_near = news <= DRAFT_NEAR;
+	r->draft_timed = news <= 1 + TOKEN_DRAFT_MOST;
+	desk_ask_draft(e->c.desk, r, k);
+	return is_too_late(e, r, n_ids);
+}
+
+/* --- guesses ------------------------------------------------------------------------------------ */
+
+bool
 guess_ahead(struct engine *e, struct request *r, uint32_t flags, uint32_t rows, uint32_t most)
 {
 	uint32_t n;
@@ -35,15 +122,23 @@ guess_ahead(struct engine *e, struct request *r, uint32_t flags, uint32_t rows, 
 	session_ids(r->session, &n_ids);
 	r->guess_from = (uint32_t)n_ids;
 	r->n_guess = 0;
+	r->guess_drafted = false;
 	if (!e->c.guess || n_ids != r->n_done + 1 || n_ids >= e->c.context ||
 		sends_all_logits(e, flags))
-		return 0;
+		return true;
 	most = most < GUESS_MOST ? most : GUESS_MOST;
 	if (most > e->c.context - n_ids)
 		most = e->c.context - (uint32_t)n_ids;
-	n = session_guess(r->session, r->guess, rows_alike(e, rows, most), &r->guess_matched);
+	most = rows_alike(e, rows, most);
+	n = session_guess(r->session, r->guess, most, &r->guess_matched);
+	if (n == 0 || r->guess_matched < MATCHED) {
+		if (!draft_ahead(e, r, n_ids, most))
+			return false;
+		if (r->n_guess > 0)
+			return true;
+	}
 	r->n_guess = guess_length(&e->guesses, r->guess_matched, rows, n);
-	return r->n_guess;
+	return true;
 }
 
 void
@@ -86,6 +181,17 @@ guess_settle(struct engine *e, struct request *r)
 		return;
 	right = (uint32_t)n_ids - 1 - r->guess_from;
 	checked = right < r->n_guess ? right + 1 : right;
-	guess_checked(&e->guesses, r->guess_matched, checked, right);
+	if (r->guess_drafted)
+		token_pace_checked(&e->drafts, checked, right);
+	else
+		guess_checked(&e->guesses, r->guess_matched, checked, right);
 	r->n_guess = 0;
+}
+
+void
+guess_timed(struct engine *e, uint32_t rows, double seconds)
+{
+	guess_step(&e->guesses, rows, seconds);
+	if (rows <= 1 + TOKEN_DRAFT_MOST)
+		token_pace_step(&e->drafts, rows, seconds);
 }

@@ -227,15 +227,16 @@ hub_pick(const struct engine *e, uint32_t requests)
 	return p;
 }
 
-/* Guesses leave led requests what they need. */
-static uint32_t
+/* Guesses leave led requests what they need. False: as guess_ahead. */
+static bool
 guess_more(struct engine *e, uint32_t slot, struct hub_pick *p)
 {
 	uint32_t left = p->spare > p->led ? p->spare - p->led : 0;
-	uint32_t more = guess_ahead(e, e->slots[slot], wanted_logits(e, slot), p->rows, left);
 
-	p->rows += more;
-	return more;
+	if (!guess_ahead(e, e->slots[slot], wanted_logits(e, slot), p->rows, left))
+		return false;
+	p->rows += e->slots[slot]->n_guess;
+	return true;
 }
 
 bool
@@ -257,7 +258,9 @@ hub_work_of(struct engine *e, uint32_t slot, struct hub_pick *p, struct batch_se
 		more = led_more(r);
 		p->led -= more < p->led ? more : p->led;
 	} else {
-		more = guess_more(e, slot, p);
+		if (!guess_more(e, slot, p))
+			return false;
+		more = r->n_guess;
 		n += more;
 	}
 	if (more > p->spare) { /* the rest in the next step */
@@ -458,7 +461,7 @@ hub_step(struct engine *e)
 		(e->star == NULL || !star_broken(e->star)))
 		hub_step_failed(e, &err);
 	if (n == n_logits) /* no prompt's */
-		guess_step(&e->guesses, n, 1e-9 * (double)(uv_hrtime() - start));
+		guess_timed(e, n, 1e-9 * (double)(uv_hrtime() - start));
 	engine_publish(e);
 	return true;
 }

@@ -9,6 +9,7 @@
 #include "sched/batch.h"
 #include "sched/guess.h"
 #include "sched/step_time.h"
+#include "sched/token_mode.h"
 
 struct wanted_row { /* of a step: its logits are wanted */
 	uint32_t slot, pos;
@@ -64,7 +65,9 @@ struct engine {
 	struct overlap overlap;     /* of its group, if it is the hub */
 	uint64_t divided;           /* steps */
 	struct step_time step_time; /* the coordinator's */
-	struct guess_pace guesses;  /* likewise */
+	struct guess_pace guesses;  /* likewise, */
+	struct token_pace drafts;   /* and of what a smaller model drafts */
+	uv_timer_t patience;        /* with a draft that is waited for */
 	uint64_t drafted, accepted; /* tokens guessed, and right */
 	struct pipe *pipe;          /* coordinator of a pipeline (engine_pipe.c) */
 	struct engine_kv *kv;       /* NULL: no KV rows are copied */
@@ -163,9 +166,9 @@ void hub_step_failed(struct engine *e, const struct err *err);
 /* --- tokens that are guessed ahead (engine_guess.c) --- */
 
 /* Guesses what follows a session that waits for one token, in a step of so many rows without. flags: of its row; most:
- * rows that are left. Returns how many guesses are worth it, in r->guess. */
-uint32_t guess_ahead(
-	struct engine *e, struct request *r, uint32_t flags, uint32_t rows, uint32_t most);
+ * rows that are left. r->n_guess: as many as are worth it, in r->guess. False: a draft is waited for, and the session
+ * is better left out of this step. */
+bool guess_ahead(struct engine *e, struct request *r, uint32_t flags, uint32_t rows, uint32_t most);
 /* The request's part of the step ends in front of this position: there may be no room for all guesses. */
 void guess_sent(struct engine *e, struct request *r, uint32_t end);
 /* Whether a row at this position says nothing, as its token is not what was picked. */
@@ -174,6 +177,8 @@ bool guess_is_void(const struct request *r, uint32_t pos);
 void guess_used(struct engine *e, struct request *r, uint32_t pos);
 /* All that was computed of the session has been taken: what was wrong counts as not computed. */
 void guess_settle(struct engine *e, struct request *r);
+/* A step of generation took so long. */
+void guess_timed(struct engine *e, uint32_t rows, double seconds);
 
 /* Fails when a mapped file could not be read since there were `before` errors (file_guard_errors):
  * what was computed meanwhile is not to be used. */

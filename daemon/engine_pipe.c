@@ -215,7 +215,7 @@ take_answer(struct engine *e)
 		return false;
 	p->first = (p->first + 1) % p->depth;
 	p->n--;
-	guess_step(&e->guesses, round->rows, 1e-9 * (double)(uv_hrtime() - round->since));
+	guess_timed(e, round->rows, 1e-9 * (double)(uv_hrtime() - round->since));
 	for (uint32_t i = 0; i < round->n; i++) {
 		take_part(e, &round->parts[i], number);
 		number += round->parts[i].logits;

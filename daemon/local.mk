@@ -61,6 +61,8 @@ daemon_libdaemon_a_SOURCES += \
 # Computing together: the engine thread and the star.
 daemon_libdaemon_a_SOURCES += \
 	daemon/desk.c daemon/desk.h daemon/desk_int.h \
+	daemon/desk_draft.c \
+	daemon/drafter.c daemon/drafter.h \
 	daemon/desk_guide.c \
 	daemon/engine.c daemon/engine.h daemon/engine_int.h \
 	daemon/best_bytes.c daemon/best_bytes.h \
@@ -159,6 +161,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/led_answer.c daemon/led_answer.h \
 	daemon/part_name.c daemon/part_name.h \
 	daemon/token_run.c daemon/token_run.h \
+	daemon/vocabulary_pair.c daemon/vocabulary_pair.h \
 	daemon/wall.c daemon/wall.h daemon/wall_int.h \
 	daemon/wall_body.c \
 	daemon/wall_parts.c daemon/wall_prompts.c \
@@ -353,8 +356,15 @@ tests_unit_test_engine_kv_LDADD = $(tests_unit_test_engine_LDADD)
 $(tests_unit_test_engine_kv_OBJECTS): | proto/shoal.pb-c.h
 
 # Two models that write together.
+TWO_MODELS = $(ENGINE_TEST_SUPPORT) tests/support/two_models.c tests/support/two_models.h
+check_PROGRAMS += tests/unit/test_drafter
+tests_unit_test_drafter_SOURCES = tests/unit/test_drafter.c $(TWO_MODELS)
+tests_unit_test_drafter_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
+tests_unit_test_drafter_CFLAGS = $(tests_unit_test_engine_CFLAGS)
+tests_unit_test_drafter_LDADD = $(tests_unit_test_engine_LDADD)
+$(tests_unit_test_drafter_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_token_run
-tests_unit_test_token_run_SOURCES = tests/unit/test_token_run.c $(ENGINE_TEST_SUPPORT)
+tests_unit_test_token_run_SOURCES = tests/unit/test_token_run.c $(TWO_MODELS)
 tests_unit_test_token_run_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
 tests_unit_test_token_run_CFLAGS = $(tests_unit_test_engine_CFLAGS)
 tests_unit_test_token_run_LDADD = $(tests_unit_test_engine_LDADD)

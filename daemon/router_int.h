@@ -12,6 +12,7 @@
 #include "daemon/router.h"
 #include "daemon/segment_run.h"
 #include "daemon/token_run.h"
+#include "daemon/vocabulary_pair.h"
 #include "daemon/wall.h"
 #include "sched/route_prompt.h"
 
@@ -41,14 +42,6 @@ struct document_figures { /* of document mode */
 struct router_token_figures {
 	uint64_t small, large, drafted, accepted, asked;
 	uint64_t cloud, segments; /* of answers that a cloud wrote with the small one */
-};
-
-/* What is known of the two models that were asked to write together last. */
-struct router_pair {
-	uint8_t small[32], large[32]; /* model_id */
-	bool known, differ;
-	struct err why; /* they differ */
-	struct token_pace pace;
 };
 
 /* What calls to a cloud took, and what they brought. */
@@ -83,7 +76,8 @@ struct router {
 	struct decision *recent; /* [ROUTER_RECENT] a ring */
 	uint64_t n_recent;       /* ever */
 	struct router_figures figures;
-	struct router_pair pair;
+	struct vocabulary_pair pair; /* the two models that were asked to write together last, */
+	struct token_pace pace;      /* and what is known of them */
 	double mean_answer; /* tokens of an answer, lately; 0: there was none */
 	struct {            /* a ring: who gave an answer, by its hash */
 		struct privacy_hash answer;

@@ -7,26 +7,16 @@
 
 /* --- whether they can --------------------------------------------------------------------------- */
 
-/* Comparing vocabularies takes milliseconds where they are large: once for each pair of models. */
 static int
 one_vocabulary(struct router *r, const struct served_model *small, const struct served_model *large,
 	struct err *why)
 {
-	struct router_pair *p = &r->pair;
-	bool known = p->known && small->model_id != NULL && large->model_id != NULL &&
-		     memcmp(p->small, small->model_id, sizeof p->small) == 0 &&
-		     memcmp(p->large, large->model_id, sizeof p->large) == 0;
+	bool fresh;
+	int rc = vocabulary_pair_check(&r->pair, small, large, &fresh, why);
 
-	if (!known) {
-		*p = (struct router_pair){
-			.known = small->model_id != NULL && large->model_id != NULL};
-		p->differ = tokenizer_same(small->tokenizer, large->tokenizer, &p->why) != 0;
-		if (p->known) {
-			memcpy(p->small, small->model_id, sizeof p->small);
-			memcpy(p->large, large->model_id, sizeof p->large);
-		}
-	}
-	return p->differ ? err_set(why, "their vocabularies differ: %s", p->why.msg) : 0;
+	if (fresh)
+		r->pace = (struct token_pace){0};
+	return rc;
 }
 
 static int
@@ -126,7 +116,7 @@ routed_begin_token(struct routed *q)
 		.large = routed_model(q, ROUTE_LARGE),
 		.threshold = routed_threshold(q),
 		.all = q->said.verify_all,
-		.pace = &q->router->pair.pace,
+		.pace = &q->router->pace,
 		.client = q->client};
 	struct err err = {"the prompt is too long"};
 	struct session *s = NULL;

@@ -309,6 +309,32 @@ choose_kernels(struct serve *s, struct err *err)
 	return 0;
 }
 
+static const struct served_model *
+small_of(void *arg)
+{
+	struct err why;
+
+	return serve_small(arg, &why);
+}
+
+static const struct served_model *
+large_of(void *arg)
+{
+	struct err why;
+
+	return serve_model(arg, &why);
+}
+
+/* The small model helps to guess what the large one says. */
+static void
+let_draft(struct serve *s)
+{
+	if (strcmp(s->config->guess, "on") != 0)
+		return;
+	s->drafter = (struct drafter){.small = small_of, .large = large_of, .arg = s};
+	drafter_attach(&s->drafter, s->desk);
+}
+
 struct serve *
 serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err *err)
 {
@@ -336,6 +362,8 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 		s->speeds = serve_speeds_new(s, err);
 	if (s->speeds != NULL && c->small_model[0] != '\0')
 		s->small = small_new(loop, c, &s->kernels, on_small, s, NULL);
+	if (s->small != NULL)
+		let_draft(s);
 	if (s->speeds == NULL) { /* the daemon ends: what swarm_new opened goes with it */
 		if (s->desk != NULL)
 			desk_close(s->desk);

@@ -4,6 +4,7 @@
 #define DAEMON_SERVE_INT_H
 
 #include "daemon/discovery.h"
+#include "daemon/drafter.h"
 #include "daemon/elect.h"
 #include "daemon/energy_gauge.h"
 #include "daemon/serve.h"
@@ -413,6 +414,7 @@ struct serve {
 	bool ending_now;         /* nothing may any more */
 	bool closed;
 	struct small *small; /* NULL: none is configured */
+	struct drafter drafter;
 	bool small_closed;
 	struct asks *asks; /* between small models, serve_ask.c */
 	uint64_t close_by; /* loop time when running streams are cut off */

@@ -430,14 +430,23 @@ look_up(struct session *s)
 }
 
 uint32_t
+session_guess_room(const struct session *s)
+{
+	size_t left = s->most - s->n; /* new tokens */
+
+	if (s->end != SESSION_RUNNING || left < 2)
+		return 0;
+	return left - 1 < s->max_guesses ? (uint32_t)(left - 1) : s->max_guesses;
+}
+
+uint32_t
 session_guess(struct session *s, uint32_t *out, uint32_t most, uint32_t *matched)
 {
-	size_t left = s->most - s->n; /* new tokens: the step says one more than are guessed */
+	uint32_t room = session_guess_room(s);
 
-	if (s->end != SESSION_RUNNING || left < 2 || !look_up(s))
+	if (room == 0 || !look_up(s))
 		return 0;
-	most = most < s->max_guesses ? most : s->max_guesses;
-	return lookup_guess(s->lookup, out, most < left - 1 ? most : (uint32_t)(left - 1), matched);
+	return lookup_guess(s->lookup, out, most < room ? most : room, matched);
 }
 
 const struct token_signals *

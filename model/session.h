@@ -65,6 +65,8 @@ enum session_end session_state(const struct session *s);
 /* What its next tokens may be (model/lookup.h): at most `most`, to be computed as rows behind its last id, in the step
  * that computes that. *matched: as lookup_guess says. Picks agree with a guess or not, they never depend on it. */
 uint32_t session_guess(struct session *s, uint32_t *out, uint32_t most, uint32_t *matched);
+/* Guesses that can be of use, whoever makes them: a step says one token more. */
+uint32_t session_guess_room(const struct session *s);
 
 uint32_t session_last(const struct session *s); /* the token picked last */
 /* How sure the model was of its tokens so far; NULL where signals were not asked for. Those that were

@@ -89,7 +89,7 @@
 #define SWARM_PLAN_EXACT 7
 #define SWARM_PLAN_WORTH 0.02
 #define SWARM_PLAN_ALTS  24
-#define SWARM_PLAN_WORDS 256
+#define SWARM_PLAN_WORDS 384
 
 /* --- what is known ------------------------------------------------------------------------------ */
 

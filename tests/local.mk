@@ -63,6 +63,11 @@ bench-pair: daemon/shoald
 	python3 $(srcdir)/tests/bench/pair.py $(if $(LAN),--lan $(LAN)) $(PAIR_ARGS) $(abs_top_builddir)
 EXTRA_DIST += tests/bench/pair.py
 
+# What tokens that are guessed ahead bring, with a small model that drafts: on loopback, or [LAN=ROUND_TRIP_US:MBIT].
+bench-guess: daemon/shoald
+	python3 $(srcdir)/tests/bench/guess.py $(if $(LAN),--lan $(LAN)) $(GUESS_ARGS) $(abs_top_builddir)
+EXTRA_DIST += tests/bench/guess.py
+
 # What the plan chooses beside each alternative, e.g. CHOICE_ARGS='--lan 5000:100 --parts 1,1,0.4' (root).
 bench-choice: daemon/shoald
 	python3 $(srcdir)/tests/bench/choice.py $(CHOICE_ARGS) $(abs_top_builddir)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tokens that are guessed ahead: the text is that of one token at a time, alone, in a group and in a pipeline, and with
-# several clients at once; what a client predicts is followed, in fewer steps; and it can be switched off.
+# several clients at once; what a client predicts is followed, in fewer steps; a small model drafts what nothing predicts;
+# and it can be switched off.
 . "$(dirname "$0")/lib.sh"
 model=$srcdir/models/hearth.gguf
 prompt="turn off the lights in the kitchen, the hall and the bedroom, and set the kitchen, the hall and the bedroom to 19 degrees"
@@ -72,7 +73,41 @@ for setup in "1 one device" "3 a group" "3 a pipeline --stages 1,2" "2 a group t
   end_swarm
 done
 
-swarm 1 --guess off
+# A small model drafts: a request takes less than half of its steps; and a device that dies meanwhile changes no text.
+drafted() {
+  local before
+  before=$(steps)
+  [ "$(ask '{}')" = "$want" ] || fail "another text from drafts: $(cat "$tmp/answer")"
+  drafted=$(($(steps) - before))
+  [ "$(figure timings.draft_n_accepted)" -gt 10 ] && [ $((2 * drafted)) -lt $plain ]
+}
+swarm 3 --model "$model" --small-model "$srcdir/models/hearth-small.gguf" --payload f32 --kv f32
+wait_serving c
+want=$(ask '{"speculative.n_max": 0}')
+before=$(steps)
+ask '{"speculative.n_max": 0}' >/dev/null
+plain=$(($(steps) - before))
+soon drafted || fail "drafts save no steps: $drafted, $plain without: $(cat "$tmp/answer")"
+echo "ok drafts: $drafted steps, $plain without"
+end_swarm
+
+# Floats: what they say does not hang on how many devices add.
+floats=$tmp/f32.gguf
+python3 "$srcdir/tests/support/synth_model.py" "$floats" --f32 --embd 128 --ffn 384 --layers 4 --heads 4 --kv-heads 4 \
+  --vocab 600
+prompt=(-m f32 -p "a w1 w2" -n 1500 --temp 0 --ignore-end --ids)
+cp "$floats" "$tmp/small.gguf"
+swarm 3 --model "$floats" --small-model "$tmp/small.gguf" --payload f32 --kv f32
+wait_serving c
+want=$(on c generate "${prompt[@]}" --no-guess)
+begin_answer
+stop m2 KILL
+check_answer "drafts after a loss"
+[ "$(metric shoal_draft_accepted_tokens_total)" -gt 100 ] || fail "$(metric shoal_draft_accepted_tokens_total) drafts were right"
+echo "ok drafts after a loss"
+end_swarm
+
+swarm 1 --guess off --small-model "$srcdir/models/hearth-small.gguf"
 on c load --quiet "$model" >/dev/null || fail "load"
 wait_serving c
 ask '{"prediction": {"type": "content", "content": "{\"actions\":"}}' >/dev/null

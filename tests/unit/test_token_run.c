@@ -5,135 +5,20 @@
 #include "daemon/token_run.h"
 
 #include "daemon/log.h"
-#include "model/chat.h"
-#include "model/shard.h"
-#include "tests/support/engine_group.h"
 #include "tests/support/patience.h"
+#include "tests/support/two_models.h"
 
 #include <check.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 
-#define MODELS   SRCDIR "/models/"
-#define NEW      48
-#define CONTEXT  256
-#define COMMANDS 4
-
-static const char *const commands[COMMANDS] = {"turn off the lights in the kitchen",
-	"set the bedroom to 21 degrees, and close the blinds in the office and the hall",
-	"trun on teh fan in the attic at half past six",
-	"if it is colder than 18 degrees in the nursery set it to 20, else turn the fan off"};
-
-static struct {
-	struct gguf *gguf;
-	struct model_shape shape;
-	struct slice slice;
-	struct tokenizer *tokenizer;
-	struct desk *desk;
-	struct engine *engine;
-	unsigned stopped;
-} small;
-
-static struct served_model small_model, large_model;
 static struct token_pace pace;
-
-/* --- two models --------------------------------------------------------------------------------- */
-
-static void
-setup(void)
-{
-	struct err err = {""};
-
-	load_model(MODELS "hearth.gguf");
-	m.tiled = true;
-	small.gguf = gguf_open(MODELS "hearth-small.gguf", &err);
-	ck_assert_msg(small.gguf != NULL, "%s", err.msg);
-	ck_assert_int_eq(shape_from_gguf(small.gguf, &small.shape, &err), 0);
-	small.slice = slice_whole(&small.shape);
-	small.tokenizer = tokenizer_new(small.gguf, &err);
-	ck_assert_msg(small.tokenizer != NULL, "%s", err.msg);
-	ck_assert_msg(tokenizer_same(m.tokenizer, small.tokenizer, &err) == 0, "%s", err.msg);
-}
-
-static void
-teardown(void)
-{
-	tokenizer_free(small.tokenizer);
-	gguf_close(small.gguf);
-	unload();
-}
-
-static void
-start_small(uint32_t slots, uint32_t context)
-{
-	struct engine_config c = {.shape = &small.shape,
-		.slices = &small.slice,
-		.peers = 1,
-		.desk = small.desk,
-		.context = context,
-		.slots = slots,
-		.max_rows = 16,
-		.kv = KV_F32,
-		.payload = FRAME_F32,
-		.threads = 1,
-		.kernels = &m.kernels};
-	struct err err = {""};
-
-	c.weights = weights_tiled_from_gguf(
-		small.gguf, &small.shape, &small.slice, true, NULL, NULL, &err);
-	ck_assert_msg(c.weights != NULL, "%s", err.msg);
-	small.engine = engine_new(&g.loop, &c, &err);
-	ck_assert_msg(small.engine != NULL, "%s", err.msg);
-}
-
-static void
-on_stopped(void *arg)
-{
-	++*(unsigned *)arg;
-}
-
-static void
-stop_small(void)
-{
-	small.stopped = 0;
-	engine_stop(small.engine, "the test ends", on_stopped, &small.stopped);
-	wait_for(&g.loop, &small.stopped, 1, "the small engine to stop");
-	small.engine = NULL;
-}
-
-/* What computes the large model. */
-static const struct {
-	uint32_t stages, sizes[2];
-} layouts[] = {{1, {1}}, {1, {2}}, {1, {3}}, {2, {1, 1}}, {2, {1, 2}}};
-#define LAYOUTS (sizeof layouts / sizeof *layouts)
 
 static void
 begin_with(size_t layout, uint32_t slots, uint32_t small_context)
 {
-	struct err err = {""};
-
-	if (layouts[layout].stages == 1)
-		group_init(layouts[layout].sizes[0], NULL);
-	else
-		group_init_stages(layouts[layout].stages, layouts[layout].sizes, WAY_STAR);
-	g.config.slots = slots;
-	g.config.context = CONTEXT;
-	desk_limit(g.desk, CONTEXT, 16);
-	small.desk = desk_new(&g.loop, &err);
-	desk_limit(small.desk, small_context, 16);
-	start_small(slots, small_context);
-	group_start();
-	large_model = (struct served_model){.id = "hearth",
-		.tokenizer = m.tokenizer,
-		.chat = CHAT_CHATML,
-		.context = CONTEXT,
-		.desk = g.desk};
-	small_model = (struct served_model){.id = "hearth-small",
-		.tokenizer = small.tokenizer,
-		.chat = CHAT_CHATML,
-		.context = small_context,
-		.desk = small.desk};
+	two_models_begin(layout, slots, small_context);
 	pace = (struct token_pace){0};
 }
 
@@ -141,111 +26,6 @@ static void
 begin(uint32_t peers, uint32_t slots, uint32_t small_context)
 {
 	begin_with(peers - 1, slots, small_context);
-}
-
-/* What is cancelled goes soon. */
-static void
-wait_empty(void)
-{
-	uint64_t since = 0;
-
-	while (desk_requests(g.desk) + desk_requests(small.desk) > 0) {
-		ck_assert(wait_more(&since));
-		uv_run(&g.loop, UV_RUN_NOWAIT);
-	}
-}
-
-static void
-finish(void)
-{
-	wait_empty();
-	if (small.engine != NULL)
-		stop_small();
-	desk_close(small.desk);
-	group_end();
-	desk_free(small.desk);
-}
-
-/* --- answers ------------------------------------------------------------------------------------ */
-
-struct said {
-	struct token_run *run;
-	unsigned texts, ended, failed;
-	char text[2048];
-	size_t len;
-	uint32_t ids[CONTEXT], n;
-	enum session_end end;
-	struct token_figures f;
-	int status;
-};
-
-static struct session *
-make(const struct served_model *model, unsigned command, const struct session_params *as)
-{
-	const struct chat_message message = {"user", commands[command]};
-	struct session_params p = *as;
-	struct token_list ids = {0};
-	struct err err = {""};
-	struct session *s;
-
-	p.context = model->context;
-	ck_assert_int_eq(chat_tokens(CHAT_CHATML, model->tokenizer, &message, 1, &ids, &err), 0);
-	s = session_new(model->tokenizer, &p, ids.ids, ids.n, &err);
-	ck_assert_msg(s != NULL, "%s", err.msg);
-	token_list_free(&ids);
-	return s;
-}
-
-static void
-on_text(void *arg, const char *text, size_t len)
-{
-	struct said *j = arg;
-
-	ck_assert_uint_lt(j->len + len, sizeof j->text);
-	memcpy(j->text + j->len, text, len);
-	j->len += len;
-	j->texts++;
-}
-
-static void
-on_end(void *arg, enum session_end end, const struct usage *u)
-{
-	struct said *j = arg;
-
-	j->ended++;
-	j->end = end;
-	j->n = u->new_tokens;
-	ck_assert_uint_le(j->n, CONTEXT);
-	memcpy(j->ids, u->tokens, j->n * sizeof *j->ids);
-	if (u->both != NULL)
-		j->f = *u->both;
-}
-
-static void
-on_error(void *arg, int status, const char *what)
-{
-	struct said *j = arg;
-
-	(void)what;
-	j->failed++;
-	j->status = status;
-}
-
-static const struct request_events events = {
-	.on_text = on_text, .on_end = on_end, .on_error = on_error};
-
-/* By one model alone. */
-static void
-alone(const struct served_model *model, unsigned command, const struct session_params *p,
-	struct said *j)
-{
-	struct err err = {""};
-	int status;
-
-	memset(j, 0, sizeof *j);
-	ck_assert_ptr_nonnull(
-		desk_submit(model->desk, make(model, command, p), 1, &events, j, &status, &err));
-	wait_for(&g.loop, &j->ended, 1, "an answer of one model");
 }
 
 static void
@@ -257,30 +37,9 @@ both(float threshold, bool all, unsigned command, const struct session_params *p
 	int status;
 
 	memset(j, 0, sizeof *j);
-	j->run = token_run_begin(&tp, make(&large_model, command, p), &events, j, &status, &err);
+	j->run = token_run_begin(
+		&tp, make(&large_model, command, p), &said_events, j, &status, &err);
 	ck_assert_msg(j->run != NULL, "%s", err.msg);
-}
-
-static void
-same(const struct said *a, const struct said *b)
-{
-	ck_assert_uint_eq(a->ended, 1);
-	ck_assert_uint_eq(a->failed, 0);
-	ck_assert_msg(a->len == b->len && memcmp(a->text, b->text, a->len) == 0,
-		"'%.*s' instead of '%.*s'", (int)a->len, a->text, (int)b->len, b->text);
-	ck_assert_uint_eq(a->n, b->n);
-	ck_assert_mem_eq(a->ids, b->ids, a->n * sizeof *a->ids);
-	ck_assert_int_eq(a->end, b->end);
-}
-
-static struct session_params
-greedy(void)
-{
-	struct session_params p = {
-		.sampler = sampler_defaults(), .max_tokens = NEW, .ignore_end = true};
-
-	p.sampler.temperature = 0;
-	return p;
 }
 
 /* --- tests: whose text it is -------------------------------------------------------------------- */
@@ -315,7 +74,7 @@ START_TEST(the_ends_of_the_threshold_and_drafts)
 		accepted += got.f.accepted;
 	}
 	ck_assert_uint_gt(accepted, 0);
-	finish();
+	two_models_end();
 }
 END_TEST
 
@@ -346,7 +105,7 @@ START_TEST(sampled_text_is_the_large_models)
 		wait_for(&g.loop, &got.ended, 1, "an answer with threshold 1");
 		same(&got, &want);
 	}
-	finish();
+	two_models_end();
 }
 END_TEST
 
@@ -372,7 +131,7 @@ START_TEST(between_the_ends_both_write)
 		ck_assert_uint_gt(large, before);
 		before = large;
 	}
-	finish();
+	two_models_end();
 }
 END_TEST
 
@@ -402,7 +161,7 @@ START_TEST(stop_texts_and_bounds)
 	both(0.5f, false, 1, &p, &got);
 	wait_for(&g.loop, &got.ended, 1, "an answer of both with a stop text");
 	ck_assert_ptr_null(strstr(got.text, stops[0]));
-	finish();
+	two_models_end();
 }
 END_TEST
 
@@ -418,7 +177,7 @@ START_TEST(the_context_runs_out)
 	both(0, true, 0, &p, &got);
 	wait_for(&g.loop, &got.ended, 1, "an answer to the context's end");
 	same(&got, &want);
-	finish();
+	two_models_end();
 	/* The small model's is shorter: the large one says the rest. */
 	begin(1, 4, 40);
 	both(0, true, 0, &p, &got);
@@ -429,7 +188,7 @@ START_TEST(the_context_runs_out)
 	ck_assert_int_eq(got.end, SESSION_CONTEXT);
 	ck_assert_uint_gt(got.f.small, 0);
 	ck_assert_uint_gt(got.f.large, 0);
-	finish();
+	two_models_end();
 }
 END_TEST
 
@@ -455,7 +214,7 @@ START_TEST(a_device_of_the_large_model_is_lost)
 	start_alone();
 	wait_for(&g.loop, &got.ended, 1, "the rest of the answer");
 	same(&got, &want);
-	finish();
+	two_models_end();
 }
 END_TEST
 
@@ -476,7 +235,7 @@ START_TEST(the_small_model_is_lost)
 	same(&got, &want);
 	ck_assert(got.f.alone);
 	wait_for(&g.loop, &other.ended, 1, "the rest of the other answer");
-	finish();
+	two_models_end();
 }
 END_TEST
 
@@ -495,7 +254,7 @@ START_TEST(the_large_model_is_lost)
 	ck_assert_int_eq(got.status, 503);
 	ck_assert_uint_eq(got.ended, 0);
 	wait_for(&g.loop, &g.stopped, g.to_stop, "engines to stop");
-	finish();
+	two_models_end();
 }
 END_TEST
 
@@ -519,7 +278,7 @@ START_TEST(the_client_leaves)
 	p.max_tokens = 8;
 	both(0, true, 0, &p, &next);
 	wait_for(&g.loop, &next.ended, 1, "the next answer");
-	finish();
+	two_models_end();
 }
 END_TEST
 
@@ -538,8 +297,8 @@ START_TEST(more_answers_than_places)
 		both(0, true, c, &p, &got[c]);
 		both(0.5f, false, c, &p, &mixed[c]);
 		memset(&plain[c], 0, sizeof plain[c]);
-		ck_assert_ptr_nonnull(desk_submit(
-			g.desk, make(&large_model, c, &p), 2, &events, &plain[c], &status, &err));
+		ck_assert_ptr_nonnull(desk_submit(g.desk, make(&large_model, c, &p), 2,
+			&said_events, &plain[c], &status, &err));
 	}
 	for (unsigned c = 0; c < COMMANDS; c++) {
 		wait_for(&g.loop, &got[c].ended, 1, "an answer from drafts");
@@ -548,7 +307,7 @@ START_TEST(more_answers_than_places)
 		same(&got[c], &want[c]);
 		same(&plain[c], &want[c]);
 	}
-	finish();
+	two_models_end();
 }
 END_TEST
 
@@ -564,10 +323,10 @@ START_TEST(a_full_desk_is_said_at_once)
 	begin(1, 4, CONTEXT);
 	desk_limit(small.desk, CONTEXT, 0);
 	ck_assert_ptr_null(
-		token_run_begin(&tp, make(&large_model, 0, &p), &events, &j, &status, &err));
+		token_run_begin(&tp, make(&large_model, 0, &p), &said_events, &j, &status, &err));
 	ck_assert_int_eq(status, 429);
 	wait_empty();
-	finish();
+	two_models_end();
 }
 END_TEST
 
@@ -620,7 +379,7 @@ START_TEST(who_rests_makes_room)
 	ck_assert_uint_eq(led.id, id);
 	desk_cancel(g.desk, led.request);
 	wait_empty();
-	finish();
+	two_models_end();
 }
 END_TEST
 
@@ -636,7 +395,7 @@ main(void)
 	log_open(LOG_LEVEL_ERROR);
 	if (sodium_init() < 0)
 		return EXIT_FAILURE;
-	tcase_add_checked_fixture(text, setup, teardown);
+	tcase_add_checked_fixture(text, two_models_load, two_models_unload);
 	tcase_set_timeout(text, 120);
 	tcase_add_loop_test(text, the_ends_of_the_threshold_and_drafts, 0, LAYOUTS);
 	tcase_add_loop_test(text, sampled_text_is_the_large_models, 0, LAYOUTS);
@@ -644,7 +403,7 @@ main(void)
 	tcase_add_test(text, stop_texts_and_bounds);
 	tcase_add_test(text, the_context_runs_out);
 	suite_add_tcase(s, text);
-	tcase_add_checked_fixture(trouble, setup, teardown);
+	tcase_add_checked_fixture(trouble, two_models_load, two_models_unload);
 	tcase_set_timeout(trouble, 120);
 	tcase_add_test(trouble, a_device_of_the_large_model_is_lost);
 	tcase_add_test(trouble, the_small_model_is_lost);

@@ -1,0 +1,331 @@
+/* The small model drafts for requests of the large one: alone, in groups and in pipelines the text stays what it is
+ * without, to the token, greedy and drawn; in less steps; also when the small model is slow, full, short, or goes, when a
+ * device of the large one goes, and when the client leaves. */
+#include "daemon/drafter.h"
+
+#include "daemon/log.h"
+#include "tests/support/patience.h"
+#include "tests/support/two_models.h"
+
+#include <check.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+static struct drafter drafter;
+static bool has_small;
+
+static const struct served_model *
+small_now(void *arg)
+{
+	(void)arg;
+	return has_small ? &small_model : NULL;
+}
+
+static const struct served_model *
+large_now(void *arg)
+{
+	(void)arg;
+	return &large_model;
+}
+
+static void
+begin(size_t layout, uint32_t slots, uint32_t small_context)
+{
+	two_models_begin(layout, slots, small_context);
+	has_small = true;
+	drafter = (struct drafter){.small = small_now, .large = large_now};
+	drafter_attach(&drafter, g.desk);
+}
+
+/* Without anything that is guessed, and with. */
+static struct session_params
+without(uint32_t tokens)
+{
+	struct session_params p = greedy();
+
+	p.max_tokens = tokens;
+	return p;
+}
+
+static struct session_params
+with(const struct session_params *p)
+{
+	struct session_params q = *p;
+
+	q.max_guesses = UINT32_MAX;
+	return q;
+}
+
+/* --- tests: whose text it is -------------------------------------------------------------------- */
+
+START_TEST(drafts_are_right_and_save_steps)
+{
+	struct session_params p = without(NEW), q = with(&p);
+	struct said want, got;
+	uint32_t accepted = 0, tokens = 0;
+	struct engine_stats a, b;
+
+	begin((size_t)_i, 4, CONTEXT);
+	engine_stats(g.engines[0], &a);
+	for (unsigned c = 0; c < COMMANDS; c++) {
+		p.ignore_end = q.ignore_end = c % 2 == 0;
+		alone(&large_model, c, &p, &want);
+		ck_assert_uint_eq(want.drafted, 0);
+		alone(&large_model, c, &q, &got);
+		same(&got, &want);
+		ck_assert_uint_le(got.accepted, got.drafted);
+		accepted += got.accepted;
+		tokens += got.n;
+	}
+	engine_stats(g.engines[0], &b);
+	/* These two agree on most of what they say. How much is drafted hangs on how fast the machine is just now. */
+	ck_assert_uint_gt(accepted, COMMANDS);
+	ck_assert_uint_gt(b.accepted, a.accepted);
+	ck_assert_uint_lt(b.steps - a.steps, 2 * tokens);
+	two_models_end();
+}
+END_TEST
+
+START_TEST(drawn_text_is_the_same)
+{
+	struct session_params p = without(NEW), q;
+	struct said want, got;
+
+	begin((size_t)_i, 4, CONTEXT);
+	for (unsigned c = 0; c < 3 * COMMANDS; c++) {
+		p.sampler = sampler_defaults();
+		p.sampler.temperature = 1.2f;
+		p.sampler.seed = c;
+		if (c % 3 == 1) {
+			p.sampler.top_k = 0;
+			p.sampler.top_p = 0.999f;
+			p.sampler.min_p = 0;
+		} else if (c % 3 == 2) {
+			p.sampler.repeat_penalty = 1.2f;
+		}
+		q = with(&p);
+		alone(&large_model, c % COMMANDS, &p, &want);
+		alone(&large_model, c % COMMANDS, &q, &got);
+		same(&got, &want);
+	}
+	two_models_end();
+}
+END_TEST
+
+START_TEST(bounds_and_stop_texts)
+{
+	static const char *const stops[] = {"\"area\":"};
+	struct session_params p = without(1), q;
+	struct said want, got;
+
+	begin(0, 4, CONTEXT);
+	for (p.max_tokens = 1; p.max_tokens < 12; p.max_tokens++) {
+		q = with(&p);
+		alone(&large_model, 1, &p, &want);
+		alone(&large_model, 1, &q, &got);
+		same(&got, &want);
+	}
+	p.max_tokens = UINT32_MAX;
+	q = with(&p);
+	alone(&large_model, 0, &p, &want);
+	ck_assert_int_eq(want.end, SESSION_CONTEXT);
+	alone(&large_model, 0, &q, &got);
+	same(&got, &want);
+	p.stops = q.stops = stops;
+	p.n_stops = q.n_stops = 1;
+	alone(&large_model, 1, &p, &want);
+	ck_assert_int_eq(want.end, SESSION_STOP);
+	alone(&large_model, 1, &q, &got);
+	same(&got, &want);
+	two_models_end();
+}
+END_TEST
+
+START_TEST(several_at_once)
+{
+	struct session_params p = without(NEW), q = with(&p);
+	struct said want[COMMANDS], got[COMMANDS];
+
+	begin((size_t)_i, 2, CONTEXT);
+	for (unsigned c = 0; c < COMMANDS; c++)
+		alone(&large_model, c, &p, &want[c]);
+	for (unsigned c = 0; c < COMMANDS; c++)
+		alone_begin(&large_model, c, &q, &got[c]);
+	for (unsigned c = 0; c < COMMANDS; c++) {
+		wait_for(&g.loop, &got[c].ended, 1, "an answer among others");
+		same(&got[c], &want[c]);
+	}
+	two_models_end();
+}
+END_TEST
+
+/* --- tests: who gets none ----------------------------------------------------------------------- */
+
+START_TEST(some_get_none)
+{
+	struct session_params p = without(NEW), q = with(&p);
+	struct said want, got;
+
+	begin(0, 4, CONTEXT);
+	alone(&large_model, 1, &p, &want);
+	has_small = false;
+	alone(&large_model, 1, &q, &got);
+	same(&got, &want);
+	has_small = true;
+	large_model.tokenizer = NULL;           /* is not looked at for one that wants no guesses */
+	alone_begin(&small_model, 1, &q, &got); /* nor on a desk without a drafter */
+	wait_for(&g.loop, &got.ended, 1, "an answer of the small model");
+	large_model.tokenizer = m.tokenizer;
+	p.signals = true;
+	q = with(&p);
+	alone(&large_model, 1, &p, &want);
+	alone(&large_model, 1, &q, &got);
+	same(&got, &want);
+	two_models_end();
+}
+END_TEST
+
+START_TEST(the_small_models_context_is_shorter)
+{
+	struct session_params p = without(UINT32_MAX), q = with(&p);
+	struct said want, got;
+
+	begin(0, 4, 40);
+	alone(&large_model, 0, &p, &want);
+	alone(&large_model, 0, &q, &got);
+	same(&got, &want);
+	alone(&large_model, 1, &p, &want); /* a longer prompt */
+	alone(&large_model, 1, &q, &got);
+	same(&got, &want);
+	two_models_end();
+}
+END_TEST
+
+START_TEST(a_full_desk_drafts_nothing)
+{
+	struct session_params p = without(NEW), q = with(&p);
+	struct said want, got;
+
+	begin(0, 4, CONTEXT);
+	desk_limit(small.desk, CONTEXT, 0);
+	alone(&large_model, 1, &p, &want);
+	alone(&large_model, 1, &q, &got);
+	same(&got, &want);
+	two_models_end();
+}
+END_TEST
+
+/* --- tests: trouble ----------------------------------------------------------------------------- */
+
+/* Nobody computes the draft: the first one is waited for only so long, and later ones not at all. */
+START_TEST(a_draft_that_never_comes_is_not_waited_for)
+{
+	struct session_params p = without(NEW), q = with(&p);
+	struct said want, got;
+
+	begin((size_t)_i, 4, CONTEXT);
+	stop_small();
+	alone(&large_model, 1, &p, &want);
+	alone(&large_model, 1, &q, &got);
+	same(&got, &want);
+	two_models_end();
+}
+END_TEST
+
+START_TEST(the_small_model_is_lost)
+{
+	struct session_params p = without(150), q = with(&p);
+	struct said want, got;
+
+	begin((size_t)_i, 4, CONTEXT);
+	alone(&large_model, 1, &p, &want);
+	alone_begin(&large_model, 1, &q, &got);
+	wait_for(&g.loop, &got.texts, 2, "the first texts");
+	desk_end_all(small.desk, 503, "the small model is being stopped");
+	stop_small();
+	wait_for(&g.loop, &got.ended, 1, "the rest of the answer");
+	same(&got, &want);
+	two_models_end();
+}
+END_TEST
+
+START_TEST(a_device_of_the_large_model_is_lost)
+{
+	struct session_params p = without(150), q = with(&p);
+	struct said want, got;
+
+	begin(2, 4, CONTEXT);
+	alone(&large_model, 1, &p, &want);
+	alone_begin(&large_model, 1, &q, &got);
+	wait_for(&g.loop, &got.texts, 2, "the first texts");
+	stop_engine(2);
+	wait_for(&g.loop, &g.broken[0], 1, "on_broken");
+	wait_for(&g.loop, &g.broken[1], 1, "the other member to hear of it");
+	stop_engine(0);
+	stop_engine(1);
+	wait_for(&g.loop, &g.stopped, g.to_stop, "engines to stop");
+	ck_assert_uint_eq(got.ended, 0);
+	start_alone();
+	wait_for(&g.loop, &got.ended, 1, "the rest of the answer");
+	same(&got, &want);
+	two_models_end();
+}
+END_TEST
+
+/* Wherever it stands: nothing is heard any more, and both have room again. */
+START_TEST(the_client_leaves)
+{
+	struct session_params p = without(150), q = with(&p);
+	struct said got;
+
+	begin((size_t)_i, 1, CONTEXT);
+	for (unsigned i = 0; i < 8; i++) {
+		alone_begin(&large_model, i % COMMANDS, &q, &got);
+		if (i >= 2)
+			wait_for(&g.loop, &got.texts, i / 2, "the first texts");
+		desk_cancel(g.desk, got.request);
+		got.texts = 0;
+		wait_empty();
+		ck_assert_uint_eq(got.texts + got.ended + got.failed, 0);
+	}
+	q.max_tokens = 8;
+	alone(&large_model, 0, &q, &got);
+	two_models_end();
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("drafter");
+	TCase *text = tcase_create("whose text"), *none = tcase_create("none"),
+	      *trouble = tcase_create("trouble"), *cases[] = {text, none, trouble};
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	signal(SIGPIPE, SIG_IGN);
+	log_open(LOG_LEVEL_ERROR);
+	if (sodium_init() < 0)
+		return EXIT_FAILURE;
+	for (unsigned i = 0; i < 3; i++) {
+		tcase_add_checked_fixture(cases[i], two_models_load, two_models_unload);
+		tcase_set_timeout(cases[i], 120);
+		suite_add_tcase(s, cases[i]);
+	}
+	tcase_add_loop_test(text, drafts_are_right_and_save_steps, 0, LAYOUTS);
+	tcase_add_loop_test(text, drawn_text_is_the_same, 0, LAYOUTS);
+	tcase_add_test(text, bounds_and_stop_texts);
+	tcase_add_loop_test(text, several_at_once, 0, LAYOUTS);
+	tcase_add_test(none, some_get_none);
+	tcase_add_test(none, the_small_models_context_is_shorter);
+	tcase_add_test(none, a_full_desk_drafts_nothing);
+	tcase_add_loop_test(trouble, a_draft_that_never_comes_is_not_waited_for, 0, LAYOUTS);
+	tcase_add_loop_test(trouble, the_small_model_is_lost, 0, LAYOUTS);
+	tcase_add_test(trouble, a_device_of_the_large_model_is_lost);
+	tcase_add_loop_test(trouble, the_client_leaves, 0, LAYOUTS);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
