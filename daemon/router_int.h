@@ -78,8 +78,8 @@ struct router {
 	struct router_figures figures;
 	struct vocabulary_pair pair; /* the two models that were asked to write together last, */
 	struct token_pace pace;      /* and what is known of them */
-	double mean_answer; /* tokens of an answer, lately; 0: there was none */
-	struct {            /* a ring: who gave an answer, by its hash */
+	double mean_answer;          /* tokens of an answer, lately; 0: there was none */
+	struct {                     /* a ring: who gave an answer, by its hash */
 		struct privacy_hash answer;
 		struct route_turn turn;
 	} turns[ROUTER_TURNS];
