@@ -145,30 +145,34 @@ look_at_pace(struct findings *f, int i)
 }
 
 static void
-look_at_links(struct findings *f)
+look_at_links(struct findings *f, json_t *drafter)
 {
 	const struct device *worst = NULL;
+	bool drafts = text(drafter, "model")[0] != '\0';
 
 	for (int i = 0; i < f->n; i++)
 		if (worst == NULL || f->d[i].links > worst->links)
 			worst = &f->d[i];
-	if (worst != NULL && worst->links >= A_LOT * worst->step)
-		advise(f,
-			"%.1f of %.1f ms are sums on their way, as %s sees it: cables instead of "
-			"Wi-Fi, fewer devices, or a shorter payload ('payload' in shoald.conf) "
-			"would "
-			"help; 'shoal peers' shows the round trips.",
-			worst->links, worst->step, worst->name);
+	if (worst == NULL || worst->links < A_LOT * worst->step)
+		return;
+	advise(f,
+		"%.1f of %.1f ms are sums on their way, as %s sees it: cables instead of Wi-Fi, "
+		"fewer devices, or a shorter payload ('payload' in shoald.conf) would help; 'shoal "
+		"peers' shows the round trips.",
+		worst->links, worst->step, worst->name);
+	if (!drafts)
+		advise(f, "A small model of the same vocabulary on this device ('small_model' in "
+			  "shoald.conf) would draft several tokens for each round of sums.");
 }
 
 static void
-find_advice(struct findings *f)
+find_advice(struct findings *f, json_t *drafter)
 {
 	for (int i = 0; i < f->n; i++)
 		look_at_disk(f, &f->d[i]);
 	for (int i = 0; i < f->n; i++)
 		look_at_pace(f, i);
-	look_at_links(f);
+	look_at_links(f, drafter);
 	if (f->n_advice == 0)
 		advise(f, "Nothing stands out: most of a token's time is computing.");
 }
@@ -255,7 +259,7 @@ examine(const struct ctl *ctl, json_t *status)
 			"answer first, as with 'shoal run'",
 			text(status, "state"));
 	find_waits(&f);
-	find_advice(&f);
+	find_advice(&f, json_object_get(status, "drafter"));
 	if (ctl->json) {
 		print_json(&f);
 		return EXIT_DONE;

@@ -138,6 +138,25 @@ print_balance(json_t *b)
 	printf("shares   %s (%s)\n", str(last, "words"), when);
 }
 
+/* Tokens that were guessed ahead, and who drafts. */
+static void
+print_guesses(json_t *figures, json_t *drafter)
+{
+	double all = num(figures, "draft_tokens"), right = num(figures, "draft_accepted_tokens");
+	const char *small = str(drafter, "model"), *why = str(drafter, "why");
+
+	if (all == 0 && small[0] == '\0' && why[0] == '\0')
+		return;
+	printf("guesses  ");
+	if (small[0] != '\0')
+		printf("%s drafts%s", small, all > 0 ? ", " : "");
+	else if (why[0] != '\0')
+		printf("the small model does not draft (%s)%s", why, all > 0 ? ", " : "");
+	if (all > 0)
+		printf("%.0f%% of %.0f tokens guessed ahead were right", 100 * right / all, all);
+	putchar('\n');
+}
+
 static void
 print_status(json_t *s)
 {
@@ -159,6 +178,7 @@ print_status(json_t *s)
 		printf("speed    prompt %.1f, generation %.1f tokens/s over %.0f tokens\n",
 			num(f, "prompt_per_second"), num(f, "new_per_second"),
 			num(f, "new_tokens"));
+	print_guesses(f, json_object_get(s, "drafter"));
 	if (str(s, "background")[0] != '\0')
 		printf("besides  %s\n", str(s, "background"));
 	print_balance(json_object_get(s, "balance"));

@@ -112,19 +112,29 @@ is_worth_it(const struct session *s, const struct session_params *p)
 	       session_n_prompt(s) <= DRAFTER_PROMPT;
 }
 
+const struct served_model *
+drafter_model(struct drafter *d, struct err *why)
+{
+	const struct served_model *large = d->large(d->arg, why);
+	const struct served_model *small = large != NULL ? d->small(d->arg, why) : NULL;
+
+	return small != NULL && vocabulary_pair_check(&d->pair, small, large, NULL, why) == 0
+		       ? small
+		       : NULL;
+}
+
 static void *
 begin(void *arg, struct desk *desk, struct request *r, const struct session *s, uint64_t client)
 {
 	struct drafter *d = arg;
-	const struct served_model *small = d->small(d->arg), *large = d->large(d->arg);
+	const struct served_model *small;
 	struct session_params p;
 	struct draft *f;
 	struct err why;
 
 	session_describe(s, &p);
-	if (small == NULL || large == NULL || !is_worth_it(s, &p) ||
-		session_n_prompt(s) >= small->context ||
-		vocabulary_pair_check(&d->pair, small, large, NULL, &why) != 0)
+	small = is_worth_it(s, &p) ? drafter_model(d, &why) : NULL;
+	if (small == NULL || session_n_prompt(s) >= small->context)
 		return NULL;
 	f = calloc(1, sizeof *f);
 	if (f == NULL)
@@ -135,7 +145,7 @@ begin(void *arg, struct desk *desk, struct request *r, const struct session *s, 
 		.tokenizer = small->tokenizer,
 		.small_desk = small->desk,
 		.client = client,
-		.vocab = tokenizer_size(large->tokenizer),
+		.vocab = tokenizer_size(d->large(d->arg, &why)->tokenizer),
 		.n_prompt = session_n_prompt(s)};
 	buf_init(&f->ids, 0);
 	return f;

@@ -11,14 +11,16 @@
 #define DRAFTER_PROMPT 2048 /* ids of a prompt, at most: the small model has to compute it too */
 
 struct drafter {
-	/* What the two are just now; NULL: not there. */
-	const struct served_model *(*small)(void *arg);
-	const struct served_model *(*large)(void *arg);
+	/* What the two are just now; NULL with the reason: not there. */
+	const struct served_model *(*small)(void *arg, struct err *why);
+	const struct served_model *(*large)(void *arg, struct err *why);
 	void *arg;
 	struct vocabulary_pair pair;
 };
 
 /* d, with its three first fields, outlives the desk's requests. */
 void drafter_attach(struct drafter *d, struct desk *large);
+/* The small model, if it can draft now; else NULL with the reason. */
+const struct served_model *drafter_model(struct drafter *d, struct err *why);
 
 #endif

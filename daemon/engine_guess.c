@@ -124,7 +124,7 @@ guess_ahead(struct engine *e, struct request *r, uint32_t flags, uint32_t rows, 
 	r->n_guess = 0;
 	r->guess_drafted = false;
 	if (!e->c.guess || n_ids != r->n_done + 1 || n_ids >= e->c.context ||
-		sends_all_logits(e, flags))
+		sends_all_logits(e, flags) || guess_pauses(&e->guesses))
 		return true;
 	most = most < GUESS_MOST ? most : GUESS_MOST;
 	if (most > e->c.context - n_ids)

@@ -310,19 +310,15 @@ choose_kernels(struct serve *s, struct err *err)
 }
 
 static const struct served_model *
-small_of(void *arg)
+small_of(void *arg, struct err *why)
 {
-	struct err why;
-
-	return serve_small(arg, &why);
+	return serve_small(arg, why);
 }
 
 static const struct served_model *
-large_of(void *arg)
+large_of(void *arg, struct err *why)
 {
-	struct err why;
-
-	return serve_model(arg, &why);
+	return serve_model(arg, why);
 }
 
 /* The small model helps to guess what the large one says. */

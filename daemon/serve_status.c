@@ -341,6 +341,20 @@ figures_json(const struct engine_stats *st)
 	return o;
 }
 
+/* Which model drafts for the one that is served, or why none does; null: none is there for it. */
+static json_t *
+drafter_json(struct serve *s)
+{
+	const struct served_model *small;
+	struct err why;
+
+	if (s->drafter.small == NULL || s->served.id == NULL)
+		return json_null();
+	small = drafter_model(&s->drafter, &why);
+	return small != NULL ? json_pack("{s:s}", "model", small->id)
+			     : json_pack("{s:n,s:s}", "model", "why", why.msg);
+}
+
 /* What streams, and what of it stays; null: everything is in memory. */
 static json_t *
 weights_json(const struct weights_stats *w)
@@ -408,6 +422,7 @@ serve_status(struct serve *s)
 	if (!member)
 		json_object_set_new(o, "balance", balance_json(s));
 	json_object_set_new(o, "figures", figures_json(&st));
+	json_object_set_new(o, "drafter", drafter_json(s));
 	json_object_set_new(o, "memory", json_string(s->config->memory));
 	json_object_set_new(o, "kv_copies", copies_json(s));
 	json_object_set_new(o, "uploads", uploads_json(s->uploads));

@@ -1,7 +1,6 @@
 #include "sched/guess.h"
 
 #include <math.h>
-#include <stdbool.h>
 
 #define LOOK_AGAIN 48
 #define PLAIN      16   /* of so many steps one is without guesses */
@@ -69,6 +68,12 @@ cost(const struct guess_pace *p, uint32_t rows)
 	return fmin(hoped, between);
 }
 
+bool
+guess_pauses(const struct guess_pace *p)
+{
+	return p->steps % PLAIN == PLAIN - 1;
+}
+
 uint32_t
 guess_length(struct guess_pace *p, uint32_t matched, uint32_t rows, uint32_t most)
 {
@@ -78,7 +83,7 @@ guess_length(struct guess_pace *p, uint32_t matched, uint32_t rows, uint32_t mos
 	double a = (o->right + kinds[kind].right * PRIOR_GUESSES) / (seen + PRIOR_GUESSES);
 	uint32_t k = 0;
 
-	if (most == 0 || rows >= GUESS_ROWS || p->steps % PLAIN == PLAIN - 1)
+	if (most == 0 || rows >= GUESS_ROWS || guess_pauses(p))
 		return 0;
 	for (uint32_t i = 0; i <= most && i <= GUESS_MOST && rows + i <= GUESS_ROWS; i++) {
 		double speed = (rows - 1 + guess_yield(a, i)) / cost(p, rows + i);

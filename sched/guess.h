@@ -8,6 +8,7 @@
 #ifndef SCHED_GUESS_H
 #define SCHED_GUESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -34,6 +35,8 @@ double guess_yield(double a, uint32_t k);
  * Where that is none, one is checked now and then nevertheless, to see whether it has changed; and now and then none is,
  * since others learn from steps of one row. */
 uint32_t guess_length(struct guess_pace *p, uint32_t matched, uint32_t rows, uint32_t most);
+/* Whether the next step is better made without any, for these others: it is one in sixteen. */
+bool guess_pauses(const struct guess_pace *p);
 /* Of such guesses so many were checked, up to the first wrong one, and so many right. */
 void guess_checked(struct guess_pace *p, uint32_t matched, uint32_t checked, uint32_t right);
 /* A step took so long. */

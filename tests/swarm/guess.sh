@@ -88,6 +88,8 @@ before=$(steps)
 ask '{"speculative.n_max": 0}' >/dev/null
 plain=$(($(steps) - before))
 soon drafted || fail "drafts save no steps: $drafted, $plain without: $(cat "$tmp/answer")"
+on c status | grep >/dev/null '^guesses  hearth-small drafts, [0-9]*% of [0-9]* tokens guessed ahead were right$' ||
+  fail "status: $(on c status)"
 echo "ok drafts: $drafted steps, $plain without"
 end_swarm
 

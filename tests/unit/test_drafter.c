@@ -16,16 +16,17 @@ static struct drafter drafter;
 static bool has_small;
 
 static const struct served_model *
-small_now(void *arg)
+small_now(void *arg, struct err *why)
 {
 	(void)arg;
+	err_set(why, "there is none");
 	return has_small ? &small_model : NULL;
 }
 
 static const struct served_model *
-large_now(void *arg)
+large_now(void *arg, struct err *why)
 {
-	(void)arg;
+	(void)arg, (void)why;
 	return &large_model;
 }
 
