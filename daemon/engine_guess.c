@@ -10,7 +10,8 @@
 	2 /* running, at most: where there are more, each makes a step fuller anyhow */
 #define DRAFT_NEAR                                                                                 \
 	64 /* ids that a drafter has to take first, at most, if a step is to wait for it */
-#define DRAFT_PATIENCE 500000000u /* ns that it waits */
+#define DRAFT_PATIENCE 0.5 /* seconds that it waits; or, */
+#define DRAFT_LATE     3   /* times as long as such a draft took of late, if that is longer */
 
 /* Whether the logits of each row are all sent here: then a guess is as dear as a token. */
 static bool
@@ -49,12 +50,21 @@ on_patience(uv_timer_t *t)
 static bool
 is_too_late(struct engine *e, const struct request *r, size_t n_ids)
 {
-	uint64_t waited = uv_hrtime() - r->draft.since;
+	uint64_t now = uv_hrtime();
 
-	if (r->draft.behind != n_ids || !r->draft_near || waited >= DRAFT_PATIENCE)
+	if (r->draft.behind != n_ids || now >= r->draft_until)
 		return true;
-	uv_timer_start(&e->patience, on_patience, (DRAFT_PATIENCE - waited) / 1000000 + 1, 0);
+	uv_timer_start(&e->patience, on_patience, (r->draft_until - now) / 1000000 + 1, 0);
 	return false;
+}
+
+/* In ns, with a draft of so many tokens. */
+static uint64_t
+patience(const struct engine *e, uint32_t tokens)
+{
+	double seconds = DRAFT_LATE * token_pace_draft_seconds(&e->drafts, tokens);
+
+	return (uint64_t)(1e9 * (seconds > DRAFT_PATIENCE ? seconds : DRAFT_PATIENCE));
 }
 
 static uint32_t
@@ -105,9 +115,9 @@ draft_ahead(struct engine *e, struct request *r, size_t n_ids, uint32_t most)
 	if (k == 0)
 		return true;
 	news = n_ids - r->n_draft_has;
-	r->draft_near = news <= DRAFT_NEAR;
 	r->draft_timed = news <= 1 + TOKEN_DRAFT_MOST;
 	desk_ask_draft(e->c.desk, r, k);
+	r->draft_until = news <= DRAFT_NEAR ? r->draft.since + patience(e, k) : 0;
 	return is_too_late(e, r, n_ids);
 }
 

@@ -80,6 +80,12 @@ round_at(const struct token_pace *p, uint32_t k)
 	return value_at(&p->steps, k + 1, false) + (k > 0 ? value_at(&p->drafts, k, true) : 0);
 }
 
+double
+token_pace_draft_seconds(const struct token_pace *p, uint32_t tokens)
+{
+	return p->drafts.n > 0 ? value_at(&p->drafts, tokens, true) : 0;
+}
+
 uint32_t
 token_pace_draft(struct token_pace *p)
 {

@@ -40,6 +40,8 @@ struct token_pace {
 /* How many tokens the next draft should have for the most tokens a second; 0: the large model is
  * faster alone. Then one is drafted now and then nevertheless, to see whether that has changed. */
 uint32_t token_pace_draft(struct token_pace *p);
+/* What a draft of so many tokens takes, about; 0: none was seen. */
+double token_pace_draft_seconds(const struct token_pace *p, uint32_t tokens);
 /* Of a draft so many were checked, up to the first that was not accepted, and so many accepted. */
 void token_pace_checked(struct token_pace *p, uint32_t checked, uint32_t accepted);
 void token_pace_drafted(struct token_pace *p, uint32_t tokens, double seconds);

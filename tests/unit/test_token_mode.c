@@ -133,6 +133,18 @@ START_TEST(first_drafts_are_of_medium_length)
 }
 END_TEST
 
+START_TEST(a_draft_takes_what_drafts_took)
+{
+	struct token_pace p = {0};
+
+	ck_assert_double_eq(token_pace_draft_seconds(&p, 4), 0);
+	for (uint32_t i = 0; i < 8; i++)
+		token_pace_drafted(&p, 1 + i, 0.1 + 0.05 * i);
+	ck_assert_double_eq_tol(token_pace_draft_seconds(&p, 8), 0.45, 0.01);
+	ck_assert_double_eq_tol(token_pace_draft_seconds(&p, 2), 0.15, 0.01);
+}
+END_TEST
+
 START_TEST(nonsense_is_passed_over)
 {
 	struct token_pace p = {0}, none = {0};
@@ -160,6 +172,7 @@ main(void)
 	tcase_add_test(t, the_length_suits_the_pair);
 	tcase_add_test(t, nothing_is_drafted_in_vain_for_long);
 	tcase_add_test(t, first_drafts_are_of_medium_length);
+	tcase_add_test(t, a_draft_takes_what_drafts_took);
 	tcase_add_test(t, nonsense_is_passed_over);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
