@@ -111,6 +111,18 @@ two_models_begin(size_t layout, uint32_t slots, uint32_t small_context)
 }
 
 void
+lose_a_device(void)
+{
+	stop_engine(2);
+	wait_for(&g.loop, &g.broken[0], 1, "on_broken");
+	wait_for(&g.loop, &g.broken[1], 1, "the other member to hear of it");
+	stop_engine(0);
+	stop_engine(1);
+	wait_for(&g.loop, &g.stopped, g.to_stop, "engines to stop");
+	start_alone();
+}
+
+void
 wait_empty(void)
 {
 	uint64_t since = 0;

@@ -35,6 +35,8 @@ void two_models_begin(size_t layout, uint32_t slots, uint32_t small_context);
 void two_models_end(void);
 void wait_empty(void); /* what is cancelled goes soon */
 void stop_small(void);
+/* Of three devices the last one: the others hear of it, and the first goes on alone. */
+void lose_a_device(void);
 
 struct said {
 	struct token_run *run;

@@ -58,24 +58,36 @@ with(const struct session_params *p)
 	return q;
 }
 
+/* Returns what it says with guesses. */
+static struct said
+compare(unsigned command, const struct session_params *p)
+{
+	struct session_params q = with(p);
+	struct said want, got;
+
+	alone(&large_model, command, p, &want);
+	ck_assert_uint_eq(want.drafted, 0);
+	alone(&large_model, command, &q, &got);
+	same(&got, &want);
+	ck_assert_uint_le(got.accepted, got.drafted);
+	return got;
+}
+
 /* --- tests: whose text it is -------------------------------------------------------------------- */
 
 START_TEST(drafts_are_right_and_save_steps)
 {
-	struct session_params p = without(NEW), q = with(&p);
-	struct said want, got;
+	struct session_params p = without(NEW);
 	uint32_t accepted = 0, tokens = 0;
 	struct engine_stats a, b;
 
 	begin((size_t)_i, 4, CONTEXT);
 	engine_stats(g.engines[0], &a);
 	for (unsigned c = 0; c < COMMANDS; c++) {
-		p.ignore_end = q.ignore_end = c % 2 == 0;
-		alone(&large_model, c, &p, &want);
-		ck_assert_uint_eq(want.drafted, 0);
-		alone(&large_model, c, &q, &got);
-		same(&got, &want);
-		ck_assert_uint_le(got.accepted, got.drafted);
+		struct said got;
+
+		p.ignore_end = c % 2 == 0;
+		got = compare(c, &p);
 		accepted += got.accepted;
 		tokens += got.n;
 	}
@@ -90,8 +102,7 @@ END_TEST
 
 START_TEST(drawn_text_is_the_same)
 {
-	struct session_params p = without(NEW), q;
-	struct said want, got;
+	struct session_params p = without(NEW);
 
 	begin((size_t)_i, 4, CONTEXT);
 	for (unsigned c = 0; c < 3 * COMMANDS; c++) {
@@ -105,10 +116,7 @@ START_TEST(drawn_text_is_the_same)
 		} else if (c % 3 == 2) {
 			p.sampler.repeat_penalty = 1.2f;
 		}
-		q = with(&p);
-		alone(&large_model, c % COMMANDS, &p, &want);
-		alone(&large_model, c % COMMANDS, &q, &got);
-		same(&got, &want);
+		compare(c % COMMANDS, &p);
 	}
 	two_models_end();
 }
@@ -117,28 +125,16 @@ END_TEST
 START_TEST(bounds_and_stop_texts)
 {
 	static const char *const stops[] = {"\"area\":"};
-	struct session_params p = without(1), q;
-	struct said want, got;
+	struct session_params p = without(1);
 
 	begin(0, 4, CONTEXT);
-	for (p.max_tokens = 1; p.max_tokens < 12; p.max_tokens++) {
-		q = with(&p);
-		alone(&large_model, 1, &p, &want);
-		alone(&large_model, 1, &q, &got);
-		same(&got, &want);
-	}
+	for (p.max_tokens = 1; p.max_tokens < 12; p.max_tokens++)
+		compare(1, &p);
 	p.max_tokens = UINT32_MAX;
-	q = with(&p);
-	alone(&large_model, 0, &p, &want);
-	ck_assert_int_eq(want.end, SESSION_CONTEXT);
-	alone(&large_model, 0, &q, &got);
-	same(&got, &want);
-	p.stops = q.stops = stops;
-	p.n_stops = q.n_stops = 1;
-	alone(&large_model, 1, &p, &want);
-	ck_assert_int_eq(want.end, SESSION_STOP);
-	alone(&large_model, 1, &q, &got);
-	same(&got, &want);
+	ck_assert_int_eq(compare(0, &p).end, SESSION_CONTEXT);
+	p.stops = stops;
+	p.n_stops = 1;
+	ck_assert_int_eq(compare(1, &p).end, SESSION_STOP);
 	two_models_end();
 }
 END_TEST
@@ -166,53 +162,37 @@ END_TEST
 START_TEST(some_get_none)
 {
 	struct session_params p = without(NEW), q = with(&p);
-	struct said want, got;
+	struct said got;
 
 	begin(0, 4, CONTEXT);
-	alone(&large_model, 1, &p, &want);
 	has_small = false;
-	alone(&large_model, 1, &q, &got);
-	same(&got, &want);
+	compare(1, &p);
 	has_small = true;
-	large_model.tokenizer = NULL;           /* is not looked at for one that wants no guesses */
-	alone_begin(&small_model, 1, &q, &got); /* nor on a desk without a drafter */
-	wait_for(&g.loop, &got.ended, 1, "an answer of the small model");
-	large_model.tokenizer = m.tokenizer;
+	alone(&small_model, 1, &q, &got); /* on a desk without a drafter */
 	p.signals = true;
-	q = with(&p);
-	alone(&large_model, 1, &p, &want);
-	alone(&large_model, 1, &q, &got);
-	same(&got, &want);
+	compare(1, &p);
 	two_models_end();
 }
 END_TEST
 
 START_TEST(the_small_models_context_is_shorter)
 {
-	struct session_params p = without(UINT32_MAX), q = with(&p);
-	struct said want, got;
+	struct session_params p = without(UINT32_MAX);
 
 	begin(0, 4, 40);
-	alone(&large_model, 0, &p, &want);
-	alone(&large_model, 0, &q, &got);
-	same(&got, &want);
-	alone(&large_model, 1, &p, &want); /* a longer prompt */
-	alone(&large_model, 1, &q, &got);
-	same(&got, &want);
+	compare(0, &p);
+	compare(1, &p); /* a longer prompt */
 	two_models_end();
 }
 END_TEST
 
 START_TEST(a_full_desk_drafts_nothing)
 {
-	struct session_params p = without(NEW), q = with(&p);
-	struct said want, got;
+	struct session_params p = without(NEW);
 
 	begin(0, 4, CONTEXT);
 	desk_limit(small.desk, CONTEXT, 0);
-	alone(&large_model, 1, &p, &want);
-	alone(&large_model, 1, &q, &got);
-	same(&got, &want);
+	compare(1, &p);
 	two_models_end();
 }
 END_TEST
@@ -222,14 +202,11 @@ END_TEST
 /* Nobody computes the draft: the first one is waited for only so long, and later ones not at all. */
 START_TEST(a_draft_that_never_comes_is_not_waited_for)
 {
-	struct session_params p = without(NEW), q = with(&p);
-	struct said want, got;
+	struct session_params p = without(NEW);
 
 	begin((size_t)_i, 4, CONTEXT);
 	stop_small();
-	alone(&large_model, 1, &p, &want);
-	alone(&large_model, 1, &q, &got);
-	same(&got, &want);
+	compare(1, &p);
 	two_models_end();
 }
 END_TEST
@@ -260,14 +237,7 @@ START_TEST(a_device_of_the_large_model_is_lost)
 	alone(&large_model, 1, &p, &want);
 	alone_begin(&large_model, 1, &q, &got);
 	wait_for(&g.loop, &got.texts, 2, "the first texts");
-	stop_engine(2);
-	wait_for(&g.loop, &g.broken[0], 1, "on_broken");
-	wait_for(&g.loop, &g.broken[1], 1, "the other member to hear of it");
-	stop_engine(0);
-	stop_engine(1);
-	wait_for(&g.loop, &g.stopped, g.to_stop, "engines to stop");
-	ck_assert_uint_eq(got.ended, 0);
-	start_alone();
+	lose_a_device();
 	wait_for(&g.loop, &got.ended, 1, "the rest of the answer");
 	same(&got, &want);
 	two_models_end();

@@ -204,14 +204,7 @@ START_TEST(a_device_of_the_large_model_is_lost)
 	alone(&large_model, 1, &p, &want);
 	both(0, true, 1, &p, &got);
 	wait_for(&g.loop, &got.texts, 2, "the first texts");
-	stop_engine(2);
-	wait_for(&g.loop, &g.broken[0], 1, "on_broken");
-	wait_for(&g.loop, &g.broken[1], 1, "the other member to hear of it");
-	stop_engine(0);
-	stop_engine(1);
-	wait_for(&g.loop, &g.stopped, g.to_stop, "engines to stop");
-	ck_assert_uint_eq(got.ended, 0);
-	start_alone();
+	lose_a_device();
 	wait_for(&g.loop, &got.ended, 1, "the rest of the answer");
 	same(&got, &want);
 	two_models_end();
