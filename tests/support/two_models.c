@@ -245,3 +245,20 @@ greedy(void)
 	p.sampler.temperature = 0;
 	return p;
 }
+
+struct sampler_params
+drawn(unsigned seed)
+{
+	struct sampler_params p = sampler_defaults();
+
+	p.temperature = 1.2f;
+	p.seed = seed;
+	if (seed % 3 == 1) {
+		p.top_k = 0;
+		p.top_p = 0.999f;
+		p.min_p = 0;
+	} else if (seed % 3 == 2) {
+		p.repeat_penalty = 1.2f;
+	}
+	return p;
+}

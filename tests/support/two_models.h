@@ -53,6 +53,8 @@ struct said {
 extern const struct request_events said_events;
 
 struct session_params greedy(void); /* NEW tokens, past the end */
+/* Drawn with a seed: decided by the best tokens, by all of them now and then, and always by all. */
+struct sampler_params drawn(unsigned seed);
 struct session *make(
 	const struct served_model *model, unsigned command, const struct session_params *as);
 /* By one model alone. */

@@ -106,16 +106,7 @@ START_TEST(drawn_text_is_the_same)
 
 	begin((size_t)_i, 4, CONTEXT);
 	for (unsigned c = 0; c < 3 * COMMANDS; c++) {
-		p.sampler = sampler_defaults();
-		p.sampler.temperature = 1.2f;
-		p.sampler.seed = c;
-		if (c % 3 == 1) {
-			p.sampler.top_k = 0;
-			p.sampler.top_p = 0.999f;
-			p.sampler.min_p = 0;
-		} else if (c % 3 == 2) {
-			p.sampler.repeat_penalty = 1.2f;
-		}
+		p.sampler = drawn(c);
 		compare(c % COMMANDS, &p);
 	}
 	two_models_end();
