@@ -42,7 +42,7 @@ clean-local:
 endif
 EXTRA_DIST += tests/sdk/.npmrc tests/sdk/package.json tests/sdk/package-lock.json tests/sdk/ai.js tests/sdk/all.js \
 	tests/sdk/auto.js tests/sdk/chat.js tests/sdk/clients.js tests/sdk/tools.js tests/sdk/trouble.js
-EXTRA_DIST += tests/support/cloud_server.py tests/support/patience.h tests/support/synth_model.py tests/swarm/chat.py tests/swarm/keyed.py tests/swarm/lib.sh tests/swarm/proxy.py
+EXTRA_DIST += tests/support/cloud_server.py tests/support/free_port.py tests/support/patience.h tests/support/synth_model.py tests/swarm/chat.py tests/swarm/keyed.py tests/swarm/lib.sh tests/swarm/proxy.py
 
 # MODEL=FILE [BUDGETS="450M 250M"] [DISK=2G]: generation under memory budgets, beside the bound.
 BUDGETS = 450M 250M

@@ -13,7 +13,6 @@ import json
 import os
 import random
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -22,19 +21,16 @@ import threading
 import time
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../swarm"))
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(here, "../swarm"), os.path.join(here, "../support")]
 from chat import Unix
+from free_port import free_port
 
 
 def post(path, where, body):
     c = Unix(path)
     c.request("POST", where, json.dumps(body), {"Content-Type": "application/json"})
     return json.load(c.getresponse())
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
 
 
 class Device:

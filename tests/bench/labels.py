@@ -17,6 +17,7 @@ import tempfile
 import time
 
 import document
+from free_port import free_port
 
 SRC = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 SMALL, LARGE = SRC + "/models/hearth-small.gguf", SRC + "/models/hearth.gguf"
@@ -33,7 +34,7 @@ class Daemon:
         with open(os.path.join(folder, name + ".log"), "w") as log:
             self.process = subprocess.Popen(
                 [build + "/daemon/shoald", "--config", "/dev/null", "--state-dir", state, "--socket", self.socket,
-                 "--http", "off", "--listen", "127.0.0.1:%d" % document.free_port(), "--threads", "1", "--discovery",
+                 "--http", "off", "--listen", "127.0.0.1:%d" % free_port(), "--threads", "1", "--discovery",
                  "0", "--model", LARGE, "--small-model", SMALL, *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         while self.call("status").returncode != 0:

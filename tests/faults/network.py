@@ -6,8 +6,11 @@ in their names and go with close().
 """
 import os
 import shutil
-import socket
 import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from free_port import free_port
 
 
 def run(*args):
@@ -18,9 +21,7 @@ class Loopback:
     cables = False
 
     def add(self, name):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            return "127.0.0.1:%d" % s.getsockname()[1]
+        return "127.0.0.1:%d" % free_port()
 
     def enter(self, name):
         return []

@@ -2,9 +2,7 @@
 # A coordinator whose address has changed is found again by beacons, here over the loopback interface; by those alone
 # for whom they are, and not when they are switched off.
 . "$(dirname "$0")/lib.sh"
-free_udp() {
-  python3 -c 'import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
+free_udp() { python3 "$srcdir/tests/support/free_port.py" udp; }
 here() { # COORDINATOR MEMBER
   on "$1" peers | grep >/dev/null "^$2 .* here"
 }

@@ -52,9 +52,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-free_port() {
-  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
+free_port() { python3 "$srcdir/tests/support/free_port.py"; }
 
 # start NAME [OPTIONS...]: a daemon with its own state; its peer port is kept over restarts.
 start() {
