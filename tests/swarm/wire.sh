@@ -13,9 +13,10 @@ proxy() { # MODE...
 }
 
 proxy_port=$(free_port)
-start c --advertise "127.0.0.1:$proxy_port" --kv f32
+# Without beacons, by which the member would find a way around the proxy.
+start c --advertise "127.0.0.1:$proxy_port" --kv f32 --discovery 0
 proxy pass
-start m1
+start m1 --discovery 0
 pair c m1
 on c load --quiet "$model" >/dev/null
 prompt="Once upon a time"
