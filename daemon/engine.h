@@ -42,10 +42,12 @@ struct engine_config {
 	unsigned threads, threads_batch; /* 0: auto (model/thread_choice.h) */
 	bool pin;
 	const struct kernels *kernels;
-	enum collective_way way;              /* how sums are added; */
-	uint32_t row_shares[SLICE_MAX_PEERS]; /* by rank, for those that go by rows; or all 0 */
-	enum overlap_mode overlap;            /* hub: whether it divides steps (sched/overlap.h) */
-	struct link_detached *links;          /* engine_links() of them; taken */
+	enum collective_way way; /* how sums are added; */
+	/* by rank, for those that go by rows; or all 0. A coordinator's go on with those of the other groups. */
+	uint32_t row_shares[SLICE_MAX_PEERS];
+	uint32_t groups[SLICE_MAX_PEERS]; /* [stages] their peers */
+	enum overlap_mode overlap;        /* hub: whether it divides steps (sched/overlap.h) */
+	struct link_detached *links;      /* engine_links() of them; taken */
 	char (*names)[PEER_NAME]; /* of all peers of the plan by number, for messages; copied */
 	/* Main thread: the group is broken (a link was lost, a member misbehaved). who: the peer
 	 * whose doing it is, or "". */

@@ -25,13 +25,7 @@ sends_all_logits(const struct engine *e, uint32_t flags)
 static uint32_t
 rows_alike(const struct engine *e, uint32_t rows, uint32_t most)
 {
-	const struct collective *c;
-
-	if (e->star == NULL || e->c.payload == FRAME_F32)
-		return most;
-	c = star_collective(e->star);
-	while (most > 0 && (star_way(e->star, rows + most) != star_way(e->star, rows) ||
-				   c->by_rows(c, rows + most) != c->by_rows(c, rows)))
+	while (most > 0 && !engine_sums_alike(&e->c, rows, rows + most))
 		most--;
 	return most;
 }

@@ -116,6 +116,8 @@ void member_run(struct engine *e); /* everybody else's */
 /* The star and the ring, of the links that c has; takes them, in every case. */
 int engine_link(struct engine *e, struct engine_config *c, struct err *err);
 uint64_t engine_link_bytes(const struct engine_config *c); /* for messages */
+/* Whether all groups add what is rounded in the same way in steps of a and of b rows. Coordinator. */
+bool engine_sums_alike(const struct engine_config *c, uint32_t a, uint32_t b);
 /* Whether the group or the ring is broken; who: a peer's name, or "". */
 bool engine_is_cut(const struct engine *e, const char **who, const char **why);
 /* This peer cannot go on: whoever waits for it is told. */

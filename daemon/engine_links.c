@@ -14,6 +14,8 @@ engine_place(struct engine_config *c, const struct stages *st, uint32_t number)
 	c->n_numbers = stages_peers(st);
 	c->before = stages_before(st, c->stage);
 	c->behind = stages_behind(st, c->stage);
+	for (uint32_t i = 0; i < st->n; i++)
+		c->groups[i] = st->list[i].n;
 }
 
 /* --- making ------------------------------------------------------------------------------------- */
@@ -71,6 +73,20 @@ ring_numbers(const struct engine_config *c)
 		.own = c->number,
 		.before = c->before,
 		.behind = c->behind};
+}
+
+bool
+engine_sums_alike(const struct engine_config *c, uint32_t a, uint32_t b)
+{
+	struct star_config sc = star_numbers(c);
+
+	for (uint32_t i = 0; c->payload != FRAME_F32 && i < c->stages; i++) {
+		sc.peers = c->groups[i];
+		if (sc.peers > 1 && !star_alike(&sc, a, b))
+			return false;
+		sc.row_shares += sc.peers;
+	}
+	return true;
 }
 
 uint64_t

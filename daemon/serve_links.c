@@ -136,7 +136,7 @@ start_engine(struct plan *p, struct err *err)
 	};
 
 	engine_place(&c, &p->stages, 0);
-	memcpy(c.row_shares, p->row_shares, c.peers * sizeof *c.row_shares);
+	memcpy(c.row_shares, p->row_shares, sizeof c.row_shares);
 	collect_names(p, names);
 	p->members[0].weights = weights_bytes(p->weights, &p->file->shape, true);
 	if (detach_links(p, links, err) != 0)

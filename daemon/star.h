@@ -57,8 +57,9 @@ size_t star_max_message(uint32_t max_rows, uint32_t max_logits, uint32_t embd, u
 uint64_t star_bytes(const struct star_config *c);
 
 struct collective *star_collective(struct star *s);
-/* The way that a reduction of so many rows takes. */
-enum collective_way star_way(const struct star *s, uint32_t rows);
+/* Whether sums of steps of a and of b rows go the same way in a group with these numbers (peers, embd, format, way,
+ * row_shares): where sums are rounded, another way rounds elsewhere. */
+bool star_alike(const struct star_config *c, uint32_t a, uint32_t b);
 
 /* Gives the group up; whoever waits stops waiting. `who` may be "". The first reason stays. */
 void star_break(struct star *s, const char *who, const char *why);

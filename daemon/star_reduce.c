@@ -9,24 +9,38 @@
  * 0.2 ms at 1 Gbit/s, a round trip of a wired home. */
 #define WORTH_A_HOP (24u << 10)
 
+static uint32_t
+rows_from(const struct star_config *c)
+{
+	return c->way == WAY_ROWS ? 2 : COLLECTIVE_ROWS_FROM;
+}
+
 static bool
 by_rows(const struct collective *c, uint32_t n)
 {
 	const struct star *s = (const struct star *)c;
 
-	return s->rows_fit && n >= (s->c.way == WAY_ROWS ? 2 : COLLECTIVE_ROWS_FROM);
+	return s->rows_fit && n >= rows_from(&s->c);
 }
 
 /* Of reductions that do not go by rows. */
-enum collective_way
-star_way(const struct star *s, uint32_t rows)
+static enum collective_way
+way_of(const struct star_config *c, uint32_t rows)
 {
-	size_t peers = s->c.peers, bytes = frame_payload(s->c.format, rows, s->c.embd);
+	size_t peers = c->peers, bytes = frame_payload(c->format, rows, c->embd);
 
-	if (s->c.way != WAY_AUTO && s->c.way != WAY_ROWS)
-		return s->c.way;
+	if (c->way != WAY_AUTO && c->way != WAY_ROWS)
+		return c->way;
 	/* Direct sends peers - 1 times all of it, scatter two times its peers - 1 parts. */
 	return bytes * (peers - 1) * (peers - 2) / peers > WORTH_A_HOP ? WAY_SCATTER : WAY_DIRECT;
+}
+
+bool
+star_alike(const struct star_config *c, uint32_t a, uint32_t b)
+{
+	bool by_rows_too = star_rows_fit(c) && (a >= rows_from(c)) != (b >= rows_from(c));
+
+	return way_of(c, a) == way_of(c, b) && !by_rows_too;
 }
 
 /* --- what is due -------------------------------------------------------------------------------- */
@@ -150,7 +164,7 @@ begin_rows(struct collective *c, float *rows, uint32_t n, uint32_t width,
 	if (star_flush(s, err) != 0)
 		return -1;
 	*r = (struct star_sum){.frame = star_frame(s, FRAME_PART, s->c.format, n, width),
-		.way = made != NULL ? WAY_ROWS : star_way(s, n),
+		.way = made != NULL ? WAY_ROWS : way_of(&s->c, n),
 		.rows = rows,
 		.made = made};
 	r->frame.layer = (uint16_t)label->layer;

@@ -85,12 +85,18 @@ static const struct {
 void
 two_models_begin(size_t layout, uint32_t slots, uint32_t small_context)
 {
-	struct err err = {""};
-
 	if (layouts[layout].stages == 1)
 		group_init(layouts[layout].sizes[0], NULL);
 	else
 		group_init_stages(layouts[layout].stages, layouts[layout].sizes, WAY_STAR);
+	two_models_start(slots, small_context);
+}
+
+void
+two_models_start(uint32_t slots, uint32_t small_context)
+{
+	struct err err = {""};
+
 	g.config.slots = slots;
 	g.config.context = CONTEXT;
 	desk_limit(g.desk, CONTEXT, 16);

@@ -32,6 +32,8 @@ void two_models_unload(void);
 /* What computes the large model: alone, groups of two and three, pipelines. */
 #define LAYOUTS 5
 void two_models_begin(size_t layout, uint32_t slots, uint32_t small_context);
+void two_models_start(
+	uint32_t slots, uint32_t small_context); /* in a group that was made otherwise */
 void two_models_end(void);
 void wait_empty(void); /* what is cancelled goes soon */
 void stop_small(void);
