@@ -142,7 +142,7 @@ struct desk_draft {
 bool desk_take_draft(struct desk *d, struct request *r, struct desk_draft *out);
 bool desk_asks_draft(const struct request *r); /* one is asked for that was not taken yet */
 
-/* Somebody waits to be taken. */
+/* Somebody waits to be taken. Any thread. */
 bool desk_waits(struct desk *d);
 /* Takes back a led one that rests, until it is told more. False: it is being told just now. */
 bool desk_park(struct desk *d, struct request *r);

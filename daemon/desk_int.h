@@ -48,10 +48,11 @@ struct request {
 	uint64_t rested;     /* since when it rests */
 	/* Guesses of the step under way (daemon/engine_guess.c): of positions from guess_from on. */
 	uint32_t guess[GUESS_MOST], n_guess, guess_from, guess_matched;
-	bool guess_drafted;          /* they are another model's, else what stood before */
-	size_t n_draft_has;          /* ids that the other model has computed */
-	bool draft_timed;            /* what the draft took that was asked for tells the pace */
-	uint64_t draft_until;        /* uv_hrtime: so long the next step waits for it */
+	bool guess_drafted; /* they are another model's, else what stood before */
+	size_t n_draft_has; /* ids that the other model has computed */
+	bool draft_near,
+		draft_timed;     /* the draft that was asked for: is waited for; tells the pace */
+	uint64_t draft_patience; /* ns that it is waited for */
 	uint32_t n_guessed, n_right; /* ever */
 	struct request_draft draft;
 	uint64_t submitted, started, first_token; /* uv_hrtime */

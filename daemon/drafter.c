@@ -6,17 +6,18 @@
 #include <stdlib.h>
 
 struct draft { /* of a request of the large model */
+	struct drafter *drafter;
 	struct desk *desk;
 	struct request *request;
 	struct guide_params params;
-	const struct tokenizer *tokenizer; /* the small model's */
 	struct desk *small_desk;
 	uint64_t client;
 	uint32_t vocab; /* the large model's */
 	size_t n_prompt;
 	struct buf ids;        /* uint32_t: all that are there */
 	struct request *small; /* NULL: not yet, or not any more */
-	size_t same;           /* ids that the small model certainly has */
+	bool gave_up;
+	size_t same; /* ids that the small model certainly has */
 	uint32_t said[GUESS_MOST], n_said;
 	bool ended; /* what it says further is of no use: a token that the large model does not have */
 };
@@ -28,6 +29,7 @@ give_up(struct draft *f, const char *why)
 {
 	log_info("no more drafts for an answer: %s", why);
 	f->small = NULL;
+	f->gave_up = true;
 	desk_drafted(f->desk, f->request, NULL, 0);
 }
 
@@ -59,10 +61,13 @@ open_guide(struct draft *f, struct err *err)
 {
 	static const struct request_events events = {
 		.on_choices = on_choices, .on_error = on_error};
-	struct guide *g =
-		guide_new(f->tokenizer, &f->params, (const void *)f->ids.data, f->n_prompt, err);
+	const struct served_model *small = f->drafter->small(f->drafter->arg, err);
+	struct guide *g;
 	int status;
 
+	if (small == NULL)
+		return -1;
+	g = guide_new(small->tokenizer, &f->params, (const void *)f->ids.data, f->n_prompt, err);
 	if (g != NULL)
 		f->small = desk_guide(f->small_desk, g, f->client, &events, f, &status, err);
 	f->same = f->n_prompt;
@@ -88,15 +93,30 @@ lead(struct draft *f, uint32_t most, struct err *err)
 	return desk_lead(f->small_desk, f->small, &run, err);
 }
 
+static int
+follow(struct draft *f, uint32_t most, struct err *err)
+{
+	/* Who waits for the small model gets a place only while what is led rests (daemon/engine_hub.c). */
+	if (desk_waits(f->small_desk)) {
+		desk_drafted(f->desk, f->request, f->said, 0);
+		return 0;
+	}
+	if (f->small == NULL && open_guide(f, err) != 0)
+		return -1;
+	return lead(f, most, err);
+}
+
 static void
 draft(void *draft, const uint32_t *ids, size_t n, uint32_t most)
 {
 	struct draft *f = draft;
-	bool begun = f->ids.len > 0;
 	struct err err = {"out of memory"};
 
-	if (buf_append(&f->ids, ids, n * sizeof *ids) == 0 && (begun || open_guide(f, &err) == 0) &&
-		(f->small != NULL && lead(f, most, &err) == 0))
+	if (f->gave_up) { /* it was asked before it was heard */
+		desk_drafted(f->desk, f->request, NULL, 0);
+		return;
+	}
+	if (buf_append(&f->ids, ids, n * sizeof *ids) == 0 && follow(f, most, &err) == 0)
 		return;
 	if (f->small != NULL)
 		desk_cancel(f->small_desk, f->small);
@@ -139,10 +159,10 @@ begin(void *arg, struct desk *desk, struct request *r, const struct session *s, 
 	f = calloc(1, sizeof *f);
 	if (f == NULL)
 		return NULL;
-	*f = (struct draft){.desk = desk,
+	*f = (struct draft){.drafter = d,
+		.desk = desk,
 		.request = r,
 		.params = {p.sampler, small->context, true, p.ignore_end},
-		.tokenizer = small->tokenizer,
 		.small_desk = small->desk,
 		.client = client,
 		.vocab = tokenizer_size(d->large(d->arg, &why)->tokenizer),

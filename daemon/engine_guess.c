@@ -10,8 +10,6 @@
 	2 /* running, at most: where there are more, each makes a step fuller anyhow */
 #define DRAFT_NEAR                                                                                 \
 	64 /* ids that a drafter has to take first, at most, if a step is to wait for it */
-#define DRAFT_PATIENCE 0.5 /* seconds that it waits; or, */
-#define DRAFT_LATE     3   /* times as long as such a draft took of late, if that is longer */
 
 /* Whether the logits of each row are all sent here: then a guess is as dear as a token. */
 static bool
@@ -40,35 +38,41 @@ on_patience(uv_timer_t *t)
 	e->woken = true;
 }
 
+/* Whether a step is worth waiting for: else others are in it anyhow, or a prompt, whose steps are long. */
+static bool
+is_calm(const struct engine *e)
+{
+	uint32_t running = 0;
+
+	for (uint32_t i = 0; i < e->c.slots; i++) {
+		const struct request *r = e->slots[i];
+		size_t n;
+
+		if (r == NULL)
+			continue;
+		running++;
+		if (r->guide != NULL && !atomic_load(&r->led))
+			continue; /* its ids are the main thread's */
+		request_ids(r, &n);
+		if (n > r->n_done + 1)
+			return false;
+	}
+	return running <= DRAFT_REQUESTS;
+}
+
 /* Whether the step is better done without the draft that was asked for. */
 static bool
 is_too_late(struct engine *e, const struct request *r, size_t n_ids)
 {
-	uint64_t now = uv_hrtime();
+	uint64_t waited = uv_hrtime() - r->draft.since, ms;
 
-	if (r->draft.behind != n_ids || now >= r->draft_until)
+	if (r->draft.behind != n_ids || !r->draft_near || waited >= r->draft_patience ||
+		!is_calm(e))
 		return true;
-	uv_timer_start(&e->patience, on_patience, (r->draft_until - now) / 1000000 + 1, 0);
+	ms = (r->draft_patience - waited) / 1000000 + 1;
+	if (!uv_is_active((uv_handle_t *)&e->patience) || uv_timer_get_due_in(&e->patience) > ms)
+		uv_timer_start(&e->patience, on_patience, ms, 0);
 	return false;
-}
-
-/* In ns, with a draft of so many tokens. */
-static uint64_t
-patience(const struct engine *e, uint32_t tokens)
-{
-	double seconds = DRAFT_LATE * token_pace_draft_seconds(&e->drafts, tokens);
-
-	return (uint64_t)(1e9 * (seconds > DRAFT_PATIENCE ? seconds : DRAFT_PATIENCE));
-}
-
-static uint32_t
-running(const struct engine *e)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < e->c.slots; i++)
-		n += e->slots[i] != NULL;
-	return n;
 }
 
 /* Takes the draft that is there. Returns whether it is one for what comes next, be it empty. */
@@ -78,7 +82,8 @@ take_draft(struct engine *e, struct request *r, const struct desk_draft *draft, 
 {
 	if (r->draft_timed)
 		token_pace_drafted(&e->drafts, draft->n, draft->seconds);
-	r->n_draft_has = draft->behind;
+	if (draft->n > 0)
+		r->n_draft_has = draft->behind;
 	if (draft->behind != n_ids)
 		return false;
 	r->n_guess = draft->n < most ? draft->n : most;
@@ -93,6 +98,7 @@ draft_ahead(struct engine *e, struct request *r, size_t n_ids, uint32_t most)
 {
 	struct desk_draft draft;
 	uint32_t room = session_guess_room(r->session), k;
+	double patience = 0;
 	size_t news;
 
 	if (!desk_may_draft(r))
@@ -104,14 +110,15 @@ draft_ahead(struct engine *e, struct request *r, size_t n_ids, uint32_t most)
 		if (take_draft(e, r, &draft, n_ids, most))
 			return true;
 	}
-	k = running(e) <= DRAFT_REQUESTS ? token_pace_draft(&e->drafts) : 0;
+	k = is_calm(e) ? token_pace_in_time(&e->drafts, &patience) : 0;
 	k = k < most ? k : most;
 	if (k == 0)
 		return true;
 	news = n_ids - r->n_draft_has;
+	r->draft_patience = (uint64_t)(1e9 * patience);
+	r->draft_near = news <= DRAFT_NEAR;
 	r->draft_timed = news <= 1 + TOKEN_DRAFT_MOST;
 	desk_ask_draft(e->c.desk, r, k);
-	r->draft_until = news <= DRAFT_NEAR ? r->draft.since + patience(e, k) : 0;
 	return is_too_late(e, r, n_ids);
 }
 

@@ -80,12 +80,6 @@ round_at(const struct token_pace *p, uint32_t k)
 	return value_at(&p->steps, k + 1, false) + (k > 0 ? value_at(&p->drafts, k, true) : 0);
 }
 
-double
-token_pace_draft_seconds(const struct token_pace *p, uint32_t tokens)
-{
-	return p->drafts.n > 0 ? value_at(&p->drafts, tokens, true) : 0;
-}
-
 uint32_t
 token_pace_draft(struct token_pace *p)
 {
@@ -102,4 +96,17 @@ token_pace_draft(struct token_pace *p)
 	}
 	p->idle = k == 0 ? p->idle + 1 : 0;
 	return k == 0 && p->idle % LOOK_AGAIN == 0 ? 1 : k;
+}
+
+uint32_t
+token_pace_in_time(struct token_pace *p, double *patience)
+{
+	uint32_t k = token_pace_draft(p);
+
+	*patience = TOKEN_PATIENCE;
+	if (p->steps.n > 0)
+		*patience = fmax(*patience, 2 * value_at(&p->steps, 1, false));
+	while (k > 1 && p->drafts.n > 0 && value_at(&p->drafts, k, true) > *patience / 2)
+		k--;
+	return k;
 }

@@ -24,6 +24,8 @@ float token_mode_margin(float threshold);
 /* A draft ends behind a token whose margin is not greater: what would follow is too likely in vain. */
 #define TOKEN_DRAFT_MARGIN 0.7f
 
+#define TOKEN_PATIENCE 0.5
+
 /* Sums for the line through (count, seconds), older points counting less. */
 struct token_line {
 	double n, x, y, xx, xy;
@@ -40,8 +42,9 @@ struct token_pace {
 /* How many tokens the next draft should have for the most tokens a second; 0: the large model is
  * faster alone. Then one is drafted now and then nevertheless, to see whether that has changed. */
 uint32_t token_pace_draft(struct token_pace *p);
-/* What a draft of so many tokens takes, about; 0: none was seen. */
-double token_pace_draft_seconds(const struct token_pace *p, uint32_t tokens);
+/* The same where a step waits for its draft, but no longer than *patience, in seconds: TOKEN_PATIENCE, or what two steps
+ * take. More than one token only if so many are likely to be there in half of that. */
+uint32_t token_pace_in_time(struct token_pace *p, double *patience);
 /* Of a draft so many were checked, up to the first that was not accepted, and so many accepted. */
 void token_pace_checked(struct token_pace *p, uint32_t checked, uint32_t accepted);
 void token_pace_drafted(struct token_pace *p, uint32_t tokens, double seconds);

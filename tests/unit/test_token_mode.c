@@ -133,15 +133,39 @@ START_TEST(first_drafts_are_of_medium_length)
 }
 END_TEST
 
-START_TEST(a_draft_takes_what_drafts_took)
+/* All are accepted; seconds of a step, and of each drafted token. */
+static uint32_t
+in_time(double step, double draft, double *patience)
 {
 	struct token_pace p = {0};
+	uint32_t k = 0;
 
-	ck_assert_double_eq(token_pace_draft_seconds(&p, 4), 0);
-	for (uint32_t i = 0; i < 8; i++)
-		token_pace_drafted(&p, 1 + i, 0.1 + 0.05 * i);
-	ck_assert_double_eq_tol(token_pace_draft_seconds(&p, 8), 0.45, 0.01);
-	ck_assert_double_eq_tol(token_pace_draft_seconds(&p, 2), 0.15, 0.01);
+	for (int i = 0; i < 100; i++) {
+		k = token_pace_in_time(&p, patience);
+		token_pace_step(&p, k + 1, step);
+		token_pace_drafted(&p, k, k * draft);
+		token_pace_checked(&p, k, k);
+	}
+	return k;
+}
+
+START_TEST(drafts_come_in_time)
+{
+	struct token_pace p = {0};
+	double patience;
+
+	ck_assert_uint_gt(token_pace_in_time(&p, &patience), 1);
+	ck_assert_double_eq(patience, TOKEN_PATIENCE);
+	ck_assert_uint_eq(in_time(0.01, 0.001, &patience), TOKEN_DRAFT_MOST);
+	ck_assert_double_eq(patience, TOKEN_PATIENCE);
+	ck_assert_uint_eq(in_time(0.2, 0.1, &patience), 2); /* more would be better, and late */
+	ck_assert_double_eq(patience, TOKEN_PATIENCE);
+	ck_assert_uint_eq(in_time(10, 0.3, &patience), TOKEN_DRAFT_MOST);
+	ck_assert_double_eq_tol(patience, 20, 1e-6);
+	token_pace_step(&p, 1, 0.01); /* one that took very long is not waited for again */
+	token_pace_drafted(&p, 4, 60);
+	token_pace_in_time(&p, &patience);
+	ck_assert_double_eq(patience, TOKEN_PATIENCE);
 }
 END_TEST
 
@@ -172,7 +196,7 @@ main(void)
 	tcase_add_test(t, the_length_suits_the_pair);
 	tcase_add_test(t, nothing_is_drafted_in_vain_for_long);
 	tcase_add_test(t, first_drafts_are_of_medium_length);
-	tcase_add_test(t, a_draft_takes_what_drafts_took);
+	tcase_add_test(t, drafts_come_in_time);
 	tcase_add_test(t, nonsense_is_passed_over);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
