@@ -102,10 +102,9 @@ uint32_t
 token_pace_in_time(struct token_pace *p, double *patience)
 {
 	uint32_t k = token_pace_draft(p);
+	double step = p->steps.n > 0 ? value_at(&p->steps, 1, false) : 0;
 
-	*patience = TOKEN_PATIENCE;
-	if (p->steps.n > 0)
-		*patience = fmax(*patience, 2 * value_at(&p->steps, 1, false));
+	*patience = p->idle > 0 ? step : fmax(TOKEN_PATIENCE, 2 * step);
 	while (k > 1 && p->drafts.n > 0 && value_at(&p->drafts, k, true) > *patience / 2)
 		k--;
 	return k;

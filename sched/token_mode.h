@@ -43,7 +43,8 @@ struct token_pace {
  * faster alone. Then one is drafted now and then nevertheless, to see whether that has changed. */
 uint32_t token_pace_draft(struct token_pace *p);
 /* The same where a step waits for its draft, but no longer than *patience, in seconds: TOKEN_PATIENCE, or what two steps
- * take. More than one token only if so many are likely to be there in half of that. */
+ * take; one step where it only looks whether that has changed. More than one token only if so many are likely to be
+ * there in half of that. */
 uint32_t token_pace_in_time(struct token_pace *p, double *patience);
 /* Of a draft so many were checked, up to the first that was not accepted, and so many accepted. */
 void token_pace_checked(struct token_pace *p, uint32_t checked, uint32_t accepted);
