@@ -127,10 +127,12 @@ draft_ahead(struct engine *e, struct request *r, size_t n_ids, uint32_t most)
 bool
 guess_ahead(struct engine *e, struct request *r, uint32_t flags, uint32_t rows, uint32_t most)
 {
-	uint32_t n;
+	uint32_t n, kept;
 	size_t n_ids;
 
 	session_ids(r->session, &n_ids);
+	kept = r->guess_drafted && r->guess_from == n_ids ? r->n_guess
+							  : 0; /* the step was put off */
 	r->guess_from = (uint32_t)n_ids;
 	r->n_guess = 0;
 	r->guess_drafted = false;
@@ -141,6 +143,11 @@ guess_ahead(struct engine *e, struct request *r, uint32_t flags, uint32_t rows, 
 	if (most > e->c.context - n_ids)
 		most = e->c.context - (uint32_t)n_ids;
 	most = rows_alike(e, rows, most);
+	if (kept > 0 && most > 0) {
+		r->n_guess = kept < most ? kept : most;
+		r->guess_drafted = true;
+		return true;
+	}
 	n = session_guess(r->session, r->guess, most, &r->guess_matched);
 	if (n == 0 || r->guess_matched < MATCHED) {
 		if (!draft_ahead(e, r, n_ids, most))

@@ -258,8 +258,10 @@ hub_work_of(struct engine *e, uint32_t slot, struct hub_pick *p, struct batch_se
 		more = led_more(r);
 		p->led -= more < p->led ? more : p->led;
 	} else {
-		if (!guess_more(e, slot, p))
+		if (!guess_more(e, slot, p)) {
+			p->waits = true;
 			return false;
+		}
 		more = r->n_guess;
 		n += more;
 	}
@@ -294,7 +296,10 @@ pick_parts(struct engine *e)
 	for (uint32_t i = 0; i < e->c.slots; i++)
 		if (e->slots[i] != NULL && hub_work_of(e, i, &pick, &e->sessions[n]))
 			e->slot_of[n++] = i;
-	return n > 0 ? batch_next(e->sessions, n, hub_room(e, n), &e->turn, e->parts) : 0;
+	/* Those that have their drafts wait for the others': else they would take turns, with a step for each. */
+	if (n == 0 || pick.waits)
+		return 0;
+	return batch_next(e->sessions, n, hub_room(e, n), &e->turn, e->parts);
 }
 
 /* Whether a session goes on, in e->piece what it has to say; number: of its row among those with

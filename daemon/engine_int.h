@@ -149,6 +149,7 @@ struct hub_pick {
 	uint32_t rows;  /* one of each request that may be in it, and guesses so far */
 	uint32_t spare; /* rows that can want logits beside one of each request; */
 	uint32_t led;   /* of these, those that led requests want which were not looked at yet */
+	bool waits;     /* one waits for its draft */
 };
 /* Before the first one of at most so many. */
 struct hub_pick hub_pick(const struct engine *e, uint32_t requests);
@@ -168,8 +169,8 @@ void hub_step_failed(struct engine *e, const struct err *err);
 /* --- tokens that are guessed ahead (engine_guess.c) --- */
 
 /* Guesses what follows a session that waits for one token, in a step of so many rows without. flags: of its row; most:
- * rows that are left. r->n_guess: as many as are worth it, in r->guess. False: a draft is waited for, and the session
- * is better left out of this step. */
+ * rows that are left. r->n_guess: as many as are worth it, in r->guess. False: a draft is waited for, and the step
+ * is better put off; in a pipeline, the session left out of it. */
 bool guess_ahead(struct engine *e, struct request *r, uint32_t flags, uint32_t rows, uint32_t most);
 /* The request's part of the step ends in front of this position: there may be no room for all guesses. */
 void guess_sent(struct engine *e, struct request *r, uint32_t end);

@@ -254,6 +254,80 @@ START_TEST(the_small_model_is_gone_before_it_is_asked)
 }
 END_TEST
 
+/* One drafter that answers the first request at once, and the other one later. */
+static struct {
+	struct request *first, *second;
+	uv_timer_t timer;
+	uint64_t asked, steps;
+} uneven;
+
+static void
+answer_second(uv_timer_t *t)
+{
+	struct engine_stats st;
+
+	(void)t;
+	engine_stats(g.engines[0], &st);
+	uneven.steps += st.steps - uneven.asked;
+	desk_drafted(g.desk, uneven.second, (uint32_t[]){0}, 1);
+}
+
+static void *
+begin_uneven(void *arg, struct desk *d, struct request *r, const struct session *s, uint64_t client)
+{
+	(void)arg, (void)d, (void)s, (void)client;
+	*(uneven.first == NULL ? &uneven.first : &uneven.second) = r;
+	return r;
+}
+
+static void
+draft_uneven(void *draft, const uint32_t *ids, size_t n, uint32_t most)
+{
+	struct engine_stats st;
+
+	(void)ids, (void)n, (void)most;
+	if (draft == uneven.first) {
+		desk_drafted(g.desk, draft, (uint32_t[]){0}, 1);
+		return;
+	}
+	engine_stats(g.engines[0], &st);
+	uneven.asked = st.steps;
+	uv_timer_start(&uneven.timer, answer_second, 20, 0);
+}
+
+static void
+end_uneven(void *draft)
+{
+	if (draft == uneven.second)
+		uv_timer_stop(&uneven.timer);
+}
+
+/* Else each would have steps of its own, twice as many. */
+START_TEST(two_that_draft_share_their_steps)
+{
+	static const struct desk_drafter d = {begin_uneven, draft_uneven, end_uneven, NULL};
+	struct session_params p = without(12), q = with(&p);
+	struct said want, got[2];
+
+	two_models_begin((size_t)_i, 4, CONTEXT);
+	memset(&uneven, 0, sizeof uneven);
+	uv_timer_init(&g.loop, &uneven.timer);
+	alone(&large_model, 1, &p, &want);
+	desk_set_drafter(g.desk, &d);
+	q.max_tokens = 150;
+	alone_begin(&large_model, 0, &q, &got[0]);
+	q.max_tokens = 12;
+	alone_begin(&large_model, 1, &q, &got[1]);
+	wait_for(&g.loop, &got[1].ended, 1, "the shorter answer");
+	same(&got[1], &want);
+	ck_assert_uint_le(
+		uneven.steps, 12); /* of one row without a draft in between, now and then */
+	uv_close((uv_handle_t *)&uneven.timer, NULL);
+	wait_for(&g.loop, &got[0].ended, 1, "the longer answer");
+	two_models_end();
+}
+END_TEST
+
 static void
 count_ids(void *arg, const uint32_t *ids, size_t n)
 {
@@ -390,6 +464,7 @@ main(void)
 	tcase_add_test(none, some_get_none);
 	tcase_add_test(none, the_small_models_context_is_shorter);
 	tcase_add_test(none, a_full_desk_drafts_nothing);
+	tcase_add_loop_test(none, two_that_draft_share_their_steps, 0, 3);
 	tcase_add_loop_test(none, those_who_wait_for_the_small_model_go_first, 0, LAYOUTS);
 	tcase_add_loop_test(none, the_small_model_is_gone_before_it_is_asked, 0, LAYOUTS);
 	tcase_add_loop_test(none, a_prompt_does_not_wait_for_drafts_nor_they_for_it, 0, LAYOUTS);
