@@ -188,9 +188,9 @@ run_daemon(const struct bench *b, const char *id, uint32_t vocab, struct result 
 		json_array_append_new(list, json_integer(ids[i]));
 	free(ids);
 	/* The first token comes out of the prompt's own step. */
-	body = json_pack("{s:s,s:o,s:i,s:b,s:i,s:i}", "model", id, "prompt", list, "max_tokens",
+	body = json_pack("{s:s,s:o,s:i,s:b,s:i,s:i,s:b}", "model", id, "prompt", list, "max_tokens",
 		(int)(r->n_gen > 0 ? r->n_gen + 1 : 1), "ignore_eos", 1, "temperature", 0,
-		"speculative.n_max", 0);
+		"speculative.n_max", 0, "cache_prompt", 0);
 	status = api_call(b->ctl, "/v1/completions", body, &answer, err);
 	json_decref(body);
 	timings = json_object_get(answer, "timings");

@@ -187,6 +187,16 @@ TAKE(take_max_tokens)
 	return 0;
 }
 
+TAKE(take_cache_prompt)
+{
+	bool cache = true;
+
+	if (boolean(f, v, &cache, e) != 0)
+		return -1;
+	r->uncached = !cache;
+	return 0;
+}
+
 TAKE(take_max_guesses)
 {
 	int64_t n = 0;
@@ -277,7 +287,7 @@ TAKE(take_unless_set)
 static const struct api_field fields[] = {
 	{"best_of", COMPLETION, take_only_one, 0, 0},
 	{"audio", CHAT, take_unless_set, 0, 0},
-	{"cache_prompt", BOTH, NULL, 0, 0},
+	{"cache_prompt", BOTH, take_cache_prompt, 0, 0},
 	{"echo", COMPLETION, take_echo, 0, 0},
 	{"frequency_penalty", BOTH, take_frequency, -2, 2},
 	{"function_call", CHAT, take_function_call, 0, 0},

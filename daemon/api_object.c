@@ -60,6 +60,9 @@ usage_json(const struct usage *u)
 		"completion_tokens", (json_int_t)u->new_tokens, "total_tokens",
 		(json_int_t)u->prompt_tokens + (json_int_t)u->new_tokens);
 
+	if (u->cached > 0)
+		json_object_set_new(o, "prompt_tokens_details",
+			json_pack("{s:I}", "cached_tokens", (json_int_t)u->cached));
 	if (u->both != NULL || u->drafted > 0)
 		json_object_set_new(o, "completion_tokens_details", details_json(u));
 	return o;
@@ -75,14 +78,17 @@ ratio(double a, double b)
 static json_t *
 timings_json(const struct usage *u)
 {
-	double pn = u->prompt_tokens, ps = u->prompt_seconds;
+	double pn = u->prompt_tokens - u->cached, ps = u->prompt_seconds;
 	double nn = u->new_tokens, ns = u->new_seconds;
 	json_t *o = json_pack("{s:I,s:f,s:f,s:f,s:I,s:f,s:f,s:f}", "prompt_n",
-		(json_int_t)u->prompt_tokens, "prompt_ms", ps * 1e3, "prompt_per_token_ms",
-		ratio(ps * 1e3, pn), "prompt_per_second", ratio(pn, ps), "predicted_n",
-		(json_int_t)u->new_tokens, "predicted_ms", ns * 1e3, "predicted_per_token_ms",
-		ratio(ns * 1e3, nn), "predicted_per_second", ratio(nn, ns));
+		(json_int_t)(u->prompt_tokens - u->cached), "prompt_ms", ps * 1e3,
+		"prompt_per_token_ms", ratio(ps * 1e3, pn), "prompt_per_second", ratio(pn, ps),
+		"predicted_n", (json_int_t)u->new_tokens, "predicted_ms", ns * 1e3,
+		"predicted_per_token_ms", ratio(ns * 1e3, nn), "predicted_per_second",
+		ratio(nn, ns));
 
+	if (u->cached > 0)
+		json_object_set_new(o, "cache_n", json_integer(u->cached));
 	if (u->drafted > 0) {
 		json_object_set_new(o, "draft_n", json_integer(u->drafted));
 		json_object_set_new(o, "draft_n_accepted", json_integer(u->accepted));
@@ -142,7 +148,12 @@ api_whole(const struct api_head *h, json_t *text, const char *reason, const stru
 void
 api_log(const char *id, const char *reason, const struct usage *u)
 {
-	log_info("%s: %u prompt tokens at %.1f/s, %u new at %.1f/s, waited %.2f s, %s", id,
-		u->prompt_tokens, ratio(u->prompt_tokens, u->prompt_seconds), u->new_tokens,
+	uint32_t computed = u->prompt_tokens - u->cached;
+	char cached[32] = "";
+
+	if (u->cached > 0)
+		snprintf(cached, sizeof cached, " and %u cached", u->cached);
+	log_info("%s: %u prompt tokens at %.1f/s%s, %u new at %.1f/s, waited %.2f s, %s", id,
+		computed, ratio(computed, u->prompt_seconds), cached, u->new_tokens,
 		ratio(u->new_tokens, u->new_seconds), u->queue_seconds, reason);
 }

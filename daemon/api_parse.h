@@ -47,6 +47,7 @@ struct api_request {
 	bool seeded; /* else the server draws a seed */
 	struct sampler_params sampler;
 	uint32_t max_tokens;    /* UINT32_MAX: as the context allows */
+	bool uncached;          /* the prompt is computed, even if its rows are there */
 	uint32_t max_guesses;   /* tokens guessed ahead, at most; UINT32_MAX: as it pays */
 	const char *prediction; /* of the answer's text; NULL: none */
 	const char *stops[SESSION_MAX_STOPS];

@@ -74,6 +74,7 @@ api_make_session(const struct api_request *a, const struct served_model *m,
 {
 	struct session_params p = {.sampler = a->sampler,
 		.max_tokens = a->max_tokens,
+		.uncached = a->uncached,
 		.max_guesses = a->max_guesses,
 		.context = m->context,
 		.stops = a->stops,

@@ -274,6 +274,7 @@ request_usage(struct request *r)
 	r->usage = (struct usage){
 		.prompt_tokens = (uint32_t)n_prompt,
 		.new_tokens = (uint32_t)(n - n_prompt),
+		.cached = r->n_cached,
 		.prompt_seconds = seconds(r->started, r->first_token),
 		.new_seconds = seconds(r->first_token, now),
 		.queue_seconds = seconds(r->submitted, r->started),

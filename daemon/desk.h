@@ -21,6 +21,7 @@ struct token_figures; /* daemon/token_run.h */
 
 struct usage {
 	uint32_t prompt_tokens, new_tokens;
+	uint32_t cached; /* of the prompt: that were there already (sched/prefix_cache.h) */
 	double prompt_seconds, new_seconds, queue_seconds;
 	uint32_t drafted,
 		accepted; /* tokens that were guessed or drafted ahead; of these, that were right */

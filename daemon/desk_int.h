@@ -42,6 +42,7 @@ struct request {
 	uint64_t client;
 	uint32_t n_done;     /* ids whose rows are computed */
 	uint32_t n_had;      /* the same when it was given back, at most */
+	uint32_t n_cached;   /* ids of the prompt whose rows were there when it began */
 	size_t n_ids_before; /* ids, or choices, when it was given back last */
 	unsigned tries;      /* how often it was given back without a new one */
 	size_t n_chosen;     /* choices ever */

@@ -84,6 +84,8 @@ engine_free(struct engine *e)
 	free(e->sessions);
 	free(e->parts);
 	free(e->slot_of);
+	prefix_cache_free(e->prefixes);
+	free(e->free_slots);
 	free(e->c.names);
 	buf_free(&e->piece);
 	uv_mutex_destroy(&e->lock);
@@ -182,6 +184,12 @@ alloc_buffers(struct engine *e)
 	e->sessions = malloc(c->slots * sizeof *e->sessions);
 	e->parts = malloc(c->slots * sizeof *e->parts);
 	e->slot_of = malloc(c->slots * sizeof *e->slot_of);
+	if (engine_is_coordinator(c) && !c->kv_copies) {
+		e->prefixes = prefix_cache_new(c->slots, c->context);
+		e->free_slots = malloc(c->slots * sizeof *e->free_slots);
+		if (e->prefixes == NULL || e->free_slots == NULL)
+			return -1;
+	}
 	if (engine_is_coordinator(c) && c->stages > 1 && (e->pipe = pipe_new(c)) == NULL)
 		return -1;
 	if (engine_gathers(c)) {
@@ -230,7 +238,7 @@ engine_bytes(const struct engine_config *c)
 	if (engine_is_coordinator(c))
 		bytes += c->slots * ((uint64_t)c->shape->vocab * 24 +
 					    lookup_bytes(2 * (size_t)c->context + 1)) +
-			 pipe_bytes(c);
+			 pipe_bytes(c) + prefix_cache_bytes(c->slots, c->context);
 	return bytes;
 }
 
@@ -401,6 +409,7 @@ engine_stats_add(struct engine_stats *sum, const struct engine_stats *st)
 	sum->drafted += st->drafted;
 	sum->accepted += st->accepted;
 	sum->prompt_tokens += st->prompt_tokens;
+	sum->cached_tokens += st->cached_tokens;
 	sum->new_tokens += st->new_tokens;
 	sum->kept_rows += st->kept_rows;
 	sum->again_rows += st->again_rows;

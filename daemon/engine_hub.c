@@ -28,6 +28,7 @@ finish(struct engine *e, uint32_t slot, enum session_end end)
 	uv_mutex_lock(&e->lock);
 	e->stats.running--;
 	e->stats.prompt_tokens += u->prompt_tokens;
+	e->stats.cached_tokens += u->cached;
 	e->stats.new_tokens += u->new_tokens;
 	e->stats.prompt_seconds += u->prompt_seconds;
 	e->stats.new_seconds += u->new_seconds;
@@ -73,6 +74,36 @@ free_slot(const struct engine *e)
 	return i;
 }
 
+/* Rows of a request that need not be computed where they are there: all but those whose logits it waits for. */
+static size_t
+rows_to_spare(const struct request *r, size_t n_ids)
+{
+	size_t most = n_ids - 1;
+
+	if (r->guide != NULL)
+		return guide_wanted(r->guide) < most ? guide_wanted(r->guide) : most;
+	return session_is_uncached(r->session) ? 0 : most;
+}
+
+/* A free slot for the request, the one in which most of its rows are there. */
+static uint32_t
+place(struct engine *e, struct request *r)
+{
+	size_t n_ids, rows, most;
+	const uint32_t *ids = request_ids(r, &n_ids);
+	uint32_t slot;
+
+	for (uint32_t i = 0; i < e->c.slots; i++)
+		e->free_slots[i] = e->slots[i] == NULL;
+	slot = prefix_cache_choose(e->prefixes, e->free_slots, ids, n_ids);
+	rows = prefix_cache_rows(e->prefixes, slot, ids, n_ids);
+	most = rows_to_spare(r, n_ids);
+	r->n_done = (uint32_t)(rows < most ? rows : most);
+	if (r->guide == NULL && r->first_token == 0)
+		r->n_cached = r->n_done;
+	return slot;
+}
+
 static void
 fill_slots(struct engine *e)
 {
@@ -89,6 +120,8 @@ fill_slots(struct engine *e)
 		if (e->kv != NULL)
 			slot = engine_kv_place(e, r);
 		count_rows(e, r);
+		if (e->prefixes != NULL)
+			slot = place(e, r);
 		e->slots[slot] = r;
 		count_running(e, 1);
 	}
@@ -192,6 +225,8 @@ hub_lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits)
 
 			e->tokens[n] = guess == 0 ? ids[pos] : r->guess[pos - n_ids];
 			e->rows[n] = (struct step_row){slot, pos, wants ? flags | guess : 0};
+			if (e->prefixes != NULL)
+				prefix_cache_put(e->prefixes, slot, pos, e->tokens[n]);
 			if (wants)
 				e->wanted[(*logits)++] = (struct wanted_row){slot, pos,
 					engine_is_alone(e) || (flags & STEP_WHOLE) != 0, false};

@@ -8,6 +8,7 @@
 #include "daemon/star.h"
 #include "sched/batch.h"
 #include "sched/guess.h"
+#include "sched/prefix_cache.h"
 #include "sched/step_time.h"
 #include "sched/token_mode.h"
 
@@ -47,7 +48,10 @@ struct engine {
 	struct ring *ring;      /* NULL: no pipeline, or not the hub of a stage */
 	bool woken;             /* since the loop was turned last */
 	struct request **slots; /* running requests; NULL: a free slot */
-	uv_timer_t room;        /* a slot is held by a led request that rests, and wanted */
+	struct prefix_cache *
+		prefixes; /* coordinator without copies of KV rows, which have their own slots; else NULL */
+	bool *free_slots; /* [slots] */
+	uv_timer_t room;  /* a slot is held by a led request that rests, and wanted */
 	uint32_t turn;
 	float *x;                  /* [max_rows][embd] */
 	float *logits;             /* coordinator, hub of the last stage: [max_logits][vocab] */

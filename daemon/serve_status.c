@@ -323,6 +323,7 @@ figures_json(const struct engine_stats *st)
 	json_t *o = json_object();
 
 	json_object_set_new(o, "prompt_tokens", json_integer((json_int_t)st->prompt_tokens));
+	json_object_set_new(o, "cached_prompt_tokens", json_integer((json_int_t)st->cached_tokens));
 	json_object_set_new(o, "new_tokens", json_integer((json_int_t)st->new_tokens));
 	json_object_set_new(o, "steps", json_integer((json_int_t)st->steps));
 	json_object_set_new(o, "kept_rows", json_integer((json_int_t)st->kept_rows));
@@ -331,7 +332,8 @@ figures_json(const struct engine_stats *st)
 	json_object_set_new(o, "draft_tokens", json_integer((json_int_t)st->drafted));
 	json_object_set_new(o, "draft_accepted_tokens", json_integer((json_int_t)st->accepted));
 	json_object_set_new(o, "prompt_per_second",
-		json_real(st->prompt_seconds > 0 ? (double)st->prompt_tokens / st->prompt_seconds
+		json_real(st->prompt_seconds > 0 ? (double)(st->prompt_tokens - st->cached_tokens) /
+							   st->prompt_seconds
 						 : 0));
 	json_object_set_new(o, "new_per_second",
 		json_real(st->new_seconds > 0 ? (double)st->new_tokens / st->new_seconds : 0));

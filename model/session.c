@@ -31,6 +31,7 @@ struct session {
 	struct lookup *lookup; /* NULL: not yet, or no guesses */
 	size_t looked_up;      /* ids that it has */
 	uint32_t max_guesses;
+	bool uncached;
 	uint32_t *prediction;
 	size_t n_prediction;
 	struct stop stops[SESSION_MAX_STOPS];
@@ -202,6 +203,7 @@ session_new(const struct tokenizer *t, const struct session_params *p, const uin
 	s->context = p->context;
 	s->ignore_end = p->ignore_end;
 	s->max_guesses = p->max_guesses;
+	s->uncached = p->uncached;
 	detok_init(&s->detok, t, p->special);
 	s->detok.started = true; /* what follows a prompt keeps its leading blank */
 	if (fill(s, p, prompt, n_prompt, err) != 0) {
@@ -401,10 +403,17 @@ session_describe(const struct session *s, struct session_params *p)
 		.ignore_end = s->ignore_end,
 		.special = s->detok.special,
 		.signals = s->raw != NULL,
+		.uncached = s->uncached,
 		.max_guesses = s->max_guesses,
 		.prediction = s->prediction,
 		.n_prediction = s->n_prediction,
 		.grammar = s->constraint != NULL ? constraint_grammar(s->constraint) : NULL};
+}
+
+bool
+session_is_uncached(const struct session *s)
+{
+	return s->uncached;
 }
 
 /* --- guesses ----------------------------------------------------------------------------------- */

@@ -24,6 +24,7 @@ struct session_params {
 	bool ignore_end;      /* generate past end tokens (bench) */
 	bool special;         /* spell special tokens out */
 	bool signals;         /* keep how sure the model was; needs all logits of each token */
+	bool uncached;        /* its prompt is computed, even if another one's rows are there */
 	uint32_t max_guesses; /* of session_guess at a time; 0: none, and no memory for them */
 	/* What its text may be, or have parts of: only a help for guessing. Copied. */
 	const uint32_t *prediction;
@@ -68,7 +69,8 @@ uint32_t session_guess(struct session *s, uint32_t *out, uint32_t most, uint32_t
 /* Guesses that can be of use, whoever makes them: a step says one token more. */
 uint32_t session_guess_room(const struct session *s);
 
-uint32_t session_last(const struct session *s); /* the token picked last */
+bool session_is_uncached(const struct session *s); /* as it was made */
+uint32_t session_last(const struct session *s);    /* the token picked last */
 /* How sure the model was of its tokens so far; NULL where signals were not asked for. Those that were
  * repeated do not count. */
 const struct token_signals *session_signals(const struct session *s);

@@ -10,6 +10,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/experts.c sched/experts.h \
 	sched/fair.c sched/fair.h \
 	sched/fetch.c sched/fetch.h \
+	sched/prefix_cache.c sched/prefix_cache.h \
 	sched/gain.c sched/gain.h sched/gain_int.h sched/gain_bytes.c sched/gain_dense.c sched/gain_train.c \
 	sched/gain_train.h sched/gain_words.c \
 	sched/guess.c sched/guess.h \
@@ -56,6 +57,10 @@ tests_unit_test_token_mode_SOURCES = tests/unit/test_token_mode.c
 tests_unit_test_token_mode_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_token_mode_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 
+check_PROGRAMS += tests/unit/test_prefix_cache
+tests_unit_test_prefix_cache_SOURCES = tests/unit/test_prefix_cache.c
+tests_unit_test_prefix_cache_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_prefix_cache_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 check_PROGRAMS += tests/unit/test_batch tests/unit/test_fair tests/unit/test_overlap tests/unit/test_step_time
 tests_unit_test_step_time_SOURCES = tests/unit/test_step_time.c
 tests_unit_test_step_time_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

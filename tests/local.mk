@@ -23,7 +23,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/peers.sh \
 	tests/swarm/pipeline.sh \
 	tests/swarm/sampling.sh \
-	tests/swarm/plan.sh \
+	tests/swarm/plan.sh tests/swarm/prefix.sh \
 	tests/swarm/restart.sh \
 	tests/swarm/route.sh tests/swarm/sdk.sh tests/swarm/segments.sh \
 	tests/swarm/token.sh tests/swarm/tools.sh \
