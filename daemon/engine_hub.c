@@ -95,12 +95,16 @@ place(struct engine *e, struct request *r)
 
 	for (uint32_t i = 0; i < e->c.slots; i++)
 		e->free_slots[i] = e->slots[i] == NULL;
-	slot = prefix_cache_choose(e->prefixes, e->free_slots, ids, n_ids);
-	rows = prefix_cache_rows(e->prefixes, slot, ids, n_ids);
+	slot = prefix_cache_choose(e->prefixes, e->free_slots, r->client, ids, n_ids);
+	prefix_cache_take(e->prefixes, slot, r->client);
+	rows = prefix_cache_rows(e->prefixes, slot, r->client, ids, n_ids);
 	most = rows_to_spare(r, n_ids);
 	r->n_done = (uint32_t)(rows < most ? rows : most);
-	if (r->guide == NULL && r->first_token == 0)
-		r->n_cached = r->n_done;
+	if (r->guide == NULL && r->first_token == 0) {
+		size_t n_prompt = session_n_prompt(r->session);
+
+		r->n_cached = r->n_done < n_prompt ? r->n_done : (uint32_t)n_prompt;
+	}
 	return slot;
 }
 

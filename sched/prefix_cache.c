@@ -4,6 +4,7 @@
 
 struct held { /* by a slot */
 	uint32_t n;
+	uint64_t client;
 	uint64_t used; /* when a row was computed last; 0: never */
 };
 
@@ -63,11 +64,14 @@ prefix_cache_put(struct prefix_cache *c, uint32_t slot, uint32_t pos, uint32_t i
 }
 
 size_t
-prefix_cache_rows(const struct prefix_cache *c, uint32_t slot, const uint32_t *ids, size_t n)
+prefix_cache_rows(
+	const struct prefix_cache *c, uint32_t slot, uint64_t client, const uint32_t *ids, size_t n)
 {
 	const uint32_t *its = c->ids + (size_t)slot * c->context;
 	size_t most = n < c->held[slot].n ? n : c->held[slot].n, same = 0;
 
+	if (c->held[slot].client != client)
+		return 0;
 	while (same < most && its[same] == ids[same])
 		same++;
 	return same;
@@ -81,8 +85,8 @@ is_for(const struct held *h, size_t same, size_t n)
 }
 
 uint32_t
-prefix_cache_choose(
-	const struct prefix_cache *c, const bool *free_slots, const uint32_t *ids, size_t n)
+prefix_cache_choose(const struct prefix_cache *c, const bool *free_slots, uint64_t client,
+	const uint32_t *ids, size_t n)
 {
 	uint32_t best = c->slots, oldest = c->slots;
 	size_t most = 0;
@@ -95,11 +99,21 @@ prefix_cache_choose(
 			continue;
 		if (oldest == c->slots || h->used < c->held[oldest].used)
 			oldest = i;
-		same = prefix_cache_rows(c, i, ids, n);
+		same = prefix_cache_rows(c, i, client, ids, n);
 		if (same > most && is_for(h, same, n)) {
 			most = same;
 			best = i;
 		}
 	}
 	return best < c->slots ? best : oldest;
+}
+
+void
+prefix_cache_take(struct prefix_cache *c, uint32_t slot, uint64_t client)
+{
+	struct held *h = &c->held[slot];
+
+	if (h->client != client)
+		h->n = 0;
+	h->client = client;
 }

@@ -5,6 +5,8 @@
  * A slot is given to the session that it spares most, unless that is the lesser part of what it holds: then the rows of
  * somebody who may come back would be lost for little, and the slot that was used longest ago is taken.
  *
+ * Rows are for the client alone whose they are, as what is cached tells what was asked.
+ *
  * Pure. Choosing takes a comparison of ids for each free slot. */
 #ifndef SCHED_PREFIX_CACHE_H
 #define SCHED_PREFIX_CACHE_H
@@ -23,11 +25,13 @@ size_t prefix_cache_bytes(uint32_t slots, uint32_t context);
 /* The row at a position holds this id from now on; those behind it hold nothing any more. Positions grow by one, or go
  * back. */
 void prefix_cache_put(struct prefix_cache *c, uint32_t slot, uint32_t pos, uint32_t id);
-/* How many rows a session with these ids would find in that slot. */
-size_t prefix_cache_rows(
-	const struct prefix_cache *c, uint32_t slot, const uint32_t *ids, size_t n);
+/* How many rows a session of that client with these ids would find in that slot. */
+size_t prefix_cache_rows(const struct prefix_cache *c, uint32_t slot, uint64_t client,
+	const uint32_t *ids, size_t n);
 /* The slot for such a session, of those that are free (at least one is). */
-uint32_t prefix_cache_choose(
-	const struct prefix_cache *c, const bool *free_slots, const uint32_t *ids, size_t n);
+uint32_t prefix_cache_choose(const struct prefix_cache *c, const bool *free_slots, uint64_t client,
+	const uint32_t *ids, size_t n);
+/* The slot is that client's from now on. */
+void prefix_cache_take(struct prefix_cache *c, uint32_t slot, uint64_t client);
 
 #endif
