@@ -410,6 +410,8 @@ engine_stats_add(struct engine_stats *sum, const struct engine_stats *st)
 	sum->accepted += st->accepted;
 	sum->prompt_tokens += st->prompt_tokens;
 	sum->cached_tokens += st->cached_tokens;
+	sum->computed_tokens += st->computed_tokens;
+	sum->computed_seconds += st->computed_seconds;
 	sum->new_tokens += st->new_tokens;
 	sum->kept_rows += st->kept_rows;
 	sum->again_rows += st->again_rows;

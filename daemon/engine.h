@@ -88,7 +88,10 @@ struct engine_pace {
 struct engine_stats {
 	uint32_t running; /* requests that it computes */
 	uint64_t steps, prompt_tokens, new_tokens;
-	uint64_t cached_tokens;             /* of prompts: whose rows were there already */
+	uint64_t cached_tokens; /* of prompts: whose rows were there already */
+	/* Of prompts, most of which was computed: what says how fast that is. */
+	uint64_t computed_tokens;
+	double computed_seconds;
 	uint64_t divided;                   /* of the steps: those whose halves took turns */
 	uint64_t drafted, accepted;         /* tokens guessed ahead; of these, right */
 	double prompt_seconds, new_seconds; /* of finished requests */

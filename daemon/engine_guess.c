@@ -116,7 +116,8 @@ draft_ahead(struct engine *e, struct request *r, size_t n_ids, uint32_t most)
 		return true;
 	news = n_ids - r->n_draft_has;
 	r->draft_patience = (uint64_t)(1e9 * patience);
-	r->draft_near = news <= DRAFT_NEAR;
+	/* The first token is waited for by somebody who sees nothing yet. */
+	r->draft_near = news <= DRAFT_NEAR && r->first_token != 0;
 	r->draft_timed = news <= 1 + TOKEN_DRAFT_MOST;
 	desk_ask_draft(e->c.desk, r, k);
 	return is_too_late(e, r, n_ids);

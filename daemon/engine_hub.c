@@ -29,6 +29,10 @@ finish(struct engine *e, uint32_t slot, enum session_end end)
 	e->stats.running--;
 	e->stats.prompt_tokens += u->prompt_tokens;
 	e->stats.cached_tokens += u->cached;
+	if (2 * u->cached <= u->prompt_tokens) {
+		e->stats.computed_tokens += u->prompt_tokens - u->cached;
+		e->stats.computed_seconds += u->prompt_seconds;
+	}
 	e->stats.new_tokens += u->new_tokens;
 	e->stats.prompt_seconds += u->prompt_seconds;
 	e->stats.new_seconds += u->new_seconds;
@@ -95,10 +99,11 @@ place(struct engine *e, struct request *r)
 
 	for (uint32_t i = 0; i < e->c.slots; i++)
 		e->free_slots[i] = e->slots[i] == NULL;
-	slot = prefix_cache_choose(e->prefixes, e->free_slots, r->client, ids, n_ids);
+	most = rows_to_spare(r, n_ids);
+	slot = prefix_cache_choose(
+		e->prefixes, e->free_slots, r->client, ids, most > 0 ? n_ids : 0);
 	prefix_cache_take(e->prefixes, slot, r->client);
 	rows = prefix_cache_rows(e->prefixes, slot, r->client, ids, n_ids);
-	most = rows_to_spare(r, n_ids);
 	r->n_done = (uint32_t)(rows < most ? rows : most);
 	if (r->guide == NULL && r->first_token == 0) {
 		size_t n_prompt = session_n_prompt(r->session);

@@ -460,9 +460,9 @@ serve_pace(struct serve *s, bool small, struct serve_pace *p)
 		serve_figures(s, &st);
 	else if (s->small != NULL)
 		small_figures(s->small, &st);
-	if (st.prompt_seconds <= 0 || st.new_seconds <= 0)
+	if (st.computed_seconds <= 0 || st.new_seconds <= 0)
 		return false;
-	p->prompt_tokens_per_s = (double)(st.prompt_tokens - st.cached_tokens) / st.prompt_seconds;
+	p->prompt_tokens_per_s = (double)st.computed_tokens / st.computed_seconds;
 	p->new_tokens_per_s = (double)st.new_tokens / st.new_seconds;
 	return p->prompt_tokens_per_s > 0 && p->new_tokens_per_s > 0;
 }

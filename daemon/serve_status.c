@@ -332,9 +332,9 @@ figures_json(const struct engine_stats *st)
 	json_object_set_new(o, "draft_tokens", json_integer((json_int_t)st->drafted));
 	json_object_set_new(o, "draft_accepted_tokens", json_integer((json_int_t)st->accepted));
 	json_object_set_new(o, "prompt_per_second",
-		json_real(st->prompt_seconds > 0 ? (double)(st->prompt_tokens - st->cached_tokens) /
-							   st->prompt_seconds
-						 : 0));
+		json_real(st->computed_seconds > 0
+				  ? (double)st->computed_tokens / st->computed_seconds
+				  : 0));
 	json_object_set_new(o, "new_per_second",
 		json_real(st->new_seconds > 0 ? (double)st->new_tokens / st->new_seconds : 0));
 	json_object_set_new(o, "reduce_seconds", json_real(st->reduce_seconds));

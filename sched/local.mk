@@ -61,6 +61,7 @@ check_PROGRAMS += tests/unit/test_prefix_cache
 tests_unit_test_prefix_cache_SOURCES = tests/unit/test_prefix_cache.c
 tests_unit_test_prefix_cache_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_prefix_cache_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
+
 check_PROGRAMS += tests/unit/test_batch tests/unit/test_fair tests/unit/test_overlap tests/unit/test_step_time
 tests_unit_test_step_time_SOURCES = tests/unit/test_step_time.c
 tests_unit_test_step_time_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

@@ -77,17 +77,30 @@ prefix_cache_rows(
 	return same;
 }
 
-/* Whether a slot's rows are for this session: most of them, or nearly all that it needs. */
+/* Whether a session may have a slot for the rows that it finds there: little of the others would be lost, less if there
+ * is an empty one, or it is the same prompt again, whatever its answer was. */
 static bool
-is_for(const struct held *h, size_t same, size_t n)
+is_for(const struct held *h, size_t same, size_t n, bool empty)
 {
-	return same > 0 && (2 * same >= h->n || 10 * same >= 9 * n);
+	size_t lost = h->n - same;
+
+	return same > 0 && (same + 1 >= n || lost * (empty ? 8 : 2) <= same);
+}
+
+static bool
+has_empty(const struct prefix_cache *c, const bool *free_slots)
+{
+	for (uint32_t i = 0; i < c->slots; i++)
+		if (free_slots[i] && c->held[i].n == 0)
+			return true;
+	return false;
 }
 
 uint32_t
 prefix_cache_choose(const struct prefix_cache *c, const bool *free_slots, uint64_t client,
 	const uint32_t *ids, size_t n)
 {
+	bool empty = has_empty(c, free_slots);
 	uint32_t best = c->slots, oldest = c->slots;
 	size_t most = 0;
 
@@ -100,7 +113,8 @@ prefix_cache_choose(const struct prefix_cache *c, const bool *free_slots, uint64
 		if (oldest == c->slots || h->used < c->held[oldest].used)
 			oldest = i;
 		same = prefix_cache_rows(c, i, client, ids, n);
-		if (same > most && is_for(h, same, n)) {
+		if (is_for(h, same, n, empty) &&
+			(same > most || (same == most && h->n < c->held[best].n))) {
 			most = same;
 			best = i;
 		}

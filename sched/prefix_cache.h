@@ -2,8 +2,9 @@
  * that begins as one that had a slot needs not compute those rows again (prefix caching): the next turn of a chat, a
  * question to the same document, the same tools and instructions. Rows are not copied: the session gets that slot.
  *
- * A slot is given to the session that it spares most, unless that is the lesser part of what it holds: then the rows of
- * somebody who may come back would be lost for little, and the slot that was used longest ago is taken.
+ * A slot is given to the session that it spares most. But where much of what it holds would be lost, to somebody who
+ * may come back, that is an empty slot, or the one that was used longest ago, instead: chats that begin with the same
+ * long instructions shall not take turns in one slot.
  *
  * Rows are for the client alone whose they are, as what is cached tells what was asked.
  *

@@ -30,35 +30,37 @@ json.dump(m + [{"role": "user", "content": sys.argv[2]}], open(sys.argv[1], "w")
 P
 }
 
-# figures: tokens of the last prompt, of these cached, and of those that were computed by the timings.
+# figures: tokens of the last prompt, of these cached, those that were computed by the timings, and of the answer.
 figures() {
   python3 - "$tmp/answer" <<'P'
 import json, sys
 o = json.load(open(sys.argv[1]))
 u, t = o["usage"], o["timings"]
-print(u["prompt_tokens"], u.get("prompt_tokens_details", {}).get("cached_tokens", 0), t["prompt_n"])
+print(u["prompt_tokens"], u.get("prompt_tokens_details", {}).get("cached_tokens", 0), t["prompt_n"], u["completion_tokens"])
 P
 }
 metric() { curl -s --unix-socket "$tmp/c/sock" http://localhost/metrics | sed -n "s/^$1 //p"; }
 
 turns=('turn off the lights in the kitchen and in the hall' 'and in the bedroom' 'set the office to 19 degrees')
 check() { # LABEL MODEL
-  local turn name prompt cached computed before=0 want all=0 there=0
+  local turn name prompt cached computed said want all=0 there=0
+  local -A before=([one]=0 [two]=0)
   rm -f "$tmp"/chat-*
   for turn in "${turns[@]}"; do
     for name in one two; do
       say "$tmp/chat-$name" "$([ $name = one ] || echo please) $turn"
       cp "$tmp/chat-$name" "$tmp/chat-again"
       chat "$tmp/chat-$name" '{}' "$2" >"$tmp/text"
-      read -r prompt cached computed <<<"$(figures)"
+      read -r prompt cached computed said <<<"$(figures)"
       [ $((cached + computed)) = "$prompt" ] || fail "$1: $prompt prompt tokens are not $cached and $computed"
       # All of the former turns, but for what the end of an answer looks like.
-      [ "$cached" -ge $((before - 8)) ] || fail "$1: $cached cached of $prompt, $before were there: $(cat "$tmp/answer")"
-      [ $name = one ] || before=$prompt
+      [ "$cached" -ge $((before[$name] - 8)) ] ||
+        fail "$1: $cached cached of $prompt, ${before[$name]} were there: $(cat "$tmp/answer")"
+      before[$name]=$((prompt + said))
       all=$((all + prompt)) there=$((there + cached))
       want=$(cat "$tmp/text")
       [ "$(chat "$tmp/chat-again" '{"cache_prompt": false}' "$2")" = "$want" ] || fail "$1: another text than without"
-      read -r prompt cached computed <<<"$(figures)"
+      read -r prompt cached computed said <<<"$(figures)"
       [ "$cached" = 0 ] && [ "$computed" = "$prompt" ] || fail "$1: $cached cached although nothing should be"
     done
   done
@@ -71,7 +73,7 @@ for setup in "1 one device" "3 a group" "3 a pipeline --stages 1,2"; do
   options=
   [ "$setup" = "${setup#* --}" ] || options=--${setup#* --}
   # shellcheck disable=SC2086
-  swarm "$peers" --model "$model" --payload f32 --kv f32 $options
+  swarm "$peers" --model "$model" --payload f32 --kv "$([ "$label" = "a group" ] && echo q8_0 || echo f32)" $options
   wait_serving c
   check "$label" hearth
   [ "$(metric shoal_cached_prompt_tokens_total)" -gt 150 ] || fail "$label: $(metric shoal_cached_prompt_tokens_total) in the metrics"
@@ -90,6 +92,6 @@ say "$tmp/chat" "${turns[0]}"
 chat "$tmp/chat" '{}' hearth >"$tmp/text"
 say "$tmp/chat" "${turns[1]}"
 chat "$tmp/chat" '{}' hearth >"$tmp/text"
-read -r prompt cached computed <<<"$(figures)"
+read -r prompt cached computed said <<<"$(figures)"
 [ "$cached" = 0 ] && [ "$computed" = "$prompt" ] || fail "cached with copies: $(cat "$tmp/answer")"
 echo "ok with copies nothing is cached"

@@ -102,6 +102,35 @@ START_TEST(clients_take_turns)
 }
 END_TEST
 
+/* How much of a prompt was there, of the case's, whose; the answer is the same. */
+static uint32_t
+cached(unsigned number, uint64_t client)
+{
+	struct job j;
+
+	submit_client = client;
+	ck_assert_int_eq(submit(&j, number, (uint32_t)m.cases[number].n_greedy), 0);
+	submit_client = 0;
+	wait_for(&g.loop, &j.ended, 1, "an answer");
+	check_greedy(&j, number);
+	return j.usage.cached;
+}
+
+START_TEST(prompts_are_cached_for_their_client)
+{
+	uint32_t all = (uint32_t)m.cases[0].n_prompt - 1; /* the last id says what comes next */
+
+	group_init(2, NULL);
+	group_start();
+	ck_assert_uint_eq(cached(0, 1), 0);
+	ck_assert_uint_eq(cached(0, 1), all);
+	ck_assert_uint_eq(cached(0, 2), 0);
+	ck_assert_uint_eq(cached(0, 1), all);
+	ck_assert_uint_eq(cached(0, 2), all);
+	group_end();
+}
+END_TEST
+
 START_TEST(more_requests_than_slots)
 {
 	struct job jobs[N_CASES];
@@ -476,6 +505,7 @@ main(void)
 	tcase_add_test(same, a_large_group);
 	tcase_add_test(same, clients_take_turns);
 	tcase_add_test(same, more_requests_than_slots);
+	tcase_add_test(same, prompts_are_cached_for_their_client);
 	tcase_add_test(same, narrow_payloads);
 	tcase_add_loop_test(same, narrow_payloads_of_divided_steps, 0, 2 * WAYS);
 	tcase_add_loop_test(same, steps_of_one_row_are_timed, 1, 4);

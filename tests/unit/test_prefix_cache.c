@@ -74,6 +74,17 @@ START_TEST(the_slot_that_spares_most_is_chosen)
 }
 END_TEST
 
+/* The same first ids, then others. */
+static const uint32_t *
+branch(uint32_t first, uint32_t same, uint32_t n)
+{
+	static uint32_t ids[CONTEXT];
+
+	for (uint32_t i = 0; i < n; i++)
+		ids[i] = i < same ? first + i : 1000 + first + i;
+	return ids;
+}
+
 START_TEST(who_finds_little_takes_the_oldest)
 {
 	compute(1, 5, 40);
@@ -84,17 +95,32 @@ START_TEST(who_finds_little_takes_the_oldest)
 	ck_assert_uint_eq(prefix_cache_choose(c, free_slots, ME, ids_from(300, 9), 9), 1);
 	compute(1, 5, 40);
 	ck_assert_uint_eq(prefix_cache_choose(c, free_slots, ME, ids_from(300, 9), 9), 0);
-	/* Of 40 rows it would need 10, and 20 of its own: somebody else's are not given up for that. */
-	uint32_t mine[30];
-
-	for (uint32_t i = 0; i < 30; i++)
-		mine[i] = i < 10 ? 5 + i : 500 + i;
-	ck_assert_uint_eq(prefix_cache_choose(c, free_slots, ME, mine, 30), 0);
+	/* Of 40 rows it would need 10: somebody else's are not given up for that. */
+	ck_assert_uint_eq(prefix_cache_choose(c, free_slots, ME, branch(5, 10, 30), 30), 0);
 	/* The same prompt again, which had a longer answer. */
 	ck_assert_uint_eq(prefix_cache_choose(c, free_slots, ME, ids_from(5, 10), 10), 1);
+	/* Its end is another one. */
+	ck_assert_uint_eq(prefix_cache_choose(c, free_slots, ME, branch(5, 30, 34), 34), 1);
 	free_slots[0] = free_slots[2] = false; /* if there is no other, what is there is taken */
-	ck_assert_uint_eq(prefix_cache_choose(c, free_slots, ME, mine, 30), 1);
-	ck_assert_uint_eq(prefix_cache_rows(c, 1, ME, mine, 30), 10);
+	ck_assert_uint_eq(prefix_cache_choose(c, free_slots, ME, branch(5, 10, 30), 30), 1);
+	ck_assert_uint_eq(prefix_cache_rows(c, 1, ME, branch(5, 10, 30), 30), 10);
+}
+END_TEST
+
+/* Two chats with the same long instructions: each gets a slot, and keeps it. */
+START_TEST(those_that_begin_alike_do_not_take_turns)
+{
+	const uint32_t *other = branch(5, 30, 32);
+
+	compute(0, 5, 40);
+	ck_assert_uint_eq(prefix_cache_choose(c, free_slots, ME, other, 32), 1);
+	for (uint32_t i = 0; i < 32; i++)
+		prefix_cache_put(c, 1, i, other[i]);
+	ck_assert_uint_eq(prefix_cache_choose(c, free_slots, ME, branch(5, 30, 40), 40), 1);
+	ck_assert_uint_eq(prefix_cache_choose(c, free_slots, ME, ids_from(5, 45), 45), 0);
+	/* A third one: of those that spare it as much the one that holds less. */
+	compute(2, 300, 5);
+	ck_assert_uint_eq(prefix_cache_choose(c, free_slots, ME, ids_from(5, 30), 30), 1);
 }
 END_TEST
 
@@ -133,6 +159,7 @@ main(void)
 	tcase_add_test(t, rows_are_those_that_begin_alike);
 	tcase_add_test(t, the_slot_that_spares_most_is_chosen);
 	tcase_add_test(t, who_finds_little_takes_the_oldest);
+	tcase_add_test(t, those_that_begin_alike_do_not_take_turns);
 	tcase_add_test(t, nobody_finds_the_rows_of_others);
 	tcase_add_test(t, all_of_a_context_can_be_held);
 	suite_add_tcase(s, t);
