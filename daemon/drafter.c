@@ -1,5 +1,6 @@
 #include "daemon/drafter.h"
 
+#include "daemon/led_answer.h"
 #include "daemon/log.h"
 #include "sched/token_mode.h"
 
@@ -78,13 +79,11 @@ open_guide(struct draft *f, struct err *err)
 static int
 lead(struct draft *f, uint32_t most, struct err *err)
 {
-	const uint32_t *ids = (const void *)f->ids.data, *its;
-	size_t n = f->ids.len / sizeof *ids, have;
+	const uint32_t *ids = (const void *)f->ids.data;
+	size_t n = f->ids.len / sizeof *ids;
 	struct guide_run run = {.choices = 1, .more = most - 1, .margin = TOKEN_DRAFT_MARGIN};
 
-	its = desk_led_ids(f->small, &have);
-	while (f->same < n && f->same < have && ids[f->same] == its[f->same])
-		f->same++;
+	f->same = led_same(f->small, ids, n, f->same);
 	run.keep = f->same;
 	run.ids = ids + f->same;
 	run.n = n - f->same;

@@ -238,7 +238,8 @@ engine_bytes(const struct engine_config *c)
 	if (engine_is_coordinator(c))
 		bytes += c->slots * ((uint64_t)c->shape->vocab * 24 +
 					    lookup_bytes(2 * (size_t)c->context + 1)) +
-			 pipe_bytes(c) + prefix_cache_bytes(c->slots, c->context);
+			 pipe_bytes(c) +
+			 (c->kv_copies ? 0 : prefix_cache_bytes(c->slots, c->context));
 	return bytes;
 }
 
@@ -415,7 +416,6 @@ engine_stats_add(struct engine_stats *sum, const struct engine_stats *st)
 	sum->new_tokens += st->new_tokens;
 	sum->kept_rows += st->kept_rows;
 	sum->again_rows += st->again_rows;
-	sum->prompt_seconds += st->prompt_seconds;
 	sum->new_seconds += st->new_seconds;
 	sum->reduce_seconds += st->reduce_seconds;
 	sum->sent_bytes += st->sent_bytes;

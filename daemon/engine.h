@@ -92,9 +92,9 @@ struct engine_stats {
 	/* Of prompts, most of which was computed: what says how fast that is. */
 	uint64_t computed_tokens;
 	double computed_seconds;
-	uint64_t divided;                   /* of the steps: those whose halves took turns */
-	uint64_t drafted, accepted;         /* tokens guessed ahead; of these, right */
-	double prompt_seconds, new_seconds; /* of finished requests */
+	uint64_t divided;           /* of the steps: those whose halves took turns */
+	uint64_t drafted, accepted; /* tokens guessed ahead; of these, right */
+	double new_seconds;         /* of finished requests */
 	/* Rows of requests that went on in another plan: that were there (daemon/engine_kv.h), and that were
 	 * computed again. */
 	uint64_t kept_rows, again_rows;

@@ -5,11 +5,11 @@
  * while, where that is predicted to pay. */
 #include "daemon/engine_int.h"
 
-#define MATCHED 4 /* tokens that agreed, from which on what stood before is asked alone */
-#define DRAFT_REQUESTS                                                                             \
-	2 /* running, at most: where there are more, each makes a step fuller anyhow */
-#define DRAFT_NEAR                                                                                 \
-	64 /* ids that a drafter has to take first, at most, if a step is to wait for it */
+enum {
+	MATCHED = 4,        /* tokens that agreed, from which on what stood before is asked alone */
+	DRAFT_REQUESTS = 2, /* running, at most: where there are more, steps are fuller anyhow */
+	DRAFT_NEAR = 64 /* ids that a drafter takes first, at most, if a step is to wait for it */
+};
 
 /* Whether the logits of each row are all sent here: then a guess is as dear as a token. */
 static bool

@@ -34,7 +34,6 @@ finish(struct engine *e, uint32_t slot, enum session_end end)
 		e->stats.computed_seconds += u->prompt_seconds;
 	}
 	e->stats.new_tokens += u->new_tokens;
-	e->stats.prompt_seconds += u->prompt_seconds;
 	e->stats.new_seconds += u->new_seconds;
 	uv_mutex_unlock(&e->lock);
 	desk_post_end(e->c.desk, r, end);

@@ -69,3 +69,14 @@ led_usage(const struct led_answer *a)
 		.new_seconds = led_seconds(a->first, uv_hrtime()),
 		.tokens = ids + n_prompt};
 }
+
+size_t
+led_same(const struct request *r, const uint32_t *ids, size_t n, size_t same)
+{
+	size_t have;
+	const uint32_t *its = desk_led_ids(r, &have);
+
+	while (same < n && same < have && ids[same] == its[same])
+		same++;
+	return same;
+}

@@ -26,6 +26,9 @@ uint32_t led_room(const struct led_answer *a);
 /* How long it was and took until now; good as long as nothing more is said. */
 struct usage led_usage(const struct led_answer *a);
 
+/* How many of these ids, [n], a led request that rests has from its first one on; the first `same` it certainly has. */
+size_t led_same(const struct request *r, const uint32_t *ids, size_t n, size_t same);
+
 /* Seconds from one uv_hrtime to another; 0 when the first has not been. */
 double led_seconds(uint64_t from, uint64_t to);
 

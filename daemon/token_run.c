@@ -110,14 +110,12 @@ flush(struct token_run *t)
 static int
 lead(struct side *s, const uint32_t *more, uint32_t n_more, struct guide_run *run, struct err *err)
 {
-	size_t n, have;
-	const uint32_t *ids = session_ids(s->run->answer.said, &n),
-		       *its = desk_led_ids(s->request, &have);
+	size_t n;
+	const uint32_t *ids = session_ids(s->run->answer.said, &n);
 	uint32_t *all;
 	int rc;
 
-	while (s->same < n && s->same < have && ids[s->same] == its[s->same])
-		s->same++;
+	s->same = led_same(s->request, ids, n, s->same);
 	run->keep = s->same;
 	run->n = n - s->same + n_more;
 	all = malloc((run->n + 1) * sizeof *all);
