@@ -42,14 +42,15 @@ kernels_libkernels_a_LIBADD += $(kernels_libkernels_avxvnni_a_OBJECTS)
 endif
 if HAVE_AVX512
 noinst_LIBRARIES += kernels/libkernels_avx512.a
-kernels_libkernels_avx512_a_SOURCES = kernels/avx512.c kernels/tile_avx512.h kernels/tile_block.h kernels/attend_avx512.h $(X86_TILES)
+kernels_libkernels_avx512_a_SOURCES = kernels/avx512.c kernels/tile_avx512.h kernels/tile_block.h \
+	kernels/tile_planes_avx512.h kernels/attend_avx512.h $(X86_TILES)
 kernels_libkernels_avx512_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
 	-mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx512_a_OBJECTS)
 endif
 
 ARM_TILES = $(TILES) kernels/tile_block_neon.h kernels/tile_expand_neon.h kernels/tile_floats_neon.h kernels/tile_gemm_neon.h \
-	kernels/tile_gemm_pairs.h kernels/tile_neon.h kernels/quantize_neon.h \
+	kernels/tile_gemm_pairs.h kernels/tile_neon.h kernels/tile_planes_neon.h kernels/quantize_neon.h \
 	kernels/float_body.h kernels/roof_body.h kernels/vec_neon.h kernels/attend_neon.h $(ATTENTION_BODIES)
 if HAVE_NEON
 noinst_LIBRARIES += kernels/libkernels_neon.a

@@ -282,18 +282,33 @@ direct_strips(enum dtype t, const uint8_t *head, const uint8_t *body, const uint
 	}
 }
 
-/* All runs of a block. at: the place of the first in the first column's arrays; ahead: as in tile_direct.h. One column
- * meets both strips at once, so that its activations are loaded once for them; of two, the sums fill the registers. */
+/* All strips of a run. One column meets both at once, so that its activations are loaded once for them; of two, the sums
+ * fill the registers. */
+INLINE void
+direct_run(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t *scales,
+	const struct columns *c, uint32_t run, const struct act *x, size_t at, size_t runs,
+	uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
+{
+	const uint32_t sides = n == 1 ? SIDES : 1;
+
+	UNROLL
+	for (uint32_t strip = 0; strip < STRIPS; strip += sides)
+		direct_strips(t, head, body, scales, c, run, strip, sides, x, at, runs, n, f);
+}
+
+/* All runs of a block. at: the place of the first in the first column's arrays; ahead: as in tile_direct.h.
+ *
+ * Runs are a loop that stays one, as in tile_block.h. */
 INLINE void
 direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t *ahead,
 	const struct act *x, size_t at, size_t runs, uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
 {
-	const uint32_t per_block = format_runs(t), sides = n == 1 ? SIDES : 1;
+	const uint32_t per_block = format_runs(t), step = format_bytes(t) / per_block;
 	_Alignas(32) uint8_t room[SCALES_BYTES];
 	const uint8_t *scales = block_scales(t, head, body, room);
 	struct columns c;
 
-	if (t == DTYPE_TQ1_0) {
+	if (!runs_roll(t)) { /* TQ1_0 */
 		const struct act here = acts_from(x, at);
 
 		UNROLL
@@ -302,17 +317,9 @@ direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8
 		return;
 	}
 	take_columns(t, x, at, runs, n, &c);
-	UNROLL
-	for (uint32_t i = 0; i < per_block * STRIPS; i += sides) {
-		const uint32_t run = i / STRIPS, strip = i % STRIPS;
-
-		/* For all of a run's lines before its first strip, but where there is one run, for a part before each. */
-		if (per_block == 1)
-			fetch_part(t, ahead, strip / sides, STRIPS / sides);
-		else if (strip == 0)
-			fetch_part(t, ahead, run, per_block);
-		direct_strips(
-			t, head, body, scales, &c, run, strip, sides, x, at + run, runs, n, f);
+	for (uint32_t run = 0; run < per_block; run++, ahead += step) {
+		fetch_lines(ahead, 0, (step + 63) / 64);
+		direct_run(t, head, body, scales, &c, run, x, at + run, runs, n, f);
 	}
 }
 

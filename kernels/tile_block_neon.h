@@ -7,6 +7,7 @@
 #ifndef KERNELS_TILE_BLOCK_NEON_H
 #define KERNELS_TILE_BLOCK_NEON_H
 
+#include "kernels/tile_planes_neon.h"
 #include "kernels/tile_sums.h"
 
 /* What is taken from what scale_bits() makes of the scales and mins of a block of 256. */

@@ -28,7 +28,7 @@ direct(enum dtype t, const uint8_t *group, const struct act *x, uint32_t c, uint
 				(size_t)c * runs + (size_t)i * per_block, runs, n, f);
 			head += format_head(t);
 			body += format_body(t);
-			ahead += format_head(t) + format_body(t);
+			ahead += format_bytes(t);
 		}
 	}
 	UNROLL

@@ -5,6 +5,7 @@
 #ifndef KERNELS_TILE_EXPAND_NEON_H
 #define KERNELS_TILE_EXPAND_NEON_H
 
+#include "kernels/tile_planes_neon.h"
 #include "kernels/tile_sums.h"
 
 #ifndef TILE_PAIRS

@@ -107,6 +107,12 @@ format_body(enum dtype t)
 	return format_front(t) + format_runs(t) * format_step(t);
 }
 
+INLINE uint32_t
+format_bytes(enum dtype t) /* of a block */
+{
+	return format_head(t) + format_body(t);
+}
+
 INLINE bool
 format_halves(enum dtype t)
 {
@@ -182,6 +188,13 @@ format_most(enum dtype t, bool weights)
 	default:
 		return 15;
 	}
+}
+
+/* Whether a loop over the runs of a block can stay one: all are unpacked alike. */
+INLINE bool
+runs_roll(enum dtype t)
+{
+	return t != DTYPE_TQ1_0;
 }
 
 /* --- weights --- */
@@ -264,6 +277,15 @@ take_ternary(const uint8_t *body, uint32_t run, int g)
 }
 
 /* --- scales --- */
+
+/* Where six bits of a run lie as a byte each once all of a block's are put together (tile_planes_*.h). */
+enum { SIX_BIT_BYTES = 256 };
+
+INLINE uint32_t
+six_bit_plane(uint32_t run, uint32_t second)
+{
+	return 32 * run + 16 * second;
+}
 
 /* Six bits of a scale or min: four of them and two. */
 INLINE vints

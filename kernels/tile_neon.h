@@ -52,7 +52,6 @@ enum {
 	SCALAR_SUMS = 1,    /* sums of activations are worked on before they are in all lanes */
 	SIGNED_TABLES = 1,  /* looked up values are weights */
 	JOIN_REPLACES = 15, /* bits of `upper` that bytes_join() does without */
-	SIX_BIT_BYTES = 256,
 	ROOF_SUMS = TILE_DOTPROD ? 12 : 4, /* of roof_body.h */
 	ROOF_GROUPS = TILE_DOTPROD ? 4 : 8
 };
@@ -402,60 +401,6 @@ INLINE vfloats
 floats_fma(vfloats a, vfloats b, vfloats c)
 {
 	return vfmaq_f32(c, a, b);
-}
-
-/* --- six bits --- */
-
-/* Whether a loop over the runs of a block stays one: where all are unpacked alike. */
-INLINE bool
-runs_roll(enum dtype t)
-{
-	return t != DTYPE_TQ1_0;
-}
-
-/* Where take_planes() puts the six bits of a run. */
-INLINE uint32_t
-six_bit_plane(uint32_t run, uint32_t second)
-{
-	return 32 * run + 16 * second;
-}
-
-/* Four planes of six bits: of the low and high nibbles of two, and the pairs of bits of a third. */
-INLINE void
-join_planes(const uint8_t *nibbles, const uint8_t *pairs, vbytes out[4])
-{
-	vbytes n = vld1q_u8(nibbles), m = vld1q_u8(nibbles + 16), p = vld1q_u8(pairs);
-
-	out[1] = bytes_join(n, true, bytes_move(p, 2, 4, 48));
-	out[0] = vsliq_n_u8(n, bytes_and(p, 3), 4);
-	out[2] = bytes_join(m, false, bytes_and(p, 48));
-	out[3] = bytes_join(m, true, p >> (uint8_t)2);
-}
-
-/* The scales of six bits of all runs of a block (tiles.h: Q3_K, Q4_K, IQ4_XS), a byte each, into `room`; NULL for
- * other types. */
-INLINE const uint8_t *
-take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room[SIX_BIT_BYTES])
-{
-	const bool one = t == DTYPE_IQ4_XS; /* scale a run */
-	const uint32_t most = one ? 2 : 4;
-	const uint8_t *pairs = one ? head + 32 : body + 128;
-
-	if (t != DTYPE_Q3_K && t != DTYPE_Q4_K && t != DTYPE_Q5_K && !one)
-		return NULL;
-	UNROLL
-	for (uint32_t i = 0; i < most; i++) {
-		vbytes out[4];
-
-		join_planes(body + 32 * i, pairs + 16 * i, out);
-		UNROLL
-		for (uint32_t j = 0; j < 4; j++)
-			vst1q_u8(room + (one ? six_bit_plane(4 * i + j, 0)
-					     : six_bit_plane(2 * i + j / 2, j % 2)),
-				out[j]);
-	}
-	FROM_MEMORY(*(uint8_t(*)[SIX_BIT_BYTES])room);
-	return room;
 }
 
 /* --- products --- */

@@ -20,19 +20,25 @@ fetch_page(const uint8_t *ahead, uint32_t span)
 		fetch_far(p - into);
 }
 
-/* Asks for the part-th of `parts` parts of as many lines as a block has, FETCH_FAR behind `ahead`: far ahead is what
- * brings decode to the speed of memory. */
+/* Asks for lines [from, to), constants, FETCH_FAR behind `ahead`: far ahead is what brings decode to the speed of
+ * memory. */
 INLINE void
-fetch_part(enum dtype t, const uint8_t *ahead, uint32_t part, uint32_t parts)
+fetch_lines(const uint8_t *ahead, uint32_t from, uint32_t to)
 {
-	const uint32_t lines = (format_head(t) + format_body(t) + 63) / 64;
-	const uint32_t from = lines * part / parts, to = lines * (part + 1) / parts;
-
 	if (FETCH_PAGES > 0)
 		fetch_page(ahead + (size_t)64 * from, 64 * (to - from));
 	UNROLL
 	for (uint32_t i = from; i < to; i++)
 		fetch_line(ahead + FETCH_FAR + (size_t)64 * i);
+}
+
+/* For the part-th of `parts` parts of as many lines as a block has. */
+INLINE void
+fetch_part(enum dtype t, const uint8_t *ahead, uint32_t part, uint32_t parts)
+{
+	const uint32_t lines = (format_bytes(t) + 63) / 64;
+
+	fetch_lines(ahead, lines * part / parts, lines * (part + 1) / parts);
 }
 
 /* The same for a block that is expanded: asks for the one that lies so far behind it, while columns are run over
@@ -71,7 +77,7 @@ block_place(enum dtype t, const uint8_t *group, uint32_t blocks, uint32_t b, con
 	const uint8_t **body)
 {
 	const uint32_t into = b % (TILE_SECTION / BLOCK / format_runs(t)), first = b - into;
-	const uint8_t *section = group + (size_t)first * (format_head(t) + format_body(t));
+	const uint8_t *section = group + (size_t)first * format_bytes(t);
 
 	*head = section + (size_t)into * format_head(t);
 	*body = section_bodies(t, section, blocks - first) + (size_t)into * format_body(t);

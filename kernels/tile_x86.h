@@ -49,13 +49,6 @@ floats_i8(const uint8_t *plane, uint32_t strip)
 	return ints_to_floats(ints_i8(plane, strip));
 }
 
-/* Six bits that were put together for all of a block: here take_scales() is never handed any. */
-INLINE uint32_t
-six_bit_plane(uint32_t run, uint32_t second)
-{
-	return 2 * run + second;
-}
-
 INLINE vfloats
 floats_u8(const uint8_t *plane, uint32_t strip, int less)
 {
