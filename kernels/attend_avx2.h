@@ -8,12 +8,6 @@
 enum { MULTIPLY_COLS = 6 }; /* columns at once, in two registers each */
 
 INLINE vfloats
-floats_add(vfloats a, vfloats b)
-{
-	return _mm256_add_ps(a, b);
-}
-
-INLINE vfloats
 floats_sub(vfloats a, vfloats b)
 {
 	return _mm256_sub_ps(a, b);

@@ -8,12 +8,6 @@
 enum { MULTIPLY_COLS = 6 }; /* columns at once, in four registers each */
 
 INLINE vfloats
-floats_add(vfloats a, vfloats b)
-{
-	return vaddq_f32(a, b);
-}
-
-INLINE vfloats
 floats_sub(vfloats a, vfloats b)
 {
 	return vsubq_f32(a, b);

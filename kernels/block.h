@@ -15,7 +15,8 @@ enum {
 	BLOCK = 32,      /* weights in a block of Q8_0 and Q4_0, activations under one scale */
 	Q8_0_BYTES = 34, /* f16 scale, 32 int8 */
 	Q4_0_BYTES = 18, /* f16 scale, 16 bytes: low nibbles k, high nibbles k + 16, both plus 8 */
-	LANES = 8        /* partial sums of a float reduction */
+	FLOAT_SECTION = 128, /* columns of matrices of floats after which two sums are joined */
+	LANES = 8            /* partial sums of a float reduction */
 };
 
 static inline float

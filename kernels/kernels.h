@@ -10,7 +10,9 @@
  * and then, where the type has mins,
  *     f = fma(min * d, (float)sum of q, f), or the same for both halves in order (Q2_K)
  * with integer sums exact and each product in parentheses rounded once. Float formats (F32, F16,
- * BF16): f = fma(w, x, f) over k in order. Other sums over a row (norms) accumulate in 8 lanes,
+ * BF16): f starts at 0, and for each FLOAT_SECTION columns k in order
+ *     e = f, o = 0; e = fma(w, x, e) where k % 8 < 4, else o = fma(w, x, o); f = e + o
+ * (one sum alone waits longer for itself than for memory). Other sums over a row (norms) accumulate in 8 lanes,
  * lane j taking the k with k % 8 == j in order by fma, joined as ((0+4)+(2+6)) +
  * ((1+5)+(3+7)). Nothing else may contract or reassociate. exp is our own polynomial in a fixed
  * order of fma (kernels/exp.h), so softmax and silu obey the same rule. */

@@ -90,13 +90,13 @@ add_block(uint32_t dtype, const uint8_t *block, const struct act *x, size_t at, 
 	return f;
 }
 
-static float
-add_float(uint32_t dtype, const uint8_t *weight, float x, float f)
+static void
+add_float(uint32_t dtype, const uint8_t *weight, float x, float *f)
 {
 	float w;
 
 	dequantize(dtype, weight, &w, 1);
-	return fmaf(w, x, f);
+	*f = fmaf(w, x, *f);
 }
 
 /* Block b of a row, where it lies, or brought out of a tile into `room`. */
@@ -110,21 +110,33 @@ block_of(const struct matrix *w, uint32_t r, uint32_t b, uint8_t *room)
 }
 
 static float
-dot(const struct matrix *w, uint32_t r, const struct act *x, uint32_t c)
+dot_quantised(const struct matrix *w, uint32_t r, const struct act *x, uint32_t c)
 {
 	const struct dtype_info *info = dtype_info(w->dtype);
 	size_t at = (size_t)c * block_count(w->cols);
-	const float *in = x->f + (size_t)c * w->cols;
 	uint8_t room[256];
 	float f = 0.0f;
 
-	for (uint32_t b = 0; b < w->cols / info->block; b++) {
-		const uint8_t *block = block_of(w, r, b, room);
+	for (uint32_t b = 0; b < w->cols / info->block; b++)
+		f = add_block(
+			w->dtype, block_of(w, r, b, room), x, at + b * (info->block / BLOCK), f);
+	return f;
+}
 
-		if (dtype_quantised(w->dtype))
-			f = add_block(w->dtype, block, x, at + b * (info->block / BLOCK), f);
-		else
-			f = add_float(w->dtype, block, in[b], f);
+static float
+dot_floats(const struct matrix *w, uint32_t r, const struct act *x, uint32_t c)
+{
+	const float *in = x->f + (size_t)c * w->cols;
+	float f = 0.0f;
+
+	for (uint32_t k = 0; k < w->cols;) {
+		float other = 0.0f;
+
+		do
+			add_float(w->dtype, block_of(w, r, k, (uint8_t[4]){0}), in[k],
+				k % 8 < 4 ? &f : &other);
+		while (++k < w->cols && k % FLOAT_SECTION != 0);
+		f += other;
 	}
 	return f;
 }
@@ -135,7 +147,9 @@ plain_matmul(const struct matrix *w, uint32_t r0, uint32_t r1, const struct act 
 {
 	for (uint32_t r = r0; r < r1; r++)
 		for (uint32_t c = 0; c < x->rows; c++)
-			out[c * out_stride + r] = dot(w, r, x, c);
+			out[c * out_stride + r] = dtype_quantised(w->dtype)
+							  ? dot_quantised(w, r, x, c)
+							  : dot_floats(w, r, x, c);
 }
 
 const struct kernels kernels_plain = {

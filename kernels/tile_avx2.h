@@ -29,6 +29,7 @@ enum {
 	GEMM_COLS =
 		TILE_VNNI ? 3 : 2, /* columns at once that meet expanded ones: two strips each */
 	FLOAT_COLS = 4,
+	FLOAT_SUMS = 12,                /* that fit into registers */
 	ROOF_SUMS = TILE_VNNI ? 12 : 8, /* of roof_body.h */
 	ROOF_GROUPS = TILE_VNNI ? 2 : 4
 };
@@ -254,6 +255,12 @@ INLINE vfloats
 floats_set1(float f)
 {
 	return _mm256_set1_ps(f);
+}
+
+INLINE vfloats
+floats_add(vfloats a, vfloats b)
+{
+	return _mm256_add_ps(a, b);
 }
 
 INLINE vfloats

@@ -20,7 +20,8 @@ enum {
 	DIRECT_COLS = 4, /* columns at once that meet packed weights */
 	GEMM_COLS = 6,   /* columns at once that meet expanded ones */
 	FLOAT_COLS = 12,
-	ROOF_SUMS = 12, /* of roof_body.h */
+	FLOAT_SUMS = 24, /* that fit into registers */
+	ROOF_SUMS = 12,  /* of roof_body.h */
 	ROOF_GROUPS = 4
 };
 
@@ -223,6 +224,12 @@ INLINE vfloats
 floats_set1(float f)
 {
 	return _mm512_set1_ps(f);
+}
+
+INLINE vfloats
+floats_add(vfloats a, vfloats b)
+{
+	return _mm512_add_ps(a, b);
 }
 
 INLINE vfloats

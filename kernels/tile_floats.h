@@ -4,9 +4,11 @@
 
 #include "kernels/tile_sums.h"
 
-enum {
-	FLOAT_GROUPS = 2 /* row groups side by side: as many as work is handed out in (matmul.c) */
-};
+INLINE uint32_t
+float_bytes(enum dtype t) /* of 16 weights, one of each row */
+{
+	return TILE_ROWS * (t == DTYPE_F32 ? 4 : 2);
+}
 
 /* Strip `strip` of the 16 weights at p, one of each row. */
 INLINE vfloats
@@ -19,33 +21,89 @@ float_weights(enum dtype t, const uint8_t *p, uint32_t strip)
 	return floats_load((const float *)(const void *)p + strip * ROW_LANES);
 }
 
-/* One row group, n (a constant) columns from c on. */
+/* The weights of one column of the matrix, at p, and the activations that they meet of n (a constant) rows, at `in` and
+ * every `cols` behind it. */
+INLINE void
+add_weights(enum dtype t, const uint8_t *p, const float *in, size_t cols, uint32_t n,
+	vfloats f[STRIPS][FLOAT_COLS])
+{
+	UNROLL
+	for (uint32_t strip = 0; strip < STRIPS; strip++) {
+		vfloats w = float_weights(t, p, strip);
+
+		UNROLL
+		for (uint32_t i = 0; i < n; i++)
+			f[strip][i] = floats_fma(w, floats_set1(in[i * cols]), f[strip][i]);
+	}
+}
+
+/* Of `count` columns of the matrix from `group` on, four of each eight, from `first` (0 or 4) on. */
+INLINE void
+add_fours(enum dtype t, const uint8_t *group, const float *in, size_t cols, uint32_t count,
+	uint32_t first, uint32_t n, vfloats f[STRIPS][FLOAT_COLS])
+{
+	const uint32_t bytes = float_bytes(t);
+	uint32_t k = first;
+
+	for (; k + 4 <= count; k += 8) {
+		fetch_lines(group + k * bytes, 0, 4 * bytes / 64);
+		UNROLL
+		for (uint32_t i = 0; i < 4; i++)
+			add_weights(t, group + (k + i) * bytes, in + k + i, cols, n, f);
+	}
+	for (; k < count; k++)
+		add_weights(t, group + k * bytes, in + k, cols, n, f);
+}
+
+/* A section of `count` columns, by both of its sums at once: one after the other, they would wait for themselves longer
+ * than for memory. */
+INLINE void
+add_both(enum dtype t, const uint8_t *group, const float *in, size_t cols, uint32_t count,
+	uint32_t n, vfloats sum[2][STRIPS][FLOAT_COLS])
+{
+	const uint32_t bytes = float_bytes(t);
+	uint32_t k = 0;
+
+	for (; count - k >= 8; k += 8, group += 8 * bytes) {
+		fetch_lines(group, 0, 8 * bytes / 64);
+		UNROLL
+		for (uint32_t i = 0; i < 8; i++)
+			add_weights(t, group + i * bytes, in + k + i, cols, n, sum[i / 4]);
+	}
+	add_fours(t, group, in + k, cols, count - k, 0, n, sum[0]);
+	add_fours(t, group, in + k, cols, count - k, 4, n, sum[1]);
+}
+
+/* One row group, n (a constant) columns (rows of activations) from c on. */
 INLINE void
 float_group(enum dtype t, const uint8_t *group, const struct act *x, uint32_t c, uint32_t n,
 	struct sums sums[STRIPS])
 {
-	const uint32_t bytes = t == DTYPE_F32 ? 4 : 2;
 	const float *in = x->f + (size_t)c * x->cols;
-	vfloats f[STRIPS][FLOAT_COLS];
+	vfloats sum[2][STRIPS][FLOAT_COLS];
 
 	UNROLL
 	for (uint32_t i = 0; i < STRIPS * n; i++)
-		f[i / n][i % n] = floats_set1(0.0f);
-	for (uint32_t k = 0; k < x->cols; k++, group += bytes * TILE_ROWS) {
-		fetch_far(group + FETCH_FAR);
+		sum[0][i / n][i % n] = floats_set1(0.0f);
+	for (uint32_t k = 0, count; k < x->cols; k += count, group += count * float_bytes(t)) {
+		count = x->cols - k < FLOAT_SECTION ? x->cols - k : FLOAT_SECTION;
 		UNROLL
-		for (uint32_t strip = 0; strip < STRIPS; strip++) {
-			vfloats w = float_weights(t, group, strip);
-
-			UNROLL
-			for (uint32_t i = 0; i < n; i++)
-				f[strip][i] = floats_fma(
-					w, floats_set1(in[(size_t)i * x->cols + k]), f[strip][i]);
+		for (uint32_t i = 0; i < STRIPS * n; i++)
+			sum[1][i / n][i % n] = floats_set1(0.0f);
+		if (2 * STRIPS * n <= FLOAT_SUMS) {
+			add_both(t, group, in + k, x->cols, count, n, sum);
+		} else {
+			add_fours(t, group, in + k, x->cols, count, 0, n, sum[0]);
+			add_fours(t, group, in + k, x->cols, count, 4, n, sum[1]);
 		}
+		UNROLL
+		for (uint32_t i = 0; i < STRIPS * n; i++)
+			sum[0][i / n][i % n] =
+				floats_add(sum[0][i / n][i % n], sum[1][i / n][i % n]);
 	}
 	UNROLL
 	for (uint32_t i = 0; i < STRIPS * n; i++)
-		store_sums(&sums[i / n], c + i % n, f[i / n][i % n]);
+		store_sums(&sums[i / n], c + i % n, sum[0][i / n][i % n]);
 }
 
 /* Columns from c on. */
@@ -55,62 +113,21 @@ float_columns(enum dtype t, const uint8_t *group, const struct act *x, uint32_t 
 {
 	for (; x->rows - c >= FLOAT_COLS; c += FLOAT_COLS)
 		float_group(t, group, x, c, FLOAT_COLS, sums);
-	for (; x->rows - c >= 4; c += 4)
-		float_group(t, group, x, c, 4, sums);
-	for (; x->rows - c >= 2; c += 2)
-		float_group(t, group, x, c, 2, sums);
-	if (c < x->rows)
-		float_group(t, group, x, c, 1, sums);
-}
-
-/* Asks for what comes behind the n bytes at p. */
-INLINE void
-fetch_floats(const uint8_t *p, uint32_t n)
-{
-	if (FETCH_PAGES > 0)
-		fetch_page(p, n);
-	UNROLL
-	for (uint32_t i = 0; i < n; i += 64)
-		fetch_line(p + FETCH_FLOATS + i);
-}
-
-/* Weight k of 16 rows of each row group, at `group` and every `stride` behind it. */
-INLINE void
-add_groups(enum dtype t, const uint8_t *group, size_t stride, const struct act *x, uint32_t k,
-	vfloats f[FLOAT_GROUPS * STRIPS])
-{
-	vfloats in = floats_set1(x->f[k]);
-
-	UNROLL
-	for (uint32_t i = 0; i < FLOAT_GROUPS * STRIPS; i++)
-		f[i] = floats_fma(
-			float_weights(t, group + i / STRIPS * stride, i % STRIPS), in, f[i]);
-}
-
-/* One row of activations and FLOAT_GROUPS row groups side by side: sums that wait for one addition after the other are
- * slower than memory. Two weights at a time are a whole line, which is asked for once. */
-INLINE void
-float_groups(enum dtype t, const uint8_t *group, size_t stride, const struct act *x, float *out)
-{
-	const uint32_t step = TILE_ROWS * (t == DTYPE_F32 ? 4 : 2);
-	uint32_t k = 0;
-	vfloats f[FLOAT_GROUPS * STRIPS];
-
-	UNROLL
-	for (uint32_t i = 0; i < FLOAT_GROUPS * STRIPS; i++)
-		f[i] = floats_set1(0.0f);
-	for (; x->cols - k >= 2; k += 2, group += 2 * step) {
-		UNROLL
-		for (uint32_t i = 0; i < FLOAT_GROUPS; i++)
-			fetch_floats(group + i * stride, 2 * step);
-		add_groups(t, group, stride, x, k, f);
-		add_groups(t, group + step, stride, x, k + 1, f);
+	if (FLOAT_COLS > 8 && x->rows - c >= 8) {
+		float_group(t, group, x, c, 8, sums);
+		c += 8;
 	}
-	if (k < x->cols)
-		add_groups(t, group, stride, x, k, f);
-	UNROLL
-	for (uint32_t i = 0; i < FLOAT_GROUPS * STRIPS; i++)
-		floats_store(out + i * ROW_LANES, f[i]);
+	if (FLOAT_COLS > 4 && x->rows - c >= 4) {
+		float_group(t, group, x, c, 4, sums);
+		c += 4;
+	}
+	/* Each of these passes reads and converts the group again. */
+	if (x->rows - c == 3)
+		float_group(t, group, x, c, 3, sums);
+	else if (x->rows - c == 2)
+		float_group(t, group, x, c, 2, sums);
+	else if (c < x->rows)
+		float_group(t, group, x, c, 1, sums);
 }
 
 #endif

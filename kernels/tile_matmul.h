@@ -28,17 +28,6 @@ strips_of(uint32_t r, uint32_t r1, float *out, size_t out_stride, uint32_t n, st
 	}
 }
 
-/* One row of activations and a matrix of floats, as far as there are FLOAT_GROUPS whole row groups. Returns where that
- * ends. */
-INLINE uint32_t
-float_row(enum dtype t, const struct matrix *w, uint32_t r, uint32_t r1, const struct act *x,
-	float *out)
-{
-	for (; r1 - r >= FLOAT_GROUPS * TILE_ROWS; r += FLOAT_GROUPS * TILE_ROWS)
-		float_groups(t, w->data + r / TILE_ROWS * w->stride, w->stride, x, out + r);
-	return r;
-}
-
 /* few: of few columns; NULL for floats. */
 INLINE void
 tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, const struct act *x,
@@ -46,11 +35,8 @@ tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, cons
 	void (*few)(const uint8_t *group, const struct act *x, struct sums sums[STRIPS]))
 {
 	const bool floats = t == DTYPE_F32 || t == DTYPE_F16 || t == DTYPE_BF16;
-	uint32_t r = r0;
 
-	if (floats && x->rows == 1)
-		r = float_row(t, w, r0, r1, x, out);
-	while (r < r1) {
+	for (uint32_t r = r0; r < r1;) {
 		const bool expands = !floats && x->rows > direct_most(t);
 		const uint8_t *group = w->data + r / TILE_ROWS * w->stride;
 		struct sums sums[GEMM_GROUPS * STRIPS];

@@ -40,12 +40,12 @@
 #define WIDE_UNSIGNED 0
 
 enum {
-	FETCH_FAR = 8192, /* bytes ahead that lines are asked for, into the second-level cache */
-	FETCH_FLOATS = FETCH_FAR, /* of floats, of which FLOAT_GROUPS are read side by side, */
-	FETCH_PAGES = 0,          /* and pages: not at all */
+	FETCH_FAR = 8192, /* bytes ahead that lines are asked for, into the second-level cache, */
+	FETCH_PAGES = 0,  /* and pages: not at all */
 	ROW_LANES = 4,
 	DIRECT_COLS = 2, /* columns at once that meet packed weights */
 	FLOAT_COLS = 4,
+	FLOAT_SUMS = 24, /* that fit into registers */
 	/* 1.5 * 2^23: float and integer differ by it alike, up to 2^22 from it. Where products are widened first,
 	 * a conversion is as good, and a sum need not start at all. */
 	DOT_ZERO = TILE_DOTPROD ? 0x4b400000 : 0,
@@ -388,6 +388,12 @@ INLINE vfloats
 floats_set1(float f)
 {
 	return vdupq_n_f32(f);
+}
+
+INLINE vfloats
+floats_add(vfloats a, vfloats b)
+{
+	return vaddq_f32(a, b);
 }
 
 INLINE vfloats

@@ -6,8 +6,7 @@
 #include "kernels/dtype.h"
 
 enum {
-	FETCH_FAR = 8192,    /* bytes ahead that lines are asked for, into the first-level cache: */
-	FETCH_FLOATS = 4096, /* of each of FLOAT_GROUPS streams; */
+	FETCH_FAR = 8192,    /* bytes ahead that lines are asked for, into the first-level cache; */
 	FETCH_PAGES = 13312, /* and pages, into the second */
 	DOT_ZERO = 0,        /* what a sum of products starts from */
 	SCALAR_SUMS = 0,     /* sums of activations are worked on once they are in all lanes */
