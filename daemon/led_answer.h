@@ -16,6 +16,9 @@ struct led_answer {
 void led_begin(struct led_answer *a, struct session *s);
 void led_free(struct led_answer *a);
 
+/* How a guide picks for it: as itself. */
+struct guide_params led_params(const struct session *said, uint32_t context, bool margins);
+
 /* A token is decided; returns whether the answer goes on. */
 bool led_say(struct led_answer *a, uint32_t id);
 /* Passes on what waits. -1: there was not enough memory for it. */

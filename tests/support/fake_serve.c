@@ -311,6 +311,8 @@ finish(struct request *r)
 		.prompt_seconds = 0.5,
 		.new_seconds = 0.25,
 		.tokens = r->session->ids + r->session->n_prompt,
+		.drafted = r->script.drafted,
+		.accepted = r->script.accepted,
 		.signals = &r->signals};
 
 	pthread_mutex_lock(&lock);
@@ -419,6 +421,9 @@ guide_new(const struct tokenizer *t, const struct guide_params *p, const uint32_
 	(void)t, (void)p, (void)err;
 	g->n = g->n_prompt = (uint32_t)n_prompt;
 	memcpy(g->ids, prompt, n_prompt * sizeof *prompt);
+	pthread_mutex_lock(&lock);
+	seen.guides++;
+	pthread_mutex_unlock(&lock);
 	return g;
 }
 
@@ -450,10 +455,9 @@ on_led(uv_timer_t *timer)
 	struct guide_choice c[GUIDE_MOST];
 	size_t n = 0;
 
-	while (n < r->run.choices + r->run.more) {
+	for (;;) {
 		uint32_t i = g->n - g->n_prompt;
 
-		i = n < r->run.choices ? i - (r->run.choices - 1 - (uint32_t)n) : i;
 		if (r->script.fail_status != 0 && (i >= 8 || r->script.pieces[i] == NULL)) {
 			r->ev.on_error(r->arg, r->script.fail_status, r->script.fail);
 			request_end(r);
@@ -461,10 +465,7 @@ on_led(uv_timer_t *timer)
 		}
 		c[n].id = piece_of(r, i);
 		c[n].margin = i < 32 && (r->script.doubts >> i & 1) != 0 ? 0 : r->script.margin;
-		if (n++ < r->run.choices - 1)
-			continue;
-		if (n == r->run.choices + r->run.more || c[n - 1].id == END_ID ||
-			c[n - 1].margin <= r->run.margin)
+		if (n++ == r->run.more || c[n - 1].id == END_ID || c[n - 1].margin <= r->run.margin)
 			break;
 		g->ids[g->n++] = c[n - 1].id;
 	}
