@@ -81,9 +81,10 @@ free_slot(const struct engine *e)
 static size_t
 rows_to_spare(const struct request *r, size_t n_ids)
 {
-	if (r->guide != NULL)
-		return n_ids - 1;
-	return session_is_uncached(r->session) ? 0 : n_ids - 1;
+	bool uncached =
+		r->guide != NULL ? guide_is_uncached(r->guide) : session_is_uncached(r->session);
+
+	return uncached ? 0 : n_ids - 1;
 }
 
 /* A free slot for the request, the one in which most of its rows are there. */

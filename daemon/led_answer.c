@@ -27,7 +27,8 @@ led_params(const struct session *said, uint32_t context, bool margins)
 	return (struct guide_params){.sampler = p.sampler,
 		.context = context,
 		.margins = margins,
-		.ignore_end = p.ignore_end};
+		.ignore_end = p.ignore_end,
+		.uncached = p.uncached};
 }
 
 bool

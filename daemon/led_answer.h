@@ -26,7 +26,8 @@ int led_pass_on(struct led_answer *a, void (*on_text)(void *arg, const char *tex
 	void *arg, struct err *err);
 /* Tokens that the answer can still have. */
 uint32_t led_room(const struct led_answer *a);
-/* How long it was and took until now; good as long as nothing more is said. */
+/* How long it was and took until now; good as long as nothing more is said. Of rows that were there already it says
+ * nothing: the prompt is computed by each model that speaks, and these differ. */
 struct usage led_usage(const struct led_answer *a);
 
 /* How many of these ids, [n], a led request that rests has from its first one on; the first `same` it certainly has. */

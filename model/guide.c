@@ -11,7 +11,7 @@ struct guide {
 	uint32_t vocab;
 	uint32_t *ids; /* [context] */
 	size_t n, n_prompt, context;
-	bool margins, ignore_end;
+	bool margins, ignore_end, uncached;
 	bool rests;
 	size_t stale;
 	uint32_t more;
@@ -41,6 +41,7 @@ guide_new(const struct tokenizer *t, const struct guide_params *p, const uint32_
 		.context = p->context,
 		.margins = p->margins,
 		.ignore_end = p->ignore_end,
+		.uncached = p->uncached,
 		.rests = true,
 		.stale = SIZE_MAX};
 	g->ids = malloc(p->context * sizeof *g->ids);
@@ -113,6 +114,12 @@ size_t
 guide_context(const struct guide *g)
 {
 	return g->context;
+}
+
+bool
+guide_is_uncached(const struct guide *g)
+{
+	return g->uncached;
 }
 
 const uint32_t *

@@ -21,6 +21,7 @@ struct guide_params {
 	uint32_t context; /* ids that there can be */
 	bool margins;     /* it says how sure it was of its choices */
 	bool ignore_end;  /* it goes on behind end tokens */
+	bool uncached;    /* its rows are computed, even if others' are there */
 };
 
 struct guide_choice {
@@ -52,6 +53,7 @@ int guide_lead(struct guide *g, const struct guide_run *run, struct err *err);
 /* It waits for no logits: all that the last run asked for is said. */
 bool guide_rests(const struct guide *g);
 size_t guide_context(const struct guide *g);
+bool guide_is_uncached(const struct guide *g); /* as it was made */
 
 /* --- for whoever computes ----------------------------------------------------------------------- */
 

@@ -418,11 +418,12 @@ guide_new(const struct tokenizer *t, const struct guide_params *p, const uint32_
 {
 	struct guide *g = calloc(1, sizeof *g);
 
-	(void)t, (void)p, (void)err;
+	(void)t, (void)err;
 	g->n = g->n_prompt = (uint32_t)n_prompt;
 	memcpy(g->ids, prompt, n_prompt * sizeof *prompt);
 	pthread_mutex_lock(&lock);
 	seen.guides++;
+	seen.uncached += p->uncached;
 	pthread_mutex_unlock(&lock);
 	return g;
 }

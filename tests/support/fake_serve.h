@@ -39,7 +39,8 @@ struct fake_script {
 struct fake_seen {
 	unsigned submitted, small, /* of these, to the small model */
 		led,               /* times that the large model was led on */
-		guides, cancelled, ended, running, tokens;
+		guides, uncached,  /* of these, that shall compute all */
+		cancelled, ended, running, tokens;
 	struct sampler_params sampler;
 	uint32_t max_tokens;
 	bool ignore_end;

@@ -169,6 +169,22 @@ START_TEST(the_large_model_says_all)
 }
 END_TEST
 
+START_TEST(who_wants_all_computed_gets_it)
+{
+	struct fake_seen seen;
+
+	say("");
+	fake_get(&seen);
+	ck_assert_uint_eq(seen.guides, 2);
+	ck_assert_uint_eq(seen.uncached, 0);
+	say_with("", "auto", ",\"cache_prompt\":false,\"shoal\":{\"mode\":\"token\"}");
+	expect_text(CONTENT, "one two three ");
+	fake_get(&seen);
+	ck_assert_uint_eq(seen.guides, 4);
+	ck_assert_uint_eq(seen.uncached, 2);
+}
+END_TEST
+
 START_TEST(by_a_header)
 {
 	say_with("X-Shoal-Mode: token\r\n", "auto", "");
@@ -405,6 +421,7 @@ main(void)
 	tcase_add_test(t, the_large_model_says_what_the_small_one_doubts);
 	tcase_add_test(t, the_ends_of_the_threshold);
 	tcase_add_test(t, the_large_model_says_all);
+	tcase_add_test(t, who_wants_all_computed_gets_it);
 	tcase_add_test(t, by_a_header);
 	tcase_add_test(t, senseless_wishes);
 	tcase_add_test(t, what_cannot_be_written_together);

@@ -1,6 +1,6 @@
 /* Two models that write together: hearth-small by an engine of its own, hearth by groups of one to three
  * peers over loopback. The small model alone and the large one alone, to the token, and both; what
- * happens when one of them goes, when there is no room, and when the client leaves. */
+ * happens when one of them goes, when there is no room, and when the client leaves; whose rows are used. */
 #include "daemon/token_run.h"
 
 #include "daemon/log.h"
@@ -290,6 +290,48 @@ START_TEST(a_full_desk_is_said_at_once)
 }
 END_TEST
 
+/* --- tests: whose rows are used ------------------------------------------------------------------ */
+
+static uint64_t
+steps(void)
+{
+	struct engine_stats st[2];
+
+	engine_stats(g.engines[0], &st[0]);
+	engine_stats(small.engine, &st[1]);
+	return st[0].steps + st[1].steps;
+}
+
+/* Steps of an answer: each token takes one, and so does each part of a prompt that is computed. */
+static uint64_t
+steps_of(float threshold, const struct session_params *p)
+{
+	uint64_t before = steps();
+	struct said got;
+
+	both(threshold, 1, p, &got);
+	wait_for(&g.loop, &got.ended, 1, "an answer");
+	wait_empty();
+	ck_assert_uint_eq(got.cached, 0); /* by whom, it could not say */
+	return steps() - before;
+}
+
+START_TEST(prompts_are_computed_as_the_session_says)
+{
+	struct session_params p = greedy(), q = p;
+
+	q.uncached = true;
+	two_models_begin(0, 4, CONTEXT);
+	for (int threshold = 0; threshold < 2; threshold++) {
+		uint64_t first = steps_of((float)threshold, &p);
+
+		ck_assert_uint_lt(steps_of((float)threshold, &p), first);
+		ck_assert_uint_eq(steps_of((float)threshold, &q), first);
+	}
+	two_models_end();
+}
+END_TEST
+
 /* --- tests: led requests by themselves ---------------------------------------------------------- */
 
 struct led {
@@ -363,6 +405,7 @@ main(void)
 	tcase_add_test(text, between_the_ends_both_write);
 	tcase_add_test(text, stop_texts_and_bounds);
 	tcase_add_test(text, the_context_runs_out);
+	tcase_add_test(text, prompts_are_computed_as_the_session_says);
 	suite_add_tcase(s, text);
 	tcase_add_checked_fixture(trouble, two_models_load, two_models_unload);
 	tcase_set_timeout(trouble, 120);
