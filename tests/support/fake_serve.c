@@ -228,9 +228,10 @@ serve_helpers(struct serve *s, struct serve_helper *out, uint32_t most)
 
 struct serve_ask *
 serve_ask(struct serve *s, const char *name, const struct token_list *ids, uint32_t max_tokens,
-	void (*done)(void *arg, const struct serve_told *t), void *arg, struct err *err)
+	uint64_t client, void (*done)(void *arg, const struct serve_told *t), void *arg,
+	struct err *err)
 {
-	(void)s, (void)ids, (void)max_tokens, (void)done, (void)arg;
+	(void)s, (void)ids, (void)max_tokens, (void)client, (void)done, (void)arg;
 	err_set(err, "there is no %s", name);
 	return NULL;
 }
@@ -362,7 +363,6 @@ desk_submit(struct desk *e, struct session *s, uint64_t client, const struct req
 	struct request *r;
 	struct fake_script now = script_of(e);
 
-	(void)client;
 	if (now.refuse != 0) {
 		*status = now.refuse;
 		session_free(s);
@@ -392,6 +392,7 @@ desk_submit(struct desk *e, struct session *s, uint64_t client, const struct req
 	uv_timer_start(&r->timer, on_step, now.first_ms, 0);
 	pthread_mutex_lock(&lock);
 	seen.submitted++;
+	seen.client = client;
 	seen.small += r->small;
 	seen.running++;
 	at_desk[r->small]++;

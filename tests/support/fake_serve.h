@@ -41,6 +41,7 @@ struct fake_seen {
 		led,               /* times that the large model was led on */
 		guides, uncached,  /* of these, that shall compute all */
 		cancelled, ended, running, tokens;
+	uint64_t client; /* of the last request that was not led */
 	struct sampler_params sampler;
 	uint32_t max_tokens;
 	bool ignore_end;
