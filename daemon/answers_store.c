@@ -221,4 +221,5 @@ kept_restore(void *arg, const struct journal_entry *e)
 		k->until = 0; /* of another version, or half of it: dropped at the first tick */
 	else if (k->by_job)
 		k->state = KEPT_ENDED;
+	k->client = get_le64(k->name); /* a hash */
 }

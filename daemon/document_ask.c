@@ -191,7 +191,8 @@ document_ask_helper(struct router *r, const char *helper, const struct served_mo
 		err_set(err, "the prompt does not fit the context of %u", m->context);
 		*status = 400;
 	} else {
-		a->asked = serve_ask(r->serve, helper, &ids, q->max_tokens, on_told, a, err);
+		a->asked = serve_ask(
+			r->serve, helper, &ids, q->max_tokens, q->client, on_told, a, err);
 	}
 	token_list_free(&ids);
 	if (a->asked != NULL)

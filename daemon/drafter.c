@@ -81,7 +81,7 @@ lead(struct draft *f, uint32_t most, struct err *err)
 {
 	const uint32_t *ids = (const void *)f->ids.data;
 	size_t n = f->ids.len / sizeof *ids;
-	struct guide_run run = {.choices = 1, .more = most - 1, .margin = TOKEN_DRAFT_MARGIN};
+	struct guide_run run = {.more = most - 1, .margin = TOKEN_DRAFT_MARGIN};
 
 	f->same = led_same(f->small, ids, n, f->same);
 	run.keep = f->same;
@@ -137,9 +137,8 @@ drafter_model(struct drafter *d, struct err *why)
 	const struct served_model *large = d->large(d->arg, why);
 	const struct served_model *small = large != NULL ? d->small(d->arg, why) : NULL;
 
-	return small != NULL && vocabulary_pair_check(&d->pair, small, large, NULL, why) == 0
-		       ? small
-		       : NULL;
+	return small != NULL && vocabulary_pair_check(&d->pair, small, large, why) == 0 ? small
+											: NULL;
 }
 
 static void *
@@ -161,7 +160,7 @@ begin(void *arg, struct desk *desk, struct request *r, const struct session *s, 
 	*f = (struct draft){.drafter = d,
 		.desk = desk,
 		.request = r,
-		.params = {p.sampler, small->context, true, p.ignore_end},
+		.params = led_params(s, small->context, true),
 		.small_desk = small->desk,
 		.client = client,
 		.vocab = tokenizer_size(d->large(d->arg, &why)->tokenizer),

@@ -77,15 +77,14 @@ free_slot(const struct engine *e)
 	return i;
 }
 
-/* Rows of a request that need not be computed where they are there: all but those whose logits it waits for. */
+/* Rows of a request that need not be computed where they are there: all but the one whose logits it waits for. */
 static size_t
 rows_to_spare(const struct request *r, size_t n_ids)
 {
-	size_t most = n_ids - 1;
+	bool uncached =
+		r->guide != NULL ? guide_is_uncached(r->guide) : session_is_uncached(r->session);
 
-	if (r->guide != NULL)
-		return guide_wanted(r->guide) < most ? guide_wanted(r->guide) : most;
-	return session_is_uncached(r->session) ? 0 : most;
+	return uncached ? 0 : n_ids - 1;
 }
 
 /* A free slot for the request, the one in which most of its rows are there. */
@@ -243,50 +242,23 @@ hub_lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits)
 	return n;
 }
 
-/* Rows whose logits a led request wants beside one. */
-static uint32_t
-led_more(const struct request *r)
-{
-	size_t n;
-
-	guide_ids(r->guide, &n);
-	return (uint32_t)(n - 1 - guide_wanted(r->guide));
-}
-
 struct hub_pick
 hub_pick(const struct engine *e, uint32_t requests)
 {
 	uint32_t most = engine_max_logits(e->c.slots, e->c.max_rows), running = 0;
 	struct hub_pick p = {.spare = most < e->c.max_rows ? most - e->c.slots : most};
 
-	for (uint32_t i = 0; i < e->c.slots; i++) {
-		const struct request *r = e->slots[i];
-
-		running += r != NULL;
-		if (r != NULL && r->guide != NULL && atomic_load(&r->led))
-			p.led += led_more(r);
-	}
+	for (uint32_t i = 0; i < e->c.slots; i++)
+		running += e->slots[i] != NULL;
 	p.rows = running < requests ? running : requests;
 	return p;
-}
-
-/* Guesses leave led requests what they need. False: as guess_ahead. */
-static bool
-guess_more(struct engine *e, uint32_t slot, struct hub_pick *p)
-{
-	uint32_t left = p->spare > p->led ? p->spare - p->led : 0;
-
-	if (!guess_ahead(e, e->slots[slot], wanted_logits(e, slot), p->rows, left))
-		return false;
-	p->rows += e->slots[slot]->n_guess;
-	return true;
 }
 
 bool
 hub_work_of(struct engine *e, uint32_t slot, struct hub_pick *p, struct batch_session *s)
 {
 	struct request *r = e->slots[slot];
-	uint32_t more;
+	uint32_t more = 0;
 	size_t n, stale;
 
 	if (r->guide != NULL) {
@@ -295,25 +267,16 @@ hub_work_of(struct engine *e, uint32_t slot, struct hub_pick *p, struct batch_se
 		stale = guide_stale(r->guide);
 		if (stale < r->n_done)
 			r->n_done = (uint32_t)stale;
+	} else if (!guess_ahead(e, r, wanted_logits(e, slot), p->rows, p->spare)) {
+		p->waits = true;
+		return false;
+	} else {
+		more = r->n_guess;
 	}
 	request_ids(r, &n);
-	if (r->guide != NULL) {
-		more = led_more(r);
-		p->led -= more < p->led ? more : p->led;
-	} else {
-		if (!guess_more(e, slot, p)) {
-			p->waits = true;
-			return false;
-		}
-		more = r->n_guess;
-		n += more;
-	}
-	if (more > p->spare) { /* the rest in the next step */
-		n -= more - p->spare;
-		more = p->spare;
-	}
+	p->rows += more;
 	p->spare -= more;
-	*s = (struct batch_session){(uint32_t)n, r->n_done, more};
+	*s = (struct batch_session){(uint32_t)n + more, r->n_done, more};
 	return true;
 }
 

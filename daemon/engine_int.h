@@ -151,8 +151,7 @@ uint32_t hub_lay_out_rows(struct engine *e, uint32_t n_parts, uint32_t *logits);
 /* While the requests of a step are picked. */
 struct hub_pick {
 	uint32_t rows;  /* one of each request that may be in it, and guesses so far */
-	uint32_t spare; /* rows that can want logits beside one of each request; */
-	uint32_t led;   /* of these, those that led requests want which were not looked at yet */
+	uint32_t spare; /* rows that can want logits beside one of each request */
 	bool waits;     /* one waits for its draft */
 };
 /* Before the first one of at most so many. */

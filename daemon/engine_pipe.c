@@ -198,7 +198,7 @@ take_part(struct engine *e, const struct pipe_part *part, uint32_t number)
 			continue;
 		p->undecided[part->slot] = part->request + 1;
 		if (r->guide != NULL)
-			r->n_done = (uint32_t)guide_wanted(r->guide);
+			r->n_done = part->pos;
 		break;
 	}
 	settle(e, part);

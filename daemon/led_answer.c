@@ -18,6 +18,19 @@ led_free(struct led_answer *a)
 	buf_free(&a->text);
 }
 
+struct guide_params
+led_params(const struct session *said, uint32_t context, bool margins)
+{
+	struct session_params p;
+
+	session_describe(said, &p);
+	return (struct guide_params){.sampler = p.sampler,
+		.context = context,
+		.margins = margins,
+		.ignore_end = p.ignore_end,
+		.uncached = p.uncached};
+}
+
 bool
 led_say(struct led_answer *a, uint32_t id)
 {

@@ -16,6 +16,9 @@ struct led_answer {
 void led_begin(struct led_answer *a, struct session *s);
 void led_free(struct led_answer *a);
 
+/* How a guide picks for it: as itself. */
+struct guide_params led_params(const struct session *said, uint32_t context, bool margins);
+
 /* A token is decided; returns whether the answer goes on. */
 bool led_say(struct led_answer *a, uint32_t id);
 /* Passes on what waits. -1: there was not enough memory for it. */
@@ -23,7 +26,8 @@ int led_pass_on(struct led_answer *a, void (*on_text)(void *arg, const char *tex
 	void *arg, struct err *err);
 /* Tokens that the answer can still have. */
 uint32_t led_room(const struct led_answer *a);
-/* How long it was and took until now; good as long as nothing more is said. */
+/* How long it was and took until now; good as long as nothing more is said. Of rows that were there already it says
+ * nothing: the prompt is computed by each model that speaks, and these differ. */
 struct usage led_usage(const struct led_answer *a);
 
 /* How many of these ids, [n], a led request that rests has from its first one on; the first `same` it certainly has. */

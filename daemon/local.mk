@@ -372,6 +372,12 @@ $(tests_unit_test_token_run_OBJECTS): | proto/shoal.pb-c.h
 endif
 
 if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_asks
+tests_unit_test_asks_SOURCES = tests/unit/test_asks.c
+tests_unit_test_asks_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_asks_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+$(tests_unit_test_asks_OBJECTS): | proto/shoal.pb-c.h
+
 check_PROGRAMS += tests/unit/test_speeds
 tests_unit_test_speeds_SOURCES = tests/unit/test_speeds.c
 tests_unit_test_speeds_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)

@@ -76,8 +76,7 @@ struct router {
 	struct decision *recent; /* [ROUTER_RECENT] a ring */
 	uint64_t n_recent;       /* ever */
 	struct router_figures figures;
-	struct vocabulary_pair pair; /* the two models that were asked to write together last, */
-	struct token_pace pace;      /* and what is known of them */
+	struct vocabulary_pair pair; /* the two models that were asked to write together last */
 	double mean_answer;          /* tokens of an answer, lately; 0: there was none */
 	struct {                     /* a ring: who gave an answer, by its hash */
 		struct privacy_hash answer;
@@ -200,9 +199,13 @@ void routed_finish(struct routed *q, const char *reason, const struct usage *u);
 /* end: a word for it. q->status and q->why say more. */
 void routed_failed(struct routed *q, const char *end);
 
+/* Of a leg at home, by one model or by both. */
+extern const struct request_events routed_events;
 /* The session of a leg at home: what the client has seen already is where the answer goes on. */
 struct session *routed_session(
 	struct routed *q, const struct served_model *m, bool signals, struct err *err);
+/* The leg of one model at home. false: it did not begin, and its candidate is marked. */
+bool routed_begin_at_home(struct routed *q);
 
 /* router_token.c */
 /* Whom to ask first, in whatever mode. */
@@ -211,6 +214,8 @@ struct route_choice routed_first(struct routed *q);
 bool routed_begin_token(struct routed *q);
 float routed_threshold(const struct routed *q);
 void routed_not_by_token(struct routed *q, const char *why);
+/* What a leg at home tells of its end, with what the mode adds. */
+struct usage routed_usage(struct routed *q, const struct usage *u);
 /* Adds to the object what is to be said of the mode; counts what was done in it. */
 void routed_say_token(const struct routed *q, json_t *o);
 void routed_count_token(struct routed *q);

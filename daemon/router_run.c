@@ -243,8 +243,10 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 {
 	struct routed *q = arg;
 	struct route_choice c;
+	struct usage told;
 
 	q->request = NULL;
+	q->both = NULL;
 	if (u->signals != NULL && u->signals->n > 0) {
 		bool up = look_at_tokens(q, u->signals);
 
@@ -259,7 +261,8 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 	}
 	if (q->held)
 		release(q);
-	routed_finish(q, session_end_name(end), u);
+	told = routed_usage(q, u);
+	routed_finish(q, session_end_name(end), &told);
 }
 
 /* Another one is asked. What the client has seen of the answer stays: a model at home goes on from
@@ -292,13 +295,14 @@ on_error(void *arg, int status, const char *what)
 	struct routed *q = arg;
 
 	q->request = NULL;
+	q->both = NULL;
 	log_warning("%s: %s: %s", q->id, q->names[q->choice.candidate], what);
 	q->status = status;
 	snprintf(q->why, sizeof q->why, "%s", what);
 	routed_failed(q, "failed");
 }
 
-static const struct request_events events = {
+const struct request_events routed_events = {
 	.on_text = on_text, .on_end = on_end, .on_error = on_error};
 
 /* The client has gone away, or the daemon stops. */
@@ -363,9 +367,8 @@ routed_session(struct routed *q, const struct served_model *m, bool signals, str
 	return s;
 }
 
-/* false: it did not begin, and its candidate is marked. */
-static bool
-begin_at_home(struct routed *q)
+bool
+routed_begin_at_home(struct routed *q)
 {
 	struct route_candidate *c = &q->query.candidates[q->choice.candidate];
 	const struct served_model *m = routed_model(q, c->kind);
@@ -377,7 +380,8 @@ begin_at_home(struct routed *q)
 	s = m != NULL ? routed_session(q, m, c->kind == ROUTE_SMALL, &err) : NULL;
 	if (s != NULL) {
 		q->desk = m->desk;
-		q->request = desk_submit(m->desk, s, q->client, &events, q, &q->status, &err);
+		q->request =
+			desk_submit(m->desk, s, q->client, &routed_events, q, &q->status, &err);
 	}
 	if (q->request == NULL) {
 		log_info("%s: %s: %s", q->id, q->names[q->choice.candidate], err.msg);
@@ -395,7 +399,7 @@ begin_leg(struct routed *q)
 
 	if (!(q->choice.reason == ROUTE_BY_TOKEN ? routed_begin_token(q)
 		    : cloud                      ? routed_begin_cloud(q)
-						 : begin_at_home(q)))
+						 : routed_begin_at_home(q)))
 		return false;
 	api_answer_apart(&q->answer, cloud);
 	q->since = uv_now(q->router->loop);

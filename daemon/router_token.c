@@ -1,23 +1,12 @@
 /* Requests of mode `token`: the small model of this device and the large one of the swarm, or a cloud
- * (router_segments.c), write the answer together (token_run.h). Where they cannot, the request is routed as any other is, and its
- * answer says why. */
+ * (router_segments.c), write the answer together (token_run.h). Where the large one is to say every token, it answers alone,
+ * as any request for it is answered, and the small one drafts (drafter.h). Where they cannot, the request is routed as any
+ * other is, and its answer says why. */
 #include "daemon/router_int.h"
 
 #include "daemon/log.h"
 
 /* --- whether they can --------------------------------------------------------------------------- */
-
-static int
-one_vocabulary(struct router *r, const struct served_model *small, const struct served_model *large,
-	struct err *why)
-{
-	bool fresh;
-	int rc = vocabulary_pair_check(&r->pair, small, large, &fresh, why);
-
-	if (fresh)
-		r->pace = (struct token_pace){0};
-	return rc;
-}
 
 static int
 check(struct routed *q, struct err *why)
@@ -32,7 +21,7 @@ check(struct routed *q, struct err *why)
 			return err_set(why, "the %s model: %s", route_target_name(c->kind),
 				route_refusal_words(c->refusal));
 	}
-	if (one_vocabulary(q->router, m[ROUTE_SMALL], m[ROUTE_LARGE], why) != 0)
+	if (vocabulary_pair_check(&q->router->pair, m[ROUTE_SMALL], m[ROUTE_LARGE], why) != 0)
 		return -1;
 	if (q->a.kind == API_CHAT && m[ROUTE_SMALL]->chat != m[ROUTE_LARGE]->chat)
 		return err_set(why, "they know chats in other forms");
@@ -79,57 +68,56 @@ routed_first(struct routed *q)
 
 /* --- the leg ------------------------------------------------------------------------------------ */
 
-static void
-on_text(void *arg, const char *text, size_t len)
+static bool
+begin_both(struct routed *q, struct err *err)
 {
-	routed_text(arg, text, len);
-}
+	const struct token_params p = {.small = routed_model(q, ROUTE_SMALL),
+		.large = routed_model(q, ROUTE_LARGE),
+		.threshold = routed_threshold(q),
+		.client = q->client};
+	struct session *s = NULL;
 
-static void
-on_end(void *arg, enum session_end end, const struct usage *u)
-{
-	struct routed *q = arg;
-
-	q->both = NULL;
-	q->token = *u->both;
-	routed_finish(q, session_end_name(end), u);
-}
-
-static void
-on_error(void *arg, int status, const char *what)
-{
-	struct routed *q = arg;
-
-	q->both = NULL;
-	log_warning("%s: %s: %s", q->id, q->names[q->choice.candidate], what);
-	q->status = status;
-	snprintf(q->why, sizeof q->why, "%s", what);
-	routed_failed(q, "failed");
+	if (p.small != NULL && p.large != NULL)
+		s = routed_session(q, p.large, false, err);
+	if (s != NULL)
+		q->both = token_run_begin(&p, s, &routed_events, q, &q->status, err);
+	return q->both != NULL;
 }
 
 bool
 routed_begin_token(struct routed *q)
 {
-	static const struct request_events events = {
-		.on_text = on_text, .on_end = on_end, .on_error = on_error};
-	const struct token_params p = {.small = routed_model(q, ROUTE_SMALL),
-		.large = routed_model(q, ROUTE_LARGE),
-		.threshold = routed_threshold(q),
-		.all = q->said.verify_all,
-		.pace = &q->router->pace,
-		.client = q->client};
 	struct err err = {"the prompt is too long"};
-	struct session *s = NULL;
 
 	if (routed_segments(q))
 		return routed_begin_segments(q);
-	if (p.small != NULL && p.large != NULL)
-		s = routed_session(q, p.large, false, &err);
-	if (s != NULL)
-		q->both = token_run_begin(&p, s, &events, q, &q->status, &err);
-	if (q->both == NULL)
-		routed_not_by_token(q, err.msg);
-	return q->both != NULL;
+	if (q->said.verify_all) {
+		if (routed_begin_at_home(q))
+			return true;
+		routed_not_by_token(q, q->why);
+		return false;
+	}
+	if (begin_both(q, &err))
+		return true;
+	routed_not_by_token(q, err.msg);
+	return false;
+}
+
+struct usage
+routed_usage(struct routed *q, const struct usage *u)
+{
+	struct usage told = *u;
+
+	if (q->choice.reason != ROUTE_BY_TOKEN)
+		return told;
+	/* Each step says one token, and those that were drafted right. */
+	q->token = u->both != NULL ? *u->both
+				   : (struct token_figures){.large = u->new_tokens,
+					     .drafted = u->drafted,
+					     .accepted = u->accepted,
+					     .asked = u->new_tokens - u->accepted};
+	told.both = &q->token;
+	return told;
 }
 
 /* --- what is said of it ------------------------------------------------------------------------- */

@@ -150,7 +150,7 @@ lead(struct segment_run *t, struct err *err)
 	size_t n, have;
 	const uint32_t *its = desk_led_ids(t->request, &have);
 	uint32_t *all = wanted_ids(t, &n), left = led_room(&t->answer) - t->n_held;
-	struct guide_run run = {.choices = 1, .margin = t->figures.alone ? -1 : t->margin};
+	struct guide_run run = {.margin = t->figures.alone ? -1 : t->margin};
 	int rc;
 
 	if (all == NULL)
@@ -430,14 +430,11 @@ open_small(struct segment_run *t, const struct served_model *small, uint64_t cli
 {
 	static const struct request_events events = {
 		.on_choices = on_small, .on_error = on_small_error};
-	struct session_params p;
-	struct guide_params gp;
+	const struct guide_params gp = led_params(t->answer.said, small->context, true);
 	size_t n;
 	const uint32_t *ids = session_ids(t->answer.said, &n);
 	struct guide *g;
 
-	session_describe(t->answer.said, &p);
-	gp = (struct guide_params){p.sampler, small->context, true, p.ignore_end};
 	*status = 400;
 	t->desk = small->desk;
 	t->same = n;

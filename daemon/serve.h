@@ -73,12 +73,12 @@ struct serve_told {
 	bool cut;             /* at max_tokens */
 	const float *figures; /* [TOKEN_FIGURES] how sure it was; NULL: it does not tell */
 };
-/* Asks one of them, by its name; the likeliest tokens are wanted. done is called once, later, unless it
- * is cancelled. NULL: it is not there any more. */
+/* Asks one of them, by its name, for a client of this device; the likeliest tokens are wanted. done is
+ * called once, later, unless it is cancelled. NULL: it is not there any more. */
 struct serve_ask;
 struct serve_ask *serve_ask(struct serve *s, const char *name, const struct token_list *ids,
-	uint32_t max_tokens, void (*done)(void *arg, const struct serve_told *t), void *arg,
-	struct err *err);
+	uint32_t max_tokens, uint64_t client, void (*done)(void *arg, const struct serve_told *t),
+	void *arg, struct err *err);
 void serve_ask_cancel(struct serve_ask *a);
 
 /* How fast one was with the requests that it has finished; false: it has finished none. */

@@ -1,18 +1,18 @@
 /* Small models answer for each other: a coordinator that has much to ask its own small model asks those
  * of its members too, where they are the same one. What travels is token ids and the answer's text,
  * sealed like all between members. On a member such requests wait their turn at the small model's
- * desk, as one client among the others. */
+ * desk, those of each of the coordinator's clients as one client among the others. */
 #include "daemon/serve_int.h"
 
 #include "daemon/log.h"
 
 #include <math.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ASKED_MAX 64           /* requests of others at once */
 #define SAID_MAX  (256u << 10) /* bytes of an answer */
-#define SWARM     1            /* the client's number: that of the swarm */
 
 /* Of a coordinator: waits for a member's answer. */
 struct serve_ask {
@@ -40,12 +40,29 @@ struct asks {
 	struct asked *asked;
 	uint32_t n_asked;
 	uint64_t next;
+	uint8_t key[crypto_shorthash_KEYBYTES]; /* of numbers of clients */
 };
 
 struct asks *
 asks_new(void)
 {
-	return calloc(1, sizeof(struct asks));
+	struct asks *a = calloc(1, sizeof *a);
+
+	if (a != NULL)
+		crypto_shorthash_keygen(a->key);
+	return a;
+}
+
+/* For a client there, who is told apart here, or the other way round. No number of the one side says who that is on the
+ * other, nor can one be chosen so that it is somebody else's. */
+static uint64_t
+client_number(const struct asks *a, uint64_t client)
+{
+	uint8_t in[8], out[crypto_shorthash_BYTES];
+
+	put_le64(in, client);
+	crypto_shorthash(out, in, sizeof in, a->key);
+	return get_le64(out);
 }
 
 static void
@@ -131,7 +148,7 @@ find_helper(struct serve *s, const char *name, const struct served_model *m)
 
 static int
 send_ask(const struct serve_ask *a, const struct served_model *m, const struct token_list *ids,
-	uint32_t max_tokens)
+	uint32_t max_tokens, uint64_t client)
 {
 	Shoal__Envelope e = SHOAL__ENVELOPE__INIT;
 	Shoal__Ask ask = SHOAL__ASK__INIT;
@@ -145,6 +162,7 @@ send_ask(const struct serve_ask *a, const struct served_model *m, const struct t
 	ask.model_id = (ProtobufCBinaryData){32, (uint8_t *)(uintptr_t)m->model_id};
 	ask.ids = (ProtobufCBinaryData){bytes.len, bytes.data};
 	ask.max_tokens = max_tokens;
+	ask.client = client_number(a->serve->asks, client);
 	e.body_case = SHOAL__ENVELOPE__BODY_ASK;
 	e.ask = &ask;
 	if (!bytes.failed)
@@ -155,7 +173,8 @@ send_ask(const struct serve_ask *a, const struct served_model *m, const struct t
 
 struct serve_ask *
 serve_ask(struct serve *s, const char *name, const struct token_list *ids, uint32_t max_tokens,
-	void (*done)(void *arg, const struct serve_told *t), void *arg, struct err *err)
+	uint64_t client, void (*done)(void *arg, const struct serve_told *t), void *arg,
+	struct err *err)
 {
 	const struct served_model *m = serve_small(s, NULL);
 	struct swarm_peer *p = find_helper(s, name, m);
@@ -171,7 +190,7 @@ serve_ask(struct serve *s, const char *name, const struct token_list *ids, uint3
 		.number = ++s->asks->next,
 		.done = done,
 		.arg = arg};
-	if (send_ask(a, m, ids, max_tokens) != 0) {
+	if (send_ask(a, m, ids, max_tokens, client) != 0) {
 		free(a);
 		err_set(err, "%s cannot be asked", name);
 		return NULL;
@@ -386,7 +405,8 @@ take_ask(struct serve *s, struct swarm_peer *p, const Shoal__Ask *q)
 		return;
 	}
 	a->desk = m->desk;
-	a->request = desk_submit(m->desk, session, SWARM, &events, a, &status, &err);
+	a->request = desk_submit(
+		m->desk, session, client_number(s->asks, q->client), &events, a, &status, &err);
 	if (a->request != NULL)
 		return;
 	refuse(p, q->number, status, err.msg);

@@ -10,9 +10,7 @@ struct side { /* one of the two models */
 	struct desk *desk;
 	struct request *request; /* NULL: not there, or not any more */
 	uint32_t context, vocab;
-	size_t same;    /* ids of the answer that it certainly has */
-	uint32_t rows;  /* that it was led to compute; 0: its prompt, or too many to be measured */
-	uint64_t since; /* uv_hrtime, when it was led */
+	size_t same; /* ids of the answer that it certainly has */
 };
 
 struct token_run {
@@ -24,9 +22,6 @@ struct token_run {
 	float margin;
 	bool small_works;
 	bool doubt; /* what the small model says further is of no use */
-	uint32_t draft[TOKEN_DRAFT_MOST], n_draft;
-	uint32_t matched; /* of the draft, so far */
-	bool decided;     /* what the large model says further is of another text */
 	bool stopped;
 	struct token_figures figures;
 };
@@ -56,12 +51,6 @@ token_run_stop(struct token_run *t)
 	t->stopped = true;
 }
 
-const struct token_figures *
-token_run_figures(const struct token_run *t)
-{
-	return &t->figures;
-}
-
 static void
 fail(struct token_run *t, int status, const char *what)
 {
@@ -77,8 +66,6 @@ end(struct token_run *t, enum session_end e)
 	struct usage u = led_usage(&t->answer);
 
 	u.both = &t->figures;
-	u.drafted = t->figures.drafted;
-	u.accepted = t->figures.accepted;
 	drop(&t->small);
 	drop(&t->large);
 	t->ev.on_end(t->arg, e, &u);
@@ -106,43 +93,28 @@ flush(struct token_run *t)
 
 /* --- leading ------------------------------------------------------------------------------------ */
 
-/* Has a model take what it does not have of the answer, then `more` ids, and say what it picks. */
+/* Has a model take what it does not have of the answer, and say what it picks. */
 static int
-lead(struct side *s, const uint32_t *more, uint32_t n_more, struct guide_run *run, struct err *err)
+lead(struct side *s, struct guide_run *run, struct err *err)
 {
 	size_t n;
 	const uint32_t *ids = session_ids(s->run->answer.said, &n);
-	uint32_t *all;
-	int rc;
 
 	s->same = led_same(s->request, ids, n, s->same);
 	run->keep = s->same;
-	run->n = n - s->same + n_more;
-	all = malloc((run->n + 1) * sizeof *all);
-	if (all == NULL)
-		return err_set(err, "out of memory for %zu tokens", run->n);
-	memcpy(all, ids + s->same, (n - s->same) * sizeof *all);
-	if (n_more > 0)
-		memcpy(all + n - s->same, more, n_more * sizeof *all);
-	run->ids = all;
-	rc = desk_lead(s->desk, s->request, run, err);
-	free(all);
-	s->rows = s->since != 0 && run->n <= 1 + TOKEN_DRAFT_MOST ? (uint32_t)run->n : 0;
-	s->since = uv_hrtime();
-	return rc;
+	run->ids = ids + s->same;
+	run->n = n - s->same;
+	return desk_lead(s->desk, s->request, run, err);
 }
 
 static int
 ask_large(struct token_run *t, struct err *err)
 {
-	struct guide_run run = {.choices = t->n_draft + 1, .margin = -1};
+	struct guide_run run = {.margin = -1};
 
 	t->small_works = false;
-	t->matched = 0;
-	t->decided = false;
 	t->figures.asked++;
-	t->figures.drafted += t->n_draft;
-	return lead(&t->large, t->draft, t->n_draft, &run, err);
+	return lead(&t->large, &run, err);
 }
 
 static int
@@ -151,21 +123,18 @@ lose_small(struct token_run *t, const char *why, struct err *err)
 	log_warning("the small model says no more of an answer: %s", why);
 	drop(&t->small);
 	t->figures.alone = true;
-	if (!t->small_works) /* the large one is at work, and may be checking a draft */
-		return 0;
-	t->n_draft = 0;
-	return ask_large(t, err);
+	return t->small_works ? ask_large(t, err) : 0;
 }
 
 static int
-lead_small(struct token_run *t, uint32_t tokens, float margin, struct err *err)
+lead_small(struct token_run *t, uint32_t tokens, struct err *err)
 {
-	struct guide_run run = {.choices = 1, .more = tokens - 1, .margin = margin};
+	struct guide_run run = {.more = tokens - 1, .margin = t->margin};
 	struct err why;
 
 	t->small_works = true;
 	t->doubt = false;
-	if (lead(&t->small, NULL, 0, &run, &why) != 0)
+	if (lead(&t->small, &run, &why) != 0)
 		return lose_small(t, why.msg, err);
 	return 0;
 }
@@ -174,26 +143,24 @@ lead_small(struct token_run *t, uint32_t tokens, float margin, struct err *err)
 static int
 go_on(struct token_run *t, struct err *err)
 {
-	uint32_t tokens = t->p.all ? token_pace_draft(t->p.pace) : GUIDE_MOST;
-	uint32_t most =
-		led_room(&t->answer) - t->p.all; /* the last one of a step is the large model's */
+	uint32_t most = led_room(&t->answer);
 	size_t n;
 
 	session_ids(t->answer.said, &n);
-	t->n_draft = 0;
-	if (tokens > most)
-		tokens = most;
-	if (t->small.request == NULL || n >= t->small.context || tokens == 0)
+	if (t->small.request == NULL || n >= t->small.context)
 		return ask_large(t, err);
-	return lead_small(t, tokens, t->p.all ? TOKEN_DRAFT_MARGIN : t->margin, err);
+	return lead_small(t, most < GUIDE_MOST ? most : GUIDE_MOST, err);
 }
 
 /* --- what they say ------------------------------------------------------------------------------ */
 
 /* Of the small model's tokens those that it is sure of stand. */
 static void
-take_sure(struct token_run *t, const struct guide_choice *c, size_t n)
+on_small(void *arg, const struct guide_choice *c, size_t n, bool rests)
 {
+	struct token_run *t = ((struct side *)arg)->run;
+	struct err err = {""};
+
 	for (size_t i = 0; i < n && !t->doubt; i++) {
 		t->doubt = c[i].margin <= t->margin || c[i].id >= t->large.vocab;
 		if (t->doubt)
@@ -202,52 +169,8 @@ take_sure(struct token_run *t, const struct guide_choice *c, size_t n)
 		if (!led_say(&t->answer, c[i].id))
 			break;
 	}
-}
-
-/* As far as the large model could say it. */
-static void
-take_draft(struct token_run *t, const struct guide_choice *c, size_t n)
-{
-	for (size_t i = 0; i < n && !t->doubt; i++) {
-		t->doubt = c[i].id >= t->large.vocab || t->n_draft == TOKEN_DRAFT_MOST;
-		if (!t->doubt)
-			t->draft[t->n_draft++] = c[i].id;
-	}
-}
-
-static int
-small_rests(struct token_run *t, struct err *err)
-{
-	if (t->p.all && t->small.rows > 0)
-		token_pace_drafted(t->p.pace, t->n_draft, led_seconds(t->small.since, uv_hrtime()));
-	return t->p.all || t->doubt ? ask_large(t, err) : go_on(t, err);
-}
-
-static void
-on_small(void *arg, const struct guide_choice *c, size_t n, bool rests)
-{
-	struct token_run *t = ((struct side *)arg)->run;
-	struct err err = {""};
-
-	if (t->p.all)
-		take_draft(t, c, n);
-	else
-		take_sure(t, c, n);
-	if (flush(t) && rests && small_rests(t, &err) != 0)
+	if (flush(t) && rests && (t->doubt ? ask_large(t, &err) : go_on(t, &err)) != 0)
 		fail(t, 500, err.msg);
-}
-
-/* A step of the large model is done, or needed no further. */
-static void
-note_step(struct token_run *t)
-{
-	t->figures.accepted += t->matched;
-	if (!t->p.all)
-		return;
-	token_pace_checked(
-		t->p.pace, t->matched < t->n_draft ? t->matched + 1 : t->matched, t->matched);
-	if (t->large.rows > 0)
-		token_pace_step(t->p.pace, t->large.rows, led_seconds(t->large.since, uv_hrtime()));
 }
 
 static void
@@ -256,16 +179,10 @@ on_large(void *arg, const struct guide_choice *c, size_t n, bool rests)
 	struct token_run *t = ((struct side *)arg)->run;
 	struct err err = {""};
 
-	for (size_t i = 0; i < n && !t->decided; i++) {
-		bool same = t->matched < t->n_draft && c[i].id == t->draft[t->matched];
-
-		t->figures.large++;
-		t->matched += same;
-		t->decided = !led_say(&t->answer, c[i].id) || !same;
-	}
-	if (rests || session_state(t->answer.said) != SESSION_RUNNING)
-		note_step(t);
-	if (flush(t) && rests && go_on(t, &err) != 0)
+	(void)n, (void)rests; /* one is asked for */
+	t->figures.large++;
+	led_say(&t->answer, c->id);
+	if (flush(t) && go_on(t, &err) != 0)
 		fail(t, 500, err.msg);
 }
 
@@ -299,14 +216,11 @@ open_side(struct token_run *t, struct side *s, const struct served_model *m, boo
 	static const struct request_events events[2] = {
 		{.on_choices = on_large, .on_error = on_large_error},
 		{.on_choices = on_small, .on_error = on_small_error}};
-	struct session_params p;
-	struct guide_params gp;
+	const struct guide_params gp = led_params(t->answer.said, m->context, small);
 	size_t n;
 	const uint32_t *ids = session_ids(t->answer.said, &n);
 	struct guide *g;
 
-	session_describe(t->answer.said, &p);
-	gp = (struct guide_params){p.sampler, m->context, small, p.ignore_end};
 	*s = (struct side){.run = t,
 		.desk = m->desk,
 		.context = m->context,
@@ -336,8 +250,7 @@ token_run_begin(const struct token_params *p, struct session *s, const struct re
 	led_begin(&t->answer, s);
 	/* Where the small model says nothing, none is needed. */
 	if (open_side(t, &t->large, p->large, false, status, err) != 0 ||
-		((p->all || p->threshold < 1) &&
-			open_side(t, &t->small, p->small, true, status, err) != 0)) {
+		(p->threshold < 1 && open_side(t, &t->small, p->small, true, status, err) != 0)) {
 		token_run_cancel(t);
 		return NULL;
 	}

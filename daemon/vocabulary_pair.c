@@ -4,7 +4,7 @@
 
 int
 vocabulary_pair_check(struct vocabulary_pair *p, const struct served_model *a,
-	const struct served_model *b, bool *fresh, struct err *why)
+	const struct served_model *b, struct err *why)
 {
 	bool named = a->model_id != NULL && b->model_id != NULL;
 	bool known = p->known && named && memcmp(p->ids[0], a->model_id, sizeof p->ids[0]) == 0 &&
@@ -18,7 +18,5 @@ vocabulary_pair_check(struct vocabulary_pair *p, const struct served_model *a,
 			memcpy(p->ids[1], b->model_id, sizeof p->ids[1]);
 		}
 	}
-	if (fresh != NULL)
-		*fresh = !known;
 	return p->differ ? err_set(why, "their vocabularies differ: %s", p->why.msg) : 0;
 }

@@ -11,9 +11,8 @@ struct vocabulary_pair {
 	struct err why; /* they differ */
 };
 
-/* -1: they differ, with the first token in which. *fresh: other models than the last ones were compared; may be
- * NULL. */
+/* -1: they differ, with the first token in which. */
 int vocabulary_pair_check(struct vocabulary_pair *p, const struct served_model *a,
-	const struct served_model *b, bool *fresh, struct err *why);
+	const struct served_model *b, struct err *why);
 
 #endif

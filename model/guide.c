@@ -11,8 +11,9 @@ struct guide {
 	uint32_t vocab;
 	uint32_t *ids; /* [context] */
 	size_t n, n_prompt, context;
-	bool margins, ignore_end;
-	size_t wanted, stale;
+	bool margins, ignore_end, uncached;
+	bool rests;
+	size_t stale;
 	uint32_t more;
 	float margin;
 	size_t accepted, drawn; /* what the sampler has seen: ids, and picks */
@@ -40,7 +41,8 @@ guide_new(const struct tokenizer *t, const struct guide_params *p, const uint32_
 		.context = p->context,
 		.margins = p->margins,
 		.ignore_end = p->ignore_end,
-		.wanted = n_prompt,
+		.uncached = p->uncached,
+		.rests = true,
 		.stale = SIZE_MAX};
 	g->ids = malloc(p->context * sizeof *g->ids);
 	if (g->ids == NULL)
@@ -70,7 +72,7 @@ guide_free(struct guide *g)
 static int
 check_run(const struct guide *g, const struct guide_run *run, struct err *err)
 {
-	if (!guide_rests(g))
+	if (!g->rests)
 		return err_set(err, "it is led while it works");
 	if (run->keep < g->n_prompt || run->keep > g->n)
 		return err_set(err, "%zu ids are to stay, of %zu with a prompt of %zu", run->keep,
@@ -78,10 +80,8 @@ check_run(const struct guide *g, const struct guide_run *run, struct err *err)
 	if (run->n > g->context - run->keep)
 		return err_set(err, "%zu ids behind %zu do not fit the context of %zu", run->n,
 			run->keep, g->context);
-	if (run->choices == 0 || run->choices > run->keep + run->n || run->choices > GUIDE_MOST ||
-		run->more > GUIDE_MOST - run->choices)
-		return err_set(err, "%u choices and %u more, behind %zu ids", run->choices,
-			run->more, run->keep + run->n);
+	if (run->more >= GUIDE_MOST)
+		return err_set(err, "%u choices more are too many", run->more);
 	for (size_t i = 0; i < run->n; i++)
 		if (run->ids[i] >= g->vocab)
 			return err_set(err, "token %u is beyond the vocabulary of %u", run->ids[i],
@@ -97,8 +97,8 @@ guide_lead(struct guide *g, const struct guide_run *run, struct err *err)
 	g->n = run->keep + run->n;
 	if (run->n > 0)
 		memcpy(g->ids + run->keep, run->ids, run->n * sizeof *run->ids);
-	g->wanted = g->n - run->choices;
-	g->stale = run->keep < g->wanted ? run->keep : g->wanted;
+	g->rests = false;
+	g->stale = run->n > 0 ? run->keep : g->n - 1;
 	g->more = run->more;
 	g->margin = run->margin;
 	return 0;
@@ -107,13 +107,19 @@ guide_lead(struct guide *g, const struct guide_run *run, struct err *err)
 bool
 guide_rests(const struct guide *g)
 {
-	return g->wanted == g->n;
+	return g->rests;
 }
 
 size_t
 guide_context(const struct guide *g)
 {
 	return g->context;
+}
+
+bool
+guide_is_uncached(const struct guide *g)
+{
+	return g->uncached;
 }
 
 const uint32_t *
@@ -132,12 +138,6 @@ guide_stale(struct guide *g)
 	return stale;
 }
 
-size_t
-guide_wanted(const struct guide *g)
-{
-	return g->wanted;
-}
-
 enum sampler_needs
 guide_needs(const struct guide *g)
 {
@@ -146,24 +146,17 @@ guide_needs(const struct guide *g)
 
 /* --- choosing ----------------------------------------------------------------------------------- */
 
-/* Picks of new tokens before the pick behind n ids. */
-static size_t
-picks_before(const struct guide *g, size_t n)
-{
-	return n > g->n_prompt ? n - g->n_prompt : 0;
-}
-
 /* The sampler as a session's that has just these ids. */
 static void
 prepare(struct guide *g)
 {
-	size_t n = g->wanted + 1, drawn = picks_before(g, n);
+	size_t drawn = g->n - g->n_prompt;
 
-	if (g->accepted > n || g->drawn > drawn) {
+	if (g->accepted > g->n || g->drawn > drawn) {
 		sampler_reset(g->sampler);
 		g->accepted = g->drawn = 0;
 	}
-	for (; g->accepted < n; g->accepted++)
+	for (; g->accepted < g->n; g->accepted++)
 		sampler_accept(g->sampler, g->ids[g->accepted]);
 	for (; g->drawn < drawn; g->drawn++)
 		sampler_skip(g->sampler);
@@ -172,11 +165,11 @@ prepare(struct guide *g)
 static void
 chosen(struct guide *g, const struct guide_choice *c)
 {
-	bool last = g->wanted + 1 == g->n, end = !g->ignore_end && tokenizer_is_end(g->t, c->id);
+	bool end = !g->ignore_end && tokenizer_is_end(g->t, c->id);
 
 	g->drawn++;
-	g->wanted++;
-	if (!last || g->more == 0 || end || c->margin <= g->margin || g->n == g->context)
+	g->rests = g->more == 0 || end || c->margin <= g->margin || g->n == g->context;
+	if (g->rests)
 		return;
 	g->ids[g->n++] = c->id;
 	g->more--;

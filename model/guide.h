@@ -1,8 +1,7 @@
 /* A generation that is led from outside: it is given ids in runs, says what it would pick behind the
- * last ones of them, may go on by itself for a while, and can be taken back to any earlier place. So
- * two models write one text together, and a large one checks what a small one has drafted in one
- * step. Like a session it computes nothing itself: whoever does asks which rows it waits for, and
- * feeds it their logits.
+ * last one of them, may go on by itself for a while, and can be taken back to any earlier place. So
+ * two models write one text together, and a small one drafts what a large one may say. Like a session
+ * it computes nothing itself: whoever does asks which row it waits for, and feeds it its logits.
  *
  * It picks as a session of the same sampler does (model/session.h): the nth new token takes the nth
  * number of the seed, whoever picks it and however often it is picked, so that a seed gives the
@@ -22,6 +21,7 @@ struct guide_params {
 	uint32_t context; /* ids that there can be */
 	bool margins;     /* it says how sure it was of its choices */
 	bool ignore_end;  /* it goes on behind end tokens */
+	bool uncached;    /* its rows are computed, even if others' are there */
 };
 
 struct guide_choice {
@@ -33,9 +33,10 @@ struct guide_run {
 	size_t keep;         /* ids that stay, at least the prompt; those behind are taken back */
 	const uint32_t *ids; /* [n] that follow them */
 	size_t n;
-	uint32_t choices; /* behind each of the last so many ids it says what it picks; from 1 on */
-	uint32_t more;    /* so many tokens it then goes on by itself, each one more choice; */
-	float margin; /* but not behind a choice of no greater margin, nor behind an end token */
+	/* Behind the last id it says what it picks. So many tokens it then goes on by itself, each one more
+	 * choice; but not behind a choice of no greater margin, nor behind an end token. */
+	uint32_t more;
+	float margin;
 };
 
 struct guide;
@@ -46,12 +47,13 @@ struct guide *guide_new(const struct tokenizer *t, const struct guide_params *p,
 void guide_free(struct guide *g);
 
 /* What it is to do next; while it rests. Refuses, changing nothing, ids beyond the vocabulary or the
- * context, more choices than ids or than GUIDE_MOST, and a place before the prompt's end. Of `more`
- * it does what the context has room for. */
+ * context, more choices than GUIDE_MOST, and a place before the prompt's end. Of `more` it does what
+ * the context has room for. */
 int guide_lead(struct guide *g, const struct guide_run *run, struct err *err);
 /* It waits for no logits: all that the last run asked for is said. */
 bool guide_rests(const struct guide *g);
 size_t guide_context(const struct guide *g);
+bool guide_is_uncached(const struct guide *g); /* as it was made */
 
 /* --- for whoever computes ----------------------------------------------------------------------- */
 
@@ -59,12 +61,9 @@ const uint32_t *guide_ids(const struct guide *g, size_t *n);
 /* Rows of ids from here on were taken back or are wanted again by the last run. Says it once: then
  * SIZE_MAX, until the next run. */
 size_t guide_stale(struct guide *g);
-/* The first id behind which it has still to pick, whose logits it waits for; all behind it are
- * wanted, too. The number of ids: none. */
-size_t guide_wanted(const struct guide *g);
 /* What of their logits it needs. */
 enum sampler_needs guide_needs(const struct guide *g);
-/* Takes the logits[vocab] behind id guide_wanted() (overwrites them). */
+/* Takes the logits[vocab] behind the last id (overwrites them). */
 void guide_take(struct guide *g, float *logits, struct guide_choice *c);
 /* The same from the best tokens. False: they do not decide, and nothing has changed. */
 bool guide_take_best(struct guide *g, const struct best *best, struct guide_choice *c);

@@ -1,9 +1,8 @@
-/* Token mode: a small model at hand and a large one of the swarm, with one vocabulary, write one
- * answer together. In one of two ways: the small one writes, and the large one says the tokens of which
- * the small one is not sure; or the large one says every token, and the small one only drafts: several
- * drafted tokens are checked in one step of the large one, which costs little more than a step of
- * one row where weights have to be read and sums be sent (speculative decoding: Leviathan, Kalman and
- * Matias, arXiv:2211.17192). Pure. */
+/* A small model at hand and a large one of the swarm, with one vocabulary. In token mode they write one
+ * answer together: the small one writes, and the large one says the tokens of which the small one is not
+ * sure. Where the large one says every token, the small one drafts: several drafted tokens are checked in
+ * one step of the large one, which costs little more than a step of one row where weights have to be read
+ * and sums be sent (speculative decoding: Leviathan, Kalman and Matias, arXiv:2211.17192). Pure. */
 #ifndef SCHED_TOKEN_MODE_H
 #define SCHED_TOKEN_MODE_H
 

@@ -111,7 +111,7 @@ def measure(swarm, models, o):
     drafts = evaluate("auto", "--mode", "token", "--verify", "all")
     row("large, from drafts", drafts)
     t = drafts["tokens"]
-    print(f"of {t['drafted']} drafted tokens {100 * t['accepted'] / t['drafted']:.1f}% were accepted; "
+    print(f"of {t['drafted']} tokens that were drafted or guessed {100 * t['accepted'] / t['drafted']:.1f}% were accepted; "
           f"{'the same answers' if drafts['wrong'] == large['wrong'] else 'OTHER ANSWERS'} as the large model's alone")
     if drafts["wrong"] != large["wrong"]:
         sys.exit(1)

@@ -73,7 +73,7 @@ compute(struct guide *g, float *logits, uint32_t n_vocab, uint8_t salt)
 
 	for (unsigned i = 0; !guide_rests(g); i++) {
 		guide_ids(g, &n);
-		require(guide_wanted(g) < n && n <= CONTEXT && i <= CONTEXT);
+		require(n <= CONTEXT && i <= CONTEXT);
 		for (uint32_t k = 0; k < n_vocab; k++)
 			logits[k] = (float)((k * 7 + salt * i) % 23);
 		guide_take(g, logits, &c);
@@ -81,7 +81,7 @@ compute(struct guide *g, float *logits, uint32_t n_vocab, uint8_t salt)
 	}
 }
 
-/* Runs as bytes: keep, number of ids, choices, more, margin, then the ids. */
+/* Runs as bytes: keep, number of ids, more, margin, then the ids. */
 static void
 try_guide(const uint8_t *data, size_t size)
 {
@@ -96,10 +96,9 @@ try_guide(const uint8_t *data, size_t size)
 	size_t before, after;
 
 	require(logits != NULL && g != NULL);
-	while (rd_left(&r) >= 5) {
+	while (rd_left(&r) >= 4) {
 		struct guide_run run = {.keep = rd_u8(&r), .n = rd_u8(&r), .ids = ids};
 
-		run.choices = rd_u8(&r);
 		run.more = rd_u8(&r);
 		run.margin = (float)rd_u8(&r);
 		for (size_t i = 0; i < run.n; i++)

@@ -228,9 +228,10 @@ serve_helpers(struct serve *s, struct serve_helper *out, uint32_t most)
 
 struct serve_ask *
 serve_ask(struct serve *s, const char *name, const struct token_list *ids, uint32_t max_tokens,
-	void (*done)(void *arg, const struct serve_told *t), void *arg, struct err *err)
+	uint64_t client, void (*done)(void *arg, const struct serve_told *t), void *arg,
+	struct err *err)
 {
-	(void)s, (void)ids, (void)max_tokens, (void)done, (void)arg;
+	(void)s, (void)ids, (void)max_tokens, (void)client, (void)done, (void)arg;
 	err_set(err, "there is no %s", name);
 	return NULL;
 }
@@ -311,6 +312,8 @@ finish(struct request *r)
 		.prompt_seconds = 0.5,
 		.new_seconds = 0.25,
 		.tokens = r->session->ids + r->session->n_prompt,
+		.drafted = r->script.drafted,
+		.accepted = r->script.accepted,
 		.signals = &r->signals};
 
 	pthread_mutex_lock(&lock);
@@ -360,7 +363,6 @@ desk_submit(struct desk *e, struct session *s, uint64_t client, const struct req
 	struct request *r;
 	struct fake_script now = script_of(e);
 
-	(void)client;
 	if (now.refuse != 0) {
 		*status = now.refuse;
 		session_free(s);
@@ -390,6 +392,7 @@ desk_submit(struct desk *e, struct session *s, uint64_t client, const struct req
 	uv_timer_start(&r->timer, on_step, now.first_ms, 0);
 	pthread_mutex_lock(&lock);
 	seen.submitted++;
+	seen.client = client;
 	seen.small += r->small;
 	seen.running++;
 	at_desk[r->small]++;
@@ -416,9 +419,13 @@ guide_new(const struct tokenizer *t, const struct guide_params *p, const uint32_
 {
 	struct guide *g = calloc(1, sizeof *g);
 
-	(void)t, (void)p, (void)err;
+	(void)t, (void)err;
 	g->n = g->n_prompt = (uint32_t)n_prompt;
 	memcpy(g->ids, prompt, n_prompt * sizeof *prompt);
+	pthread_mutex_lock(&lock);
+	seen.guides++;
+	seen.uncached += p->uncached;
+	pthread_mutex_unlock(&lock);
 	return g;
 }
 
@@ -450,10 +457,9 @@ on_led(uv_timer_t *timer)
 	struct guide_choice c[GUIDE_MOST];
 	size_t n = 0;
 
-	while (n < r->run.choices + r->run.more) {
+	for (;;) {
 		uint32_t i = g->n - g->n_prompt;
 
-		i = n < r->run.choices ? i - (r->run.choices - 1 - (uint32_t)n) : i;
 		if (r->script.fail_status != 0 && (i >= 8 || r->script.pieces[i] == NULL)) {
 			r->ev.on_error(r->arg, r->script.fail_status, r->script.fail);
 			request_end(r);
@@ -461,10 +467,7 @@ on_led(uv_timer_t *timer)
 		}
 		c[n].id = piece_of(r, i);
 		c[n].margin = i < 32 && (r->script.doubts >> i & 1) != 0 ? 0 : r->script.margin;
-		if (n++ < r->run.choices - 1)
-			continue;
-		if (n == r->run.choices + r->run.more || c[n - 1].id == END_ID ||
-			c[n - 1].margin <= r->run.margin)
+		if (n++ == r->run.more || c[n - 1].id == END_ID || c[n - 1].margin <= r->run.margin)
 			break;
 		g->ids[g->n++] = c[n - 1].id;
 	}

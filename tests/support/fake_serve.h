@@ -26,10 +26,11 @@ struct fake_script {
 	uint32_t devices; /* that compute it; 0: one */
 	enum energy_state member_state; /* of the others of these; */
 	uint32_t member_watts;
-	uint32_t context;      /* of this model; 0: FAKE_CONTEXT */
-	double tokens_per_s;   /* its pace; 0: ten */
-	uint32_t doubts;       /* bits: pieces that it is not sure of, whatever its margin */
-	bool other_vocabulary; /* than the small one has */
+	uint32_t context;           /* of this model; 0: FAKE_CONTEXT */
+	double tokens_per_s;        /* its pace; 0: ten */
+	uint32_t doubts;            /* bits: pieces that it is not sure of, whatever its margin */
+	bool other_vocabulary;      /* than the small one has */
+	uint32_t drafted, accepted; /* as its usage says */
 	/* Instead of pieces: what is said to this prompt, at most size bytes of text. "!503 why" fails. */
 	void (*reply)(const char *prompt, char *out, size_t size);
 	float (*sure)(const char *prompt); /* of the reply to it: its margin */
@@ -38,7 +39,9 @@ struct fake_script {
 struct fake_seen {
 	unsigned submitted, small, /* of these, to the small model */
 		led,               /* times that the large model was led on */
+		guides, uncached,  /* of these, that shall compute all */
 		cancelled, ended, running, tokens;
+	uint64_t client; /* of the last request that was not led */
 	struct sampler_params sampler;
 	uint32_t max_tokens;
 	bool ignore_end;

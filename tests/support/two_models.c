@@ -192,6 +192,7 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 	memcpy(j->ids, u->tokens, j->n * sizeof *j->ids);
 	j->drafted = u->drafted;
 	j->accepted = u->accepted;
+	j->cached = u->cached;
 	if (u->both != NULL)
 		j->f = *u->both;
 }

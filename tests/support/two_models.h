@@ -47,7 +47,7 @@ struct said {
 	char text[2048];
 	size_t len;
 	uint32_t ids[CONTEXT], n;
-	uint32_t drafted, accepted;
+	uint32_t drafted, accepted, cached;
 	enum session_end end;
 	struct token_figures f;
 	int status;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The next turn of a chat does not compute the former ones again: alone, in a group, in a pipeline, and by the small model;
-# each of two chats keeps its rows beside the other; the text is the one that a whole computation gives, and who asks for
-# that gets it.
+# The next turn of a chat does not compute the former ones again: alone, in a group, in a pipeline, by the small model, and
+# where that drafts; each of two chats keeps its rows beside the other; the text is the one that a whole computation gives,
+# and who asks for that gets it. Of what two models wrote it is not said.
 . "$(dirname "$0")/lib.sh"
 model=$srcdir/models/hearth.gguf
 
@@ -42,7 +42,7 @@ P
 metric() { curl -s --unix-socket "$tmp/c/sock" http://localhost/metrics | sed -n "s/^$1 //p"; }
 
 turns=('turn off the lights in the kitchen and in the hall' 'and in the bedroom' 'set the office to 19 degrees')
-check() { # LABEL MODEL
+check() { # LABEL MODEL [FIELDS]
   local turn name prompt cached computed said want all=0 there=0
   local -A before=([one]=0 [two]=0)
   rm -f "$tmp"/chat-*
@@ -50,7 +50,7 @@ check() { # LABEL MODEL
     for name in one two; do
       say "$tmp/chat-$name" "$([ $name = one ] || echo please) $turn"
       cp "$tmp/chat-$name" "$tmp/chat-again"
-      chat "$tmp/chat-$name" '{}' "$2" >"$tmp/text"
+      chat "$tmp/chat-$name" "{${3-}}" "$2" >"$tmp/text"
       read -r prompt cached computed said <<<"$(figures)"
       [ $((cached + computed)) = "$prompt" ] || fail "$1: $prompt prompt tokens are not $cached and $computed"
       # All of the former turns, but for what the end of an answer looks like.
@@ -59,7 +59,8 @@ check() { # LABEL MODEL
       before[$name]=$((prompt + said))
       all=$((all + prompt)) there=$((there + cached))
       want=$(cat "$tmp/text")
-      [ "$(chat "$tmp/chat-again" '{"cache_prompt": false}' "$2")" = "$want" ] || fail "$1: another text than without"
+      [ "$(chat "$tmp/chat-again" "{\"cache_prompt\": false${3:+, $3}}" "$2")" = "$want" ] ||
+        fail "$1: another text than without"
       read -r prompt cached computed said <<<"$(figures)"
       [ "$cached" = 0 ] && [ "$computed" = "$prompt" ] || fail "$1: $cached cached although nothing should be"
     done
@@ -83,6 +84,19 @@ done
 swarm 1 --model "$model" --small-model "$srcdir/models/hearth-small.gguf"
 wait_serving c
 check "the small model" hearth-small
+check "every token by the large model" auto '"shoal": {"mode": "token", "verify": "all"}'
+[ "$(metric shoal_route_token_accepted_total)" -gt 0 ] || fail "no draft was right"
+by_both='"shoal": {"mode": "token", "token_threshold": 0.9}'
+say "$tmp/chat" "${turns[0]}"
+for cache in true false true; do
+  cp "$tmp/chat" "$tmp/chat-again"
+  text=$(chat "$tmp/chat-again" "{$by_both, \"cache_prompt\": $cache}" auto)
+  [ "$text" = "${want:=$text}" ] || fail "both write otherwise: $text instead of $want"
+  read -r prompt cached computed said <<<"$(figures)"
+  [ "$cached" = 0 ] && [ "$computed" = "$prompt" ] || fail "cached by whom: $(cat "$tmp/answer")"
+done
+rm "$tmp/chat"
+echo "ok both: nothing is said of it"
 end_swarm
 
 # Copies of KV rows have slots of their own.

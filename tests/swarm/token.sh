@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The model `auto` in the mode `token` with the models that come with Shoal: the ends of the threshold, the large
-# model's text from drafts on one to three devices, a device that is killed on the way, and what is said of it.
+# model's text from drafts on one to three devices and without any, a device that is killed on the way, and what is said of
+# it.
 . "$(dirname "$0")/lib.sh"
 models=$srcdir/models
 prompts=('turn off the lights in the kitchen'
@@ -81,6 +82,18 @@ same "$(cat "$tmp/text")" "$want" "after a loss"
 echo "ok a device is lost"
 stop m1
 stop c
+
+# Drafts are guesses: who has switched them off gets the same text without.
+rm "$tmp/c/options"
+start c --model "$models/hearth.gguf" --small-model "$models/hearth-small.gguf" --guess off
+wait_serving c
+same "$(by_token "${prompts[1]}" --verify all)" "$(run hearth "${prompts[1]}")" "without drafts"
+grep >/dev/null 'hearth: it and the small model wrote together; 100% of the tokens are the large one' "$tmp/said" ||
+  fail "nothing is said of it: $said"
+[ "$(sums drafted)" = 0 ] && [ "$(sums large)" -gt 0 ] && [ "$(sums asked)" = "$(sums large)" ] ||
+  fail "metrics: $(sums drafted) $(sums large) $(sums asked)"
+stop c
+echo "ok without drafts"
 
 # Another vocabulary: in the other mode, and why.
 if [ -d "$shared" ]; then

@@ -92,7 +92,7 @@ drop_comments(char *body)
 
 /* Sends a request, reads until `until` is there, and goes away. What was read is in *got. */
 static void
-leave_at(const char *body, const char *until, struct buf *got)
+leave_with(const char *key, const char *body, const char *until, struct buf *got)
 {
 	char chunk[512];
 	int fd = client_tcp(fixture_port);
@@ -100,7 +100,7 @@ leave_at(const char *body, const char *until, struct buf *got)
 
 	buf_clear(got);
 	buf_printf(got,
-		"POST " CHAT " HTTP/1.1\r\nHost: localhost\r\n" KEY "Content-Length: %zu\r\n\r\n%s",
+		"POST " CHAT " HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n%s", key,
 		strlen(body), body);
 	client_send(fd, (const char *)got->data, got->len);
 	buf_clear(got);
@@ -112,6 +112,12 @@ leave_at(const char *body, const char *until, struct buf *got)
 		buf_u8(got, 0);
 	}
 	close(fd);
+}
+
+static void
+leave_at(const char *body, const char *until, struct buf *got)
+{
+	leave_with(KEY, body, until, got);
 }
 
 static void
@@ -559,6 +565,30 @@ START_TEST(it_goes_on_when_its_model_is_there)
 }
 END_TEST
 
+/* What was computed for one is not there for the other. */
+START_TEST(each_that_goes_on_is_a_client_by_itself)
+{
+	static const char *const keys[] = {KEY, "Idempotency-Key: another\r\n"};
+	uint64_t asked[2], restored[2];
+	struct buf got = {0};
+
+	fake_set(&slow);
+	for (int i = 0; i < 2; i++) {
+		leave_with(keys[i], STREAM, "\"ce\"", &got);
+		asked[i] = seen().client;
+		restart();
+		ask("POST", CHAT, keys[i], STREAM, &a);
+		expect_stream(&a, FIVE);
+		answer_free(&a);
+		restored[i] = seen().client;
+	}
+	ck_assert_uint_eq(asked[0], asked[1]);
+	ck_assert_uint_ne(restored[0], restored[1]);
+	ck_assert_uint_ne(restored[0], asked[0]);
+	buf_free(&got);
+}
+END_TEST
+
 START_TEST(another_model_does_not_go_on)
 {
 	struct fake_script other = slow;
@@ -611,6 +641,7 @@ main(void)
 	tcase_set_timeout(kept, 30);
 	tcase_add_test(kept, a_stream_over_a_restart);
 	tcase_add_test(kept, it_goes_on_when_its_model_is_there);
+	tcase_add_test(kept, each_that_goes_on_is_a_client_by_itself);
 	tcase_add_loop_test(kept, another_model_does_not_go_on, 0, 2);
 	suite_add_tcase(s, kept);
 	srunner_run_all(sr, CK_NORMAL);

@@ -3,6 +3,7 @@
  * device of the large one goes, and when the client leaves. */
 #include "daemon/drafter.h"
 
+#include "daemon/desk_int.h"
 #include "daemon/log.h"
 #include "tests/support/patience.h"
 #include "tests/support/two_models.h"
@@ -173,6 +174,52 @@ START_TEST(rounded_sums_go_as_without)
 		same(&got, &want);
 		ck_assert_uint_eq(got.drafted, 0);
 	}
+	two_models_end();
+}
+END_TEST
+
+/* --- tests: whose rows are used ------------------------------------------------------------------ */
+
+/* Steps of the small model for a draft of one token behind a prompt, whose request waits. */
+static uint64_t
+steps_of_a_draft(const struct session_params *p)
+{
+	struct engine_stats before, after;
+	struct desk_draft draft;
+	struct said got;
+	size_t n;
+	const uint32_t *ids;
+	uint64_t since = 0;
+
+	engine_stats(small.engine, &before);
+	alone_begin(&large_model, 1, p, &got);
+	ids = request_ids(got.request, &n);
+	got.request->draft.asked = true;
+	g.desk->drafter.draft(got.request->draft.drafter, ids, n, 1);
+	while (!desk_take_draft(g.desk, got.request, &draft)) {
+		ck_assert(wait_more(&since));
+		uv_run(&g.loop, UV_RUN_NOWAIT);
+	}
+	ck_assert_uint_eq(draft.n, 1);
+	desk_cancel(g.desk, got.request);
+	wait_empty();
+	engine_stats(small.engine, &after);
+	return after.steps - before.steps;
+}
+
+START_TEST(prompts_are_computed_as_the_session_says)
+{
+	struct session_params p = without(NEW), q = with(&p);
+	uint64_t first;
+
+	begin(0, 4, CONTEXT);
+	stop_engine(0);
+	wait_for(&g.loop, &g.stopped, g.to_stop, "the large model's engine to stop");
+	first = steps_of_a_draft(&q);
+	ck_assert_uint_gt(first, 1);
+	ck_assert_uint_eq(steps_of_a_draft(&q), 1);
+	q.uncached = true;
+	ck_assert_uint_eq(steps_of_a_draft(&q), first);
 	two_models_end();
 }
 END_TEST
@@ -461,6 +508,7 @@ main(void)
 	tcase_add_loop_test(text, rounded_sums_go_as_without, 0, 2);
 	tcase_add_test(text, bounds_and_stop_texts);
 	tcase_add_loop_test(text, several_at_once, 0, LAYOUTS);
+	tcase_add_test(text, prompts_are_computed_as_the_session_says);
 	tcase_add_test(none, some_get_none);
 	tcase_add_test(none, the_small_models_context_is_shorter);
 	tcase_add_test(none, a_full_desk_drafts_nothing);

@@ -95,7 +95,7 @@ by_session(int kind, uint32_t out[NEW])
 static struct guide *
 start(int kind)
 {
-	struct guide_params p = {sampler(kind), CONTEXT, true, false};
+	struct guide_params p = {.sampler = sampler(kind), .context = CONTEXT, .margins = true};
 	struct err err;
 	struct guide *g = guide_new(tokenizer, &p, prompt, 3, &err);
 
@@ -118,8 +118,7 @@ run(struct guide *g, const struct guide_run *r, bool best, struct guide_choice *
 	ck_assert_msg(guide_lead(g, r, &err) == 0, "%s", err.msg);
 	while (!guide_rests(g)) {
 		ids = guide_ids(g, &n);
-		ck_assert_uint_lt(guide_wanted(g), n);
-		compute(ids, guide_wanted(g) + 1, logits);
+		compute(ids, n, logits);
 		best_of(&b, logits, VOCAB, 0, true);
 		if (!best || guide_needs(g) == SAMPLER_ALL || !guide_take_best(g, &b, &c[k]))
 			guide_take(g, logits, &c[k]);
@@ -141,7 +140,6 @@ START_TEST(goes_on_as_a_session)
 		struct guide_run r = {.keep = n == 0 ? 3 : 3 + n - 1,
 			.ids = &got[n == 0 ? 0 : n - 1],
 			.n = n > 0,
-			.choices = 1,
 			.more = 6,
 			.margin = -1};
 		size_t k = run(g, &r, n % 2 == 0, c);
@@ -155,52 +153,11 @@ START_TEST(goes_on_as_a_session)
 }
 END_TEST
 
-/* Drafts of which some are wrong, as when a large model checks them: what it says up to the first wrong
- * one is what a session says. */
-START_TEST(checks_drafts_as_a_session)
-{
-	uint32_t want[NEW], said[CONTEXT];
-	struct guide_choice c[GUIDE_MOST];
-	struct guide *g = start(_i);
-	size_t n = 0, had = 0; /* tokens that are said, and that it has */
-	uint64_t random = 5;
-
-	by_session(_i, want);
-	while (n < NEW) {
-		uint32_t draft[4], n_draft = 0, ids[CONTEXT], matched = 0;
-		struct guide_run r = {.keep = 3 + had, .ids = ids, .margin = -1};
-
-		while (n_draft < 4 && n + n_draft + 1 < NEW) {
-			random = random * 6364136223846793005u + 1442695040888963407u;
-			draft[n_draft] = want[n + n_draft];
-			if (random >> 62 == 0)
-				draft[n_draft] ^= 1;
-			n_draft++;
-		}
-		memcpy(ids, said + had, (n - had) * sizeof *ids);
-		memcpy(ids + n - had, draft, n_draft * sizeof *ids);
-		r.n = n - had + n_draft;
-		r.choices = n_draft + 1;
-		ck_assert_uint_eq(run(g, &r, n % 2 == 0, c), n_draft + 1);
-		had = n;
-		for (uint32_t i = 0; i <= n_draft; i++) {
-			said[n++] = c[i].id;
-			if (i == n_draft || c[i].id != draft[i])
-				break;
-			matched++;
-		}
-		had += matched;
-	}
-	ck_assert_mem_eq(said, want, sizeof want);
-	guide_free(g);
-}
-END_TEST
-
 START_TEST(margins_stop_it)
 {
 	struct guide_choice c[GUIDE_MOST];
 	struct guide *g = start(0);
-	struct guide_run r = {.keep = 3, .choices = 1, .more = 20, .margin = -1};
+	struct guide_run r = {.keep = 3, .more = 20, .margin = -1};
 	size_t n = run(g, &r, false, c), stop = 0;
 	float logits[VOCAB], least = INFINITY;
 	struct token_signal s;
@@ -223,8 +180,8 @@ END_TEST
 
 START_TEST(ends_stop_it_and_so_does_the_context)
 {
-	struct guide_params p = {sampler(0), CONTEXT, false, false};
-	struct guide_run r = {.keep = 3, .choices = 1, .more = 5, .margin = -1};
+	struct guide_params p = {.sampler = sampler(0), .context = CONTEXT};
+	struct guide_run r = {.keep = 3, .more = 5, .margin = -1};
 	struct guide_choice c;
 	float logits[VOCAB] = {[END] = 1};
 	struct err err;
@@ -257,14 +214,13 @@ START_TEST(stale_rows)
 	struct guide *g = start(0);
 
 	ck_assert_uint_eq(guide_stale(g), SIZE_MAX);
-	run(g, &(struct guide_run){.keep = 3, .choices = 1, .more = 4, .margin = -1}, false, c);
+	run(g, &(struct guide_run){.keep = 3, .more = 4, .margin = -1}, false, c);
 	ck_assert_uint_eq(guide_stale(g), 2); /* the choice behind the prompt's last id */
 	ck_assert_uint_eq(guide_stale(g), SIZE_MAX);
-	run(g, &(struct guide_run){.keep = 5, .ids = (uint32_t[]){'x', 'y'}, .n = 2, .choices = 1},
-		false, c);
+	run(g, &(struct guide_run){.keep = 5, .ids = (uint32_t[]){'x', 'y'}, .n = 2}, false, c);
 	ck_assert_uint_eq(guide_stale(g), 5);
-	run(g, &(struct guide_run){.keep = 7, .choices = 3}, false, c);
-	ck_assert_uint_eq(guide_stale(g), 4);
+	run(g, &(struct guide_run){.keep = 4}, false, c);
+	ck_assert_uint_eq(guide_stale(g), 3);
 	guide_free(g);
 }
 END_TEST
@@ -272,13 +228,10 @@ END_TEST
 START_TEST(what_is_refused)
 {
 	const uint32_t ids[CONTEXT] = {'x'}, beyond[] = {VOCAB};
-	const struct guide_run bad[] = {{.keep = 2, .choices = 1}, {.keep = 4, .choices = 1},
-		{.keep = 3}, {.keep = 3, .choices = 4},
-		{.keep = 3, .choices = 1, .more = GUIDE_MOST},
-		{.keep = 3, .ids = ids, .n = CONTEXT - 2, .choices = 1},
-		{.keep = 3, .ids = beyond, .n = 1, .choices = 1}, {.keep = SIZE_MAX, .choices = 1},
-		{.keep = 3, .n = SIZE_MAX, .choices = 1}};
-	struct guide_params p = {sampler(0), CONTEXT, false, false};
+	const struct guide_run bad[] = {{.keep = 2}, {.keep = 4}, {.keep = 3, .more = GUIDE_MOST},
+		{.keep = 3, .ids = ids, .n = CONTEXT - 2}, {.keep = 3, .ids = beyond, .n = 1},
+		{.keep = SIZE_MAX}, {.keep = 3, .n = SIZE_MAX}};
+	struct guide_params p = {.sampler = sampler(0), .context = CONTEXT};
 	struct guide *g = start(0);
 	struct err err;
 	size_t n;
@@ -289,8 +242,8 @@ START_TEST(what_is_refused)
 	}
 	guide_ids(g, &n);
 	ck_assert_uint_eq(n, 3);
-	ck_assert_int_eq(guide_lead(g, &(struct guide_run){.keep = 3, .choices = 1}, &err), 0);
-	ck_assert_int_eq(guide_lead(g, &(struct guide_run){.keep = 3, .choices = 1}, &err), -1);
+	ck_assert_int_eq(guide_lead(g, &(struct guide_run){.keep = 3}, &err), 0);
+	ck_assert_int_eq(guide_lead(g, &(struct guide_run){.keep = 3}, &err), -1);
 	guide_free(g);
 	ck_assert_ptr_null(guide_new(tokenizer, &p, prompt, 0, &err));
 	p.context = 3;
@@ -368,7 +321,6 @@ main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, goes_on_as_a_session, 0, 4);
-	tcase_add_loop_test(t, checks_drafts_as_a_session, 0, 4);
 	tcase_add_test(t, margins_stop_it);
 	tcase_add_test(t, ends_stop_it_and_so_does_the_context);
 	tcase_add_test(t, stale_rows);

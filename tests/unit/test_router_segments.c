@@ -233,6 +233,19 @@ START_TEST(the_ends_of_the_threshold)
 }
 END_TEST
 
+START_TEST(who_wants_all_computed_gets_it)
+{
+	struct fake_seen seen;
+
+	start("text-1~size-2", "last", 0, 1, "cloud");
+	say(",\"cache_prompt\":false");
+	expect("a 0 d e f g ", "stop", 1, 6, 2);
+	fake_get(&seen);
+	ck_assert_uint_eq(seen.guides, 1);
+	ck_assert_uint_eq(seen.uncached, 1);
+}
+END_TEST
+
 START_TEST(tokens_are_bounded)
 {
 	start("text-9~size-2", "last", 0, 0, "cloud");
@@ -527,6 +540,7 @@ main(void)
 	tcase_add_test(t, streams);
 	tcase_add_test(t, a_cloud_that_repeats);
 	tcase_add_test(t, the_ends_of_the_threshold);
+	tcase_add_test(t, who_wants_all_computed_gets_it);
 	tcase_add_test(t, tokens_are_bounded);
 	tcase_add_test(t, no_dearer_than_asking_once);
 	tcase_add_test(t, a_budget_holds_for_each);

@@ -132,27 +132,56 @@ START_TEST(the_ends_of_the_threshold)
 }
 END_TEST
 
-START_TEST(drafts_are_checked)
+/* It answers as if it were asked alone, with what is drafted for any request of it. */
+START_TEST(the_large_model_says_all)
 {
-	struct fake_script drafts = {.pieces = {"One ", "too ", "three "}, .margin = 20};
+	struct fake_script drafted = large;
 	struct fake_seen seen;
 
-	fake_set_small(&drafts);
+	drafted.drafted = 3;
+	drafted.accepted = 2;
+	fake_set(&drafted);
 	say(",\"verify\":\"all\"");
 	expect_text(CONTENT, "One two three ");
+	expect_text("shoal.reason", "by_token");
 	expect_text("shoal.token.verify", "all");
-	expect_number("shoal.token.large_tokens", 4);
 	ck_assert_ptr_null(at("shoal.token.threshold"));
-	ck_assert(json_integer_value(at("shoal.token.accepted")) > 0); /* the first */
-	ck_assert(json_integer_value(at("shoal.token.large_asked")) < 4);
-	ck_assert_int_eq(json_integer_value(at("timings.draft_n_accepted")),
-		json_integer_value(at("shoal.token.accepted")));
-	ck_assert_int_eq(json_integer_value(
-				 at("usage.completion_tokens_details.rejected_prediction_tokens")),
-		json_integer_value(at("shoal.token.drafted")) -
-			json_integer_value(at("shoal.token.accepted")));
+	expect_number("shoal.token.small_tokens", 0);
+	expect_number("shoal.token.large_tokens", 3);
+	expect_number("shoal.token.large_share", 1);
+	expect_number("shoal.token.drafted", 3);
+	expect_number("shoal.token.accepted", 2);
+	expect_number("shoal.token.large_asked", 1);
+	expect_number("usage.completion_tokens_details.large_tokens", 3);
+	expect_number("usage.completion_tokens_details.accepted_prediction_tokens", 2);
+	expect_number("usage.completion_tokens_details.rejected_prediction_tokens", 1);
+	expect_number("timings.draft_n_accepted", 2);
+	ck_assert_ptr_nonnull(strcasestr(a.head, "x-shoal-large-share: 1.000"));
 	fake_get(&seen);
-	ck_assert_int_eq(seen.led, json_integer_value(at("shoal.token.large_asked")));
+	ck_assert_uint_eq(seen.submitted, 1);
+	ck_assert_uint_eq(seen.small + seen.guides, 0);
+	answer_free(&a);
+	get("/metrics", &a);
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_route_token_large_total 3\n"));
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_route_token_drafted_total 3\n"));
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_route_token_accepted_total 2\n"));
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_route_token_asked_total 1\n"));
+}
+END_TEST
+
+START_TEST(who_wants_all_computed_gets_it)
+{
+	struct fake_seen seen;
+
+	say("");
+	fake_get(&seen);
+	ck_assert_uint_eq(seen.guides, 2);
+	ck_assert_uint_eq(seen.uncached, 0);
+	say_with("", "auto", ",\"cache_prompt\":false,\"shoal\":{\"mode\":\"token\"}");
+	expect_text(CONTENT, "one two three ");
+	fake_get(&seen);
+	ck_assert_uint_eq(seen.guides, 4);
+	ck_assert_uint_eq(seen.uncached, 2);
 }
 END_TEST
 
@@ -230,6 +259,19 @@ START_TEST(what_cannot_be_written_together)
 	say("");
 	expect_text("shoal.mode", "query");
 	expect_text(CONTENT, "One two three ");
+	say(",\"verify\":\"all\""); /* drafts are a help, no need */
+	expect_text("shoal.mode", "token");
+	expect_text(CONTENT, "One two three ");
+	full.refuse = 0;
+	fake_set_small(&full);
+	two.refuse = 429;
+	two.devices = 0;
+	fake_set(&two);
+	say(",\"verify\":\"all\"");
+	expect_text("shoal.mode", "query");
+	expect_text("shoal.not_by_token", "the queue is full: 64 requests wait");
+	expect_text("shoal.target", "small");
+	expect_text(CONTENT, "one too three ");
 }
 END_TEST
 
@@ -246,8 +288,16 @@ START_TEST(the_large_model_fails)
 	ck_assert_msg(a.status == 200, "%d %s", a.status, a.body);
 	expect_text(CONTENT, "one too three ");
 	expect_text("shoal.reason", "fell_back");
+	say(",\"verify\":\"all\"");
+	ck_assert_msg(a.status == 200, "%d %s", a.status, a.body);
+	expect_text(CONTENT, "one too three ");
+	expect_text("shoal.reason", "fell_back");
 	fake_set_small(&small);
 	say("");
+	ck_assert_int_eq(a.status, 502);
+	broken.pieces[0] = "One ";
+	fake_set(&broken);
+	say(",\"verify\":\"all\"");
 	ck_assert_int_eq(a.status, 502);
 }
 END_TEST
@@ -283,16 +333,23 @@ END_TEST
 
 START_TEST(the_client_leaves)
 {
-	struct fake_script slow = small;
-	const char *body = "{\"model\":\"auto\",\"stream\":true,\"shoal\":{\"mode\":\"token\"},"
-			   "\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}";
+	static const char *const ways[] = {"", ",\"verify\":\"all\""};
+	static const unsigned requests[] = {2, 1};
+	struct fake_script slow = _i == 0 ? small : large;
 	struct fake_seen seen;
 	uint64_t since = 0;
-	char head[512];
+	char body[256], head[512];
 	int fd;
 
 	slow.gap_ms = 60000;
-	fake_set_small(&slow);
+	if (_i == 0)
+		fake_set_small(&slow);
+	else
+		fake_set(&slow);
+	snprintf(body, sizeof body,
+		"{\"model\":\"auto\",\"stream\":true,\"shoal\":{\"mode\":\"token\"%s},"
+		"\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}",
+		ways[_i]);
 	fd = client_tcp(fixture_port);
 	snprintf(head, sizeof head,
 		"POST " CHAT " HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
@@ -300,10 +357,10 @@ START_TEST(the_client_leaves)
 	client_send(fd, head, strlen(head));
 	do
 		fake_get(&seen);
-	while (seen.running != 2 && wait_more(&since));
-	ck_assert_uint_eq(seen.running, 2);
+	while (seen.running != requests[_i] && wait_more(&since));
+	ck_assert_uint_eq(seen.running, requests[_i]);
 	close(fd);
-	ck_assert(wait_cancelled(2));
+	ck_assert(wait_cancelled(requests[_i]));
 }
 END_TEST
 
@@ -363,14 +420,15 @@ main(void)
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, the_large_model_says_what_the_small_one_doubts);
 	tcase_add_test(t, the_ends_of_the_threshold);
-	tcase_add_test(t, drafts_are_checked);
+	tcase_add_test(t, the_large_model_says_all);
+	tcase_add_test(t, who_wants_all_computed_gets_it);
 	tcase_add_test(t, by_a_header);
 	tcase_add_test(t, senseless_wishes);
 	tcase_add_test(t, what_cannot_be_written_together);
 	tcase_add_test(t, the_large_model_fails);
 	tcase_add_test(t, the_small_model_fails);
 	tcase_add_test(t, tokens_are_bounded);
-	tcase_add_test(t, the_client_leaves);
+	tcase_add_loop_test(t, the_client_leaves, 0, 2);
 	tcase_add_test(t, streams_and_figures);
 	tcase_add_test(t, explains_without_asking);
 	suite_add_tcase(s, t);
