@@ -315,9 +315,12 @@ group_end(void)
 /* --- requests ----------------------------------------------------------------------------------- */
 
 static void
-on_ids(void *arg, const uint32_t *ids, size_t n)
+on_ids(void *arg, const uint32_t *ids, size_t n, const struct usage *so_far)
 {
 	struct job *j = arg;
+
+	ck_assert_uint_eq(so_far->new_tokens, j->n_heard + n);
+	ck_assert_ptr_null(so_far->tokens);
 
 	for (size_t i = 0; i < n; i++, j->n_heard++)
 		if (j->n_heard < MAX_IDS)
