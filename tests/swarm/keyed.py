@@ -4,8 +4,8 @@
 keyed.py SOCKET KEY BODY [last=ID] [kill=PID after=N]
 
 Prints what it heard as JSON: text, the id of the last event, the ids of answers, whether the stream
-came to its end, what its end says of tokens and times, and the error if it brought one. With kill, the process is killed as soon as N
-events with text are here.
+came to its end, what its end says of tokens and times, and the error if it brought one. With kill, the
+process is killed as soon as N events with text are here.
 """
 import json
 import os

@@ -299,8 +299,8 @@ submit_ids(struct job *j, const uint32_t *ids, size_t n, bool uncached)
 	ck_assert_int_eq(submit_session(j, session_new(m.tokenizer, &p, ids, n, &err)), 0);
 }
 
-/* Has a request cancelled while chunks of its prompt are under way, as many as there can be, of so many rows, and submits
- * the next one when they are; of neither anything was computed by the last stage. Returns the rows under way. */
+/* Has a request cancelled while chunks of its prompt are under way, as many as there can be, of so many rows,
+ * and submits the next one meanwhile; of neither anything was computed by the last stage. Returns the rows. */
 static uint32_t
 cancel_under_way(struct job jobs[2], const uint32_t *cancelled, const uint32_t *next, uint32_t n,
 	uint32_t rows)
@@ -325,8 +325,8 @@ cancel_under_way(struct job jobs[2], const uint32_t *cancelled, const uint32_t *
 	return steps * rows < n ? steps * rows : n;
 }
 
-/* Another request of that client, which begins as the cancelled one, goes on behind the rows under way, and says what it
- * says without them. */
+/* Another request of that client, which begins as the cancelled one, goes on behind the rows under way, and
+ * says what it says without them. */
 START_TEST(a_prompt_goes_on_from_rows_under_way)
 {
 	static const struct {
