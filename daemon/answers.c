@@ -22,11 +22,28 @@ fail(struct kept *k, int status, const char *code, const char *what)
 		kept_drop(k);
 }
 
+/* What its session has cost since it was submitted last, and what it cost before. */
 static void
-on_ids(void *arg, const uint32_t *ids, size_t n)
+count(struct kept *k, const struct usage *u)
+{
+	const struct usage *before = &k->before;
+
+	k->usage = *u;
+	k->usage.prompt_seconds += before->prompt_seconds;
+	k->usage.new_seconds += before->new_seconds;
+	k->usage.queue_seconds += before->queue_seconds;
+	k->usage.drafted += before->drafted;
+	k->usage.accepted += before->accepted;
+	if (before->prompt_tokens > 0) /* now its own rows may be there */
+		k->usage.cached = before->cached;
+}
+
+static void
+on_ids(void *arg, const uint32_t *ids, size_t n, const struct usage *so_far)
 {
 	struct kept *k = arg;
 
+	count(k, so_far);
 	buf_append(&k->ids, ids, n * sizeof *ids);
 	kept_note_ids(k, ids, n);
 }
@@ -78,7 +95,7 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 		return;
 	}
 	k->end = end;
-	k->usage = *u;
+	count(k, u);
 	kept_end(k);
 }
 
@@ -97,6 +114,7 @@ submit(struct kept *k, const struct served_model *m, struct session *s, int *sta
 	struct err *err)
 {
 	k->desk = m->desk;
+	k->before = k->usage;
 	k->work = desk_submit(m->desk, s, k->client, &events, k, status, err);
 	if (k->work == NULL)
 		return -1;
@@ -144,8 +162,8 @@ end_known(struct kept *k, const struct session *s)
 
 	session_ids(s, &n);
 	k->end = session_state(s) == SESSION_RUNNING ? SESSION_STOP : session_state(s);
-	k->usage = (struct usage){
-		.prompt_tokens = (uint32_t)n_prompt, .new_tokens = (uint32_t)(n - n_prompt)};
+	k->usage.prompt_tokens = (uint32_t)n_prompt;
+	k->usage.new_tokens = (uint32_t)(n - n_prompt);
 }
 
 /* Restored or failed: runs on. -1 with *status: not now, or never (below 500). */

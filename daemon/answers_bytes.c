@@ -3,7 +3,10 @@
  *         of one by a job (version 2; its session is empty) also reason, shoal (JSON);
  *         of a request with tools (versions 3 and 4) also: by a session, the tools (JSON), u8 whether one call
  *         is enough; by a job, its calls (JSON)
- *   tail: u8 end, u32 prompt_tokens, u32 new_tokens, f64 prompt, new, queue seconds */
+ *   mark, while it runs: what it has cost so far
+ *   tail: u8 end, what it has cost
+ * What it has cost: u32 prompt_tokens, u32 new_tokens, f64 prompt, new, queue seconds; and, but for tails of older
+ * daemons, u32 cached, drafted, accepted, u8 whether two models wrote it: by then the figures of both. */
 #include "daemon/answers_int.h"
 
 #include <stdlib.h>
@@ -59,16 +62,40 @@ kept_write_head(const struct kept *k, struct buf *out)
 	return out->failed ? -1 : 0;
 }
 
-int
+static void
+put_both(const struct token_figures *f, struct buf *out)
+{
+	buf_u32(out, f->small);
+	buf_u32(out, f->large);
+	buf_u32(out, f->drafted);
+	buf_u32(out, f->accepted);
+	buf_u32(out, f->asked);
+	buf_u8(out, f->alone);
+}
+
+void
+kept_write_mark(const struct kept *k, struct buf *out)
+{
+	const struct usage *u = &k->usage;
+
+	buf_u32(out, u->prompt_tokens);
+	buf_u32(out, u->new_tokens);
+	buf_f64(out, u->prompt_seconds);
+	buf_f64(out, u->new_seconds);
+	buf_f64(out, u->queue_seconds);
+	buf_u32(out, u->cached);
+	buf_u32(out, u->drafted);
+	buf_u32(out, u->accepted);
+	buf_u8(out, u->both != NULL);
+	if (u->both != NULL)
+		put_both(u->both, out);
+}
+
+void
 kept_write_tail(const struct kept *k, struct buf *out)
 {
 	buf_u8(out, (uint8_t)k->end);
-	buf_u32(out, k->usage.prompt_tokens);
-	buf_u32(out, k->usage.new_tokens);
-	buf_f64(out, k->usage.prompt_seconds);
-	buf_f64(out, k->usage.new_seconds);
-	buf_f64(out, k->usage.queue_seconds);
-	return out->failed ? -1 : 0;
+	kept_write_mark(k, out);
 }
 
 static void
@@ -167,17 +194,54 @@ read_head(struct kept *k, const uint8_t *data, size_t len)
 	return r.failed || rd_left(&r) > 0 || k->text.failed || k->session.failed ? -1 : 0;
 }
 
+static void
+take_both(struct rd *r, struct kept *k)
+{
+	k->both = (struct token_figures){.small = rd_u32(r)};
+	k->both.large = rd_u32(r);
+	k->both.drafted = rd_u32(r);
+	k->both.accepted = rd_u32(r);
+	k->both.asked = rd_u32(r);
+	k->both.alone = rd_u8(r) != 0;
+	k->usage.both = &k->both;
+}
+
+static void
+take_cost(struct rd *r, struct kept *k)
+{
+	struct usage *u = &k->usage;
+
+	u->prompt_tokens = rd_u32(r);
+	u->new_tokens = rd_u32(r);
+	u->prompt_seconds = rd_f64(r);
+	u->new_seconds = rd_f64(r);
+	u->queue_seconds = rd_f64(r);
+	if (rd_left(r) == 0)
+		return; /* an older daemon's */
+	u->cached = rd_u32(r);
+	u->drafted = rd_u32(r);
+	u->accepted = rd_u32(r);
+	if (rd_u8(r) != 0)
+		take_both(r, k);
+	r->failed |= u->cached > u->prompt_tokens || u->accepted > u->drafted;
+}
+
+static int
+read_mark(struct kept *k, const uint8_t *data, size_t len)
+{
+	struct rd r = rd_init(data, len);
+
+	take_cost(&r, k);
+	return r.failed ? -1 : 0;
+}
+
 static int
 read_tail(struct kept *k, const uint8_t *data, size_t len)
 {
 	struct rd r = rd_init(data, len);
 
 	k->end = rd_u8(&r);
-	k->usage.prompt_tokens = rd_u32(&r);
-	k->usage.new_tokens = rd_u32(&r);
-	k->usage.prompt_seconds = rd_f64(&r);
-	k->usage.new_seconds = rd_f64(&r);
-	k->usage.queue_seconds = rd_f64(&r);
+	take_cost(&r, k);
 	k->ended = true;
 	if (k->by_job)
 		return r.failed ? -1 : 0;
@@ -189,6 +253,7 @@ kept_read(struct kept *k, const struct journal_entry *e)
 {
 	k->number = e->number;
 	if (read_head(k, e->head, e->head_len) != 0 ||
+		(e->mark_len > 0 && read_mark(k, e->mark, e->mark_len) != 0) ||
 		(e->ended && read_tail(k, e->tail, e->tail_len) != 0))
 		return -1;
 	return buf_append(&k->ids, e->ids, e->n_ids * sizeof *e->ids);

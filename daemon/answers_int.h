@@ -60,7 +60,8 @@ struct kept {
 	struct token_figures both; /* that usage points to */
 	bool ended;                /* end and usage are known: KEPT_ENDED, or restored as such */
 	enum session_end end;
-	struct usage usage;     /* tokens: NULL, or those of ids */
+	struct usage usage;     /* so far, or in all. tokens: NULL, or those of ids */
+	struct usage before;    /* of this, before a restart or a failure */
 	struct api_error error; /* KEPT_FAILED */
 	struct reader *readers;
 	uint64_t until; /* uv_now: without readers it is dropped then */
@@ -112,7 +113,8 @@ void readers_fail(struct kept *k);  /* KEPT_FAILED: all get the error, and are g
 
 /* answers_bytes.c: what the journal holds. */
 int kept_write_head(const struct kept *k, struct buf *out);
-int kept_write_tail(const struct kept *k, struct buf *out);
+void kept_write_mark(const struct kept *k, struct buf *out);
+void kept_write_tail(const struct kept *k, struct buf *out);
 /* Fills k from an entry; -1: it is of another version. */
 int kept_read(struct kept *k, const struct journal_entry *e);
 

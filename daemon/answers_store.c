@@ -94,10 +94,22 @@ write_end(struct kept *k, struct journal *j, struct err *err)
 	return journal_works(k->all, result, err);
 }
 
+/* And what it has cost with them. */
 static bool
 write_ids(struct kept *k, struct journal *j, const uint32_t *ids, size_t n, struct err *err)
 {
-	return n == 0 || journal_works(k->all, journal_grow(j, k->number, ids, n, err), err);
+	struct buf mark = {0};
+	int result;
+
+	if (n == 0)
+		return true;
+	kept_write_mark(k, &mark);
+	result = journal_grow(j, k->number, ids, n, err);
+	if (result == 0)
+		result = mark.failed ? err_set(err, "out of memory")
+				     : journal_mark(j, k->number, mark.data, mark.len, err);
+	buf_free(&mark);
+	return journal_works(k->all, result, err);
 }
 
 void

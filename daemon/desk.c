@@ -66,7 +66,7 @@ post_error(struct desk *d, struct request *r, int status, const char *what)
 static void
 post_end(struct desk *d, struct request *r, enum session_end end)
 {
-	request_usage(r);
+	r->usage = request_usage(r);
 	r->end = end;
 	post_outcome(d, r, OUTCOME_END);
 }
@@ -246,8 +246,10 @@ desk_post_text(struct desk *d, struct request *r, const struct buf *text)
 	if (signals != NULL)
 		r->signals = *signals;
 	/* Of ids that found no memory none may follow: who has the first ones can go on from there. */
-	if (r->ev.on_ids != NULL && !r->ids_lost)
+	if (r->ev.on_ids != NULL && !r->ids_lost) {
 		r->ids_lost = buf_append(&r->ids, &id, sizeof id) != 0;
+		r->usage = request_usage(r);
+	}
 	desk_post(d, r);
 	uv_mutex_unlock(&d->lock);
 }
@@ -264,14 +266,14 @@ request_ids(const struct request *r, size_t *n)
 	return r->guide != NULL ? guide_ids(r->guide, n) : session_ids(r->session, n);
 }
 
-const struct usage *
-request_usage(struct request *r)
+struct usage
+request_usage(const struct request *r)
 {
 	uint64_t now = uv_hrtime();
 	size_t n, n_prompt = session_n_prompt(r->session);
 	const uint32_t *ids = session_ids(r->session, &n);
 
-	r->usage = (struct usage){
+	return (struct usage){
 		.prompt_tokens = (uint32_t)n_prompt,
 		.new_tokens = (uint32_t)(n - n_prompt),
 		.cached = r->n_cached,
@@ -283,7 +285,6 @@ request_usage(struct request *r)
 		.tokens = ids + n_prompt,
 		.signals = session_signals(r->session),
 	};
-	return &r->usage;
 }
 
 void
@@ -348,6 +349,7 @@ take_posted(struct desk *d, enum outcome *outcome)
 		r->posted = false;
 		desk_move(&d->text, &r->text);
 		desk_move(&d->ids, &r->ids);
+		d->so_far = r->usage;
 		request_draft_take(d, r);
 		d->n_choices = r->n_choices;
 		memcpy(d->choices, r->choices, r->n_choices * sizeof *r->choices);
@@ -368,8 +370,10 @@ hear(struct desk *d, struct request *r, enum outcome outcome)
 	size_t n = d->ids.len / sizeof(uint32_t);
 
 	request_draft_hear(d, r);
+	d->so_far.tokens = NULL; /* they are an engine's */
+	d->so_far.signals = NULL;
 	if (n > 0 && !atomic_load(&r->cancelled))
-		r->ev.on_ids(r->arg, (const void *)d->ids.data, n);
+		r->ev.on_ids(r->arg, (const void *)d->ids.data, n, &d->so_far);
 	if (d->text.len > 0 && !atomic_load(&r->cancelled))
 		r->ev.on_text(r->arg, (const char *)d->text.data, d->text.len);
 	if (d->n_choices > 0 && !atomic_load(&r->cancelled))

@@ -38,8 +38,9 @@ struct request_events { /* main thread */
 	void (*on_error)(
 		void *arg, int status, const char *what); /* HTTP status that fits, words */
 	/* The ids that were picked since the last call, always ahead of their text: who keeps them has
-	 * them before anybody has seen what they say. May be NULL. */
-	void (*on_ids)(void *arg, const uint32_t *ids, size_t n);
+	 * them before anybody has seen what they say. so_far: what it has cost with them, but for tokens and
+	 * signals. May be NULL. */
+	void (*on_ids)(void *arg, const uint32_t *ids, size_t n, const struct usage *so_far);
 	/* Of a led one: what it picked since the last call. rests: all that it was to do is done. */
 	void (*on_choices)(void *arg, const struct guide_choice *c, size_t n, bool rests);
 };

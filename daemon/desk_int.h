@@ -71,7 +71,7 @@ struct request {
 	struct request *next_posted;
 	enum outcome outcome;
 	enum session_end end;
-	struct usage usage;
+	struct usage usage; /* at its end; and as of its ids, where somebody wants them */
 	int status;
 	char what[512];
 };
@@ -85,6 +85,7 @@ struct desk {
 	uv_async_t heard;
 	struct buf text; /* of the request that is being heard */
 	struct buf ids;
+	struct usage so_far;
 	struct guide_choice choices[GUIDE_MOST];
 	uint32_t n_choices;
 	bool rests;
@@ -126,6 +127,6 @@ void desk_move(struct buf *to, struct buf *from);
 /* All ids of it, prompt first. For whoever has it. */
 const uint32_t *request_ids(const struct request *r, size_t *n);
 /* What it has cost until now. For whoever has it. */
-const struct usage *request_usage(struct request *r);
+struct usage request_usage(const struct request *r);
 
 #endif

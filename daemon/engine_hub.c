@@ -22,19 +22,19 @@ static void
 finish(struct engine *e, uint32_t slot, enum session_end end)
 {
 	struct request *r = e->slots[slot];
-	const struct usage *u = request_usage(r);
+	const struct usage u = request_usage(r);
 
 	e->slots[slot] = NULL;
 	uv_mutex_lock(&e->lock);
 	e->stats.running--;
-	e->stats.prompt_tokens += u->prompt_tokens;
-	e->stats.cached_tokens += u->cached;
-	if (2 * u->cached <= u->prompt_tokens) {
-		e->stats.computed_tokens += u->prompt_tokens - u->cached;
-		e->stats.computed_seconds += u->prompt_seconds;
+	e->stats.prompt_tokens += u.prompt_tokens;
+	e->stats.cached_tokens += u.cached;
+	if (2 * u.cached <= u.prompt_tokens) {
+		e->stats.computed_tokens += u.prompt_tokens - u.cached;
+		e->stats.computed_seconds += u.prompt_seconds;
 	}
-	e->stats.new_tokens += u->new_tokens;
-	e->stats.new_seconds += u->new_seconds;
+	e->stats.new_tokens += u.new_tokens;
+	e->stats.new_seconds += u.new_seconds;
 	uv_mutex_unlock(&e->lock);
 	desk_post_end(e->c.desk, r, end);
 }

@@ -201,6 +201,12 @@ journal_grow(struct journal *j, uint64_t number, const uint32_t *ids, size_t n, 
 }
 
 int
+journal_mark(struct journal *j, uint64_t number, const void *mark, size_t len, struct err *err)
+{
+	return note_failure(j, append(j, JOURNAL_MARKED, number, mark, len, err));
+}
+
+int
 journal_end(struct journal *j, uint64_t number, const void *tail, size_t len, struct err *err)
 {
 	return note_failure(j, append(j, JOURNAL_ENDED, number, tail, len, err));

@@ -1,8 +1,9 @@
 /* The journal of running answers: an append-only file in the state directory, so that a daemon that
  * was killed at any moment finds again what it was computing. Main thread.
  *
- * It knows entries, each with a number: begun (with a head of bytes), grown (by token ids), ended
- * (with a tail of bytes), forgotten. What the bytes mean is up to the caller (answers_bytes.c).
+ * It knows entries, each with a number: begun (with a head of bytes), grown (by token ids), marked
+ * (with bytes in place of the last mark), ended (with a tail of bytes), forgotten. What the bytes mean
+ * is up to the caller (answers_bytes.c).
  *
  * What a crash leaves. Every record carries its length and a BLAKE2b code keyed by a random value in
  * the file's head; reading ends at the first record that is not whole, and the file is cut there. So
@@ -25,15 +26,15 @@
 #include "base/err.h"
 
 #define JOURNAL_MAX_BYTES  (64u << 20) /* of the file */
-#define JOURNAL_MAX_RECORD (40u << 20) /* of one head, ids or tail */
+#define JOURNAL_MAX_RECORD (40u << 20) /* of one head, ids, mark or tail */
 #define JOURNAL_REWRITE_MS 60000       /* forgotten bytes stay no longer */
 
 struct journal;
 
 struct journal_entry { /* as found; good during the call */
 	uint64_t number;
-	const uint8_t *head, *tail;
-	size_t head_len, tail_len;
+	const uint8_t *head, *mark, *tail;
+	size_t head_len, mark_len, tail_len;
 	const uint32_t *ids;
 	size_t n_ids;
 	bool ended;
@@ -52,13 +53,14 @@ int journal_begin(
 	struct journal *j, uint64_t number, const void *head, size_t len, struct err *err);
 int journal_grow(
 	struct journal *j, uint64_t number, const uint32_t *ids, size_t n, struct err *err);
+int journal_mark(struct journal *j, uint64_t number, const void *mark, size_t len, struct err *err);
 int journal_end(struct journal *j, uint64_t number, const void *tail, size_t len, struct err *err);
 /* live: whether other entries stay; without any the file is emptied at once. */
 int journal_forget(struct journal *j, uint64_t number, bool live, struct err *err);
 
 /* Whether so much is forgotten, or for so long, that a rewrite is due. now: ms of any clock. */
 bool journal_due(struct journal *j, uint64_t now);
-/* Writes the file anew: `again` calls begin, grow and end for all that lives (nonzero gives up).
+/* Writes the file anew: `again` calls begin, grow, mark and end for all that lives (nonzero gives up).
  * -1: the old file is in use as before. */
 int journal_rewrite(
 	struct journal *j, int (*again)(void *arg, struct journal *j), void *arg, struct err *err);

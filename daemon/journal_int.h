@@ -15,7 +15,13 @@
 #define JOURNAL_HEAD  (8 + JOURNAL_KEY + JOURNAL_CODE)
 #define JOURNAL_FRONT (4 + 1 + 8) /* of a record, ahead of its body */
 
-enum journal_kind { JOURNAL_BEGUN = 1, JOURNAL_GROWN, JOURNAL_ENDED, JOURNAL_FORGOTTEN };
+enum journal_kind {
+	JOURNAL_BEGUN = 1,
+	JOURNAL_GROWN,
+	JOURNAL_ENDED,
+	JOURNAL_FORGOTTEN,
+	JOURNAL_MARKED /* older daemons write none, and take none: to them the file ends there */
+};
 
 /* The code over two pieces of bytes that stand at `offset`. */
 void journal_code(const uint8_t key[JOURNAL_KEY], uint64_t offset, const void *front, size_t n,

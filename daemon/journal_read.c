@@ -6,7 +6,7 @@
 
 struct entry {
 	uint64_t number;
-	struct buf head, ids, tail;
+	struct buf head, ids, mark, tail;
 	bool ended;
 };
 
@@ -39,6 +39,7 @@ entry_free(struct entry *e)
 {
 	buf_free(&e->head);
 	buf_free(&e->ids);
+	buf_free(&e->mark);
 	buf_free(&e->tail);
 }
 
@@ -88,6 +89,25 @@ add_ids(struct buf *ids, const uint8_t *body, size_t len)
 	}
 }
 
+/* What a record of that kind adds to. */
+static struct buf *
+part_of(struct entry *e, enum journal_kind kind)
+{
+	switch (kind) {
+	case JOURNAL_BEGUN:
+		return &e->head;
+	case JOURNAL_GROWN:
+		return &e->ids;
+	case JOURNAL_MARKED:
+		buf_clear(&e->mark); /* the last one counts */
+		return &e->mark;
+	case JOURNAL_ENDED:
+	case JOURNAL_FORGOTTEN:
+		break;
+	}
+	return &e->tail;
+}
+
 /* A record that makes no sense (an entry twice, or one that has ended and grows) was written by
  * nobody: -1. */
 static int
@@ -106,7 +126,7 @@ take(struct entries *all, enum journal_kind kind, uint64_t number, const uint8_t
 		e = entry_add(all, number);
 	if (e == NULL || e->ended)
 		return -1;
-	into = kind == JOURNAL_BEGUN ? &e->head : kind == JOURNAL_GROWN ? &e->ids : &e->tail;
+	into = part_of(e, kind);
 	if (kind == JOURNAL_GROWN)
 		add_ids(into, body, len);
 	else
@@ -124,6 +144,8 @@ give(struct entries *all, void (*found)(void *arg, const struct journal_entry *e
 			.number = e->number,
 			.head = e->head.data,
 			.head_len = e->head.len,
+			.mark = e->mark.data,
+			.mark_len = e->mark.len,
 			.tail = e->tail.data,
 			.tail_len = e->tail.len,
 			.ids = (const void *)e->ids.data,
@@ -156,7 +178,7 @@ read_record(struct entries *all, const uint8_t key[JOURNAL_KEY], const uint8_t *
 	journal_code(key, at, front, JOURNAL_FRONT, body, n, code);
 	if (sodium_memcmp(code, body + n, JOURNAL_CODE) != 0)
 		return 0;
-	if (front[4] < JOURNAL_BEGUN || front[4] > JOURNAL_FORGOTTEN ||
+	if (front[4] < JOURNAL_BEGUN || front[4] > JOURNAL_MARKED ||
 		take(all, front[4], get_le64(front + 5), body, n) != 0)
 		return 0;
 	return JOURNAL_FRONT + n + JOURNAL_CODE;

@@ -53,10 +53,13 @@ take_sums(enum dtype t, const struct act *x, size_t at, int32_t start[2][BLOCK_R
 
 	UNROLL
 	for (int h = 0; h < halves; h++) {
-		vints v = ints_load(x->sum + at), half = ints_load(x->half + at);
+		vints v = ints_load(x->sum + at);
 
-		if (halves == 2)
+		if (halves == 2) {
+			vints half = ints_load(x->half + at);
+
 			v = h == 0 ? half : ints_sub(v, half);
+		}
 		if (format_mins(t))
 			floats_store(sum[h], ints_to_floats(v));
 		else if (format_offset(t) >= 0)

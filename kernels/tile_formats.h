@@ -348,11 +348,9 @@ take_groups(enum dtype t, const uint8_t *body, uint32_t run, uint32_t strip, int
 {
 	const uint8_t *w = body + format_front(t) + run * format_step(t) + strip * 4 * ROW_LANES;
 	const uint8_t *upper = w + (t == DTYPE_Q3_K ? 128 : 256);
-	vbytes nibbles;
 
 	if (format_nibbles(t))
 		take_nibbles(&pair[0], &pair[1], w, g);
-	nibbles = bytes_load(w + 64 * (g % 4));
 	UNROLL
 	for (int i = 0; i < 2; i++) {
 		int group = format_group(t, g, i);
@@ -373,14 +371,14 @@ take_groups(enum dtype t, const uint8_t *body, uint32_t run, uint32_t strip, int
 				take_pairs(w, group, 0, 0), take_singles(upper, group, 2, 0));
 			break;
 		case DTYPE_Q6_K:
-			pair[i] =
-				bytes_join(nibbles, i, take_pairs(upper, group, 4, JOIN_REPLACES));
+			pair[i] = bytes_join(bytes_load(w + 64 * (g % 4)), i,
+				take_pairs(upper, group, 4, JOIN_REPLACES));
 			break;
 		case DTYPE_Q5_0:
 		case DTYPE_Q5_1:
 		case DTYPE_Q5_K:
-			pair[i] = bytes_join(
-				nibbles, i, take_singles(upper, group, 4, JOIN_REPLACES));
+			pair[i] = bytes_join(bytes_load(w + 64 * (g % 4)), i,
+				take_singles(upper, group, 4, JOIN_REPLACES));
 			break;
 		case DTYPE_IQ4_NL:
 		case DTYPE_IQ4_XS:

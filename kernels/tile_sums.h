@@ -138,10 +138,11 @@ sum_of(enum dtype t, const struct act *x, size_t at, int h)
 INLINE vints
 sums_of(enum dtype t, const struct act *x, size_t at, int h)
 {
-	vints sum = ints_set1(x->sum[at]), half = ints_set1(x->half[at]);
+	vints sum = ints_set1(x->sum[at]), half;
 
 	if (!format_halves(t))
 		return sum;
+	half = ints_set1(x->half[at]);
 	return h == 0 ? half : ints_sub(sum, half);
 }
 

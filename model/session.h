@@ -80,9 +80,10 @@ const char *session_end_name(enum session_end e); /* "stop", "length" as the API
 void session_describe(const struct session *s, struct session_params *p);
 
 /* A session as bytes, to go on elsewhere exactly as it would have here; not one with a grammar. Written
- * are parameters (the seed among them) and ids only: the sampler's random state and its penalties, stop
- * texts that are half read and text that is held back all follow from these, and session_read brings them
- * about by taking the generated ids again, without computing. What cannot be written cannot contradict. */
+ * are parameters (the seed among them, and what its text may be) and ids only: the sampler's random state
+ * and its penalties, stop texts that are half read and text that is held back all follow from these, and
+ * session_read brings them about by taking the generated ids again, without computing. What cannot be
+ * written cannot contradict. */
 int session_write(
 	const struct session *s, struct buf *out); /* -1: out has no room, or there is a grammar */
 /* text receives what the session has said so far. The bytes may come from a damaged file: every

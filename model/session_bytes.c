@@ -4,14 +4,16 @@
  *   sampler: f32 temperature, u32 top_k, f32 top_p, min_p, repeat_penalty, frequency_penalty,
  *            presence_penalty, u32 penalty_last, u64 seed,
  *   u8 stops, for each: u32 bytes, text,
+ *   u32 max_guesses, u32 ids of the prediction, these ids (version 1 had neither, and knew no UNCACHED),
  *   u32 ids of the prompt, u32 of the answer so far, all ids as u32 */
 #include "model/session.h"
 
 #include <stdlib.h>
 
-#define VERSION    1
+#define VERSION    2
 #define IGNORE_END 1u
 #define SPECIAL    2u
+#define UNCACHED   4u
 #define MAX_STOP   4096
 
 /* --- writing ------------------------------------------------------------------------------------ */
@@ -30,6 +32,20 @@ put_sampler(struct buf *out, const struct sampler_params *p)
 	buf_u64(out, p->seed);
 }
 
+static uint8_t
+flags_of(const struct session_params *p)
+{
+	return (uint8_t)((p->ignore_end ? IGNORE_END : 0) | (p->special ? SPECIAL : 0) |
+			 (p->uncached ? UNCACHED : 0));
+}
+
+static void
+put_ids(struct buf *out, const uint32_t *ids, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		buf_u32(out, ids[i]);
+}
+
 int
 session_write(const struct session *s, struct buf *out)
 {
@@ -41,7 +57,7 @@ session_write(const struct session *s, struct buf *out)
 	if (p.grammar != NULL)
 		return -1;
 	buf_u8(out, VERSION);
-	buf_u8(out, (uint8_t)((p.ignore_end ? IGNORE_END : 0) | (p.special ? SPECIAL : 0)));
+	buf_u8(out, flags_of(&p));
 	buf_u32(out, p.max_tokens);
 	buf_u32(out, p.context);
 	put_sampler(out, &p.sampler);
@@ -50,10 +66,12 @@ session_write(const struct session *s, struct buf *out)
 		buf_u32(out, (uint32_t)strlen(p.stops[i]));
 		buf_str(out, p.stops[i]);
 	}
+	buf_u32(out, p.max_guesses);
+	buf_u32(out, (uint32_t)p.n_prediction);
+	put_ids(out, p.prediction, p.n_prediction);
 	buf_u32(out, (uint32_t)n_prompt);
 	buf_u32(out, (uint32_t)(n - n_prompt));
-	for (size_t i = 0; i < n; i++)
-		buf_u32(out, ids[i]);
+	put_ids(out, ids, n);
 	return out->failed ? -1 : 0;
 }
 
@@ -73,56 +91,87 @@ take_sampler(struct rd *r, struct sampler_params *p)
 	p->seed = rd_u64(r);
 }
 
-struct stop_texts {
-	char *text[SESSION_MAX_STOPS];
-	uint32_t n;
+struct pointed { /* what parameters point to */
+	char *stop[SESSION_MAX_STOPS];
+	uint32_t n_stops;
+	uint32_t *prediction;
 };
 
 static void
-stop_texts_free(struct stop_texts *st)
+pointed_free(struct pointed *to)
 {
-	for (uint32_t i = 0; i < st->n; i++)
-		free(st->text[i]);
+	for (uint32_t i = 0; i < to->n_stops; i++)
+		free(to->stop[i]);
+	free(to->prediction);
 }
 
 static int
-take_stops(struct rd *r, struct stop_texts *st)
+take_stops(struct rd *r, struct pointed *to)
 {
 	uint32_t n = rd_u8(r);
 
 	if (n > SESSION_MAX_STOPS)
 		return -1;
-	while (st->n < n) {
+	while (to->n_stops < n) {
 		uint32_t len = rd_u32(r);
 		const char *bytes = len <= MAX_STOP ? rd_bytes(r, len) : NULL;
 
 		if (bytes == NULL)
 			return -1;
-		st->text[st->n] = strndup(bytes, len);
-		if (st->text[st->n] == NULL)
+		to->stop[to->n_stops] = strndup(bytes, len);
+		if (to->stop[to->n_stops] == NULL)
 			return -1;
-		st->n++;
+		to->n_stops++;
 	}
+	return 0;
+}
+
+/* n ids, to be freed. NULL: they are not all there, or there is no memory for them. */
+static uint32_t *
+take_ids(struct rd *r, size_t n)
+{
+	uint32_t *ids = !r->failed && n <= rd_left(r) / 4 ? malloc(n * sizeof *ids + 1) : NULL;
+
+	for (size_t i = 0; ids != NULL && i < n; i++)
+		ids[i] = rd_u32(r);
+	return ids;
+}
+
+/* What is guessed is computed: it has to be of the vocabulary. */
+static int
+take_guesses(struct rd *r, const struct tokenizer *t, struct session_params *p, struct pointed *to)
+{
+	p->max_guesses = rd_u32(r);
+	p->n_prediction = rd_u32(r);
+	p->prediction = to->prediction = take_ids(r, p->n_prediction);
+	if (p->prediction == NULL)
+		return -1;
+	for (size_t i = 0; i < p->n_prediction; i++)
+		if (p->prediction[i] >= tokenizer_size(t))
+			return -1;
 	return 0;
 }
 
 /* Up to the ids. */
 static int
-take_params(struct rd *r, struct session_params *p, struct stop_texts *st)
+take_params(struct rd *r, const struct tokenizer *t, struct session_params *p, struct pointed *to)
 {
-	bool known = rd_u8(r) == VERSION;
-	uint8_t flags = rd_u8(r);
+	uint8_t version = rd_u8(r), flags = rd_u8(r);
 
+	if (version < 1 || version > VERSION)
+		return -1;
 	p->ignore_end = (flags & IGNORE_END) != 0;
 	p->special = (flags & SPECIAL) != 0;
+	p->uncached = (flags & UNCACHED) != 0;
 	p->max_tokens = rd_u32(r);
 	p->context = rd_u32(r);
 	take_sampler(r, &p->sampler);
-	if (!known || take_stops(r, st) != 0 || r->failed || p->context > SESSION_MAX_CONTEXT)
+	if (take_stops(r, to) != 0 || r->failed || p->context > SESSION_MAX_CONTEXT)
 		return -1;
-	p->stops = (const char *const *)st->text;
-	p->n_stops = st->n;
-	return 0;
+	p->stops = (const char *const *)to->stop;
+	p->n_stops = to->n_stops;
+	p->max_guesses = UINT32_MAX;
+	return version > 1 ? take_guesses(r, t, p, to) : 0;
 }
 
 static int
@@ -153,9 +202,7 @@ make(struct rd *r, const struct tokenizer *t, const struct session_params *p, st
 		err_set(err, "a kept session is damaged: its ids are not all there");
 		return NULL;
 	}
-	ids = malloc(n * sizeof *ids + 1);
-	for (size_t i = 0; ids != NULL && i < n; i++)
-		ids[i] = rd_u32(r);
+	ids = take_ids(r, n);
 	if (ids == NULL)
 		err_set(err, "out of memory for %zu tokens", n);
 	else
@@ -173,15 +220,14 @@ session_read(
 	const struct tokenizer *t, const void *data, size_t len, struct buf *text, struct err *err)
 {
 	struct rd r = rd_init(data, len);
-	struct session_params p = {
-		.max_guesses = UINT32_MAX}; /* whoever computes says how many it wants */
-	struct stop_texts st = {0};
+	struct session_params p = {0};
+	struct pointed to = {0};
 	struct session *s = NULL;
 
-	if (take_params(&r, &p, &st) != 0)
+	if (take_params(&r, t, &p, &to) != 0)
 		err_set(err, "a kept session is damaged, or of another version");
 	else
 		s = make(&r, t, &p, text, err);
-	stop_texts_free(&st);
+	pointed_free(&to);
 	return s;
 }

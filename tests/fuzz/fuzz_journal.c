@@ -59,6 +59,8 @@ on_entry(void *arg, const struct journal_entry *e)
 		require(memchr(k.head.id, '\0', sizeof k.head.id) != NULL);
 		require(memchr(k.head.model, '\0', sizeof k.head.model) != NULL);
 		require(kept_write_head(&k, &head) == 0);
+		require(k.usage.cached <= k.usage.prompt_tokens &&
+			k.usage.accepted <= k.usage.drafted);
 	}
 	buf_free(&head);
 	buf_free(&k.text);
@@ -197,21 +199,29 @@ static void
 seed_journal(struct buf *b)
 {
 	struct kept k = {.head = {.id = "chatcmpl-1", .model = "m", .created = 1795600000},
+		.usage = {.prompt_tokens = 5,
+			.new_tokens = 2,
+			.cached = 4,
+			.drafted = 3,
+			.accepted = 1},
 		.end = SESSION_STOP};
 	static const uint8_t ids[] = {1, 0, 0, 0, 2, 0, 0, 0};
-	struct buf head, tail;
+	struct buf head, mark, tail;
 
 	buf_init(&head, 0);
+	buf_init(&mark, 0);
 	buf_init(&tail, 0);
 	kept_write_head(&k, &head);
+	kept_write_mark(&k, &mark);
+	k.usage.both = &k.both;
 	kept_write_tail(&k, &tail);
 	const struct {
 		uint8_t kind, number;
 		const void *body;
 		size_t len;
 	} records[] = {{JOURNAL_BEGUN, 1, head.data, head.len}, {JOURNAL_GROWN, 1, ids, sizeof ids},
-		{JOURNAL_BEGUN, 2, head.data, head.len}, {JOURNAL_ENDED, 1, tail.data, tail.len},
-		{JOURNAL_FORGOTTEN, 2, NULL, 0}};
+		{JOURNAL_MARKED, 1, mark.data, mark.len}, {JOURNAL_BEGUN, 2, head.data, head.len},
+		{JOURNAL_ENDED, 1, tail.data, tail.len}, {JOURNAL_FORGOTTEN, 2, NULL, 0}};
 
 	for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
 		buf_u8(b, records[i].kind);
@@ -220,6 +230,7 @@ seed_journal(struct buf *b)
 		buf_append(b, records[i].body, records[i].len);
 	}
 	buf_free(&head);
+	buf_free(&mark);
 	buf_free(&tail);
 }
 

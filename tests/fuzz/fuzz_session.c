@@ -169,12 +169,16 @@ static void
 seed_session(struct buf *b)
 {
 	static const char *const stops[] = {"abab", "c\n"};
-	static const uint32_t prompt[] = {1, 20, 30};
+	static const uint32_t prompt[] = {1, 20, 30}, prediction[] = {100, 101, 7};
 	struct session_params p = {.sampler = sampler_defaults(),
 		.max_tokens = 20,
 		.context = CONTEXT,
 		.stops = stops,
-		.n_stops = 2};
+		.n_stops = 2,
+		.uncached = true,
+		.max_guesses = 4,
+		.prediction = prediction,
+		.n_prediction = 3};
 	struct err err = {""};
 	struct session *s = session_new(vocabulary(), &p, prompt, 3, &err);
 	struct buf text;

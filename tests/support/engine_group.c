@@ -268,6 +268,8 @@ start_engine(uint32_t number)
 				  NULL, NULL, &err)
 			: weights_from_gguf(m.gguf, &m.shape, &g.slices[number], number == 0, &err);
 	ck_assert_msg(c.weights != NULL, "%s", err.msg);
+	if (g.on_weights != NULL)
+		g.on_weights(number, c.weights);
 	group_take_links(&c, links);
 	g.engines[number] = engine_new(&g.loop, &c, &err);
 	ck_assert_msg(g.engines[number] != NULL, "%s", err.msg);
@@ -315,9 +317,12 @@ group_end(void)
 /* --- requests ----------------------------------------------------------------------------------- */
 
 static void
-on_ids(void *arg, const uint32_t *ids, size_t n)
+on_ids(void *arg, const uint32_t *ids, size_t n, const struct usage *so_far)
 {
 	struct job *j = arg;
+
+	ck_assert_uint_eq(so_far->new_tokens, j->n_heard + n);
+	ck_assert_ptr_null(so_far->tokens);
 
 	for (size_t i = 0; i < n; i++, j->n_heard++)
 		if (j->n_heard < MAX_IDS)
@@ -370,8 +375,8 @@ uint64_t submit_client;
 static const struct request_events events = {
 	.on_text = on_text, .on_end = on_end, .on_error = on_error, .on_ids = on_ids};
 
-static struct session *
-make_session(unsigned number, uint32_t max_tokens, const struct sampler_params *sampler)
+struct session_params
+greedy_params(uint32_t max_tokens)
 {
 	struct session_params p = {
 		.sampler = sampler_defaults(),
@@ -380,32 +385,44 @@ make_session(unsigned number, uint32_t max_tokens, const struct sampler_params *
 		.context = 512,
 		.ignore_end = true,
 	};
+
+	p.sampler.temperature = 0;
+	return p;
+}
+
+static struct session *
+make_session(unsigned number, uint32_t max_tokens, const struct sampler_params *sampler)
+{
+	struct session_params p = greedy_params(max_tokens);
 	struct err err = {""};
 	struct session *s;
 
 	if (sampler != NULL)
 		p.sampler = *sampler;
-	else
-		p.sampler.temperature = 0;
 	s = session_new(m.tokenizer, &p, m.cases[number].prompt, m.cases[number].n_prompt, &err);
 	ck_assert_msg(s != NULL, "%s", err.msg);
 	return s;
 }
 
 int
-submit_sampled(
-	struct job *j, unsigned number, uint32_t max_tokens, const struct sampler_params *sampler)
+submit_session(struct job *j, struct session *s)
 {
 	struct err err = {""};
 	int status = 0;
 
 	memset(j, 0, sizeof *j);
 	j->client = submit_client;
-	j->request = desk_submit(g.desk, make_session(number, max_tokens, sampler), j->client,
-		&events, j, &status, &err);
+	j->request = desk_submit(g.desk, s, j->client, &events, j, &status, &err);
 	if (j->request == NULL)
 		snprintf(j->what, sizeof j->what, "%s", err.msg);
 	return j->request != NULL ? 0 : status;
+}
+
+int
+submit_sampled(
+	struct job *j, unsigned number, uint32_t max_tokens, const struct sampler_params *sampler)
+{
+	return submit_session(j, make_session(number, max_tokens, sampler));
 }
 
 int

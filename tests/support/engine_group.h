@@ -49,6 +49,8 @@ struct group {
 	struct engine_config config; /* of all, to be changed before group_start */
 	struct slice slices[MAX_PEERS];
 	char names[MAX_PEERS][PEER_NAME];
+	void (*on_weights)(
+		uint32_t number, struct weight_source *ws); /* before an engine has them */
 };
 extern struct group g;
 
@@ -81,6 +83,9 @@ struct job {
 void start_alone(void);
 
 extern uint64_t submit_client; /* whose the next jobs are */
+struct session_params greedy_params(uint32_t max_tokens);
+/* Takes the session. Returns 0 or the status. */
+int submit_session(struct job *j, struct session *s);
 /* Returns 0 or the status. */
 int submit(struct job *j, unsigned number, uint32_t max_tokens); /* greedy */
 int submit_sampled(

@@ -47,7 +47,7 @@ struct request {
 	struct request_events ev;
 	void *arg;
 	struct fake_script script;
-	unsigned next;
+	unsigned next, said_n;
 	char said[4096];
 };
 
@@ -304,18 +304,29 @@ request_end(struct request *r)
 	uv_close((uv_handle_t *)&r->timer, freed);
 }
 
+/* Since it was submitted it has said some tokens of the session's. */
+static struct usage
+usage_of(const struct request *r)
+{
+	const struct session *s = r->session;
+	const uint32_t steps = r->said_n > 0 ? r->said_n - 1 : 0;
+
+	return (struct usage){.prompt_tokens = s->n_prompt,
+		.new_tokens = s->n - s->n_prompt,
+		.cached = r->script.cached,
+		.prompt_seconds = 0.5,
+		.new_seconds = 0.25,
+		.drafted = steps * r->script.drafted,
+		.accepted = steps * r->script.accepted};
+}
+
 static void
 finish(struct request *r)
 {
-	struct usage u = {.prompt_tokens = r->session->n_prompt,
-		.new_tokens = r->session->n - r->session->n_prompt,
-		.prompt_seconds = 0.5,
-		.new_seconds = 0.25,
-		.tokens = r->session->ids + r->session->n_prompt,
-		.drafted = r->script.drafted,
-		.accepted = r->script.accepted,
-		.signals = &r->signals};
+	struct usage u = usage_of(r);
 
+	u.tokens = r->session->ids + r->session->n_prompt;
+	u.signals = &r->signals;
 	pthread_mutex_lock(&lock);
 	seen.ended++;
 	pthread_mutex_unlock(&lock);
@@ -331,6 +342,7 @@ static void
 on_step(uv_timer_t *t)
 {
 	struct request *r = t->data;
+	struct usage so_far;
 	const char *piece = r->next < 8 ? r->script.pieces[r->next] : NULL;
 
 	if (piece == NULL && r->script.endless) {
@@ -345,13 +357,15 @@ on_step(uv_timer_t *t)
 	seen.tokens++;
 	pthread_mutex_unlock(&lock);
 	session_repeat(r->session, LARGE_ID + r->next++, NULL);
+	r->said_n++;
 	token_signals_add(&r->signals,
 		&(struct token_signal){.logp = -0.1f, .entropy = 0.3f, .margin = r->script.margin});
+	so_far = usage_of(r);
 	if (r->ev.on_ids != NULL)
 		r->ev.on_ids(r->arg,
 			&r->session->ids[r->session->n_prompt +
 					 (r->session->n - r->session->n_prompt - 1) % MAX_NEW],
-			1);
+			1, &so_far);
 	uv_timer_start(t, on_step, r->script.gap_ms, 0);
 	r->ev.on_text(r->arg, piece, strlen(piece));
 }

@@ -28,9 +28,10 @@ struct fake_script {
 	uint32_t member_watts;
 	uint32_t context;           /* of this model; 0: FAKE_CONTEXT */
 	double tokens_per_s;        /* its pace; 0: ten */
+	uint32_t cached;            /* of each prompt; */
+	uint32_t drafted, accepted; /* and for each new token behind its first */
 	uint32_t doubts;            /* bits: pieces that it is not sure of, whatever its margin */
 	bool other_vocabulary;      /* than the small one has */
-	uint32_t drafted, accepted; /* as its usage says */
 	/* Instead of pieces: what is said to this prompt, at most size bytes of text. "!503 why" fails. */
 	void (*reply)(const char *prompt, char *out, size_t size);
 	float (*sure)(const char *prompt); /* of the reply to it: its margin */

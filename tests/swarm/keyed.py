@@ -4,8 +4,8 @@
 keyed.py SOCKET KEY BODY [last=ID] [kill=PID after=N]
 
 Prints what it heard as JSON: text, the id of the last event, the ids of answers, whether the stream
-came to its end, and the error if it brought one. With kill, the process is killed as soon as N
-events with text are here.
+came to its end, what its end says of tokens and times, and the error if it brought one. With kill, the
+process is killed as soon as N events with text are here.
 """
 import json
 import os
@@ -51,7 +51,8 @@ def main():
     if "last" in options:
         head += f"Last-Event-ID: {options['last']}\r\n"
     sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-    heard = {"text": "", "last": None, "answers": [], "done": False, "error": None, "events": 0}
+    heard = {"text": "", "last": None, "answers": [], "done": False, "error": None, "events": 0,
+             "timings": {}}
     for number, data in events(sock):
         heard["last"] = number or heard["last"]
         if data == "[DONE]":
@@ -59,6 +60,7 @@ def main():
             break
         event = json.loads(data)
         heard["error"] = event.get("error") or heard["error"]
+        heard["timings"] = event.get("timings", heard["timings"])
         if event.get("id") and event["id"] not in heard["answers"]:
             heard["answers"].append(event["id"])
         for choice in event.get("choices", []):

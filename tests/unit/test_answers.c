@@ -2,10 +2,12 @@
  * also when clients leave and daemons end in between. */
 #include "daemon/answers.h"
 
+#include "daemon/journal.h"
 #include "tests/support/http_fixture.h"
 #include "tests/support/patience.h"
 
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -534,6 +536,114 @@ START_TEST(a_stream_over_a_restart)
 }
 END_TEST
 
+static void
+expect_figure(const struct answer *an, const char *name, double want)
+{
+	char word[64];
+	const char *at;
+
+	snprintf(word, sizeof word, "\"%s\":", name);
+	at = strstr(an->body, word);
+	ck_assert_msg(at != NULL, "no %s: %s", name, an->body);
+	ck_assert_msg(fabs(strtod(at + strlen(word), NULL) - want) < 0.001, "%s is not %g: %s",
+		name, want, an->body);
+}
+
+/* What it has cost is what it cost before a restart, or a failure, and since; and stays that. */
+START_TEST(figures_add_up)
+{
+	struct fake_script first = slow, then = slow;
+	struct buf got = {0};
+	unsigned before;
+
+	first.cached = 2;
+	first.drafted = 5;
+	first.accepted = 2;
+	then.cached = 3; /* rows of its own, perhaps */
+	then.drafted = 4;
+	then.accepted = 3;
+	if (_i == 1) {
+		first.pieces[2] = NULL;
+		first.fail_status = 502;
+		first.fail = "m2 was lost";
+	}
+	fake_set(&first);
+	leave_at(STREAM, _i == 1 ? "m2 was lost" : "\"ce\"", &got);
+	fake_set(&then);
+	if (_i == 0)
+		restart();
+	before = seen().tokens;
+	for (unsigned i = 0; i < 2; i++) {
+		ask("POST", CHAT, KEY, STREAM, &a);
+		expect_stream(&a, FIVE);
+		expect_figure(&a, "cached_tokens", 2);
+		expect_figure(&a, "draft_n", (before - 1) * 5 + (4 - before) * 4);
+		expect_figure(&a, "draft_n_accepted", (before - 1) * 2 + (4 - before) * 3);
+		expect_figure(&a, "accepted_prediction_tokens", (before - 1) * 2 + (4 - before) * 3);
+		expect_figure(&a, "prompt_ms", 1000);
+		expect_figure(&a, "predicted_ms", 500);
+		answer_free(&a);
+		restart();
+	}
+	ck_assert_uint_eq(seen().tokens, 5);
+	buf_free(&got);
+}
+END_TEST
+
+/* As a daemon wrote it that knew less of what an answer has cost. */
+static void
+write_older(void *arg, const struct journal_entry *e)
+{
+	struct journal *j = arg;
+	struct err err;
+
+	ck_assert_int_eq(journal_begin(j, e->number, e->head, e->head_len, &err), 0);
+	ck_assert_int_eq(journal_grow(j, e->number, e->ids, e->n_ids, &err), 0);
+	ck_assert_uint_gt(e->ended ? e->tail_len : e->mark_len, 33);
+	if (e->ended)
+		ck_assert_int_eq(journal_end(j, e->number, e->tail, 33, &err), 0);
+}
+
+static void
+make_older(void)
+{
+	char path[128], older[128];
+	struct journal *j;
+	struct err note;
+
+	snprintf(path, sizeof path, "%s/answers", state);
+	snprintf(older, sizeof older, "%s/older", state);
+	j = journal_open(older, write_older, NULL, &note);
+	journal_close(journal_open(path, write_older, j, &note));
+	ck_assert_str_eq(note.msg, "");
+	journal_close(j);
+	ck_assert_int_eq(rename(older, path), 0);
+}
+
+/* Answers in an older daemon's journal are there, and go on; only the figures that it did not know are not. */
+START_TEST(a_journal_of_an_older_daemon)
+{
+	struct fake_script script = _i == 0 ? five : slow;
+	struct buf got = {0};
+
+	script.cached = 2;
+	script.drafted = 5;
+	fake_set(&script);
+	leave_at(STREAM, _i == 0 ? "[DONE]" : "\"ce\"", &got);
+	fake_set(&slow);
+	fixture_stop();
+	make_older();
+	fixture_start();
+	ask("POST", CHAT, KEY, STREAM, &a);
+	expect_stream(&a, FIVE);
+	ck_assert_uint_eq(seen().tokens, 5);
+	ck_assert_ptr_null(strstr(a.body, "cached_tokens"));
+	ck_assert_ptr_null(strstr(a.body, "draft_n"));
+	expect_figure(&a, "prompt_ms", 500);
+	buf_free(&got);
+}
+END_TEST
+
 /* It does not wait for its client; the client may wait for the model. */
 START_TEST(it_goes_on_when_its_model_is_there)
 {
@@ -640,6 +750,8 @@ main(void)
 	tcase_add_checked_fixture(kept, setup_kept, teardown_kept);
 	tcase_set_timeout(kept, 30);
 	tcase_add_test(kept, a_stream_over_a_restart);
+	tcase_add_loop_test(kept, figures_add_up, 0, 2);
+	tcase_add_loop_test(kept, a_journal_of_an_older_daemon, 0, 2);
 	tcase_add_test(kept, it_goes_on_when_its_model_is_there);
 	tcase_add_test(kept, each_that_goes_on_is_a_client_by_itself);
 	tcase_add_loop_test(kept, another_model_does_not_go_on, 0, 2);

@@ -376,11 +376,11 @@ START_TEST(two_that_draft_share_their_steps)
 END_TEST
 
 static void
-count_ids(void *arg, const uint32_t *ids, size_t n)
+count_ids(void *arg, const uint32_t *ids, size_t n, const struct usage *so_far)
 {
 	struct said *j = arg;
 
-	(void)ids;
+	(void)ids, (void)so_far;
 	j->n += (uint32_t)n;
 }
 

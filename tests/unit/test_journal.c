@@ -33,7 +33,7 @@ teardown(void)
 	ck_assert_int_eq(rmdir(dir), 0); /* nothing else was made */
 }
 
-/* --- what is in it, in words: "1 head 10,11,12 tail; 2 ..." ------------------------------------ */
+/* --- what is in it, in words: "1 head (mark) 10,11,12 tail; 2 ..." ------------------------------------ */
 
 static void
 say_entry(void *arg, const struct journal_entry *e)
@@ -42,6 +42,8 @@ say_entry(void *arg, const struct journal_entry *e)
 
 	buf_printf(out, "%s%u %.*s ", out->len > 0 ? "; " : "", (unsigned)e->number,
 		(int)e->head_len, (const char *)e->head);
+	if (e->mark_len > 0)
+		buf_printf(out, "(%.*s) ", (int)e->mark_len, (const char *)e->mark);
 	for (size_t i = 0; i < e->n_ids; i++)
 		buf_printf(out, "%s%u", i > 0 ? "," : "", (unsigned)e->ids[i]);
 	if (e->ended)
@@ -92,6 +94,14 @@ grow(struct journal *j, unsigned n, uint32_t first, size_t count)
 }
 
 static void
+mark(struct journal *j, unsigned n, const char *text)
+{
+	struct err err;
+
+	ck_assert_msg(journal_mark(j, n, text, strlen(text), &err) == 0, "%s", err.msg);
+}
+
+static void
 end(struct journal *j, unsigned n, const char *tail)
 {
 	struct err err;
@@ -113,11 +123,13 @@ static const char *const history[] = {
 	"1 one 10,11",
 	"1 one 10,11; 2 two ",
 	"1 one 10,11; 2 two 20",
-	"1 one 10,11,12,13,14; 2 two 20",
-	"1 one 10,11,12,13,14; 2 two 20 stop",
-	"1 one 10,11,12,13,14; 2 two 20 stop; 3 three ",
-	"1 one 10,11,12,13,14; 3 three ",
-	"1 one 10,11,12,13,14; 3 three 30",
+	"1 one (a mark) 10,11; 2 two 20",
+	"1 one (a mark) 10,11,12,13,14; 2 two 20",
+	"1 one (a mark) 10,11,12,13,14; 2 two 20 stop",
+	"1 one (a mark) 10,11,12,13,14; 2 two 20 stop; 3 three ",
+	"1 one (a mark) 10,11,12,13,14; 3 three ",
+	"1 one (a mark) 10,11,12,13,14; 3 three 30",
+	"1 one (more) 10,11,12,13,14; 3 three 30",
 };
 #define RECORDS (sizeof history / sizeof *history - 1)
 
@@ -138,19 +150,25 @@ write_record(struct journal *j, size_t i)
 		grow(j, 2, 20, 1);
 		break;
 	case 4:
-		grow(j, 1, 12, 3);
+		mark(j, 1, "a mark");
 		break;
 	case 5:
-		end(j, 2, "stop");
+		grow(j, 1, 12, 3);
 		break;
 	case 6:
-		begin(j, 3, "three");
+		end(j, 2, "stop");
 		break;
 	case 7:
-		forget(j, 2, true);
+		begin(j, 3, "three");
 		break;
 	case 8:
+		forget(j, 2, true);
+		break;
+	case 9:
 		grow(j, 3, 30, 1);
+		break;
+	case 10:
+		mark(j, 1, "more");
 		break;
 	default:
 		ck_abort();
@@ -300,6 +318,7 @@ write_living(void *arg, struct journal *j)
 	begin(j, 1, "one");
 	grow(j, 1, 10, 3);
 	grow(j, 1, 13, 2);
+	mark(j, 1, "more");
 	begin(j, 3, "three");
 	grow(j, 3, 30, 1);
 	return *result;
@@ -325,7 +344,7 @@ START_TEST(a_rewrite_drops_what_is_forgotten)
 	expect(history[RECORDS]);
 	grow(j, 3, 31, 1); /* and it goes on in the new file */
 	journal_close(j);
-	expect("1 one 10,11,12,13,14; 3 three 30,31");
+	expect("1 one (more) 10,11,12,13,14; 3 three 30,31");
 	ck_assert_int_ne(access(beside, F_OK), 0);
 	buf_free(&words);
 	buf_free(&all);
@@ -355,7 +374,7 @@ START_TEST(a_crash_in_a_rewrite)
 	ck_assert_int_ne(access(beside, F_OK), 0);
 	grow(j, 3, 31, 2);
 	journal_close(j);
-	expect("1 one 10,11,12,13,14; 3 three 30,31,32");
+	expect("1 one (more) 10,11,12,13,14; 3 three 30,31,32");
 	buf_free(&words);
 	buf_free(&all);
 }

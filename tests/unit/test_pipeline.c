@@ -1,6 +1,7 @@
 /* Engines in pipelines, linked over loopback, each on its own thread: greedy paths against
  * ../shared/reference, several sessions at once, and what happens when a stage goes, or sends what is not
  * due. */
+#include "daemon/ring.h"
 #include "tests/support/engine_group.h"
 #include "tests/support/patience.h"
 
@@ -202,6 +203,162 @@ START_TEST(a_cancelled_request_frees_its_slot)
 	for (unsigned i = 0; i < N_CASES; i++)
 		check_greedy(&next[i], i);
 	ck_assert_uint_eq(cancelled[0].ended + cancelled[0].failed, 0);
+	pipeline_end();
+}
+END_TEST
+
+/* --- held ---------------------------------------------------------------------------------------- */
+
+/* The last stage can be held: its weights do not come. */
+static struct gate {
+	uv_mutex_t lock;
+	uv_cond_t opened;
+	bool closed;
+	const struct unit *(*acquire)(struct weight_source *ws, enum unit_kind kind, uint32_t layer,
+		uint32_t expert, struct err *err);
+} gate;
+
+static void
+make_gate(void)
+{
+	uv_mutex_init(&gate.lock);
+	uv_cond_init(&gate.opened);
+}
+
+static void
+remove_gate(void)
+{
+	uv_cond_destroy(&gate.opened);
+	uv_mutex_destroy(&gate.lock);
+}
+
+static const struct unit *
+acquire_when_open(struct weight_source *ws, enum unit_kind kind, uint32_t layer, uint32_t expert,
+	struct err *err)
+{
+	uv_mutex_lock(&gate.lock);
+	while (gate.closed)
+		uv_cond_wait(&gate.opened, &gate.lock);
+	uv_mutex_unlock(&gate.lock);
+	return gate.acquire(ws, kind, layer, expert, err);
+}
+
+static void
+put_gate(uint32_t number, struct weight_source *ws)
+{
+	if (number != g.stages.list[g.stages.n - 1].first)
+		return;
+	gate.acquire = ws->acquire;
+	ws->acquire = acquire_when_open;
+}
+
+static void
+set_gate(bool closed)
+{
+	uv_mutex_lock(&gate.lock);
+	gate.closed = closed;
+	uv_cond_signal(&gate.opened);
+	uv_mutex_unlock(&gate.lock);
+}
+
+/* Until the coordinator has begun so many steps, and computes so many requests; no event is heard meanwhile. */
+static void
+wait_for_hub(uint64_t steps, uint32_t running)
+{
+	struct engine_stats st;
+	uint64_t since = 0;
+
+	do
+		engine_stats(g.engines[0], &st);
+	while ((st.steps < steps || st.running != running) && wait_more(&since));
+	ck_assert_uint_ge(st.steps, steps);
+	ck_assert_uint_eq(st.running, running);
+}
+
+/* The text of a case, its prompt and what it says, from some id on, as [n] of a prompt. */
+static void
+put_text(uint32_t *out, unsigned number, size_t from, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t at = from + i, n_prompt = m.cases[number].n_prompt;
+
+		out[i] = at < n_prompt ? m.cases[number].prompt[at]
+				       : m.cases[number].greedy[at - n_prompt];
+	}
+}
+
+enum { NEW_TOKENS = 30 };
+
+static void
+submit_ids(struct job *j, const uint32_t *ids, size_t n, bool uncached)
+{
+	struct session_params p = greedy_params(NEW_TOKENS);
+	struct err err = {""};
+
+	p.uncached = uncached;
+	ck_assert_int_eq(submit_session(j, session_new(m.tokenizer, &p, ids, n, &err)), 0);
+}
+
+/* Has a request cancelled while chunks of its prompt are under way, as many as there can be, of so many rows,
+ * and submits the next one meanwhile; of neither anything was computed by the last stage. Returns the rows. */
+static uint32_t
+cancel_under_way(struct job jobs[2], const uint32_t *cancelled, const uint32_t *next, uint32_t n,
+	uint32_t rows)
+{
+	uint32_t steps = (n + rows - 1) / rows, depth = ring_depth(g.stages.n);
+	struct engine_stats before;
+
+	steps = steps < depth ? steps : depth;
+	engine_stats(g.engines[0], &before);
+	set_gate(true);
+	submit_ids(&jobs[0], cancelled, n, false);
+	wait_for_hub(before.steps + steps, 1);
+	desk_cancel(g.desk, jobs[0].request);
+	wait_for_hub(before.steps + steps, 0);
+	submit_ids(&jobs[1], next, n, false);
+	wait_for_hub(before.steps + steps, 1);
+	set_gate(false);
+	while (jobs[1].ended == 0 && g.broken[0] == 0)
+		uv_run(&g.loop, UV_RUN_ONCE);
+	ck_assert_msg(g.broken[0] == 0, "%s", g.why);
+	ck_assert_uint_eq(jobs[0].texts + jobs[0].ended + jobs[0].failed, 0);
+	return steps * rows < n ? steps * rows : n;
+}
+
+/* Another request of that client, which begins as the cancelled one, goes on behind the rows under way, and
+ * says what it says without them. */
+START_TEST(a_prompt_goes_on_from_rows_under_way)
+{
+	static const struct {
+		unsigned layout;
+		uint32_t n, same; /* ids of the cancelled prompt; as many begin the next one */
+	} plays[] = {{0, 60, 60}, {1, 60, 60}, {1, 60, 7}, {1, 10, 10}, {3, 60, 60}, {5, 60, 13}};
+	const uint32_t n = plays[_i].n, same = plays[_i].same;
+	uint32_t other[80], cancelled[60], next[60], sent;
+	struct job first, jobs[2], whole;
+
+	put_text(other, 1, 1, 80);
+	put_text(cancelled, 0, 0, n);
+	put_text(next, 0, 0, same);
+	put_text(next + same, 2, same, n - same);
+	pipeline_init(&layouts[plays[_i].layout]);
+	g.config.slots = 1;
+	g.config.max_rows = 4;
+	g.on_weights = put_gate;
+	group_start();
+	/* In all caches lie rows of another prompt: what is not computed is wrong. */
+	submit_ids(&first, other, 80, false);
+	wait_for(&g.loop, &first.ended, 1, "an answer");
+	sent = cancel_under_way(jobs, cancelled, next, n, g.config.max_rows);
+	sent = sent < same ? sent : same;
+	ck_assert_uint_eq(jobs[1].usage.cached, sent < n ? sent : n - 1);
+	submit_ids(&whole, next, n, true);
+	wait_for(&g.loop, &whole.ended, 1, "the same, of which nothing is cached");
+	ck_assert_uint_eq(whole.usage.cached, 0);
+	ck_assert_mem_eq(jobs[1].ids, whole.ids, sizeof *whole.ids * NEW_TOKENS);
+	if (same == n) /* as in the reference */
+		ck_assert_mem_eq(whole.ids, m.cases[0].greedy + n - m.cases[0].n_prompt,
+			sizeof *whole.ids * NEW_TOKENS);
 	pipeline_end();
 }
 END_TEST
@@ -496,7 +653,8 @@ main(void)
 	Suite *s = suite_create("pipeline");
 	SRunner *r = srunner_create(s);
 	int failed = engine_tests_begin("pipeline");
-	TCase *same = tcase_create("the same ids"), *trouble = tcase_create("trouble");
+	TCase *same = tcase_create("the same ids"), *held = tcase_create("held"),
+	      *trouble = tcase_create("trouble");
 
 	if (failed != 0)
 		return failed;
@@ -510,6 +668,11 @@ main(void)
 	tcase_add_loop_test(same, samples_are_the_same, 3, 4);
 	tcase_add_test(same, a_cancelled_request_frees_its_slot);
 	suite_add_tcase(s, same);
+	tcase_add_checked_fixture(held, load, unload);
+	tcase_add_checked_fixture(held, make_gate, remove_gate);
+	tcase_set_timeout(held, 120);
+	tcase_add_loop_test(held, a_prompt_goes_on_from_rows_under_way, 0, 6);
+	suite_add_tcase(s, held);
 	tcase_add_checked_fixture(trouble, load, unload);
 	tcase_set_timeout(trouble, 120);
 	tcase_add_loop_test(trouble, a_lost_peer_is_named, 0, 6);

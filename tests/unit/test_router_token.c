@@ -138,8 +138,8 @@ START_TEST(the_large_model_says_all)
 	struct fake_script drafted = large;
 	struct fake_seen seen;
 
-	drafted.drafted = 3;
-	drafted.accepted = 2;
+	drafted.drafted = 2;
+	drafted.accepted = 1;
 	fake_set(&drafted);
 	say(",\"verify\":\"all\"");
 	expect_text(CONTENT, "One two three ");
@@ -149,12 +149,12 @@ START_TEST(the_large_model_says_all)
 	expect_number("shoal.token.small_tokens", 0);
 	expect_number("shoal.token.large_tokens", 3);
 	expect_number("shoal.token.large_share", 1);
-	expect_number("shoal.token.drafted", 3);
+	expect_number("shoal.token.drafted", 4);
 	expect_number("shoal.token.accepted", 2);
 	expect_number("shoal.token.large_asked", 1);
 	expect_number("usage.completion_tokens_details.large_tokens", 3);
 	expect_number("usage.completion_tokens_details.accepted_prediction_tokens", 2);
-	expect_number("usage.completion_tokens_details.rejected_prediction_tokens", 1);
+	expect_number("usage.completion_tokens_details.rejected_prediction_tokens", 2);
 	expect_number("timings.draft_n_accepted", 2);
 	ck_assert_ptr_nonnull(strcasestr(a.head, "x-shoal-large-share: 1.000"));
 	fake_get(&seen);
@@ -163,7 +163,7 @@ START_TEST(the_large_model_says_all)
 	answer_free(&a);
 	get("/metrics", &a);
 	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_route_token_large_total 3\n"));
-	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_route_token_drafted_total 3\n"));
+	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_route_token_drafted_total 4\n"));
 	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_route_token_accepted_total 2\n"));
 	ck_assert_ptr_nonnull(strstr(a.body, "\nshoal_route_token_asked_total 1\n"));
 }

@@ -416,6 +416,7 @@ run(struct session *s, uint32_t from, uint32_t to, struct buf *text)
 }
 
 static const char *const some_stops[] = {"abca", "bbbb", "dcd"};
+static const uint32_t some_prediction[] = {'d', 'a', WORD, 'b'};
 static const struct session_params kept[] = {
 	{.sampler = {.top_p = 1, .repeat_penalty = 1}, .max_tokens = 30, .context = 100},
 	{.sampler = {.temperature = 0.9f,
@@ -427,7 +428,11 @@ static const struct session_params kept[] = {
 		.max_tokens = UINT32_MAX,
 		.context = 43,
 		.stops = some_stops,
-		.n_stops = 3},
+		.n_stops = 3,
+		.uncached = true,
+		.max_guesses = 3,
+		.prediction = some_prediction,
+		.n_prediction = 4},
 	{.sampler = {.temperature = 1.3f,
 		 .top_p = 1,
 		 .repeat_penalty = 1.1f,
@@ -439,7 +444,8 @@ static const struct session_params kept[] = {
 		.context = 100,
 		.stops = some_stops + 1,
 		.n_stops = 1,
-		.ignore_end = true},
+		.ignore_end = true,
+		.max_guesses = UINT32_MAX},
 };
 
 static void
@@ -487,6 +493,87 @@ START_TEST(a_session_goes_on_from_bytes)
 	}
 	buf_free(&want);
 	session_free(whole);
+}
+END_TEST
+
+/* What a session is computed with, beside what it says. */
+static void
+expect_helps(const struct session *s, const struct session_params *want)
+{
+	struct session_params p;
+
+	session_describe(s, &p);
+	ck_assert_int_eq(p.uncached, want->uncached);
+	ck_assert_uint_eq(p.max_guesses, want->max_guesses);
+	ck_assert_uint_eq(p.n_prediction, want->n_prediction);
+	for (size_t i = 0; i < p.n_prediction; i++)
+		ck_assert_uint_eq(p.prediction[i], want->prediction[i]);
+}
+
+START_TEST(bytes_keep_how_it_is_computed)
+{
+	struct session *s = start(&kept[_i]), *again;
+	struct buf bytes = {0}, text = {0};
+	struct err err;
+
+	ck_assert_int_eq(session_write(s, &bytes), 0);
+	again = session_read(tokenizer, bytes.data, bytes.len, &text, &err);
+	ck_assert_msg(again != NULL, "%s", err.msg);
+	expect_helps(again, &kept[_i]);
+	buf_free(&bytes);
+	session_free(s);
+	session_free(again);
+}
+END_TEST
+
+/* Version 1 ended its parameters with the stop texts: guesses were as they paid. No later one is known. */
+START_TEST(bytes_of_another_version)
+{
+	const struct session_params *p = &kept[0], old = {.max_guesses = UINT32_MAX};
+	const size_t params = 2 + 2 * 4 + 8 * 4 + 8 + 1, guesses = 2 * 4;
+	struct session *s = start(p), *again;
+	struct buf bytes = {0}, text = {0}, said = {0};
+	struct err err;
+
+	run(s, 0, 12, &said);
+	ck_assert_int_eq(session_write(s, &bytes), 0);
+	bytes.data[0]++;
+	ck_assert_ptr_null(session_read(tokenizer, bytes.data, bytes.len, &text, &err));
+	ck_assert_ptr_nonnull(strstr(err.msg, "another version"));
+	bytes.data[0] = 1;
+	memmove(bytes.data + params, bytes.data + params + guesses, bytes.len - params - guesses);
+	again = session_read(tokenizer, bytes.data, bytes.len - guesses, &text, &err);
+	ck_assert_msg(again != NULL, "%s", err.msg);
+	expect_helps(again, &old);
+	expect_same(&text, &said, 12);
+	ck_assert_int_eq(run(again, 12, STEPS, &text), run(s, 12, STEPS, &said));
+	expect_same(&text, &said, 12);
+	buf_free(&bytes);
+	buf_free(&text);
+	buf_free(&said);
+	session_free(s);
+	session_free(again);
+}
+END_TEST
+
+/* Guesses are computed as they are: none may be of another vocabulary. */
+START_TEST(a_prediction_of_another_vocabulary)
+{
+	static const uint32_t beyond[] = {'a', VOCAB};
+	struct session_params p = kept[0];
+	struct buf bytes = {0}, text = {0};
+	struct session *s;
+	struct err err;
+
+	p.max_guesses = 1;
+	p.prediction = beyond;
+	p.n_prediction = 2;
+	s = start(&p);
+	ck_assert_int_eq(session_write(s, &bytes), 0);
+	ck_assert_ptr_null(session_read(tokenizer, bytes.data, bytes.len, &text, &err));
+	ck_assert_ptr_nonnull(strstr(err.msg, "damaged"));
+	buf_free(&bytes);
+	session_free(s);
 }
 END_TEST
 
@@ -539,6 +626,9 @@ main(void)
 	tcase_add_test(tc, characters_are_whole);
 	tcase_add_test(tc, penalties_see_the_prompt);
 	tcase_add_loop_test(tc, a_session_goes_on_from_bytes, 0, sizeof kept / sizeof *kept);
+	tcase_add_loop_test(tc, bytes_keep_how_it_is_computed, 0, sizeof kept / sizeof *kept);
+	tcase_add_test(tc, bytes_of_another_version);
+	tcase_add_test(tc, a_prediction_of_another_vocabulary);
 	tcase_add_test(tc, damaged_bytes_do_no_harm);
 	suite_add_tcase(s, tc);
 	r = srunner_create(s);
