@@ -36,8 +36,8 @@ struct kept {
 	uint8_t model_id[32];
 	struct api_head head;
 	uint64_t number; /* in the journal */
-	uint64_t
-		client; /* as the desk's; a restored one is a client by itself: whose it was is not written */
+	/* As the desk's; a restored one is a client by itself: whose it was is not written. */
+	uint64_t client;
 	bool journaled;
 	struct buf session; /* as it began */
 	struct buf ids;     /* uint32_t, picked since */
