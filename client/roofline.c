@@ -1,5 +1,6 @@
 #include "client/roofline.h"
 
+#include "base/buf.h"
 #include "client/show.h"
 #include "kernels/cpu.h"
 #include "kernels/roof.h"
@@ -42,18 +43,59 @@ roof_token_bytes(const struct local *l, uint32_t positions)
 			       l->shape.head_dim);
 }
 
+/* The matrices of a unit, one part each; the unit stays where it is, since all are in memory. */
+static int
+add_unit(struct buf *parts, const struct local *l, enum unit_kind kind, uint32_t layer,
+	uint32_t expert, struct err *err)
+{
+	const struct unit *u = l->weights->acquire(l->weights, kind, layer, expert, err);
+
+	if (u == NULL)
+		return -1;
+	for (const enum tensor_role *role = unit_roles(kind); *role != TENSOR_ROLES; role++) {
+		const struct matrix *m = &u->t[*role];
+		size_t lines =
+			m->layout == LAYOUT_TILES ? (m->rows + TILE_ROWS - 1) / TILE_ROWS : m->rows;
+		struct roof_part part = {m->data, lines * m->stride};
+
+		if (m->data != NULL)
+			buf_append(parts, &part, sizeof part);
+	}
+	l->weights->release(l->weights, u);
+	return 0;
+}
+
+/* All that rows of a step may meet. */
+static int
+add_units(struct buf *parts, const struct local *l, struct err *err)
+{
+	int rc = add_unit(parts, l, UNIT_HEAD, 0, 0, err);
+
+	for (uint32_t layer = 0; rc == 0 && layer < l->shape.layers; layer++) {
+		rc |= add_unit(parts, l, UNIT_ATTN, layer, 0, err);
+		rc |= add_unit(parts, l, UNIT_FFN, layer, 0, err);
+		for (uint32_t e = 0; rc == 0 && e < l->shape.experts; e++)
+			rc |= add_unit(parts, l, UNIT_EXPERT, layer, e, err);
+	}
+	return rc;
+}
+
 double
 roof_read_speed(const struct local *l, unsigned threads)
 {
+	struct buf parts = {0};
+	struct roof *r = NULL;
+	double speed = 0;
 	struct err err;
-	struct roof *r = roof_new(bytes_to_read(), &err);
-	double speed;
 
-	if (r == NULL)
-		return 0;
-	pool_limit(l->pool, threads); /* the next step sets it again */
-	speed = roof_bandwidth(r, &l->kernels, l->pool);
+	if (add_units(&parts, l, &err) == 0 && !parts.failed)
+		r = roof_over((const void *)parts.data, parts.len / sizeof(struct roof_part), &err);
+	if (r != NULL) {
+		pool_limit(l->pool, threads); /* the next step sets it again */
+		speed = roof_bandwidth(r, &l->kernels, l->pool);
+	}
 	roof_free(r);
+	buf_free(&parts);
 	return speed;
 }
 

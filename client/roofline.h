@@ -12,7 +12,8 @@ int roofline(struct ctl *ctl, const struct local_options *opt, const char *forma
 /* Bytes that generating a token reads: all weights that a row meets, and the keys and values of so many
  * positions. */
 double roof_token_bytes(const struct local *l, uint32_t positions);
-/* Bytes a second that so many of the model's threads read; 0 when there is no memory to measure it with. */
+/* Bytes a second that so many of the model's threads read of its weights, doing nothing else with them; they all are in
+ * memory. 0: there was no memory for a list of them. */
 double roof_read_speed(const struct local *l, unsigned threads);
 
 #endif

@@ -16,31 +16,76 @@ enum {
 };
 
 struct roof {
-	uint8_t *data;
-	size_t bytes;
+	uint8_t *own; /* NULL: it is the caller's memory that is read */
+	struct roof_part *units;
+	size_t n, bytes;
 	const struct kernels *k;
 	_Atomic uint64_t seen; /* what is read must be used for something */
 };
 
+static void
+add_unit(struct roof *r, const uint8_t *data, size_t bytes)
+{
+	r->units[r->n++] = (struct roof_part){data, bytes};
+	r->bytes += bytes;
+}
+
+/* What the loops can read of a part, in units. */
+static void
+add_part(struct roof *r, const struct roof_part *part)
+{
+	size_t skipped = (64 - (uintptr_t)part->data % 64) % 64;
+	const uint8_t *data = part->data + skipped;
+	size_t left = part->bytes > skipped ? part->bytes - skipped : 0;
+
+	for (; left >= ROOF_UNIT; left -= ROOF_UNIT, data += ROOF_UNIT)
+		add_unit(r, data, ROOF_UNIT);
+	if (left >= ROOF_TURN)
+		add_unit(r, data, left / ROOF_TURN * ROOF_TURN);
+}
+
+struct roof *
+roof_over(const struct roof_part *parts, size_t n, struct err *err)
+{
+	struct roof *r = calloc(1, sizeof *r);
+	size_t most = 0;
+
+	for (size_t i = 0; i < n; i++)
+		most += parts[i].bytes / ROOF_UNIT + 1;
+	if (r != NULL)
+		r->units = malloc(most * sizeof *r->units);
+	if (r == NULL || r->units == NULL) {
+		free(r);
+		err_set(err, "no memory for a list of what to read");
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++)
+		add_part(r, &parts[i]);
+	return r;
+}
+
 struct roof *
 roof_new(size_t bytes, struct err *err)
 {
-	struct roof *r = calloc(1, sizeof *r);
 	size_t huge = (size_t)2 << 20;
+	struct roof *r;
+	uint8_t *own;
 
 	bytes = (bytes < ROOF_UNIT ? ROOF_UNIT : bytes) / ROOF_UNIT * ROOF_UNIT;
-	if (r != NULL)
-		r->data = aligned_alloc(huge, (bytes + huge - 1) / huge * huge);
-	if (r == NULL || r->data == NULL) {
-		free(r);
+	own = aligned_alloc(huge, (bytes + huge - 1) / huge * huge);
+	if (own == NULL) {
 		err_set(err, "no memory to read: %zu MiB", bytes >> 20);
 		return NULL;
 	}
-	r->bytes = bytes;
 #ifdef MADV_HUGEPAGE
-	madvise(r->data, bytes, MADV_HUGEPAGE); /* as weights in memory have it */
+	madvise(own, bytes, MADV_HUGEPAGE); /* as weights in memory have it */
 #endif
-	memset(r->data, 1, bytes); /* pages of zeros would be one page */
+	memset(own, 1, bytes); /* pages of zeros would be one page */
+	r = roof_over(&(struct roof_part){own, bytes}, 1, err);
+	if (r == NULL)
+		free(own);
+	else
+		r->own = own;
 	return r;
 }
 
@@ -49,7 +94,8 @@ roof_free(struct roof *r)
 {
 	if (r == NULL)
 		return;
-	free(r->data);
+	free(r->own);
+	free(r->units);
 	free(r);
 }
 
@@ -57,9 +103,10 @@ static void
 read_unit(void *arg, uint32_t item, unsigned thread)
 {
 	struct roof *r = arg;
+	const struct roof_part *u = &r->units[item];
 
 	(void)thread;
-	atomic_fetch_or(&r->seen, r->k->roof_read(r->data + (size_t)item * ROOF_UNIT, ROOF_UNIT));
+	atomic_fetch_or(&r->seen, r->k->roof_read(u->data, u->bytes));
 }
 
 double
@@ -71,7 +118,7 @@ roof_bandwidth(struct roof *r, const struct kernels *k, struct pool *p)
 	for (int pass = 0; pass < PASSES; pass++) {
 		double start = clock_seconds(), speed;
 
-		pool_run(p, read_unit, r, (uint32_t)(r->bytes / ROOF_UNIT));
+		pool_run(p, read_unit, r, (uint32_t)r->n);
 		speed = (double)r->bytes / (clock_seconds() - start);
 		best = speed > best ? speed : best;
 	}

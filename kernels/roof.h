@@ -7,7 +7,8 @@
 #include "kernels/kernels.h"
 
 enum {
-	ROOF_UNIT = 256 * 1024, /* bytes that a thread reads at a time */
+	ROOF_UNIT = 256 * 1024, /* bytes that a thread reads at a time, at most, */
+	ROOF_TURN = 256,        /* and of which it reads a multiple, from a multiple of 64 on */
 	ROOF_AHEAD = 4096,      /* bytes ahead of which the reading loops ask for memory */
 	ROOF_ACTIVATIONS = 512  /* bytes that the products' loops multiply with */
 };
@@ -16,6 +17,14 @@ struct roof;
 
 /* Takes `bytes` of memory to read, at least one unit; several times the last cache to be right. */
 struct roof *roof_new(size_t bytes, struct err *err);
+
+/* Reads memory of the caller's, which outlives it: how fast that is depends on where its pages lie, by a tenth and more
+ * on machines that others share. */
+struct roof_part {
+	const uint8_t *data;
+	size_t bytes;
+};
+struct roof *roof_over(const struct roof_part *parts, size_t n, struct err *err);
 void roof_free(struct roof *r);
 
 /* Bytes a second, best of a few passes, by the threads of p that take part now. */

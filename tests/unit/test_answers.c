@@ -579,7 +579,8 @@ START_TEST(figures_add_up)
 		expect_figure(&a, "cached_tokens", 2);
 		expect_figure(&a, "draft_n", (before - 1) * 5 + (4 - before) * 4);
 		expect_figure(&a, "draft_n_accepted", (before - 1) * 2 + (4 - before) * 3);
-		expect_figure(&a, "accepted_prediction_tokens", (before - 1) * 2 + (4 - before) * 3);
+		expect_figure(
+			&a, "accepted_prediction_tokens", (before - 1) * 2 + (4 - before) * 3);
 		expect_figure(&a, "prompt_ms", 1000);
 		expect_figure(&a, "predicted_ms", 500);
 		answer_free(&a);
