@@ -26,6 +26,7 @@
 enum {
 	ROW_LANES = 8,
 	DIRECT_COLS = 2, /* columns at once that meet packed weights: two strips each */
+	DIRECT_COLS_2BIT = DIRECT_COLS,
 	GEMM_COLS =
 		TILE_VNNI ? 3 : 2, /* columns at once that meet expanded ones: two strips each */
 	FLOAT_COLS = 4,

@@ -17,8 +17,9 @@
 
 enum {
 	ROW_LANES = 16,
-	DIRECT_COLS = 4, /* columns at once that meet packed weights */
-	GEMM_COLS = 6,   /* columns at once that meet expanded ones */
+	DIRECT_COLS = 8,      /* columns at once that meet packed weights, */
+	DIRECT_COLS_2BIT = 4, /* and such of two bits, of which little is unpacked */
+	GEMM_COLS = 6,        /* columns at once that meet expanded ones */
 	FLOAT_COLS = 12,
 	FLOAT_SUMS = 24, /* that fit into registers */
 	ROOF_SUMS = 12,  /* of roof_body.h */
@@ -34,7 +35,9 @@ typedef __m512 vfloats;
 INLINE uint32_t
 direct_most(enum dtype t)
 {
-	return t == DTYPE_Q3_K || t == DTYPE_TQ1_0 ? 8 : 32;
+	if (t == DTYPE_Q3_K || t == DTYPE_TQ1_0)
+		return 8;
+	return t == DTYPE_TQ2_0 ? 32 : 56;
 }
 
 INLINE void

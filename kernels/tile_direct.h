@@ -36,20 +36,26 @@ direct(enum dtype t, const uint8_t *group, const struct act *x, uint32_t c, uint
 		store_sums(&sums[i / n], c + i % n, f[i / n][i % n]);
 }
 
+/* So many at once as pays, then what is left: each pass reads and unpacks the group again. */
 INLINE void
 direct_columns(enum dtype t, const uint8_t *group, const struct act *x, struct sums sums[STRIPS])
 {
+	const uint32_t most = t == DTYPE_Q2_K || t == DTYPE_TQ2_0 ? DIRECT_COLS_2BIT : DIRECT_COLS;
 	uint32_t c = 0;
 
-	for (; x->rows - c >= DIRECT_COLS; c += DIRECT_COLS)
-		direct(t, group, x, c, DIRECT_COLS, sums);
-	/* Each of these passes reads and unpacks the group again. */
-	if (DIRECT_COLS > 3 && x->rows - c == 3)
-		direct(t, group, x, c, 3, sums);
-	else if (DIRECT_COLS > 2 && x->rows - c == 2)
-		direct(t, group, x, c, 2, sums);
-	else if (c < x->rows)
-		direct(t, group, x, c, 1, sums);
+	for (; x->rows - c >= most; c += most)
+		direct(t, group, x, c, most, sums);
+#define LAST(n)                                                                                    \
+	if ((n) < DIRECT_COLS && (n) < most && x->rows - c == (n))                                 \
+		direct(t, group, x, c, n, sums);
+	LAST(7)
+	LAST(6)
+	LAST(5)
+	LAST(4)
+	LAST(3)
+	LAST(2)
+	LAST(1)
+#undef LAST
 }
 
 #endif

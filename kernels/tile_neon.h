@@ -44,6 +44,7 @@ enum {
 	FETCH_PAGES = 0,  /* and pages: not at all */
 	ROW_LANES = 4,
 	DIRECT_COLS = 2, /* columns at once that meet packed weights */
+	DIRECT_COLS_2BIT = DIRECT_COLS,
 	FLOAT_COLS = 4,
 	FLOAT_SUMS = 24, /* that fit into registers */
 	/* 1.5 * 2^23: float and integer differ by it alike, up to 2^22 from it. Where products are widened first,
