@@ -18,7 +18,7 @@ count_running(struct engine *e, int change)
 	uv_mutex_unlock(&e->lock);
 }
 
-/* Where an answer goes on, what it had said is no work of this engine but to compute its rows, as those of the prompt. */
+/* Where an answer goes on, what it had said was not said here: its rows were computed, as those of the prompt. */
 static void
 finish(struct engine *e, uint32_t slot, enum session_end end)
 {

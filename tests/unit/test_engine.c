@@ -424,7 +424,7 @@ START_TEST(a_stopped_request_ends)
 }
 END_TEST
 
-/* What an answer had said when it was submitted, after a restart, is computed as its prompt is, and was not said here. */
+/* What an answer had said when it was submitted, after a restart, was not said here, but computed as its prompt. */
 START_TEST(an_answer_goes_on)
 {
 	const size_t n_greedy = m.cases[0].n_greedy, n_said = n_greedy / 2;
