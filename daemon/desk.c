@@ -276,7 +276,7 @@ request_usage(const struct request *r)
 	return (struct usage){
 		.prompt_tokens = (uint32_t)n_prompt,
 		.new_tokens = (uint32_t)(n - n_prompt),
-		.cached = r->n_cached,
+		.cached = r->n_cached < n_prompt ? r->n_cached : (uint32_t)n_prompt,
 		.prompt_seconds = seconds(r->started, r->first_token),
 		.new_seconds = seconds(r->first_token, now),
 		.queue_seconds = seconds(r->submitted, r->started),
@@ -531,6 +531,7 @@ desk_submit(struct desk *d, struct session *s, uint64_t client, const struct req
 		return NULL;
 	}
 	r->session = s;
+	r->n_begun = n;
 	request_draft_begin(d, r);
 	uv_mutex_lock(&d->lock);
 	request_list_add(&d->waiting, r);

@@ -40,9 +40,10 @@ struct request {
 	struct request *next;
 	uint64_t number; /* in the order of submission */
 	uint64_t client;
+	size_t n_begun; /* ids when it was submitted: where an answer goes on, what it had said, too */
 	uint32_t n_done;     /* ids whose rows are computed */
 	uint32_t n_had;      /* the same when it was given back, at most */
-	uint32_t n_cached;   /* ids of the prompt whose rows were there when it began */
+	uint32_t n_cached;   /* ids whose rows were there when it began */
 	size_t n_ids_before; /* ids, or choices, when it was given back last */
 	unsigned tries;      /* how often it was given back without a new one */
 	size_t n_chosen;     /* choices ever */

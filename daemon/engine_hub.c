@@ -18,6 +18,7 @@ count_running(struct engine *e, int change)
 	uv_mutex_unlock(&e->lock);
 }
 
+/* Where an answer goes on, what it had said was not said here: its rows were computed, as those of the prompt. */
 static void
 finish(struct engine *e, uint32_t slot, enum session_end end)
 {
@@ -29,11 +30,11 @@ finish(struct engine *e, uint32_t slot, enum session_end end)
 	e->stats.running--;
 	e->stats.prompt_tokens += u.prompt_tokens;
 	e->stats.cached_tokens += u.cached;
-	if (2 * u.cached <= u.prompt_tokens) {
-		e->stats.computed_tokens += u.prompt_tokens - u.cached;
+	if (2 * (size_t)r->n_cached <= r->n_begun) {
+		e->stats.computed_tokens += r->n_begun - r->n_cached;
 		e->stats.computed_seconds += u.prompt_seconds;
 	}
-	e->stats.new_tokens += u.new_tokens;
+	e->stats.new_tokens += u.prompt_tokens + u.new_tokens - r->n_begun;
 	e->stats.new_seconds += u.new_seconds;
 	uv_mutex_unlock(&e->lock);
 	desk_post_end(e->c.desk, r, end);
@@ -103,11 +104,8 @@ place(struct engine *e, struct request *r)
 	prefix_cache_take(e->prefixes, slot, r->client);
 	rows = prefix_cache_rows(e->prefixes, slot, r->client, ids, n_ids);
 	r->n_done = (uint32_t)(rows < most ? rows : most);
-	if (r->guide == NULL && r->first_token == 0) {
-		size_t n_prompt = session_n_prompt(r->session);
-
-		r->n_cached = r->n_done < n_prompt ? r->n_done : (uint32_t)n_prompt;
-	}
+	if (r->guide == NULL && r->first_token == 0)
+		r->n_cached = r->n_done;
 	return slot;
 }
 

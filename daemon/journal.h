@@ -58,7 +58,7 @@ int journal_end(struct journal *j, uint64_t number, const void *tail, size_t len
 /* live: whether other entries stay; without any the file is emptied at once. */
 int journal_forget(struct journal *j, uint64_t number, bool live, struct err *err);
 
-/* Whether so much is forgotten, or for so long, that a rewrite is due. now: ms of any clock. */
+/* Whether it has grown so much, or holds for so long what is forgotten, that a rewrite is due. now: ms of any clock. */
 bool journal_due(struct journal *j, uint64_t now);
 /* Writes the file anew: `again` calls begin, grow, mark and end for all that lives (nonzero gives up).
  * -1: the old file is in use as before. */

@@ -408,10 +408,14 @@ int
 submit_session(struct job *j, struct session *s)
 {
 	struct err err = {""};
+	size_t n, n_prompt = session_n_prompt(s);
+	const uint32_t *ids = session_ids(s, &n);
 	int status = 0;
 
 	memset(j, 0, sizeof *j);
 	j->client = submit_client;
+	for (size_t i = n_prompt; i < n; i++) /* of an answer that goes on */
+		j->heard[j->n_heard++] = ids[i];
 	j->request = desk_submit(g.desk, s, j->client, &events, j, &status, &err);
 	if (j->request == NULL)
 		snprintf(j->what, sizeof j->what, "%s", err.msg);

@@ -424,6 +424,35 @@ START_TEST(a_stopped_request_ends)
 }
 END_TEST
 
+/* What an answer had said when it was submitted, after a restart, was not said here, but computed as its prompt. */
+START_TEST(an_answer_goes_on)
+{
+	const size_t n_greedy = m.cases[0].n_greedy, n_said = n_greedy / 2;
+	struct session_params p = greedy_params((uint32_t)n_greedy);
+	struct buf text = {0};
+	struct engine_stats st;
+	struct session *s;
+	struct err err;
+	struct job j;
+
+	group_init(1, NULL);
+	group_start();
+	s = session_new(m.tokenizer, &p, m.cases[0].prompt, m.cases[0].n_prompt, &err);
+	for (size_t i = 0; i < n_said; i++)
+		session_repeat(s, m.cases[0].greedy[i], &text);
+	ck_assert_int_eq(submit_session(&j, s), 0);
+	wait_for(&g.loop, &j.ended, 1, "the rest of an answer");
+	check_greedy(&j, 0);
+	ck_assert_uint_eq(j.usage.new_tokens, n_greedy);
+	engine_stats(g.engines[0], &st);
+	ck_assert_uint_eq(st.prompt_tokens, m.cases[0].n_prompt);
+	ck_assert_uint_eq(st.computed_tokens, m.cases[0].n_prompt + n_said);
+	ck_assert_uint_eq(st.new_tokens, n_greedy - n_said);
+	group_end();
+	buf_free(&text);
+}
+END_TEST
+
 START_TEST(a_full_queue_says_429)
 {
 	struct job jobs[3], more;
@@ -520,6 +549,7 @@ main(void)
 	tcase_add_test(trouble, member_lost_while_idle);
 	tcase_add_test(trouble, a_cancelled_request_frees_its_slot);
 	tcase_add_test(trouble, a_stopped_request_ends);
+	tcase_add_test(trouble, an_answer_goes_on);
 	tcase_add_test(trouble, a_full_queue_says_429);
 	tcase_add_test(trouble, stopping_ends_requests_with_an_error);
 	tcase_add_test(trouble, what_does_not_fit_is_refused);

@@ -380,6 +380,52 @@ START_TEST(a_crash_in_a_rewrite)
 }
 END_TEST
 
+/* Every token has a record and a mark: of a long answer they would fill the file, though nothing is forgotten. */
+static int
+write_long(void *arg, struct journal *j)
+{
+	const struct buf *ids = arg;
+	struct err err;
+
+	begin(j, 1, "one");
+	ck_assert_int_eq(journal_grow(j, 1, (const void *)ids->data, ids->len / 4, &err), 0);
+	mark(j, 1, "what it has cost");
+	return 0;
+}
+
+START_TEST(a_long_answer_fits)
+{
+	struct buf words = {0}, ids = {0};
+	struct err err;
+	struct journal *j = open_journal(&words, &err);
+	unsigned rewrites = 0;
+	struct stat st;
+
+	begin(j, 1, "one");
+	for (uint32_t id = 0; id < 100000; id++) {
+		grow(j, 1, id, 1);
+		mark(j, 1, "what it has cost");
+		ck_assert_int_eq(buf_append(&ids, &id, sizeof id), 0);
+		if (!journal_due(j, 1000))
+			continue;
+		ck_assert_int_eq(journal_rewrite(j, write_long, &ids, &err), 0);
+		ck_assert(!journal_due(j, 1000));
+		rewrites++;
+	}
+	journal_close(j);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_le((uint64_t)st.st_size, 2u << 20);
+	ck_assert_uint_ge(rewrites, 2);
+	ck_assert_uint_le(rewrites, 10);
+	j = open_journal(&words, &err);
+	journal_close(j);
+	ck_assert_ptr_nonnull(strstr((const char *)words.data, "(what it has cost) 0,1,2,"));
+	ck_assert_ptr_nonnull(strstr((const char *)words.data, ",99998,99999"));
+	buf_free(&words);
+	buf_free(&ids);
+}
+END_TEST
+
 START_TEST(nothing_lives_nothing_stays)
 {
 	struct buf words = {0};
@@ -492,6 +538,7 @@ main(void)
 	tcase_add_test(tc, records_are_good_at_their_place_only);
 	tcase_add_test(tc, a_rewrite_drops_what_is_forgotten);
 	tcase_add_test(tc, a_crash_in_a_rewrite);
+	tcase_add_test(tc, a_long_answer_fits);
 	tcase_add_test(tc, nothing_lives_nothing_stays);
 	tcase_add_test(tc, its_size_is_bounded);
 	tcase_add_test(tc, a_full_disk);
