@@ -7,7 +7,7 @@ model=$shared/models/stories260K.gguf
 # Longer than the model was trained for, so that an answer takes seconds.
 swarm 3 --model "$model" --context 4096
 wait_serving c
-prompt=(-m stories260K -p "Once upon a time" -n 3000 --temp 0 --ignore-end)
+prompt=(-m stories260K -p "The sun" -n 3000 --temp 0 --ignore-end)
 
 is_lost() { contains "$tmp/c/log" "peer $1: here -> away"; }
 plans() { grep -c 'linking -> serving\|preparing -> serving' "$tmp/c/log" || true; }

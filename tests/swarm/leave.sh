@@ -6,7 +6,7 @@ need_shared
 model=$shared/models/stories260K.gguf
 swarm 3 --model "$model" --context 4096
 wait_serving c
-prompt=(-m stories260K -p "Once upon a time" -n 1500 --temp 0 --ignore-end)
+prompt=(-m stories260K -p "The sun" -n 1500 --temp 0 --ignore-end)
 
 # unhurt WHAT: since the log was emptied a plan was changed, and nobody was lost.
 unhurt() {
@@ -72,7 +72,7 @@ end_of c
 grep 'cut off' "$tmp/c/log" >/dev/null && fail "something was cut off" || true
 
 # A second signal ends the waiting.
-prompt=(-m stories260K -p "Once upon a time" -n 4000 --temp 0 --ignore-end) # long enough on one device, too
+prompt=(-m stories260K -p "The sun" -n 4000 --temp 0 --ignore-end) # long enough on one device, too
 start c
 wait_serving c
 begin_answer
