@@ -278,6 +278,13 @@ take_ternary(const uint8_t *body, uint32_t run, int g)
 
 /* --- scales --- */
 
+/* Blocks have scales of six bits, in two parts (tiles.h). */
+INLINE bool
+format_six_bits(enum dtype t)
+{
+	return t == DTYPE_Q3_K || t == DTYPE_Q4_K || t == DTYPE_Q5_K || t == DTYPE_IQ4_XS;
+}
+
 /* Where six bits of a run lie as a byte each once all of a block's are put together (tile_planes_*.h). */
 enum { SIX_BIT_BYTES = 256 };
 

@@ -57,7 +57,7 @@ take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room
 {
 	const bool one = t == DTYPE_IQ4_XS;
 
-	if (t != DTYPE_Q3_K && t != DTYPE_Q4_K && t != DTYPE_Q5_K && !one)
+	if (!format_six_bits(t))
 		return NULL;
 	UNROLL
 	for (int i = 0; i < 4; i++)

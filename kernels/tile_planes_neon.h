@@ -17,7 +17,7 @@ join_planes(const uint8_t *nibbles, const uint8_t *pairs, vbytes out[4])
 	out[3] = bytes_join(m, true, p >> (uint8_t)2);
 }
 
-/* The scales of six bits of all runs of a block (tiles.h: Q3_K, Q4_K, IQ4_XS), a byte each, into `room`; NULL for
+/* The scales of six bits of all runs of a block (format_six_bits()), a byte each, into `room`; NULL for
  * other types. */
 INLINE const uint8_t *
 take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room[SIX_BIT_BYTES])
@@ -26,7 +26,7 @@ take_planes(enum dtype t, const uint8_t *head, const uint8_t *body, uint8_t room
 	const uint32_t most = one ? 2 : 4;
 	const uint8_t *pairs = one ? head + 32 : body + 128;
 
-	if (t != DTYPE_Q3_K && t != DTYPE_Q4_K && t != DTYPE_Q5_K && !one)
+	if (!format_six_bits(t))
 		return NULL;
 	UNROLL
 	for (uint32_t i = 0; i < most; i++) {

@@ -29,8 +29,36 @@ roof_trouble(const struct kernels *k)
 	return trouble;
 }
 
+/* Memory of somebody else's, however it lies, is read, and not beyond its end. */
+static const char *
+parts_trouble(const struct kernels *k)
+{
+	struct edge odd = edge_new(ROOF_UNIT + 1000), small = edge_new(ROOF_TURN - 1);
+	const struct roof_part parts[] = {
+		{odd.data, odd.len}, {small.data, small.len}, {small.data, 0}};
+	struct err err;
+	struct pool *p = pool_new(1, &err);
+	struct roof *some = roof_over(parts, 3, &err), *none = roof_over(parts + 1, 2, &err);
+	const char *trouble = NULL;
+
+	if (p == NULL || some == NULL || none == NULL)
+		exit(2);
+	if (roof_bandwidth(some, k, p) <= 0)
+		trouble = "parts are not read";
+	else if (roof_bandwidth(none, k, p) > 0)
+		trouble = "what is too short to be read has a speed";
+	roof_free(some);
+	roof_free(none);
+	pool_free(p);
+	edge_free(&odd);
+	edge_free(&small);
+	return trouble;
+}
+
 void
 check_roof(const struct kernels *k)
 {
-	report(k->name, "roof", roof_trouble(k));
+	const char *trouble = roof_trouble(k);
+
+	report(k->name, "roof", trouble != NULL ? trouble : parts_trouble(k));
 }

@@ -39,7 +39,8 @@ ids=$(printf 'Once upon a time' | "$shoal" tokenize -m "$model" --ids)
 "$shoal" bench -m "$model" -p 16 -n 8 -r 2 -o json | python3 -c '
 import json, sys
 r = json.load(sys.stdin)
-assert [(x["n_prompt"], x["n_gen"]) for x in r] == [(16, 0), (0, 8)] and all(x["avg_ts"] > 0 for x in r)' || fail "bench"
+assert [(x["n_prompt"], x["n_gen"]) for x in r] == [(16, 0), (0, 8)] and all(x["avg_ts"] > 0 for x in r)
+assert r[1]["read_bytes_per_second"] > 0 and r[1]["roof_share"] > 0, r[1]' || fail "bench"
 python3 -c 'print("Once upon a time, there was a little girl named Lily. She loved to play outside. " * 30)' >"$tmp/story"
 "$shoal" perplexity -m "$model" -f "$tmp/story" -c 128 --json | python3 -c '
 import json, sys
