@@ -107,6 +107,17 @@ cpu_detect(void)
 		__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
 	return cpu_features_x86(&leaf1, &leaf7, &leaf71, (uint64_t)high << 32 | low);
 }
+
+void
+cpu_maker(char maker[13])
+{
+	const struct cpuid leaf0 = leaf_of(0, 0); /* whose letters come in a strange order */
+
+	memcpy(maker, &leaf0.ebx, 4);
+	memcpy(maker + 4, &leaf0.edx, 4);
+	memcpy(maker + 8, &leaf0.ecx, 4);
+	maker[12] = '\0';
+}
 #elif defined(__aarch64__) && defined(__linux__)
 uint32_t
 cpu_detect(void)
@@ -118,6 +129,14 @@ uint32_t
 cpu_detect(void)
 {
 	return 0;
+}
+#endif
+
+#if !defined(__x86_64__) && !defined(__i386__)
+void
+cpu_maker(char maker[13])
+{
+	maker[0] = '\0';
 }
 #endif
 

@@ -34,6 +34,8 @@ int cpu_parse(const char *name, uint32_t *features, struct err *err);
 /* The same for a CPU that has the features `have`. */
 int cpu_parse_for(const char *name, uint32_t have, uint32_t *features, struct err *err);
 
+/* Who made an x86 CPU ("GenuineIntel"), as cpuid says; "" of others. */
+void cpu_maker(char maker[13]);
 /* What the machine calls its CPU ("AMD EPYC", "Cortex-A72"), for people; never NULL. */
 const char *cpu_model(void);
 

@@ -11,6 +11,7 @@ kernels_libkernels_a_SOURCES = \
 	kernels/cpu_order.c \
 	kernels/cpu_tie.c kernels/cpu_tie.h \
 	kernels/dtype.c kernels/dtype.h \
+	kernels/fetch.c kernels/fetch.h \
 	kernels/matmul.c \
 	kernels/plain.c kernels/plain.h \
 	kernels/plain_attend.c \

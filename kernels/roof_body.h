@@ -1,6 +1,5 @@
 /* Loops that do nothing but what bounds a set's kernels (kernels/roof.h): reading, in its widest registers, and
- * products of bytes. Where pages are asked for, lines are not: to read alone is fastest so. Included by a set's file
- * after its tile_*.h. */
+ * products of bytes. Included by a set's file after its tile_*.h. */
 #ifndef KERNELS_ROOF_BODY_H
 #define KERNELS_ROOF_BODY_H
 
@@ -11,14 +10,10 @@
 INLINE void
 roof_fetch(const uint8_t *p, size_t n)
 {
-	if (FETCH_PAGES > 0) {
-		if ((uintptr_t)p % FETCH_PAGE < n)
-			fetch_far(p + FETCH_PAGES);
-		return;
-	}
-	UNROLL
-	for (size_t i = 0; i < n; i += 64)
-		fetch_far(p + ROOF_AHEAD + i);
+	if (ROOF_BY_PAGES)
+		fetch_page(p, (uint32_t)n);
+	else
+		fetch_lines(p, 0, (uint32_t)n / 64);
 }
 
 static uint64_t

@@ -2,6 +2,8 @@
 
 #include "kernels/sets.h"
 
+#include "kernels/fetch.h"
+
 #include <pthread.h>
 #include <string.h>
 
@@ -37,6 +39,7 @@ kernels_init(struct kernels *k, uint32_t features)
 {
 	size_t i = 0;
 
+	fetch_ahead_init();
 	while ((sets[i]->features & ~features) != 0)
 		i++; /* plain needs nothing, so this ends */
 	*k = *sets[i];
@@ -45,6 +48,7 @@ kernels_init(struct kernels *k, uint32_t features)
 const struct kernels *
 kernel_set_find(const char *name)
 {
+	fetch_ahead_init();
 	for (size_t i = 0; i < N_SETS; i++)
 		if (strcmp(sets[i]->name, name) == 0)
 			return sets[i];

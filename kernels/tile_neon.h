@@ -40,8 +40,8 @@
 #define WIDE_UNSIGNED 0
 
 enum {
-	FETCH_FAR = 8192, /* bytes ahead that lines are asked for, into the second-level cache, */
-	FETCH_PAGES = 0,  /* and pages: not at all */
+	FETCH_FAR = 8192, /* bytes ahead that lines are asked for, into the second-level cache */
+	FETCH_PAGES = 0,  /* are not asked for */
 	ROW_LANES = 4,
 	DIRECT_COLS = 2, /* columns at once that meet packed weights */
 	DIRECT_COLS_2BIT = DIRECT_COLS,
@@ -77,8 +77,16 @@ fetch_far(const uint8_t *p)
 INLINE void
 fetch_line(const uint8_t *p)
 {
-	fetch_far(p);
+	fetch_far(p + FETCH_FAR);
 }
+
+INLINE const uint8_t *
+fetch_page_behind(const uint8_t *p)
+{
+	return p;
+}
+
+#define ROOF_BY_PAGES 0
 
 /* --- bytes --- */
 

@@ -8,28 +8,28 @@
 
 enum { FETCH_PAGE = 4096 /* bytes: where hardware stops to read ahead */ };
 
-/* Asks for the first line of a page FETCH_PAGES behind the `span` bytes at `ahead`, if one begins there: with it comes
- * the page's address, for which all of the page's other lines would wait. */
+/* Asks for the first line of a page that lies so far behind the `span` bytes at `ahead`, if one begins there: with it
+ * comes the page's address, for which all of the page's other lines would wait. */
 INLINE void
 fetch_page(const uint8_t *ahead, uint32_t span)
 {
-	const uint8_t *p = ahead + FETCH_PAGES;
+	const uint8_t *p = fetch_page_behind(ahead);
 	uint32_t into = (uint32_t)((uintptr_t)p % FETCH_PAGE);
 
 	if (into < span)
 		fetch_far(p - into);
 }
 
-/* Asks for lines [from, to), constants, FETCH_FAR behind `ahead`: far ahead is what brings decode to the speed of
+/* Asks for lines far behind lines [from, to), constants, of `ahead`: that is what brings decode to the speed of
  * memory. */
 INLINE void
 fetch_lines(const uint8_t *ahead, uint32_t from, uint32_t to)
 {
-	if (FETCH_PAGES > 0)
+	if (FETCH_PAGES)
 		fetch_page(ahead + (size_t)64 * from, 64 * (to - from));
 	UNROLL
 	for (uint32_t i = from; i < to; i++)
-		fetch_line(ahead + FETCH_FAR + (size_t)64 * i);
+		fetch_line(ahead + (size_t)64 * i);
 }
 
 /* For the part-th of `parts` parts of as many lines as a block has. */

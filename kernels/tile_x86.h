@@ -4,24 +4,32 @@
 #define KERNELS_TILE_X86_H
 
 #include "kernels/dtype.h"
+#include "kernels/fetch.h"
 
 enum {
-	FETCH_FAR = 8192,    /* bytes ahead that lines are asked for, into the first-level cache; */
-	FETCH_PAGES = 13312, /* and pages, into the second */
-	DOT_ZERO = 0,        /* what a sum of products starts from */
-	SCALAR_SUMS = 0,     /* sums of activations are worked on once they are in all lanes */
-	SIGNED_TABLES = 0,   /* looked up values are codes */
-	JOIN_REPLACES = 0    /* bits of `upper` that bytes_join() does without */
+	FETCH_PAGES = 1,   /* are asked for, too */
+	DOT_ZERO = 0,      /* what a sum of products starts from */
+	SCALAR_SUMS = 0,   /* sums of activations are worked on once they are in all lanes */
+	SIGNED_TABLES = 0, /* looked up values are codes */
+	JOIN_REPLACES = 0  /* bits of `upper` that bytes_join() does without */
 };
 
-/* Lines are asked for a little further ahead than what a core reads while memory answers (5 KB in 130 ns at 40 GB/s),
- * and each page in its turn, as much further: asked for in bursts, or when the lines are due, K-quants lose a fifth on
- * Zen 5. Lines only into the second-level cache, or only pages, are slower, too. */
+/* For the line at p and what comes so far behind it (fetch.h). */
 INLINE void
 fetch_line(const uint8_t *p)
 {
-	_mm_prefetch((const char *)p, _MM_HINT_T0);
+	fetch_far(p + fetch_ahead.far);
+	_mm_prefetch((const char *)(p + fetch_ahead.near), _MM_HINT_T0);
 }
+
+INLINE const uint8_t *
+fetch_page_behind(const uint8_t *p)
+{
+	return p + fetch_ahead.page;
+}
+
+/* To read alone is fastest so where lines are asked for once. */
+#define ROOF_BY_PAGES (fetch_ahead.far == 0)
 
 /* The lower or higher nibbles of n, and `upper`. */
 INLINE vbytes

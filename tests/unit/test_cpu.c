@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "kernels/cpu.h"
+#include "kernels/fetch.h"
 #include "kernels/kernels.h"
 #include "kernels/sets.h"
 
@@ -105,6 +106,28 @@ START_TEST(x86_needs_every_bit)
 	c = zen5;
 	c.leaf71.eax = 0;
 	ck_assert_uint_eq(features(&c), CPU_AVX2 | CPU_AVX512_VNNI);
+}
+END_TEST
+
+/* Kernels of one instruction set run on cores of several makers, which read ahead differently. */
+START_TEST(makers_have_their_distances)
+{
+	const struct fetch_ahead amd = fetch_ahead_for("AuthenticAMD");
+	const struct fetch_ahead intel = fetch_ahead_for("GenuineIntel");
+	const struct fetch_ahead other = fetch_ahead_for("");
+	char maker[13];
+
+	ck_assert_uint_eq(amd.far, 0);
+	ck_assert_uint_gt(amd.page, amd.near);
+	ck_assert_uint_gt(intel.far, intel.near);
+	ck_assert_uint_gt(intel.page, intel.far);
+	ck_assert_mem_eq(&other, &amd, sizeof other);
+
+	cpu_maker(maker);
+	ck_assert_ptr_nonnull(kernel_set_find("plain"));
+	ck_assert_uint_eq(fetch_ahead.near, fetch_ahead_for(maker).near);
+	ck_assert_uint_eq(fetch_ahead.far, fetch_ahead_for(maker).far);
+	ck_assert_uint_eq(fetch_ahead.page, fetch_ahead_for(maker).page);
 }
 END_TEST
 
@@ -379,6 +402,7 @@ main(void)
 	tcase_add_test(tc, x86_features_are_told_apart);
 	tcase_add_test(tc, x86_needs_the_system);
 	tcase_add_test(tc, x86_needs_every_bit);
+	tcase_add_test(tc, makers_have_their_distances);
 	tcase_add_test(tc, arm_features_are_told_apart);
 	tcase_add_test(tc, the_best_set_is_chosen);
 	tcase_add_test(tc, a_set_needs_all_its_features);
