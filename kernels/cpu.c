@@ -15,6 +15,8 @@
 
 #ifdef __linux__
 #include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 /* --- features --- */
@@ -30,9 +32,12 @@ enum {
 	LEAF7_EBX_AVX512DQ = 1 << 17,
 	LEAF7_EBX_AVX512BW = 1 << 30,
 	LEAF7_ECX_AVX512VNNI = 1 << 11,
+	LEAF7_EDX_AMX_TILE = 1 << 24,
+	LEAF7_EDX_AMX_INT8 = 1 << 25,
 	LEAF71_EAX_AVXVNNI = 1 << 4,
-	XCR0_AVX = 0x6,    /* SSE and AVX state */
-	XCR0_AVX512 = 0xe0 /* masks and the wide registers */
+	XCR0_AVX = 0x6,     /* SSE and AVX state */
+	XCR0_AVX512 = 0xe0, /* masks and the wide registers */
+	XCR0_AMX = 0x60000  /* tiles and their shapes */
 };
 #define LEAF7_EBX_AVX512VL (1u << 31)
 
@@ -64,6 +69,8 @@ cpu_features_x86(const struct cpuid *leaf1, const struct cpuid *leaf7, const str
 	if (has(leaf7->ebx, avx512) && has(leaf7->ecx, LEAF7_ECX_AVX512VNNI) &&
 		has(xcr0, XCR0_AVX512))
 		features |= CPU_AVX512_VNNI;
+	if (has(leaf7->edx, LEAF7_EDX_AMX_TILE | LEAF7_EDX_AMX_INT8) && has(xcr0, XCR0_AMX))
+		features |= CPU_AMX;
 	return features;
 }
 
@@ -94,18 +101,35 @@ leaf_of(uint32_t leaf, uint32_t sub)
 	return c;
 }
 
+/* Linux gives tiles to processes that ask for them, since a thread that used one has 8 KB more to be saved
+ * (Documentation/arch/x86/xstate.rst). Threads have them only once they do. */
+static bool
+ask_for_tiles(void)
+{
+#if defined(__linux__) && defined(SYS_arch_prctl)
+	enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+
+	return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+	return false;
+#endif
+}
+
 uint32_t
 cpu_detect(void)
 {
 	const struct cpuid leaf1 = leaf_of(1, 0), leaf7 = leaf_of(7, 0);
 	struct cpuid leaf71 = {0};
-	uint32_t low = 0, high = 0;
+	uint32_t low = 0, high = 0, features;
 
 	if (leaf7.eax >= 1) /* the number of the last part */
 		leaf71 = leaf_of(7, 1);
 	if (has(leaf1.ecx, LEAF1_ECX_OSXSAVE))
 		__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-	return cpu_features_x86(&leaf1, &leaf7, &leaf71, (uint64_t)high << 32 | low);
+	features = cpu_features_x86(&leaf1, &leaf7, &leaf71, (uint64_t)high << 32 | low);
+	if ((features & CPU_AMX) && !ask_for_tiles())
+		features &= ~(uint32_t)CPU_AMX;
+	return features;
 }
 
 void
@@ -149,6 +173,7 @@ static const struct {
 	{CPU_AVX2, "AVX2 with FMA and F16C"},
 	{CPU_AVX_VNNI, "AVX-VNNI"},
 	{CPU_AVX512_VNNI, "AVX512 with VNNI"},
+	{CPU_AMX, "AMX for bytes"},
 	{CPU_NEON, "NEON"},
 	{CPU_DOTPROD, "dot products"},
 	{CPU_I8MM, "8-bit matrix products"},

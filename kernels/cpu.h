@@ -11,11 +11,13 @@ enum cpu_feature {
 	CPU_AVX2 = 1u << 0, /* with FMA and F16C */
 	CPU_AVX_VNNI = 1u << 1,
 	CPU_AVX512_VNNI = 1u << 2, /* with F, BW, VL, DQ */
+	CPU_AMX = 1u << 3,         /* tiles of bytes */
 	CPU_NEON = 1u << 8,
 	CPU_DOTPROD = 1u << 9,
 	CPU_I8MM = 1u << 10,
 };
 
+/* Of this CPU, as far as the system lets this process have them. */
 uint32_t cpu_detect(void);
 
 /* What cpu_detect makes of the words that a CPU gives; tests fake them. x86: registers of the cpuid

@@ -27,7 +27,7 @@ kernels_libkernels_a_DEPENDENCIES = $(kernels_libkernels_a_LIBADD)
 ATTENTION_BODIES = kernels/attend_body.h kernels/kv_body.h
 TILES = kernels/tile_direct.h kernels/tile_floats.h kernels/tile_formats.h kernels/tile_matmul.h kernels/tile_sums.h
 AVX2_TILES = kernels/tile_avx2.h kernels/tile_block_avx2.h kernels/tile_digits_avx2.h kernels/tile_scales_avx2.h
-X86_TILES = $(TILES) kernels/tile_gemm.h kernels/tile_ternary.h kernels/tile_vnni.h kernels/tile_x86.h kernels/quantize_avx2.h \
+X86_TILES = $(TILES) kernels/tile_expand_x86.h kernels/tile_gemm.h kernels/tile_ternary.h kernels/tile_vnni.h kernels/tile_x86.h kernels/quantize_avx2.h \
 	kernels/float_body.h kernels/roof_body.h kernels/vec_avx2.h $(ATTENTION_BODIES)
 if HAVE_AVX2
 noinst_LIBRARIES += kernels/libkernels_avx2.a
@@ -41,13 +41,20 @@ kernels_libkernels_avxvnni_a_SOURCES = kernels/avxvnni.c $(AVX2_TILES) kernels/a
 kernels_libkernels_avxvnni_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c -mavxvnni
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avxvnni_a_OBJECTS)
 endif
+AVX512_TILES = kernels/tile_avx512.h kernels/tile_block.h kernels/tile_planes_avx512.h kernels/attend_avx512.h $(X86_TILES)
+AVX512_FLAGS = -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 if HAVE_AVX512
 noinst_LIBRARIES += kernels/libkernels_avx512.a
-kernels_libkernels_avx512_a_SOURCES = kernels/avx512.c kernels/tile_avx512.h kernels/tile_block.h \
-	kernels/tile_planes_avx512.h kernels/attend_avx512.h $(X86_TILES)
-kernels_libkernels_avx512_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c -mavx512f -mavx512bw \
-	-mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
+kernels_libkernels_avx512_a_SOURCES = kernels/avx512.c $(AVX512_TILES)
+kernels_libkernels_avx512_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(AVX512_FLAGS)
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx512_a_OBJECTS)
+endif
+if HAVE_AMX
+noinst_LIBRARIES += kernels/libkernels_amx.a
+kernels_libkernels_amx_a_SOURCES = kernels/amx.c kernels/amx_tiles.h kernels/tile_gemm_amx.h kernels/transpose_avx512.h \
+	$(AVX512_TILES)
+kernels_libkernels_amx_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(AVX512_FLAGS) -mamx-tile -mamx-int8
+kernels_libkernels_a_LIBADD += $(kernels_libkernels_amx_a_OBJECTS)
 endif
 
 ARM_TILES = $(TILES) kernels/tile_block_neon.h kernels/tile_expand_neon.h kernels/tile_floats_neon.h kernels/tile_gemm_neon.h \
@@ -72,6 +79,15 @@ kernels_libkernels_i8mm_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -march=armv8.2-
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_i8mm_a_OBJECTS)
 endif
 
+# What is built on tiles, with C in their place: checked where there is AVX512, since few machines have AMX.
+CHECKED_BESIDE =
+if HAVE_AVX512
+check_LIBRARIES = tests/kernels/libamx_in_c.a
+tests_kernels_libamx_in_c_a_SOURCES = tests/kernels/amx_in_c.c
+tests_kernels_libamx_in_c_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(AVX512_FLAGS)
+CHECKED_BESIDE += tests/kernels/libamx_in_c.a
+endif
+
 # Needs no library but libm, so that it is built for every architecture.
 check_PROGRAMS += tests/kernels/checkkern
 tests_kernels_checkkern_SOURCES = tests/kernels/checkkern.c tests/kernels/check.h \
@@ -79,7 +95,7 @@ tests_kernels_checkkern_SOURCES = tests/kernels/checkkern.c tests/kernels/check.
 	tests/kernels/check_attend.c tests/kernels/check_matmul.c tests/kernels/check_roof.c \
 	tests/kernels/check_rows.c \
 	tests/kernels/support.c
-tests_kernels_checkkern_LDADD = kernels/libkernels.a base/libbase.a -lm -lpthread
+tests_kernels_checkkern_LDADD = $(CHECKED_BESIDE) kernels/libkernels.a base/libbase.a -lm -lpthread
 
 # For tests/arm/counts, which deploy/check runs.
 EXTRA_PROGRAMS += tests/arm/one_kernel

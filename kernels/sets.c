@@ -9,6 +9,9 @@
 
 /* Best first. */
 static const struct kernels *const sets[] = {
+#ifdef HAVE_AMX
+	&kernels_amx,
+#endif
 #ifdef HAVE_AVX512
 	&kernels_avx512,
 #endif

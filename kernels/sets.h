@@ -10,6 +10,7 @@ extern const struct kernels kernels_plain;
 extern const struct kernels kernels_avx2;
 extern const struct kernels kernels_avxvnni;
 extern const struct kernels kernels_avx512;
+extern const struct kernels kernels_amx;
 extern const struct kernels kernels_neon;
 extern const struct kernels kernels_dotprod;
 extern const struct kernels kernels_i8mm;

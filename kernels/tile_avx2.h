@@ -105,6 +105,12 @@ bytes_xor(vbytes v, uint8_t mask)
 }
 
 INLINE vbytes
+bytes_set1(uint8_t v)
+{
+	return _mm256_set1_epi8((char)v);
+}
+
+INLINE vbytes
 bytes_add(vbytes a, vbytes b)
 {
 	return _mm256_add_epi8(a, b);

@@ -35,6 +35,8 @@ typedef __m512 vfloats;
 INLINE uint32_t
 direct_most(enum dtype t)
 {
+	if (TILE_AMX)
+		return 15;
 	if (t == DTYPE_Q3_K || t == DTYPE_TQ1_0)
 		return 8;
 	return t == DTYPE_TQ2_0 ? 32 : 56;
@@ -76,6 +78,12 @@ INLINE vbytes
 bytes_xor(vbytes v, uint8_t mask)
 {
 	return _mm512_xor_si512(v, _mm512_set1_epi8((char)mask));
+}
+
+INLINE vbytes
+bytes_set1(uint8_t v)
+{
+	return _mm512_set1_epi8((char)v);
 }
 
 INLINE vbytes
@@ -125,6 +133,12 @@ ints_i8(const uint8_t *p, uint32_t strip)
 {
 	(void)strip;
 	return _mm512_cvtepi8_epi32(_mm_load_si128((const __m128i *)(const void *)p));
+}
+
+INLINE vints
+ints_load(const int32_t *p)
+{
+	return _mm512_load_si512((const void *)p);
 }
 
 INLINE vints

@@ -1,59 +1,12 @@
-/* Many columns (rows of activations), on x86: a part of two strips is expanded once to bytes and float
- * scales, small enough for the first-level cache, and all columns are run over it; sums wait in `out`
- * meanwhile. Two strips side by side, since four activations that are in a register then meet two registers of
- * weights: loads are what bounds the loop. Included by a set's file after its tile_*.h. */
+/* Many columns (rows of activations), on x86, as products of four bytes a lane. Two strips side by side, since four
+ * activations that are in a register then meet two registers of weights: loads are what bounds the loop. Included by a
+ * set's file after its tile_*.h. */
 #ifndef KERNELS_TILE_GEMM_H
 #define KERNELS_TILE_GEMM_H
 
-#include "kernels/tile_sums.h"
+#define EXPAND_WEIGHTS 0
 
-enum {
-	EXPAND_RUNS = 16, /* of a strip, at a time */
-	GEMM_STRIPS = 2,
-	GEMM_GROUPS = GEMM_STRIPS / STRIPS
-};
-
-_Static_assert(TILE_SECTION % (EXPAND_RUNS * BLOCK) == 0,
-	"what is expanded at a time lies in one section");
-
-struct expanded {
-	_Alignas(64) uint8_t w[EXPAND_RUNS][GROUPS][4 * ROW_LANES];
-	_Alignas(64) float scale[EXPAND_RUNS][2][ROW_LANES];
-	_Alignas(64) float min[EXPAND_RUNS][2][ROW_LANES];
-};
-
-/* Runs [first, first + n) of one strip; both are multiples of a block's runs, or n ends the row. far: to the group
- * that has its turn next. */
-INLINE void
-expand(enum dtype t, const uint8_t *group, size_t far, uint32_t runs, uint32_t strip,
-	uint32_t first, uint32_t n, struct expanded *e)
-{
-	uint32_t per_block = format_runs(t), blocks = runs / per_block;
-	uint32_t halves = format_halves(t) ? 2 : 1;
-	const uint8_t *head, *body;
-
-	block_place(t, group, blocks, first / per_block, &head, &body);
-	for (uint32_t i = 0; i < n;
-		i += per_block, head += format_head(t), body += format_body(t)) {
-		if (strip == 0)
-			fetch_block(t, head, body, far);
-		UNROLL
-		for (uint32_t run = 0; run < per_block; run++) {
-			struct run r;
-
-			take_run(t, &r, head, body, NULL, run, strip);
-			UNROLL
-			for (int g = 0; g < GROUPS; g++)
-				bytes_store(e->w[i + run][g], r.w[g]);
-			UNROLL
-			for (uint32_t h = 0; h < halves; h++) {
-				floats_store(e->scale[i + run][h], r.scale[h]);
-				if (format_mins(t))
-					floats_store(e->min[i + run][h], r.min[h]);
-			}
-		}
-	}
-}
+#include "kernels/tile_expand_x86.h"
 
 /* Half h (or all, where there are no halves) of expanded run k: n (a constant) columns, the first of which has its run
  * at `at`. */
@@ -127,36 +80,6 @@ gemm_columns(enum dtype t, const struct expanded e[GEMM_STRIPS], uint32_t first,
 		gemm(t, e, first, n_runs, x, c, 2, sums);
 	if (c < x->rows)
 		gemm(t, e, first, n_runs, x, c, 1, sums);
-}
-
-/* GEMM_GROUPS row groups, `stride` bytes apart; not all: there is one, and the other strip's sums have no rows. */
-INLINE void
-expanded_columns(enum dtype t, const uint8_t *group, size_t stride, bool all, const struct act *x,
-	const struct sums *sums)
-{
-	uint32_t runs = block_count(x->cols);
-	struct expanded e[GEMM_STRIPS];
-
-	for (uint32_t first = 0; first < runs; first += EXPAND_RUNS) {
-		uint32_t n_runs = runs - first < EXPAND_RUNS ? runs - first : EXPAND_RUNS;
-
-		for (uint32_t s = 0; s < GEMM_STRIPS; s++)
-			expand(t, group + s / STRIPS * (all ? stride : 0), GEMM_GROUPS * stride,
-				runs, s % STRIPS, first, n_runs, &e[s]);
-		gemm_columns(t, e, first, n_runs, x, sums);
-	}
-}
-
-/* How many columns of a matrix of floats are done in another way than float_columns(): none. */
-INLINE uint32_t
-wide_columns(
-	enum dtype t, const uint8_t *group, const struct act *x, const struct sums sums[STRIPS])
-{
-	(void)t;
-	(void)group;
-	(void)x;
-	(void)sums;
-	return 0;
 }
 
 #endif

@@ -56,6 +56,9 @@ void check_roof(const struct kernels *k); /* check_roof.c */
  * model has them, for which many processors take longer. */
 void fill_weights(uint32_t dtype, uint8_t *data, size_t bytes, bool tiny);
 
+/* The set for AMX with its tiles in C, for CPUs with AVX512 (amx_in_c.c). */
+extern const struct kernels kernels_amx_in_c;
+
 /* --- speed --- */
 
 double now(void); /* seconds */

@@ -5,6 +5,8 @@
  *   checkkern [--seed N] [--bench [--set NAME] [--type NAME]]
  *
  * NAME of a type: a weight type, or "attention" or "matrices" for all of one kind. */
+#include "config.h"
+
 #include "tests/kernels/check.h"
 
 #include "kernels/cpu.h"
@@ -83,6 +85,14 @@ main(int argc, char **argv)
 	check_attention_meaning();
 	for (size_t i = 0; names[i] != NULL; i++)
 		check_set(kernel_set_find(names[i]));
+#ifdef HAVE_AVX512
+	if ((cpu_detect() & CPU_AVX512_VNNI) != 0) {
+		struct kernels amx_in_c = kernels_amx_in_c;
+
+		amx_in_c.name = "amx in C";
+		check_matrices(&amx_in_c);
+	}
+#endif
 	printf("%u passed, %u failed\n", reported_passed(), reported_failed());
 	return reported_failed() != 0;
 }

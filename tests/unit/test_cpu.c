@@ -29,7 +29,9 @@ enum {
 	AVX2 = 1 << 5,
 	AVX512_F_DQ_BW = 1 << 16 | 1 << 17 | 1 << 30,
 	AVX512_VNNI = 1 << 11,
-	AVX_VNNI = 1 << 4
+	AVX_VNNI = 1 << 4,
+	AMX_TILE = 1 << 24,
+	AMX_INT8 = 1 << 25
 };
 #define AVX512_VL (1u << 31)
 
@@ -43,6 +45,12 @@ static const struct x86 alder_lake = {
 static const struct x86 zen5 = {{.ecx = FMA_OSXSAVE_AVX_F16C},
 	{.eax = 1, .ebx = AVX2 | AVX512_F_DQ_BW | AVX512_VL, .ecx = AVX512_VNNI}, {.eax = AVX_VNNI},
 	0xe7};
+static const struct x86 sapphire_rapids = {{.ecx = FMA_OSXSAVE_AVX_F16C},
+	{.eax = 1,
+		.ebx = AVX2 | AVX512_F_DQ_BW | AVX512_VL,
+		.ecx = AVX512_VNNI,
+		.edx = AMX_TILE | AMX_INT8},
+	{.eax = AVX_VNNI}, 0x600e7};
 
 static uint32_t
 features(const struct x86 *c)
@@ -58,6 +66,8 @@ START_TEST(x86_features_are_told_apart)
 	ck_assert_uint_eq(features(&ice_lake), CPU_AVX2 | CPU_AVX512_VNNI);
 	ck_assert_uint_eq(features(&alder_lake), CPU_AVX2 | CPU_AVX_VNNI);
 	ck_assert_uint_eq(features(&zen5), CPU_AVX2 | CPU_AVX_VNNI | CPU_AVX512_VNNI);
+	ck_assert_uint_eq(
+		features(&sapphire_rapids), CPU_AVX2 | CPU_AVX_VNNI | CPU_AVX512_VNNI | CPU_AMX);
 }
 END_TEST
 
@@ -77,6 +87,9 @@ START_TEST(x86_needs_the_system)
 	c = zen5;
 	c.leaf1.ecx &= ~(1u << 27);
 	ck_assert_uint_eq(features(&c), 0);
+	c = sapphire_rapids;
+	c.xcr0 = 0x200e7; /* the shapes of tiles, but not what is in them */
+	ck_assert_uint_eq(features(&c), features(&zen5));
 }
 END_TEST
 
@@ -106,6 +119,11 @@ START_TEST(x86_needs_every_bit)
 	c = zen5;
 	c.leaf71.eax = 0;
 	ck_assert_uint_eq(features(&c), CPU_AVX2 | CPU_AVX512_VNNI);
+	c = sapphire_rapids;
+	c.leaf7.edx = AMX_TILE;
+	ck_assert_uint_eq(features(&c), features(&zen5));
+	c.leaf7.edx = AMX_INT8;
+	ck_assert_uint_eq(features(&c), features(&zen5));
 }
 END_TEST
 
@@ -174,6 +192,9 @@ START_TEST(the_best_set_is_chosen)
 #ifdef HAVE_AVX512
 	ck_assert_str_eq(chosen(features(&ice_lake)), "avx512");
 	ck_assert_str_eq(chosen(features(&zen5)), "avx512");
+#endif
+#ifdef HAVE_AMX
+	ck_assert_str_eq(chosen(features(&sapphire_rapids)), "amx");
 #endif
 #ifdef HAVE_NEON
 	ck_assert_str_eq(chosen(CPU_NEON), "neon");
