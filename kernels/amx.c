@@ -25,6 +25,7 @@ const struct kernels kernels_amx = {
 	.features = CPU_AVX2 | CPU_AVX512_VNNI | CPU_AMX,
 	.quantize = quantize,
 	.matmul = TILE_MATMULS,
+	.many_rows = GEMM_STRIPS * TILE_ROWS,
 	FLOAT_KERNELS,
 	ROOF_LOOPS,
 	ATTENTION_KERNELS,

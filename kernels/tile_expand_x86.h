@@ -1,7 +1,7 @@
-/* Many columns (rows of activations), on x86: a part of two strips is expanded once to bytes and float
- * scales, small enough for the first-level cache, and all columns are run over it; sums wait in `out`
- * meanwhile. Included by tile_gemm*.h, which say how columns are run, and whether bytes are codes or weights
- * (EXPAND_WEIGHTS). */
+/* Weights for many columns (rows of activations), on x86: a part of some strips is expanded once to bytes and float
+ * scales, small enough for a cache near the core, and all columns are run over it; sums wait in `out` meanwhile. Included
+ * by tile_gemm*.h, which say how columns are run, over how many strips (GEMM_STRIPS), and whether bytes are codes or
+ * weights (EXPAND_WEIGHTS). */
 #ifndef KERNELS_TILE_EXPAND_X86_H
 #define KERNELS_TILE_EXPAND_X86_H
 
@@ -9,7 +9,6 @@
 
 enum {
 	EXPAND_RUNS = 16, /* of a strip, at a time */
-	GEMM_STRIPS = 2, /* side by side: activations that are in the first-level cache meet both */
 	GEMM_GROUPS = GEMM_STRIPS / STRIPS
 };
 
@@ -69,9 +68,10 @@ expand(enum dtype t, const uint8_t *group, size_t far, uint32_t runs, uint32_t s
 INLINE void gemm_columns(enum dtype t, const struct expanded e[GEMM_STRIPS], uint32_t first,
 	uint32_t n_runs, const struct act *x, const struct sums *sums);
 
-/* GEMM_GROUPS row groups, `stride` bytes apart; not all: there is one, and the other strip's sums have no rows. */
+/* GEMM_GROUPS row groups, `stride` bytes apart, of which some may not be there: their sums have no rows then, and the
+ * first is expanded once more. */
 INLINE void
-expanded_columns(enum dtype t, const uint8_t *group, size_t stride, bool all, const struct act *x,
+expanded_columns(enum dtype t, const uint8_t *group, size_t stride, const struct act *x,
 	const struct sums *sums)
 {
 	uint32_t runs = block_count(x->cols);
@@ -81,8 +81,8 @@ expanded_columns(enum dtype t, const uint8_t *group, size_t stride, bool all, co
 		uint32_t n_runs = runs - first < EXPAND_RUNS ? runs - first : EXPAND_RUNS;
 
 		for (uint32_t s = 0; s < GEMM_STRIPS; s++)
-			expand(t, group + s / STRIPS * (all ? stride : 0), GEMM_GROUPS * stride,
-				runs, s % STRIPS, first, n_runs, &e[s]);
+			expand(t, group + (sums[s].rows > 0 ? s / STRIPS * stride : 0),
+				GEMM_GROUPS * stride, runs, s % STRIPS, first, n_runs, &e[s]);
 		gemm_columns(t, e, first, n_runs, x, sums);
 	}
 }

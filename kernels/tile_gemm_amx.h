@@ -5,6 +5,7 @@
 #define KERNELS_TILE_GEMM_AMX_H
 
 #define EXPAND_WEIGHTS 1
+#define GEMM_STRIPS    8 /* long rows of activations come from the last cache, once for all of them */
 
 #include "kernels/amx_tiles.h"
 #include "kernels/tile_expand_x86.h"

@@ -78,13 +78,12 @@ gemm(enum dtype t, const struct expanded *e, uint32_t first, uint32_t n_runs, ui
 }
 
 INLINE void
-expanded_columns(enum dtype t, const uint8_t *group, size_t stride, bool all, const struct act *x,
+expanded_columns(enum dtype t, const uint8_t *group, size_t stride, const struct act *x,
 	const struct sums *sums)
 {
 	uint32_t runs = block_count(x->cols);
 	struct expanded e;
 
-	(void)all;
 	for (uint32_t first = 0; first < runs; first += EXPAND_RUNS) {
 		uint32_t n = runs - first < EXPAND_RUNS ? runs - first : EXPAND_RUNS;
 

@@ -45,7 +45,7 @@ tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, cons
 		if (floats)
 			float_columns(t, group, x, wide_columns(t, group, x, sums), sums);
 		else if (expands)
-			expanded_columns(t, group, w->stride, r1 - r > TILE_ROWS, x, sums);
+			expanded_columns(t, group, w->stride, x, sums);
 		else
 			few(group, x, sums);
 		r += expands ? GEMM_GROUPS * TILE_ROWS : TILE_ROWS;

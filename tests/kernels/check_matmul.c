@@ -70,7 +70,8 @@ check_matmul(const struct kernels *k, uint32_t dtype)
 	for (int turn = 0; turn < 24 && result == NULL; turn++) {
 		/* One, few and so many that weights are expanded for them whatever the type. */
 		uint32_t n = turn < 8 ? 1 : turn < 20 ? between(1, 40) : between(57, 70);
-		uint32_t rows = between(1, n > 40 ? 33 : 67);
+		uint32_t rows = turn == 23 && k->many_rows > 0 ? k->many_rows + between(17, 40)
+							       : between(1, n > 40 ? 33 : 67);
 		uint32_t cols = some_cols(dtype, turn);
 		size_t row_bytes = dtype_row_bytes(dtype, cols);
 		struct edge w = edge_new(row_bytes * rows),
