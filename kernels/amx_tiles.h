@@ -28,8 +28,8 @@ amx_begin(uint16_t depth)
 		.row_bytes = {4 * AMX_LANES, depth, 4 * AMX_LANES},
 		.rows = {AMX_ROWS, AMX_ROWS, (uint8_t)(depth / 4)}};
 
-	__asm__ volatile(
-		"" ::"m"(shape)); /* gcc 12 takes it that only the first 8 bytes are read */
+	/* gcc 12 takes it that only 8 bytes of a shape are read. */
+	__asm__ volatile("" ::"m"(shape));
 	_tile_loadconfig(&shape);
 }
 
@@ -45,9 +45,8 @@ INLINE void
 amx_multiply(const int8_t *a, size_t stride, const uint8_t b[][4 * AMX_LANES],
 	int32_t sums[AMX_ROWS][AMX_LANES])
 {
-	__asm__ volatile(
-		"" ::
-			: "memory"); /* gcc 12 does not know that tiles are read from memory */
+	/* Nor does it know that tiles are read from memory. */
+	__asm__ volatile("" ::: "memory");
 	_tile_zero(0);
 	_tile_loadd(1, a, stride);
 	_tile_loadd(2, b, 4 * AMX_LANES);

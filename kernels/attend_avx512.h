@@ -29,9 +29,9 @@ floats_greatest(vfloats v)
 INLINE vfloats
 floats_exp(vfloats x)
 {
-	const __m512i bias = _mm512_set1_epi32(127);
+	const __m512i bias = _mm512_set1_epi32(EXP_BIAS);
 	__m512 magic = _mm512_set1_ps(EXP_MAGIC), t, n, r, p;
-	__m512i i, half;
+	__m512i i;
 
 	x = _mm512_max_ps(_mm512_set1_ps(EXP_LOWEST), x);
 	x = _mm512_min_ps(_mm512_set1_ps(EXP_HIGHEST), x);
@@ -47,12 +47,8 @@ floats_exp(vfloats x)
 	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(EXP_C2));
 	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
 	p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
-	half = _mm512_srai_epi32(i, 1);
-	i = _mm512_sub_epi32(i, half);
-	p = _mm512_mul_ps(
-		p, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(half, bias), 23)));
-	return _mm512_mul_ps(
-		p, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(i, bias), 23)));
+	return _mm512_mul_ps(_mm512_add_ps(p, p),
+		_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(i, bias), 23)));
 }
 
 #endif

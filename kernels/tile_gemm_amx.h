@@ -12,9 +12,8 @@
 #include "kernels/transpose_avx512.h"
 
 enum {
-	AMX_AHEAD =
-		2, /* tiles that are multiplied before one is scaled, whose sums have arrived then */
-	AMX_SUMS = 4 /* tiles of sums: what is written does not wait for what is read */
+	AMX_AHEAD = 2, /* tiles multiplied before one is scaled, whose sums are there then */
+	AMX_SUMS = 4   /* tiles of sums: what is written does not wait for what is read */
 };
 
 _Static_assert((int)ROW_LANES == (int)AMX_LANES, "a strip is as wide as a tile");

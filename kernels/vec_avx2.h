@@ -102,9 +102,9 @@ float_to_half(float f)
 static inline v8
 v8_exp(v8 x)
 {
-	const __m256i bias = _mm256_set1_epi32(127);
+	const __m256i bias = _mm256_set1_epi32(EXP_BIAS);
 	__m256 magic = _mm256_set1_ps(EXP_MAGIC), t, n, r, p;
-	__m256i i, half;
+	__m256i i;
 
 	x = _mm256_max_ps(_mm256_set1_ps(EXP_LOWEST), x);
 	x = _mm256_min_ps(_mm256_set1_ps(EXP_HIGHEST), x);
@@ -120,12 +120,8 @@ v8_exp(v8 x)
 	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_C2));
 	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
 	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
-	half = _mm256_srai_epi32(i, 1);
-	i = _mm256_sub_epi32(i, half);
-	p = _mm256_mul_ps(
-		p, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23)));
-	return _mm256_mul_ps(
-		p, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(i, bias), 23)));
+	return _mm256_mul_ps(_mm256_add_ps(p, p),
+		_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(i, bias), 23)));
 }
 
 #endif

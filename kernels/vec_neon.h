@@ -102,9 +102,9 @@ float_to_half(float f)
 static inline float32x4_t
 exp_four(float32x4_t x)
 {
-	const int32x4_t bias = vdupq_n_s32(127);
+	const int32x4_t bias = vdupq_n_s32(EXP_BIAS);
 	float32x4_t magic = vdupq_n_f32(EXP_MAGIC), t, n, r, p;
-	int32x4_t i, half;
+	int32x4_t i;
 
 	/* Selected, not by fmax: NaN stays. */
 	x = vbslq_f32(vcgtq_f32(vdupq_n_f32(EXP_LOWEST), x), vdupq_n_f32(EXP_LOWEST), x);
@@ -121,10 +121,8 @@ exp_four(float32x4_t x)
 	p = vfmaq_f32(vdupq_n_f32(EXP_C2), p, r);
 	p = vfmaq_f32(vdupq_n_f32(1.0f), p, r);
 	p = vfmaq_f32(vdupq_n_f32(1.0f), p, r);
-	half = vshrq_n_s32(i, 1);
-	i = vsubq_s32(i, half);
-	p = vmulq_f32(p, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(half, bias), 23)));
-	return vmulq_f32(p, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(i, bias), 23)));
+	return vmulq_f32(
+		vaddq_f32(p, p), vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(i, bias), 23)));
 }
 
 static inline v8

@@ -47,7 +47,8 @@ unsigned reported_passed(void), reported_failed(void);
 
 void check_matrices(const struct kernels *k); /* check_matmul.c */
 void check_meaning(void);
-void check_vectors(const struct kernels *k);   /* check_rows.c */
+void check_vectors(const struct kernels *k); /* check_rows.c */
+void check_exp_meaning(void);
 void check_attention(const struct kernels *k); /* check_attend.c */
 void check_attention_meaning(void);
 void check_roof(const struct kernels *k); /* check_roof.c */

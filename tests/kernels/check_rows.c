@@ -1,8 +1,11 @@
 /* What works on rows of floats. */
 #include "tests/kernels/check.h"
 
+#include "kernels/exp.h"
 #include "kernels/sets.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum vector_kernel { RMSNORM, ADD, SILU_MUL, ROPE, ROPE_INTERLEAVED };
@@ -69,4 +72,35 @@ check_vectors(const struct kernels *k)
 
 	for (int i = RMSNORM; i <= ROPE_INTERLEAVED; i++)
 		report(k->name, names[i], check_vector(k, (enum vector_kernel)i));
+}
+
+/* e^x itself, which every set has to give to the bit: right, never subnormal, 0 and infinite where it ends. */
+static const char *
+exp_trouble(void)
+{
+	static char trouble[80];
+	const double smallest = 0x1p-126;
+
+	for (float x = -110.0f; x < 95.0f; x += 0x1.1p-9f) {
+		double want = exp((double)x), got = (double)exp_one(x);
+		bool right = want >= 0x1.8p-126 && x < 88.7f
+				     ? fabs(got - want) <= 1.5 * 0x1p-23 * want
+				     : got == 0 || (want >= smallest && got >= smallest);
+
+		if (right)
+			continue;
+		snprintf(trouble, sizeof trouble, "e^%a is %a", (double)x, got);
+		return trouble;
+	}
+	if (exp_one(-INFINITY) != 0 || exp_one(-87.5f) != 0)
+		return "what is small is not 0";
+	if (!isinf(exp_one(89.0f)) || !isinf(exp_one(INFINITY)))
+		return "what is large is not infinite";
+	return isnan(exp_one(NAN)) ? NULL : "NaN is lost";
+}
+
+void
+check_exp_meaning(void)
+{
+	report("plain", "exp", exp_trouble());
 }

@@ -83,6 +83,7 @@ main(int argc, char **argv)
 		return bench(set, type);
 	check_meaning();
 	check_attention_meaning();
+	check_exp_meaning();
 	for (size_t i = 0; names[i] != NULL; i++)
 		check_set(kernel_set_find(names[i]));
 #ifdef HAVE_AVX512
