@@ -1,5 +1,5 @@
 /* The set for AMX: many columns (rows of activations) in tiles; all else is as AVX512 has it. */
-#define TILE_AMX 1
+#define AMX_FROM 24 /* columns: a little more than 16 take two tiles, as long as 32 do */
 
 #include "kernels/tile_avx512.h"
 
@@ -26,6 +26,7 @@ const struct kernels kernels_amx = {
 	.quantize = quantize,
 	.matmul = TILE_MATMULS,
 	.many_rows = GEMM_STRIPS * TILE_ROWS,
+	.many_columns = AMX_FROM,
 	FLOAT_KERNELS,
 	ROOF_LOOPS,
 	ATTENTION_KERNELS,

@@ -1,6 +1,6 @@
 /* The set for AVX512 with VNNI: matrices in 512-bit registers; what works on rows of floats is as the
  * AVX2 set has it, compiled for this one. */
-#define TILE_AMX 0
+#define AMX_FROM 0 /* columns: there are no tiles */
 
 #include "kernels/tile_avx512.h"
 

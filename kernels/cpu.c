@@ -101,15 +101,15 @@ leaf_of(uint32_t leaf, uint32_t sub)
 	return c;
 }
 
-/* Linux gives tiles to processes that ask for them, since a thread that used one has 8 KB more to be saved
- * (Documentation/arch/x86/xstate.rst). Threads have them only once they do. */
+/* Linux gives tiles to processes that ask for them, since a thread has 8 KB more to be saved from its first one on
+ * (Documentation/arch/x86/xstate.rst). The permission is the process's, for threads that are there, too. */
 static bool
 ask_for_tiles(void)
 {
 #if defined(__linux__) && defined(SYS_arch_prctl)
-	enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+	const unsigned long req_xcomp_perm = 0x1023, xfeature_xtiledata = 18;
 
-	return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+	return syscall(SYS_arch_prctl, req_xcomp_perm, xfeature_xtiledata) == 0;
 #else
 	return false;
 #endif
@@ -200,7 +200,8 @@ cpu_parse_for(const char *name, uint32_t have, uint32_t *features, struct err *e
 	for (size_t i = 0; i < sizeof(feature_names) / sizeof(*feature_names); i++)
 		if (feature_names[i].feature & set->features & ~have)
 			return err_set(err,
-				"this CPU cannot run the kernels '%s': it has no %s; choose one "
+				"this machine cannot run the kernels '%s': it has no %s; choose "
+				"one "
 				"of: %s",
 				name, feature_names[i].name, list);
 	return -1;

@@ -17,7 +17,8 @@ enum cpu_feature {
 	CPU_I8MM = 1u << 10,
 };
 
-/* Of this CPU, as far as the system lets this process have them. */
+/* Of this CPU, as far as the system lets this process have them. Asks Linux for tiles (AMX), whose kernels run only in a
+ * process that has called this. */
 uint32_t cpu_detect(void);
 
 /* What cpu_detect makes of the words that a CPU gives; tests fake them. x86: registers of the cpuid

@@ -1,7 +1,7 @@
 /* e^x for floats: one sequence of operations that every set follows, so that all give the same
  * bits. x = n ln 2 + r with |r| <= ln 2 / 2, and e^r by a polynomial; twice that times 2^(n - 1), so that the largest results
- * come out right. Off by less than 1.5 ulp. What would be subnormal is 0: a share of attention that no sum notices, and
- * for which some processors take a hundred times as long as for others. */
+ * come out right. Off by less than 1.5 ulp. What is below 2^-125.5, and so all that would be subnormal, is 0: a share of
+ * attention that no sum notices, and for which some processors take a hundred times as long as for others. */
 #ifndef KERNELS_EXP_H
 #define KERNELS_EXP_H
 
@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-#define EXP_LOWEST  -87.5f /* n is -126 from here on down: e^x is 0 */
+#define EXP_LOWEST  -87.5f /* n is -126 from about -87 on down: e^x is 0 */
 #define EXP_HIGHEST 89.0f  /* and infinite from here on up */
 #define EXP_BIAS    126    /* the exponent of 2^(n - 1) is n and this */
 #define EXP_LOG2E   0x1.715476p+0f

@@ -14,7 +14,7 @@ struct fetch_ahead {
 /* What suits cores whose maker cpuid calls so ("GenuineIntel"). */
 struct fetch_ahead fetch_ahead_for(const char *maker);
 
-/* That of this machine, once kernels_init() was called. */
+/* That of this machine, once kernels_init() or kernel_set_find() was called. */
 extern struct fetch_ahead fetch_ahead;
 void fetch_ahead_init(void);
 

@@ -78,9 +78,9 @@ struct kernels {
 	void (*matmul[DTYPE_COUNT])(const struct matrix *w, uint32_t r0, uint32_t r1,
 		const struct act *x, float *out, size_t out_stride);
 
-	/* Rows of a matrix that are best done in one call where there are many rows of activations; 0: 2 *
-	 * TILE_ROWS, as with few. */
-	uint32_t many_rows;
+	/* Rows of a matrix of a quantised type that are best done in one call where there are at least so many rows
+	 * of activations; 0: 2 * TILE_ROWS, as with few. */
+	uint32_t many_rows, many_columns;
 
 	/* out[i] = x[i] / sqrt(mean(x^2) + eps) * w[i]; out may be x. */
 	void (*rmsnorm)(float *out, const float *x, const float *w, uint32_t n, float eps);

@@ -3,14 +3,16 @@
 enum {
 	MAX_JOBS = 16, /* in one turn of the pool; more go in further turns */
 	FEW_ROWS = 2 * TILE_ROWS,
-	MANY = 16 /* rows of activations */
+	ITEMS_A_THREAD =
+		4 /* of a matrix, at least, where they are larger: threads are to end together */
 };
 
 struct run {
 	const struct kernels *k;
 	const struct matmul_job *jobs;
 	const struct act *x;
-	uint32_t end[MAX_JOBS]; /* items of the jobs up to this one */
+	uint32_t rows[MAX_JOBS]; /* of an item */
+	uint32_t end[MAX_JOBS];  /* items of the jobs up to this one */
 };
 
 static const struct act *
@@ -21,11 +23,17 @@ input_of(const struct run *run, const struct matmul_job *job)
 
 /* Rows of a matrix that are an item: row groups as kernels take them together. */
 static uint32_t
-item_rows(const struct run *run, const struct matmul_job *job)
+item_rows(const struct run *run, const struct matmul_job *job, unsigned threads)
 {
-	bool many = run->k->many_rows > 0 && input_of(run, job)->rows >= MANY;
+	const struct matrix *w = job->w;
+	uint32_t n = FEW_ROWS;
 
-	return many ? run->k->many_rows : FEW_ROWS;
+	if (w->layout != LAYOUT_TILES || !dtype_quantised(w->dtype) ||
+		input_of(run, job)->rows < run->k->many_columns)
+		return n;
+	while (2 * n <= run->k->many_rows && w->rows / (2 * n) >= ITEMS_A_THREAD * threads)
+		n *= 2;
+	return n;
 }
 
 static void
@@ -41,21 +49,13 @@ run_item(void *arg, uint32_t item, unsigned thread)
 		j++;
 	job = &run->jobs[j];
 	x = input_of(run, job);
-	n = item_rows(run, job);
+	n = run->rows[j];
 	r0 = (item - (j > 0 ? run->end[j - 1] : 0)) * n;
 	r1 = job->w->rows - r0 < n ? job->w->rows : r0 + n;
 	if (job->w->layout == LAYOUT_TILES)
 		run->k->matmul[job->w->dtype](job->w, r0, r1, x, job->out, job->out_stride);
 	else
 		plain_matmul(job->w, r0, r1, x, job->out, job->out_stride);
-}
-
-static uint32_t
-items_of(const struct run *run, const struct matmul_job *job)
-{
-	uint32_t rows = job->w->rows, n = item_rows(run, job);
-
-	return rows / n + (rows % n != 0);
 }
 
 void
@@ -66,8 +66,13 @@ matmul_run(const struct kernels *k, struct pool *p, const struct matmul_job *job
 		struct run run = {.k = k, .jobs = jobs, .x = x};
 		uint32_t n = n_jobs < MAX_JOBS ? n_jobs : MAX_JOBS, items = 0;
 
-		for (uint32_t j = 0; j < n; j++)
-			run.end[j] = items += items_of(&run, &jobs[j]);
+		for (uint32_t j = 0; j < n; j++) {
+			uint32_t rows = item_rows(&run, &jobs[j], pool_threads(p));
+
+			run.rows[j] = rows;
+			run.end[j] = items +=
+				jobs[j].w->rows / rows + (jobs[j].w->rows % rows != 0);
+		}
 		pool_run(p, run_item, &run, items);
 		jobs += n;
 		n_jobs -= n;

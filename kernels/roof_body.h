@@ -6,14 +6,20 @@
 #include "kernels/roof.h"
 #include "kernels/tile_sums.h"
 
-/* Asks for what lies as far behind the n bytes at p as is read ahead. */
+/* Asks for what is read later than the n bytes at p. Where lines are asked for once, and pages too, pages alone are
+ * fastest for what does nothing but read. */
 INLINE void
 roof_fetch(const uint8_t *p, size_t n)
 {
-	if (ROOF_BY_PAGES)
-		fetch_page(p, (uint32_t)n);
-	else
+	if (FETCH_TWICE) {
 		fetch_lines(p, 0, (uint32_t)n / 64);
+	} else if (FETCH_PAGES) {
+		fetch_page(p, (uint32_t)n);
+	} else {
+		UNROLL
+		for (size_t i = 0; i < n; i += 64)
+			fetch_far(p + ROOF_AHEAD + i);
+	}
 }
 
 static uint64_t

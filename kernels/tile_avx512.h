@@ -31,12 +31,12 @@ typedef __m512i vints;
 typedef __m512 vfloats;
 
 /* Columns up to which unpacking weights for each DIRECT_COLS of them takes less time than expanding them once: measured on
- * Zen 5 with weights that come from memory. */
+ * Zen 5 with weights that come from memory, and with tiles (AMX_FROM) on a Xeon. */
 INLINE uint32_t
 direct_most(enum dtype t)
 {
-	if (TILE_AMX)
-		return 15;
+	if (AMX_FROM > 0)
+		return AMX_FROM - 1;
 	if (t == DTYPE_Q3_K || t == DTYPE_TQ1_0)
 		return 8;
 	return t == DTYPE_TQ2_0 ? 32 : 56;

@@ -1,7 +1,7 @@
 /* Weights for many columns (rows of activations), on x86: a part of some strips is expanded once to bytes and float
  * scales, small enough for a cache near the core, and all columns are run over it; sums wait in `out` meanwhile. Included
- * by tile_gemm*.h, which say how columns are run, over how many strips (GEMM_STRIPS), and whether bytes are codes or
- * weights (EXPAND_WEIGHTS). */
+ * by tile_gemm*.h, which say how columns are run, over how many strips (GEMM_STRIPS) and whether also over those that are
+ * not there (EXPAND_ABSENT), and whether bytes are codes or weights (EXPAND_WEIGHTS). */
 #ifndef KERNELS_TILE_EXPAND_X86_H
 #define KERNELS_TILE_EXPAND_X86_H
 
@@ -27,7 +27,7 @@ codes_to_weights(enum dtype t, vbytes codes)
 {
 	return format_offset(t) < 0
 		       ? codes
-		       : bytes_add(codes, bytes_set1((uint8_t) - (1 << format_offset(t))));
+		       : bytes_add(codes, bytes_set1((uint8_t)(256 - (1 << format_offset(t)))));
 }
 
 /* Runs [first, first + n) of one strip; both are multiples of a block's runs, or n ends the row. far: to the group
@@ -68,8 +68,8 @@ expand(enum dtype t, const uint8_t *group, size_t far, uint32_t runs, uint32_t s
 INLINE void gemm_columns(enum dtype t, const struct expanded e[GEMM_STRIPS], uint32_t first,
 	uint32_t n_runs, const struct act *x, const struct sums *sums);
 
-/* GEMM_GROUPS row groups, `stride` bytes apart, of which some may not be there: their sums have no rows then, and the
- * first is expanded once more. */
+/* GEMM_GROUPS row groups, `stride` bytes apart, of which some may not be there: their sums have no rows then, and where
+ * all strips are run over nevertheless, they are the first once more. */
 INLINE void
 expanded_columns(enum dtype t, const uint8_t *group, size_t stride, const struct act *x,
 	const struct sums *sums)
@@ -81,8 +81,10 @@ expanded_columns(enum dtype t, const uint8_t *group, size_t stride, const struct
 		uint32_t n_runs = runs - first < EXPAND_RUNS ? runs - first : EXPAND_RUNS;
 
 		for (uint32_t s = 0; s < GEMM_STRIPS; s++)
-			expand(t, group + (sums[s].rows > 0 ? s / STRIPS * stride : 0),
-				GEMM_GROUPS * stride, runs, s % STRIPS, first, n_runs, &e[s]);
+			if (EXPAND_ABSENT || sums[s].rows > 0)
+				expand(t, group + (sums[s].rows > 0 ? s / STRIPS * stride : 0),
+					GEMM_GROUPS * stride, runs, s % STRIPS, first, n_runs,
+					&e[s]);
 		gemm_columns(t, e, first, n_runs, x, sums);
 	}
 }

@@ -5,6 +5,7 @@
 #define KERNELS_TILE_GEMM_H
 
 #define EXPAND_WEIGHTS 0
+#define EXPAND_ABSENT  1
 #define GEMM_STRIPS    2
 
 #include "kernels/tile_expand_x86.h"

@@ -5,6 +5,7 @@
 #define KERNELS_TILE_GEMM_AMX_H
 
 #define EXPAND_WEIGHTS 1
+#define EXPAND_ABSENT  0
 #define GEMM_STRIPS    8 /* long rows of activations come from the last cache, once for all of them */
 
 #include "kernels/amx_tiles.h"
@@ -16,6 +17,8 @@ enum {
 	AMX_SUMS = 4   /* tiles of sums: what is written does not wait for what is read */
 };
 
+_Static_assert(
+	(int)AMX_FROM >= (int)AMX_ROWS, "the last columns of a tile may have been done, but exist");
 _Static_assert((int)ROW_LANES == (int)AMX_LANES, "a strip is as wide as a tile");
 
 struct tile_sums {
@@ -127,7 +130,7 @@ amx_columns(enum dtype t, const struct expanded *e, uint32_t first, uint32_t n_r
 			store_sums(out, c + i, f[i]);
 }
 
-/* There are at least 16 columns: others meet packed weights (direct_most()). */
+/* There are AMX_FROM columns at least: fewer meet packed weights. */
 INLINE void
 gemm_columns(enum dtype t, const struct expanded e[GEMM_STRIPS], uint32_t first, uint32_t n_runs,
 	const struct act *x, const struct sums *sums)

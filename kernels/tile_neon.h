@@ -80,13 +80,19 @@ fetch_line(const uint8_t *p)
 	fetch_far(p + FETCH_FAR);
 }
 
+#define FETCH_TWICE 0
+
+INLINE void
+fetch_line_early(const uint8_t *p)
+{
+	(void)p;
+}
+
 INLINE const uint8_t *
 fetch_page_behind(const uint8_t *p)
 {
 	return p;
 }
-
-#define ROOF_BY_PAGES 0
 
 /* --- bytes --- */
 

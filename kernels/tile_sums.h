@@ -27,6 +27,11 @@ fetch_lines(const uint8_t *ahead, uint32_t from, uint32_t to)
 {
 	if (FETCH_PAGES)
 		fetch_page(ahead + (size_t)64 * from, 64 * (to - from));
+	if (FETCH_TWICE) {
+		UNROLL
+		for (uint32_t i = from; i < to; i++)
+			fetch_line_early(ahead + (size_t)64 * i);
+	}
 	UNROLL
 	for (uint32_t i = from; i < to; i++)
 		fetch_line(ahead + (size_t)64 * i);

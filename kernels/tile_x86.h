@@ -14,11 +14,18 @@ enum {
 	JOIN_REPLACES = 0  /* bits of `upper` that bytes_join() does without */
 };
 
-/* For the line at p and what comes so far behind it (fetch.h). */
+/* For lines at p, what comes so far behind them (fetch.h). */
+#define FETCH_TWICE (fetch_ahead.far > 0)
+
+INLINE void
+fetch_line_early(const uint8_t *p)
+{
+	fetch_far(p + fetch_ahead.far);
+}
+
 INLINE void
 fetch_line(const uint8_t *p)
 {
-	fetch_far(p + fetch_ahead.far);
 	_mm_prefetch((const char *)(p + fetch_ahead.near), _MM_HINT_T0);
 }
 
@@ -27,9 +34,6 @@ fetch_page_behind(const uint8_t *p)
 {
 	return p + fetch_ahead.page;
 }
-
-/* To read alone is fastest so where lines are asked for once. */
-#define ROOF_BY_PAGES (fetch_ahead.far == 0)
 
 /* The lower or higher nibbles of n, and `upper`. */
 INLINE vbytes
