@@ -76,6 +76,8 @@ for setup in "1 one device" "3 a group" "3 a pipeline --stages 1,2"; do
   # shellcheck disable=SC2086
   swarm "$peers" --model "$model" --payload f32 --kv "$([ "$label" = "a group" ] && echo q8_0 || echo f32)" $options
   wait_serving c
+  # A plan for those who came first would be given up, with its rows, in the middle of a chat.
+  wait_members "$peers"
   check "$label" hearth
   [ "$(metric shoal_cached_prompt_tokens_total)" -gt 150 ] || fail "$label: $(metric shoal_cached_prompt_tokens_total) in the metrics"
   end_swarm
