@@ -263,10 +263,8 @@ start_engine(uint32_t number)
 	c.desk = number == 0 ? g.desk : NULL;
 	c.arg = &g.broken[number];
 	c.links = links;
-	c.weights =
-		m.tiled ? weights_tiled_from_gguf(m.gguf, &m.shape, &g.slices[number], number == 0,
-				  NULL, NULL, &err)
-			: weights_from_gguf(m.gguf, &m.shape, &g.slices[number], number == 0, &err);
+	c.weights = weights_tiled_from_gguf(
+		m.gguf, &m.shape, &g.slices[number], number == 0, NULL, NULL, &err);
 	ck_assert_msg(c.weights != NULL, "%s", err.msg);
 	if (g.on_weights != NULL)
 		g.on_weights(number, c.weights);

@@ -17,7 +17,6 @@ struct test_model {
 	struct model_shape shape;
 	struct tokenizer *tokenizer;
 	struct kernels kernels;
-	bool tiled; /* its weights are laid out as kernels like them: for larger models */
 	struct {
 		uint32_t prompt[MAX_IDS], greedy[MAX_IDS];
 		size_t n_prompt, n_greedy;

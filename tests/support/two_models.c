@@ -22,7 +22,6 @@ two_models_load(void)
 	struct err err = {""};
 
 	load_model(MODELS "hearth.gguf");
-	m.tiled = true;
 	small.gguf = gguf_open(MODELS "hearth-small.gguf", &err);
 	ck_assert_msg(small.gguf != NULL, "%s", err.msg);
 	ck_assert_int_eq(shape_from_gguf(small.gguf, &small.shape, &err), 0);
