@@ -51,7 +51,7 @@ kernels_libkernels_a_LIBADD += $(kernels_libkernels_avx512_a_OBJECTS)
 endif
 if HAVE_AMX
 noinst_LIBRARIES += kernels/libkernels_amx.a
-kernels_libkernels_amx_a_SOURCES = kernels/amx.c kernels/amx_tiles.h kernels/tile_gemm_amx.h kernels/transpose_avx512.h \
+kernels_libkernels_amx_a_SOURCES = kernels/amx.c kernels/tile_amx.h kernels/tile_gemm_amx.h kernels/tile_transpose_avx512.h \
 	$(AVX512_TILES)
 kernels_libkernels_amx_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(AVX512_FLAGS) -mamx-tile -mamx-int8
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_amx_a_OBJECTS)

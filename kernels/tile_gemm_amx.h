@@ -1,4 +1,4 @@
-/* Many columns (rows of activations), in tiles (amx_tiles.h): 16 columns of activations meet 16 rows of weights. What is
+/* Many columns (rows of activations), in tiles (tile_amx.h): 16 columns of activations meet 16 rows of weights. What is
  * between two scales becomes one tile of sums, which goes through memory to be scaled; that bounds the loop, and not
  * the products. Included by a set's file after its tile_*.h. */
 #ifndef KERNELS_TILE_GEMM_AMX_H
@@ -8,9 +8,9 @@
 #define EXPAND_ABSENT  0
 #define GEMM_STRIPS    8 /* long rows of activations come from the last cache, once for all of them */
 
-#include "kernels/amx_tiles.h"
+#include "kernels/tile_amx.h"
 #include "kernels/tile_expand_x86.h"
-#include "kernels/transpose_avx512.h"
+#include "kernels/tile_transpose_avx512.h"
 
 enum {
 	AMX_AHEAD = 2, /* tiles multiplied before one is scaled, whose sums are there then */

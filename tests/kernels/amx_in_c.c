@@ -1,5 +1,5 @@
-/* kernels/amx.c with plain C in place of a core's tiles (kernels/amx_tiles.h). */
-#define KERNELS_AMX_TILES_H
+/* kernels/amx.c with plain C in place of a core's tiles (kernels/tile_amx.h). */
+#define KERNELS_TILE_AMX_H
 
 #include "kernels/block.h"
 

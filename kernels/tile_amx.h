@@ -1,7 +1,7 @@
 /* Products of bytes in a core's tiles (AMX): 16 rows times 16 columns at once. On their own, so that tests can put C in
  * their place and check on any machine with AVX512 what is built on them. */
-#ifndef KERNELS_AMX_TILES_H
-#define KERNELS_AMX_TILES_H
+#ifndef KERNELS_TILE_AMX_H
+#define KERNELS_TILE_AMX_H
 
 #include "kernels/block.h"
 

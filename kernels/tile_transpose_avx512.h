@@ -1,6 +1,6 @@
 /* 16 times 16 floats in 512-bit registers. */
-#ifndef KERNELS_TRANSPOSE_AVX512_H
-#define KERNELS_TRANSPOSE_AVX512_H
+#ifndef KERNELS_TILE_TRANSPOSE_AVX512_H
+#define KERNELS_TILE_TRANSPOSE_AVX512_H
 
 #include "kernels/block.h"
 
