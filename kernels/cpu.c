@@ -200,9 +200,8 @@ cpu_parse_for(const char *name, uint32_t have, uint32_t *features, struct err *e
 	for (size_t i = 0; i < sizeof(feature_names) / sizeof(*feature_names); i++)
 		if (feature_names[i].feature & set->features & ~have)
 			return err_set(err,
-				"this machine cannot run the kernels '%s': it has no %s; choose "
-				"one "
-				"of: %s",
+				"this machine cannot run the kernels '%s': it has no %s; "
+				"choose one of: %s",
 				name, feature_names[i].name, list);
 	return -1;
 }

@@ -13,7 +13,7 @@
 static const struct fetch_ahead usual = {.near = 8192, .far = 0, .page = 13312};
 
 /* Intel: few lines at a time are on their way into a first-level cache (16 on a Xeon with AMX), three times as many into
- * the second. There, every type read by asking for the first-level cache alone loses a fifth. */
+ * the second. There, types read by asking for the first-level cache alone lose an eighth to a quarter. */
 static const struct fetch_ahead intel = {.near = 512, .far = 16384, .page = 20480};
 
 struct fetch_ahead fetch_ahead;

@@ -3,8 +3,7 @@
 enum {
 	MAX_JOBS = 16, /* in one turn of the pool; more go in further turns */
 	FEW_ROWS = 2 * TILE_ROWS,
-	ITEMS_A_THREAD =
-		4 /* of a matrix, at least, where they are larger: threads are to end together */
+	ITEMS_A_THREAD = 4 /* at least, where items are larger: threads are to end together */
 };
 
 struct run {
