@@ -82,7 +82,7 @@ drafted() {
   [ "$(figure timings.draft_n_accepted)" -gt 10 ] && [ $((2 * drafted)) -lt $plain ]
 }
 swarm 3 --model "$model" --small-model "$srcdir/models/hearth-small.gguf" --payload f32 --kv f32
-wait_serving c
+wait_members 3
 want=$(ask '{"speculative.n_max": 0}')
 before=$(steps)
 ask '{"speculative.n_max": 0}' >/dev/null
@@ -100,7 +100,7 @@ python3 "$srcdir/tests/support/synth_model.py" "$floats" --f32 --embd 128 --ffn 
 prompt=(-m f32 -p "a w1 w2" -n 1500 --temp 0 --ignore-end --ids)
 cp "$floats" "$tmp/small.gguf"
 swarm 3 --model "$floats" --small-model "$tmp/small.gguf" --payload f32 --kv f32
-wait_serving c
+wait_members 3
 want=$(on c generate "${prompt[@]}" --no-guess)
 begin_answer
 stop m2 KILL

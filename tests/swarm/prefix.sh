@@ -103,7 +103,7 @@ end_swarm
 
 # Copies of KV rows have slots of their own.
 swarm 2 --model "$model" --payload f32 --kv f32 --kv-copies 1
-wait_serving c
+wait_members 2
 say "$tmp/chat" "${turns[0]}"
 chat "$tmp/chat" '{}' hearth >"$tmp/text"
 say "$tmp/chat" "${turns[1]}"

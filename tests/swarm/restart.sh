@@ -71,7 +71,7 @@ most=([1]=400 [3]=120)
 models=([1]="$srcdir/models/hearth.gguf" [3]="$shared/models/stories260K.gguf")
 for n in 1 3; do
   swarm $n --model "${models[$n]}"
-  wait_serving c
+  wait_members $n
   tokens=${most[$n]}
   common="\"stream\":true,\"max_tokens\":$tokens,\"ignore_eos\":true,\"prompt\":\"Once upon a time\""
   undisturbed "greedy-$n" "{$common,\"temperature\":0}"

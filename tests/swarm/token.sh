@@ -31,7 +31,7 @@ sums() { # NAME: a counter of /metrics
 
 # Texts of two and of three devices are compared: sums are not to be rounded.
 swarm 3 --model "$models/hearth.gguf" --small-model "$models/hearth-small.gguf" --kv f32 --payload f32
-wait_serving c
+wait_members 3
 for prompt in "${prompts[@]}"; do
   large=$(run hearth "$prompt") small=$(run auto:local "$prompt")
   same "$(by_token "$prompt" --token-threshold 0)" "$small" "threshold 0"

@@ -19,7 +19,7 @@ is_quiet() { # for longer than it takes between two looks for something to do
   [ $quiet -ge 60 ]
 }
 swarm 3 --model "$model"
-wait_serving c
+wait_members 3
 [ "$(fetched)" -gt 100000 ] || fail "a cold start fetched only $(fetched) bytes"
 want=$(on c generate -m stories260K -p "Once upon a time" -n 20 --temp 0)
 
