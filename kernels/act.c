@@ -72,7 +72,7 @@ act_copy_row(struct act *to, uint32_t to_row, const struct act *from, uint32_t r
 
 /* --- rows as bytes --- */
 
-enum { WIRE_BLOCK = 4 + BLOCK };
+enum { WIRE_BLOCK = 4 + BLOCK, LEAST = 0x80 /* -128, as a byte */ };
 
 size_t
 act_row_bytes(uint32_t cols)
@@ -112,10 +112,14 @@ act_row_read(struct act *a, uint32_t row, const uint8_t *in)
 	size_t blocks = block_count(a->cols), at = row * blocks;
 
 	for (size_t b = 0; b < blocks; b++, in += WIRE_BLOCK) {
+		uint8_t q[BLOCK];
+
+		for (size_t i = 0; i < BLOCK; i++)
+			q[i] = (uint8_t)(in[4 + i] + (in[4 + i] == LEAST));
+		memcpy(a->q + (at + b) * BLOCK, q, BLOCK);
 		a->d[at + b] = bits_to_float(get_le32(in));
-		memcpy(a->q + (at + b) * BLOCK, in + 4, BLOCK);
-		a->half[at + b] = sum_of_16(in + 4);
-		a->sum[at + b] = a->half[at + b] + sum_of_16(in + 4 + BLOCK / 2);
+		a->half[at + b] = sum_of_16(q);
+		a->sum[at + b] = a->half[at + b] + sum_of_16(q + BLOCK / 2);
 	}
 }
 

@@ -59,7 +59,8 @@ struct act act_part(const struct act *a, uint32_t from, uint32_t n);
 void act_copy_row(struct act *to, uint32_t to_row, const struct act *from, uint32_t row);
 
 /* The int8 form of a row as bytes, the same from every set: for each block its scale (float32, little-endian) and its q.
- * Scale and q alone say what was quantised, so this is exact. a->cols is set. */
+ * Scale and q alone say what was quantised, so this is exact. a->cols is set. A q of -128, which quantising never gives
+ * and sets would multiply differently, is read as -127. */
 size_t act_row_bytes(uint32_t cols);
 void act_row_write(const struct act *a, uint32_t row, uint8_t *out);
 void act_row_read(struct act *a, uint32_t row, const uint8_t *in);

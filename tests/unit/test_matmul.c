@@ -1,5 +1,5 @@
-/* How matmul_run hands out matrices: every row once, in items that suit the set, the input and the threads. The set is of
- * this test's, and notes what it is called with. */
+/* How matmul_run hands out matrices: every row once, in items that suit the set, the input and the threads (the set is of
+ * this test's, and notes what it is called with); and activations as bytes. */
 #include "config.h"
 
 #include "kernels/kernels.h"
@@ -112,6 +112,55 @@ START_TEST(items_are_smaller_for_more_threads)
 }
 END_TEST
 
+/* --- rows as bytes --- */
+
+static void
+check_row(const struct act *a, uint32_t row, const int8_t *q, uint32_t cols)
+{
+	for (uint32_t b = 0, k = 0; b < cols / 32; b++) {
+		uint32_t at = row * (cols / 32) + b;
+		int32_t half = 0, sum = 0;
+
+		for (uint32_t i = 0; i < 32; i++, k++) {
+			ck_assert_int_eq(a->q[row * cols + k], q[k]);
+			half += i < 16 ? q[k] : 0;
+			sum += q[k];
+		}
+		ck_assert_int_eq(a->half[at], half);
+		ck_assert_int_eq(a->sum[at], sum);
+		ck_assert_float_eq(a->d[at], 0.5f + (float)b);
+	}
+}
+
+START_TEST(rows_come_back_from_their_bytes)
+{
+	enum { COLS = 96 };
+	int8_t q[COLS];
+	uint8_t bytes[COLS / 32 * 36];
+	struct act a, b;
+	struct err err;
+
+	ck_assert_int_eq(act_init(&a, 2, COLS, &err), 0);
+	ck_assert_int_eq(act_init(&b, 2, COLS, &err), 0);
+	a.cols = b.cols = COLS;
+	for (int k = 0; k < COLS; k++)
+		a.q[COLS + k] = q[k] = (int8_t)(k * 53 % 255 - 127);
+	for (uint32_t i = 0; i < COLS / 32; i++)
+		a.d[COLS / 32 + i] = 0.5f + (float)i;
+	ck_assert_uint_eq(act_row_bytes(COLS), sizeof bytes);
+	act_row_write(&a, 1, bytes);
+	act_row_read(&b, 1, bytes);
+	check_row(&b, 1, q, COLS);
+
+	bytes[36 + 4 + 17] = 0x80; /* what no quantising gives */
+	q[32 + 17] = -127;
+	act_row_read(&b, 0, bytes);
+	check_row(&b, 0, q, COLS);
+	act_deinit(&a);
+	act_deinit(&b);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -123,6 +172,7 @@ main(void)
 	tcase_add_test(tc, every_row_is_done_once);
 	tcase_add_test(tc, items_are_large_where_that_pays);
 	tcase_add_test(tc, items_are_smaller_for_more_threads);
+	tcase_add_test(tc, rows_come_back_from_their_bytes);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
