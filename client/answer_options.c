@@ -33,8 +33,9 @@ answer_defaults(struct answer_options *o)
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	*o = (struct answer_options){
-		.max_tokens = UINT32_MAX, .token_threshold = -1, .here = {.kv = KV_F16}};
+	*o = (struct answer_options){.max_tokens = UINT32_MAX,
+		.token_threshold = -1,
+		.here = {.kv = KV_F16, .soon = true}};
 	o->sampler = sampler_defaults();
 	o->sampler.seed =
 		((uint64_t)t.tv_nsec << 20 ^ (uint64_t)t.tv_sec ^ (uint64_t)getpid() << 40) >> 1;

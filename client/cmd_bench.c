@@ -232,7 +232,7 @@ run_test(const struct bench *b, struct local *l, const char *id, uint32_t vocab,
 	summarise(r);
 	/* What streams is bound by the disk. */
 	if (rc == 0 && l != NULL && r->n_gen > 0 && l->weights->stats == NULL) {
-		r->bytes = roof_token_bytes(l, r->n_gen / 2);
+		r->bytes = roof_token_bytes(l, r->n_depth + r->n_gen / 2);
 		r->bandwidth = roof_read_speed(l, r->threads);
 	}
 	return rc;

@@ -62,10 +62,7 @@ memory_weights(const struct memory_ask *a, struct shard *shard, const struct ggu
 		return NULL;
 	if (!memory_copies(a, shard_header(shard), memory))
 		return weights_from_shard(shard, g, err);
-	/* For a while both are there, the mapped pages and the copy. */
-	if (memory / 2 >= window_weights_all(shard_header(shard)) && shard_is_cached(shard))
-		return weights_copied_meanwhile(shard, g, err);
-	return weights_copied(shard, g, a->engine.threads, progress, arg, err);
+	return weights_copied_soon(shard, g, memory, a->engine.threads, progress, arg, err);
 }
 
 struct open_shard *

@@ -6,6 +6,7 @@
 #include "model/memory.h"
 #include "model/shard_store.h"
 #include "model/thread_choice.h"
+#include "model/weights_meanwhile.h"
 #include "model/window.h"
 #include "sched/step_time.h"
 
@@ -97,12 +98,15 @@ open_weights(struct local *l, const char *path, uint64_t memory, uint64_t all, s
 		return tile_in_memory(l, &watch, err);
 	if (all > memory)
 		l->weights = weights_window(l->shard, l->gguf, memory, watch_progress, &watch, err);
-	else if (weights_place_copies(
+	else if (!weights_place_copies(
 			 l->opt.place, all, memory, memory_available(), huge_offered()))
+		l->weights = weights_from_shard(l->shard, l->gguf, err);
+	else if (l->opt.soon)
+		l->weights = weights_copied_soon(
+			l->shard, l->gguf, memory, l->opt.threads, watch_progress, &watch, err);
+	else
 		l->weights = weights_copied(
 			l->shard, l->gguf, l->opt.threads, watch_progress, &watch, err);
-	else
-		l->weights = weights_from_shard(l->shard, l->gguf, err);
 	return l->weights != NULL ? 0 : -1;
 }
 

@@ -2,6 +2,7 @@
 
 #include "model/shard_int.h"
 #include "model/weights_copied.h"
+#include "model/window.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -109,4 +110,13 @@ weights_copied_meanwhile(struct shard *s, const struct gguf *g, struct err *err)
 		return mapped;
 	}
 	return &m->base;
+}
+
+struct weight_source *
+weights_copied_soon(struct shard *s, const struct gguf *g, uint64_t memory, unsigned threads,
+	shard_progress *progress, void *arg, struct err *err)
+{
+	if (memory / 2 >= window_weights_all(shard_header(s)) && shard_is_cached(s))
+		return weights_copied_meanwhile(s, g, err);
+	return weights_copied(s, g, threads, progress, arg, err);
 }

@@ -12,4 +12,9 @@
 struct weight_source *weights_copied_meanwhile(
 	struct shard *s, const struct gguf *g, struct err *err);
 
+/* That, where the file is in the page cache and `memory` (bytes for weights) has room for both, the mapped pages and
+ * the copy; else weights_copied, with the last four arguments. */
+struct weight_source *weights_copied_soon(struct shard *s, const struct gguf *g, uint64_t memory,
+	unsigned threads, shard_progress *progress, void *arg, struct err *err);
+
 #endif

@@ -36,11 +36,13 @@ done
 "$shoal" show "$model" | grep >/dev/null '4 KV heads' || fail "show"
 ids=$(printf 'Once upon a time' | "$shoal" tokenize -m "$model" --ids)
 [ "$ids" = "1 403 407 261 378" ] || fail "tokenize: $ids"
-"$shoal" bench -m "$model" -p 16 -n 8 -r 2 -o json | python3 -c '
+"$shoal" bench -m "$model" -p 16 -n 8 -d 0,64 -r 2 -o json | python3 -c '
 import json, sys
 r = json.load(sys.stdin)
-assert [(x["n_prompt"], x["n_gen"]) for x in r] == [(16, 0), (0, 8)] and all(x["avg_ts"] > 0 for x in r)
-assert r[1]["read_bytes_per_second"] > 0 and r[1]["roof_share"] > 0, r[1]' || fail "bench"
+assert [(x["n_prompt"], x["n_gen"]) for x in r] == [(16, 0), (0, 8)] * 2 and all(x["avg_ts"] > 0 for x in r)
+assert r[1]["read_bytes_per_second"] > 0 and r[1]["roof_share"] > 0, r[1]
+# A position has a K and a V in float16 of 4 heads, padded to 32 each, in 5 layers.
+assert r[3]["bytes_per_token"] - r[1]["bytes_per_token"] == 64 * 2 * 2 * 4 * 32 * 5, r' || fail "bench"
 python3 -c 'print("Once upon a time, there was a little girl named Lily. She loved to play outside. " * 30)' >"$tmp/story"
 "$shoal" perplexity -m "$model" -f "$tmp/story" -c 128 --json | python3 -c '
 import json, sys
