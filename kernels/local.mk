@@ -7,11 +7,11 @@ kernels_libkernels_a_SOURCES = \
 	kernels/attend_scratch.h kernels/kv_layout.h \
 	kernels/block.h kernels/exp.h \
 	kernels/codes.c kernels/codes.h \
+	kernels/core_habit.c kernels/core_habit.h \
 	kernels/cpu.c kernels/cpu.h \
 	kernels/cpu_order.c \
 	kernels/cpu_tie.c kernels/cpu_tie.h \
 	kernels/dtype.c kernels/dtype.h \
-	kernels/fetch.c kernels/fetch.h \
 	kernels/matmul.c \
 	kernels/plain.c kernels/plain.h \
 	kernels/plain_attend.c \

@@ -1,8 +1,7 @@
 #include "config.h"
 
+#include "kernels/core_habit.h"
 #include "kernels/sets.h"
-
-#include "kernels/fetch.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -42,7 +41,7 @@ kernels_init(struct kernels *k, uint32_t features)
 {
 	size_t i = 0;
 
-	fetch_ahead_init();
+	core_habit_init();
 	while ((sets[i]->features & ~features) != 0)
 		i++; /* plain needs nothing, so this ends */
 	*k = *sets[i];
@@ -51,7 +50,7 @@ kernels_init(struct kernels *k, uint32_t features)
 const struct kernels *
 kernel_set_find(const char *name)
 {
-	fetch_ahead_init();
+	core_habit_init();
 	for (size_t i = 0; i < N_SETS; i++)
 		if (strcmp(sets[i]->name, name) == 0)
 			return sets[i];

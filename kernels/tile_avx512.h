@@ -4,6 +4,7 @@
 #define KERNELS_TILE_AVX512_H
 
 #include "kernels/block.h"
+#include "kernels/core_habit.h"
 #include "kernels/dtype.h"
 
 #include <immintrin.h>
@@ -30,8 +31,9 @@ typedef __m512i vbytes;
 typedef __m512i vints;
 typedef __m512 vfloats;
 
-/* Columns up to which unpacking weights for each DIRECT_COLS of them takes less time than expanding them once: measured on
- * Zen 5 with weights that come from memory, and with tiles (AMX_FROM) on a Xeon. */
+/* Columns up to which unpacking weights for each DIRECT_COLS of them takes less time than expanding them once: measured
+ * with weights that come from memory, without tiles on Zen 5 (a core's habit may be to have fewer), with tiles (AMX_FROM)
+ * on a Xeon. */
 INLINE uint32_t
 direct_most(enum dtype t)
 {
@@ -39,7 +41,9 @@ direct_most(enum dtype t)
 		return AMX_FROM - 1;
 	if (t == DTYPE_Q3_K || t == DTYPE_TQ1_0)
 		return 8;
-	return t == DTYPE_TQ2_0 ? 32 : 56;
+	if (t == DTYPE_TQ2_0 && core_habit.direct_most > 32)
+		return 32;
+	return core_habit.direct_most;
 }
 
 INLINE void

@@ -3,8 +3,8 @@
 #ifndef KERNELS_TILE_X86_H
 #define KERNELS_TILE_X86_H
 
+#include "kernels/core_habit.h"
 #include "kernels/dtype.h"
-#include "kernels/fetch.h"
 
 enum {
 	FETCH_PAGES = 1,   /* are asked for, too */
@@ -14,25 +14,25 @@ enum {
 	JOIN_REPLACES = 0  /* bits of `upper` that bytes_join() does without */
 };
 
-/* For lines at p, what comes so far behind them (fetch.h). */
-#define FETCH_TWICE (fetch_ahead.far > 0)
+/* For lines at p, what comes so far behind them (core_habit.h). */
+#define FETCH_TWICE (core_habit.far > 0)
 
 INLINE void
 fetch_line_early(const uint8_t *p)
 {
-	fetch_far(p + fetch_ahead.far);
+	fetch_far(p + core_habit.far);
 }
 
 INLINE void
 fetch_line(const uint8_t *p)
 {
-	_mm_prefetch((const char *)(p + fetch_ahead.near), _MM_HINT_T0);
+	_mm_prefetch((const char *)(p + core_habit.near), _MM_HINT_T0);
 }
 
 INLINE const uint8_t *
 fetch_page_behind(const uint8_t *p)
 {
-	return p + fetch_ahead.page;
+	return p + core_habit.page;
 }
 
 /* The lower or higher nibbles of n, and `upper`. */

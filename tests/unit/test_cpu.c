@@ -2,8 +2,8 @@
  * chosen or refused, in which order threads take CPUs and how many there are. */
 #include "config.h"
 
+#include "kernels/core_habit.h"
 #include "kernels/cpu.h"
-#include "kernels/fetch.h"
 #include "kernels/kernels.h"
 #include "kernels/sets.h"
 
@@ -127,25 +127,35 @@ START_TEST(x86_needs_every_bit)
 }
 END_TEST
 
-/* Kernels of one instruction set run on cores of several makers, which read ahead differently. */
-START_TEST(makers_have_their_distances)
+static void
+check_same(const struct core_habit *a, const struct core_habit *b)
 {
-	const struct fetch_ahead amd = fetch_ahead_for("AuthenticAMD");
-	const struct fetch_ahead intel = fetch_ahead_for("GenuineIntel");
-	const struct fetch_ahead other = fetch_ahead_for("");
+	ck_assert_uint_eq(a->near, b->near);
+	ck_assert_uint_eq(a->far, b->far);
+	ck_assert_uint_eq(a->page, b->page);
+	ck_assert_uint_eq(a->direct_most, b->direct_most);
+}
+
+/* Kernels of one instruction set run on cores of several makers. */
+START_TEST(makers_have_their_habits)
+{
+	const struct core_habit amd = core_habit_of("AuthenticAMD");
+	const struct core_habit intel = core_habit_of("GenuineIntel");
+	const struct core_habit other = core_habit_of("");
+	struct core_habit habit;
 	char maker[13];
 
 	ck_assert_uint_eq(amd.far, 0);
 	ck_assert_uint_gt(amd.page, amd.near);
 	ck_assert_uint_gt(intel.far, intel.near);
 	ck_assert_uint_gt(intel.page, intel.far);
-	ck_assert_mem_eq(&other, &amd, sizeof other);
+	ck_assert_uint_lt(intel.direct_most, amd.direct_most);
+	check_same(&other, &amd);
 
 	cpu_maker(maker);
 	ck_assert_ptr_nonnull(kernel_set_find("plain"));
-	ck_assert_uint_eq(fetch_ahead.near, fetch_ahead_for(maker).near);
-	ck_assert_uint_eq(fetch_ahead.far, fetch_ahead_for(maker).far);
-	ck_assert_uint_eq(fetch_ahead.page, fetch_ahead_for(maker).page);
+	habit = core_habit_of(maker);
+	check_same(&core_habit, &habit);
 }
 END_TEST
 
@@ -423,7 +433,7 @@ main(void)
 	tcase_add_test(tc, x86_features_are_told_apart);
 	tcase_add_test(tc, x86_needs_the_system);
 	tcase_add_test(tc, x86_needs_every_bit);
-	tcase_add_test(tc, makers_have_their_distances);
+	tcase_add_test(tc, makers_have_their_habits);
 	tcase_add_test(tc, arm_features_are_told_apart);
 	tcase_add_test(tc, the_best_set_is_chosen);
 	tcase_add_test(tc, a_set_needs_all_its_features);
