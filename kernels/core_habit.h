@@ -12,8 +12,8 @@ struct core_habit {
 	size_t far;  /* the same lines before that, into the second; 0: not at all */
 	size_t page; /* the first line of each page, into the second */
 
-	/* AVX512: columns (rows of activations) up to which weights are unpacked anew for each few of them, of types for
-	 * which that pays so long; with more they are expanded once. */
+	/* AVX512: columns (rows of activations) up to which weights are unpacked anew for each few of them, at most; with
+	 * more they are expanded once. */
 	uint32_t direct_most;
 };
 

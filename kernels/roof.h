@@ -9,8 +9,8 @@
 enum {
 	ROOF_UNIT = 256 * 1024, /* bytes that a thread reads at a time, at most, */
 	ROOF_TURN = 256,        /* and of which it reads a multiple, from a multiple of 64 on */
-	ROOF_AHEAD = 4096,      /* bytes ahead of which memory is asked for, but on x86 (fetch.h) */
-	ROOF_ACTIVATIONS = 512  /* bytes that the products' loops multiply with */
+	ROOF_AHEAD = 4096, /* bytes ahead of which memory is asked for, but on x86 (core_habit.h) */
+	ROOF_ACTIVATIONS = 512 /* bytes that the products' loops multiply with */
 };
 
 struct roof;

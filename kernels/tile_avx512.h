@@ -32,18 +32,15 @@ typedef __m512i vints;
 typedef __m512 vfloats;
 
 /* Columns up to which unpacking weights for each DIRECT_COLS of them takes less time than expanding them once: measured
- * with weights that come from memory, without tiles on Zen 5 (a core's habit may be to have fewer), with tiles (AMX_FROM)
- * on a Xeon. */
+ * with weights that come from memory, with tiles (AMX_FROM) on a Xeon, without on Zen 5; other cores may have fewer. */
 INLINE uint32_t
 direct_most(enum dtype t)
 {
+	const uint32_t most = t == DTYPE_Q3_K || t == DTYPE_TQ1_0 ? 8 : t == DTYPE_TQ2_0 ? 32 : 56;
+
 	if (AMX_FROM > 0)
 		return AMX_FROM - 1;
-	if (t == DTYPE_Q3_K || t == DTYPE_TQ1_0)
-		return 8;
-	if (t == DTYPE_TQ2_0 && core_habit.direct_most > 32)
-		return 32;
-	return core_habit.direct_most;
+	return most < core_habit.direct_most ? most : core_habit.direct_most;
 }
 
 INLINE void

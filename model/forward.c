@@ -124,6 +124,7 @@ int
 forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *x,
 	const float **logits, struct err *err)
 {
+	struct weight_source *ws = f->c.weights;
 	double start = clock_seconds();
 
 	if (check_rows(f, rows, n, err) != 0)
@@ -144,7 +145,8 @@ forward_step(struct forward *f, const struct step_row *rows, uint32_t n, float *
 	for (uint32_t i = 0; i < n; i++)
 		f->filled[rows[i].slot] = rows[i].pos + 1;
 	forward_spread_end(f);
-	thread_choice_took(&f->threads, n, clock_seconds() - start - f->waited);
+	if (ws->moving == NULL || !ws->moving(ws))
+		thread_choice_took(&f->threads, n, clock_seconds() - start - f->waited);
 	*logits = f->logits;
 	return 0;
 }

@@ -101,7 +101,7 @@ open_weights(struct local *l, const char *path, uint64_t memory, uint64_t all, s
 	else if (!weights_place_copies(
 			 l->opt.place, all, memory, memory_available(), huge_offered()))
 		l->weights = weights_from_shard(l->shard, l->gguf, err);
-	else if (l->opt.soon)
+	else if (l->opt.soon && l->opt.place == WEIGHTS_AUTO)
 		l->weights = weights_copied_soon(
 			l->shard, l->gguf, memory, l->opt.threads, watch_progress, &watch, err);
 	else

@@ -24,7 +24,7 @@ struct local_options {
 	 * from the shard (window.h). */
 	uint64_t memory;
 	enum weights_place place; /* of weights that all fit */
-	bool soon; /* weights that are copied may be in use before (weights_copied_soon) */
+	bool soon; /* "auto" may use weights before they are copied (weights_copied_soon) */
 	/* The folder where shards are kept (shard_store.h); NULL: the weights are brought into
 	 * tiles in memory, as also where no shard can be written. */
 	const char *shards;

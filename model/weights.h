@@ -68,6 +68,9 @@ struct weight_source {
 	/* Any thread. NULL: all units are in memory. */
 	void (*stats)(struct weight_source *ws, struct weights_stats *st);
 	uint32_t at_once;
+	/* Whether units are being moved to where they are faster to read, so that how long steps take says little of
+	 * how long they will. NULL: never. */
+	bool (*moving)(struct weight_source *ws);
 	/* Some rows of a matrix of a unit in_parts, from `row` on: *part is as the whole matrix, but
 	 * for data and rows. It is good until the next call or the unit's release, and may have to be
 	 * waited for. For matrices without data, in the order of their roles, each from row 0 to its

@@ -16,7 +16,7 @@ struct meanwhile {
 	struct shard *shard;
 	const struct gguf *embed_of;
 	pthread_t thread;
-	atomic_bool stop;
+	atomic_bool stop, ended; /* the thread is to end; it has */
 };
 
 static int
@@ -38,12 +38,19 @@ copy(void *arg)
 	struct err err;
 	struct weight_source *ws = weights_copied(m->shard, m->embed_of, 1, go_on, m, &err);
 
-	if (ws == NULL)
-		return NULL;
-	atomic_store(&m->copied, ws);
-	madvise((void *)(uintptr_t)shard_data(m->shard), shard_header(m->shard)->file_bytes,
-		MADV_DONTNEED);
+	if (ws != NULL) {
+		atomic_store(&m->copied, ws);
+		madvise((void *)(uintptr_t)shard_data(m->shard), shard_header(m->shard)->file_bytes,
+			MADV_DONTNEED);
+	}
+	atomic_store(&m->ended, true);
 	return NULL;
+}
+
+static bool
+meanwhile_moving(struct weight_source *ws)
+{
+	return !atomic_load(&((struct meanwhile *)ws)->ended);
 }
 
 static const struct unit *
@@ -101,7 +108,8 @@ weights_copied_meanwhile(struct shard *s, const struct gguf *g, struct err *err)
 	m->base = (struct weight_source){.acquire = meanwhile_acquire,
 		.release = meanwhile_release,
 		.free = meanwhile_free,
-		.at_once = mapped->at_once};
+		.at_once = mapped->at_once,
+		.moving = meanwhile_moving};
 	m->mapped = mapped;
 	m->shard = s;
 	m->embed_of = g;

@@ -1,6 +1,6 @@
 /* Weights that are copied (weights_copied.h) while they are in use already: whoever goes on after the loss of
  * a device does not wait for half a gigabyte. Until the copy is there units are views into the mapped file, which
- * should be in the page cache (file_cached): from a cold disk the copy is made sooner alone. */
+ * should be in the page cache (file_is_cached): from a cold disk the copy is made sooner alone. */
 #ifndef MODEL_WEIGHTS_MEANWHILE_H
 #define MODEL_WEIGHTS_MEANWHILE_H
 

@@ -29,7 +29,7 @@ cut_off() {
     ask "$key" "$2" last="$(grep -o '"last": "[0-9]*"' "$tmp/part" | tr -dc 0-9)" >"$tmp/rest"
     grep -q '"done": false' "$tmp/part" && ! grep -q '"text": ""' "$tmp/part" "$tmp/rest" && [ "$plans" != 0 ] &&
       return 0
-    wait_serving c
+    wait_members $n
   done
   fail "$1: every answer was whole before the signal, or of two plans"
 }
@@ -63,7 +63,7 @@ asked, cost = json.loads(sys.argv[2]), rest["timings"]
 assert ("cache_n" in cost) == asked.get("cache_prompt", True)
 assert asked.get("speculative.n_max", 1) > 0 or "draft_n" not in cost
 END
-  wait_serving c
+  wait_members $n
 }
 
 # Alone, the smallest one has said all before anybody could kill it; its context holds little more than this.

@@ -152,8 +152,8 @@ START_TEST(rows_come_back_from_their_bytes)
 	act_row_read(&b, 1, bytes);
 	check_row(&b, 1, q, COLS);
 
-	bytes[36 + 4 + 17] = 0x80; /* what no quantising gives */
-	q[32 + 17] = -127;
+	bytes[36 + 4 + 1] = bytes[36 + 4 + 17] = 0x80; /* what no quantising gives */
+	q[32 + 1] = q[32 + 17] = -127;
 	act_row_read(&b, 0, bytes);
 	check_row(&b, 0, q, COLS);
 	act_deinit(&a);

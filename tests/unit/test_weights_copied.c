@@ -6,6 +6,7 @@
 #include "model/shard_int.h"
 #include "model/weights_copied.h"
 #include "model/weights_meanwhile.h"
+#include "model/window.h"
 #include "tests/support/shard_fixture.h"
 #include "tests/support/shared_dir.h"
 
@@ -174,10 +175,11 @@ START_TEST(a_copy_comes_while_weights_are_in_use)
 	ck_assert(shard_is_cached(s)); /* it has just been read */
 	ck_assert_ptr_nonnull(ws);
 	held = ws->acquire(ws, UNIT_EMBED, 0, 0, &err);
-	while (is_of_file(ws, s)) { /* the test's timeout ends it */
+	while (ws->moving(ws)) { /* the test's timeout ends it */
 		check_unit(ws, copied, UNIT_ATTN, turns++ % shape.layers, 0);
 		usleep(100);
 	}
+	ck_assert(!is_of_file(ws, s));
 	ws->release(ws, held);
 	for (uint32_t i = 0; i < shape.layers; i++) {
 		check_unit(ws, copied, UNIT_ATTN, i, 0);
@@ -192,6 +194,26 @@ START_TEST(a_copy_comes_while_weights_are_in_use)
 }
 END_TEST
 
+/* Only where memory has room for what is mapped, too, is it used meanwhile. */
+START_TEST(a_copy_is_waited_for_where_memory_is_scarce)
+{
+	struct shard *s = open_shard();
+	uint64_t all = window_weights_all(shard_header(s));
+	struct weight_source *ws = weights_copied_soon(s, g, 2 * all - 1, 1, NULL, NULL, &err);
+
+	ck_assert_ptr_nonnull(ws);
+	ck_assert(ws->moving == NULL && !is_of_file(ws, s));
+	ws->free(ws);
+	ck_assert(shard_is_cached(s));
+	ws = weights_copied_soon(s, g, 2 * all, 1, NULL, NULL, &err);
+	ck_assert_ptr_nonnull(ws);
+	ck_assert(ws->moving != NULL);
+	ws->free(ws); /* whether the thread is still at it or not */
+	shard_close(s);
+	huge_settle(60000, 0);
+}
+END_TEST
+
 START_TEST(a_copy_that_fails_is_none)
 {
 	struct shard *s = open_shard();
@@ -200,9 +222,10 @@ START_TEST(a_copy_that_fails_is_none)
 	ck_assert_int_eq(truncate(file, (off_t)shard_header(s)->file_bytes - 4096), 0);
 	ws = weights_copied_meanwhile(s, g, &err);
 	ck_assert_ptr_nonnull(ws);
-	usleep(50000);
+	while (ws->moving(ws))
+		usleep(100);
 	ck_assert(is_of_file(ws, s));
-	ws->free(ws); /* whether the thread is still at it or not */
+	ws->free(ws);
 	shard_close(s);
 	huge_settle(60000, 0);
 }
@@ -259,6 +282,7 @@ main(void)
 	tcase_add_test(plain, huge_memory_is_zeros_on_a_boundary);
 	tcase_add_checked_fixture(copy, setup, shard_teardown);
 	tcase_add_test(copy, a_copy_comes_while_weights_are_in_use);
+	tcase_add_test(copy, a_copy_is_waited_for_where_memory_is_scarce);
 	tcase_add_test(copy, a_copy_that_fails_is_none);
 	tcase_add_loop_test(copy, every_tensor_is_the_same, 1, 4);
 	tcase_add_loop_test(copy, a_file_that_was_cut_off_is_an_error, 1, 3);
