@@ -1,5 +1,5 @@
 /* What suits an x86 core follows from its maker as much as from its instruction set: how far ahead kernels ask for memory,
- * and how they treat steps of middling size. Found by trying, with weights that no cache holds. */
+ * and how they treat steps of middling size. Found by trying, with weights that a core's own caches do not hold. */
 #ifndef KERNELS_CORE_HABIT_H
 #define KERNELS_CORE_HABIT_H
 

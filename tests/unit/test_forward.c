@@ -586,6 +586,43 @@ START_TEST(only_wanted_logits_are_given_in_order)
 }
 END_TEST
 
+static bool still_moving;
+
+static bool
+say_moving(struct weight_source *ws)
+{
+	(void)ws;
+	return still_moving;
+}
+
+/* Of TOKENS steps of one row, those with one of the pool's two threads. */
+static unsigned
+steps_with_one(struct fixture *fx)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < TOKENS; i++) {
+		n += forward_threads(fx->f, 1) < 2;
+		must_feed(fx, 0, i, 1);
+	}
+	return n;
+}
+
+START_TEST(threads_are_tried_once_weights_stay)
+{
+	struct model_shape s = llama();
+	struct fixture fx;
+
+	fixture_init(&fx, &s, false, KV_F32, NULL);
+	fx.weights->moving = say_moving;
+	still_moving = true;
+	ck_assert_uint_eq(steps_with_one(&fx), 0);
+	still_moving = false;
+	ck_assert_uint_gt(steps_with_one(&fx), 0);
+	fixture_deinit(&fx);
+}
+END_TEST
+
 static void
 expect_refused(struct fixture *fx, const struct step_row *rows, uint32_t n, const char *why)
 {
@@ -841,6 +878,7 @@ main(void)
 	tcase_add_test(tc, a_group_of_one_gives_the_bits_of_none);
 	tcase_add_test(tc, positions_can_be_overwritten);
 	tcase_add_test(tc, only_wanted_logits_are_given_in_order);
+	tcase_add_test(tc, threads_are_tried_once_weights_stay);
 	tcase_add_test(tc, rows_that_cannot_be_are_refused);
 	tcase_add_test(tc, weights_of_other_sizes_are_refused);
 	tcase_add_test(tc, a_lost_peer_voids_the_step);
