@@ -58,6 +58,8 @@ void link_opened(struct link *l);
 void link_leave_half_open(struct link *l);
 void link_name_address(struct link *l);
 void link_tune(struct link *l); /* TCP options */
+/* Of a socket that is not connected yet, or listens: those that it accepts take it over. */
+void link_send_at_once(uv_os_fd_t fd);
 /* Handles what is in l->in before the link is open; called after each read. */
 void link_handshake_step(struct link *l);
 

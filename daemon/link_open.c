@@ -3,9 +3,12 @@
 
 #include "daemon/log.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define DEADLINE_MS   5000
 #define MAX_HALF_OPEN 32
@@ -240,13 +243,28 @@ on_connected(uv_connect_t *req, int status)
 		link_handshake_step(l);
 }
 
+static int
+make_socket(struct link *l, int family)
+{
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
+
+	if (fd < 0)
+		return uv_translate_sys_error(errno);
+	link_send_at_once(fd);
+	rc = uv_tcp_open(&l->tcp, fd);
+	if (rc != 0)
+		close(fd);
+	return rc;
+}
+
 static void
 connect_to(struct link *l, const struct sockaddr *sa)
 {
-	int rc;
+	int rc = make_socket(l, sa->sa_family);
 
 	l->connect.data = l;
-	rc = uv_tcp_connect(&l->connect, &l->tcp, sa, on_connected);
+	if (rc == 0)
+		rc = uv_tcp_connect(&l->connect, &l->tcp, sa, on_connected);
 	if (rc != 0)
 		link_close(l, uv_strerror(rc));
 }
@@ -403,6 +421,7 @@ link_listen(uv_loop_t *loop, const struct link_identity *me, const char *host, u
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
 	} sa;
+	uv_os_fd_t fd;
 	int rc;
 
 	if (s == NULL) {
@@ -419,6 +438,8 @@ link_listen(uv_loop_t *loop, const struct link_identity *me, const char *host, u
 	uv_tcp_init(loop, &s->tcp);
 	s->tcp.data = s;
 	rc = uv_tcp_bind(&s->tcp, &sa.any, 0);
+	if (rc == 0 && uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0)
+		link_send_at_once(fd);
 	if (rc == 0)
 		rc = uv_listen((uv_stream_t *)&s->tcp, 64, on_connection);
 	if (rc != 0) {

@@ -111,13 +111,14 @@ time_left(struct ring *r)
 void
 ring_wait(struct ring *r, const bool *woken)
 {
-	uint64_t start = uv_hrtime(), left;
+	struct spin spin = spin_begin(&r->spins);
+	uint64_t left;
 
 	/* Once at least, also for the sake of what came with the end of the handshake: a timer
 	 * delivers that, and a blocking turn would run it and then sleep. */
 	do
 		uv_run(r->loop, UV_RUN_NOWAIT);
-	while (r->n == 0 && !r->broken && !*woken && uv_hrtime() - start < r->spin_ns);
+	while (r->n == 0 && !r->broken && !*woken && spin_on(&spin));
 	if (r->n > 0 || r->broken || *woken)
 		return;
 	left = time_left(r);

@@ -4,6 +4,7 @@
 
 #include "daemon/best_bytes.h"
 #include "daemon/ring.h"
+#include "daemon/spin.h"
 #include "daemon/step_rows.h"
 
 struct ring_message {
@@ -49,7 +50,8 @@ struct ring {
 	uint64_t
 		progress; /* coordinator: when a step began with none under way, or an answer came */
 	uint8_t *head, *out; /* of the message that is being sent */
-	uint64_t spin_ns, sent, received;
+	uint64_t sent, received;
+	struct spins spins;
 	bool broken;
 	char who[PEER_NAME];
 	struct err why;

@@ -1,10 +1,7 @@
 /* How a ring begins and ends. */
 #include "daemon/ring_int.h"
-#include "kernels/cpu.h"
 
 #include <stdlib.h>
-
-#define SPIN_NS 80000u /* as daemon/star_new.c has it */
 
 uint32_t
 ring_links(uint32_t stages)
@@ -122,7 +119,7 @@ alloc_ring(uv_loop_t *loop, const struct ring_config *c)
 	r->c = *c;
 	r->depth = ring_depth(c->stages);
 	r->room = message_room(c);
-	r->spin_ns = cpu_count() > 2 ? SPIN_NS : 0;
+	spins_init(&r->spins);
 	if (alloc_buffers(r) == 0)
 		return r;
 	ring_free(r);

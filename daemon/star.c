@@ -53,11 +53,11 @@ on_timer(uv_timer_t *t)
 /* Turns the loop once: without sleeping while the wait is young, else until something happens or
  * the limit is reached. */
 static void
-turn(struct star *s, uint64_t waited_ns, uint64_t limit_ms)
+turn(struct star *s, struct spin *spin, uint64_t waited_ns, uint64_t limit_ms)
 {
 	uint64_t waited_ms = waited_ns / 1000000;
 
-	if (waited_ns < s->spin_ns) {
+	if (spin_on(spin)) {
 		uv_run(s->loop, UV_RUN_NOWAIT);
 		return;
 	}
@@ -84,6 +84,7 @@ star_wait_for(struct star *s, bool (*late)(const struct star_peer *p), struct er
 {
 	uint64_t limit_ms = s->c.rank == 0 ? STAR_ANSWER_MS : MEMBER_WAIT_MS;
 	uint64_t start = 0, waited = 0;
+	struct spin spin = spin_begin(&s->spins);
 
 	for (;;) {
 		bool all = true;
@@ -102,7 +103,7 @@ star_wait_for(struct star *s, bool (*late)(const struct star_peer *p), struct er
 		if (waited / 1000000 >= limit_ms)
 			break_late(s, limit_ms, late);
 		else
-			turn(s, waited, limit_ms);
+			turn(s, &spin, waited, limit_ms);
 	}
 }
 
@@ -121,6 +122,7 @@ star_flush(struct star *s, struct err *err)
 void
 star_drain(struct star *s)
 {
+	struct spin spin = spin_begin(&s->spins);
 	uint64_t start = uv_hrtime(), waited = 0;
 	bool unsent = true;
 
@@ -129,7 +131,7 @@ star_drain(struct star *s)
 		for (uint32_t i = 0; i < s->n_peers; i++)
 			unsent = unsent || is_unsent(&s->peers[i]);
 		if (unsent)
-			turn(s, waited, STAR_DRAIN_MS);
+			turn(s, &spin, waited, STAR_DRAIN_MS);
 		waited = uv_hrtime() - start;
 	}
 }
@@ -192,14 +194,14 @@ bool
 star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n, uint32_t *first)
 {
 	struct star_peer *p = &s->peers[0];
-	uint64_t start = uv_hrtime();
+	struct spin spin = spin_begin(&s->spins);
 	const uint8_t *in = p->other.data;
 
 	/* Once at least: a step that came with the end of the handshake is delivered by a timer, and
 	 * a blocking turn would run that and then sleep. */
 	do
 		uv_run(s->loop, UV_RUN_NOWAIT);
-	while (!p->have_other && !s->broken && uv_hrtime() - start < s->spin_ns);
+	while (!p->have_other && !s->broken && spin_on(&spin));
 	if (!p->have_other && !s->broken)
 		uv_run(s->loop, UV_RUN_ONCE);
 	if (!p->have_other || s->broken)

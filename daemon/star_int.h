@@ -3,6 +3,7 @@
 #ifndef DAEMON_STAR_INT_H
 #define DAEMON_STAR_INT_H
 
+#include "daemon/spin.h"
 #include "daemon/star.h"
 #include "daemon/star_queue.h"
 #include "daemon/step_rows.h"
@@ -53,7 +54,8 @@ struct star {
 	float *sums;        /* being added; only where peers add in another order than they hear */
 	struct star_sum under_way[COLLECTIVE_AT_ONCE]; /* the one that began first, first */
 	uint32_t n_under_way;
-	uint64_t spin_ns, reduce_ns, sent, received;
+	uint64_t reduce_ns, sent, received;
+	struct spins spins;
 	bool broken;
 	char who[PEER_NAME];
 	struct err why;

@@ -1,14 +1,8 @@
 /* How a star begins and ends. */
 #include "daemon/best_bytes.h"
 #include "daemon/star_int.h"
-#include "kernels/cpu.h"
 
 #include <stdlib.h>
-
-/* How long the loop is turned without sleep. Where cores are scarce this takes time from those that
- * are waited for: measured on 2 busy cores, 26 us a reduction without it and 60 us with 20 us. Where a cgroup bounds
- * the time that there is, it is taken from computing. */
-#define SPIN_NS 80000u
 
 size_t
 star_max_message(uint32_t max_rows, uint32_t max_logits, uint32_t embd, uint32_t vocab)
@@ -177,7 +171,7 @@ star_new(uv_loop_t *loop, const struct star_config *c, struct err *err)
 			s->row_shares[i] = c->row_shares[i];
 		s->c.row_shares = s->row_shares;
 		s->rows_fit = star_rows_fit(c);
-		s->spin_ns = cpu_count() > 2 ? SPIN_NS : 0;
+		spins_init(&s->spins);
 	}
 	if (s == NULL || alloc_buffers(s) != 0) {
 		for (uint32_t i = 0; i < n; i++)

@@ -131,6 +131,9 @@ struct matmul_job {
 	size_t out_stride;   /* floats from one activation row's result to the next */
 	const struct act *x; /* its own input, or NULL: that of the call */
 };
+/* What a thread takes of a matrix at once, at least. */
+#define MATMUL_ITEM_ROWS (2 * TILE_ROWS)
+
 /* Matrices in tiles go to k, those in rows to plain C: right, and slow. */
 void matmul_run(const struct kernels *k, struct pool *p, const struct matmul_job *jobs,
 	uint32_t n_jobs, const struct act *x);

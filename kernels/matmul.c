@@ -1,8 +1,7 @@
 #include "kernels/plain.h"
 
 enum {
-	MAX_JOBS = 16, /* in one turn of the pool; more go in further turns */
-	FEW_ROWS = 2 * TILE_ROWS,
+	MAX_JOBS = 16,     /* in one turn of the pool; more go in further turns */
 	ITEMS_A_THREAD = 4 /* at least, where items are larger: threads are to end together */
 };
 
@@ -25,7 +24,7 @@ static uint32_t
 item_rows(const struct run *run, const struct matmul_job *job, unsigned threads)
 {
 	const struct matrix *w = job->w;
-	uint32_t n = FEW_ROWS;
+	uint32_t n = MATMUL_ITEM_ROWS;
 
 	if (w->layout != LAYOUT_TILES || !dtype_quantised(w->dtype) ||
 		input_of(run, job)->rows < run->k->many_columns)

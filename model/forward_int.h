@@ -107,6 +107,7 @@ struct forward {
 	uint8_t *scratch; /* [threads][scratch_bytes] of attention */
 	size_t scratch_bytes;
 	float *partials; /* [spans of the context][KV heads][split_rows][group] (attention.h) */
+	uint64_t macs_at_once; /* of many rows, between two looks at the links; 0: not known */
 
 	/* The step that is being computed. */
 	const struct step_row *all_rows;

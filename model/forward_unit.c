@@ -3,8 +3,9 @@
 #include "base/clock.h"
 #include "model/forward_int.h"
 
-/* Multiply-adds between two looks at the links: some milliseconds' work for one thread. */
-#define MACS_AT_ONCE (1u << 27)
+/* The links are to be looked after about that often. The more of a matrix is multiplied at once the faster, since its
+ * activations are read less often. */
+#define TEND_NS 2000000u
 
 /* --- rows --- */
 
@@ -156,40 +157,57 @@ rows_of(const struct matrix *m, uint32_t row, uint32_t n)
 	return part;
 }
 
-/* Rows of the matrices that are multiplied until the links are looked after again: all, where nobody has to. */
+/* Rows of the matrices that are multiplied until the links are looked after again: all, where nobody has to. No fewer
+ * than give every thread an item: what fewer threads do says nothing of the time that all take. */
 static uint32_t
-rows_at_once(const struct forward *f, uint32_t cols)
+rows_at_once(const struct forward *f, const struct product *p, uint32_t n_products)
 {
-	uint64_t of_row = (uint64_t)f->act.rows * cols, n = UINT32_MAX;
+	uint64_t of_row = 0, n = UINT32_MAX, least = pool_threads(f->c.pool) * MATMUL_ITEM_ROWS;
 
+	for (uint32_t i = 0; i < n_products; i++)
+		of_row += (uint64_t)f->act.rows * f->unit->t[p[i].role].cols;
 	if (is_to_tend(f))
-		n = MACS_AT_ONCE / (of_row > 0 ? of_row : 1);
+		n = f->macs_at_once / (of_row > 0 ? of_row : 1);
 	n = n < UINT32_MAX ? n : UINT32_MAX;
-	return n < TILE_ROWS ? TILE_ROWS : (uint32_t)(n - n % TILE_ROWS);
+	return (uint32_t)(n < least ? least : n - n % TILE_ROWS);
+}
+
+/* Between two looks at the links. Few rows take the time that reading the matrix does. */
+static void
+note_macs(struct forward *f, uint64_t macs, uint64_t ns)
+{
+	double at_once = (double)macs * TEND_NS / (double)(ns > 0 ? ns : 1);
+
+	if (f->act.rows > THREAD_CHOICE_FEW_ROWS)
+		f->macs_at_once = (uint64_t)((at_once + (double)f->macs_at_once) / 2);
 }
 
 static void
 multiply_whole(struct forward *f, const struct product *p, uint32_t n)
 {
-	uint32_t most = 0, at_once = rows_at_once(f, f->unit->t[p[0].role].cols);
+	uint32_t most = 0, at_once;
 	struct matmul_job jobs[FORWARD_PRODUCTS];
 	struct matrix parts[FORWARD_PRODUCTS];
 
 	for (uint32_t i = 0; i < n; i++)
 		most = f->unit->t[p[i].role].rows > most ? f->unit->t[p[i].role].rows : most;
 	for (uint32_t row = 0; row < most; row += at_once < most - row ? at_once : most - row) {
+		uint64_t macs = 0, start = clock_ns();
 		uint32_t n_jobs = 0;
 
+		at_once = rows_at_once(f, p, n);
 		for (uint32_t i = 0; i < n; i++) {
 			const struct matrix *m = &f->unit->t[p[i].role];
 
 			parts[i] = rows_of(m, row, at_once);
-			if (parts[i].rows > 0)
-				jobs[n_jobs++] = (struct matmul_job){.w = &parts[i],
-					.out = p[i].out + row,
-					.out_stride = m->rows};
+			if (parts[i].rows == 0)
+				continue;
+			jobs[n_jobs++] = (struct matmul_job){
+				.w = &parts[i], .out = p[i].out + row, .out_stride = m->rows};
+			macs += (uint64_t)parts[i].rows * m->cols * f->act.rows;
 		}
 		matmul_run(f->c.kernels, f->c.pool, jobs, n_jobs, &f->act);
+		note_macs(f, macs, clock_ns() - start);
 		forward_tend(f);
 	}
 }

@@ -30,33 +30,53 @@ record_deinit(struct record_stream *r)
 	cipher_deinit(&r->recv);
 }
 
-/* The next n bytes of a message of two pieces. */
-static void
-take_pieces(const uint8_t **head, size_t *head_len, const uint8_t **body, uint8_t *out, size_t n)
-{
-	size_t from_head = n < *head_len ? n : *head_len;
+/* A message of two pieces, or what is left of it. */
+struct pieces {
+	const uint8_t *head, *body;
+	size_t head_len, body_len;
+};
 
-	if (from_head > 0) {
-		memcpy(out, *head, from_head);
-		*head += from_head;
-		*head_len -= from_head;
+/* How much of it the next record takes. A body that needs records of its own anyway is sealed from where it lies. */
+static size_t
+next_length(const struct pieces *m)
+{
+	size_t n = m->head_len + m->body_len;
+
+	if (n > RECORD_MAX_PLAIN && m->head_len > 0)
+		n = m->head_len;
+	return n < RECORD_MAX_PLAIN ? n : RECORD_MAX_PLAIN;
+}
+
+/* Takes the next n bytes. They lie at *out if they are of both pieces, or else where they are. */
+static const uint8_t *
+take(struct pieces *m, uint8_t *out, size_t n)
+{
+	size_t from_head = n < m->head_len ? n : m->head_len;
+	const uint8_t *from = from_head > 0 ? m->head : m->body;
+
+	if (from_head > 0 && from_head < n) {
+		memcpy(out, m->head, from_head);
+		memcpy(out + from_head, m->body, n - from_head);
+		from = out;
 	}
-	if (n > from_head) {
-		memcpy(out + from_head, *body, n - from_head);
-		*body += n - from_head;
-	}
+	if (from_head > 0)
+		m->head += from_head;
+	if (n > from_head)
+		m->body += n - from_head;
+	m->head_len -= from_head;
+	m->body_len -= n - from_head;
+	return from;
 }
 
 static int
-seal_one(struct record_stream *r, uint8_t *record, size_t len, bool more)
+seal_one(struct record_stream *r, const uint8_t *plain, uint8_t *record, size_t len, bool more)
 {
 	bool rekey = r->rekey_wanted || r->sent_since_rekey >= REKEY_BYTES;
 	uint32_t word =
 		(uint32_t)(len + NOISE_TAG) | (more ? WORD_MORE : 0) | (rekey ? WORD_REKEY : 0);
 
 	put_le32(record, word);
-	/* In place: the plaintext lies where the ciphertext goes. */
-	if (cipher_seal(&r->send, record, 4, record + 4, len, record + 4) != 0)
+	if (cipher_seal(&r->send, record, 4, plain, len, record + 4) != 0)
 		return -1;
 	r->sent_since_rekey += len;
 	if (rekey) {
@@ -71,19 +91,18 @@ int
 record_seal(struct record_stream *r, const void *head, size_t head_len, const void *body,
 	size_t body_len, struct buf *out, struct err *err)
 {
-	const uint8_t *h = head, *b = body;
-	size_t left = head_len + body_len, n_records = left / RECORD_MAX_PLAIN + 1;
+	struct pieces m = {head, body, head_len, body_len};
+	size_t left = head_len + body_len, n_records = left / RECORD_MAX_PLAIN + 2;
 
 	if (buf_reserve(out, left + n_records * (4 + NOISE_TAG)) != 0)
 		return err_set(
 			err, "a message of %zu bytes does not fit into the send buffer", left);
 	do {
-		size_t n = left < RECORD_MAX_PLAIN ? left : RECORD_MAX_PLAIN;
 		uint8_t *record = out->data + out->len;
+		size_t n = next_length(&m);
 
 		left -= n;
-		take_pieces(&h, &head_len, &b, record + 4, n);
-		if (seal_one(r, record, n, left > 0) != 0)
+		if (seal_one(r, take(&m, record + 4, n), record, n, left > 0) != 0)
 			return err_set(
 				err, "the link has used up its nonces; it must be opened anew");
 		out->len += 4 + n + NOISE_TAG;

@@ -1,10 +1,11 @@
 /* Real links over the loopback: who gets in, what arrives, what is refused, moving to another thread's loop. */
-#include "daemon/link.h"
+#include "daemon/link_internal.h"
 #include "daemon/log.h"
 #include "proto/invite.h"
 #include "tests/support/patience.h"
 
 #include <check.h>
+#include <netinet/tcp.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,24 @@ START_TEST(messages_both_ways)
 	link_close(dialler.link, "done");
 	WAIT(dialler.closed && listener_side.closed);
 	ck_assert_str_eq(dialler.why, "done");
+}
+END_TEST
+
+/* Of use where the system would choose it. */
+START_TEST(links_do_not_go_by_bbr)
+{
+	const struct side *const sides[] = {&dialler, &listener_side};
+
+	connect_both();
+	for (int i = 0; i < 2; i++) {
+		char name[16] = "";
+		socklen_t len = sizeof name - 1;
+		uv_os_fd_t fd;
+
+		ck_assert_int_eq(uv_fileno((uv_handle_t *)&sides[i]->link->tcp, &fd), 0);
+		ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
+		ck_assert_msg(strncmp(name, "bbr", 3) != 0, "side %d: %s", i, name);
+	}
 }
 END_TEST
 
@@ -413,6 +432,7 @@ main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, messages_both_ways, 0, sizeof talks / sizeof *talks);
+	tcase_add_test(t, links_do_not_go_by_bbr);
 	tcase_add_test(t, pairing_by_invite);
 	tcase_add_test(t, a_wrong_secret_is_refused);
 	tcase_add_test(t, unknown_keys_are_refused);

@@ -78,6 +78,12 @@ START_TEST(messages_of_every_size)
 		expect(data, sizes[i]);
 		ck_assert_uint_eq(wire.len, 0);
 	}
+	send(data, 40, data + 40, RECORD_MAX_PLAIN);
+	expect(data, 40 + RECORD_MAX_PLAIN);
+	send(NULL, 0, data, MAX_MESSAGE);
+	expect(data, MAX_MESSAGE);
+	send(data, MAX_MESSAGE, NULL, 0);
+	expect(data, MAX_MESSAGE);
 	free(data);
 }
 END_TEST
