@@ -5,27 +5,26 @@
 
 #include <sched.h>
 
-enum {
-	ALL = 256,
-	ENOUGH = ALL / 4, /* hits: one saves about as much as three waits lose that spin in vain */
-	PROBE = 16        /* else one wait in so many tries it */
-};
+/* Spinning is worth it with so many hits: what it loses is mostly time in which the CPU has nothing to do. */
+enum { ALL_HITS = 256, ENOUGH_HITS = ALL_HITS / 4 };
+
+enum { PROBE = 16 }; /* where it is not: one wait in so many tries it */
 
 void
 spins_init(struct spins *s)
 {
 	double quota = cpu_quota("");
 
-	*s = (struct spins){.allowed = quota == 0 || quota >= 1, .hits = ALL};
+	*s = (struct spins){.allowed = quota == 0 || quota >= 1, .hits = ALL_HITS};
 }
 
 static bool
 is_worth_it(struct spins *s)
 {
 	if (s->spun)
-		s->hits = (7 * s->hits + (s->ran_out ? 0 : ALL)) / 8;
+		s->hits = (7 * s->hits + (s->ran_out ? 0 : ALL_HITS)) / 8;
 	s->spun = s->ran_out = false;
-	if (!s->allowed || (s->hits < ENOUGH && ++s->sleeping < PROBE))
+	if (!s->allowed || (s->hits < ENOUGH_HITS && ++s->sleeping < PROBE))
 		return false;
 	s->sleeping = 0;
 	s->spun = true;

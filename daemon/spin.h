@@ -1,6 +1,8 @@
 /* How long waits for peers go on without sleep. What is awaited comes mostly sooner than a thread that sleeps is awake
  * again: 25 us on a bare machine, 90 us in a virtual one. Where it mostly does not, because a link is slow or this
  * CPU is wanted by those who are waited for, waits sleep at once, and only some of them try whether that has changed.
+ * Who spins still uses up its turn on a CPU that others want all the time: two devices with another process on each of
+ * their CPUs generated 1.12 times as fast as one, and 1.24 times without spinning.
  *
  *     struct spin wait = spin_begin(&spins);
  *     while (!arrived())
@@ -17,13 +19,12 @@
 
 enum { SPIN_NS = 80 * 1000 }; /* at most, of a wait */
 
-/* Those that wait for the same peers. */
+/* What is remembered of the waits for a group of peers. */
 struct spins {
 	bool allowed;
-	bool spun;    /* a wait has, which hits do not know yet, */
-	bool ran_out; /* and it was longer */
-	uint32_t
-		hits; /* of 256 waits that spun, those that ended in time; the last ones count most */
+	bool spun;         /* a wait has, which hits do not know yet, */
+	bool ran_out;      /* and it was longer */
+	uint32_t hits;     /* of 256: how many waits that spin end in time */
 	uint32_t sleeping; /* waits since the last one that spun */
 };
 
@@ -37,7 +38,7 @@ struct spin {
 
 struct spin spin_begin(struct spins *s);
 
-/* Whether to look once more instead of sleeping. */
+/* Whether to look once more instead of sleeping. From the second time on others are offered the CPU first. */
 bool spin_on(struct spin *s);
 
 #endif
