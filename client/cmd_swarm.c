@@ -158,6 +158,17 @@ print_guesses(json_t *figures, json_t *drafter)
 }
 
 static void
+print_sums(json_t *s)
+{
+	const char *token = str(s, "payload"), *prompt = str(s, "prompt_payload");
+
+	printf("plan     epoch %.0f, sums as %s", num(s, "epoch"), token);
+	if (strcmp(token, prompt) != 0)
+		printf(", of prompts as %s", prompt);
+	printf(", by way of %s\n", str(s, "collective"));
+}
+
+static void
 print_status(json_t *s)
 {
 	json_t *m = json_object_get(s, "model"), *f = json_object_get(s, "figures");
@@ -172,8 +183,7 @@ print_status(json_t *s)
 			str(m, "arch"), show_count((uint64_t)num(m, "params"), params),
 			show_bytes((uint64_t)num(m, "bytes"), size), num(m, "context"));
 	if (num(s, "epoch") > 0)
-		printf("plan     epoch %.0f, sums as %s, by way of %s\n", num(s, "epoch"),
-			str(s, "payload"), str(s, "collective"));
+		print_sums(s);
 	if (num(f, "new_tokens") > 0)
 		printf("speed    prompt %.1f, generation %.1f tokens/s over %.0f tokens\n",
 			num(f, "prompt_per_second"), num(f, "new_per_second"),

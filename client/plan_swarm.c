@@ -34,18 +34,19 @@ static int
 take_payload(const struct plan_options *o, const struct shard_header *header,
 	struct swarm_plan_input *in, struct err *err)
 {
-	bool any = o->payload == NULL || strcmp(o->payload, "auto") == 0,
-	     wide = shard_is_wide(header);
-	int format = any ? (int)frame_format_auto(wide, 1) : frame_format_find(o->payload);
-	enum frame_format staged = any ? frame_format_auto(wide, 2) : (enum frame_format)format;
+	const char *word = o->payload != NULL ? o->payload : "auto";
+	bool wide = shard_is_wide(header), quantised = shard_is_quantised(header);
 	uint32_t embd = in->model->shape->embd;
+	struct sum_format sums, staged;
 
-	if (format >= 0) {
-		in->row_bytes = (double)frame_payload((enum frame_format)format, 1, embd);
-		in->staged_row_bytes = (double)frame_payload(staged, 1, embd);
+	if (sum_format_find(word, wide, quantised, 1, &sums) == 0 &&
+		sum_format_find(word, wide, quantised, 2, &staged) == 0) {
+		in->row_bytes = (double)frame_payload(sums.token, 1, embd);
+		in->prompt_row_bytes = (double)frame_payload(sums.prompt, 1, embd);
+		in->staged_row_bytes = (double)frame_payload(staged.token, 1, embd);
 		return 0;
 	}
-	return err_set(err, "--payload: '%.20s' is not auto, f32, f16 or q8", o->payload);
+	return err_set(err, "--payload: '%.20s' is not auto, f32, f16 or q8", word);
 }
 
 static int

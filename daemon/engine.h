@@ -38,7 +38,7 @@ struct engine_config {
 	bool guess; /* coordinator: what follows is guessed ahead, where that pays (sched/guess.h) */
 	enum kv_type kv;
 	bool kv_copies; /* KV rows leave and come (daemon/engine_kv.h) */
-	enum frame_format payload;
+	struct sum_format payload;
 	unsigned threads, threads_batch; /* 0: auto (model/thread_choice.h) */
 	bool pin;
 	const struct kernels *kernels;

@@ -52,9 +52,9 @@ star_numbers(const struct engine_config *c)
 /* Between stages nothing is added up, and 8 bits for a block would lose what small values there are beside the few
  * large ones that hidden rows have. */
 static enum frame_format
-hidden_format(enum frame_format payload)
+hidden_format(struct sum_format payload)
 {
-	return payload == FRAME_F32 ? FRAME_F32 : FRAME_F16;
+	return payload.token == FRAME_F32 ? FRAME_F32 : FRAME_F16;
 }
 
 static struct ring_config
@@ -78,9 +78,10 @@ ring_numbers(const struct engine_config *c)
 bool
 engine_sums_alike(const struct engine_config *c, uint32_t a, uint32_t b)
 {
+	bool rounds = c->payload.token != FRAME_F32 || c->payload.prompt != FRAME_F32;
 	struct star_config sc = star_numbers(c);
 
-	for (uint32_t i = 0; c->payload != FRAME_F32 && i < c->stages; i++) {
+	for (uint32_t i = 0; rounds && i < c->stages; i++) {
 		sc.peers = c->groups[i];
 		if (sc.peers > 1 && !star_alike(&sc, a, b))
 			return false;

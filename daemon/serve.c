@@ -29,13 +29,15 @@ serve_kv(const struct config *c)
 	return kv_type_find(c->kv);
 }
 
-enum frame_format
+struct sum_format
 serve_payload(const struct config *c, const struct shard_header *model, uint32_t stages)
 {
-	int format = frame_format_find(c->payload);
+	struct sum_format f = {FRAME_F32, FRAME_F32};
 
-	return format >= 0 ? (enum frame_format)format
-			   : frame_format_auto(shard_is_wide(model), stages);
+	/* Other words have been refused. */
+	(void)sum_format_find(
+		c->payload, shard_is_wide(model), shard_is_quantised(model), stages, &f);
+	return f;
 }
 
 enum collective_way

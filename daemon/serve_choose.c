@@ -136,9 +136,9 @@ fill_links(struct forecast *f, const struct peer_speed *speeds, uint32_t n)
 }
 
 static double
-row_bytes(const struct serve *s, const struct model_file *f, uint32_t stages)
+row_bytes(enum frame_format format, const struct model_file *f)
 {
-	return (double)frame_payload(serve_payload(s->config, &f->whole, stages), 1, f->shape.embd);
+	return (double)frame_payload(format, 1, f->shape.embd);
 }
 
 /* Those by which sums may go, as 1 << enum swarm_way. */
@@ -163,6 +163,7 @@ fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, u
 	struct forecast *f)
 {
 	const struct shard_header *h = &p->file->whole;
+	const struct sum_format sums = serve_payload(s->config, h, 1);
 	uint32_t dtype = shard_main_dtype(h);
 	uint64_t fixed = overhead(s, p->file, p->rows);
 	struct peer_speed speeds[SLICE_MAX_PEERS];
@@ -181,8 +182,9 @@ fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, u
 	f->in.depth = DEPTH < p->context / 2 ? DEPTH : p->context / 2;
 	f->in.batch = p->rows;
 	f->in.prompt_ratio = 1;
-	f->in.row_bytes = row_bytes(s, p->file, 1);
-	f->in.staged_row_bytes = row_bytes(s, p->file, 2);
+	f->in.row_bytes = row_bytes(sums.token, p->file);
+	f->in.prompt_row_bytes = row_bytes(sums.prompt, p->file);
+	f->in.staged_row_bytes = row_bytes(serve_payload(s->config, h, 2).token, p->file);
 	f->in.logit_bytes = 0;
 	f->in.candidates_bytes = (double)frame_best(f->model.shape->vocab);
 	f->in.ways = ways_of(serve_way(s->config));

@@ -121,7 +121,7 @@ struct plan {
 	struct model_file *file;
 	uint32_t n, context;
 	uint32_t rows; /* of a step, at most */
-	enum frame_format payload;
+	struct sum_format payload;
 	struct stages stages;    /* their numbers are ranks; one with all layers: no pipeline */
 	enum collective_way way; /* as wanted; members are linked with each other if need be */
 	bool direct; /* the links for it are there, or none beside the hub's are needed */
@@ -299,7 +299,7 @@ struct follow {
 	char model_name[256];
 	uint32_t rank, peers, context, slots, max_rows;
 	enum kv_type kv;
-	enum frame_format payload;
+	struct sum_format payload;
 	uint64_t header_bytes;
 	char path[4096 + 64]; /* of the shard */
 	struct open_shard *shard;
@@ -486,7 +486,7 @@ void serve_look_again(struct serve *s, uint64_t ms);
 uint32_t serve_threads(const struct serve *s);
 enum kv_type serve_kv(const struct config *c);
 /* How sums of such a model travel, in a plan of so many stages. */
-enum frame_format serve_payload(
+struct sum_format serve_payload(
 	const struct config *c, const struct shard_header *model, uint32_t stages);
 enum collective_way serve_way(const struct config *c);
 const char *way_name(enum collective_way way);

@@ -382,10 +382,16 @@ collective_in_force(const struct serve *s)
 	return way_name(fallen ? WAY_STAR : serve_way(s->config));
 }
 
-static const char *
-payload_in_force(const struct serve *s)
+/* The same of what sums travel as. */
+static void
+add_payload(const struct serve *s, json_t *o)
 {
-	return s->plan != NULL ? frame_format_name(s->plan->payload) : s->config->payload;
+	const struct plan *p = s->plan;
+	const char *token = p != NULL ? frame_format_name(p->payload.token) : s->config->payload;
+	const char *prompt = p != NULL ? frame_format_name(p->payload.prompt) : s->config->payload;
+
+	json_object_set_new(o, "payload", json_string(token));
+	json_object_set_new(o, "prompt_payload", json_string(prompt));
 }
 
 json_t *
@@ -413,7 +419,7 @@ serve_status(struct serve *s)
 	json_object_set_new(o, "model", model_json(s));
 	json_object_set_new(o, "epoch", json_integer((json_int_t)epoch));
 	json_object_set_new(o, "election", elect_json(s->elect));
-	json_object_set_new(o, "payload", json_string(payload_in_force(s)));
+	add_payload(s, o);
 	json_object_set_new(o, "collective", json_string(collective_in_force(s)));
 	json_object_set_new(o, "kernels", json_string(s->kernels.name));
 	json_object_set_new(o, "threads", json_integer(serve_threads(s)));

@@ -56,7 +56,7 @@ engine_numbers(const struct small *s, struct engine_config *c)
 		.threads = s->config->threads,
 		.threads_batch = s->config->threads_batch,
 		.kv = serve_kv(s->config),
-		.payload = FRAME_F32,
+		.payload = {FRAME_F32, FRAME_F32},
 		.way = WAY_STAR};
 }
 

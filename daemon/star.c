@@ -172,6 +172,7 @@ star_step(struct star *s, const struct step_row *rows, uint32_t n, uint32_t firs
 	if (s->broken)
 		return star_broken_err(s, err);
 	s->step++;
+	s->format = star_format(&s->c, n);
 	s->in_step = true;
 	f = star_frame(s, FRAME_STEP, FRAME_F32, n, s->c.embd);
 	p = step_rows_write(rows, n, s->head + FRAME_HEADER, s->wants, &s->n_wants);
@@ -211,6 +212,7 @@ star_next(struct star *s, struct step_row *rows, float *x, uint32_t *n, uint32_t
 	in = step_rows_read(in, *n, rows, s->wants, &s->n_wants);
 	frame_unpack(FRAME_F32, in, *n, s->c.embd, x, 0);
 	s->step = p->other.frame.step;
+	s->format = star_format(&s->c, *n);
 	p->have_other = false;
 	return true;
 }

@@ -44,9 +44,10 @@ struct star {
 	struct star_peer *peers; /* those that there are links to, by rank: a member's hub first */
 	uint32_t n_peers;
 	uint32_t step;
-	bool rows_fit;   /* sums may go by rows */
-	bool in_step;    /* hub: members may send */
-	uint32_t *wants; /* flags of the step's rows that want logits, in order */
+	enum frame_format format; /* of the step's sums */
+	bool rows_fit;            /* sums may go by rows */
+	bool in_step;             /* hub: members may send */
+	uint32_t *wants;          /* flags of the step's rows that want logits, in order */
 	uint32_t n_wants;
 	const float *given; /* member: logits of the step that it has ended; NULL: none */
 	uint8_t *head;      /* frame header and step rows */
@@ -88,6 +89,9 @@ void star_send(struct star_peer *p, const uint8_t *head, size_t head_len, const 
 /* --- star_reduce.c --- */
 
 extern const struct collective star_reductions;
+
+/* How the sums of a step of so many rows travel. */
+enum frame_format star_format(const struct star_config *c, uint32_t step_rows);
 
 /* Which frame of this kind the peer will send after `behind` others that are due of that kind; false: nothing
  * that is under way here needs one more. */

@@ -49,7 +49,7 @@ static size_t
 sums_room(const struct star_config *c, uint32_t rank, enum frame_kind kind)
 {
 	uint32_t width = c->embd;
-	size_t one;
+	size_t one, other;
 
 	if (!is_heard(c, kind))
 		return 0;
@@ -57,7 +57,9 @@ sums_room(const struct star_config *c, uint32_t rank, enum frame_kind kind)
 		width = star_columns(c, rank);
 	else if (c->way == WAY_SCATTER)
 		width = star_columns(c, c->rank);
-	one = frame_payload(c->format, c->max_rows, width);
+	one = frame_payload(c->format.token, c->max_rows, width);
+	other = frame_payload(c->format.prompt, c->max_rows, width);
+	one = one > other ? one : other;
 	if (kind == FRAME_SUM && star_rows_fit(c) && star_made_bytes(c, rank, c->max_rows) > one)
 		one = star_made_bytes(c, rank, c->max_rows);
 	return star_queue_room(queued(c, kind) / COLLECTIVE_AT_ONCE * one, one);

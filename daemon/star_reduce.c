@@ -23,11 +23,17 @@ by_rows(const struct collective *c, uint32_t n)
 	return s->rows_fit && n >= rows_from(&s->c);
 }
 
+enum frame_format
+star_format(const struct star_config *c, uint32_t step_rows)
+{
+	return step_rows >= COLLECTIVE_ROWS_FROM ? c->format.prompt : c->format.token;
+}
+
 /* Of reductions that do not go by rows. */
 static enum collective_way
-way_of(const struct star_config *c, uint32_t rows)
+way_of(const struct star_config *c, enum frame_format format, uint32_t rows)
 {
-	size_t peers = c->peers, bytes = frame_payload(c->format, rows, c->embd);
+	size_t peers = c->peers, bytes = frame_payload(format, rows, c->embd);
 
 	if (c->way != WAY_AUTO && c->way != WAY_ROWS)
 		return c->way;
@@ -40,7 +46,8 @@ star_alike(const struct star_config *c, uint32_t a, uint32_t b)
 {
 	bool by_rows_too = star_rows_fit(c) && (a >= rows_from(c)) != (b >= rows_from(c));
 
-	return way_of(c, a) == way_of(c, b) && !by_rows_too;
+	return star_format(c, a) == star_format(c, b) && !by_rows_too &&
+	       way_of(c, star_format(c, a), a) == way_of(c, star_format(c, b), b);
 }
 
 /* --- what is due -------------------------------------------------------------------------------- */
@@ -163,8 +170,8 @@ begin_rows(struct collective *c, float *rows, uint32_t n, uint32_t width,
 	/* Of the one before too much may still be to be written: that would be queued without end. */
 	if (star_flush(s, err) != 0)
 		return -1;
-	*r = (struct star_sum){.frame = star_frame(s, FRAME_PART, s->c.format, n, width),
-		.way = made != NULL ? WAY_ROWS : way_of(&s->c, n),
+	*r = (struct star_sum){.frame = star_frame(s, FRAME_PART, s->format, n, width),
+		.way = made != NULL ? WAY_ROWS : way_of(&s->c, s->format, n),
 		.rows = rows,
 		.made = made};
 	r->frame.layer = (uint16_t)label->layer;

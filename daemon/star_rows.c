@@ -71,7 +71,7 @@ star_begin_rows(struct star *s, const struct star_sum *r)
 		struct span theirs = rows_of(s, s->peers[i].rank, r);
 
 		f.rows = theirs.n;
-		frame_pack(s->c.format, row(s, r, theirs.from), f.rows, f.width, s->out);
+		frame_pack(s->format, row(s, r, theirs.from), f.rows, f.width, s->out);
 		star_send_rows(&s->peers[i], &f);
 	}
 }

@@ -42,7 +42,7 @@ begin_star(struct star *s, const struct star_sum *r)
 	if (s->c.rank == 0)
 		return;
 	f.kind = FRAME_PART;
-	frame_pack(s->c.format, r->rows, f.rows, f.width, s->out);
+	frame_pack(s->format, r->rows, f.rows, f.width, s->out);
 	star_send_rows(&s->peers[0], &f);
 }
 
@@ -54,11 +54,11 @@ add_star(struct star *s, const struct star_sum *r)
 	for (uint32_t i = 0; i < s->n_peers; i++) {
 		struct star_queue *q = &s->peers[i].parts;
 
-		frame_unpack(s->c.format, star_queue_first(q), f.rows, f.width, r->rows, 1);
+		frame_unpack(s->format, star_queue_first(q), f.rows, f.width, r->rows, 1);
 		star_queue_drop(q);
 	}
 	f.kind = FRAME_SUM;
-	frame_round(s->c.format, r->rows, f.rows, f.width, s->out);
+	frame_round(s->format, r->rows, f.rows, f.width, s->out);
 	star_send_to_all(s, &f);
 }
 
@@ -69,7 +69,7 @@ finish_star(struct star *s, const struct star_sum *r)
 
 	if (s->c.rank == 0)
 		return;
-	frame_unpack(s->c.format, star_queue_first(q), r->frame.rows, r->frame.width, r->rows, 0);
+	frame_unpack(s->format, star_queue_first(q), r->frame.rows, r->frame.width, r->rows, 0);
 	star_queue_drop(q);
 }
 
@@ -81,7 +81,7 @@ begin_direct(struct star *s, const struct star_sum *r)
 	struct frame f = r->frame;
 
 	f.kind = FRAME_PART;
-	frame_round(s->c.format, r->rows, f.rows, f.width, s->out);
+	frame_round(s->format, r->rows, f.rows, f.width, s->out);
 	star_send_to_all(s, &f);
 }
 
@@ -104,7 +104,7 @@ star_add_parts(struct star *s, float *own, uint32_t rows)
 		}
 		q = &s->peers[i++].parts;
 		frame_unpack(
-			s->c.format, star_queue_first(q), rows, s->c.embd, sum, rank > 0 || !apart);
+			s->format, star_queue_first(q), rows, s->c.embd, sum, rank > 0 || !apart);
 		star_queue_drop(q);
 	}
 }
@@ -134,20 +134,20 @@ star_columns(const struct star_config *c, uint32_t rank)
 static void
 pack_columns(const struct star *s, const float *rows, uint32_t n, struct columns c)
 {
-	size_t bytes = frame_payload(s->c.format, 1, c.n);
+	size_t bytes = frame_payload(s->format, 1, c.n);
 
 	for (uint32_t r = 0; r < n; r++)
-		frame_pack(s->c.format, rows + (size_t)r * s->c.embd + c.from, 1, c.n,
+		frame_pack(s->format, rows + (size_t)r * s->c.embd + c.from, 1, c.n,
 			s->out + r * bytes);
 }
 
 static void
 unpack_columns(const struct star *s, const uint8_t *in, float *rows, uint32_t n, struct columns c)
 {
-	size_t bytes = frame_payload(s->c.format, 1, c.n);
+	size_t bytes = frame_payload(s->format, 1, c.n);
 
 	for (uint32_t r = 0; r < n; r++)
-		frame_unpack(s->c.format, in + r * bytes, 1, c.n,
+		frame_unpack(s->format, in + r * bytes, 1, c.n,
 			rows + (size_t)r * s->c.embd + c.from, 0);
 }
 
@@ -174,8 +174,7 @@ add_columns(struct star *s, const float *rows, uint32_t n, struct columns mine)
 		if (rank != s->c.rank) {
 			struct star_queue *q = &s->peers[i++].parts;
 
-			frame_unpack(
-				s->c.format, star_queue_first(q), n, mine.n, s->sums, rank > 0);
+			frame_unpack(s->format, star_queue_first(q), n, mine.n, s->sums, rank > 0);
 			star_queue_drop(q);
 			continue;
 		}
@@ -193,7 +192,7 @@ add_scatter(struct star *s, const struct star_sum *r)
 
 	if (mine.n > 0)
 		add_columns(s, r->rows, f.rows, mine);
-	frame_pack(s->c.format, s->sums, f.rows, mine.n, s->out);
+	frame_pack(s->format, s->sums, f.rows, mine.n, s->out);
 	unpack_columns(s, s->out, r->rows, f.rows, mine);
 	f.kind = FRAME_SUM;
 	f.width = mine.n;

@@ -59,6 +59,7 @@ void shard_header_free(struct shard_header *h);
  * lose what the weights still have. */
 uint32_t shard_main_dtype(const struct shard_header *h);
 bool shard_is_wide(const struct shard_header *h);
+bool shard_is_quantised(const struct shard_header *h); /* and that is a quantised one */
 
 /* As bytes (what goes over the wire and stands at the front of the file), and back: every bound
  * checked, extents tile the file, roles and dimensions agree with shape and slice, the closing hash

@@ -188,3 +188,9 @@ shard_is_wide(const struct shard_header *h)
 
 	return dtype == DTYPE_F32 || dtype == DTYPE_BF16;
 }
+
+bool
+shard_is_quantised(const struct shard_header *h)
+{
+	return dtype_quantised(shard_main_dtype(h));
+}

@@ -37,10 +37,21 @@ frame_format_find(const char *name)
 	return -1;
 }
 
-enum frame_format
-frame_format_auto(bool wide, uint32_t stages)
+int
+sum_format_find(
+	const char *word, bool wide, bool quantised, uint32_t stages, struct sum_format *out)
 {
-	return wide || stages > 1 ? FRAME_F32 : FRAME_F16;
+	int format = frame_format_find(word);
+
+	if (format < 0 && strcmp(word, "auto") != 0)
+		return -1;
+	if (format >= 0)
+		out->token = out->prompt = (enum frame_format)format;
+	else if (wide || stages > 1)
+		out->token = out->prompt = FRAME_F32;
+	else
+		*out = (struct sum_format){FRAME_F16, quantised ? FRAME_Q8 : FRAME_F16};
+	return 0;
 }
 
 size_t

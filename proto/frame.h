@@ -46,9 +46,18 @@ int frame_read(const void *msg, size_t len, uint32_t max_rows, uint32_t max_widt
 /* "f32", "f16", "q8"; by such a word: -1 if there is none. */
 const char *frame_format_name(enum frame_format f);
 int frame_format_find(const char *name);
-/* Where nobody says one: float16 for sums, but float32 where weights are wide (float32, bfloat16), whose products are
- * worth it, and in plans of several stages: between those it is the rows themselves that travel, and they are few. */
-enum frame_format frame_format_auto(bool wide, uint32_t stages);
+
+/* How sums travel: in steps of few rows, whose messages are short, and in those of prompts, whose bytes take time. */
+struct sum_format {
+	enum frame_format token, prompt;
+};
+
+/* The one format that the word names; or, by "auto", float16, and for prompts 8-bit blocks where weights are quantised, as kernels round what such
+ * weights are multiplied with to the same blocks. But float32 where weights are wide (float32, bfloat16), whose products
+ * are worth it, and in plans of several stages: between those it is the rows themselves that travel, and they are
+ * few. -1: no such word. */
+int sum_format_find(
+	const char *word, bool wide, bool quantised, uint32_t stages, struct sum_format *out);
 
 /* Bytes of rows x width in a format (without the header or step rows). */
 size_t frame_payload(enum frame_format f, uint32_t rows, uint32_t width);

@@ -25,7 +25,7 @@
  *   also reads the cache of `depth` positions, and each half of a layer has layer_s / 2 on top,
  *   whatever the share (norms, meeting of threads). Members add their partial sums twice a layer.
  *   Let t(i,j) be the round trip, B(i,j) the bytes a second of a pair, P those of a device's port
- *   (its fastest link), n members, b = r x row_bytes a message. A half layer takes
+ *   (its fastest link), n members, b = r x row_bytes (of prompts prompt_row_bytes) a message. A half layer takes
  *       max_i(c_i + d_i)
  *   where d_i is what messages add for member i:
  *       star       hub: 2 (n-1) message_s. Others, from the sum's leaving the hub to their part's
@@ -144,7 +144,8 @@ struct swarm_plan_input {
 	double prompt_ratio; /* prompt tokens that come with one generated token: 0 looks at
 				    generation only */
 	double row_bytes;    /* of a hidden row in a reduction (frame_payload) */
-	double staged_row_bytes; /* the same where there are several stages; 0: as row_bytes */
+	double prompt_row_bytes; /* the same in steps of prompts; 0: as row_bytes */
+	double staged_row_bytes; /* both, where there are several stages; 0: as row_bytes */
 	double logit_bytes;      /* for each vocabulary row of a member: 4 where logits are sent */
 	double candidates_bytes; /* for each member: where it sends candidates instead */
 	unsigned ways;           /* 1 << enum swarm_way of those that there are */

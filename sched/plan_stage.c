@@ -85,20 +85,23 @@ row_message(const struct swarm_plan_input *in, double rows, double value)
 	return 32 + rows * (12 + value * in->model->shape->embd);
 }
 
+/* Of a hidden row in a sum of a step of so many. */
 static double
-row_bytes(const struct eval *e)
+row_bytes(const struct eval *e, double rows)
 {
 	const struct swarm_plan_input *in = e->in;
 
-	return e->c->n_stages > 1 && in->staged_row_bytes > 0 ? in->staged_row_bytes
-							      : in->row_bytes;
+	if (e->c->n_stages > 1 && in->staged_row_bytes > 0)
+		return in->staged_row_bytes;
+	return rows >= COLLECTIVE_ROWS_FROM && in->prompt_row_bytes > 0 ? in->prompt_row_bytes
+									: in->row_bytes;
 }
 
 /* Between stages a value has as many bytes as in a sum, two at least. */
 static double
 hidden_value(const struct eval *e)
 {
-	return row_bytes(e) < 4.0 * e->in->model->shape->embd ? 2 : 4;
+	return row_bytes(e, 1) < 4.0 * e->in->model->shape->embd ? 2 : 4;
 }
 
 /* From the coordinator to the first stage's hub, from each hub to the next, and from it to its members,
@@ -109,7 +112,7 @@ plan_hop_seconds(const struct eval *e, uint32_t stage, double rows)
 {
 	const uint32_t *who = &e->who[e->first[stage]];
 	uint32_t from = stage == 0 ? 0 : e->who[e->first[stage - 1]], n = e->c->stage_n[stage];
-	double row = row_message(e->in, rows, 4), sum = rows * row_bytes(e), empty, longer;
+	double row = row_message(e->in, rows, 4), sum = rows * row_bytes(e, rows), empty, longer;
 	double hop = stage == 0 ? row : row_message(e->in, rows, hidden_value(e));
 
 	longer = row > sum ? row - sum : 0;
@@ -210,7 +213,7 @@ plan_set_prompt(struct eval *e, uint32_t stage, bool cut)
 	struct swarm_plan_stage *st = &e->out->stages[stage];
 	const uint32_t *who = &e->who[st->first];
 	double rows = plan_prompt_step(in, e->c->n_stages).rows, made = in->model->made_row_bytes;
-	struct swarm_plan_sum sum = {.bytes = rows * row_bytes(e)};
+	struct swarm_plan_sum sum = {.bytes = rows * row_bytes(e, rows)};
 	double off[SWARM_PLAN_PEERS];
 
 	if (made > 0 && rows >= COLLECTIVE_ROWS_FROM)
@@ -230,7 +233,7 @@ plan_set_stages(struct eval *e)
 {
 	const struct swarm_plan_input *in = e->in;
 	double token = plan_token_step(in, e->c->n_stages).rows, delays = 0;
-	struct swarm_plan_sum sum = {.bytes = token * row_bytes(e)};
+	struct swarm_plan_sum sum = {.bytes = token * row_bytes(e, token)};
 	double off[SWARM_PLAN_PEERS];
 	uint32_t at = 0;
 

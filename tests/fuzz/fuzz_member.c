@@ -229,6 +229,7 @@ run_star(struct star *s, struct rd *r)
 static void
 try_star(enum role role, struct rd *r)
 {
+	enum frame_format format = role == SCATTER || role == BY_ROWS ? FRAME_Q8 : FRAME_F32;
 	struct star_config c = {.epoch = EPOCH,
 		.rank = role == HUB                          ? 0
 			: role == SCATTER || role == BY_ROWS ? 2
@@ -240,7 +241,7 @@ try_star(enum role role, struct rd *r)
 		.max_logits = ROWS,
 		.slots = 2,
 		.context = 64,
-		.format = role == SCATTER || role == BY_ROWS ? FRAME_Q8 : FRAME_F32,
+		.format = {format, format},
 		.names = names,
 		.way = role == DIRECT    ? WAY_DIRECT
 		       : role == SCATTER ? WAY_SCATTER
@@ -417,7 +418,7 @@ put_logits(struct buf *b, char from, uint32_t vocab0, uint32_t vocab)
 static void
 seed_group(struct buf *b, enum role role)
 {
-	const struct star_config c = {.peers = 3, .embd = EMBD, .format = FRAME_Q8};
+	const struct star_config c = {.peers = 3, .embd = EMBD, .format = {FRAME_Q8, FRAME_Q8}};
 	struct slice slices[3];
 	struct err err = {""};
 

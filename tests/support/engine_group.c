@@ -143,7 +143,7 @@ init(uint32_t n)
 		.max_rows = 16,
 		.guess = true,
 		.kv = KV_F32,
-		.payload = FRAME_F32,
+		.payload = {FRAME_F32, FRAME_F32},
 		.threads = 1,
 		.kernels = &m.kernels,
 		.names = g.names,

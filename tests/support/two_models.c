@@ -50,7 +50,7 @@ start_small(uint32_t slots, uint32_t context)
 		.slots = slots,
 		.max_rows = 16,
 		.kv = KV_F32,
-		.payload = FRAME_F32,
+		.payload = {FRAME_F32, FRAME_F32},
 		.threads = 1,
 		.kernels = &m.kernels};
 	struct err err = {""};

@@ -13,15 +13,19 @@ for payload in f16 q8; do
   end_swarm
 done
 
-# Unless told: by the weights, and between stages it is rows that travel.
+# Unless told: by the weights, and between stages it is rows that travel. Either way prompts of many rows are computed.
 auto() {
-  local want=$1 model=$shared/models/$2
-  shift 2
+  local token=$1 prompt=$2 model=$shared/models/$3
+  shift 3
   swarm 3 "$@"
   on c load --quiet "$model" >/dev/null
-  on c status --json | grep >/dev/null "\"payload\": \"$want\"" || fail "$model $*: $want is not in force"
+  on c status --json >"$tmp/status"
+  grep >/dev/null "\"payload\": \"$token\"" "$tmp/status" && grep >/dev/null "\"prompt_payload\": \"$prompt\"" "$tmp/status" ||
+    fail "$model $*: $token is wanted, and of prompts $prompt: $(grep payload "$tmp/status")"
+  on c generate -m "$(basename "$model" .gguf)" -p "$(printf 'word %.0s' {1..36})" -n 4 --temp 0 >"$tmp/out" ||
+    fail "$model $*: $(cat "$tmp/out")"
   end_swarm
 }
-auto f32 stories260K.gguf
-auto f16 llama-nano-q8_0.gguf
-auto f32 llama-nano-q8_0.gguf --stages 1,1,1
+auto f32 f32 stories260K.gguf
+auto f16 q8 llama-nano-q8_0.gguf
+auto f32 f32 llama-nano-q8_0.gguf --stages 1,1,1

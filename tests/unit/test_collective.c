@@ -1,5 +1,5 @@
-/* Sums over groups of 2 to 8 peers, each way and each payload, one at a time and two under way: every peer
- * holds the same bits, and they are the sum. */
+/* Sums over groups of 2 to 8 peers, each way and each payload, also with one of their own for prompts, one at a time and
+ * two under way: every peer holds the same bits, and they are the sum. */
 #include "tests/support/star_group.h"
 
 #include "daemon/log.h"
@@ -10,8 +10,8 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#define EMBD       200 /* six blocks and a piece of one */
-#define MAX_ROWS   40
+#define EMBD       200                  /* six blocks and a piece of one */
+#define MAX_ROWS   COLLECTIVE_ROWS_FROM /* a prompt's */
 #define STEPS      6
 #define REDUCTIONS 6 /* of a step */
 
@@ -22,7 +22,13 @@ struct run {
 	/* Of each reduction: the sums of whoever came first. */
 	float first[STEPS][REDUCTIONS][MAX_ROWS * EMBD];
 	unsigned seen[STEPS][REDUCTIONS][MAX_ROWS];
+	float off[STEPS]; /* the most that a value was */
 };
+
+static const struct sum_format formats[] = {{FRAME_F32, FRAME_F32}, {FRAME_F16, FRAME_F16},
+	{FRAME_Q8, FRAME_Q8}, {FRAME_F16, FRAME_Q8}, {FRAME_Q8, FRAME_F32}};
+
+enum { FORMATS = sizeof formats / sizeof *formats };
 
 static uint32_t
 rows_of(uint32_t step)
@@ -48,9 +54,19 @@ part_of(uint32_t rank, uint32_t step, uint32_t reduction, uint32_t i)
 static uint32_t
 first_of(const struct run *r, uint32_t step)
 {
-	uint32_t rows = rows_of(step), seed = r->c.peers * 7 + r->c.format * 3 + r->c.way;
+	uint32_t rows = rows_of(step), seed = r->c.peers * 7 + r->c.format.token * 3 + r->c.way;
 
 	return r->divided && rows > 1 ? 1 + (seed * 31 + step) % (rows - 1) : 0;
+}
+
+/* How far off a value of a step may be: what is rounded are parts of up to 3.4, or sums of up to 27. */
+static float
+tolerance_of(const struct run *r, uint32_t step)
+{
+	enum frame_format f = rows_of(step) == MAX_ROWS ? r->c.format.prompt : r->c.format.token;
+	float most = 3.4f * (float)r->c.peers;
+
+	return f == FRAME_F32 ? 0 : f == FRAME_F16 ? most / 1024 : most / 100;
 }
 
 static void
@@ -58,22 +74,20 @@ check_sums(struct run *r, uint32_t step, uint32_t reduction, uint32_t from, uint
 	const float *rows)
 {
 	size_t end = (size_t)(from + n_rows) * EMBD;
-	/* What is rounded are parts of up to 3.4, or sums of up to 27. */
-	float most = 3.4f * (float)r->c.peers;
-	float tolerance = r->c.format == FRAME_F32   ? 0
-			  : r->c.format == FRAME_F16 ? most / 1024
-						     : most / 100;
+	float tolerance = tolerance_of(r, step), off = 0;
 
 	for (uint32_t i = from * EMBD; i < end; i++) {
 		float want = part_of(0, step, reduction, i);
 
 		for (uint32_t rank = 1; rank < r->c.peers; rank++)
 			want += part_of(rank, step, reduction, i);
-		if (fabsf(rows[i] - want) > tolerance)
+		off = fmaxf(off, fabsf(rows[i] - want));
+		if (off > tolerance)
 			ck_abort_msg("step %u.%u: element %u is %g instead of %g", step, reduction,
 				i, (double)rows[i], (double)want);
 	}
 	pthread_mutex_lock(&r->lock);
+	r->off[step] = fmaxf(r->off[step], off);
 	for (uint32_t row = from; row < from + n_rows; row++) {
 		float *first = r->first[step][reduction] + (size_t)row * EMBD;
 		const float *own = rows + (size_t)row * EMBD;
@@ -205,13 +219,24 @@ check_seen(const struct run *r)
 				ck_assert_uint_eq(r->seen[step][k][row], r->c.peers);
 }
 
+/* A format that is not the one of the step would be too far off, or too near: 8 bits are nowhere as near as float16. */
+static void
+check_formats(const struct run *r)
+{
+	float most = 3.4f * (float)r->c.peers;
+
+	for (uint32_t step = 0; step < STEPS; step++)
+		if (tolerance_of(r, step) > most / 1024)
+			ck_assert_float_gt(r->off[step], most / 1024);
+}
+
 /* Each way, then each again with divided steps. */
 START_TEST(every_peer_holds_the_sum)
 {
 	struct slice slices[STAR_GROUP_MAX] = {0};
 
 	for (uint32_t peers = 2; peers <= (_i < WAYS ? STAR_GROUP_MAX : 5); peers++) {
-		for (int format = FRAME_F32; format <= FRAME_Q8; format++) {
+		for (int format = 0; format < FORMATS; format++) {
 			struct run *r = calloc(1, sizeof *r);
 
 			ck_assert_ptr_nonnull(r);
@@ -225,11 +250,12 @@ START_TEST(every_peer_holds_the_sum)
 				.max_logits = 1,
 				.slots = 1,
 				.context = 1,
-				.format = (enum frame_format)format,
+				.format = formats[format],
 				.way = (enum collective_way)(_i % WAYS)};
 			r->divided = _i >= WAYS;
 			star_group_run(&r->c, peer, r);
 			check_seen(r);
+			check_formats(r);
 			free(r);
 		}
 	}

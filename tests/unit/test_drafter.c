@@ -163,7 +163,7 @@ START_TEST(rounded_sums_go_as_without)
 	struct said want, got;
 
 	group_init_stages(2, sizes[_i], WAY_ROWS);
-	g.config.payload = FRAME_F16;
+	g.config.payload = (struct sum_format){FRAME_F16, FRAME_F16};
 	for (uint32_t i = 0; i < g.n; i++)
 		g.config.row_shares[i] = 1;
 	two_models_start(4, CONTEXT);

@@ -158,7 +158,7 @@ START_TEST(narrow_payloads)
 
 		group_init(3, NULL);
 		group_link_members(i < 2 ? WAY_STAR : WAY_AUTO);
-		g.config.payload = formats[i % 2];
+		g.config.payload = (struct sum_format){formats[i % 2], formats[i % 2]};
 		group_start();
 		run_all_cases(jobs);
 		for (unsigned k = 0; k < N_CASES; k++) {
@@ -178,12 +178,13 @@ END_TEST
  * way. */
 START_TEST(narrow_payloads_of_divided_steps)
 {
+	enum frame_format format = _i % 2 == 0 ? FRAME_F16 : FRAME_Q8;
 	struct job jobs[2][N_CASES];
 
 	for (unsigned divided = 0; divided < 2; divided++) {
 		group_init(3, NULL);
 		group_link_members((enum collective_way)(_i / 2));
-		g.config.payload = _i % 2 == 0 ? FRAME_F16 : FRAME_Q8;
+		g.config.payload = (struct sum_format){format, format};
 		g.config.overlap = divided ? OVERLAP_ON : OVERLAP_OFF;
 		group_start();
 		run_all_cases(jobs[divided]);

@@ -85,7 +85,7 @@ hidden_bytes(enum frame_format payload, bool exact)
 	unsigned same = 0, all = 0;
 
 	pipeline_init(&layouts[1]);
-	g.config.payload = payload;
+	g.config.payload = (struct sum_format){payload, payload};
 	g.config.guess = false;
 	group_start();
 	run_all_cases(jobs);

@@ -169,6 +169,24 @@ START_TEST(uneven_devices_wait_for_the_largest_part)
 }
 END_TEST
 
+START_TEST(sums_of_prompts_have_bytes_of_their_own)
+{
+	double token, prompt;
+
+	tiny(2);
+	swarm_link(&s, 0, 1, 2, 10);
+	token = predict(NULL, SWARM_ALL_WAYS)->token.network;
+	prompt = given.prompt.network;
+	s.in.prompt_row_bytes = BLOCKS_ROW;
+	ck_assert_double_eq(predict(NULL, SWARM_ALL_WAYS)->token.network, token);
+	ck_assert_double_lt(given.prompt.network, 0.8 * prompt);
+	s.in.batch = 48; /* too few rows for it */
+	prompt = predict(NULL, SWARM_ALL_WAYS)->prompt.network;
+	s.in.prompt_row_bytes = 0;
+	ck_assert_double_eq(predict(NULL, SWARM_ALL_WAYS)->prompt.network, prompt);
+}
+END_TEST
+
 START_TEST(few_rows_do_not_go_by_rows)
 {
 	tiny(4);
@@ -289,6 +307,7 @@ main(void)
 	tcase_add_test(t, ways_are_chosen_by_phase);
 	tcase_add_test(t, two_devices_do_not_wait_for_a_second_hop);
 	tcase_add_test(t, uneven_devices_wait_for_the_largest_part);
+	tcase_add_test(t, sums_of_prompts_have_bytes_of_their_own);
 	tcase_add_test(t, few_rows_do_not_go_by_rows);
 	tcase_add_test(t, tokens_never_go_by_rows);
 	tcase_add_test(t, not_every_model_goes_by_rows);

@@ -155,6 +155,32 @@ START_TEST(formats_have_names)
 }
 END_TEST
 
+static void
+expect_formats(const char *word, bool wide, bool quantised, uint32_t stages,
+	enum frame_format token, enum frame_format prompt)
+{
+	struct sum_format f;
+
+	ck_assert_int_eq(sum_format_find(word, wide, quantised, stages, &f), 0);
+	ck_assert_int_eq(f.token, token);
+	ck_assert_int_eq(f.prompt, prompt);
+}
+
+START_TEST(sums_are_rounded_as_weights_are)
+{
+	struct sum_format f;
+
+	expect_formats("auto", false, true, 1, FRAME_F16, FRAME_Q8);
+	expect_formats("auto", false, false, 1, FRAME_F16, FRAME_F16);
+	expect_formats("auto", true, false, 1, FRAME_F32, FRAME_F32);
+	expect_formats("auto", false, true, 2, FRAME_F32, FRAME_F32);
+	expect_formats("q8", true, false, 2, FRAME_Q8, FRAME_Q8);
+	expect_formats("f32", false, true, 1, FRAME_F32, FRAME_F32);
+	ck_assert_int_eq(sum_format_find("f8", false, true, 1, &f), -1);
+	ck_assert_int_eq(sum_format_find("", false, true, 1, &f), -1);
+}
+END_TEST
+
 START_TEST(halves_are_exact)
 {
 	static const struct {
@@ -576,6 +602,7 @@ main(void)
 	tcase_add_test(t, names_come_from_keys);
 	tcase_add_test(t, rows_come_back);
 	tcase_add_test(t, formats_have_names);
+	tcase_add_test(t, sums_are_rounded_as_weights_are);
 	tcase_add_test(t, halves_are_exact);
 	tcase_add_test(t, halves_have_the_same_bits_everywhere);
 	tcase_add_test(t, eight_bits_are_the_same_everywhere);

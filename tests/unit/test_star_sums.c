@@ -128,7 +128,7 @@ open_star(struct peer *p, enum frame_format format)
 		.max_logits = 16,
 		.slots = N_CASES,
 		.context = 512,
-		.format = format,
+		.format = {format, format},
 		.names = g.names,
 		.way = g.config.way,
 		.row_shares = row_shares,
