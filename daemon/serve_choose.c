@@ -22,8 +22,7 @@
 #define CHOICE_MS   600000
 #define UNKNOWN_MS  10000 /* while something is not measured yet */
 #define CHOICE_GAIN 0.10
-#define LAYER_S     10e-6 /* norms and the meeting of threads, whatever the share */
-#define DEPTH       512   /* positions in the cache, when time is predicted */
+#define DEPTH       512 /* positions in the cache, when time is predicted */
 
 struct choice { /* of a set of members that could take part */
 	uint64_t set, at;
@@ -106,7 +105,7 @@ fill_peer(struct serve *s, const struct swarm_peer *p, uint32_t dtype, uint64_t 
 	factor = balance_factor(s, p, speed->bytes_per_s);
 	*out = (struct swarm_plan_peer){.read_bps = factor * speed->bytes_per_s,
 		.macs_ps = factor * speed->ops_per_s / 2,
-		.layer_s = LAYER_S,
+		.layer_s = swarm_plan_layer_seconds(speed->undisturbed),
 		.disk_bps = speed->disk_bytes_per_s,
 		.memory = speed->memory,
 		.overhead = fixed,

@@ -353,6 +353,7 @@ speeds_of(const struct speeds *s, const struct swarm_peer *peer, uint32_t dtype,
 
 	*out = (struct peer_speed){.bytes_per_s = t->bytes_per_s,
 		.ops_per_s = t->ops_per_s,
+		.undisturbed = d->undisturbed,
 		.disk_bytes_per_s = d->disk_bytes_per_s,
 		.memory = peer != NULL ? peer->memory : s->memory};
 	if (peer != NULL) {

@@ -37,8 +37,9 @@ void speeds_news(struct speeds *s);
 
 struct peer_speed { /* 0 where it is not known */
 	double bytes_per_s,
-		ops_per_s; /* of weights of the type, for one row; for many rows (a product
+		ops_per_s;  /* of weights of the type, for one row; for many rows (a product
 					  and its addition are two) */
+	double undisturbed; /* the part of its CPUs' time that it had when that was measured */
 	double disk_bytes_per_s;
 	uint64_t memory;         /* bytes that the device may use, all in all */
 	double rtt_s, rtt_p99_s; /* of the link between this device and that one; this device: 0 */

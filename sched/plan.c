@@ -2,6 +2,19 @@
 
 #include <inttypes.h>
 
+#define LAYER_S    10e-6
+#define MESSAGE_S  10e-6
+#define LEAST_PART 0.01 /* less is as good as none */
+
+double
+swarm_plan_layer_seconds(double part)
+{
+	double held_up = part > 0 && part < 1 ? 1 / fmax(part, LEAST_PART) - 1 : 0;
+
+	/* One goes and one comes, at the least. */
+	return LAYER_S + held_up * (LAYER_S + 2 * 2 * MESSAGE_S);
+}
+
 void
 swarm_plan_input_init(struct swarm_plan_input *in, const struct swarm_plan_model *m)
 {
@@ -12,7 +25,7 @@ swarm_plan_input_init(struct swarm_plan_input *in, const struct swarm_plan_model
 		.row_bytes = 4.0 * m->shape->embd,
 		.logit_bytes = 4,
 		.ways = 1u << SWARM_STAR,
-		.message_s = 10e-6};
+		.message_s = MESSAGE_S};
 }
 
 const char *

@@ -161,6 +161,11 @@ struct swarm_plan_input {
  * float32 rows of the model, 10 us a message. The rest is 0. */
 void swarm_plan_input_init(struct swarm_plan_input *in, const struct swarm_plan_model *m);
 
+/* layer_s of a device that is given this part of its CPUs' time (0 < part <= 1; 0: not known, all of it): norms and
+ * the meeting of threads; and what the messages of a layer's two sums take longer there than round trips show, which are
+ * too short to be held up. */
+double swarm_plan_layer_seconds(double part);
+
 /* --- what comes out ----------------------------------------------------------------------------- */
 
 struct swarm_plan_cost { /* seconds */

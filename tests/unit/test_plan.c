@@ -317,6 +317,27 @@ START_TEST(pipeline_where_memory_needs_both_and_the_link_is_slow)
 }
 END_TEST
 
+/* 40 % of a CPU: a little less than 40 % of the columns, as messages wait for the CPU too. */
+START_TEST(who_is_held_back_gets_a_little_less)
+{
+	uint32_t columns;
+
+	swarm_init(&s, 22, 2048, 5632, 32, 4, 32000);
+	swarm_add(&s, "a", 15, 2000);
+	swarm_add(&s, "b", 6, 2000);
+	s.in.ways = 1u << SWARM_DIRECT;
+	s.in.kinds = 1u << SWARM_TENSOR;
+	for (uint32_t i = 0; i < 2; i++)
+		s.peers[i].layer_s = swarm_plan_layer_seconds(1);
+	columns = choose()->members[1].slice.ffn;
+	s.peers[1].layer_s = swarm_plan_layer_seconds(0.4);
+	ck_assert_uint_lt(choose()->members[1].slice.ffn, columns);
+	ck_assert_uint_gt(choose()->members[1].slice.ffn, columns - columns / 10);
+	ck_assert_double_eq(swarm_plan_layer_seconds(0), swarm_plan_layer_seconds(1));
+	ck_assert_double_lt(swarm_plan_layer_seconds(1e-9), 0.01);
+}
+END_TEST
+
 START_TEST(groups_where_two_rooms_are_far_apart)
 {
 	const struct swarm_plan_alt *a;
@@ -465,6 +486,7 @@ main(void)
 	tcase_add_test(t, prompts_may_be_why_one_is_left_out);
 	tcase_add_test(t, those_not_usable_keep_their_reason);
 	tcase_add_test(t, pipeline_where_memory_needs_both_and_the_link_is_slow);
+	tcase_add_test(t, who_is_held_back_gets_a_little_less);
 	tcase_add_test(t, groups_where_two_rooms_are_far_apart);
 	tcase_add_test(t, sessions_fill_a_pipeline);
 	tcase_add_test(t, what_does_not_fit_streams);
