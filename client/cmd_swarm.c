@@ -163,7 +163,7 @@ print_sums(json_t *s)
 	const char *token = str(s, "payload"), *prompt = str(s, "prompt_payload");
 
 	printf("plan     epoch %.0f, sums as %s", num(s, "epoch"), token);
-	if (strcmp(token, prompt) != 0)
+	if (prompt[0] != '\0' && strcmp(token, prompt) != 0)
 		printf(", of prompts as %s", prompt);
 	printf(", by way of %s\n", str(s, "collective"));
 }

@@ -231,7 +231,7 @@ check_prepare(const Shoal__Prepare *p, struct err *err)
 		return -1;
 	if (p->context == 0 || p->context > MAX_CONTEXT || p->slots == 0 || p->slots > MAX_SLOTS ||
 		p->max_rows == 0 || p->max_rows > MAX_ROWS || p->kv_type >= KV_TYPES ||
-		p->payload >= FRAME_FORMATS || p->prompt_payload > FRAME_FORMATS ||
+		p->payload >= FRAME_FORMATS || p->prompt_payload >= FRAME_FORMATS ||
 		p->collective >= WAYS)
 		return err_set(err,
 			"a plan with context %u, %u sessions, %u rows, KV type %u, payloads %u and "
@@ -308,9 +308,8 @@ take_numbers(struct follow *f, const Shoal__Prepare *p)
 	f->max_rows = p->max_rows;
 	f->kv = (enum kv_type)p->kv_type;
 	f->kv_copies = p->kv_copies;
-	f->payload.token = f->payload.prompt = (enum frame_format)p->payload;
-	if (p->prompt_payload > 0)
-		f->payload.prompt = (enum frame_format)(p->prompt_payload - 1);
+	f->payload.token = (enum frame_format)p->payload;
+	f->payload.prompt = (enum frame_format)p->prompt_payload;
 	f->way = (enum collective_way)p->collective;
 }
 

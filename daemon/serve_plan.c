@@ -292,7 +292,7 @@ send_prepare(struct plan *p, uint32_t rank)
 	prepare.max_rows = p->rows;
 	prepare.kv_type = serve_kv(c);
 	prepare.payload = p->payload.token;
-	prepare.prompt_payload = p->payload.prompt + 1;
+	prepare.prompt_payload = p->payload.prompt;
 	prepare.header_bytes = m->header.bytes.len;
 	prepare.header_hash = (ProtobufCBinaryData){SHARD_HASH, m->header.hash};
 	prepare.collective = p->way;

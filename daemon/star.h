@@ -27,8 +27,8 @@ struct star_config {
 	uint32_t max_rows;   /* in a step */
 	uint32_t max_logits; /* rows of a step that want logits */
 	uint32_t slots, context;
-	struct sum_format
-		format; /* of partial sums and sums: prompt from COLLECTIVE_ROWS_FROM rows of a step on */
+	/* Of partial sums and sums; of steps of COLLECTIVE_ROWS_FROM rows and more, the prompt's. */
+	struct sum_format format;
 	char (*names)[PEER_NAME]; /* by rank; copied */
 	enum collective_way way;
 	const uint32_t *row_shares;  /* by rank, all 0 or NULL: sums never go by rows; copied */

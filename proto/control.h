@@ -8,7 +8,7 @@
 #include "proto/shoal.pb-c.h"
 
 /* Counts changes of the arithmetic (kernels.h), too: members of a swarm round alike. */
-#define CONTROL_VERSION     5
+#define CONTROL_VERSION     6
 #define CONTROL_MAX_MESSAGE (1u << 20) /* of a control link */
 #define CONTROL_MAX_BYTES   (4u << 20) /* in a field of bytes: the header of a shard is the longest */
 #define CONTROL_MAX_LIST    64         /* elements of a repeated field */

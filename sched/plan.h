@@ -23,7 +23,7 @@
  *       c = max(w / read_bps, r m / macs_ps)
  *   as a row needs every weight once, read from memory, and many rows share that reading. Attention
  *   also reads the cache of `depth` positions, and each half of a layer has layer_s / 2 on top,
- *   whatever the share (norms, meeting of threads). Members add their partial sums twice a layer.
+ *   whatever the share (norms, meeting of threads, what a device that is held back loses). Members add their partial sums twice a layer.
  *   Let t(i,j) be the round trip, B(i,j) the bytes a second of a pair, P those of a device's port
  *   (its fastest link), n members, b = r x row_bytes (of prompts prompt_row_bytes) a message. A half layer takes
  *       max_i(c_i + d_i)
@@ -163,7 +163,7 @@ void swarm_plan_input_init(struct swarm_plan_input *in, const struct swarm_plan_
 
 /* layer_s of a device that is given this part of its CPUs' time (0 < part <= 1; 0: not known, all of it): norms and
  * the meeting of threads; and what the messages of a layer's two sums take longer there than round trips show, which are
- * too short to be held up. */
+ * too short to be held up. A device alone is given that too, though it has no messages: 1 % of what it computes. */
 double swarm_plan_layer_seconds(double part);
 
 /* --- what comes out ----------------------------------------------------------------------------- */

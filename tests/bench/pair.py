@@ -28,7 +28,7 @@ def bound(a, lab, one):
     status = lab.c.status()
     round_trip, mbit = (float(x) for x in a.lan.split(":"))
     trips = 0.5 if a.collective == "direct" else 1.0
-    size = a.embd * {"f32": 4, "f16": 2, "auto": 2, "q8": 1.125}[a.payload]
+    size = a.embd * {"f32": 4, "f16": 2, "q8": 1.125}[status["payload"]]
     reduction = trips * round_trip * 1e-6 + (1 if trips < 1 else 2) * 8 * size / (mbit * 1e6)
     step = 1 / one / (1 + a.members) + 2 * a.layers * reduction
     print("bound       %17.2f  (%d reductions of %.0f us; the plan: %s)" %

@@ -13,19 +13,25 @@ for payload in f16 q8; do
   end_swarm
 done
 
-# Unless told: by the weights, and between stages it is rows that travel. Either way prompts of many rows are computed.
+# Unless told: by the weights, and between stages it is rows that travel. Prompts of many rows are computed, by all.
 auto() {
-  local token=$1 prompt=$2 model=$shared/models/$3
+  local token=$1 prompt=$2 name=$3
   shift 3
   swarm 3 "$@"
-  on c load --quiet "$model" >/dev/null
+  on c load --quiet "$shared/models/$name.gguf" >/dev/null
   on c status --json >"$tmp/status"
-  grep >/dev/null "\"payload\": \"$token\"" "$tmp/status" && grep >/dev/null "\"prompt_payload\": \"$prompt\"" "$tmp/status" ||
-    fail "$model $*: $token is wanted, and of prompts $prompt: $(grep payload "$tmp/status")"
-  on c generate -m "$(basename "$model" .gguf)" -p "$(printf 'word %.0s' {1..36})" -n 4 --temp 0 >"$tmp/out" ||
-    fail "$model $*: $(cat "$tmp/out")"
+  contains "$tmp/status" "\"payload\": \"$token\"" && contains "$tmp/status" "\"prompt_payload\": \"$prompt\"" ||
+    fail "$name $*: $token is wanted, and of prompts $prompt: $(grep payload "$tmp/status")"
+  on c generate -m "$name" -p "$(printf 'other %.0s' {1..30})" -n 1 --temp 0 >/dev/null # a plan's first step is like no other
+  got=$(on c generate -m "$name" -p "$(printf 'word %.0s' {1..36})" -n 8 --temp 0 --ids)
+  ! contains "$tmp/c/log" "was lost" || fail "$name $*: a device was lost"
   end_swarm
 }
-auto f32 f32 stories260K.gguf
-auto f16 q8 llama-nano-q8_0.gguf
-auto f32 f32 llama-nano-q8_0.gguf --stages 1,1,1
+auto f32 f32 stories260K
+auto f32 f32 llama-nano-q8_0 --stages 1,1,1
+auto f16 q8 llama-nano-q8_0
+want=$got
+auto f16 f16 llama-nano-q8_0 --payload f16
+[ "$got" = "$want" ] || fail "prompts in 8 bits: $want instead of $got"
+auto f16 q8 llama-nano-q8_0 --collective direct
+[ "$got" = "$want" ] || fail "not by rows: $got instead of $want"

@@ -1,5 +1,5 @@
-/* Sums over groups of several peers: by each way and in each format all peers hold the same bits, which are those of
- * adding in the order of ranks. */
+/* Sums over groups of several peers: by each way and in each format, of few rows and of a prompt's, all peers hold the
+ * same bits, which are those of adding in the order of ranks. */
 #include "daemon/star.h"
 #include "tests/support/engine_group.h"
 
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 3, WIDTH = 64, PEERS = 5, N = ROWS * WIDTH, SUMS = 3 };
+enum { FEW = 3, MANY = COLLECTIVE_ROWS_FROM, WIDTH = 64, PEERS = 5, N = MANY * WIDTH, SUMS = 3 };
 
 struct peer {
 	uv_loop_t loop;
@@ -27,6 +27,7 @@ struct peer {
 static const uint32_t row_shares[PEERS] = {1, 2, 3, 1, 2};
 
 static struct peer peers[PEERS];
+static uint32_t n_rows;  /* of the step: FEW or MANY */
 static uv_barrier_t all; /* who goes is lost to those that still add */
 
 /* Of all magnitudes, so that another order gives other bits. */
@@ -42,15 +43,16 @@ part_of(uint32_t rank, unsigned sum, unsigned i)
 static void
 begin_step(struct peer *p)
 {
-	const struct step_row rows[ROWS] = {{.pos = 0}, {.pos = 1}, {.pos = 2}};
-	struct step_row got[16];
+	struct step_row rows[MANY] = {0}, got[MANY];
 	static const float x[N];
-	float theirs[16 * WIDTH];
+	float theirs[N];
 	struct err err = {""};
 	uint32_t n = 0, first;
 
+	for (uint32_t i = 0; i < n_rows; i++)
+		rows[i].pos = i;
 	if (p->rank == 0)
-		ck_assert_msg(star_step(p->star, rows, ROWS, 0, x, &err) == 0, "%s", err.msg);
+		ck_assert_msg(star_step(p->star, rows, n_rows, 0, x, &err) == 0, "%s", err.msg);
 	while (p->rank > 0 && n == 0)
 		if (!star_next(p->star, got, theirs, &n, &first))
 			ck_assert_msg(!star_broken(p->star), "%s", star_broken_why(p->star));
@@ -84,10 +86,10 @@ begin(struct peer *p, struct collective *c, uint32_t i, struct err *err)
 	const struct collective_label label = {.layer = i};
 	struct made *d = &p->made[i];
 
-	if (!c->by_rows(c, ROWS))
-		return c->begin(c, p->rows[i], ROWS, WIDTH, &label, err);
+	if (!c->by_rows(c, n_rows))
+		return c->begin(c, p->rows[i], n_rows, WIDTH, &label, err);
 	d->how = (struct collective_rows){i % 2 == 0 ? MADE_FLOATS : MADE_BLOCKS, make, take, d};
-	return c->begin_rows(c, p->rows[i], ROWS, WIDTH, &label, &d->how, err);
+	return c->begin_rows(c, p->rows[i], n_rows, WIDTH, &label, &d->how, err);
 }
 
 /* The second begins before the first has finished, as those of two sub-batches do. */
@@ -104,7 +106,7 @@ run(void *arg)
 			ck_assert_msg(begin(p, c, i, &err) == 0, "%s", err.msg);
 		if (i > 0)
 			ck_assert_msg(c->finish(c, &err) == 0, "%s", err.msg);
-		if (i > 0 && c->by_rows(c, ROWS))
+		if (i > 0 && c->by_rows(c, n_rows))
 			memcpy(p->rows[i - 1], p->made[i - 1].rows, sizeof p->rows[i - 1]);
 	}
 	uv_barrier_wait(&all);
@@ -115,6 +117,7 @@ run(void *arg)
 static void
 open_star(struct peer *p, enum frame_format format)
 {
+	enum frame_format other = (enum frame_format)((format + 1) % FRAME_FORMATS);
 	struct link_detached links[MAX_PEERS];
 	struct engine_config c = g.config;
 	struct err err = {""};
@@ -124,11 +127,11 @@ open_star(struct peer *p, enum frame_format format)
 		.peers = g.n,
 		.embd = m.shape.embd,
 		.vocab = m.shape.vocab,
-		.max_rows = 16,
-		.max_logits = 16,
+		.max_rows = MANY,
+		.max_logits = MANY,
 		.slots = N_CASES,
 		.context = 512,
-		.format = {format, format},
+		.format = {n_rows == FEW ? format : other, n_rows == FEW ? other : format},
 		.names = g.names,
 		.way = g.config.way,
 		.row_shares = row_shares,
@@ -149,7 +152,7 @@ owner_of(uint32_t row)
 
 	for (uint32_t r = 0; r < g.n; r++)
 		total += row_shares[r];
-	while (ROWS * (sum + row_shares[rank]) / total <= row)
+	while (n_rows * (sum + row_shares[rank]) / total <= row)
 		sum += row_shares[rank++];
 	return rank;
 }
@@ -158,13 +161,13 @@ owner_of(uint32_t row)
 static void
 expect(unsigned sum, enum collective_way way, enum frame_format format, float want[N])
 {
-	uint8_t wire[4 * N + 4 * ROWS * 2];
-	float part[N], sent[N];
+	static uint8_t wire[4 * N + 4 * MANY * 2];
+	static float part[N], sent[N];
 
 	for (uint32_t rank = 0; rank < g.n; rank++) {
 		for (unsigned i = 0; i < N; i++)
 			part[i] = sent[i] = part_of(rank, sum, i);
-		frame_round(format, sent, ROWS, WIDTH, wire);
+		frame_round(format, sent, n_rows, WIDTH, wire);
 		for (unsigned i = 0; i < N; i++) {
 			bool home = way == WAY_ROWS && owner_of(i / WIDTH) == rank;
 			float x = home ? part[i] : sent[i];
@@ -173,13 +176,14 @@ expect(unsigned sum, enum collective_way way, enum frame_format format, float wa
 		}
 	}
 	if (way == WAY_ROWS && sum % 2 != 0)
-		frame_round(FRAME_Q8, want, ROWS, WIDTH, wire);
+		frame_round(FRAME_Q8, want, n_rows, WIDTH, wire);
 }
 
 static void
 check_sums(uint32_t n, enum collective_way way, enum frame_format format)
 {
-	float want[N];
+	size_t bytes = (size_t)n_rows * WIDTH * sizeof(float);
+	static float want[N];
 
 	group_init(n, NULL);
 	group_link_members(way);
@@ -201,9 +205,9 @@ check_sums(uint32_t n, enum collective_way way, enum frame_format format)
 	for (unsigned sum = 0; sum < SUMS; sum++) {
 		expect(sum, way, format, want);
 		if (format == FRAME_F32 || way == WAY_DIRECT || way == WAY_ROWS)
-			ck_assert_mem_eq(peers[0].rows[sum], want, sizeof want);
+			ck_assert_mem_eq(peers[0].rows[sum], want, bytes);
 		for (uint32_t r = 1; r < n; r++)
-			ck_assert_mem_eq(peers[r].rows[sum], peers[0].rows[sum], sizeof want);
+			ck_assert_mem_eq(peers[r].rows[sum], peers[0].rows[sum], bytes);
 	}
 	group_end();
 }
@@ -211,9 +215,24 @@ check_sums(uint32_t n, enum collective_way way, enum frame_format format)
 START_TEST(sums_have_the_same_bits)
 {
 	ck_assert_uint_eq(m.shape.embd, WIDTH);
+	n_rows = _i % 2 == 0 ? FEW : MANY;
 	for (uint32_t n = 2; n <= PEERS; n++)
 		for (int way = WAY_STAR; way <= WAY_ROWS; way++)
-			check_sums(n, (enum collective_way)way, (enum frame_format)_i);
+			check_sums(n, (enum collective_way)way, (enum frame_format)(_i / 2));
+}
+END_TEST
+
+/* What guesses ask, which may make a step longer. */
+START_TEST(another_format_is_another_sum)
+{
+	struct star_config c = {
+		.peers = 2, .embd = WIDTH, .way = WAY_STAR, .format = {FRAME_F16, FRAME_Q8}};
+
+	ck_assert(star_alike(&c, 1, MANY - 1));
+	ck_assert(!star_alike(&c, MANY - 1, MANY));
+	ck_assert(star_alike(&c, MANY, 4 * MANY));
+	c.format.prompt = FRAME_F16;
+	ck_assert(star_alike(&c, MANY - 1, MANY));
 }
 END_TEST
 
@@ -230,7 +249,8 @@ main(void)
 	signal(SIGPIPE, SIG_IGN); /* as the daemon does */
 	tcase_add_checked_fixture(t, load, unload);
 	tcase_set_timeout(t, 120);
-	tcase_add_loop_test(t, sums_have_the_same_bits, FRAME_F32, FRAME_FORMATS);
+	tcase_add_loop_test(t, sums_have_the_same_bits, 0, 2 * FRAME_FORMATS);
+	tcase_add_test(t, another_format_is_another_sum);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
