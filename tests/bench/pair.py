@@ -2,7 +2,7 @@
 """Two devices of one thread each beside one of them: generation and prompt.
 
     pair.py [--lan ROUND_TRIP_US:MBIT] [--layers 22] [--tokens 64] [--prompt 256] [--rounds 5]
-            [--collective WORD] [--payload WORD] [--members 1] [--model FILE] BUILDDIR
+            [--collective WORD] [--payload WORD] [--cpu SET] [--members 1] [--model FILE] BUILDDIR
 
 On loopback, or with --lan each in a network namespace, joined by ../shared/tools/lan.sh (root). Both swarms
 live at the same time and take turns. Medians, and the ratio's quartiles. With --lan also the bound of
@@ -38,8 +38,9 @@ def bound(a, lab, one):
 def run(a, model):
     many = 1 + a.members
     with contextlib.closing(Devices([1] * many, a.lan)) as devices:
-        options = ["--context", "2048", "--payload", a.payload, "--collective", a.collective]
-        wanted = [(devices.swarm(), 0, ["--context", "2048"]), (devices.swarm(), a.members, options)]
+        options = ["--context", "2048", "--cpu", a.cpu]
+        more = ["--payload", a.payload, "--collective", a.collective]
+        wanted = [(devices.swarm(), 0, options), (devices.swarm(), a.members, options + more)]
         with swarms(model, a.builddir, wanted) as labs:
             one, all_of_them = take_turns(labs, a.prompt, a.tokens, a.rounds)
             print("tokens/s     one dev. %d dev.  ratio (quartiles)" % many)
@@ -60,6 +61,7 @@ def main():
     p.add_argument("--members", type=int, default=1)
     p.add_argument("--collective", default="auto")
     p.add_argument("--payload", default="f32")
+    p.add_argument("--cpu", default="auto", help="the kernels: avx2 makes a home's laptop of a newer processor")
     p.add_argument("--model", help="instead of a synthetic one of the shape of tinyllama-1.1b")
     p.add_argument("builddir")
     a = p.parse_args()
