@@ -53,9 +53,9 @@ struct sum_format {
 };
 
 /* The one format that the word names; or, by "auto", float16, and for prompts 8-bit blocks where weights are quantised,
- * as kernels round what such weights are multiplied with to blocks of that kind. But float32 where weights are wide (float32,
- * bfloat16), whose products are worth it, and in plans of several stages: between those it is the rows themselves that
- * travel, and they are few. -1: no such word. */
+ * as kernels round what such weights are multiplied with to blocks of that kind. But float32 where weights are wide
+ * (float32, bfloat16), whose products are worth it, and in plans of several stages: between those it is the rows
+ * themselves that travel, and they are few. -1: no such word. */
 int sum_format_find(
 	const char *word, bool wide, bool quantised, uint32_t stages, struct sum_format *out);
 

@@ -23,7 +23,8 @@
  *       c = max(w / read_bps, r m / macs_ps)
  *   as a row needs every weight once, read from memory, and many rows share that reading. Attention
  *   also reads the cache of `depth` positions, and each half of a layer has layer_s / 2 on top,
- *   whatever the share (norms, meeting of threads, what a device that is held back loses). Members add their partial sums twice a layer.
+ *   whatever the share (norms, meeting of threads, what a device that is held back loses). Members add
+ *   their partial sums twice a layer.
  *   Let t(i,j) be the round trip, B(i,j) the bytes a second of a pair, P those of a device's port
  *   (its fastest link), n members, b = r x row_bytes (of prompts prompt_row_bytes) a message. A half layer takes
  *       max_i(c_i + d_i)

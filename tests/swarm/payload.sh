@@ -22,7 +22,8 @@ auto() {
   on c status --json >"$tmp/status"
   contains "$tmp/status" "\"payload\": \"$token\"" && contains "$tmp/status" "\"prompt_payload\": \"$prompt\"" ||
     fail "$name $*: $token is wanted, and of prompts $prompt: $(grep payload "$tmp/status")"
-  on c generate -m "$name" -p "$(printf 'other %.0s' {1..30})" -n 1 --temp 0 >/dev/null # a plan's first step is like no other
+  # A plan's first step is like no other.
+  on c generate -m "$name" -p "$(printf 'other %.0s' {1..30})" -n 1 --temp 0 >/dev/null
   got=$(on c generate -m "$name" -p "$(printf 'word %.0s' {1..36})" -n 8 --temp 0 --ids)
   ! contains "$tmp/c/log" "was lost" || fail "$name $*: a device was lost"
   end_swarm
