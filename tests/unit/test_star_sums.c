@@ -165,10 +165,10 @@ expect(unsigned sum, enum collective_way way, enum frame_format format, float wa
 	static float part[N], sent[N];
 
 	for (uint32_t rank = 0; rank < g.n; rank++) {
-		for (unsigned i = 0; i < N; i++)
+		for (unsigned i = 0; i < n_rows * WIDTH; i++)
 			part[i] = sent[i] = part_of(rank, sum, i);
 		frame_round(format, sent, n_rows, WIDTH, wire);
-		for (unsigned i = 0; i < N; i++) {
+		for (unsigned i = 0; i < n_rows * WIDTH; i++) {
 			bool home = way == WAY_ROWS && owner_of(i / WIDTH) == rank;
 			float x = home ? part[i] : sent[i];
 
