@@ -38,7 +38,7 @@ def bound(a, lab, one):
 def run(a, model):
     many = 1 + a.members
     with contextlib.closing(Devices([1] * many, a.lan)) as devices:
-        options = ["--context", "2048", "--cpu", a.cpu]
+        options = ["--context", "2048"] + (["--cpu", a.cpu] if a.cpu else [])
         more = ["--payload", a.payload, "--collective", a.collective]
         wanted = [(devices.swarm(), 0, options), (devices.swarm(), a.members, options + more)]
         with swarms(model, a.builddir, wanted) as labs:
@@ -61,7 +61,7 @@ def main():
     p.add_argument("--members", type=int, default=1)
     p.add_argument("--collective", default="auto")
     p.add_argument("--payload", default="f32")
-    p.add_argument("--cpu", default="auto", help="the kernels: avx2 makes a home's laptop of a newer processor")
+    p.add_argument("--cpu", help="the kernels: avx2 makes a home's laptop of a newer processor")
     p.add_argument("--model", help="instead of a synthetic one of the shape of tinyllama-1.1b")
     p.add_argument("builddir")
     a = p.parse_args()
