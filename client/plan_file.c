@@ -272,7 +272,10 @@ swarm_file_read(struct swarm_file *f, const char *path, struct err *err)
 
 	*f = (struct swarm_file){.n = 0};
 	buf_init(&text, MAX_FILE);
-	if (file_read(path, &text, err) != 0) {
+	rc = file_read(path, &text, err);
+	if (rc == 0 && text.len == 0) /* jansson has no words for it */
+		rc = err_set(err, "%s is empty: shoal(1) says what describes a swarm", path);
+	if (rc != 0) {
 		buf_free(&text);
 		return -1;
 	}

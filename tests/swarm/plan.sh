@@ -82,6 +82,8 @@ refused 'nothing is said of the link between a and b' "{\"devices\": [$device, $
 refused "no device 'z'" "{\"devices\": [$device], \"links\": [{\"between\": [\"a\", \"z\"], \"round_trip_ms\": 1, \"mbit\": 1}]}"
 refused "do not fit" "{\"devices\": [${device/1G/10M}]}"
 wrong 1 "No such file" --swarm "$tmp/none"
+: >"$tmp/empty"
+wrong 1 "is empty" --swarm "$tmp/empty"
 wrong 1 "no device 'nobody'" --swarm "$file" --with nobody
 wrong 1 "with and without" --swarm "$file" --with nuc --without nuc
 wrong 1 "f32, f16 or q8" --swarm "$file" --payload q4
