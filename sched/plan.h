@@ -163,8 +163,9 @@ struct swarm_plan_input {
 void swarm_plan_input_init(struct swarm_plan_input *in, const struct swarm_plan_model *m);
 
 /* layer_s of a device that is given this part of its CPUs' time (0 < part <= 1; 0: not known, all of it): norms and
- * the meeting of threads; and what the messages of a layer's two sums take longer there than round trips show, which are
- * too short to be held up. A device alone is given that too, though it has no messages: 1 % of what it computes. */
+ * the meeting of threads; and what the messages of a layer's two sums take longer there than round trips show, which
+ * are too short to be held up. They count as computing, as a quota counts them: so what is measured under one agrees.
+ * A device alone is predicted with them too, though it has none: 60 us a layer at 0.4. */
 double swarm_plan_layer_seconds(double part);
 
 /* --- what comes out ----------------------------------------------------------------------------- */
