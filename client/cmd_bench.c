@@ -212,6 +212,16 @@ test_name(const struct result *r, char name[32])
 	return name;
 }
 
+/* After each run, since a machine that others share is not as fast at all times. What streams is bound by the disk. */
+static void
+add_roof(const struct local *l, struct result *r)
+{
+	if (l->weights->stats != NULL)
+		return;
+	r->bytes = roof_token_bytes(l, r->n_depth + r->n_gen / 2);
+	r->bandwidth += (roof_read_speed(l, r->threads) - r->bandwidth) / r->n;
+}
+
 static int
 run_test(const struct bench *b, struct local *l, const char *id, uint32_t vocab, struct result *r,
 	struct progress *bar, uint64_t *done, uint64_t all, struct err *err)
@@ -226,15 +236,13 @@ run_test(const struct bench *b, struct local *l, const char *id, uint32_t vocab,
 		i++) { /* the first warms up */
 		progress_set(bar, (*done)++, all, note);
 		rc = l != NULL ? run_here(l, r, err) : run_daemon(b, id, vocab, r, err);
-		if (i > 0 && rc == 0)
-			r->n++;
+		if (i == 0 || rc != 0)
+			continue;
+		r->n++;
+		if (l != NULL && r->n_gen > 0)
+			add_roof(l, r);
 	}
 	summarise(r);
-	/* What streams is bound by the disk. */
-	if (rc == 0 && l != NULL && r->n_gen > 0 && l->weights->stats == NULL) {
-		r->bytes = roof_token_bytes(l, r->n_depth + r->n_gen / 2);
-		r->bandwidth = roof_read_speed(l, r->threads);
-	}
 	return rc;
 }
 
