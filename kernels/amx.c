@@ -1,4 +1,5 @@
-/* The set for AMX: many columns (rows of activations) in tiles; all else is as AVX512 has it. */
+/* The set for AMX: many columns (rows of activations) in tiles; all else is as AVX512 has it, with GFNI, which all
+ * cores with tiles have. */
 #define AMX_FROM 24 /* columns: a little more than 16 take two tiles, as long as 32 do */
 
 #include "kernels/tile_avx512.h"
@@ -22,7 +23,7 @@
 
 const struct kernels kernels_amx = {
 	.name = "amx",
-	.features = CPU_AVX2 | CPU_AVX512_VNNI | CPU_AMX,
+	.features = CPU_AVX2 | CPU_AVX512_VNNI | CPU_GFNI | CPU_AMX,
 	.quantize = quantize,
 	.matmul = TILE_MATMULS,
 	.many_rows = GEMM_STRIPS * TILE_ROWS,

@@ -31,6 +31,7 @@ enum {
 	LEAF7_EBX_AVX512F = 1 << 16,
 	LEAF7_EBX_AVX512DQ = 1 << 17,
 	LEAF7_EBX_AVX512BW = 1 << 30,
+	LEAF7_ECX_GFNI = 1 << 8,
 	LEAF7_ECX_AVX512VNNI = 1 << 11,
 	LEAF7_EDX_AMX_TILE = 1 << 24,
 	LEAF7_EDX_AMX_INT8 = 1 << 25,
@@ -64,6 +65,8 @@ cpu_features_x86(const struct cpuid *leaf1, const struct cpuid *leaf7, const str
 		!has(leaf7->ebx, LEAF7_EBX_AVX2) || !has(xcr0, XCR0_AVX))
 		return 0;
 	features |= CPU_AVX2;
+	if (has(leaf7->ecx, LEAF7_ECX_GFNI))
+		features |= CPU_GFNI;
 	if (has(leaf71->eax, LEAF71_EAX_AVXVNNI))
 		features |= CPU_AVX_VNNI;
 	if (has(leaf7->ebx, avx512) && has(leaf7->ecx, LEAF7_ECX_AVX512VNNI) &&
@@ -174,6 +177,7 @@ static const struct {
 	{CPU_AVX_VNNI, "AVX-VNNI"},
 	{CPU_AVX512_VNNI, "AVX512 with VNNI"},
 	{CPU_AMX, "AMX for bytes"},
+	{CPU_GFNI, "GFNI"},
 	{CPU_NEON, "NEON"},
 	{CPU_DOTPROD, "dot products"},
 	{CPU_I8MM, "8-bit matrix products"},

@@ -12,6 +12,7 @@ enum cpu_feature {
 	CPU_AVX_VNNI = 1u << 1,
 	CPU_AVX512_VNNI = 1u << 2, /* with F, BW, VL, DQ */
 	CPU_AMX = 1u << 3,         /* tiles of bytes */
+	CPU_GFNI = 1u << 4,        /* products of bytes and matrices of bits */
 	CPU_NEON = 1u << 8,
 	CPU_DOTPROD = 1u << 9,
 	CPU_I8MM = 1u << 10,

@@ -43,6 +43,7 @@ kernels_libkernels_a_LIBADD += $(kernels_libkernels_avxvnni_a_OBJECTS)
 endif
 AVX512_TILES = kernels/tile_avx512.h kernels/tile_block.h kernels/tile_planes_avx512.h kernels/attend_avx512.h $(X86_TILES)
 AVX512_FLAGS = -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
+AMX_FLAGS = $(AVX512_FLAGS) -mgfni
 if HAVE_AVX512
 noinst_LIBRARIES += kernels/libkernels_avx512.a
 kernels_libkernels_avx512_a_SOURCES = kernels/avx512.c $(AVX512_TILES)
@@ -53,7 +54,7 @@ if HAVE_AMX
 noinst_LIBRARIES += kernels/libkernels_amx.a
 kernels_libkernels_amx_a_SOURCES = kernels/amx.c kernels/tile_amx.h kernels/tile_gemm_amx.h kernels/tile_transpose_avx512.h \
 	$(AVX512_TILES)
-kernels_libkernels_amx_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(AVX512_FLAGS) -mamx-tile -mamx-int8
+kernels_libkernels_amx_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(AMX_FLAGS) -mamx-tile -mamx-int8
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_amx_a_OBJECTS)
 endif
 
@@ -84,7 +85,7 @@ CHECKED_BESIDE =
 if HAVE_AVX512
 check_LIBRARIES = tests/kernels/libamx_in_c.a
 tests_kernels_libamx_in_c_a_SOURCES = tests/kernels/amx_in_c.c
-tests_kernels_libamx_in_c_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(AVX512_FLAGS)
+tests_kernels_libamx_in_c_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(AMX_FLAGS)
 CHECKED_BESIDE += tests/kernels/libamx_in_c.a
 endif
 

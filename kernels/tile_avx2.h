@@ -66,6 +66,13 @@ direct_most(enum dtype t)
 	}
 }
 
+/* As fetch_run() wants it. */
+INLINE bool
+fetch_sparing(enum dtype t)
+{
+	return t != DTYPE_TQ2_0;
+}
+
 INLINE void
 fetch_far(const uint8_t *p)
 {
@@ -125,6 +132,13 @@ bytes_move(vbytes v, int from, int to, uint8_t mask)
 	else if (to > from)
 		v = _mm256_slli_epi16(v, to - from);
 	return bytes_and(v, mask);
+}
+
+/* Two bits of each byte, from `from` on. */
+INLINE vbytes
+bytes_pair(vbytes v, int from)
+{
+	return bytes_move(v, from, 0, 3);
 }
 
 /* 1 where v > limit (unsigned), else 0. */

@@ -43,6 +43,13 @@ direct_most(enum dtype t)
 	return most < core_habit.direct_most ? most : core_habit.direct_most;
 }
 
+/* As fetch_run() wants it. */
+INLINE bool
+fetch_sparing(enum dtype t)
+{
+	return t == DTYPE_TQ2_0 || t == DTYPE_Q2_K;
+}
+
 INLINE void
 fetch_far(const uint8_t *p)
 {
@@ -102,6 +109,19 @@ bytes_move(vbytes v, int from, int to, uint8_t mask)
 	else if (to > from)
 		v = _mm512_slli_epi16(v, (unsigned)(to - from));
 	return bytes_and(v, mask);
+}
+
+/* Two bits of each byte, from `from` on. GFNI does it in one instruction, as the product of bytes and a matrix of bits,
+ * whose last byte makes bit 0. Bits that are moved elsewhere, or one at a time, come no faster that way. */
+INLINE vbytes
+bytes_pair(vbytes v, int from)
+{
+#ifdef __GFNI__
+	if (from > 0)
+		return _mm512_gf2p8affine_epi64_epi8(
+			v, _mm512_set1_epi64(0x0102LL << 48 << from), 0);
+#endif
+	return bytes_move(v, from, 0, 3);
 }
 
 /* 1 where v > limit (unsigned), else 0. */

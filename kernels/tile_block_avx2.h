@@ -105,11 +105,21 @@ column_start(enum dtype t, const struct columns *c, uint32_t i, int h, uint32_t 
 /* Where strips of a run and columns lie. What bounds loops is not in here: the compiler would see too late that it is
  * constant. */
 struct place {
-	const uint8_t *body; /* of the first strip's bytes in the block's body */
-	const int8_t *q;     /* of the run in the first column, */
-	size_t stride;       /* bytes from there to the next */
-	const int8_t *sizes; /* of the same, BLOCK_RUNS * BLOCK bytes from one to the next */
+	const uint8_t *body;       /* of the first strip's bytes in the block's body */
+	const int8_t *q;           /* of the run in the first column, */
+	size_t stride;             /* bytes from there to the next */
+	const int8_t *sizes;       /* of the same, BLOCK_RUNS * BLOCK bytes from one to the next */
+	const struct ahead *ahead; /* of one column, to be asked for in between; else NULL */
 };
+
+/* Asks for the part-th of `parts` parts of that. */
+INLINE void
+place_fetch(enum dtype t, const struct place *p, int part, int parts)
+{
+	if (p->ahead != NULL)
+		fetch_share(*p->ahead, format_bytes(t) / format_runs(t), (uint32_t)part,
+			(uint32_t)parts);
+}
 
 /* Adds products of n columns and a strip's group, in step `step` of its half. */
 INLINE void
@@ -148,6 +158,7 @@ multiply_groups(enum dtype t, const struct place *p, uint32_t run, uint32_t side
 
 			strip_add(t, p, n, format_halves(t) ? group % 4 : 2 * g + second,
 				pair[i % sides][second], group, dot[i % sides]);
+			place_fetch(t, p, (int)(2 * sides) * g + (int)i, (int)sides * GROUPS);
 		}
 	}
 }
@@ -179,6 +190,7 @@ multiply_pairs(enum dtype t, const struct place *p, uint32_t run, uint32_t sides
 					bytes_move(v, group % 4 / 2 * 4, 0, step % 2 ? 12 : 3),
 					p->q + i % n * p->stride, group);
 			}
+			place_fetch(t, p, group, GROUPS);
 		}
 		UNROLL
 		for (uint32_t i = 0; i < sides * n; i++)
@@ -220,6 +232,7 @@ multiply_triples(enum dtype t, const struct place *p, uint32_t run, uint32_t sid
 				bytes_move(two[k % sides], 4 * second, 0, 15),
 				4 * h + 2 * second + odd, dot[k % sides]);
 		}
+		place_fetch(t, p, i, 4);
 	}
 }
 
@@ -247,14 +260,16 @@ add_column(enum dtype t, const struct run *r, const struct dot dot[2], const str
 /* `sides` strips of a run from `strip` on, and n columns, the first of which has the run at `at`. */
 INLINE void
 direct_strips(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t *scales,
-	const struct columns *c, uint32_t run, uint32_t strip, uint32_t sides, const struct act *x,
-	size_t at, size_t runs, uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
+	const struct columns *c, uint32_t run, uint32_t strip, uint32_t sides,
+	const struct ahead *ahead, const struct act *x, size_t at, size_t runs, uint32_t n,
+	vfloats f[STRIPS][DIRECT_COLS])
 {
 	const int halves = format_halves(t) ? 2 : 1;
 	struct place p = {.body = body + strip * 4 * ROW_LANES,
 		.q = x->q + at * BLOCK,
 		.stride = runs * BLOCK,
-		.sizes = c->size[0] + run * BLOCK};
+		.sizes = c->size[0] + run * BLOCK,
+		.ahead = ahead};
 	struct dot dot[SIDES][DIRECT_COLS][2];
 
 	/* Or what the other strip has loaded would be kept, in memory. */
@@ -289,21 +304,22 @@ direct_strips(enum dtype t, const uint8_t *head, const uint8_t *body, const uint
  * fill the registers. */
 INLINE void
 direct_run(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t *scales,
-	const struct columns *c, uint32_t run, const struct act *x, size_t at, size_t runs,
-	uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
+	const struct columns *c, uint32_t run, const struct ahead *ahead, const struct act *x,
+	size_t at, size_t runs, uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
 {
 	const uint32_t sides = n == 1 ? SIDES : 1;
 
 	UNROLL
 	for (uint32_t strip = 0; strip < STRIPS; strip += sides)
-		direct_strips(t, head, body, scales, c, run, strip, sides, x, at, runs, n, f);
+		direct_strips(
+			t, head, body, scales, c, run, strip, sides, ahead, x, at, runs, n, f);
 }
 
 /* All runs of a block. at: the place of the first in the first column's arrays; ahead: as in tile_direct.h.
  *
  * Runs are a loop that stays one, as in tile_block.h. */
 INLINE void
-direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t *ahead,
+direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, struct ahead ahead,
 	const struct act *x, size_t at, size_t runs, uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
 {
 	const uint32_t per_block = format_runs(t), step = format_bytes(t) / per_block;
@@ -320,9 +336,11 @@ direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8
 		return;
 	}
 	take_columns(t, x, at, runs, n, &c);
-	for (uint32_t run = 0; run < per_block; run++, ahead += step) {
-		fetch_lines(ahead, 0, (step + 63) / 64);
-		direct_run(t, head, body, scales, &c, run, x, at + run, runs, n, f);
+	for (uint32_t run = 0; run < per_block; run++, ahead.at += step) {
+		if (n > 1)
+			fetch_share(ahead, step, 0, 1);
+		direct_run(t, head, body, scales, &c, run, n > 1 ? NULL : &ahead, x, at + run, runs,
+			n, f);
 	}
 }
 

@@ -42,7 +42,7 @@ side_strips(enum dtype t)
 
 /* Asks for as many lines of what comes later as a run has, with the first also for those of what is beside the runs. */
 INLINE void
-fetch_run(enum dtype t, const uint8_t *ahead, uint32_t run)
+fetch_step(enum dtype t, const uint8_t *ahead, uint32_t run)
 {
 	const uint32_t beside = format_head(t) + format_front(t);
 	const uint8_t *p = ahead + FETCH_FAR + beside + (size_t)run * format_step(t);
@@ -410,7 +410,7 @@ joint_runs(enum dtype t)
 /* All runs of a block. at: the place of the first in the first column's arrays; runs: from one column to the next;
  * ahead: as in tile_direct.h. */
 INLINE void
-direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8_t *ahead,
+direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, struct ahead ahead,
 	const struct act *x, size_t at, size_t runs, uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
 {
 	const uint32_t per_block = format_runs(t), joint = runs_roll(t) ? joint_runs(t) : per_block;
@@ -428,7 +428,7 @@ direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, const uint8
 		UNROLL
 		for (uint32_t i = 0; i < joint; i++) {
 			if (runs_roll(t))
-				fetch_run(t, ahead, run + i);
+				fetch_step(t, ahead.at, run + i);
 			else
 				fetch_part(t, ahead, run + i, per_block);
 			block_run(t, head, body, &heads, planes, run + i, x, at + run + i, runs, n,

@@ -58,7 +58,7 @@ ternary_products(const uint8_t *p, int from, uint32_t first, const int8_t *q, si
 
 /* `some` runs of a strip that are digits of the same `loads` times 64 bytes. */
 INLINE void
-ternary_runs(const uint8_t *head, const uint8_t *body, const uint8_t *ahead, const struct act *x,
+ternary_runs(const uint8_t *head, const uint8_t *body, struct ahead ahead, const struct act *x,
 	size_t runs, uint32_t n, uint32_t strip, uint32_t first, vfloats f[DIRECT_COLS])
 {
 	const struct run r = {.scale = {floats_f16(head, strip)}};
@@ -84,7 +84,7 @@ ternary_runs(const uint8_t *head, const uint8_t *body, const uint8_t *ahead, con
 
 /* All runs of a strip of a block. */
 INLINE void
-ternary_strip(const uint8_t *head, const uint8_t *body, const uint8_t *ahead, const struct act *x,
+ternary_strip(const uint8_t *head, const uint8_t *body, struct ahead ahead, const struct act *x,
 	size_t runs, uint32_t n, uint32_t strip, vfloats f[DIRECT_COLS])
 {
 	ternary_runs(head, body, ahead, x, runs, n, strip, 0, f);

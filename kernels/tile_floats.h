@@ -40,16 +40,19 @@ add_weights(enum dtype t, const uint8_t *p, const float *in, size_t cols, uint32
 /* Of `count` columns of the matrix from `group` on, four of each eight, from `first` (0 or 4) on. */
 INLINE void
 add_fours(enum dtype t, const uint8_t *group, const float *in, size_t cols, uint32_t count,
-	uint32_t first, uint32_t n, vfloats f[STRIPS][FLOAT_COLS])
+	uint32_t first, uint32_t n, bool twice, vfloats f[STRIPS][FLOAT_COLS])
 {
 	const uint32_t bytes = float_bytes(t);
 	uint32_t k = first;
 
 	for (; k + 4 <= count; k += 8) {
-		fetch_lines(group + k * bytes, 0, 4 * bytes / 64);
+		const struct ahead ahead = {group + k * bytes, twice};
+
 		UNROLL
-		for (uint32_t i = 0; i < 4; i++)
+		for (uint32_t i = 0; i < 4; i++) {
+			fetch_share(ahead, 4 * bytes, i, 4);
 			add_weights(t, group + (k + i) * bytes, in + k + i, cols, n, f);
+		}
 	}
 	for (; k < count; k++)
 		add_weights(t, group + k * bytes, in + k, cols, n, f);
@@ -59,25 +62,28 @@ add_fours(enum dtype t, const uint8_t *group, const float *in, size_t cols, uint
  * than for memory. */
 INLINE void
 add_both(enum dtype t, const uint8_t *group, const float *in, size_t cols, uint32_t count,
-	uint32_t n, vfloats sum[2][STRIPS][FLOAT_COLS])
+	uint32_t n, bool twice, vfloats sum[2][STRIPS][FLOAT_COLS])
 {
 	const uint32_t bytes = float_bytes(t);
 	uint32_t k = 0;
 
 	for (; count - k >= 8; k += 8, group += 8 * bytes) {
-		fetch_lines(group, 0, 8 * bytes / 64);
+		const struct ahead ahead = {group, twice};
+
 		UNROLL
-		for (uint32_t i = 0; i < 8; i++)
+		for (uint32_t i = 0; i < 8; i++) {
+			fetch_share(ahead, 8 * bytes, i, 8);
 			add_weights(t, group + i * bytes, in + k + i, cols, n, sum[i / 4]);
+		}
 	}
-	add_fours(t, group, in + k, cols, count - k, 0, n, sum[0]);
-	add_fours(t, group, in + k, cols, count - k, 4, n, sum[1]);
+	add_fours(t, group, in + k, cols, count - k, 0, n, twice, sum[0]);
+	add_fours(t, group, in + k, cols, count - k, 4, n, twice, sum[1]);
 }
 
-/* One row group, n (a constant) columns (rows of activations) from c on. */
+/* One row group, n (a constant) columns (rows of activations) from c on. twice: FETCH_TWICE. */
 INLINE void
 float_group(enum dtype t, const uint8_t *group, const struct act *x, uint32_t c, uint32_t n,
-	struct sums sums[STRIPS])
+	bool twice, struct sums sums[STRIPS])
 {
 	const float *in = x->f + (size_t)c * x->cols;
 	vfloats sum[2][STRIPS][FLOAT_COLS];
@@ -91,10 +97,10 @@ float_group(enum dtype t, const uint8_t *group, const struct act *x, uint32_t c,
 		for (uint32_t i = 0; i < STRIPS * n; i++)
 			sum[1][i / n][i % n] = floats_set1(0.0f);
 		if (2 * STRIPS * n <= FLOAT_SUMS) {
-			add_both(t, group, in + k, x->cols, count, n, sum);
+			add_both(t, group, in + k, x->cols, count, n, twice, sum);
 		} else {
-			add_fours(t, group, in + k, x->cols, count, 0, n, sum[0]);
-			add_fours(t, group, in + k, x->cols, count, 4, n, sum[1]);
+			add_fours(t, group, in + k, x->cols, count, 0, n, twice, sum[0]);
+			add_fours(t, group, in + k, x->cols, count, 4, n, twice, sum[1]);
 		}
 		UNROLL
 		for (uint32_t i = 0; i < STRIPS * n; i++)
@@ -112,22 +118,24 @@ float_columns(enum dtype t, const uint8_t *group, const struct act *x, uint32_t 
 	struct sums sums[STRIPS])
 {
 	for (; x->rows - c >= FLOAT_COLS; c += FLOAT_COLS)
-		float_group(t, group, x, c, FLOAT_COLS, sums);
+		float_group(t, group, x, c, FLOAT_COLS, FETCH_TWICE, sums);
 	if (FLOAT_COLS > 8 && x->rows - c >= 8) {
-		float_group(t, group, x, c, 8, sums);
+		float_group(t, group, x, c, 8, FETCH_TWICE, sums);
 		c += 8;
 	}
 	if (FLOAT_COLS > 4 && x->rows - c >= 4) {
-		float_group(t, group, x, c, 4, sums);
+		float_group(t, group, x, c, 4, FETCH_TWICE, sums);
 		c += 4;
 	}
 	/* Each of these passes reads and converts the group again. */
 	if (x->rows - c == 3)
-		float_group(t, group, x, c, 3, sums);
+		float_group(t, group, x, c, 3, FETCH_TWICE, sums);
 	else if (x->rows - c == 2)
-		float_group(t, group, x, c, 2, sums);
+		float_group(t, group, x, c, 2, FETCH_TWICE, sums);
+	else if (c < x->rows && FETCH_TWICE)
+		float_group(t, group, x, c, 1, true, sums);
 	else if (c < x->rows)
-		float_group(t, group, x, c, 1, sums);
+		float_group(t, group, x, c, 1, false, sums);
 }
 
 #endif

@@ -229,8 +229,11 @@ take_nibbles(vbytes *lo, vbytes *hi, const uint8_t *p, int g)
 INLINE vbytes
 take_pairs(const uint8_t *p, int group, int at, uint8_t more)
 {
-	return bytes_move(
-		bytes_load(p + group / 4 * 64), 2 * (group % 4), at, (uint8_t)(3 << at | more));
+	const vbytes v = bytes_load(p + group / 4 * 64);
+
+	if (at == 0 && more == 0)
+		return bytes_pair(v, 2 * (group % 4));
+	return bytes_move(v, 2 * (group % 4), at, (uint8_t)(3 << at | more));
 }
 
 /* One bit of them: the S part. */

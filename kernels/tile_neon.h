@@ -145,6 +145,13 @@ bytes_move(vbytes v, int from, int to, uint8_t mask)
 	return bytes_and(v, mask);
 }
 
+/* Two bits of each byte, from `from` on. */
+INLINE vbytes
+bytes_pair(vbytes v, int from)
+{
+	return bytes_move(v, from, 0, 3);
+}
+
 /* The lower or higher nibbles of n, and the upper half of `upper`. */
 INLINE vbytes
 bytes_join(vbytes n, bool high, vbytes upper)

@@ -6,7 +6,7 @@
 
 /* All runs of a strip of a block of TQ1_0: what a digit was taken from is kept in registers for the next. */
 INLINE void
-ternary_strip(const uint8_t *head, const uint8_t *body, const uint8_t *ahead, const struct act *x,
+ternary_strip(const uint8_t *head, const uint8_t *body, struct ahead ahead, const struct act *x,
 	size_t runs, uint32_t n, uint32_t strip, vfloats f[DIRECT_COLS])
 {
 	const enum dtype t = DTYPE_TQ1_0;

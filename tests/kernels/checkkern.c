@@ -87,7 +87,7 @@ main(int argc, char **argv)
 	for (size_t i = 0; names[i] != NULL; i++)
 		check_set(kernel_set_find(names[i]));
 #ifdef HAVE_AVX512
-	if ((cpu_detect() & CPU_AVX512_VNNI) != 0) {
+	if ((~cpu_detect() & (CPU_AVX512_VNNI | CPU_GFNI)) == 0) {
 		struct kernels amx_in_c = kernels_amx_in_c;
 
 		amx_in_c.name = "amx in C";

@@ -28,6 +28,7 @@ enum {
 	FMA_OSXSAVE_AVX_F16C = 1 << 12 | 1 << 27 | 1 << 28 | 1 << 29,
 	AVX2 = 1 << 5,
 	AVX512_F_DQ_BW = 1 << 16 | 1 << 17 | 1 << 30,
+	GFNI = 1 << 8,
 	AVX512_VNNI = 1 << 11,
 	AVX_VNNI = 1 << 4,
 	AMX_TILE = 1 << 24,
@@ -38,17 +39,19 @@ enum {
 static const struct x86 haswell = {{.ecx = FMA_OSXSAVE_AVX_F16C}, {.ebx = AVX2}, {0}, 0x7};
 static const struct x86 skylake_x = {
 	{.ecx = FMA_OSXSAVE_AVX_F16C}, {.ebx = AVX2 | AVX512_F_DQ_BW | AVX512_VL}, {0}, 0xe7};
-static const struct x86 ice_lake = {{.ecx = FMA_OSXSAVE_AVX_F16C},
+static const struct x86 cascade_lake = {{.ecx = FMA_OSXSAVE_AVX_F16C},
 	{.ebx = AVX2 | AVX512_F_DQ_BW | AVX512_VL, .ecx = AVX512_VNNI}, {0}, 0xe7};
-static const struct x86 alder_lake = {
-	{.ecx = FMA_OSXSAVE_AVX_F16C}, {.eax = 1, .ebx = AVX2}, {.eax = AVX_VNNI}, 0x7};
+static const struct x86 ice_lake = {{.ecx = FMA_OSXSAVE_AVX_F16C},
+	{.ebx = AVX2 | AVX512_F_DQ_BW | AVX512_VL, .ecx = AVX512_VNNI | GFNI}, {0}, 0xe7};
+static const struct x86 alder_lake = {{.ecx = FMA_OSXSAVE_AVX_F16C},
+	{.eax = 1, .ebx = AVX2, .ecx = GFNI}, {.eax = AVX_VNNI}, 0x7};
 static const struct x86 zen5 = {{.ecx = FMA_OSXSAVE_AVX_F16C},
-	{.eax = 1, .ebx = AVX2 | AVX512_F_DQ_BW | AVX512_VL, .ecx = AVX512_VNNI}, {.eax = AVX_VNNI},
-	0xe7};
+	{.eax = 1, .ebx = AVX2 | AVX512_F_DQ_BW | AVX512_VL, .ecx = AVX512_VNNI | GFNI},
+	{.eax = AVX_VNNI}, 0xe7};
 static const struct x86 sapphire_rapids = {{.ecx = FMA_OSXSAVE_AVX_F16C},
 	{.eax = 1,
 		.ebx = AVX2 | AVX512_F_DQ_BW | AVX512_VL,
-		.ecx = AVX512_VNNI,
+		.ecx = AVX512_VNNI | GFNI,
 		.edx = AMX_TILE | AMX_INT8},
 	{.eax = AVX_VNNI}, 0x600e7};
 
@@ -63,11 +66,12 @@ START_TEST(x86_features_are_told_apart)
 	ck_assert_uint_eq(features(&(const struct x86){0}), 0);
 	ck_assert_uint_eq(features(&haswell), CPU_AVX2);
 	ck_assert_uint_eq(features(&skylake_x), CPU_AVX2); /* AVX512 without VNNI */
-	ck_assert_uint_eq(features(&ice_lake), CPU_AVX2 | CPU_AVX512_VNNI);
-	ck_assert_uint_eq(features(&alder_lake), CPU_AVX2 | CPU_AVX_VNNI);
-	ck_assert_uint_eq(features(&zen5), CPU_AVX2 | CPU_AVX_VNNI | CPU_AVX512_VNNI);
-	ck_assert_uint_eq(
-		features(&sapphire_rapids), CPU_AVX2 | CPU_AVX_VNNI | CPU_AVX512_VNNI | CPU_AMX);
+	ck_assert_uint_eq(features(&cascade_lake), CPU_AVX2 | CPU_AVX512_VNNI);
+	ck_assert_uint_eq(features(&ice_lake), CPU_AVX2 | CPU_AVX512_VNNI | CPU_GFNI);
+	ck_assert_uint_eq(features(&alder_lake), CPU_AVX2 | CPU_AVX_VNNI | CPU_GFNI);
+	ck_assert_uint_eq(features(&zen5), CPU_AVX2 | CPU_AVX_VNNI | CPU_AVX512_VNNI | CPU_GFNI);
+	ck_assert_uint_eq(features(&sapphire_rapids),
+		CPU_AVX2 | CPU_AVX_VNNI | CPU_AVX512_VNNI | CPU_GFNI | CPU_AMX);
 }
 END_TEST
 
@@ -77,9 +81,9 @@ START_TEST(x86_needs_the_system)
 	struct x86 c = zen5;
 
 	c.xcr0 = 0x7;
-	ck_assert_uint_eq(features(&c), CPU_AVX2 | CPU_AVX_VNNI);
+	ck_assert_uint_eq(features(&c), CPU_AVX2 | CPU_AVX_VNNI | CPU_GFNI);
 	c.xcr0 = 0x67; /* masks, and half of the wide registers */
-	ck_assert_uint_eq(features(&c), CPU_AVX2 | CPU_AVX_VNNI);
+	ck_assert_uint_eq(features(&c), CPU_AVX2 | CPU_AVX_VNNI | CPU_GFNI);
 	c.xcr0 = 0x3;
 	ck_assert_uint_eq(features(&c), 0);
 	c.xcr0 = 0;
@@ -106,7 +110,7 @@ START_TEST(x86_needs_every_bit)
 		c = zen5;
 		if (zen5.leaf7.ebx & 1u << bit && 1u << bit != AVX2) {
 			c.leaf7.ebx &= ~(1u << bit);
-			ck_assert_uint_eq(features(&c), CPU_AVX2 | CPU_AVX_VNNI);
+			ck_assert_uint_eq(features(&c), CPU_AVX2 | CPU_AVX_VNNI | CPU_GFNI);
 		}
 	}
 	struct x86 c = zen5;
@@ -114,11 +118,13 @@ START_TEST(x86_needs_every_bit)
 	c.leaf7.ebx &= ~(uint32_t)AVX2;
 	ck_assert_uint_eq(features(&c), 0);
 	c = zen5;
-	c.leaf7.ecx = 0;
-	ck_assert_uint_eq(features(&c), CPU_AVX2 | CPU_AVX_VNNI);
+	c.leaf7.ecx = GFNI;
+	ck_assert_uint_eq(features(&c), CPU_AVX2 | CPU_AVX_VNNI | CPU_GFNI);
+	c.leaf7.ecx = AVX512_VNNI;
+	ck_assert_uint_eq(features(&c), CPU_AVX2 | CPU_AVX_VNNI | CPU_AVX512_VNNI);
 	c = zen5;
 	c.leaf71.eax = 0;
-	ck_assert_uint_eq(features(&c), CPU_AVX2 | CPU_AVX512_VNNI);
+	ck_assert_uint_eq(features(&c), CPU_AVX2 | CPU_AVX512_VNNI | CPU_GFNI);
 	c = sapphire_rapids;
 	c.leaf7.edx = AMX_TILE;
 	ck_assert_uint_eq(features(&c), features(&zen5));
@@ -200,6 +206,7 @@ START_TEST(the_best_set_is_chosen)
 	ck_assert_str_eq(chosen(features(&alder_lake)), "avxvnni");
 #endif
 #ifdef HAVE_AVX512
+	ck_assert_str_eq(chosen(features(&cascade_lake)), "avx512");
 	ck_assert_str_eq(chosen(features(&ice_lake)), "avx512");
 	ck_assert_str_eq(chosen(features(&zen5)), "avx512");
 #endif
