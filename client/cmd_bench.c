@@ -34,7 +34,7 @@ struct result {
 	unsigned threads; /* that computed it */
 	uint32_t n_depth; /* tokens of context in front of what is measured */
 	double samples[MAX_RUNS];
-	unsigned n;
+	unsigned n, n_roofs;
 	double mean, deviation;
 	double seconds; /* of all samples */
 	double bandwidth,
@@ -216,10 +216,12 @@ test_name(const struct result *r, char name[32])
 static void
 add_roof(const struct local *l, struct result *r)
 {
-	if (l->weights->stats != NULL)
+	double speed = l->weights->stats == NULL ? roof_read_speed(l, r->threads) : 0;
+
+	if (speed == 0)
 		return;
 	r->bytes = roof_token_bytes(l, r->n_depth + r->n_gen / 2);
-	r->bandwidth += (roof_read_speed(l, r->threads) - r->bandwidth) / r->n;
+	r->bandwidth += (speed - r->bandwidth) / ++r->n_roofs;
 }
 
 static int
@@ -239,7 +241,7 @@ run_test(const struct bench *b, struct local *l, const char *id, uint32_t vocab,
 		if (i == 0 || rc != 0)
 			continue;
 		r->n++;
-		if (l != NULL && r->n_gen > 0)
+		if (l != NULL && r->n_gen > 0 && !interrupted())
 			add_roof(l, r);
 	}
 	summarise(r);

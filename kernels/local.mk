@@ -80,7 +80,7 @@ kernels_libkernels_i8mm_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) -march=armv8.2-
 kernels_libkernels_a_LIBADD += $(kernels_libkernels_i8mm_a_OBJECTS)
 endif
 
-# What is built on tiles, with C in their place: checked where there is AVX512, since few machines have AMX.
+# What is built on tiles, with C in their place: checked where there is AVX512 with GFNI, since few machines have AMX.
 CHECKED_BESIDE =
 if HAVE_AVX512
 check_LIBRARIES = tests/kernels/libamx_in_c.a

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 
 enum {
-	PASSES = 5,
+	PASSES = 3,
 	PRODUCT_TURNS = 1 << 14, /* of a loop: under a millisecond */
 	PRODUCT_ITEMS = 16       /* such loops for each thread */
 };

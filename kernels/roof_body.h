@@ -43,6 +43,18 @@ roof_read(const uint8_t *p, size_t n)
 	return all;
 }
 
+/* start + the products of `groups` groups of weights, which are at most `most`, with 4 * groups activations. */
+INLINE vints
+dot_groups(vints start, const vbytes *w, int groups, const int8_t *q, int most)
+{
+	struct dot d = dot_begin(start);
+
+	UNROLL
+	for (int g = 0; g < groups; g++)
+		dot_step(&d, g, groups, w[g], q, g, most);
+	return d.sum;
+}
+
 /* ROOF_SUMS sums that wait for nothing but their own last addition, of ROOF_GROUPS groups at a time: as many as
  * there are registers for. */
 static uint64_t

@@ -66,13 +66,6 @@ direct_most(enum dtype t)
 	}
 }
 
-/* As fetch_run() wants it. */
-INLINE bool
-fetch_sparing(enum dtype t)
-{
-	return t != DTYPE_TQ2_0;
-}
-
 INLINE void
 fetch_far(const uint8_t *p)
 {

@@ -43,13 +43,6 @@ direct_most(enum dtype t)
 	return most < core_habit.direct_most ? most : core_habit.direct_most;
 }
 
-/* As fetch_run() wants it. */
-INLINE bool
-fetch_sparing(enum dtype t)
-{
-	return t == DTYPE_TQ2_0 || t == DTYPE_Q2_K;
-}
-
 INLINE void
 fetch_far(const uint8_t *p)
 {

@@ -16,7 +16,7 @@ run_fetch(enum dtype t, const struct ahead *ahead, int part)
 		fetch_share(*ahead, format_bytes(t) / format_runs(t), (uint32_t)part, GROUPS);
 }
 
-/* All of a run, as take_run(). ahead: NULL, or to be asked for. */
+/* All of a run, as take_run() does it in one go. ahead: NULL, or to be asked for. */
 INLINE void
 unpack_run(enum dtype t, struct run *r, const uint8_t *head, const uint8_t *body,
 	const uint8_t *planes, uint32_t run, const struct ahead *ahead)
@@ -79,6 +79,7 @@ direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, struct ahea
 	const struct act *x, size_t at, size_t runs, uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
 {
 	const uint32_t per_block = format_runs(t), step = format_bytes(t) / per_block;
+	const bool spread = fetch_in_parts(n);
 	_Alignas(64) uint8_t room[SIX_BIT_BYTES];
 	const uint8_t *planes = take_planes(t, head, body, room);
 
@@ -90,9 +91,9 @@ direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, struct ahea
 	}
 	if (runs_roll(t)) {
 		for (uint32_t run = 0; run < per_block; run++, ahead.at += step) {
-			if (n > 1)
-				fetch_share(ahead, step, 0, 1);
-			direct_run(t, head, body, planes, run, n > 1 ? NULL : &ahead, x, at + run,
+			if (!spread)
+				fetch_lines(ahead, 0, (step + 63) / 64);
+			direct_run(t, head, body, planes, run, spread ? &ahead : NULL, x, at + run,
 				runs, n, f[0]);
 		}
 		return;

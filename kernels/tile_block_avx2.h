@@ -323,6 +323,7 @@ direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, struct ahea
 	const struct act *x, size_t at, size_t runs, uint32_t n, vfloats f[STRIPS][DIRECT_COLS])
 {
 	const uint32_t per_block = format_runs(t), step = format_bytes(t) / per_block;
+	const bool spread = fetch_in_parts(n);
 	_Alignas(32) uint8_t room[SCALES_BYTES];
 	const uint8_t *scales = block_scales(t, head, body, room);
 	struct columns c;
@@ -337,10 +338,10 @@ direct_block(enum dtype t, const uint8_t *head, const uint8_t *body, struct ahea
 	}
 	take_columns(t, x, at, runs, n, &c);
 	for (uint32_t run = 0; run < per_block; run++, ahead.at += step) {
-		if (n > 1)
-			fetch_share(ahead, step, 0, 1);
-		direct_run(t, head, body, scales, &c, run, n > 1 ? NULL : &ahead, x, at + run, runs,
-			n, f);
+		if (!spread)
+			fetch_lines(ahead, 0, (step + 63) / 64);
+		direct_run(t, head, body, scales, &c, run, spread ? &ahead : NULL, x, at + run,
+			runs, n, f);
 	}
 }
 

@@ -48,9 +48,12 @@ add_fours(enum dtype t, const uint8_t *group, const float *in, size_t cols, uint
 	for (; k + 4 <= count; k += 8) {
 		const struct ahead ahead = {group + k * bytes, twice};
 
+		if (!fetch_in_parts(n))
+			fetch_lines(ahead, 0, 4 * bytes / 64);
 		UNROLL
 		for (uint32_t i = 0; i < 4; i++) {
-			fetch_share(ahead, 4 * bytes, i, 4);
+			if (fetch_in_parts(n))
+				fetch_share(ahead, 4 * bytes, i, 4);
 			add_weights(t, group + (k + i) * bytes, in + k + i, cols, n, f);
 		}
 	}
@@ -70,9 +73,12 @@ add_both(enum dtype t, const uint8_t *group, const float *in, size_t cols, uint3
 	for (; count - k >= 8; k += 8, group += 8 * bytes) {
 		const struct ahead ahead = {group, twice};
 
+		if (!fetch_in_parts(n))
+			fetch_lines(ahead, 0, 8 * bytes / 64);
 		UNROLL
 		for (uint32_t i = 0; i < 8; i++) {
-			fetch_share(ahead, 8 * bytes, i, 8);
+			if (fetch_in_parts(n))
+				fetch_share(ahead, 8 * bytes, i, 8);
 			add_weights(t, group + i * bytes, in + k + i, cols, n, sum[i / 4]);
 		}
 	}

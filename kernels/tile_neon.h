@@ -41,7 +41,8 @@
 
 enum {
 	FETCH_FAR = 8192, /* bytes ahead that lines are asked for, into the second-level cache */
-	FETCH_PAGES = 0,  /* are not asked for */
+	FETCH_PAGES = 0,  /* are not asked for, */
+	FETCH_SPREAD = 0, /* lines run by run (tile_sums.h) */
 	ROW_LANES = 4,
 	DIRECT_COLS = 2, /* columns at once that meet packed weights */
 	DIRECT_COLS_2BIT = DIRECT_COLS,

@@ -7,7 +7,8 @@
 #include "kernels/dtype.h"
 
 enum {
-	FETCH_PAGES = 1,   /* are asked for, too */
+	FETCH_PAGES = 1,   /* are asked for, too, */
+	FETCH_SPREAD = 1,  /* in between the products of one column (tile_sums.h) */
 	DOT_ZERO = 0,      /* what a sum of products starts from */
 	SCALAR_SUMS = 0,   /* sums of activations are worked on once they are in all lanes */
 	SIGNED_TABLES = 0, /* looked up values are codes */

@@ -308,7 +308,7 @@ read_unit(void *arg, uint32_t item, unsigned thread)
 		r->b->t->kernels->roof_read(r->b->data + (size_t)item * ROOF_UNIT, ROOF_UNIT));
 }
 
-/* As roof_bandwidth (roof.h), over memory that is there already. */
+/* As roof_bandwidth (roof.h), over memory that is there already: the best of its passes. */
 static double
 read_memory(const struct bench *b)
 {

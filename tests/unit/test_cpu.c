@@ -208,6 +208,7 @@ START_TEST(the_best_set_is_chosen)
 #ifdef HAVE_AVX512
 	ck_assert_str_eq(chosen(features(&cascade_lake)), "avx512");
 	ck_assert_str_eq(chosen(features(&ice_lake)), "avx512");
+	ck_assert_str_eq(chosen(features(&sapphire_rapids) & ~(uint32_t)CPU_GFNI), "avx512");
 	ck_assert_str_eq(chosen(features(&zen5)), "avx512");
 #endif
 #ifdef HAVE_AMX
