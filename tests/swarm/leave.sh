@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A member goes in the middle of an answer, by SIGTERM or `shoal leave`: the plan is changed first, the answer goes on with
 # the text that it would have had, and nobody is lost. A coordinator that is stopped lets answers end; a second signal does not.
+needs_free_disk=1
 . "$(dirname "$0")/lib.sh"
 need_shared
 model=$shared/models/stories260K.gguf

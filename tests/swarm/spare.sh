@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # While a swarm serves, the slices of other plans come to the members' disks: when a member is lost nothing has to be
 # fetched; a newcomer's slices are fetched while the others serve; with spare_disk = off, or no room, nothing is kept.
+needs_free_disk=1
 . "$(dirname "$0")/lib.sh"
 need_shared
 model=$shared/models/stories260K.gguf
