@@ -6,7 +6,8 @@ srcdir=${SHOAL_SRCDIR:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
 shared=$srcdir/../shared
 shoal=$builddir/client/shoal
 shoald=$builddir/daemon/shoald
-# Slices for other plans are kept only where a fifth of the disk stays free: a test that needs them says needs_free_disk=1.
+# Slices for other plans are kept only where a fifth of the disk stays free: a test that needs them says needs_free_disk=1,
+# and has its devices' state in memory where /tmp is nearly so full.
 disk=/tmp
 read -r disk_size disk_free < <(df -k --output=size,avail /tmp | tail -1)
 if [ -n "${needs_free_disk:-}" ] && [ $((disk_free * 4)) -lt "$disk_size" ]; then disk=/dev/shm; fi
