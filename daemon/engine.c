@@ -285,9 +285,7 @@ build(struct engine *e, struct engine_config *c, struct err *err)
 		return -1;
 	}
 	uv_timer_init(&e->loop, &e->room);
-	e->room.data = e;
 	uv_timer_init(&e->loop, &e->patience);
-	e->patience.data = e;
 	e->wake.data = e;
 	result = uv_async_init(&e->loop, &e->wake, on_wake);
 	if (result != 0) {

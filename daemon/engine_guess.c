@@ -4,6 +4,7 @@
  * smaller model drafts (daemon/drafter.h, sched/token_mode.h): then the session's next step waits for the draft, a
  * while, where that is predicted to pay. */
 #include "daemon/engine_int.h"
+#include "daemon/turn.h"
 
 enum {
 	MATCHED = 4,        /* tokens that agreed, from which on what stood before is asked alone */
@@ -29,14 +30,6 @@ rows_alike(const struct engine *e, uint32_t rows, uint32_t most)
 }
 
 /* --- drafts ------------------------------------------------------------------------------------- */
-
-static void
-on_patience(uv_timer_t *t)
-{
-	struct engine *e = t->data;
-
-	e->woken = true;
-}
 
 /* Whether a step is worth waiting for: else others are in it anyhow, or a prompt, whose steps are long. */
 static bool
@@ -71,7 +64,7 @@ is_too_late(struct engine *e, const struct request *r, size_t n_ids)
 		return true;
 	ms = (r->draft_patience - waited) / 1000000 + 1;
 	if (!uv_is_active((uv_handle_t *)&e->patience) || uv_timer_get_due_in(&e->patience) > ms)
-		uv_timer_start(&e->patience, on_patience, ms, 0);
+		turn_wake_in(&e->patience, ms, &e->woken);
 	return false;
 }
 

@@ -2,6 +2,7 @@
  * computed by the group and lets each session take its logits. */
 #include "base/file_guard.h"
 #include "daemon/engine_int.h"
+#include "daemon/turn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,14 +133,6 @@ fill_slots(struct engine *e)
 	}
 }
 
-static void
-on_room(uv_timer_t *t)
-{
-	struct engine *e = t->data;
-
-	e->woken = true; /* hub_run looks */
-}
-
 /* Led requests that rest keep their slots, with what is computed of them, for a while when others wait
  * for one. */
 static void
@@ -164,7 +157,7 @@ make_room(struct engine *e)
 	if (room)
 		fill_slots(e);
 	else if (soon != UINT64_MAX)
-		uv_timer_start(&e->room, on_room, soon / 1000000 + 1, 0);
+		turn_wake_in(&e->room, soon / 1000000 + 1, &e->woken); /* hub_run looks */
 }
 
 /* The running requests, oldest first, go to whatever engine comes next. */

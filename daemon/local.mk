@@ -89,7 +89,8 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/star_reduce.c \
 	daemon/star_rows.c \
 	daemon/star_ways.c \
-	daemon/step_rows.c daemon/step_rows.h
+	daemon/step_rows.c daemon/step_rows.h \
+	daemon/turn.c daemon/turn.h
 
 # The HTTP API.
 daemon_libdaemon_a_SOURCES += \

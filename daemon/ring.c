@@ -1,6 +1,7 @@
 #include "daemon/ring.h"
 
 #include "daemon/ring_int.h"
+#include "daemon/turn.h"
 
 #include <stdio.h>
 
@@ -77,18 +78,10 @@ ring_break(struct ring *r, uint32_t blamed, const char *why)
 /* --- waiting ------------------------------------------------------------------------------------ */
 
 static void
-on_timer(uv_timer_t *t)
-{
-	(void)t; /* only wakes a blocking turn of the loop */
-}
-
-static void
 sleep_once(struct ring *r, uint64_t limit_ms)
 {
-	if (limit_ms > 0) {
-		uv_update_time(r->loop);
-		uv_timer_start(&r->timer, on_timer, limit_ms, 0);
-	}
+	if (limit_ms > 0)
+		turn_wake_in(&r->timer, limit_ms, NULL);
 	uv_run(r->loop, UV_RUN_ONCE);
 	if (limit_ms > 0)
 		uv_timer_stop(&r->timer);

@@ -1,6 +1,7 @@
 #include "daemon/star.h"
 
 #include "daemon/star_int.h"
+#include "daemon/turn.h"
 
 #include <stdio.h>
 
@@ -44,12 +45,6 @@ star_broken_err(const struct star *s, struct err *err)
 
 /* --- waiting ------------------------------------------------------------------------------------ */
 
-static void
-on_timer(uv_timer_t *t)
-{
-	(void)t; /* only wakes a blocking turn of the loop */
-}
-
 /* Turns the loop once: without sleeping while the wait is young, else until something happens or
  * the limit is reached. */
 static void
@@ -61,8 +56,7 @@ turn(struct star *s, struct spin *spin, uint64_t waited_ns, uint64_t limit_ms)
 		uv_run(s->loop, UV_RUN_NOWAIT);
 		return;
 	}
-	uv_update_time(s->loop);
-	uv_timer_start(&s->timer, on_timer, limit_ms > waited_ms ? limit_ms - waited_ms : 0, 0);
+	turn_wake_in(&s->timer, limit_ms > waited_ms ? limit_ms - waited_ms : 0, NULL);
 	uv_run(s->loop, UV_RUN_ONCE);
 	uv_timer_stop(&s->timer);
 }
