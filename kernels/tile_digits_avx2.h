@@ -20,8 +20,8 @@ ternary_next(struct ternary *t, bool first, int digits)
 	t->part[0] = _mm256_maddubs_epi16(t->part[0], _mm256_set1_epi16((short)by));
 	t->part[1] =
 		_mm256_maddubs_epi16(t->part[1], _mm256_set1_epi16((short)(first ? by * 256 : by)));
-	return _mm256_blendv_epi8(
-		_mm256_srli_epi16(t->part[0], 8), t->part[1], _mm256_set1_epi16((short)0xff00));
+	return _mm256_or_si256(_mm256_srli_epi16(t->part[0], 8),
+		_mm256_and_si256(t->part[1], _mm256_set1_epi16((short)0xff00)));
 }
 
 /* The first digit, and the second, of such a number. */
@@ -65,7 +65,9 @@ ternary_runs(const uint8_t *head, const uint8_t *body, struct ahead ahead, const
 	const uint32_t some = first == 0 ? 5 : 3, loads = first == 0 ? 8 : 5;
 	const uint32_t from = first == 0 ? 0 : 8;
 	struct dot dot[5][DIRECT_COLS];
+	const int8_t *q = x->q;
 
+	__asm__("" : "+r"(q)); /* or activations of all strips would be kept, on the stack */
 	UNROLL
 	for (uint32_t i = 0; i < some * n; i++)
 		dot[i / n][i % n] =
@@ -73,7 +75,7 @@ ternary_runs(const uint8_t *head, const uint8_t *body, struct ahead ahead, const
 	UNROLL
 	for (uint32_t i = from; i < from + loads; i++) {
 		fetch_part(DTYPE_TQ1_0, ahead, TERNARY_BYTES * strip + i, TERNARY_BYTES * STRIPS);
-		ternary_products(body + 64 * i + strip * 4 * ROW_LANES, (int)i, first, x->q,
+		ternary_products(body + 64 * i + strip * 4 * ROW_LANES, (int)i, first, q,
 			runs * BLOCK, n, dot);
 	}
 	UNROLL

@@ -17,7 +17,11 @@ ternary_strip(const uint8_t *head, const uint8_t *body, struct ahead ahead, cons
 	for (uint32_t run = 0; run < 8; run++) {
 		struct ternary_dot dot[DIRECT_COLS];
 
-		fetch_part(t, ahead, 8 * strip + run, 8 * STRIPS);
+		/* Of two strips the registers are full, and what must stay in its place costs a fifth. */
+		if (STRIPS == 1 && fetch_in_parts(n))
+			fetch_share(ahead, format_bytes(t), run, 8);
+		else
+			fetch_part(t, ahead, 8 * strip + run, 8 * STRIPS);
 		UNROLL
 		for (uint32_t i = 0; i < n; i++)
 			dot[i] = ternary_begin(run_start(t, x, run + i * runs, 0));
