@@ -15,9 +15,10 @@ static const struct core_habit usual = {.near = 8192, .far = 0, .page = 13312, .
 /* Intel: few lines at a time are on their way into a first-level cache (16 on a Xeon with AMX), three times as many into
  * the second. There, types read by asking for the first-level cache alone lose an eighth to a quarter; with 512 instead
  * of 2048 bytes for it, up to a twenty-fifth. With 16 rows of activations, types are as fast or up to a quarter faster when
- * they are expanded once, with 24 a tenth to two fifths (the same Xeon, without its tiles). */
+ * they are expanded once, with 24 a tenth to two fifths (the same Xeon, without its tiles). Generation in Q4_0, Q4_K, Q5_K
+ * and Q6_K is 2 to 11 hundredths faster with narrow products. */
 static const struct core_habit intel = {
-	.near = 2048, .far = 16384, .page = 20480, .direct_most = 15};
+	.near = 2048, .far = 16384, .page = 20480, .direct_most = 15, .narrow = true};
 
 struct core_habit core_habit;
 

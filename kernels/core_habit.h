@@ -3,6 +3,7 @@
 #ifndef KERNELS_CORE_HABIT_H
 #define KERNELS_CORE_HABIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,9 @@ struct core_habit {
 	/* AVX512: columns (rows of activations) up to which weights are unpacked anew for each few of them, at most; with
 	 * more they are expanded once. */
 	uint32_t direct_most;
+
+	/* AVX512: one column of some types is multiplied in 256 bits, by the AVX2 set (narrow_type()). */
+	bool narrow;
 };
 
 /* That of cores whose maker cpuid calls so ("GenuineIntel"). */

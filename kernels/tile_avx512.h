@@ -43,6 +43,15 @@ direct_most(enum dtype t)
 	return most < core_habit.direct_most ? most : core_habit.direct_most;
 }
 
+/* Types whose weights come faster from memory in 256 bits, for one column, where core_habit.narrow says so: as if it were
+ * the more instructions a line that let memory work evenly. Other types are as fast, or slower by up to a fifth. */
+INLINE bool
+narrow_type(enum dtype t)
+{
+	return t == DTYPE_Q4_0 || t == DTYPE_Q4_K || t == DTYPE_Q5_K || t == DTYPE_Q6_K;
+}
+#define NARROW(t) (narrow_type(t) && core_habit.narrow)
+
 INLINE void
 fetch_far(const uint8_t *p)
 {

@@ -4,6 +4,7 @@
 #ifndef KERNELS_TILE_MATMUL_H
 #define KERNELS_TILE_MATMUL_H
 
+#include "kernels/sets.h"
 #include "kernels/tile_sums.h"
 
 #ifndef DIRECT_FUNCTION
@@ -28,6 +29,10 @@ strips_of(uint32_t r, uint32_t r1, float *out, size_t out_stride, uint32_t n, st
 	}
 }
 
+#ifndef NARROW
+#define NARROW(t) false /* whether the AVX2 set is better at one column */
+#endif
+
 /* few: of few columns; NULL for floats. */
 INLINE void
 tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, const struct act *x,
@@ -36,6 +41,10 @@ tile_matmul(enum dtype t, const struct matrix *w, uint32_t r0, uint32_t r1, cons
 {
 	const bool floats = t == DTYPE_F32 || t == DTYPE_F16 || t == DTYPE_BF16;
 
+	if (NARROW(t) && x->rows == 1) {
+		kernels_avx2.matmul[t](w, r0, r1, x, out, out_stride);
+		return;
+	}
 	for (uint32_t r = r0; r < r1;) {
 		const bool expands = !floats && x->rows > direct_most(t);
 		const uint8_t *group = w->data + r / TILE_ROWS * w->stride;

@@ -140,6 +140,7 @@ check_same(const struct core_habit *a, const struct core_habit *b)
 	ck_assert_uint_eq(a->far, b->far);
 	ck_assert_uint_eq(a->page, b->page);
 	ck_assert_uint_eq(a->direct_most, b->direct_most);
+	ck_assert_uint_eq(a->narrow, b->narrow);
 }
 
 /* Kernels of one instruction set run on cores of several makers. */
@@ -156,6 +157,7 @@ START_TEST(makers_have_their_habits)
 	ck_assert_uint_gt(intel.far, intel.near);
 	ck_assert_uint_gt(intel.page, intel.far);
 	ck_assert_uint_lt(intel.direct_most, amd.direct_most);
+	ck_assert(intel.narrow && !amd.narrow);
 	check_same(&other, &amd);
 
 	cpu_maker(maker);
