@@ -5,9 +5,9 @@
             [--collective WORD] [--payload WORD] [--cpu SET] [--members 1] [--model FILE] BUILDDIR
 
 On loopback, or with --lan each in a network namespace, joined by ../shared/tools/lan.sh (root). Both swarms
-live at the same time and take turns. Medians, and the ratio's quartiles. With --lan also the bound of
-generation: a device's part of what one needs, and for each reduction a round trip (half of one where rows are
-exchanged directly) and its bytes.
+live at the same time and take turns. Medians, and the ratio's quartiles. On loopback also one device with all
+the threads: what this machine's memory leaves to gain. With --lan the bound of generation: a device's part of what
+one needs, and for each reduction a round trip (half of one where rows are exchanged directly) and its bytes.
 """
 import argparse
 import contextlib
@@ -18,9 +18,10 @@ import sys
 from turns import Devices, end_on_sigterm, missing, model_file, spread, swarms, take_turns
 
 
-def show(name, one, many):
-    print("%-11s %8.2f %8.2f  %s" %
-          (name, statistics.median(one), statistics.median(many), spread([m / o for o, m in zip(one, many)])))
+def show(name, one, many, threads):
+    print("%-11s %8.2f %8.2f  %-19s" %
+          (name, statistics.median(one), statistics.median(many), spread([m / o for o, m in zip(one, many)])) +
+          (" %8.2f  %s" % (statistics.median(threads), spread([t / o for o, t in zip(one, threads)])) if threads else ""))
 
 
 def bound(a, lab, one):
@@ -41,13 +42,17 @@ def run(a, model):
         options = ["--context", "2048"] + (["--cpu", a.cpu] if a.cpu else [])
         more = ["--payload", a.payload, "--collective", a.collective]
         wanted = [(devices.swarm(), 0, options), (devices.swarm(), a.members, options + more)]
+        if not a.lan:
+            wanted += [(devices.swarm(cpus_of=many), 0, options + ["--threads", str(many)])]
         with swarms(model, a.builddir, wanted) as labs:
-            one, all_of_them = take_turns(labs, a.prompt, a.tokens, a.rounds)
-            print("tokens/s     one dev. %d dev.  ratio (quartiles)" % many)
+            rates = take_turns(labs, a.prompt, a.tokens, a.rounds)
+            print("tokens/s    one dev.   %d dev.  ratio (quartiles)  " % many +
+                  ("" if a.lan else " %d threads  ratio (quartiles)" % many))
             for at, name in enumerate(("generation", "prompt")):
-                show(name, [r[at] for r in one], [r[at] for r in all_of_them])
+                one, all_of_them, threads = ([r[at] for r in lab] for lab in rates + [[]] * (3 - len(rates)))
+                show(name, one, all_of_them, threads)
             if a.lan:
-                bound(a, labs[1], statistics.median(r[0] for r in one))
+                bound(a, labs[1], statistics.median(r[0] for r in rates[0]))
 
 
 def main():

@@ -40,15 +40,16 @@ class Devices:
     def lan(self, *words):
         subprocess.run(["bash", LAN, *words], env=self.env, check=True, stdout=subprocess.DEVNULL)
 
-    def swarm(self, first=0):
-        """A network for a Lab, whose devices are these from the first one on."""
+    def swarm(self, first=0, cpus_of=1):
+        """A network for a Lab, whose devices are these from the first one on, each with the CPUs of so many."""
         self.swarms += 1
-        return Swarm(self, first, 8642 + self.swarms)
+        return Swarm(self, first, 8642 + self.swarms, cpus_of)
 
-    def enter(self, at):
+    def enter(self, at, cpus_of):
         prefix = self.cpus[at].prefix() if self.cpus[at] else []
-        if self.places[at]:
-            prefix += ["taskset", "-c", ",".join(map(str, self.places[at]))]
+        places = sum(self.places[at:at + cpus_of], [])
+        if places:
+            prefix += ["taskset", "-c", ",".join(map(str, places))]
         return prefix + (["ip", "netns", "exec", "%s%d" % (self.prefix, 1 + at)] if self.link else [])
 
     def close(self):
@@ -63,8 +64,8 @@ class Devices:
 class Swarm(Loopback):
     """Where the daemons of one swarm live. The devices outlive it."""
 
-    def __init__(self, devices, first, port):
-        self.devices, self.first, self.port = devices, first, port
+    def __init__(self, devices, first, port, cpus_of=1):
+        self.devices, self.first, self.port, self.cpus_of = devices, first, port, cpus_of
         self.names = []
 
     def add(self, name):
@@ -74,7 +75,7 @@ class Swarm(Loopback):
         return "10.77.0.%d:%d" % (self.first + len(self.names), self.port)
 
     def enter(self, name):
-        return self.devices.enter(self.first + self.names.index(name))
+        return self.devices.enter(self.first + self.names.index(name), self.cpus_of)
 
 
 def wait(what, limit, done):
