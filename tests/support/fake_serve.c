@@ -735,6 +735,7 @@ session_new(const struct tokenizer *t, const struct session_params *p, const uin
 	pthread_mutex_lock(&lock);
 	seen.sampler = p->sampler;
 	seen.max_tokens = p->max_tokens;
+	seen.max_guesses = p->max_guesses;
 	seen.ignore_end = p->ignore_end;
 	seen.held = p->grammar != NULL;
 	seen.n_stops = p->n_stops;

@@ -44,7 +44,7 @@ struct fake_seen {
 		cancelled, ended, running, tokens;
 	uint64_t client; /* of the last request that was not led */
 	struct sampler_params sampler;
-	uint32_t max_tokens;
+	uint32_t max_tokens, max_guesses;
 	bool ignore_end;
 	bool held; /* to a grammar */
 	char stops[4][32];

@@ -176,6 +176,8 @@ START_TEST(the_same_answer)
 	fake_get(&seen);
 	ck_assert_uint_eq(seen.submitted, 2);
 	ck_assert_uint_eq(seen.small, 1);
+	ck_assert_uint_eq(
+		seen.max_guesses, 0); /* nor does the small model draft: it is to be idle */
 	answer_free(&a);
 	get("/metrics", &a);
 	ck_assert_ptr_nonnull(strstr(a.body, "shoal_route_labels_total{label=\"same\"} 1\n"));
@@ -192,6 +194,7 @@ START_TEST(votes)
 	ck_assert_uint_eq(seen.submitted, 2 + LABEL_VOTES);
 	ck_assert_uint_eq(seen.small, 1);
 	ck_assert(seen.sampler.temperature > 0.99f);
+	ck_assert_uint_eq(seen.max_guesses, 0);
 }
 END_TEST
 
