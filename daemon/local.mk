@@ -406,7 +406,8 @@ tests_unit_test_energy_SOURCES = tests/unit/test_energy.c
 tests_unit_test_energy_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_energy_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 $(tests_unit_test_energy_OBJECTS): | proto/shoal.pb-c.h
-check_PROGRAMS += tests/unit/test_link tests/unit/test_spin tests/unit/test_state tests/unit/test_elect_message
+check_PROGRAMS += tests/unit/test_link tests/unit/test_spin tests/unit/test_turn tests/unit/test_state \
+	tests/unit/test_elect_message
 tests_unit_test_elect_message_SOURCES = tests/unit/test_elect_message.c
 tests_unit_test_elect_message_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_elect_message_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
@@ -416,6 +417,9 @@ tests_unit_test_state_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 tests_unit_test_spin_SOURCES = tests/unit/test_spin.c
 tests_unit_test_spin_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_spin_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+tests_unit_test_turn_SOURCES = tests/unit/test_turn.c
+tests_unit_test_turn_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_turn_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 tests_unit_test_link_SOURCES = tests/unit/test_link.c
 tests_unit_test_link_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_link_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)

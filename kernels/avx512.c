@@ -1,5 +1,5 @@
-/* The set for AVX512 with VNNI: matrices in 512-bit registers; what works on rows of floats is as the
- * AVX2 set has it, compiled for this one. */
+/* The set for AVX512 with VNNI: matrices in 512-bit registers, but for one column of some types (narrow_type()); what
+ * works on rows of floats is as the AVX2 set has it, compiled for this one. */
 #define AMX_FROM 0 /* columns: there are no tiles */
 
 #include "kernels/tile_avx512.h"

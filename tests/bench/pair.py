@@ -4,7 +4,7 @@
     pair.py [--lan ROUND_TRIP_US:MBIT] [--layers 22] [--tokens 64] [--prompt 256] [--rounds 5]
             [--collective WORD] [--payload WORD] [--cpu SET] [--members 1] [--model FILE] BUILDDIR
 
-On loopback, or with --lan each in a network namespace, joined by ../shared/tools/lan.sh (root). Both swarms
+On loopback, or with --lan each in a network namespace, joined by ../shared/tools/lan.sh (root). The swarms
 live at the same time and take turns. Medians, and the ratio's quartiles. On loopback also one device with all
 the threads: what this machine's memory leaves to gain. With --lan the bound of generation: a device's part of what
 one needs, and for each reduction a round trip (half of one where rows are exchanged directly) and its bytes.

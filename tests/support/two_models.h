@@ -30,7 +30,8 @@ void two_models_load(void);
 void two_models_unload(void);
 
 /* What computes the large model: alone, groups of two and three, pipelines. */
-#define LAYOUTS 5
+#define LAYOUTS           5
+#define LAYOUTS_ONE_STAGE 3 /* the first ones */
 void two_models_begin(size_t layout, uint32_t slots, uint32_t small_context);
 void two_models_start(
 	uint32_t slots, uint32_t small_context); /* in a group that was made otherwise */

@@ -413,6 +413,20 @@ START_TEST(a_prompt_does_not_wait_for_drafts_nor_they_for_it)
 }
 END_TEST
 
+/* --- tests: trouble ----------------------------------------------------------------------------- */
+
+/* Nobody computes the draft: the first one is waited for only so long, and later ones not at all. */
+START_TEST(a_draft_that_never_comes_is_not_waited_for)
+{
+	struct session_params p = without(NEW);
+
+	begin((size_t)_i, 4, CONTEXT);
+	stop_small();
+	compare(1, &p);
+	two_models_end();
+}
+END_TEST
+
 /* Nor where the engine's loop was turned so long ago that the time to wait is over before it sleeps. */
 START_TEST(a_draft_that_never_comes_is_not_slept_for)
 {
@@ -426,20 +440,6 @@ START_TEST(a_draft_that_never_comes_is_not_slept_for)
 	uv_sleep((unsigned)(1000 * TOKEN_PATIENCE) + 200);
 	uv_mutex_unlock(&g.desk->lock);
 	wait_for(&g.loop, &got.ended, 1, "the answer");
-	two_models_end();
-}
-END_TEST
-
-/* --- tests: trouble ----------------------------------------------------------------------------- */
-
-/* Nobody computes the draft: the first one is waited for only so long, and later ones not at all. */
-START_TEST(a_draft_that_never_comes_is_not_waited_for)
-{
-	struct session_params p = without(NEW);
-
-	begin((size_t)_i, 4, CONTEXT);
-	stop_small();
-	compare(1, &p);
 	two_models_end();
 }
 END_TEST
@@ -535,7 +535,8 @@ main(void)
 	tcase_add_loop_test(none, the_small_model_is_gone_before_it_is_asked, 0, LAYOUTS);
 	tcase_add_loop_test(none, a_prompt_does_not_wait_for_drafts_nor_they_for_it, 0, LAYOUTS);
 	tcase_add_loop_test(trouble, a_draft_that_never_comes_is_not_waited_for, 0, LAYOUTS);
-	tcase_add_loop_test(trouble, a_draft_that_never_comes_is_not_slept_for, 0, LAYOUTS);
+	tcase_add_loop_test(
+		trouble, a_draft_that_never_comes_is_not_slept_for, 0, LAYOUTS_ONE_STAGE);
 	tcase_add_loop_test(trouble, the_small_model_is_lost, 0, LAYOUTS);
 	tcase_add_test(trouble, a_device_of_the_large_model_is_lost);
 	tcase_add_loop_test(trouble, the_client_leaves, 0, LAYOUTS);
