@@ -65,6 +65,8 @@ size_t act_row_bytes(uint32_t cols);
 void act_row_write(const struct act *a, uint32_t row, uint8_t *out);
 void act_row_read(struct act *a, uint32_t row, const uint8_t *in);
 
+enum { ROOF_READS = 2 };
+
 struct kernels {
 	const char *name; /* "plain", "avx2", ... */
 	uint32_t features;
@@ -106,8 +108,9 @@ struct kernels {
 		float *partials, size_t stride);
 
 	/* For roof.h alone. Reads n bytes at p (a multiple of ROOF_UNIT, at a multiple of 64): the
-	 * OR of its 8-byte words. */
-	uint64_t (*roof_read)(const uint8_t *p, size_t n);
+	 * OR of its 8-byte words. As fast as it can, and evenly; which is faster hangs on the core. NULL: there is one
+	 * loop less. */
+	uint64_t (*roof_read[ROOF_READS])(const uint8_t *p, size_t n);
 	/* Multiplies bytes of q (ROOF_ACTIVATIONS of them, at a multiple of 64) so many turns; returns how
 	 * many products it has summed up. */
 	uint64_t (*roof_products)(const int8_t *q, uint32_t turns);

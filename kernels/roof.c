@@ -19,7 +19,7 @@ struct roof {
 	uint8_t *own; /* NULL: it is the caller's memory that is read */
 	struct roof_part *units;
 	size_t n, bytes;
-	const struct kernels *k;
+	uint64_t (*read)(const uint8_t *p, size_t n);
 	_Atomic uint64_t seen; /* what is read must be used for something */
 };
 
@@ -106,7 +106,7 @@ read_unit(void *arg, uint32_t item, unsigned thread)
 	const struct roof_part *u = &r->units[item];
 
 	(void)thread;
-	atomic_fetch_or(&r->seen, r->k->roof_read(u->data, u->bytes));
+	atomic_fetch_or(&r->seen, r->read(u->data, u->bytes));
 }
 
 static int
@@ -117,12 +117,12 @@ by_size(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-double
-roof_bandwidth(struct roof *r, const struct kernels *k, struct pool *p)
+/* Bytes a second by r->read, the median of a few passes. */
+static double
+read_speed(struct roof *r, struct pool *p)
 {
 	double speeds[PASSES];
 
-	r->k = k;
 	for (int pass = 0; pass < PASSES; pass++) {
 		double start = clock_seconds();
 
@@ -131,6 +131,19 @@ roof_bandwidth(struct roof *r, const struct kernels *k, struct pool *p)
 	}
 	qsort(speeds, PASSES, sizeof *speeds, by_size);
 	return speeds[PASSES / 2];
+}
+
+double
+roof_bandwidth(struct roof *r, const struct kernels *k, struct pool *p)
+{
+	double best = 0, speed;
+
+	for (int i = 0; i < ROOF_READS; i++) {
+		r->read = k->roof_read[i];
+		speed = r->read != NULL ? read_speed(r, p) : 0;
+		best = speed > best ? speed : best;
+	}
+	return best;
 }
 
 struct products {

@@ -27,7 +27,7 @@ struct roof_part {
 struct roof *roof_over(const struct roof_part *parts, size_t n, struct err *err);
 void roof_free(struct roof *r);
 
-/* Bytes a second, the median of a few passes, by the threads of p that take part now. */
+/* Bytes a second by the threads of p that take part now: of the loop that is fastest here, the median of a few passes. */
 double roof_bandwidth(struct roof *r, const struct kernels *k, struct pool *p);
 /* Integer operations a second (a product and its addition are two), by the same, the best of a few passes. */
 double roof_operations(const struct kernels *k, struct pool *p);

@@ -6,8 +6,10 @@
 #include "kernels/roof.h"
 #include "kernels/tile_sums.h"
 
+enum { ROOF_PAUSE = 8 /* operations after each line of what reads evenly: measured on a Xeon */ };
+
 /* Asks for what is read later than the n bytes at p. Where pages are asked for, they alone are fastest for what does
- * nothing but read; kernels, which take their time between lines, can be faster still on a Xeon. */
+ * nothing but read. */
 INLINE void
 roof_fetch(const uint8_t *p, size_t n)
 {
@@ -20,11 +22,23 @@ roof_fetch(const uint8_t *p, size_t n)
 	}
 }
 
+/* The OR of its words. */
+INLINE uint64_t
+words_or(vbytes v)
+{
+	uint64_t words[4 * ROW_LANES / 8], all = 0;
+
+	memcpy(words, &v, sizeof words);
+	UNROLL
+	for (size_t j = 0; j < sizeof words / sizeof *words; j++)
+		all |= words[j];
+	return all;
+}
+
 static uint64_t
 roof_read(const uint8_t *p, size_t n)
 {
 	vbytes v[4];
-	uint64_t words[4 * ROW_LANES / 8], all = 0;
 
 	UNROLL
 	for (size_t j = 0; j < 4; j++)
@@ -35,12 +49,35 @@ roof_read(const uint8_t *p, size_t n)
 		for (size_t j = 0; j < 4; j++)
 			v[j] = bytes_or(v[j], bytes_load(p + i + j * sizeof(vbytes)));
 	}
-	v[0] = bytes_or(bytes_or(v[0], v[1]), bytes_or(v[2], v[3]));
-	memcpy(words, &v[0], sizeof words);
-	UNROLL
-	for (size_t j = 0; j < sizeof words / sizeof *words; j++)
-		all |= words[j];
-	return all;
+	return words_or(bytes_or(bytes_or(v[0], v[1]), bytes_or(v[2], v[3])));
+}
+
+/* All lines are asked for, as kernels do, and operations that wait for each other stand between them: so less is under
+ * way at once, and a Xeon reads a fifth faster. twice: FETCH_TWICE, a constant. */
+INLINE uint64_t
+read_evenly(const uint8_t *p, size_t n, bool twice)
+{
+	const vbytes first = bytes_load(p);
+	vbytes v = first;
+
+	for (size_t i = 0; i < n; i += 64) {
+		fetch_share((struct ahead){p + i, twice}, 64, 0, 1);
+		UNROLL
+		for (size_t j = 0; j < 64; j += sizeof v)
+			v = bytes_or(v, bytes_load(p + i + j));
+		UNROLL
+		for (int pause = 0; pause < ROOF_PAUSE; pause++) {
+			v = bytes_or(v, first);
+			HERE(v);
+		}
+	}
+	return words_or(v);
+}
+
+static uint64_t
+roof_read_evenly(const uint8_t *p, size_t n)
+{
+	return FETCH_TWICE ? read_evenly(p, n, true) : read_evenly(p, n, false);
 }
 
 /* start + the products of `groups` groups of weights, which are at most `most`, with 4 * groups activations. */
@@ -83,6 +120,8 @@ roof_products(const int8_t *q, uint32_t turns)
 	return (uint64_t)turns * ROOF_SUMS * ROOF_GROUPS * 4 * ROW_LANES;
 }
 
-#define ROOF_LOOPS .roof_read = roof_read, .roof_products = roof_products
+#define ROOF_LOOPS                                                                                 \
+	.roof_read = {roof_read, FETCH_SPREAD ? roof_read_evenly : NULL},                          \
+	.roof_products = roof_products
 
 #endif

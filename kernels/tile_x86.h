@@ -15,6 +15,9 @@ enum {
 	JOIN_REPLACES = 0  /* bits of `upper` that bytes_join() does without */
 };
 
+/* What is to be worked out here, and not where it is used. */
+#define HERE(value) __asm__("" : "+x"(value))
+
 /* For lines at p, what comes so far behind them (core_habit.h). */
 #define FETCH_TWICE (core_habit.far > 0)
 

@@ -305,10 +305,10 @@ read_unit(void *arg, uint32_t item, unsigned thread)
 
 	(void)thread;
 	atomic_fetch_or(&r->seen,
-		r->b->t->kernels->roof_read(r->b->data + (size_t)item * ROOF_UNIT, ROOF_UNIT));
+		r->b->t->kernels->roof_read[0](r->b->data + (size_t)item * ROOF_UNIT, ROOF_UNIT));
 }
 
-/* As roof_bandwidth (roof.h), over memory that is there already: the best of its passes. */
+/* As roof_bandwidth (roof.h), over memory that is there already, by one loop: the best of its passes. */
 static double
 read_memory(const struct bench *b)
 {
