@@ -15,8 +15,8 @@ as_asked(const struct label_prompt *p)
 {
 	struct api_request a = p->a;
 
-	a.max_guesses =
-		0; /* what the small model drafts would be somebody's request: labels_may() */
+	/* What the small model drafts would count as somebody's request, who goes first (labels_may()). */
+	a.max_guesses = 0;
 	if (a.max_tokens > LABELS_TOKENS)
 		a.max_tokens = LABELS_TOKENS;
 	return a;

@@ -108,8 +108,8 @@ struct kernels {
 		float *partials, size_t stride);
 
 	/* For roof.h alone. Reads n bytes at p (a multiple of ROOF_UNIT, at a multiple of 64): the
-	 * OR of its 8-byte words. As fast as it can, and evenly; which is faster hangs on the core. NULL: there is one
-	 * loop less. */
+	 * OR of its 8-byte words. At once, and evenly (NULL where there is no such loop); which is faster hangs on the
+	 * core. */
 	uint64_t (*roof_read[ROOF_READS])(const uint8_t *p, size_t n);
 	/* Multiplies bytes of q (ROOF_ACTIVATIONS of them, at a multiple of 64) so many turns; returns how
 	 * many products it has summed up. */

@@ -176,8 +176,7 @@ START_TEST(the_same_answer)
 	fake_get(&seen);
 	ck_assert_uint_eq(seen.submitted, 2);
 	ck_assert_uint_eq(seen.small, 1);
-	ck_assert_uint_eq(
-		seen.max_guesses, 0); /* nor does the small model draft: it is to be idle */
+	ck_assert_uint_eq(seen.max_guesses, 0); /* a draft would be the small model's work */
 	answer_free(&a);
 	get("/metrics", &a);
 	ck_assert_ptr_nonnull(strstr(a.body, "shoal_route_labels_total{label=\"same\"} 1\n"));
