@@ -67,7 +67,8 @@ ternary_runs(const uint8_t *head, const uint8_t *body, struct ahead ahead, const
 	struct dot dot[5][DIRECT_COLS];
 	const int8_t *q = x->q;
 
-	__asm__ volatile("" : "+r"(q)); /* or activations of all strips would be kept, on the stack */
+	/* Or activations of all strips would be kept, on the stack. */
+	__asm__ volatile("" : "+r"(q));
 	UNROLL
 	for (uint32_t i = 0; i < some * n; i++)
 		dot[i / n][i % n] =
