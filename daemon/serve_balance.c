@@ -200,25 +200,6 @@ mover_of(const struct balance *b)
 	return &b->members[0];
 }
 
-/* Whether the same devices would now be given other slices. */
-static bool
-is_another_better(struct serve *s)
-{
-	struct swarm_peer *members[SLICE_MAX_PEERS];
-	struct roster_choice choice;
-	struct plan *p;
-	struct err err;
-	bool other;
-
-	plan_candidates(s, &choice);
-	p = plan_make(s, members, plan_chosen(s, &choice, members), &err);
-	if (p == NULL)
-		return false;
-	other = plan_set(p) != plan_set(s->plan);
-	plan_free(p);
-	return other;
-}
-
 static void
 change_shares(struct serve *s, double saving, const double *factors)
 {
@@ -235,8 +216,7 @@ change_shares(struct serve *s, double saving, const double *factors)
 	remember_shares(c, s->plan);
 	c->at = (uint64_t)time(NULL);
 	take_speeds(s, factors);
-	choices_news(s);
-	if (is_another_better(s)) {
+	if (choices_shift(s, b->r.back ? 0 : REBALANCE_LEAST)) {
 		c->state = CHANGE_WANTED;
 		snprintf(c->words, sizeof c->words, "%s: slices of other sizes are got ready",
 			c->reason);

@@ -5,7 +5,8 @@
  *
  * Choices are kept, since predicting takes tens of milliseconds on a small board: until something
  * was measured anew, or CHOICE_MS. Another one must then be better by CHOICE_GAIN, so that slices do
- * not move between devices for nothing. */
+ * not move between devices for nothing; by less where they were seen to be uneven for long, or slower than those
+ * before (choices_shift). */
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
 #include "daemon/serve_kv.h"
@@ -26,7 +27,8 @@
 
 struct choice { /* of a set of members that could take part */
 	uint64_t set, at;
-	uint32_t n; /* devices that do, the coordinator first */
+	double shift; /* what other slices of the same devices have to save; 0: and other devices */
+	uint32_t n;   /* devices that do, the coordinator first */
 	struct swarm_peer *peers[SLICE_MAX_PEERS];
 	struct stages stages;
 	struct slice slices[SLICE_MAX_PEERS];
@@ -237,7 +239,7 @@ keep(struct serve *s, uint64_t set)
 	if (*place == NULL)
 		*place = malloc(sizeof **place);
 	if (*place != NULL)
-		**place = (struct choice){.set = set};
+		**place = (struct choice){.set = set, .shift = CHOICE_GAIN};
 	return *place;
 }
 
@@ -256,6 +258,14 @@ choices_news(struct serve *s)
 	for (unsigned i = 0; s->choices != NULL && i < CHOICES; i++)
 		if (s->choices->ring[i] != NULL)
 			s->choices->ring[i]->at = 0;
+}
+
+static void
+set_shift(struct serve *s, double saving)
+{
+	for (unsigned i = 0; s->choices != NULL && i < CHOICES; i++)
+		if (s->choices->ring[i] != NULL)
+			s->choices->ring[i]->shift = saving;
 }
 
 /* --- choosing ----------------------------------------------------------------------------------- */
@@ -349,12 +359,26 @@ take_spares(struct plan *p, const struct choice *c)
 	memcpy(p->spares, c->spares, c->n_spares * sizeof *c->spares);
 }
 
+static bool
+same_devices(
+	const struct choice *c, const struct swarm_plan_alt *a, struct swarm_peer *const *members)
+{
+	if (a->n != c->n || a->n_stages != c->stages.n)
+		return false;
+	for (uint32_t i = 0; i < a->n; i++)
+		if (c->peers[i] !=
+			(a->members[i].peer > 0 ? members[a->members[i].peer - 1] : NULL))
+			return false;
+	return true;
+}
+
 static int
 predict(struct serve *s, struct choice *c, const struct plan *p, struct swarm_peer *const *members,
 	uint32_t n, struct err *err)
 {
 	struct forecast *f = calloc(1, sizeof *f);
-	double old;
+	const struct swarm_plan_alt *best;
+	double old, saving;
 
 	if (f == NULL)
 		return err_set(err, "not enough memory for a plan");
@@ -368,10 +392,33 @@ predict(struct serve *s, struct choice *c, const struct plan *p, struct swarm_pe
 		free(f);
 		return -1;
 	}
-	if (f->result.alts[f->result.best].score < (1 - CHOICE_GAIN) * old)
+	best = &f->result.alts[f->result.best];
+	saving = c->shift <= 0 || same_devices(c, best, members) ? c->shift : CHOICE_GAIN;
+	if (best->score < (1 - saving) * old)
 		take(c, &f->result, members);
 	free(f);
 	return 0;
+}
+
+bool
+choices_shift(struct serve *s, double saving)
+{
+	struct swarm_peer *members[SLICE_MAX_PEERS];
+	struct roster_choice choice;
+	struct plan *p;
+	struct err err;
+	bool other;
+
+	choices_news(s);
+	set_shift(s, saving);
+	plan_candidates(s, &choice);
+	p = plan_make(s, members, plan_chosen(s, &choice, members), &err);
+	set_shift(s, CHOICE_GAIN);
+	if (p == NULL)
+		return false;
+	other = plan_set(p) != plan_set(s->plan);
+	plan_free(p);
+	return other;
 }
 
 /* The plan as it is, predicted: the first of result.scratch. NULL: something is not known. */

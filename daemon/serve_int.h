@@ -210,6 +210,10 @@ struct expected {
 /* By rank; false: speeds are not known, or the plan does not fit them. */
 bool choose_expected(struct serve *s, const struct plan *p, struct expected *out);
 void choices_news(struct serve *s); /* something was measured */
+/* The same of devices of the plan that serves, seen to be uneven for so long that other slices of the same devices are
+ * worth it where they save only such a part; 0: what serves is slower than what was before, and anything is that saves.
+ * Whether another plan is now wanted. */
+bool choices_shift(struct serve *s, double saving);
 void choices_forget(struct serve *s);
 
 /* --- slices for other plans (serve_stock.c, coordinator) ---------------------------------------- */

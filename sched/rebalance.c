@@ -5,19 +5,29 @@
 
 #define MOST_WEIGHT 0.2 /* of one measurement, after a pause: it may be an odd one */
 
+/* Nothing of it counts any more. */
+static void
+begin_drift(struct rebalance *r)
+{
+	r->drifting_since = -1;
+	r->lag = 0;
+	r->looked_at = -1;
+}
+
 void
 rebalance_init(struct rebalance *r)
 {
 	memset(r, 0, sizeof *r);
-	r->drifting_since = r->trial.since = -1;
+	r->trial.since = -1;
 	r->wait = REBALANCE_WAIT;
+	begin_drift(r);
 }
 
 void
 rebalance_plan(struct rebalance *r, const struct rebalance_peer *peers, uint32_t n)
 {
 	r->n = n < REBALANCE_PEERS ? n : REBALANCE_PEERS;
-	r->drifting_since = -1;
+	begin_drift(r);
 	for (uint32_t i = 0; i < r->n; i++)
 		r->peers[i] = (struct rebalance_peer){.id = peers[i].id,
 			.work = peers[i].work,
@@ -105,22 +115,26 @@ take_back(struct rebalance *r, double now, double *factors)
 	r->wait = fmin(2 * r->wait, REBALANCE_WAIT_MAX);
 	r->changed_at = now;
 	r->slower = !r->slower;
-	r->drifting_since = -1;
+	begin_drift(r);
 }
 
 /* --- what new shares would save ------------------------------------------------------------------ */
 
+enum believed { AS_SEEN, AS_MEASURED /* at most, and as planned where that is not known */ };
+
 /* How much faster than planned it counts as; 1: not known. */
 static double
-factor(const struct rebalance_peer *p)
+factor(const struct rebalance_peer *p, enum believed believed)
 {
 	double seen = p->average_s > 0 && p->expected_s > 0 ? p->expected_s / p->average_s : 1;
 
+	if (believed == AS_MEASURED)
+		return fmin(seen, fmax(1, p->most / REBALANCE_TRUST));
 	return p->most > 0 ? fmin(seen, p->most) : seen;
 }
 
-double
-rebalance_gain(const struct rebalance *r)
+static double
+gain_of(const struct rebalance *r, enum believed believed)
 {
 	double work = 0, speed = 0, planned = 0, now = 0, slowest = 0;
 
@@ -131,9 +145,9 @@ rebalance_gain(const struct rebalance *r)
 			continue;
 		work += p->work;
 		planned += p->work / p->expected_s;
-		speed += p->work / p->expected_s * factor(p);
+		speed += p->work / p->expected_s * factor(p, believed);
 		slowest = fmax(slowest, p->expected_s);
-		now = fmax(now, p->expected_s / factor(p));
+		now = fmax(now, p->expected_s / factor(p, believed));
 	}
 	if (work <= 0 || now <= 0)
 		return 0;
@@ -141,59 +155,98 @@ rebalance_gain(const struct rebalance *r)
 	return 1 - planned / speed * slowest / now;
 }
 
+double
+rebalance_gain(const struct rebalance *r)
+{
+	return gain_of(r, AS_SEEN);
+}
+
 /* The member whose speed has changed most. */
 static const struct rebalance_peer *
-find_mover(const struct rebalance *r)
+find_mover(const struct rebalance *r, enum believed believed)
 {
 	const struct rebalance_peer *most = &r->peers[0];
 
 	for (uint32_t i = 1; i < r->n; i++)
-		if (fabs(log(factor(&r->peers[i]))) > fabs(log(factor(most))))
+		if (fabs(log(factor(&r->peers[i], believed))) > fabs(log(factor(most, believed))))
 			most = &r->peers[i];
 	return most;
 }
 
 static double
-wait_of(const struct rebalance *r, const struct rebalance_peer *mover, double now)
+wait_of(const struct rebalance *r, const struct rebalance_peer *mover, bool slower, double now)
 {
 	double since = now - r->changed_at;
 
 	if (since >= 10 * r->wait)
 		return REBALANCE_WAIT;
-	if (mover->id == r->mover && (factor(mover) < 1) != r->slower)
+	if (mover->id == r->mover && slower != r->slower)
 		return fmin(2 * r->wait, REBALANCE_WAIT_MAX);
 	return r->wait;
+}
+
+/* --- whether it is time ------------------------------------------------------------------------- */
+
+/* A large gain has lasted. */
+static bool
+drifts(struct rebalance *r, double now)
+{
+	if (rebalance_gain(r) < REBALANCE_GAIN)
+		r->drifting_since = -1;
+	else if (r->drifting_since < 0)
+		r->drifting_since = now;
+	return r->drifting_since >= 0 && now - r->drifting_since >= REBALANCE_DRIFT;
+}
+
+/* A small one is there, and has been for long enough. */
+static bool
+lags(struct rebalance *r, double now)
+{
+	double gain = gain_of(r, AS_MEASURED), rate = -1, since = now - r->looked_at;
+
+	if (gain > REBALANCE_LEAST && gain < REBALANCE_GAIN)
+		rate = (gain - REBALANCE_LEAST) / (REBALANCE_GAIN - REBALANCE_LEAST);
+	if (r->looked_at >= 0)
+		r->lag += rate * (rate > 0 ? fmin(since, REBALANCE_AVERAGE) : since);
+	r->lag = fmin(fmax(r->lag, 0), REBALANCE_DRIFT);
+	r->looked_at = now;
+	return rate > 0 && r->lag >= REBALANCE_DRIFT;
 }
 
 bool
 rebalance_due(struct rebalance *r, double now, double *factors)
 {
 	const struct rebalance_peer *mover;
+	enum believed believed;
+	bool large, small, slower;
 	double wait;
 
 	if (has_failed(r, now)) {
 		take_back(r, now, factors);
 		return true;
 	}
-	if (r->n < 2 || rebalance_gain(r) < REBALANCE_GAIN) {
-		r->drifting_since = -1;
+	if (r->n < 2)
 		return false;
-	}
-	if (r->drifting_since < 0)
-		r->drifting_since = now;
-	mover = find_mover(r);
-	wait = wait_of(r, mover, now);
-	if (now - r->drifting_since < REBALANCE_DRIFT || (r->changed && now - r->changed_at < wait))
+	large = drifts(r, now);
+	small = lags(r, now);
+	believed = large ? AS_SEEN : AS_MEASURED;
+	mover = find_mover(r, believed);
+	slower = factor(mover, believed) < 1;
+	wait = wait_of(r, mover, slower, now);
+	if (large && r->small) /* turns of small gains do not hold up a large one */
+		wait = fmin(wait, REBALANCE_WAIT);
+	if ((!large && !small) || (r->changed && now - r->changed_at < wait))
 		return false;
 	r->wait = r->changed ? wait : REBALANCE_WAIT;
 	r->changed = true;
 	r->changed_at = now;
 	r->mover = mover->id;
-	r->slower = factor(mover) < 1;
-	r->drifting_since = -1;
+	r->slower = slower;
+	r->small = !large;
 	r->back = false;
 	for (uint32_t i = 0; i < r->n; i++)
-		factors[i] = factor(&r->peers[i]);
+		factors[i] = factor(&r->peers[i], believed);
+	begin_drift(r);
 	begin_trial(r, factors);
 	return true;
 }

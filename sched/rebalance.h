@@ -13,6 +13,12 @@
  * break, and between two changes lies a wait, REBALANCE_WAIT at first. A change that takes the last one
  * back doubles the wait, up to REBALANCE_WAIT_MAX; a plan that stood ten waits makes it short again.
  *
+ * A smaller gain, above REBALANCE_LEAST, counts where nobody is taken for faster than planned, or than it was measured
+ * to be: a device has become slower, or is as fast again as it was. Seconds of it are summed up, half as much for a
+ * gain half way between the two bounds, of a longer look REBALANCE_AVERAGE of them; seconds without one, or with a
+ * large one, are taken off (a cumulative sum, Page 1954). It is time when the sum is REBALANCE_DRIFT. After a
+ * small change a large gain waits no longer than REBALANCE_WAIT.
+ *
  * Of a device that computes faster than it was measured to when it had nothing else to do, only so much
  * is believed as its `most` says: it is seen in short spells with pauses between, and one that is held to a
  * part of a core, or cools down meanwhile, is fast in those. A new measurement may say more.
@@ -31,6 +37,7 @@
 #define REBALANCE_PEERS    64
 #define REBALANCE_AVERAGE  2.0
 #define REBALANCE_GAIN     0.10
+#define REBALANCE_LEAST    0.05
 #define REBALANCE_DRIFT    10.0
 #define REBALANCE_WAIT     60.0
 #define REBALANCE_WAIT_MAX 3600.0
@@ -57,10 +64,13 @@ struct rebalance {
 	struct rebalance_peer peers[REBALANCE_PEERS];
 	uint32_t n;
 	double drifting_since; /* below 0: it does not drift */
+	double lag;            /* the sum of small gains, */
+	double looked_at;      /* and when it was made; below 0: not yet */
 	bool changed;          /* there was a change: */
 	double changed_at, wait;
 	uint32_t mover;           /* the peer whose speed had changed most */
 	bool slower;              /* and which way */
+	bool small;               /* the change was for a small gain */
 	double whole_s, whole_at; /* average of whole steps; 0: nothing measured yet */
 	struct rebalance_trial trial;
 	bool back;     /* the last change took the one before back: */

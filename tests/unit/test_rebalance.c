@@ -66,6 +66,14 @@ start(double a, double b, double c)
 	begin_plan();
 }
 
+/* The plan that serves, with what it was measured to do as planned. */
+static void
+know_speeds(void)
+{
+	memcpy(w.measured, w.planned, sizeof w.measured);
+	begin_plan();
+}
+
 /* Runs steps for so many seconds. */
 static void
 run(double seconds)
@@ -129,6 +137,156 @@ START_TEST(one_that_slows_down_gets_less)
 	ck_assert_uint_eq(w.changes, 1);
 	/* Three quarters of the speed are left, and they are used. */
 	ck_assert_double_gt((w.computed - before) / (300 / STEP), 0.75 * 0.93);
+}
+END_TEST
+
+/* Seven percent: too little for ten seconds to tell. */
+START_TEST(a_small_gain_takes_longer)
+{
+	double before, planned;
+
+	start(0.5, 0.3, 0.2);
+	run(100);
+	w.speed[0] *= 0.87;
+	w.speed[2] *= 1.05; /* which does not count */
+	planned = w.planned[2];
+	before = w.now;
+	run(15);
+	ck_assert_uint_eq(w.changes, 0);
+	run(85);
+	ck_assert_uint_eq(w.changes, 1);
+	ck_assert_double_gt(w.changed_at - before, 1.5 * REBALANCE_DRIFT);
+	ck_assert_double_eq_tol(w.planned[0], w.speed[0], 0.05 * w.speed[0]);
+	ck_assert_double_le(w.planned[2], planned);
+	run(3600);
+	ck_assert_uint_eq(w.changes, 1);
+}
+END_TEST
+
+START_TEST(four_percent_change_nothing)
+{
+	start(0.5, 0.3, 0.2);
+	w.speed[0] *= 0.923;
+	run(3600);
+	ck_assert_uint_eq(w.changes, 0);
+}
+END_TEST
+
+START_TEST(a_small_gain_of_one_that_looks_faster_changes_nothing)
+{
+	start(0.5, 0.3, 0.2);
+	know_speeds();
+	w.speed[1] *= 1.25;
+	run(3600);
+	ck_assert_uint_eq(w.changes, 0);
+}
+END_TEST
+
+START_TEST(what_a_small_gain_took_is_given_back)
+{
+	start(0.5, 0.3, 0.2);
+	know_speeds();
+	run(20);
+	w.speed[0] *= 0.87;
+	run(60);
+	ck_assert_uint_eq(w.changes, 1);
+	w.speed[0] /= 0.87;
+	run(3 * REBALANCE_WAIT);
+	ck_assert_uint_eq(w.changes, 2);
+	ck_assert_double_eq_tol(w.share[0], 0.5, 0.02);
+	run(3600);
+	ck_assert_uint_eq(w.changes, 2);
+}
+END_TEST
+
+/* What a long step says of the seconds that it took is not what they were. */
+START_TEST(a_single_long_step_changes_nothing)
+{
+	start(0.5, 0.3, 0.2);
+	for (int i = 0; i < 20; i++) {
+		double speed = w.speed[i % PEERS];
+
+		run(20);
+		w.speed[i % PEERS] = speed / (20 + 5 * i);
+		run(0.01);
+		w.speed[i % PEERS] = speed;
+	}
+	run(20);
+	ck_assert_uint_eq(w.changes, 0);
+}
+END_TEST
+
+/* In a swarm that takes six seconds for a token a step that is twice as long says as much as a lasting small gain. */
+START_TEST(a_long_step_of_a_slow_swarm_changes_nothing)
+{
+	start(0.5 / 60, 0.3 / 60, 0.2 / 60);
+	w.noise = 0.03;
+	for (int i = 0; i < 20; i++) {
+		run(300);
+		w.speed[0] /= 2;
+		run(1);
+		w.speed[0] *= 2;
+	}
+	run(300);
+	ck_assert_uint_eq(w.changes, 0);
+}
+END_TEST
+
+START_TEST(small_gains_to_and_fro_do_not_hold_up_a_large_one)
+{
+	double before;
+
+	start(0.5, 0.3, 0.2);
+	know_speeds();
+	for (int i = 0; w.r.wait < 8 * REBALANCE_WAIT || w.now > w.changed_at + 100; i++) {
+		ck_assert_int_lt(i, 1000);
+		w.speed[0] *= i % 2 == 0 ? 0.86 : 1 / 0.86;
+		run(110);
+	}
+	w.speed[1] /= 3;
+	before = w.now;
+	run(REBALANCE_WAIT + 20);
+	ck_assert_double_gt(w.changed_at, before);
+}
+END_TEST
+
+/* A device that is nearly slow enough for a change, and then another one that looks fast for a moment. */
+START_TEST(the_two_kinds_of_gain_do_not_add_up)
+{
+	start(0.5, 0.3, 0.2);
+	w.speed[0] *= 0.87;
+	run(15);
+	w.speed[1] *= 2;
+	run(5);
+	w.speed[1] /= 2;
+	ck_assert_uint_eq(w.changes, 0);
+}
+END_TEST
+
+START_TEST(a_new_plan_begins_anew)
+{
+	start(0.5, 0.3, 0.2);
+	w.speed[0] *= 0.87;
+	for (int i = 0; i < 20; i++) {
+		run(15);
+		begin_plan();
+		rebalance_began(&w.r, false);
+	}
+	ck_assert_uint_eq(w.changes, 0);
+}
+END_TEST
+
+/* Half of the time slow, in turns of a few seconds. */
+START_TEST(short_turns_change_nothing)
+{
+	start(0.5, 0.3, 0.2);
+	for (int i = 0; i < 200; i++) {
+		w.speed[0] /= 2;
+		run(4 + i % 3);
+		w.speed[0] *= 2;
+		run(8);
+	}
+	ck_assert_uint_eq(w.changes, 0);
 }
 END_TEST
 
@@ -210,8 +368,7 @@ END_TEST
 START_TEST(one_that_looks_faster_than_measured_is_not_believed)
 {
 	start(1, 0.4, 1);
-	memcpy(w.measured, w.planned, sizeof w.measured);
-	begin_plan();
+	know_speeds();
 	w.speed[1] *= 2.5;
 	run(300);
 	ck_assert_uint_eq(w.changes, 0);
@@ -324,6 +481,16 @@ main(void)
 
 	tcase_add_test(t, steady_it_stays);
 	tcase_add_test(t, one_that_slows_down_gets_less);
+	tcase_add_test(t, a_small_gain_takes_longer);
+	tcase_add_test(t, four_percent_change_nothing);
+	tcase_add_test(t, a_small_gain_of_one_that_looks_faster_changes_nothing);
+	tcase_add_test(t, what_a_small_gain_took_is_given_back);
+	tcase_add_test(t, a_single_long_step_changes_nothing);
+	tcase_add_test(t, a_long_step_of_a_slow_swarm_changes_nothing);
+	tcase_add_test(t, small_gains_to_and_fro_do_not_hold_up_a_large_one);
+	tcase_add_test(t, the_two_kinds_of_gain_do_not_add_up);
+	tcase_add_test(t, a_new_plan_begins_anew);
+	tcase_add_test(t, short_turns_change_nothing);
 	tcase_add_test(t, one_that_is_free_again_gets_more);
 	tcase_add_test(t, hiccups_change_nothing);
 	tcase_add_test(t, all_slower_alike_change_nothing);
