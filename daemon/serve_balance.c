@@ -201,7 +201,7 @@ mover_of(const struct balance *b)
 }
 
 static void
-change_shares(struct serve *s, double saving, const double *factors)
+change_shares(struct serve *s, const double *factors)
 {
 	struct balance *b = s->balance;
 	struct change *c = &b->change;
@@ -229,7 +229,7 @@ change_shares(struct serve *s, double saving, const double *factors)
 		log_info("plan %llu: %s", (unsigned long long)s->plan->epoch, c->words);
 	else
 		log_info("plan %llu: %s (computing could take %.0f %% less)",
-			(unsigned long long)s->plan->epoch, c->words, 100 * saving);
+			(unsigned long long)s->plan->epoch, c->words, 100 * b->r.saving);
 }
 
 static bool
@@ -245,7 +245,7 @@ static void
 ask(struct serve *s)
 {
 	struct balance *b = s->balance;
-	double factors[SLICE_MAX_PEERS], saving;
+	double factors[SLICE_MAX_PEERS];
 	uint64_t now = uv_now(s->loop);
 
 	if (now < b->ask_at)
@@ -256,9 +256,8 @@ ask(struct serve *s)
 	if (!b->predicted || b->clock == b->asked || !all_measured(b) || !may_change(s))
 		return;
 	b->asked = b->clock;
-	saving = rebalance_gain(&b->r);
 	if (rebalance_due(&b->r, b->clock, factors))
-		change_shares(s, saving, factors);
+		change_shares(s, factors);
 }
 
 /* --- what is measured --------------------------------------------------------------------------- */

@@ -27,8 +27,7 @@
 
 struct choice { /* of a set of members that could take part */
 	uint64_t set, at;
-	double shift; /* what other slices of the same devices have to save; 0: and other devices */
-	uint32_t n;   /* devices that do, the coordinator first */
+	uint32_t n; /* devices that do, the coordinator first */
 	struct swarm_peer *peers[SLICE_MAX_PEERS];
 	struct stages stages;
 	struct slice slices[SLICE_MAX_PEERS];
@@ -39,6 +38,8 @@ struct choice { /* of a set of members that could take part */
 struct choices {
 	struct choice *ring[CHOICES];
 	unsigned next;
+	bool shifts;   /* choices_shift() asks: */
+	double saving; /* what other slices of the same devices have to save; 0: and other devices */
 };
 
 /* Everything that a prediction reads. */
@@ -239,7 +240,7 @@ keep(struct serve *s, uint64_t set)
 	if (*place == NULL)
 		*place = malloc(sizeof **place);
 	if (*place != NULL)
-		**place = (struct choice){.set = set, .shift = CHOICE_GAIN};
+		**place = (struct choice){.set = set};
 	return *place;
 }
 
@@ -258,14 +259,6 @@ choices_news(struct serve *s)
 	for (unsigned i = 0; s->choices != NULL && i < CHOICES; i++)
 		if (s->choices->ring[i] != NULL)
 			s->choices->ring[i]->at = 0;
-}
-
-static void
-set_shift(struct serve *s, double saving)
-{
-	for (unsigned i = 0; s->choices != NULL && i < CHOICES; i++)
-		if (s->choices->ring[i] != NULL)
-			s->choices->ring[i]->shift = saving;
 }
 
 /* --- choosing ----------------------------------------------------------------------------------- */
@@ -372,13 +365,23 @@ same_devices(
 	return true;
 }
 
+/* What a plan has to save to be taken instead of the choice. */
+static double
+worth(const struct choices *all, const struct choice *c, const struct swarm_plan_alt *a,
+	struct swarm_peer *const *members)
+{
+	bool shifts = all->shifts && (all->saving <= 0 || same_devices(c, a, members));
+
+	return shifts ? all->saving : CHOICE_GAIN;
+}
+
 static int
 predict(struct serve *s, struct choice *c, const struct plan *p, struct swarm_peer *const *members,
 	uint32_t n, struct err *err)
 {
 	struct forecast *f = calloc(1, sizeof *f);
 	const struct swarm_plan_alt *best;
-	double old, saving;
+	double old;
 
 	if (f == NULL)
 		return err_set(err, "not enough memory for a plan");
@@ -393,8 +396,7 @@ predict(struct serve *s, struct choice *c, const struct plan *p, struct swarm_pe
 		return -1;
 	}
 	best = &f->result.alts[f->result.best];
-	saving = c->shift <= 0 || same_devices(c, best, members) ? c->shift : CHOICE_GAIN;
-	if (best->score < (1 - saving) * old)
+	if (best->score < (1 - worth(s->choices, c, best, members)) * old)
 		take(c, &f->result, members);
 	free(f);
 	return 0;
@@ -409,11 +411,14 @@ choices_shift(struct serve *s, double saving)
 	struct err err;
 	bool other;
 
+	if (s->choices == NULL)
+		return false;
 	choices_news(s);
-	set_shift(s, saving);
+	s->choices->shifts = true;
+	s->choices->saving = saving;
 	plan_candidates(s, &choice);
 	p = plan_make(s, members, plan_chosen(s, &choice, members), &err);
-	set_shift(s, CHOICE_GAIN);
+	s->choices->shifts = false;
 	if (p == NULL)
 		return false;
 	other = plan_set(p) != plan_set(s->plan);

@@ -317,10 +317,10 @@ read_memory(const struct bench *b)
 
 	pool_limit(b->pool, b->threads[ONE_ROW]);
 	for (int pass = 0; pass < READ_PASSES && !stopped(b); pass++) {
-		uint64_t (*evenly)(const uint8_t *, size_t) = b->t->kernels->roof_read[1];
+		uint64_t (*const *reads)(const uint8_t *, size_t) = b->t->kernels->roof_read;
 		double start = clock_seconds(), speed;
 
-		r.read = pass % 2 == 1 && evenly != NULL ? evenly : b->t->kernels->roof_read[0];
+		r.read = reads[pass % ROOF_READS] != NULL ? reads[pass % ROOF_READS] : reads[0];
 		pool_run(b->pool, read_unit, &r, (uint32_t)(b->bytes / ROOF_UNIT));
 		speed = (double)b->bytes / (clock_seconds() - start);
 		best = speed > best ? speed : best;

@@ -204,7 +204,9 @@ lags(struct rebalance *r, double now)
 {
 	double gain = gain_of(r, AS_MEASURED), rate = -1, since = now - r->looked_at;
 
-	if (gain > REBALANCE_LEAST && gain < REBALANCE_GAIN)
+	if (gain >= REBALANCE_GAIN)
+		rate = 0;
+	else if (gain > REBALANCE_LEAST)
 		rate = (gain - REBALANCE_LEAST) / (REBALANCE_GAIN - REBALANCE_LEAST);
 	if (r->looked_at >= 0)
 		r->lag += rate * (rate > 0 ? fmin(since, REBALANCE_AVERAGE) : since);
@@ -243,6 +245,7 @@ rebalance_due(struct rebalance *r, double now, double *factors)
 	r->mover = mover->id;
 	r->slower = slower;
 	r->small = !large;
+	r->saving = gain_of(r, believed);
 	r->back = false;
 	for (uint32_t i = 0; i < r->n; i++)
 		factors[i] = factor(&r->peers[i], believed);

@@ -15,9 +15,9 @@
  *
  * A smaller gain, above REBALANCE_LEAST, counts where nobody is taken for faster than planned, or than it was measured
  * to be: a device has become slower, or is as fast again as it was. Seconds of it are summed up, half as much for a
- * gain half way between the two bounds, of a longer look REBALANCE_AVERAGE of them; seconds without one, or with a
- * large one, are taken off (a cumulative sum, Page 1954). It is time when the sum is REBALANCE_DRIFT. After a
- * small change a large gain waits no longer than REBALANCE_WAIT.
+ * gain half way between the two bounds, of a longer look REBALANCE_AVERAGE of them; seconds without one are taken off
+ * (a cumulative sum, Page 1954). It is time when the sum is REBALANCE_DRIFT. After a small change a large gain
+ * waits no longer than REBALANCE_WAIT.
  *
  * Of a device that computes faster than it was measured to when it had nothing else to do, only so much
  * is believed as its `most` says: it is seen in short spells with pauses between, and one that is held to a
@@ -70,7 +70,8 @@ struct rebalance {
 	double changed_at, wait;
 	uint32_t mover;           /* the peer whose speed had changed most */
 	bool slower;              /* and which way */
-	bool small;               /* the change was for a small gain */
+	bool small;               /* the change was for a small gain, */
+	double saving;            /* and this was the gain */
 	double whole_s, whole_at; /* average of whole steps; 0: nothing measured yet */
 	struct rebalance_trial trial;
 	bool back;     /* the last change took the one before back: */

@@ -163,22 +163,26 @@ START_TEST(a_small_gain_takes_longer)
 }
 END_TEST
 
-START_TEST(four_percent_change_nothing)
+/* A device so many times as fast, for an hour. */
+static void
+changes_nothing(int device, double times)
 {
 	start(0.5, 0.3, 0.2);
-	w.speed[0] *= 0.923;
+	know_speeds();
+	w.speed[device] *= times;
 	run(3600);
 	ck_assert_uint_eq(w.changes, 0);
+}
+
+START_TEST(four_percent_change_nothing)
+{
+	changes_nothing(0, 0.923);
 }
 END_TEST
 
 START_TEST(a_small_gain_of_one_that_looks_faster_changes_nothing)
 {
-	start(0.5, 0.3, 0.2);
-	know_speeds();
-	w.speed[1] *= 1.25;
-	run(3600);
-	ck_assert_uint_eq(w.changes, 0);
+	changes_nothing(1, 1.25);
 }
 END_TEST
 
@@ -273,6 +277,24 @@ START_TEST(a_new_plan_begins_anew)
 		rebalance_began(&w.r, false);
 	}
 	ck_assert_uint_eq(w.changes, 0);
+}
+END_TEST
+
+/* However long it was there while a change had to wait: ten seconds without it, and it begins anew. */
+START_TEST(a_small_gain_that_is_over_is_forgotten)
+{
+	start(0.5, 0.3, 0.2);
+	w.speed[0] /= 2;
+	run(25);
+	ck_assert_uint_eq(w.changes, 1);
+	w.speed[1] *= 0.86;
+	run(36);
+	w.speed[1] /= 0.86;
+	run(12);
+	w.speed[1] *= 0.86;
+	run(9);
+	ck_assert_double_gt(w.now - w.changed_at, REBALANCE_WAIT);
+	ck_assert_uint_eq(w.changes, 1);
 }
 END_TEST
 
@@ -490,6 +512,7 @@ main(void)
 	tcase_add_test(t, small_gains_to_and_fro_do_not_hold_up_a_large_one);
 	tcase_add_test(t, the_two_kinds_of_gain_do_not_add_up);
 	tcase_add_test(t, a_new_plan_begins_anew);
+	tcase_add_test(t, a_small_gain_that_is_over_is_forgotten);
 	tcase_add_test(t, short_turns_change_nothing);
 	tcase_add_test(t, one_that_is_free_again_gets_more);
 	tcase_add_test(t, hiccups_change_nothing);
