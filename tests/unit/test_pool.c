@@ -1,6 +1,7 @@
 /* The pool of threads: each item once, limits, CPUs, many runs at once, and no CPU time while nothing is to do. */
 #include "config.h"
 
+#include "base/clock.h"
 #include "kernels/cpu.h"
 #include "kernels/pool.h"
 #include "tests/support/patience.h"
@@ -218,6 +219,67 @@ START_TEST(the_caller_keeps_its_cpu)
 		CPU_OR(&either, &g.cpus[0], &g.cpus[1]);
 		ck_assert(CPU_EQUAL(&either, &all));
 	}
+	pool_free(p);
+}
+END_TEST
+
+/* A run in which the caller comes to `to`, and the worker's item goes on so long that the caller sleeps. */
+struct move {
+	int to;             /* -1: the caller stays */
+	_Atomic bool begun; /* the worker's item */
+	int caller;         /* the CPU it is on */
+	cpu_set_t worker;   /* the CPUs it may use */
+};
+
+static void
+move_caller(void *arg, uint32_t item, unsigned thread)
+{
+	struct move *m = arg;
+	cpu_set_t one, all;
+
+	(void)item;
+	if (thread == 1) {
+		sched_getaffinity(0, sizeof m->worker, &m->worker);
+		atomic_store(&m->begun, true);
+		for (uint64_t end = clock_ns() + 1000 * 1000; clock_ns() < end;)
+			sched_yield();
+		return;
+	}
+	while (!atomic_load(&m->begun))
+		sched_yield();
+	if (m->to >= 0) {
+		sched_getaffinity(0, sizeof all, &all);
+		CPU_ZERO(&one);
+		CPU_SET(m->to, &one);
+		sched_setaffinity(0, sizeof one, &one);
+		sched_setaffinity(0, sizeof all, &all);
+	}
+	m->caller = sched_getcpu();
+}
+
+/* Whether the worker, which is not woken, leaves that CPU to the caller while it stays there for a few runs. */
+static bool
+leaves_to_caller(struct pool *p, int cpu)
+{
+	struct move m = {.to = cpu};
+
+	for (int run = 0; run < 5; run++) {
+		pool_run(p, move_caller, &m, 2);
+		if (m.caller != cpu || (run > 0 && !CPU_ISSET(cpu, &m.worker)))
+			return true;
+		m = (struct move){.to = -1};
+	}
+	return false;
+}
+
+START_TEST(a_caller_that_moves_gets_that_cpu)
+{
+	struct pool *p = new_pool(2);
+	int cpus[256];
+	unsigned n = cpu_order(cpus, 256);
+
+	for (int turn = 0; n > 1 && turn < 20; turn++)
+		ck_assert_msg(leaves_to_caller(p, cpus[turn % 2]), "turn %d", turn);
 	pool_free(p);
 }
 END_TEST
@@ -446,6 +508,7 @@ main(void)
 	tcase_add_test(tc, only_so_many_take_part);
 	tcase_add_test(tc, pinned_threads_have_a_cpu_each);
 	tcase_add_test(tc, the_caller_keeps_its_cpu);
+	tcase_add_test(tc, a_caller_that_moves_gets_that_cpu);
 	tcase_add_test(tc, more_threads_than_cpus_are_not_pinned);
 	tcase_add_test(tc, many_runs_of_several_pools);
 	tcase_add_test(tc, a_late_worker_changes_nothing);
