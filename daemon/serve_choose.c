@@ -48,6 +48,7 @@ struct forecast {
 	struct swarm_plan_peer peers[SLICE_MAX_PEERS];
 	struct swarm_plan_link links[SLICE_MAX_PEERS * SLICE_MAX_PEERS];
 	struct swarm_plan_input in;
+	struct swarm_plan_alt old; /* what was chosen before */
 	struct swarm_plan_result result;
 };
 
@@ -295,34 +296,31 @@ set_stages(struct swarm_plan_alt *a, const struct stages *st)
 			.n = st->list[i].n};
 }
 
-/* Seconds that count of the plan that was chosen before, by what is known now. INFINITY: it does not
- * fit any more. */
-static double
-old_score(struct forecast *f, const struct choice *c, struct swarm_peer *const *members, uint32_t n)
+/* The plan that was chosen before, by what is known now; its score is INFINITY if it does not fit any more. */
+static void
+predict_old(
+	struct forecast *f, const struct choice *c, struct swarm_peer *const *members, uint32_t n)
 {
-	struct swarm_plan_alt *a = &f->result.scratch[0];
+	struct swarm_plan_alt *a = &f->old;
+	bool gone = c->n == 0 || (c->stages.n > 1 && f->in.kinds != 0);
 
-	if (c->n == 0 || (c->stages.n > 1 && f->in.kinds != 0))
-		return INFINITY;
 	set_stages(a, &c->stages);
-	for (uint32_t i = 0; i < c->n; i++) {
+	for (uint32_t i = 0; i < c->n && !gone; i++) {
 		uint32_t at = 0;
 
 		while (i > 0 && at < n && members[at] != c->peers[i])
 			at++;
-		if (i > 0 && at == n)
-			return INFINITY;
+		gone = i > 0 && at == n;
 		a->members[i].peer = i > 0 ? at + 1 : 0;
 		a->members[i].slice = c->slices[i];
 	}
-	return swarm_plan_predict_given(&f->in, a) == 0 ? a->score : INFINITY;
+	if (gone || swarm_plan_predict_given(&f->in, a) != 0)
+		a->score = INFINITY;
 }
 
 static void
-take(struct choice *c, const struct swarm_plan_result *r, struct swarm_peer *const *members)
+take(struct choice *c, const struct swarm_plan_alt *a, struct swarm_peer *const *members)
 {
-	const struct swarm_plan_alt *a = &r->alts[r->best];
-
 	c->n = a->n;
 	for (uint32_t i = 0; i < a->n; i++) {
 		c->peers[i] = a->members[i].peer > 0 ? members[a->members[i].peer - 1] : NULL;
@@ -332,6 +330,12 @@ take(struct choice *c, const struct swarm_plan_result *r, struct swarm_peer *con
 	for (uint32_t i = 0; i < a->n_stages; i++)
 		c->stages.list[i] = (struct stage){a->stages[i].first, a->stages[i].n,
 			a->stages[i].layer0, a->stages[i].layers};
+}
+
+/* Of the best plan. */
+static void
+keep_spares(struct choice *c, const struct swarm_plan_result *r, struct swarm_peer *const *members)
+{
 	c->n_spares = 0;
 	for (uint32_t i = 0; i < r->n_spares; i++) {
 		struct plan_spare *sp = &c->spares[c->n_spares];
@@ -352,27 +356,17 @@ take_spares(struct plan *p, const struct choice *c)
 	memcpy(p->spares, c->spares, c->n_spares * sizeof *c->spares);
 }
 
-static bool
-same_devices(
-	const struct choice *c, const struct swarm_plan_alt *a, struct swarm_peer *const *members)
-{
-	if (a->n != c->n || a->n_stages != c->stages.n)
-		return false;
-	for (uint32_t i = 0; i < a->n; i++)
-		if (c->peers[i] !=
-			(a->members[i].peer > 0 ? members[a->members[i].peer - 1] : NULL))
-			return false;
-	return true;
-}
-
 /* What a plan has to save to be taken instead of the choice. */
-static double
-worth(const struct choices *all, const struct choice *c, const struct swarm_plan_alt *a,
-	struct swarm_peer *const *members)
+static struct swarm_plan_worth
+worth(const struct choices *all)
 {
-	bool shifts = all->shifts && (all->saving <= 0 || same_devices(c, a, members));
+	struct swarm_plan_worth w = {CHOICE_GAIN, CHOICE_GAIN};
 
-	return shifts ? all->saving : CHOICE_GAIN;
+	if (all->shifts)
+		w.same = all->saving;
+	if (w.same <= 0)
+		w.others = w.same;
+	return w;
 }
 
 static int
@@ -380,8 +374,8 @@ predict(struct serve *s, struct choice *c, const struct plan *p, struct swarm_pe
 	uint32_t n, struct err *err)
 {
 	struct forecast *f = calloc(1, sizeof *f);
-	const struct swarm_plan_alt *best;
-	double old;
+	const struct swarm_plan_worth least = worth(s->choices);
+	const struct swarm_plan_alt *better;
 
 	if (f == NULL)
 		return err_set(err, "not enough memory for a plan");
@@ -390,14 +384,16 @@ predict(struct serve *s, struct choice *c, const struct plan *p, struct swarm_pe
 		c->n = 0;
 		return 0;
 	}
-	old = old_score(f, c, members, n);
+	predict_old(f, c, members, n);
 	if (swarm_plan_choose(&f->in, &f->result, err) != 0) {
 		free(f);
 		return -1;
 	}
-	best = &f->result.alts[f->result.best];
-	if (best->score < (1 - worth(s->choices, c, best, members)) * old)
-		take(c, &f->result, members);
+	better = swarm_plan_better(&f->in, &f->result, &f->old, &least);
+	if (better != NULL)
+		take(c, better, members);
+	if (better == &f->result.alts[f->result.best])
+		keep_spares(c, &f->result, members);
 	free(f);
 	return 0;
 }

@@ -21,7 +21,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/link_speed.c sched/link_speed.h \
 	sched/money.c sched/money.h \
 	sched/overlap.c sched/overlap.h \
-	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_deal.c sched/plan_eval.c \
+	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_better.c sched/plan_deal.c sched/plan_eval.c \
 	sched/plan_group.c sched/plan_memory.c sched/plan_net.c sched/plan_search.c \
 	sched/plan_share.c sched/plan_stage.c sched/plan_time.c sched/plan_words.c \
 	sched/purse.c sched/purse.h \
@@ -100,7 +100,7 @@ tests_unit_test_experts_SOURCES = tests/unit/test_experts.c
 tests_unit_test_experts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_experts_LDADD = $(tests_unit_test_window_LDADD)
 
-check_PROGRAMS += tests/unit/test_plan tests/unit/test_plan_best \
+check_PROGRAMS += tests/unit/test_plan tests/unit/test_plan_best tests/unit/test_plan_better \
 	tests/unit/test_plan_model tests/unit/test_plan_published tests/unit/test_plan_random \
 	tests/unit/test_plan_ways
 plan_test_libs = sched/libsched.a model/libmodel.a sched/libsched.a $(KERNEL_LIBS) \
@@ -113,6 +113,9 @@ tests_unit_test_plan_best_SOURCES = tests/unit/test_plan_best.c tests/support/pl
 	tests/support/plan_sim.h $(plan_test_support)
 tests_unit_test_plan_best_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_plan_best_LDADD = $(plan_test_libs)
+tests_unit_test_plan_better_SOURCES = tests/unit/test_plan_better.c $(plan_test_support)
+tests_unit_test_plan_better_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_better_LDADD = $(plan_test_libs)
 tests_unit_test_plan_model_SOURCES = tests/unit/test_plan_model.c tests/support/shared_dir.c \
 	tests/support/shared_dir.h $(plan_test_support)
 tests_unit_test_plan_model_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'

@@ -237,6 +237,19 @@ int swarm_plan_predict(const struct swarm_plan_input *in, bool stream, struct sw
  * one that runs: what can be compared with what is measured. */
 int swarm_plan_predict_given(const struct swarm_plan_input *in, struct swarm_plan_alt *out);
 
+/* What another plan has to save to be worth it, as a part of the score of the one that serves. */
+struct swarm_plan_worth {
+	double same;   /* with other slices of the same devices in the same stages */
+	double others; /* with other devices */
+};
+
+/* The plan to take instead of one that serves, whose score swarm_plan_predict_given has filled (INFINITY: it is possible
+ * no more): the best of r, or, where that takes other devices and does not save what those have to, other slices of the
+ * same devices, in r->scratch. r as swarm_plan_choose has left it. NULL: none is worth it. */
+const struct swarm_plan_alt *swarm_plan_better(const struct swarm_plan_input *in,
+	struct swarm_plan_result *r, const struct swarm_plan_alt *serving,
+	const struct swarm_plan_worth *worth);
+
 struct swarm_plan_sum {
 	double bytes; /* of all its rows */
 	/* by rows: */
