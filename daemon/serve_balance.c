@@ -195,7 +195,7 @@ static const struct balance_member *
 mover_of(const struct balance *b)
 {
 	for (uint32_t i = 1; i < b->n; i++)
-		if (id_of(b->members[i].peer) == b->r.mover)
+		if (id_of(b->members[i].peer) == b->r.last.mover)
 			return &b->members[i];
 	return &b->members[0];
 }
@@ -222,6 +222,7 @@ change_shares(struct serve *s, const double *factors)
 			c->reason);
 	} else {
 		c->state = CHANGE_NONE;
+		rebalance_refused(&b->r);
 		snprintf(c->words, sizeof c->words, "%s: other shares would not make up for it",
 			c->reason);
 	}

@@ -19,7 +19,7 @@ rebalance_init(struct rebalance *r)
 {
 	memset(r, 0, sizeof *r);
 	r->trial.since = -1;
-	r->wait = REBALANCE_WAIT;
+	r->last.wait = REBALANCE_WAIT;
 	begin_drift(r);
 }
 
@@ -112,9 +112,9 @@ take_back(struct rebalance *r, double now, double *factors)
 		factors[i] = 1 / r->trial.factors[i];
 	r->back = true;
 	r->back_s = r->whole_s;
-	r->wait = fmin(2 * r->wait, REBALANCE_WAIT_MAX);
-	r->changed_at = now;
-	r->slower = !r->slower;
+	r->last.wait = fmin(2 * r->last.wait, REBALANCE_WAIT_MAX);
+	r->last.at = now;
+	r->last.slower = !r->last.slower;
 	begin_drift(r);
 }
 
@@ -174,15 +174,16 @@ find_mover(const struct rebalance *r, enum believed believed)
 }
 
 static double
-wait_of(const struct rebalance *r, const struct rebalance_peer *mover, bool slower, double now)
+wait_of(const struct rebalance_past *last, const struct rebalance_peer *mover, bool slower,
+	double now)
 {
-	double since = now - r->changed_at;
+	double since = now - last->at;
 
-	if (since >= 10 * r->wait)
+	if (since >= 10 * last->wait)
 		return REBALANCE_WAIT;
-	if (mover->id == r->mover && slower != r->slower)
-		return fmin(2 * r->wait, REBALANCE_WAIT_MAX);
-	return r->wait;
+	if (mover->id == last->mover && slower != last->slower)
+		return fmin(2 * last->wait, REBALANCE_WAIT_MAX);
+	return last->wait;
 }
 
 /* --- whether it is time ------------------------------------------------------------------------- */
@@ -234,17 +235,18 @@ rebalance_due(struct rebalance *r, double now, double *factors)
 	believed = large ? AS_SEEN : AS_MEASURED;
 	mover = find_mover(r, believed);
 	slower = factor(mover, believed) < 1;
-	wait = wait_of(r, mover, slower, now);
-	if (large && r->small) /* turns of small gains do not hold up a large one */
+	wait = wait_of(&r->last, mover, slower, now);
+	if (large && r->last.small) /* turns of small gains do not hold up a large one */
 		wait = fmin(wait, REBALANCE_WAIT);
-	if ((!large && !small) || (r->changed && now - r->changed_at < wait))
+	if ((!large && !small) || (r->last.changed && now - r->last.at < wait))
 		return false;
-	r->wait = r->changed ? wait : REBALANCE_WAIT;
-	r->changed = true;
-	r->changed_at = now;
-	r->mover = mover->id;
-	r->slower = slower;
-	r->small = !large;
+	r->before = r->last;
+	r->last = (struct rebalance_past){.changed = true,
+		.at = now,
+		.wait = r->last.changed ? wait : REBALANCE_WAIT,
+		.mover = mover->id,
+		.slower = slower,
+		.small = !large};
 	r->saving = gain_of(r, believed);
 	r->back = false;
 	for (uint32_t i = 0; i < r->n; i++)
@@ -252,4 +254,12 @@ rebalance_due(struct rebalance *r, double now, double *factors)
 	begin_drift(r);
 	begin_trial(r, factors);
 	return true;
+}
+
+void
+rebalance_refused(struct rebalance *r)
+{
+	r->trial.wanted = false;
+	if (!r->back)
+		r->last = r->before;
 }

@@ -53,6 +53,14 @@ struct rebalance_peer {
 	double average_s, measured_at; /* average 0: nothing measured yet */
 };
 
+struct rebalance_past {  /* the last change */
+	bool changed;    /* there was one: */
+	double at, wait; /* when, and how long none may follow */
+	uint32_t mover;  /* the peer whose speed had changed most, */
+	bool slower;     /* and which way */
+	bool small;      /* it was for a small gain */
+};
+
 struct rebalance_trial { /* of the last change */
 	bool wanted, runs;
 	double before_s, since;
@@ -63,16 +71,12 @@ struct rebalance_trial { /* of the last change */
 struct rebalance {
 	struct rebalance_peer peers[REBALANCE_PEERS];
 	uint32_t n;
-	double drifting_since; /* below 0: it does not drift */
-	double lag;            /* the sum of small gains, */
-	double looked_at;      /* and when it was made; below 0: not yet */
-	bool changed;          /* there was a change: */
-	double changed_at, wait;
-	uint32_t mover;           /* the peer whose speed had changed most */
-	bool slower;              /* and which way */
-	bool small;               /* the change was for a small gain, */
-	double saving;            /* and this was the gain */
-	double whole_s, whole_at; /* average of whole steps; 0: nothing measured yet */
+	double drifting_since;              /* below 0: it does not drift */
+	double lag;                         /* the sum of small gains, */
+	double looked_at;                   /* and when it was made; below 0: not yet */
+	struct rebalance_past last, before; /* and what was the last one before that */
+	double saving;                      /* the gain for which the last one was */
+	double whole_s, whole_at;           /* average of whole steps; 0: nothing measured yet */
 	struct rebalance_trial trial;
 	bool back;     /* the last change took the one before back: */
 	double back_s; /* a step of that had become so long, instead of trial.before_s */
@@ -98,8 +102,12 @@ void rebalance_began(struct rebalance *r, bool asked);
 double rebalance_gain(const struct rebalance *r);
 
 /* Whether it is time to plan anew; factors[n]: by what each one's planned speed is to be multiplied
- * (1: as planned, or not measured). That counts as a change: the wait begins, whatever the planner then
- * finds. Ask now and then, about once a second. r->back: it leads back to how things were. */
+ * (1: as planned, or not measured). That counts as a change: the wait begins. Ask now and then, about
+ * once a second. r->back: it leads back to how things were. */
 bool rebalance_due(struct rebalance *r, double now, double *factors);
+
+/* The planner found nothing that is worth it: there was no change, and the wait is that of the one before. Where it was to
+ * lead back, the longer wait stays: the change before was one too many. */
+void rebalance_refused(struct rebalance *r);
 
 #endif

@@ -20,6 +20,8 @@ struct world {
 	double share[PEERS];
 	double computed; /* steps */
 	unsigned changes, backs;
+	bool refuses; /* the planner */
+	unsigned refused;
 	double changed_at; /* the last one */
 	uint32_t seed;
 	double noise; /* part of a step's time by which measurements scatter */
@@ -34,23 +36,32 @@ scatter(void)
 	return 1 + w.noise * ((w.seed >> 8) / (double)(1 << 24) * 2 - 1);
 }
 
-/* Shares by speed: what the planner does when nothing else binds. */
+/* The shares are what they were. */
 static void
-begin_plan(void)
+watch_plan(void)
 {
 	struct rebalance_peer p[PEERS];
-	double sum = 0;
 
-	for (int i = 0; i < PEERS; i++)
-		sum += w.planned[i];
 	for (uint32_t i = 0; i < PEERS; i++) {
-		w.share[i] = w.planned[i] / sum;
 		p[i] = (struct rebalance_peer){.id = i,
 			.work = w.share[i],
 			.expected_s = w.share[i] / w.planned[i],
 			.most = REBALANCE_TRUST * w.measured[i] / w.planned[i]};
 	}
 	rebalance_plan(&w.r, p, PEERS);
+}
+
+/* Shares by speed: what the planner does when nothing else binds. */
+static void
+begin_plan(void)
+{
+	double sum = 0;
+
+	for (int i = 0; i < PEERS; i++)
+		sum += w.planned[i];
+	for (int i = 0; i < PEERS; i++)
+		w.share[i] = w.planned[i] / sum;
+	watch_plan();
 }
 
 static void
@@ -101,6 +112,12 @@ run(double seconds)
 			continue;
 		for (int i = 0; i < PEERS; i++)
 			w.planned[i] *= factors[i];
+		if (w.refuses) {
+			w.refused++;
+			watch_plan();
+			rebalance_refused(&w.r);
+			continue;
+		}
 		w.changes++;
 		w.changed_at = w.now;
 		w.backs += w.r.back;
@@ -242,7 +259,7 @@ START_TEST(small_gains_to_and_fro_do_not_hold_up_a_large_one)
 
 	start(0.5, 0.3, 0.2);
 	know_speeds();
-	for (int i = 0; w.r.wait < 8 * REBALANCE_WAIT || w.now > w.changed_at + 100; i++) {
+	for (int i = 0; w.r.last.wait < 8 * REBALANCE_WAIT || w.now > w.changed_at + 100; i++) {
 		ck_assert_int_lt(i, 1000);
 		w.speed[0] *= i % 2 == 0 ? 0.86 : 1 / 0.86;
 		run(110);
@@ -346,6 +363,30 @@ START_TEST(all_slower_alike_change_nothing)
 }
 END_TEST
 
+START_TEST(what_the_planner_refuses_is_no_change)
+{
+	start(0.5, 0.3, 0.2);
+	run(20);
+	w.refuses = true;
+	w.speed[0] /= 2;
+	run(100);
+	ck_assert_uint_eq(w.refused, 1);
+	w.refuses = false;
+	w.speed[0] /= 2;
+	run(REBALANCE_DRIFT + 8);
+	ck_assert_uint_eq(w.changes, 1); /* without a wait */
+	w.refuses = true;
+	w.speed[0] *= 2;
+	run(2 * REBALANCE_WAIT + 20);
+	ck_assert_uint_eq(w.refused, 2);
+	ck_assert_double_eq(w.r.last.at, w.changed_at);
+	w.refuses = false;
+	w.speed[1] /= 2;
+	run(REBALANCE_DRIFT + 8);
+	ck_assert_uint_eq(w.changes, 2);
+}
+END_TEST
+
 START_TEST(between_changes_lies_a_wait)
 {
 	double first;
@@ -437,7 +478,7 @@ START_TEST(flapping_calms_down)
 	first = w.changes;
 	ck_assert_uint_ge(first, 3);
 	ck_assert_uint_le(first, 8);
-	ck_assert_double_ge(w.r.wait, 4 * REBALANCE_WAIT);
+	ck_assert_double_ge(w.r.last.wait, 4 * REBALANCE_WAIT);
 }
 END_TEST
 
@@ -449,12 +490,12 @@ START_TEST(calm_for_long_the_wait_is_short_again)
 	w.speed[0] *= 2;
 	run(200);
 	ck_assert_uint_eq(w.changes, 2);
-	ck_assert_double_eq(w.r.wait, 2 * REBALANCE_WAIT);
+	ck_assert_double_eq(w.r.last.wait, 2 * REBALANCE_WAIT);
 	run(25 * REBALANCE_WAIT);
 	w.speed[0] /= 2;
 	run(30);
 	ck_assert_uint_eq(w.changes, 3);
-	ck_assert_double_eq(w.r.wait, REBALANCE_WAIT);
+	ck_assert_double_eq(w.r.last.wait, REBALANCE_WAIT);
 }
 END_TEST
 
@@ -517,6 +558,7 @@ main(void)
 	tcase_add_test(t, one_that_is_free_again_gets_more);
 	tcase_add_test(t, hiccups_change_nothing);
 	tcase_add_test(t, all_slower_alike_change_nothing);
+	tcase_add_test(t, what_the_planner_refuses_is_no_change);
 	tcase_add_test(t, between_changes_lies_a_wait);
 	tcase_add_test(t, a_change_that_makes_it_slower_is_taken_back);
 	tcase_add_test(t, one_that_looks_faster_than_measured_is_not_believed);
