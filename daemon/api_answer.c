@@ -14,6 +14,7 @@ api_answer_init(struct api_answer *w, struct http_request *r, const struct api_f
 		.return_tokens = a->return_tokens};
 	api_head_make(&w->head, f, model);
 	buf_init(&w->text, MAX_ANSWER);
+	api_logprobs_init(&w->logprobs, a);
 	answer_calls_init(w, a);
 }
 
@@ -21,6 +22,7 @@ void
 api_answer_free(struct api_answer *w)
 {
 	json_decref(w->shoal);
+	api_logprobs_free(&w->logprobs);
 	answer_calls_free(w);
 	buf_free(&w->text);
 }
@@ -38,9 +40,13 @@ take_text(struct api_answer *w)
 static void
 send_text(struct api_answer *w)
 {
-	if (w->text.len > 0)
-		sse_event(w->http,
-			api_chunk(&w->head, w->head.format->chunk_choice(take_text(w), NULL)));
+	json_t *choice;
+
+	if (w->text.len == 0)
+		return;
+	choice = w->head.format->chunk_choice(take_text(w), NULL);
+	api_logprobs_add(&w->logprobs, choice);
+	sse_event(w->http, api_chunk(&w->head, choice));
 }
 
 void
@@ -128,24 +134,45 @@ with_shoal(struct api_answer *w, json_t *o)
 static void
 end_stream(struct api_answer *w, const char *reason, const struct usage *u)
 {
+	json_t *last;
+
 	send_text(w);
-	sse_event(w->http, with_shoal(w, api_last_chunk(&w->head, reason, u, w->return_tokens)));
+	last = api_last_chunk(&w->head, reason, u, w->return_tokens);
+	api_logprobs_add(&w->logprobs, json_array_get(json_object_get(last, "choices"), 0));
+	sse_event(w->http, with_shoal(w, last));
 	if (w->include_usage)
 		sse_event(w->http, api_usage_chunk(&w->head, u));
 	sse_done(w->http);
 }
 
 static void
+send_whole(struct api_answer *w, json_t *o)
+{
+	struct buf logprobs;
+
+	if (!w->logprobs.wanted) {
+		http_json(w->http, 200, o);
+		return;
+	}
+	buf_init(&logprobs, 0);
+	api_logprobs_add(&w->logprobs, json_array_get(json_object_get(o, "choices"), 0));
+	api_logprobs_text(&w->logprobs, &logprobs);
+	http_json_with(w->http, 200, o, w->logprobs.mark, &logprobs);
+	buf_free(&logprobs);
+}
+
+static void
 end_whole(struct api_answer *w, const char *reason, const struct usage *u)
 {
-	if (w->text.failed)
+	json_t *o;
+
+	if (w->text.failed) {
 		http_fail(w->http, 500, NULL, NULL, "the answer is longer than %u MiB: stream it",
 			MAX_ANSWER >> 20);
-	else
-		http_json(w->http, 200,
-			with_shoal(w,
-				answer_calls_add(w->calls, api_whole(&w->head, take_text(w), reason,
-								   u, w->return_tokens))));
+	} else {
+		o = api_whole(&w->head, take_text(w), reason, u, w->return_tokens);
+		send_whole(w, with_shoal(w, answer_calls_add(w->calls, o)));
+	}
 	api_answer_headers(w->http, w->shoal);
 }
 
@@ -156,6 +183,12 @@ api_answer_end(struct api_answer *w, const char *reason, const struct usage *u)
 	if (w->lost || w->reader.failed) {
 		api_answer_error(
 			w, 500, "a call of a tool is too long, or there is no memory for it");
+		return;
+	}
+	if (api_logprobs_failed(&w->logprobs)) {
+		api_answer_error(w, 500,
+			w->stream ? "there is no memory for the answer's logprobs"
+				  : "the answer's logprobs are too long: stream it");
 		return;
 	}
 	reason = answer_calls_reason(w->calls, reason);

@@ -4,6 +4,7 @@
 #define DAEMON_API_ANSWER_H
 
 #include "daemon/answers_job.h"
+#include "daemon/api_logprobs.h"
 #include "daemon/api_object.h"
 #include "daemon/call_reader.h"
 #include "daemon/utf8_hold.h"
@@ -21,6 +22,7 @@ struct api_answer {
 	/* It is kept under a key: all goes there, and its clients are not ours. Set, where it is, before
 	 * api_answer_begin. NULL: http is its client. */
 	struct kept *kept;
+	struct api_logprobs logprobs;
 	/* Calls of tools, where some were offered (answer_calls.c). */
 	bool tools, apart;
 	bool lost; /* one that the client cannot get: the answer ends in an error */

@@ -266,13 +266,36 @@ TAKE(take_modalities)
 		e, 400, "unsupported_value", f->name, "%s can only be [\"text\"]", f->name);
 }
 
-/* Whatever asks for nothing passes: false, 0, "", an empty list or object. `logprobs: 0` of a
- * completion does ask (for the chosen token's). */
+TAKE(take_logprobs)
+{
+	return boolean(f, v, &r->logprobs, e);
+}
+
+TAKE(take_top_logprobs)
+{
+	int64_t n = 0;
+
+	if (whole(f, v, &n, e) != 0)
+		return -1;
+	r->top_logprobs = (uint32_t)n;
+	return 0;
+}
+
+/* Of a completion it is the number of alternatives; 0 asks for the chosen token's. */
+TAKE(take_logprobs_number)
+{
+	if (json_is_false(v))
+		return 0;
+	r->logprobs = true;
+	return take_top_logprobs(r, f, v, e);
+}
+
+/* Whatever asks for nothing passes: false, 0, "", an empty list or object. */
 TAKE(take_unless_set)
 {
-	bool zero = json_is_number(v) && json_number_value(v) == 0 &&
-		    !(r->kind == API_COMPLETION && strcmp(f->name, "logprobs") == 0);
+	bool zero = json_is_number(v) && json_number_value(v) == 0;
 
+	(void)r;
 	if (json_is_false(v) || zero || (json_is_string(v) && json_string_length(v) == 0) ||
 		(json_is_array(v) && json_array_size(v) == 0) ||
 		(json_is_object(v) && json_object_size(v) == 0))
@@ -296,7 +319,8 @@ static const struct api_field fields[] = {
 	{"ignore_eos", BOTH, take_ignore_eos, 0, 0},
 	{"json_schema", BOTH, take_unless_set, 0, 0},
 	{"logit_bias", BOTH, take_unless_set, 0, 0},
-	{"logprobs", BOTH, take_unless_set, 0, 0},
+	{"logprobs", CHAT, take_logprobs, 0, 0},
+	{"logprobs", COMPLETION, take_logprobs_number, 0, 5},
 	{"max_completion_tokens", BOTH, take_max_tokens, -1, INT32_MAX},
 	{"max_tokens", BOTH, take_max_tokens, -1, INT32_MAX},
 	{"messages", CHAT, api_take_messages, 0, 0},
@@ -331,7 +355,8 @@ static const struct api_field fields[] = {
 	{"tool_choice", CHAT, api_take_tool_choice, 0, 0},
 	{"tools", CHAT, api_take_tools, 0, 0},
 	{"top_k", BOTH, take_top_k, -1, INT32_MAX},
-	{"top_logprobs", BOTH, take_unless_set, 0, 0},
+	{"top_logprobs", CHAT, take_top_logprobs, 0, ODDS_MOST},
+	{"top_logprobs", COMPLETION, take_unless_set, 0, 0},
 	{"top_p", BOTH, take_top_p, 0, 1},
 	{"user", BOTH, NULL, 0, 0},
 	{"web_search_options", CHAT, take_unless_set, 0, 0},

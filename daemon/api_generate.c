@@ -52,8 +52,16 @@ on_error(void *arg, int status, const char *what)
 	generation_free(g);
 }
 
+static void
+on_odds(void *arg, const struct token_odds *odds, size_t n, bool lost)
+{
+	struct generation *g = arg;
+
+	api_logprobs_take(&g->answer.logprobs, odds, n, lost);
+}
+
 static const struct request_events events = {
-	.on_text = on_text, .on_end = on_end, .on_error = on_error};
+	.on_text = on_text, .on_end = on_end, .on_error = on_error, .on_odds = on_odds};
 
 /* The client has gone away, or the daemon stops. */
 static void
@@ -100,6 +108,7 @@ submit(struct http_request *r, const struct api_format *f, const struct api_requ
 		return;
 	}
 	api_answer_init(&g->answer, r, f, a, m->id);
+	api_logprobs_speaker(&g->answer.logprobs, m->tokenizer);
 	g->desk = m->desk;
 	s = api_make_session(a, m, ids, false, NULL, &err);
 	if (s == NULL) {
@@ -176,6 +185,9 @@ api_generate(struct http_request *r, const struct api_format *f)
 	else if (keyed && api_has_form(&a))
 		http_fail(r, 400, "unsupported_parameter", "Idempotency-Key",
 			"answers that have a form are not kept: leave out Idempotency-Key");
+	else if (keyed && a.logprobs)
+		http_fail(r, 400, "unsupported_parameter", "Idempotency-Key",
+			"logprobs are not kept: leave out Idempotency-Key");
 	else if (keyed && answers_find(r->http->answers, r, &key, &a, f))
 		log_debug("%s: its answer is known", r->id);
 	else if (route_said_auto(a.model, NULL))

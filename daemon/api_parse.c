@@ -89,6 +89,25 @@ take_fields(struct api_request *r, struct api_error *e)
 	return 0;
 }
 
+/* Where they cannot be told: a prompt's tokens are not looked at, and those of calls are no text of the answer. */
+static int
+check_logprobs(const struct api_request *r, struct api_error *e)
+{
+	if (!r->logprobs && r->kind == API_CHAT && r->top_logprobs > 0)
+		return api_error_set(e, 400, "invalid_value", "top_logprobs",
+			"top_logprobs needs logprobs: set that to true, too");
+	if (r->logprobs && r->echo)
+		return api_error_set(e, 400, "unsupported_value", "logprobs",
+			"logprobs are of the answer's tokens, not of the prompt's: leave out echo, "
+			"or "
+			"logprobs");
+	if (r->logprobs && r->tools != NULL)
+		return api_error_set(e, 400, "unsupported_value", "logprobs",
+			"logprobs are not told where tools may be called: leave out tools, or "
+			"logprobs");
+	return 0;
+}
+
 static int
 check_whole(struct api_request *r, struct api_error *e)
 {
@@ -117,7 +136,9 @@ api_parse(enum api_kind kind, const void *body, size_t len, struct api_request *
 	r->root = api_parse_object(body, len, e);
 	if (r->root == NULL || take_fields(r, e) != 0)
 		return -1;
-	return check_whole(r, e) == 0 && api_show_tools(r, e) == 0 ? api_make_form(r, e) : -1;
+	if (check_whole(r, e) != 0 || api_show_tools(r, e) != 0 || check_logprobs(r, e) != 0)
+		return -1;
+	return api_make_form(r, e);
 }
 
 void

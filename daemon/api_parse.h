@@ -49,6 +49,8 @@ struct api_request {
 	uint32_t max_tokens;    /* UINT32_MAX: as the context allows */
 	bool uncached;          /* the prompt is computed, even if its rows are there */
 	uint32_t max_guesses;   /* tokens guessed ahead, at most; UINT32_MAX: as it pays */
+	bool logprobs;          /* of the answer's tokens, */
+	uint32_t top_logprobs;  /* and so many alternatives to each */
 	const char *prediction; /* of the answer's text; NULL: none */
 	const char *stops[SESSION_MAX_STOPS];
 	uint32_t n_stops;

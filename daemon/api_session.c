@@ -81,6 +81,8 @@ api_make_session(const struct api_request *a, const struct served_model *m,
 		.n_stops = a->n_stops,
 		.ignore_end = a->ignore_end,
 		.signals = signals,
+		.odds = a->logprobs,
+		.n_odds = a->top_logprobs,
 		.grammar = a->grammar};
 
 	struct token_list prediction = {0};

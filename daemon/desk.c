@@ -63,9 +63,18 @@ post_error(struct desk *d, struct request *r, int status, const char *what)
 	post_outcome(d, r, OUTCOME_ERROR);
 }
 
+/* Of what has been said. */
+static void
+post_odds(struct request *r, bool last)
+{
+	if (r->ev.on_odds != NULL && session_take_odds(r->session, last, &r->odds) != 0)
+		r->odds_lost = true;
+}
+
 static void
 post_end(struct desk *d, struct request *r, enum session_end end)
 {
+	post_odds(r, true);
 	r->usage = request_usage(r);
 	r->end = end;
 	post_outcome(d, r, OUTCOME_END);
@@ -242,6 +251,8 @@ desk_post_text(struct desk *d, struct request *r, const struct buf *text)
 		return;
 	uv_mutex_lock(&d->lock);
 	buf_append(&r->text, text->data, text->len);
+	if (text->len > 0)
+		post_odds(r, false);
 	r->has_signals = signals != NULL;
 	if (signals != NULL)
 		r->signals = *signals;
@@ -321,6 +332,7 @@ request_free(struct desk *d, struct request *r)
 	guide_free(r->guide);
 	buf_free(&r->text);
 	buf_free(&r->ids);
+	buf_free(&r->odds);
 	free(r);
 }
 
@@ -349,6 +361,8 @@ take_posted(struct desk *d, enum outcome *outcome)
 		r->posted = false;
 		desk_move(&d->text, &r->text);
 		desk_move(&d->ids, &r->ids);
+		desk_move(&d->odds, &r->odds);
+		d->odds_lost = r->odds_lost;
 		d->so_far = r->usage;
 		request_draft_take(d, r);
 		d->n_choices = r->n_choices;
@@ -374,6 +388,9 @@ hear(struct desk *d, struct request *r, enum outcome outcome)
 	d->so_far.signals = NULL;
 	if (n > 0 && !atomic_load(&r->cancelled))
 		r->ev.on_ids(r->arg, (const void *)d->ids.data, n, &d->so_far);
+	if ((d->odds.len > 0 || d->odds_lost) && !atomic_load(&r->cancelled))
+		r->ev.on_odds(r->arg, (const void *)d->odds.data,
+			d->odds.len / sizeof(struct token_odds), d->odds_lost);
 	if (d->text.len > 0 && !atomic_load(&r->cancelled))
 		r->ev.on_text(r->arg, (const char *)d->text.data, d->text.len);
 	if (d->n_choices > 0 && !atomic_load(&r->cancelled))
@@ -443,6 +460,7 @@ desk_free(struct desk *d)
 		request_free(d, r);
 	buf_free(&d->text);
 	buf_free(&d->ids);
+	buf_free(&d->odds);
 	buf_free(&d->news);
 	uv_mutex_destroy(&d->lock);
 	free(d);

@@ -37,6 +37,9 @@ struct request_events { /* main thread */
 	void (*on_end)(void *arg, enum session_end end, const struct usage *u);
 	void (*on_error)(
 		void *arg, int status, const char *what); /* HTTP status that fits, words */
+	/* How probable the model held the tokens whose text comes next, or came before the end, where the session
+	 * keeps odds: ahead of on_text and on_end. lost: some are missing, as there was no memory. May be NULL. */
+	void (*on_odds)(void *arg, const struct token_odds *odds, size_t n, bool lost);
 	/* The ids that were picked since the last call, always ahead of their text: who keeps them has
 	 * them before anybody has seen what they say. so_far: what it has cost with them, but for tokens and
 	 * signals. May be NULL. */

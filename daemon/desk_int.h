@@ -62,6 +62,8 @@ struct request {
 	struct buf text; /* to be heard by the main thread */
 	struct buf ids;  /* uint32_t; likewise, where somebody wants them */
 	bool ids_lost;
+	struct buf odds; /* struct token_odds; likewise */
+	bool odds_lost;
 	bool has_signals;
 	struct token_signals signals; /* as of the text */
 	struct guide_choice choices[GUIDE_MOST];
@@ -86,6 +88,8 @@ struct desk {
 	uv_async_t heard;
 	struct buf text; /* of the request that is being heard */
 	struct buf ids;
+	struct buf odds;
+	bool odds_lost;
 	struct usage so_far;
 	struct guide_choice choices[GUIDE_MOST];
 	uint32_t n_choices;

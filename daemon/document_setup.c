@@ -77,6 +77,9 @@ check_request(struct document_run *d, struct http_request *h)
 		return refuse_field(h, "messages", "the question has 1 to 16384 bytes");
 	if (a->n_stops > 0)
 		return refuse_field(h, "stop", "there is no stop");
+	if (a->logprobs)
+		return refuse_field(h, "logprobs",
+			"an answer is more than the tokens of one model: leave it out");
 	if (a->ignore_end || a->return_tokens)
 		return refuse_field(h, a->ignore_end ? "ignore_eos" : "return_tokens",
 			"an answer is more than the tokens of one model");

@@ -138,6 +138,10 @@ struct http_request {
 /* Answers. body is taken. */
 void http_header(struct http_request *r, const char *name, const char *value); /* after it */
 void http_json(struct http_request *r, int status, json_t *body);
+/* The same, where for one string of the body, `mark`, which stands nowhere else in it, this JSON is put: it would be
+ * too large as a tree. */
+void http_json_with(
+	struct http_request *r, int status, json_t *body, const char *mark, const struct buf *json);
 /* A text; copied. */
 void http_text(struct http_request *r, int status, const char *type, const char *text);
 void http_error(struct http_request *r, const struct api_error *e);

@@ -45,13 +45,22 @@ answer(struct http_request *r, int status, struct MHD_Response *response)
 	http_resume(r);
 }
 
-void
-http_json(struct http_request *r, int status, json_t *body)
+/* Takes body. */
+static char *
+text_of(json_t *body)
 {
 	char *text = body != NULL ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-	struct MHD_Response *response = NULL;
 
 	json_decref(body);
+	return text;
+}
+
+/* Takes text. */
+static void
+answer_text(struct http_request *r, int status, char *text)
+{
+	struct MHD_Response *response = NULL;
+
 	if (text != NULL)
 		response =
 			MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
@@ -60,6 +69,32 @@ http_json(struct http_request *r, int status, json_t *body)
 	else
 		MHD_add_response_header(response, "Content-Type", "application/json");
 	answer(r, status, response);
+}
+
+void
+http_json(struct http_request *r, int status, json_t *body)
+{
+	answer_text(r, status, text_of(body));
+}
+
+void
+http_json_with(
+	struct http_request *r, int status, json_t *body, const char *mark, const struct buf *json)
+{
+	char *text = text_of(body), *at = text != NULL ? strstr(text, mark) : NULL, *all = NULL;
+	size_t len = strlen(mark) + 2; /* with its quotes */
+
+	if (at != NULL && !json->failed)
+		all = malloc(strlen(text) + json->len + 1);
+	if (all != NULL) {
+		char *end = all + (--at - text);
+
+		memcpy(all, text, (size_t)(at - text));
+		memcpy(end, json->data, json->len);
+		strcpy(end + json->len, at + len);
+	}
+	free(text);
+	answer_text(r, status, all);
 }
 
 void

@@ -17,6 +17,7 @@ as_asked(const struct label_prompt *p)
 
 	/* What the small model drafts would count as somebody's request, who goes first (labels_may()). */
 	a.max_guesses = 0;
+	a.logprobs = false; /* nobody reads them */
 	if (a.max_tokens > LABELS_TOKENS)
 		a.max_tokens = LABELS_TOKENS;
 	return a;

@@ -107,6 +107,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/api_error.c \
 	daemon/api_fields.c daemon/api_fields.h \
 	daemon/api_generate.c daemon/api_metrics.c daemon/api_generate.h \
+	daemon/api_logprobs.c daemon/api_logprobs.h \
 	daemon/api_models.c \
 	daemon/api_object.c daemon/api_object.h \
 	daemon/api_parse.c daemon/api_parse.h \
@@ -228,6 +229,16 @@ HTTP_TEST_SUPPORT = tests/support/fake_serve.c tests/support/fake_serve.h \
 	tests/support/http_fixture.c tests/support/http_fixture.h
 HTTP_TEST_LIBS = daemon/libdaemon.a model/libmodel.a sched/libsched.a base/libbase.a $(UV_LIBS) $(MHD_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) \
 	$(SODIUM_LIBS) $(INIH_LIBS) $(CHECK_LIBS) -lm -lpthread
+check_PROGRAMS += tests/unit/test_api_logprobs tests/unit/test_logprobs
+tests_unit_test_api_logprobs_SOURCES = tests/unit/test_api_logprobs.c $(HTTP_TEST_SUPPORT)
+tests_unit_test_api_logprobs_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_api_logprobs_LDADD = $(HTTP_TEST_LIBS)
+$(tests_unit_test_api_logprobs_OBJECTS): | proto/shoal.pb-c.h
+tests_unit_test_logprobs_SOURCES = tests/unit/test_logprobs.c \
+	tests/support/vocab_make.c tests/support/vocab_make.h
+tests_unit_test_logprobs_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_logprobs_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS) -lm -lpthread
+$(tests_unit_test_logprobs_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_router tests/unit/test_router_token
 tests_unit_test_router_token_SOURCES = tests/unit/test_router_token.c $(HTTP_TEST_SUPPORT)
 tests_unit_test_router_token_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
@@ -356,6 +367,13 @@ tests_unit_test_engine_kv_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
 tests_unit_test_engine_kv_CFLAGS = $(tests_unit_test_engine_CFLAGS)
 tests_unit_test_engine_kv_LDADD = $(tests_unit_test_engine_LDADD)
 $(tests_unit_test_engine_kv_OBJECTS): | proto/shoal.pb-c.h
+
+check_PROGRAMS += tests/unit/test_engine_odds
+tests_unit_test_engine_odds_SOURCES = tests/unit/test_engine_odds.c $(ENGINE_TEST_SUPPORT)
+tests_unit_test_engine_odds_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
+tests_unit_test_engine_odds_CFLAGS = $(tests_unit_test_engine_CFLAGS)
+tests_unit_test_engine_odds_LDADD = $(tests_unit_test_engine_LDADD)
+$(tests_unit_test_engine_odds_OBJECTS): | proto/shoal.pb-c.h
 
 # Two models that write together.
 TWO_MODELS = $(ENGINE_TEST_SUPPORT) tests/support/two_models.c tests/support/two_models.h

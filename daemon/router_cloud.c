@@ -38,6 +38,8 @@ refusal(const struct routed *q, const struct endpoint *e)
 
 	if (q->a.kind != API_CHAT && !e->completions)
 		return ROUTE_ABSENT;
+	if (q->a.logprobs)
+		return ROUTE_LOGPROBS;
 	if (q->verdict.asked < PRIVACY_REDACT)
 		return ROUTE_PRIVACY;
 	if (q->verdict.policy < PRIVACY_REDACT)

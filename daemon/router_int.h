@@ -132,7 +132,9 @@ struct routed {
 	bool held;                     /* its text waits to be judged */
 	unsigned doubtful;             /* looks in a row that spoke against it */
 	struct buf draft;              /* its text: held, or all of it for the record */
-	uint64_t since;                /* loop time */
+	struct buf odds;               /* struct token_odds, of a held one's tokens */
+	bool odds_lost;
+	uint64_t since; /* loop time */
 	struct token_signals signals;
 
 	struct attempt attempts[ROUTED_MAX_ATTEMPTS];

@@ -19,6 +19,7 @@ routed_free(struct routed *q)
 	api_request_free(&q->a);
 	wall_verdict_free(&q->verdict);
 	buf_free(&q->draft);
+	buf_free(&q->odds);
 	json_decref(q->calls);
 	free(q->text);
 	free(q->prompt);
@@ -67,6 +68,9 @@ release(struct routed *q)
 {
 	q->held = false;
 	name_model(q);
+	api_logprobs_take(&q->answer.logprobs, (const void *)q->odds.data,
+		q->odds.len / sizeof(struct token_odds), q->odds_lost);
+	buf_clear(&q->odds);
 	if (q->draft.len > 0)
 		say(q, (const char *)q->draft.data, q->draft.len);
 }
@@ -96,6 +100,7 @@ escalate(struct routed *q, struct route_choice to)
 	note_attempt(q, "thrown away", q->signals.n);
 	q->wasted_tokens += q->signals.n;
 	buf_clear(&q->draft);
+	buf_clear(&q->odds);
 	q->held = false;
 	ask(q, to);
 }
@@ -151,6 +156,17 @@ static void
 on_text(void *arg, const char *text, size_t len)
 {
 	routed_text(arg, text, len);
+}
+
+static void
+on_odds(void *arg, const struct token_odds *odds, size_t n, bool lost)
+{
+	struct routed *q = arg;
+
+	if (!q->held)
+		api_logprobs_take(&q->answer.logprobs, odds, n, lost);
+	else if (lost || buf_append(&q->odds, odds, n * sizeof *odds) != 0)
+		q->odds_lost = true;
 }
 
 /* --- ends ---------------------------------------------------------------------------------------- */
@@ -277,6 +293,7 @@ routed_failed(struct routed *q, const char *end)
 	if (next.candidate >= 0) {
 		if (!q->begun)
 			buf_clear(&q->draft);
+		buf_clear(&q->odds);
 		q->held = false;
 		ask(q, next);
 		return;
@@ -303,7 +320,7 @@ on_error(void *arg, int status, const char *what)
 }
 
 const struct request_events routed_events = {
-	.on_text = on_text, .on_end = on_end, .on_error = on_error};
+	.on_text = on_text, .on_end = on_end, .on_error = on_error, .on_odds = on_odds};
 
 /* The client has gone away, or the daemon stops. */
 static void
@@ -379,6 +396,8 @@ routed_begin_at_home(struct routed *q)
 	c->refusal = ROUTE_NOT_READY;
 	s = m != NULL ? routed_session(q, m, c->kind == ROUTE_SMALL, &err) : NULL;
 	if (s != NULL) {
+		api_logprobs_speaker(&q->answer.logprobs, m->tokenizer);
+		q->odds_lost = false;
 		q->desk = m->desk;
 		q->request =
 			desk_submit(m->desk, s, q->client, &routed_events, q, &q->status, &err);

@@ -335,6 +335,7 @@ routed_refuse(struct routed *q)
 		[ROUTE_SLOW] = 400,
 		[ROUTE_JOULES] = 400,
 		[ROUTE_FORM] = 400,
+		[ROUTE_LOGPROBS] = 400,
 		[ROUTE_ABSENT] = 404};
 	int binding = route_binding(&q->query);
 	enum route_refusal why;

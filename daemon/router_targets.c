@@ -157,12 +157,13 @@ routed_refusal_words(const struct routed *q, unsigned i, char *out, size_t size)
 const char *
 routed_binding_param(const struct routed *q, enum route_refusal r)
 {
-	return r == ROUTE_SLOW      ? "shoal.max_latency_ms"
-	       : r == ROUTE_JOULES  ? "shoal.max_joules"
-	       : r == ROUTE_BUDGET  ? "shoal.budget"
-	       : r == ROUTE_FORM    ? q->a.no_form.param
-	       : r == ROUTE_CONTEXT ? api_prompt_param(&q->a)
-				    : "model";
+	return r == ROUTE_SLOW       ? "shoal.max_latency_ms"
+	       : r == ROUTE_JOULES   ? "shoal.max_joules"
+	       : r == ROUTE_BUDGET   ? "shoal.budget"
+	       : r == ROUTE_FORM     ? q->a.no_form.param
+	       : r == ROUTE_LOGPROBS ? "logprobs"
+	       : r == ROUTE_CONTEXT  ? api_prompt_param(&q->a)
+				     : "model";
 }
 
 static void

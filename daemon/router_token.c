@@ -50,6 +50,10 @@ routed_first(struct routed *q)
 		routed_not_by_token(q, "an answer that has to have a form is one model's");
 		return route_first(&q->query);
 	}
+	if (q->a.logprobs) {
+		routed_not_by_token(q, "logprobs are of one model's tokens");
+		return route_first(&q->query);
+	}
 	if (q->query.ask == ROUTE_ASK_CLOUD) {
 		if (routed_check_segments(q, &c, &why) == 0)
 			return c;

@@ -100,6 +100,7 @@ model_libmodel_a_SOURCES += \
 	model/session.c model/session.h \
 	model/session_bytes.c \
 	model/thread_choice.c model/thread_choice.h \
+	model/token_odds.c model/token_odds.h \
 	model/token_signal.c model/token_signal.h
 
 if HAVE_CHECK
@@ -154,6 +155,13 @@ tests_unit_test_session_SOURCES = tests/unit/test_session.c \
 	tests/support/vocab_make.c tests/support/vocab_make.h
 tests_unit_test_session_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_session_LDADD = $(tests_unit_test_tokenizer_LDADD)
+
+# What the model gave the tokens that were picked.
+check_PROGRAMS += tests/unit/test_token_odds
+tests_unit_test_token_odds_SOURCES = tests/unit/test_token_odds.c \
+	tests/support/vocab_make.c tests/support/vocab_make.h
+tests_unit_test_token_odds_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_token_odds_LDADD = $(SCHEMA_TEST_LDADD)
 
 # What comes next, guessed: from the text, by how much, and that no word depends on it.
 check_PROGRAMS += tests/unit/test_lookup tests/unit/test_guess

@@ -26,8 +26,14 @@ struct session {
 	uint32_t max_tokens, context;
 	bool ignore_end;
 	struct constraint *constraint; /* NULL: there is no grammar */
-	float *raw; /* [vocab] the logits before the sampler works on them; NULL: no signals */
+	float *raw; /* [vocab] the logits before the sampler works on them; NULL: neither signals nor odds */
+	bool keeps_signals, keeps_odds;
 	struct token_signals signals;
+	uint32_t n_odds;
+	struct token_odds odds; /* of the token that is being taken, */
+	bool odds_known;        /* whose logits were there */
+	struct odds_hold odds_hold;
+	uint64_t made, said;   /* bytes of text: of the tokens, and of these those that were said */
 	struct lookup *lookup; /* NULL: not yet, or no guesses */
 	size_t looked_up;      /* ids that it has */
 	uint32_t max_guesses;
@@ -94,6 +100,13 @@ stop_add(struct session *s, const char *text, struct err *err)
 	return 0;
 }
 
+static void
+say(struct session *s, size_t len, struct buf *text)
+{
+	buf_append(text, s->held.data, len);
+	s->said += len;
+}
+
 /* Reads what is fresh and appends to `text` what is decided. True when a stop text is complete:
  * what came before it has been said, the rest is dropped. */
 static bool
@@ -103,6 +116,7 @@ read_fresh(struct session *s, struct buf *text)
 	uint32_t open = 0;
 
 	buf_append(&s->held, s->fresh.data, s->fresh.len);
+	s->made += s->fresh.len;
 	buf_clear(&s->fresh);
 	for (size_t i = before; i < s->held.len; i++) {
 		uint32_t whole = 0;
@@ -111,7 +125,7 @@ read_fresh(struct session *s, struct buf *text)
 			if (stop_read(&s->stops[k], s->held.data[i]) && s->stops[k].len > whole)
 				whole = s->stops[k].len;
 		if (whole > 0) {
-			buf_append(text, s->held.data, i + 1 - whole);
+			say(s, i + 1 - whole, text);
 			buf_clear(&s->held);
 			return true;
 		}
@@ -119,7 +133,7 @@ read_fresh(struct session *s, struct buf *text)
 	for (uint32_t k = 0; k < s->n_stops; k++)
 		if (s->stops[k].matched > open)
 			open = s->stops[k].matched;
-	buf_append(text, s->held.data, s->held.len - open);
+	say(s, s->held.len - open, text);
 	buf_consume(&s->held, s->held.len - open);
 	return false;
 }
@@ -158,9 +172,9 @@ fill(struct session *s, const struct session_params *p, const uint32_t *prompt, 
 		return -1;
 	s->most = most_ids(p, n_prompt);
 	s->ids = calloc(s->most, sizeof *s->ids);
-	if (p->signals)
+	if (p->signals || p->odds)
 		s->raw = malloc(tokenizer_size(s->t) * sizeof *s->raw);
-	if (s->ids == NULL || (p->signals && s->raw == NULL))
+	if (s->ids == NULL || ((p->signals || p->odds) && s->raw == NULL))
 		return err_set(err, "out of memory for %zu tokens", s->most);
 	if (p->max_guesses > 0 && p->n_prediction > 0) {
 		s->prediction = malloc(p->n_prediction * sizeof *s->prediction);
@@ -204,6 +218,9 @@ session_new(const struct tokenizer *t, const struct session_params *p, const uin
 	s->ignore_end = p->ignore_end;
 	s->max_guesses = p->max_guesses;
 	s->uncached = p->uncached;
+	s->keeps_signals = p->signals;
+	s->keeps_odds = p->odds;
+	s->n_odds = p->n_odds;
 	detok_init(&s->detok, t, p->special);
 	s->detok.started = true; /* what follows a prompt keeps its leading blank */
 	if (fill(s, p, prompt, n_prompt, err) != 0) {
@@ -226,6 +243,7 @@ session_free(struct session *s)
 	}
 	buf_free(&s->fresh);
 	buf_free(&s->held);
+	odds_hold_free(&s->odds_hold);
 	lookup_free(s->lookup);
 	free(s->prediction);
 	free(s->ids);
@@ -269,9 +287,19 @@ finish(struct session *s, enum session_end end, struct buf *text)
 	detok_finish(&s->detok, &s->fresh);
 	if (read_fresh(s, text))
 		return SESSION_STOP;
-	buf_append(text, s->held.data, s->held.len);
+	say(s, s->held.len, text);
 	buf_clear(&s->held);
 	return end;
+}
+
+/* What the token says is in s->fresh, and behind it, if it has begun a character. */
+static void
+hold_odds(struct session *s)
+{
+	uint64_t end = s->made + s->fresh.len + (s->detok.n_pending > 0);
+
+	if (s->odds_known)
+		odds_hold_add(&s->odds_hold, &s->odds, s->made, end);
 }
 
 static enum session_end
@@ -280,6 +308,7 @@ take(struct session *s, uint32_t id, struct buf *text)
 	if (!s->ignore_end && tokenizer_is_end(s->t, id))
 		return finish(s, SESSION_STOP, text);
 	detok_push(&s->detok, id, &s->fresh);
+	hold_odds(s);
 	if (read_fresh(s, text))
 		return SESSION_STOP;
 	if (s->constraint != NULL && constraint_ended(s->constraint))
@@ -299,6 +328,7 @@ go_on(struct session *s, uint32_t id, struct buf *text)
 		constraint_accept(s->constraint, id);
 	s->ids[s->n++] = id;
 	s->end = take(s, id, text);
+	s->odds_known = false;
 	/* Text that found no memory here is missing in the middle of an answer: say so to whom
 	 * reads it. */
 	text->failed |= s->fresh.failed || s->held.failed;
@@ -316,11 +346,29 @@ pick(struct session *s, float *logits)
 	return id;
 }
 
+/* What the model made of the token that was picked from s->raw. */
+static void
+look_at_pick(struct session *s, uint32_t id)
+{
+	uint32_t vocab = tokenizer_size(s->t);
+	struct token_signal sure;
+	struct best best;
+
+	if (s->keeps_signals) {
+		token_signal_of(&sure, s->raw, vocab, id);
+		token_signals_add(&s->signals, &sure);
+	}
+	if (!s->keeps_odds)
+		return;
+	best_of(&best, s->raw, vocab, 0, true);
+	token_odds_of(&s->odds, &best, id, s->raw[id], s->n_odds);
+	s->odds_known = true;
+}
+
 enum session_end
 session_next(struct session *s, float *logits, struct buf *text)
 {
 	uint32_t vocab = tokenizer_size(s->t), id;
-	struct token_signal sure;
 
 	if (s->end != SESSION_RUNNING)
 		return s->end;
@@ -331,10 +379,8 @@ session_next(struct session *s, float *logits, struct buf *text)
 		return s->end;
 	}
 	id = pick(s, logits);
-	if (s->raw != NULL) {
-		token_signal_of(&sure, s->raw, vocab, id);
-		token_signals_add(&s->signals, &sure);
-	}
+	if (s->raw != NULL)
+		look_at_pick(s, id);
 	return go_on(s, id, text);
 }
 
@@ -343,9 +389,9 @@ session_needs(const struct session *s)
 {
 	enum sampler_needs needs = sampler_needs(s->sampler);
 
-	if (s->raw != NULL || (s->constraint != NULL && needs == SAMPLER_BEST_AND_SUM))
+	if (s->keeps_signals || (s->constraint != NULL && needs == SAMPLER_BEST_AND_SUM))
 		return SAMPLER_ALL;
-	return needs;
+	return s->keeps_odds && needs == SAMPLER_BEST ? SAMPLER_BEST_AND_SUM : needs;
 }
 
 /* The best of the allowed ones are known as far as they are among the best of all: enough where one is
@@ -361,6 +407,20 @@ pick_allowed(struct session *s, const struct best *best, uint32_t *id)
 	return enough > 0 && allowed.n >= enough && sampler_pick_best(s->sampler, &allowed, id);
 }
 
+/* Only one of the best can have been picked from them. */
+static void
+keep_odds(struct session *s, const struct best *best, uint32_t id)
+{
+	uint32_t i = 0;
+
+	while (i < best->n && best->c[i].id != id)
+		i++;
+	if (i == best->n)
+		return;
+	token_odds_of(&s->odds, best, id, best->c[i].logit, s->n_odds);
+	s->odds_known = true;
+}
+
 bool
 session_next_best(
 	struct session *s, const struct best *best, struct buf *text, enum session_end *end)
@@ -370,9 +430,13 @@ session_next_best(
 	*end = s->end;
 	if (s->end != SESSION_RUNNING)
 		return true;
+	if (s->keeps_odds && best->sum < 1.0) /* there is no sum */
+		return false;
 	if (s->constraint != NULL ? !pick_allowed(s, best, &id)
 				  : !sampler_pick_best(s->sampler, best, &id))
 		return false;
+	if (s->keeps_odds)
+		keep_odds(s, best, id);
 	*end = go_on(s, id, text);
 	return true;
 }
@@ -402,7 +466,9 @@ session_describe(const struct session *s, struct session_params *p)
 		.n_stops = s->n_stops,
 		.ignore_end = s->ignore_end,
 		.special = s->detok.special,
-		.signals = s->raw != NULL,
+		.signals = s->keeps_signals,
+		.odds = s->keeps_odds,
+		.n_odds = s->n_odds,
 		.uncached = s->uncached,
 		.max_guesses = s->max_guesses,
 		.prediction = s->prediction,
@@ -461,7 +527,15 @@ session_guess(struct session *s, uint32_t *out, uint32_t most, uint32_t *matched
 const struct token_signals *
 session_signals(const struct session *s)
 {
-	return s->raw != NULL ? &s->signals : NULL;
+	return s->keeps_signals ? &s->signals : NULL;
+}
+
+int
+session_take_odds(struct session *s, bool last, struct buf *out)
+{
+	int rc = odds_hold_take(&s->odds_hold, s->said, last || s->end != SESSION_RUNNING, out);
+
+	return s->odds_hold.held.failed ? -1 : rc;
 }
 
 const char *

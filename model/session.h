@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "model/grammar.h"
 #include "model/sampler.h"
+#include "model/token_odds.h"
 #include "model/token_signal.h"
 #include "model/tokenizer.h"
 
@@ -24,6 +25,8 @@ struct session_params {
 	bool ignore_end;      /* generate past end tokens (bench) */
 	bool special;         /* spell special tokens out */
 	bool signals;         /* keep how sure the model was; needs all logits of each token */
+	bool odds;            /* keep what the model gave each token, */
+	uint32_t n_odds;      /* and so many alternatives, at most ODDS_MOST (token_odds.h) */
 	bool uncached;        /* its prompt is computed, even if another one's rows are there */
 	uint32_t max_guesses; /* of session_guess at a time; 0: none, and no memory for them */
 	/* What its text may be, or have parts of: only a help for guessing. Copied. */
@@ -74,6 +77,10 @@ uint32_t session_last(const struct session *s);    /* the token picked last */
 /* How sure the model was of its tokens so far; NULL where signals were not asked for. Those that were
  * repeated do not count. */
 const struct token_signals *session_signals(const struct session *s);
+/* Appends to out (struct token_odds) those of the tokens whose text has been said, each once, where the session
+ * keeps odds. Not among them: an end token, and tokens that a stop text cut off. last: nothing more will be said,
+ * even if it has not ended. -1: out has no room, or some were lost as there was no memory. */
+int session_take_odds(struct session *s, bool last, struct buf *out);
 const char *session_end_name(enum session_end e); /* "stop", "length" as the API says */
 
 /* What it was made with; the stop texts are the session's own. */

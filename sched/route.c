@@ -128,7 +128,8 @@ route_asked_for(enum route_ask ask, enum route_target kind)
 static int
 weight(enum route_refusal r)
 {
-	return r == ROUTE_SLOW || r == ROUTE_JOULES || r == ROUTE_BUDGET || r == ROUTE_FORM
+	return r == ROUTE_SLOW || r == ROUTE_JOULES || r == ROUTE_BUDGET || r == ROUTE_FORM ||
+			       r == ROUTE_LOGPROBS
 		       ? 2
 		       : r != ROUTE_ABSENT;
 }
@@ -275,6 +276,8 @@ static const struct {
 			"it has failed lately, and is left alone for a while"},
 		[ROUTE_CONTEXT] = {"context", "the query is too long for it"},
 		[ROUTE_FORM] = {"form", "it cannot be held to what the answer has to look like"},
+		[ROUTE_LOGPROBS] = {"logprobs",
+			"its answers have no logprobs: leave these out, or ask a model at home"},
 		[ROUTE_SLOW] = {"slow", "it would take longer than max_latency_ms"},
 		[ROUTE_JOULES] = {"energy", "it would take more energy than max_joules"},
 		[ROUTE_FAILED] = {"failed", "it was tried and failed"},

@@ -34,6 +34,7 @@ enum route_refusal {
 	ROUTE_SLOW,       /* it would take longer than max_latency_ms */
 	ROUTE_JOULES,     /* it would take more energy than max_joules */
 	ROUTE_FORM,       /* the answer has to have a form that it cannot be held to */
+	ROUTE_LOGPROBS,   /* it does not tell how probable its tokens were */
 	ROUTE_FAILED,     /* it was tried for this query */
 	ROUTE_REFUSALS
 };

@@ -13,7 +13,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/document.sh \
 	tests/swarm/doctor.sh \
 	tests/swarm/door.sh tests/swarm/energy.sh \
-	tests/swarm/form.sh \
+	tests/swarm/form.sh tests/swarm/logprobs.sh \
 	tests/swarm/greedy.sh tests/swarm/guess.sh tests/swarm/hostile.sh \
 	tests/swarm/http.sh \
 	tests/swarm/chunks.sh \

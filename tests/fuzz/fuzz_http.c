@@ -20,7 +20,9 @@ static const char *const seeds[] = {
 	"},"
 	"{\"role\":\"assistant\",\"content\":null}],\"temperature\":0.5,\"max_tokens\":5}",
 	"{\"prompt\":[[1,2,3]],\"echo\":true,\"seed\":-1,\"top_k\":-1,\"repeat_last_n\":-1}",
-	"{\"prompt\":\"Once\",\"logit_bias\":{},\"n\":1,\"stream_options\":{}}",
+	"{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"logprobs\":true,"
+	"\"top_logprobs\":20}",
+	"{\"prompt\":\"Once\",\"logprobs\":0,\"logit_bias\":{},\"n\":1,\"stream_options\":{}}",
 	"{\"code\":\"ABCD\",\"seconds\":600,\"name\":\"x\",\"tools\":[{\"type\":\"function\"}]}",
 };
 

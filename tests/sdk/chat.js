@@ -53,6 +53,21 @@ for (const model of ['hearth', 'auto'])
     }
   });
 
+test('how probable its tokens were', async () => {
+  const asked = { logprobs: true, top_logprobs: 3 };
+  const { message, logprobs } = (await create(asked)).choices[0];
+  assert.equal(logprobs.refusal, null);
+  assert.equal(logprobs.content.map((t) => t.token).join(''), message.content);
+  for (const t of logprobs.content) {
+    assert.equal(Buffer.from(t.bytes).toString(), t.token);
+    assert.equal(t.top_logprobs.length, 3);
+    assert.ok(t.top_logprobs.reduce((sum, o) => sum + Math.exp(o.logprob), 0) <= 1.00001);
+  }
+  const chunks = await collect(await create({ ...asked, stream: true }));
+  const streamed = chunks.flatMap((c) => c.choices[0].logprobs?.content ?? []);
+  assert.deepEqual(streamed.map((t) => t.token), logprobs.content.map((t) => t.token));
+});
+
 test('a stream on the wire', async () => {
   const response = await create({ stream: true }).asResponse();
   assert.equal(response.headers.get('content-type'), 'text/event-stream');
@@ -128,7 +143,8 @@ test('what is not there says so', async () => {
   const image = { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } };
   const bad = [
     [{ n: 2 }, 'unsupported_value', 'n'],
-    [{ logprobs: true }, 'unsupported_parameter', 'logprobs'],
+    [{ top_logprobs: 2 }, 'invalid_value', 'top_logprobs'],
+    [{ logprobs: true, top_logprobs: 21 }, 'invalid_value', 'top_logprobs'],
     [{ logit_bias: { 5: 3 } }, 'unsupported_parameter', 'logit_bias'],
     [{ reasoning_effort: 'high' }, 'unsupported_parameter', 'reasoning_effort'],
     [{ temperature: 9 }, 'invalid_value', 'temperature'],

@@ -328,6 +328,17 @@ on_ids(void *arg, const uint32_t *ids, size_t n, const struct usage *so_far)
 }
 
 static void
+on_odds(void *arg, const struct token_odds *odds, size_t n, bool lost)
+{
+	struct job *j = arg;
+
+	ck_assert(!lost);
+	for (size_t i = 0; i < n; i++, j->n_odds++)
+		if (j->n_odds < MAX_IDS)
+			j->odds[j->n_odds] = odds[i];
+}
+
+static void
 on_text(void *arg, const char *text, size_t len)
 {
 	struct job *j = arg;
@@ -370,8 +381,11 @@ on_error(void *arg, int status, const char *what)
 
 uint64_t submit_client;
 
-static const struct request_events events = {
-	.on_text = on_text, .on_end = on_end, .on_error = on_error, .on_ids = on_ids};
+static const struct request_events events = {.on_text = on_text,
+	.on_end = on_end,
+	.on_error = on_error,
+	.on_ids = on_ids,
+	.on_odds = on_odds};
 
 struct session_params
 greedy_params(uint32_t max_tokens)

@@ -72,6 +72,8 @@ struct job {
 	enum session_end end;
 	uint32_t ids[MAX_IDS];
 	uint32_t heard[MAX_IDS], n_heard; /* by on_ids */
+	struct token_odds odds[MAX_IDS];  /* where its session keeps them */
+	uint32_t n_odds;
 	struct usage usage;
 	int status;
 	char what[512];

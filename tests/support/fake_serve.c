@@ -338,6 +338,20 @@ finish(struct request *r)
 	request_end(r);
 }
 
+/* Each piece a bit less likely than the one before, and likelier than the others: letters, from A on. */
+static void
+tell_odds(struct request *r, uint32_t id)
+{
+	const struct session *s = r->session;
+	struct token_odds o = {.picked = {id, -0.25f * (float)r->said_n}, .n = s->p.n_odds};
+
+	for (uint32_t i = 0; i < o.n; i++)
+		o.best[i] =
+			i == 0 ? o.picked : (struct token_chance){'A' + i - 1, -8.0f - (float)i};
+	if (s->p.odds && r->ev.on_odds != NULL)
+		r->ev.on_odds(r->arg, &o, 1, false);
+}
+
 static void
 on_step(uv_timer_t *t)
 {
@@ -367,6 +381,7 @@ on_step(uv_timer_t *t)
 					 (r->session->n - r->session->n_prompt - 1) % MAX_NEW],
 			1, &so_far);
 	uv_timer_start(t, on_step, r->script.gap_ms, 0);
+	tell_odds(r, r->next - 1 + (r->small ? SMALL_ID : LARGE_ID));
 	r->ev.on_text(r->arg, piece, strlen(piece));
 }
 
@@ -692,11 +707,35 @@ detok_init(struct detok *d, const struct tokenizer *t, bool special)
 	*d = (struct detok){.t = t, .special = special};
 }
 
+static void
+add_text(uint32_t id, struct buf *out)
+{
+	struct fake_script now = current(), of_small = script_of((void *)&small_desk);
+
+	if (id > END_ID)
+		buf_u8(out, (uint8_t)id);
+	else if (id >= SMALL_ID && id < END_ID)
+		buf_str(out, of_small.pieces[id - SMALL_ID]);
+	else if (id >= LARGE_ID && id < SMALL_ID)
+		buf_str(out, now.pieces[id - LARGE_ID]);
+}
+
+int
+token_bytes(const struct tokenizer *t, uint32_t id, bool special, bool first, struct buf *out)
+{
+	(void)t, (void)special, (void)first;
+	add_text(id, out);
+	return 0;
+}
+
+/* Of a prompt, or behind one. */
 int
 detok_push(struct detok *d, uint32_t id, struct buf *out)
 {
-	(void)d;
-	return buf_u8(out, (uint8_t)id);
+	if (!d->started)
+		return buf_u8(out, (uint8_t)id);
+	add_text(id, out);
+	return 0;
 }
 
 int
@@ -784,27 +823,6 @@ session_read(
 	s->n = s->n_prompt = get_le32(data);
 	s->ids = calloc((size_t)s->n + MAX_NEW, sizeof *s->ids);
 	return s;
-}
-
-static void
-add_text(uint32_t id, struct buf *out)
-{
-	struct fake_script now = current(), of_small = script_of((void *)&small_desk);
-
-	if (id > END_ID)
-		buf_u8(out, (uint8_t)id);
-	else if (id >= SMALL_ID && id < END_ID)
-		buf_str(out, of_small.pieces[id - SMALL_ID]);
-	else if (id >= LARGE_ID && id < SMALL_ID)
-		buf_str(out, now.pieces[id - LARGE_ID]);
-}
-
-int
-token_bytes(const struct tokenizer *t, uint32_t id, bool special, bool first, struct buf *out)
-{
-	(void)t, (void)special, (void)first;
-	add_text(id, out);
-	return 0;
 }
 
 bool

@@ -168,9 +168,17 @@ static const struct refused {
 		"{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"a\",\"schema\":{},"
 		"\"strict\":1}}"},
 	{API_CHAT, "response_format", "7"},
-	{API_CHAT, "logprobs", "true"},
-	{API_CHAT, "top_logprobs", "5"},
-	{API_COMPLETION, "logprobs", "0"},
+	{API_CHAT, "logprobs", "3"},
+	{API_CHAT, "top_logprobs", "5"}, /* of no logprobs */
+	{API_CHAT, "top_logprobs", "21"},
+	{API_CHAT, "top_logprobs", "-1"},
+	{API_CHAT, "top_logprobs", "1.5"},
+	{API_CHAT, "top_logprobs", "true"},
+	{API_COMPLETION, "logprobs", "6"},
+	{API_COMPLETION, "logprobs", "-1"},
+	{API_COMPLETION, "logprobs", "true"},
+	{API_COMPLETION, "logprobs", "\"1\""},
+	{API_COMPLETION, "top_logprobs", "2"},
 	{API_CHAT, "logit_bias", "{\"5\":1}"},
 	{API_COMPLETION, "suffix", "\"end\""},
 	{API_CHAT, "reasoning_effort", "\"high\""},
@@ -206,6 +214,47 @@ START_TEST(what_asks_for_nothing_passes)
 		0);
 	ck_assert_str_eq(r.unknown, "tools2, other");
 	ck_assert_float_eq(r.sampler.temperature, 1);
+}
+END_TEST
+
+START_TEST(logprobs_are_asked_for)
+{
+	ck_assert_int_eq(with(API_CHAT, "\"top_logprobs\":20,\"logprobs\":true"), 0);
+	ck_assert(r.logprobs);
+	ck_assert_uint_eq(r.top_logprobs, 20);
+	ck_assert_int_eq(with(API_CHAT, "\"logprobs\":true,\"top_logprobs\":null"), 0);
+	ck_assert(r.logprobs);
+	ck_assert_uint_eq(r.top_logprobs, 0);
+	ck_assert_int_eq(with(API_CHAT, "\"logprobs\":null"), 0);
+	ck_assert(!r.logprobs);
+	ck_assert_int_eq(with(API_COMPLETION, "\"logprobs\":0"), 0);
+	ck_assert(r.logprobs);
+	ck_assert_uint_eq(r.top_logprobs, 0);
+	ck_assert_int_eq(with(API_COMPLETION, "\"logprobs\":5"), 0);
+	ck_assert(r.logprobs);
+	ck_assert_uint_eq(r.top_logprobs, 5);
+	ck_assert_int_eq(with(API_COMPLETION, "\"logprobs\":false"), 0);
+	ck_assert(!r.logprobs);
+}
+END_TEST
+
+START_TEST(logprobs_that_cannot_be_told)
+{
+	ck_assert_int_eq(with(API_COMPLETION, "\"logprobs\":1,\"echo\":true"), -1);
+	ck_assert_int_eq(e.status, 400);
+	ck_assert_str_eq(e.param, "logprobs");
+	ck_assert_ptr_nonnull(strstr(e.message, "leave out echo"));
+	ck_assert_int_eq(
+		with(API_CHAT, "\"logprobs\":true,\"tools\":[{\"type\":\"function\",\"function\":"
+			       "{\"name\":\"a\"}}]"),
+		-1);
+	ck_assert_str_eq(e.param, "logprobs");
+	ck_assert_ptr_nonnull(strstr(e.message, "leave out tools"));
+	/* None may be called. */
+	ck_assert_int_eq(
+		with(API_CHAT, "\"logprobs\":true,\"tool_choice\":\"none\",\"tools\":[{\"type\":"
+			       "\"function\",\"function\":{\"name\":\"a\"}}]"),
+		0);
 }
 END_TEST
 
@@ -415,6 +464,8 @@ main(void)
 	tcase_add_test(t, every_field_arrives);
 	tcase_add_loop_test(t, refuses_and_names_the_field, 0, sizeof refused / sizeof *refused);
 	tcase_add_test(t, what_asks_for_nothing_passes);
+	tcase_add_test(t, logprobs_are_asked_for);
+	tcase_add_test(t, logprobs_that_cannot_be_told);
 	tcase_add_test(t, messages_of_every_kind);
 	tcase_add_loop_test(t, bad_bodies_get_a_reason, 0, sizeof bad_bodies / sizeof *bad_bodies);
 	tcase_add_test(t, tool_calls_are_read);

@@ -14,6 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
+static const struct fake_script words_only = {
+	.pieces = {"It is so."}, .end = SESSION_STOP, .margin = 20, .context = 8192};
+
 static double
 now_ms(void)
 {
@@ -299,6 +302,37 @@ START_TEST(it_is_listed)
 }
 END_TEST
 
+/* --- what it cannot tell -------------------------------------------------------------------------- */
+
+/* A cloud tells no logprobs: such a request stays at home, in whatever mode, or is refused with a reason. */
+START_TEST(logprobs_are_told_at_home)
+{
+	static const char *const stays[] = {"", ",\"shoal\":{\"mode\":\"token\"}"};
+	unsigned n;
+	char more[128];
+
+	start("ok", "cloud");
+	json_decref(tools);
+	tools = json_array();
+	add("user", "Is it so?");
+	fake_set(&words_only);
+	fake_set_small(NULL);
+	n = cloud_server_connections(&cloud);
+	for (size_t i = 0; i < sizeof stays / sizeof *stays; i++) {
+		snprintf(more, sizeof more, ",\"logprobs\":true%s", stays[i]);
+		say("auto:cloud", more);
+		ck_assert_msg(a.status == 400, "%d %s", a.status, a.body);
+		ck_assert_str_eq(answer_error(&a, "param"), "logprobs");
+		ck_assert_str_eq(answer_error(&a, "code"), "logprobs");
+		ck_assert_ptr_nonnull(strstr(answer_error(&a, "message"), "ask a model at home"));
+		say("auto", more);
+		ck_assert_msg(a.status == 200, "%d %s", a.status, a.body);
+		ck_assert_str_eq(shoal("target"), "large");
+	}
+	ck_assert_uint_eq(cloud_server_connections(&cloud), n);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -313,6 +347,7 @@ main(void)
 	tcase_add_loop_test(
 		t, who_leaves_ends_the_call, 0, (int)(sizeof leavings / sizeof *leavings));
 	tcase_add_loop_test(t, it_is_listed, 0, 4);
+	tcase_add_test(t, logprobs_are_told_at_home);
 	suite_add_tcase(s, t);
 	t = tcase_create("cable");
 	tcase_set_timeout(t, 60);
