@@ -18,8 +18,9 @@ enum {
 	SPIN_NS = 50 * 1000, /* about two phases of a layer */
 	SPINS_PER_LOOK = 64, /* at the clock */
 	STALL_NS = 1000 * 1000,
-	TURN_NS = 1000 * 1000,         /* less than the slices that systems give, 3 ms and more */
-	POLITE_NS = 1000 * 1000 * 1000 /* how long a stall is remembered */
+	TURN_NS = 1000 * 1000,          /* less than the slices that systems give, 3 ms and more */
+	POLITE_NS = 1000 * 1000 * 1000, /* how long a stall is remembered */
+	CLEAR_NS = 20 * 1000 * 1000     /* from one move of the workers to the next, at least */
 };
 
 typedef void (*pool_fn)(void *arg, uint32_t item, unsigned thread);
@@ -57,6 +58,7 @@ struct pool {
 	bool pinned;
 	int caller_cpu; /* to tie the caller to at its next run; -1: none */
 	int clear_of;   /* the CPU that workers leave to the caller; -1: none */
+	uint64_t cleared_at;
 	pthread_t ids[MAX_THREADS];
 	struct span spans[MAX_THREADS];
 };
@@ -166,8 +168,8 @@ sleep_beyond_limit(struct pool *p, unsigned thread)
 
 /* Who is woken may be put on its waker's CPU, with another idle beside it: for milliseconds both take turns (seen in half
  * of all runs after 30 ms of rest, Linux 6.18, two CPUs). So workers leave the caller its CPU. It may be put on one of
- * theirs as well, where a worker that may not use the free one would stay beside it for good: asked again whenever the
- * caller has slept. */
+ * theirs as well, where a worker that may not use the free one would stay beside it for good: asked again when the
+ * caller has slept, but not so often that workers move to and fro beside another busy process. */
 static void
 keep_clear_of_caller(struct pool *p)
 {
@@ -177,6 +179,7 @@ keep_clear_of_caller(struct pool *p)
 		return;
 	cpu_keep_clear(p->ids + 1, p->threads - 1, here);
 	p->clear_of = here;
+	p->cleared_at = clock_ns();
 }
 
 static void
@@ -191,8 +194,9 @@ wait_until_done(struct worker *caller)
 		pthread_cond_wait(&p->idle, &p->lock);
 	atomic_store(&p->caller_asleep, false);
 	pthread_mutex_unlock(&p->lock);
-	keep_clear_of_caller(p);
 	end = clock_ns();
+	if (end - p->cleared_at >= CLEAR_NS)
+		keep_clear_of_caller(p);
 	if (end - start >= STALL_NS)
 		atomic_store(&p->polite_until, end + POLITE_NS);
 }

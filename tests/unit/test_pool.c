@@ -263,7 +263,7 @@ leaves_to_caller(struct pool *p, int cpu)
 {
 	struct move m = {.to = cpu};
 
-	for (int run = 0; run < 5; run++) {
+	for (int run = 0; run < 40; run++) {
 		pool_run(p, move_caller, &m, 2);
 		if (m.caller != cpu || (run > 0 && !CPU_ISSET(cpu, &m.worker)))
 			return true;
