@@ -3,6 +3,7 @@
 #include "daemon/log.h"
 
 #define MAX_ANSWER (64u << 20) /* text of an answer that is not streamed */
+#define ODDS_PART  64 /* tokens whose odds a stream's chunk has: of so many some hundred kB */
 
 void
 api_answer_init(struct api_answer *w, struct http_request *r, const struct api_format *f,
@@ -38,15 +39,19 @@ take_text(struct api_answer *w)
 }
 
 static void
-send_text(struct api_answer *w)
+send_chunk(struct api_answer *w)
 {
-	json_t *choice;
+	json_t *choice = w->head.format->chunk_choice(take_text(w), NULL);
 
-	if (w->text.len == 0)
-		return;
-	choice = w->head.format->chunk_choice(take_text(w), NULL);
 	api_logprobs_add(&w->logprobs, choice);
 	sse_event(w->http, api_chunk(&w->head, choice));
+}
+
+static void
+send_text(struct api_answer *w)
+{
+	if (w->text.len > 0)
+		send_chunk(w);
 }
 
 void
@@ -89,6 +94,17 @@ api_answer_words(struct api_answer *w, const char *text, size_t len)
 	utf8_push(&w->hold, text, len, &w->text);
 	if (w->stream)
 		send_text(w);
+}
+
+void
+api_answer_odds(struct api_answer *w, const struct token_odds *odds, size_t n, bool lost)
+{
+	for (size_t i = 0; i < n || (i == 0 && lost); i += ODDS_PART) {
+		api_logprobs_take(
+			&w->logprobs, odds + i, n - i < ODDS_PART ? n - i : ODDS_PART, lost);
+		if (api_logprobs_waiting(&w->logprobs) >= ODDS_PART)
+			send_chunk(w);
+	}
 }
 
 void

@@ -41,6 +41,8 @@ void api_answer_begin(struct api_answer *w);
 /* Which model speaks: in all that is sent from now on. */
 void api_answer_model(struct api_answer *w, const char *model);
 void api_answer_text(struct api_answer *w, const char *text, size_t len);
+/* How probable tokens were whose text comes next, or that have none (desk.h). */
+void api_answer_odds(struct api_answer *w, const struct token_odds *odds, size_t n, bool lost);
 /* With tools. apart: text is words from now on, and calls come by api_answer_call, as a cloud says them;
  * else calls are read from the text. The text of before has ended (api_answer_flush). */
 void api_answer_apart(struct api_answer *w, bool apart);

@@ -57,7 +57,7 @@ on_odds(void *arg, const struct token_odds *odds, size_t n, bool lost)
 {
 	struct generation *g = arg;
 
-	api_logprobs_take(&g->answer.logprobs, odds, n, lost);
+	api_answer_odds(&g->answer, odds, n, lost);
 }
 
 static const struct request_events events = {

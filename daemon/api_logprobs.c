@@ -98,7 +98,8 @@ name_of(const struct api_logprobs *l, uint32_t id, struct buf *name)
 
 	spell(l, id, &bytes);
 	replace(&bytes, name);
-	text = name->len == bytes.len && memchr(name->data, 0, name->len) == NULL;
+	text = name->len == bytes.len &&
+	       (name->len == 0 || memchr(name->data, 0, name->len) == NULL);
 	if (!text || (bytes.len > 0 && memcmp(name->data, bytes.data, bytes.len) != 0)) {
 		buf_clear(name);
 		buf_str(name, "bytes:");
@@ -254,6 +255,12 @@ api_logprobs_text(const struct api_logprobs *l, struct buf *out)
 	}
 	buf_str(out, l->kind == API_CHAT ? ",\"refusal\":null}" : "}");
 	return out->failed ? -1 : 0;
+}
+
+size_t
+api_logprobs_waiting(const struct api_logprobs *l)
+{
+	return json_array_size(l->lists[0]);
 }
 
 bool

@@ -24,6 +24,8 @@ void api_logprobs_free(struct api_logprobs *l);
 void api_logprobs_speaker(struct api_logprobs *l, const struct tokenizer *t);
 /* They are ahead of their text. lost: some are missing. */
 void api_logprobs_take(struct api_logprobs *l, const struct token_odds *odds, size_t n, bool lost);
+/* Of a stream: how many tokens wait for a chunk. */
+size_t api_logprobs_waiting(const struct api_logprobs *l);
 /* Nothing where none were wanted. Of a stream's chunk: puts what came since the last one into its choice. Of a whole
  * answer's: a mark, for which api_logprobs_text stands (http_json_with). */
 void api_logprobs_add(struct api_logprobs *l, json_t *choice);

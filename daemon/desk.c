@@ -247,12 +247,12 @@ desk_post_text(struct desk *d, struct request *r, const struct buf *text)
 	const struct token_signals *signals = session_signals(r->session);
 	uint32_t id = session_last(r->session);
 
-	if (text->len == 0 && r->ev.on_ids == NULL)
+	/* Odds of tokens that say nothing do not wait for text, which may never come. */
+	if (text->len == 0 && r->ev.on_ids == NULL && !session_holds_odds(r->session))
 		return;
 	uv_mutex_lock(&d->lock);
 	buf_append(&r->text, text->data, text->len);
-	if (text->len > 0)
-		post_odds(r, false);
+	post_odds(r, false);
 	r->has_signals = signals != NULL;
 	if (signals != NULL)
 		r->signals = *signals;
@@ -406,15 +406,20 @@ hear(struct desk *d, struct request *r, enum outcome outcome)
 	request_free(d, r);
 }
 
-static void
-on_heard(uv_async_t *a)
+void
+desk_hear(struct desk *d)
 {
-	struct desk *d = a->data;
 	enum outcome outcome;
 	struct request *r;
 
 	while ((r = take_posted(d, &outcome)) != NULL)
 		hear(d, r, outcome);
+}
+
+static void
+on_heard(uv_async_t *a)
+{
+	desk_hear(a->data);
 }
 
 /* --- main thread: life -------------------------------------------------------------------------- */
@@ -444,7 +449,7 @@ desk_new(uv_loop_t *loop, struct err *err)
 void
 desk_close(struct desk *d)
 {
-	on_heard(&d->heard); /* what was posted last */
+	desk_hear(d); /* what was posted last */
 	uv_close((uv_handle_t *)&d->heard, NULL);
 }
 

@@ -53,6 +53,8 @@ struct request_events { /* main thread */
 struct desk *desk_new(uv_loop_t *loop, struct err *err);
 /* Nothing is heard any more. Free it when the loop has ended. */
 void desk_close(struct desk *d);
+/* Hears now what was posted, instead of soon: for who is about to free what an engine's answers are read with. */
+void desk_hear(struct desk *d);
 void desk_free(struct desk *d);
 
 /* What may come in from now on: prompts of at most `context` tokens, and so many requests at a

@@ -68,7 +68,7 @@ release(struct routed *q)
 {
 	q->held = false;
 	name_model(q);
-	api_logprobs_take(&q->answer.logprobs, (const void *)q->odds.data,
+	api_answer_odds(&q->answer, (const void *)q->odds.data,
 		q->odds.len / sizeof(struct token_odds), q->odds_lost);
 	buf_clear(&q->odds);
 	if (q->draft.len > 0)
@@ -164,7 +164,7 @@ on_odds(void *arg, const struct token_odds *odds, size_t n, bool lost)
 	struct routed *q = arg;
 
 	if (!q->held)
-		api_logprobs_take(&q->answer.logprobs, odds, n, lost);
+		api_answer_odds(&q->answer, odds, n, lost);
 	else if (lost || buf_append(&q->odds, odds, n * sizeof *odds) != 0)
 		q->odds_lost = true;
 }

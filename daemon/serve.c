@@ -110,6 +110,7 @@ on_engine_done(void *arg)
 	struct engine_hold *h = arg;
 	struct serve *s = h->serve;
 
+	desk_hear(s->desk); /* tokens that it posted last are spelled by its file's tokenizer */
 	model_file_unref(h->file);
 	open_shard_unref(h->shard);
 	free(h);

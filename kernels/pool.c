@@ -20,7 +20,9 @@ enum {
 	STALL_NS = 1000 * 1000,
 	TURN_NS = 1000 * 1000,          /* less than the slices that systems give, 3 ms and more */
 	POLITE_NS = 1000 * 1000 * 1000, /* how long a stall is remembered */
-	CLEAR_NS = 20 * 1000 * 1000     /* from one move of the workers to the next, at least */
+	CLEAR_NS =
+		20 * 1000 *
+		1000 /* from one move of the workers to one by a caller that has slept, at least */
 };
 
 typedef void (*pool_fn)(void *arg, uint32_t item, unsigned thread);

@@ -530,6 +530,12 @@ session_signals(const struct session *s)
 	return s->keeps_signals ? &s->signals : NULL;
 }
 
+bool
+session_holds_odds(const struct session *s)
+{
+	return s->odds_hold.held.len > 0;
+}
+
 int
 session_take_odds(struct session *s, bool last, struct buf *out)
 {

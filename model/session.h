@@ -77,6 +77,8 @@ uint32_t session_last(const struct session *s);    /* the token picked last */
 /* How sure the model was of its tokens so far; NULL where signals were not asked for. Those that were
  * repeated do not count. */
 const struct token_signals *session_signals(const struct session *s);
+/* Whether there are odds of tokens that were not taken yet. */
+bool session_holds_odds(const struct session *s);
 /* Appends to out (struct token_odds) those of the tokens whose text has been said, each once, where the session
  * keeps odds. Not among them: an end token, and tokens that a stop text cut off. last: nothing more will be said,
  * even if it has not ended. -1: out has no room, or some were lost as there was no memory. */

@@ -128,8 +128,7 @@ route_asked_for(enum route_ask ask, enum route_target kind)
 static int
 weight(enum route_refusal r)
 {
-	return r == ROUTE_SLOW || r == ROUTE_JOULES || r == ROUTE_BUDGET || r == ROUTE_FORM ||
-			       r == ROUTE_LOGPROBS
+	return r == ROUTE_SLOW || r == ROUTE_JOULES || r == ROUTE_BUDGET || r == ROUTE_FORM
 		       ? 2
 		       : r != ROUTE_ABSENT;
 }

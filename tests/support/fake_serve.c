@@ -340,7 +340,7 @@ finish(struct request *r)
 
 /* Each piece a bit less likely than the one before, and likelier than the others: letters, from A on. */
 static void
-tell_odds(struct request *r, uint32_t id)
+tell_odds(struct request *r, uint32_t id, unsigned silent)
 {
 	const struct session *s = r->session;
 	struct token_odds o = {.picked = {id, -0.25f * (float)r->said_n}, .n = s->p.n_odds};
@@ -348,7 +348,7 @@ tell_odds(struct request *r, uint32_t id)
 	for (uint32_t i = 0; i < o.n; i++)
 		o.best[i] =
 			i == 0 ? o.picked : (struct token_chance){'A' + i - 1, -8.0f - (float)i};
-	if (s->p.odds && r->ev.on_odds != NULL)
+	for (unsigned i = 0; s->p.odds && r->ev.on_odds != NULL && i <= silent; i++)
 		r->ev.on_odds(r->arg, &o, 1, false);
 }
 
@@ -381,7 +381,8 @@ on_step(uv_timer_t *t)
 					 (r->session->n - r->session->n_prompt - 1) % MAX_NEW],
 			1, &so_far);
 	uv_timer_start(t, on_step, r->script.gap_ms, 0);
-	tell_odds(r, r->next - 1 + (r->small ? SMALL_ID : LARGE_ID));
+	tell_odds(r, r->next - 1 + (r->small ? SMALL_ID : LARGE_ID),
+		r->said_n == 1 ? r->script.silent : 0);
 	r->ev.on_text(r->arg, piece, strlen(piece));
 }
 

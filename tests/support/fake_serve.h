@@ -23,6 +23,7 @@ struct fake_script {
 	const char *join_trouble;
 	bool other_model; /* of the same name */
 	float margin;     /* by which each token was the likeliest (model/token_signal.h) */
+	unsigned silent;  /* tokens that say nothing, before the first piece */
 	uint32_t devices; /* that compute it; 0: one */
 	enum energy_state member_state; /* of the others of these; */
 	uint32_t member_watts;

@@ -33,14 +33,14 @@ await() {
 is_so() { [ "$(ask "$1")" = True ]; }
 
 # Large layers, few of them: even on a busy machine two devices are then faster than one.
-python3 "$srcdir/tests/support/synth_model.py" "$tmp/slices.gguf" --f32 --embd 1024 --ffn 4096 --layers 2 --heads 8 \
+python3 "$srcdir/tests/support/synth_model.py" "$tmp/slices.gguf" --f32 --embd 1024 --ffn 8192 --layers 2 --heads 8 \
   --kv-heads 8 --vocab 600 --context 4096
-prompt=(-p hello -n 800 --temp 0 --ignore-end --ids)
+prompt=(-p hello -n 500 --temp 0 --ignore-end --ids)
 "$shoal" generate --local -m "$tmp/slices.gguf" --kv f32 --context 4096 "${prompt[@]}" --threads 2 >"$tmp/want"
 
 # Faster than they are: then it is known that one is slow, and not only that the other is less so.
 start c --context 4096 --kv f32
-claim 4 m1
+claim 2 m1
 stop c
 cp "$tmp/claimed" "$tmp/c/state/speed.json"
 swarm 2

@@ -171,6 +171,35 @@ START_TEST(completions_whole_and_streamed)
 }
 END_TEST
 
+/* Tokens without a text do not wait for one: an event of all of them might be more than may wait for a client. */
+START_TEST(what_says_nothing_goes_in_parts)
+{
+	static const struct fake_script late = {
+		.pieces = {"Hello", " world"}, .end = SESSION_STOP, .silent = 200};
+	size_t all = 0, chunks = 0;
+
+	fake_set(&late);
+	say(CHAT, "{" HI "," TWO ",\"stream\":true}");
+	for (const char *p = a.body; (p = strstr(p, "data: {")) != NULL; p++) {
+		json_t *o = json_loadb(p + 6, (size_t)(strstr(p, "\n\n") - p - 6), 0, NULL),
+		       *l = json_object_get(choice(o), "logprobs");
+		size_t n = json_array_size(json_object_get(l, "content"));
+
+		ck_assert_uint_le(n, 64);
+		all += n;
+		chunks += n > 0;
+		json_decref(o);
+	}
+	ck_assert_uint_eq(all, 202);
+	ck_assert_uint_eq(chunks, 5);
+	ck_assert_ptr_nonnull(strstr(a.body, "data: [DONE]"));
+	say(CHAT, "{" HI "," TWO "}");
+	ck_assert_uint_eq(json_array_size(json_object_get(
+				  json_object_get(choice(a.json), "logprobs"), "content")),
+		202);
+}
+END_TEST
+
 START_TEST(they_are_not_kept)
 {
 	ask("POST", CHAT, "Idempotency-Key: \"k\"\r\n", "{" HI "," TWO "}", &a);
@@ -238,6 +267,7 @@ main(void)
 	tcase_add_test(t, none_where_none_were_asked_for);
 	tcase_add_test(t, so_many_alternatives);
 	tcase_add_test(t, completions_whole_and_streamed);
+	tcase_add_test(t, what_says_nothing_goes_in_parts);
 	tcase_add_test(t, they_are_not_kept);
 	tcase_add_test(t, drafts_bring_their_own);
 	tcase_add_test(t, one_model_writes_all);

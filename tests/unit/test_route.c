@@ -418,6 +418,14 @@ START_TEST(test_what_binds)
 	q.ask = ROUTE_ASK_CLOUD;
 	q.n = 2;
 	ck_assert_int_eq(route_binding(&q), -1);
+	/* A model that is still loading is what to wait for, not that no cloud tells logprobs. */
+	q = query();
+	q.candidates[SMALL].refusal = ROUTE_ABSENT;
+	q.candidates[LARGE].refusal = ROUTE_NOT_READY;
+	q.candidates[CLOUD].refusal = q.candidates[SECOND].refusal = ROUTE_LOGPROBS;
+	ck_assert_int_eq(route_binding(&q), LARGE);
+	q.ask = ROUTE_ASK_CLOUD;
+	ck_assert_int_eq(route_binding(&q), CLOUD);
 }
 END_TEST
 

@@ -378,8 +378,10 @@ START_TEST(an_early_end)
 	session_next(s, logits, &text);
 	session_take_odds(s, false, &odds);
 	ck_assert_uint_eq(n_odds(), 0);
+	ck_assert(session_holds_odds(s));
 	session_take_odds(s, true, &odds);
 	ck_assert_uint_eq(n_odds(), 1);
+	ck_assert(!session_holds_odds(s));
 	session_take_odds(s, true, &odds);
 	ck_assert_uint_eq(n_odds(), 1);
 	session_free(s);
