@@ -234,8 +234,7 @@ tests_unit_test_api_logprobs_SOURCES = tests/unit/test_api_logprobs.c $(HTTP_TES
 tests_unit_test_api_logprobs_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_api_logprobs_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_api_logprobs_OBJECTS): | proto/shoal.pb-c.h
-tests_unit_test_logprobs_SOURCES = tests/unit/test_logprobs.c \
-	tests/support/vocab_make.c tests/support/vocab_make.h
+tests_unit_test_logprobs_SOURCES = tests/unit/test_logprobs.c $(SESSION_VOCAB)
 tests_unit_test_logprobs_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_logprobs_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS) -lm -lpthread
 $(tests_unit_test_logprobs_OBJECTS): | proto/shoal.pb-c.h

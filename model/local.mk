@@ -151,15 +151,15 @@ tests_unit_test_forward_attention_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_sampler_SOURCES = tests/unit/test_sampler.c
 tests_unit_test_sampler_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_sampler_LDADD = $(tests_unit_test_tokenizer_LDADD)
-tests_unit_test_session_SOURCES = tests/unit/test_session.c \
-	tests/support/vocab_make.c tests/support/vocab_make.h
+SESSION_VOCAB = tests/support/session_vocab.c tests/support/session_vocab.h tests/support/vocab_make.c \
+	tests/support/vocab_make.h
+tests_unit_test_session_SOURCES = tests/unit/test_session.c $(SESSION_VOCAB)
 tests_unit_test_session_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_session_LDADD = $(tests_unit_test_tokenizer_LDADD)
 
 # What the model gave the tokens that were picked.
 check_PROGRAMS += tests/unit/test_token_odds
-tests_unit_test_token_odds_SOURCES = tests/unit/test_token_odds.c \
-	tests/support/vocab_make.c tests/support/vocab_make.h
+tests_unit_test_token_odds_SOURCES = tests/unit/test_token_odds.c $(SESSION_VOCAB)
 tests_unit_test_token_odds_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_token_odds_LDADD = $(SCHEMA_TEST_LDADD)
 

@@ -1,13 +1,9 @@
 /* The JSON of `logprobs`, over a vocabulary with bytes, a word and an end. */
 #include "daemon/api_logprobs.h"
-#include "tests/support/vocab_make.h"
+#include "tests/support/session_vocab.h"
 
 #include <check.h>
 #include <stdlib.h>
-
-enum { END = 256, WORD, VOCAB };
-static const char *const extra[] = {"<|end|>", "Hello"};
-static const int32_t types[] = {3, 1};
 
 static struct tokenizer *tokenizer;
 static struct api_logprobs l;
@@ -15,10 +11,7 @@ static struct api_logprobs l;
 static void
 setup(void)
 {
-	struct err err;
-
-	tokenizer = vocab_with_end(extra, types, 2, &err);
-	ck_assert_msg(tokenizer != NULL, "%s", err.msg);
+	tokenizer = session_vocab();
 }
 
 static void

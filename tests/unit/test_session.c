@@ -1,25 +1,17 @@
 #include "model/session.h"
-#include "tests/support/vocab_make.h"
+#include "tests/support/session_vocab.h"
 
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A vocabulary whose first 256 ids are the bytes. */
-enum { END = 256, WORD, NEWLINES, VOCAB };
-static const char *const extra[] = {"<|end|>", "Hello", "ĊĊ"};
-static const int32_t types[] = {3, 1, 1};
-
 static struct tokenizer *tokenizer;
 
 static void
 setup(void)
 {
-	struct err err;
-
-	tokenizer = vocab_with_end(extra, types, 3, &err);
-	ck_assert_msg(tokenizer != NULL, "%s", err.msg);
+	tokenizer = session_vocab();
 }
 
 static void
@@ -31,22 +23,17 @@ teardown(void)
 static struct session_params
 params(const char *const *stops, uint32_t n_stops)
 {
-	return (struct session_params){.sampler = {.top_p = 1.0f, .repeat_penalty = 1.0f},
-		.max_tokens = UINT32_MAX,
-		.context = 1000,
-		.stops = stops,
-		.n_stops = n_stops};
+	struct session_params p = session_vocab_params();
+
+	p.stops = stops;
+	p.n_stops = n_stops;
+	return p;
 }
 
 static struct session *
 start(const struct session_params *p)
 {
-	static const uint32_t prompt[] = {'a', 'b', 'c'};
-	struct err err;
-	struct session *s = session_new(tokenizer, p, prompt, 3, &err);
-
-	ck_assert_msg(s != NULL, "%s", err.msg);
-	return s;
+	return session_vocab_start(tokenizer, p);
 }
 
 /* Makes the session take a token; appends what it says. */

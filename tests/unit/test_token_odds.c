@@ -2,16 +2,11 @@
  * which tokens belong to the text that was said. */
 #include "model/json_schema.h"
 #include "model/session.h"
-#include "tests/support/vocab_make.h"
+#include "tests/support/session_vocab.h"
 
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
-
-/* A vocabulary whose first 256 ids are the bytes. */
-enum { END = 256, WORD, VOCAB };
-static const char *const extra[] = {"<|end|>", "Hello"};
-static const int32_t types[] = {3, 1};
 
 static struct tokenizer *tokenizer;
 static struct buf text, odds;
@@ -19,10 +14,7 @@ static struct buf text, odds;
 static void
 setup(void)
 {
-	struct err err;
-
-	tokenizer = vocab_with_end(extra, types, 2, &err);
-	ck_assert_msg(tokenizer != NULL, "%s", err.msg);
+	tokenizer = session_vocab();
 	text = odds = (struct buf){0};
 }
 
@@ -37,22 +29,17 @@ teardown(void)
 static struct session_params
 greedy(void)
 {
-	return (struct session_params){.sampler = {.top_p = 1.0f, .repeat_penalty = 1.0f},
-		.max_tokens = UINT32_MAX,
-		.context = 1000,
-		.odds = true,
-		.n_odds = ODDS_MOST};
+	struct session_params p = session_vocab_params();
+
+	p.odds = true;
+	p.n_odds = ODDS_MOST;
+	return p;
 }
 
 static struct session *
 start(const struct session_params *p)
 {
-	static const uint32_t prompt[] = {'a', 'b', 'c'};
-	struct err err;
-	struct session *s = session_new(tokenizer, p, prompt, 3, &err);
-
-	ck_assert_msg(s != NULL, "%s", err.msg);
-	return s;
+	return session_vocab_start(tokenizer, p);
 }
 
 static uint32_t rng;
