@@ -3,8 +3,7 @@
 #include "daemon/log.h"
 
 #define MAX_ANSWER (64u << 20) /* text of an answer that is not streamed */
-#define ODDS_PART                                                                                  \
-	64 /* tokens whose odds a stream's chunk has: about 100 kB with all alternatives */
+#define ODDS_PART  64          /* tokens whose odds a stream's chunk has: some 100 kB */
 
 void
 api_answer_init(struct api_answer *w, struct http_request *r, const struct api_format *f,

@@ -98,8 +98,7 @@ check_logprobs(const struct api_request *r, struct api_error *e)
 			"top_logprobs needs logprobs: set that to true, too");
 	if (r->logprobs && r->echo)
 		return api_error_set(e, 400, "unsupported_value", "logprobs",
-			"logprobs are of the answer, not of the prompt: leave out echo or "
-			"logprobs");
+			"logprobs are of the answer alone: leave out echo or logprobs");
 	if (r->logprobs && r->tools != NULL)
 		return api_error_set(e, 400, "unsupported_value", "logprobs",
 			"logprobs do not go with calls of tools: leave out tools or logprobs");
