@@ -11,6 +11,6 @@ base_libbase_a_SOURCES = \
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_file_guard
 tests_unit_test_file_guard_SOURCES = tests/unit/test_file_guard.c
-tests_unit_test_file_guard_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_file_guard_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_file_guard_LDADD = base/libbase.a $(CHECK_LIBS) -lm -lpthread
 endif

@@ -231,21 +231,21 @@ HTTP_TEST_LIBS = daemon/libdaemon.a model/libmodel.a sched/libsched.a base/libba
 	$(SODIUM_LIBS) $(INIH_LIBS) $(CHECK_LIBS) -lm -lpthread
 check_PROGRAMS += tests/unit/test_api_logprobs tests/unit/test_logprobs
 tests_unit_test_api_logprobs_SOURCES = tests/unit/test_api_logprobs.c $(HTTP_TEST_SUPPORT)
-tests_unit_test_api_logprobs_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_api_logprobs_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_api_logprobs_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_api_logprobs_OBJECTS): | proto/shoal.pb-c.h
 tests_unit_test_logprobs_SOURCES = tests/unit/test_logprobs.c $(SESSION_VOCAB)
-tests_unit_test_logprobs_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_logprobs_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_logprobs_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS) -lm -lpthread
 $(tests_unit_test_logprobs_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_router tests/unit/test_router_token
 tests_unit_test_router_token_SOURCES = tests/unit/test_router_token.c $(HTTP_TEST_SUPPORT)
-tests_unit_test_router_token_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_token_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_router_token_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_token_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_router_segments
 tests_unit_test_router_segments_SOURCES = tests/unit/test_router_segments.c $(HTTP_TEST_SUPPORT) $(CLOUD_TEST_SUPPORT)
-tests_unit_test_router_segments_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_segments_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_router_segments_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_segments_OBJECTS): | proto/shoal.pb-c.h
 TOOLS_TEST_SUPPORT = $(HTTP_TEST_SUPPORT) $(CLOUD_TEST_SUPPORT) $(PLANTED) \
@@ -253,78 +253,78 @@ TOOLS_TEST_SUPPORT = $(HTTP_TEST_SUPPORT) $(CLOUD_TEST_SUPPORT) $(PLANTED) \
 check_PROGRAMS += tests/unit/test_router_tools tests/unit/test_router_tools_cloud \
 	tests/unit/test_router_cloud tests/unit/test_answers_tools
 tests_unit_test_answers_tools_SOURCES = tests/unit/test_answers_tools.c $(TOOLS_TEST_SUPPORT)
-tests_unit_test_answers_tools_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_answers_tools_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_answers_tools_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_router_tools_SOURCES = tests/unit/test_router_tools.c $(TOOLS_TEST_SUPPORT)
-tests_unit_test_router_tools_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_tools_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_router_tools_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_router_tools_cloud_SOURCES = tests/unit/test_router_tools_cloud.c $(TOOLS_TEST_SUPPORT)
-tests_unit_test_router_tools_cloud_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_tools_cloud_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_router_tools_cloud_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_router_cloud_SOURCES = tests/unit/test_router_cloud.c $(TOOLS_TEST_SUPPORT)
-tests_unit_test_router_cloud_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_cloud_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_router_cloud_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_tools_OBJECTS) $(tests_unit_test_router_tools_cloud_OBJECTS) \
 	$(tests_unit_test_router_cloud_OBJECTS) \
 	$(tests_unit_test_answers_tools_OBJECTS) $(tests_unit_test_route_book_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_router_turns
 tests_unit_test_router_turns_SOURCES = tests/unit/test_router_turns.c $(HTTP_TEST_SUPPORT)
-tests_unit_test_router_turns_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_turns_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_router_turns_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_turns_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_router_key
 tests_unit_test_router_key_SOURCES = tests/unit/test_router_key.c $(HTTP_TEST_SUPPORT)
-tests_unit_test_router_key_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_key_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_router_key_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_key_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_labels
 tests_unit_test_labels_SOURCES = tests/unit/test_labels.c $(HTTP_TEST_SUPPORT)
-tests_unit_test_labels_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_labels_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_labels_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_labels_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_home_only
 tests_unit_test_home_only_SOURCES = tests/unit/test_home_only.c $(HTTP_TEST_SUPPORT)
-tests_unit_test_home_only_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_home_only_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_home_only_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_home_only_OBJECTS): | proto/shoal.pb-c.h
 tests_unit_test_router_SOURCES = tests/unit/test_router.c $(HTTP_TEST_SUPPORT)
-tests_unit_test_router_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_router_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_router_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_route_book
 tests_unit_test_route_book_SOURCES = tests/unit/test_route_book.c $(route_test_support)
-tests_unit_test_route_book_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_route_book_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_route_book_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS) -lm -lpthread
 check_PROGRAMS += tests/unit/test_wall
 tests_unit_test_wall_SOURCES = tests/unit/test_wall.c
-tests_unit_test_wall_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_wall_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_wall_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS) -lm -lpthread
 check_PROGRAMS += tests/unit/test_document_cascade
 tests_unit_test_document_cascade_SOURCES = tests/unit/test_document_cascade.c $(HTTP_TEST_SUPPORT)
-tests_unit_test_document_cascade_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_document_cascade_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_document_cascade_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_document_cascade_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_document_mode
 tests_unit_test_document_mode_SOURCES = tests/unit/test_document_mode.c $(HTTP_TEST_SUPPORT)
-tests_unit_test_document_mode_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_document_mode_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_document_mode_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_document_mode_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_http tests/unit/test_http_access tests/unit/test_answers \
 	tests/unit/test_api tests/unit/test_api_parse tests/fuzz/fuzz_http
 tests_unit_test_http_SOURCES = tests/unit/test_http.c $(HTTP_TEST_SUPPORT)
-tests_unit_test_http_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_http_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_http_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_http_access_SOURCES = tests/unit/test_http_access.c $(HTTP_TEST_SUPPORT)
-tests_unit_test_http_access_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_http_access_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_http_access_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_answers_SOURCES = tests/unit/test_answers.c $(HTTP_TEST_SUPPORT)
-tests_unit_test_answers_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_answers_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_answers_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_api_SOURCES = tests/unit/test_api.c $(HTTP_TEST_SUPPORT)
-tests_unit_test_api_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_api_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_api_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_api_parse_SOURCES = tests/unit/test_api_parse.c
-tests_unit_test_api_parse_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_api_parse_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_api_parse_LDADD = daemon/libdaemon.a model/libmodel.a base/libbase.a $(JANSSON_LIBS) \
 	$(CHECK_LIBS) -lm -lpthread
 tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz_http.c tests/fuzz/driver.c tests/fuzz/fuzz.h
@@ -347,7 +347,7 @@ tests_unit_test_pipeline_CFLAGS = $(tests_unit_test_engine_CFLAGS)
 tests_unit_test_pipeline_LDADD = $(tests_unit_test_engine_LDADD)
 tests_unit_test_engine_SOURCES = tests/unit/test_engine.c $(ENGINE_TEST_SUPPORT)
 tests_unit_test_engine_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
-tests_unit_test_engine_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_engine_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_engine_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 tests_unit_test_star_sums_SOURCES = tests/unit/test_star_sums.c $(ENGINE_TEST_SUPPORT)
 tests_unit_test_star_sums_CPPFLAGS = $(tests_unit_test_engine_CPPFLAGS)
@@ -393,26 +393,26 @@ endif
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_asks
 tests_unit_test_asks_SOURCES = tests/unit/test_asks.c
-tests_unit_test_asks_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_asks_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_asks_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 $(tests_unit_test_asks_OBJECTS): | proto/shoal.pb-c.h
 
 check_PROGRAMS += tests/unit/test_speeds
 tests_unit_test_speeds_SOURCES = tests/unit/test_speeds.c
-tests_unit_test_speeds_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_speeds_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_speeds_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 $(tests_unit_test_speeds_OBJECTS): | proto/shoal.pb-c.h
 
 check_PROGRAMS += tests/unit/test_journal
 tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
-tests_unit_test_journal_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_journal_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_journal_LDADD = daemon/libdaemon.a base/libbase.a $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_collective
 STAR_TEST_SUPPORT = tests/support/star_group.c tests/support/star_group.h \
 	tests/support/link_pair.c tests/support/link_pair.h
 tests_unit_test_collective_SOURCES = tests/unit/test_collective.c $(STAR_TEST_SUPPORT)
-tests_unit_test_collective_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_collective_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_collective_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 $(tests_unit_test_collective_OBJECTS): | proto/shoal.pb-c.h
 endif
@@ -420,25 +420,25 @@ endif
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_energy
 tests_unit_test_energy_SOURCES = tests/unit/test_energy.c
-tests_unit_test_energy_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_energy_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_energy_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 $(tests_unit_test_energy_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_link tests/unit/test_spin tests/unit/test_turn tests/unit/test_state \
 	tests/unit/test_elect_message
 tests_unit_test_elect_message_SOURCES = tests/unit/test_elect_message.c
-tests_unit_test_elect_message_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_elect_message_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_elect_message_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 tests_unit_test_state_SOURCES = tests/unit/test_state.c
-tests_unit_test_state_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_state_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_state_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 tests_unit_test_spin_SOURCES = tests/unit/test_spin.c
-tests_unit_test_spin_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_spin_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_spin_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 tests_unit_test_turn_SOURCES = tests/unit/test_turn.c
-tests_unit_test_turn_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_turn_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_turn_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 tests_unit_test_link_SOURCES = tests/unit/test_link.c
-tests_unit_test_link_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_link_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_link_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 $(tests_unit_test_link_OBJECTS): | proto/shoal.pb-c.h
 endif
@@ -452,34 +452,34 @@ check_PROGRAMS += tests/unit/test_cloud tests/unit/test_cloud_sse tests/unit/tes
 	tests/unit/test_endpoints tests/unit/test_purse_file
 check_PROGRAMS += tests/unit/test_call_reader
 tests_unit_test_call_reader_SOURCES = tests/unit/test_call_reader.c
-tests_unit_test_call_reader_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_call_reader_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_call_reader_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_cloud_sse_SOURCES = tests/unit/test_cloud_sse.c
-tests_unit_test_cloud_sse_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_cloud_sse_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_cloud_sse_LDADD = $(CLOUD_TEST_LIBS)
 tests_unit_test_door_SOURCES = tests/unit/test_door.c $(CLOUD_TEST_SUPPORT)
-tests_unit_test_door_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_door_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_door_LDADD = $(CLOUD_TEST_LIBS)
 tests_unit_test_purse_file_SOURCES = tests/unit/test_purse_file.c
-tests_unit_test_purse_file_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_purse_file_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_purse_file_LDADD = $(CLOUD_TEST_LIBS)
 tests_unit_test_cloud_SOURCES = tests/unit/test_cloud.c $(CLOUD_TEST_SUPPORT)
-tests_unit_test_cloud_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_cloud_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_cloud_LDADD = $(CLOUD_TEST_LIBS)
 tests_unit_test_endpoints_SOURCES = tests/unit/test_endpoints.c
-tests_unit_test_endpoints_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_endpoints_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_endpoints_LDADD = $(CLOUD_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_redact_json tests/unit/test_document
 check_PROGRAMS += tests/unit/test_redact_json tests/unit/test_document \
 	tests/unit/test_privacy_messages
 tests_unit_test_redact_json_SOURCES = tests/unit/test_redact_json.c $(PLANTED)
-tests_unit_test_redact_json_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_redact_json_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_redact_json_LDADD = daemon/libdaemon.a model/libmodel.a sched/libsched.a base/libbase.a \
 	$(JANSSON_LIBS) $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_privacy_messages_SOURCES = tests/unit/test_privacy_messages.c \
 	tests/support/privacy_texts.c tests/support/privacy_texts.h
 tests_unit_test_privacy_messages_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SODIUM_CFLAGS) \
-	$(CHECK_CFLAGS)
+	$(LIBCHECK_CFLAGS)
 tests_unit_test_privacy_messages_LDADD = daemon/libdaemon.a sched/libsched.a base/libbase.a \
 	$(JANSSON_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_document_SOURCES = tests/unit/test_document.c \

@@ -111,21 +111,21 @@ bench-kernels: tests/kernels/checkkern
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_cpu
 tests_unit_test_cpu_SOURCES = tests/unit/test_cpu.c
-tests_unit_test_cpu_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_cpu_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_cpu_LDADD = kernels/libkernels.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_pool
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c
-tests_unit_test_pool_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_pool_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_pool_LDADD = kernels/libkernels.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_matmul
 tests_unit_test_matmul_SOURCES = tests/unit/test_matmul.c
-tests_unit_test_matmul_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_matmul_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_matmul_LDADD = kernels/libkernels.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_formats
 tests_unit_test_formats_SOURCES = tests/unit/test_formats.c
-tests_unit_test_formats_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_formats_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_formats_LDADD = kernels/libkernels.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
 endif

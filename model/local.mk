@@ -108,12 +108,12 @@ check_PROGRAMS += tests/unit/test_tokenizer tests/unit/test_chat tests/fuzz/fuzz
 tests_unit_test_tokenizer_SOURCES = tests/unit/test_tokenizer.c \
 	tests/support/vocab_make.c tests/support/vocab_make.h
 tests_unit_test_tokenizer_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
-tests_unit_test_tokenizer_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_tokenizer_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_tokenizer_LDADD = model/libmodel.a sched/libsched.a kernels/libkernels.a base/libbase.a \
 	$(PCRE2_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_chat_SOURCES = tests/unit/test_chat.c \
 	tests/support/vocab_make.c tests/support/vocab_make.h
-tests_unit_test_chat_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_chat_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_chat_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_fuzz_fuzz_tokenizer_SOURCES = tests/fuzz/fuzz_tokenizer.c tests/fuzz/driver.c \
 	tests/fuzz/fuzz.h tests/support/vocab_make.c tests/support/vocab_make.h
@@ -127,56 +127,56 @@ check_PROGRAMS += tests/unit/test_forward tests/unit/test_forward_attention test
 	tests/unit/test_guide tests/unit/test_mixture tests/unit/test_reference tests/unit/test_sampler tests/unit/test_session
 tests_unit_test_guide_SOURCES = tests/unit/test_guide.c \
 	tests/support/vocab_make.c tests/support/vocab_make.h
-tests_unit_test_guide_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_guide_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_guide_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_forward_SOURCES = tests/unit/test_forward.c \
 	tests/support/thread_collective.c tests/support/thread_collective.h \
 	tests/support/tiny_model.c tests/support/tiny_model.h
-tests_unit_test_forward_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_forward_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_forward_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_mixture_SOURCES = tests/unit/test_mixture.c \
 	tests/support/tiny_gguf.c tests/support/tiny_gguf.h \
 	tests/support/tiny_model.c tests/support/tiny_model.h
-tests_unit_test_mixture_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
+tests_unit_test_mixture_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS) $(SODIUM_CFLAGS)
 tests_unit_test_mixture_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_forward_rows_SOURCES = tests/unit/test_forward_rows.c \
 	tests/support/tiny_model.c tests/support/tiny_model.h \
 	tests/support/thread_collective.c tests/support/thread_collective.h
-tests_unit_test_forward_rows_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_forward_rows_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_forward_rows_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_forward_attention_SOURCES = tests/unit/test_forward_attention.c \
 	tests/support/tiny_model.c tests/support/tiny_model.h
-tests_unit_test_forward_attention_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_forward_attention_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_forward_attention_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_sampler_SOURCES = tests/unit/test_sampler.c
-tests_unit_test_sampler_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_sampler_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_sampler_LDADD = $(tests_unit_test_tokenizer_LDADD)
 SESSION_VOCAB = tests/support/session_vocab.c tests/support/session_vocab.h tests/support/vocab_make.c \
 	tests/support/vocab_make.h
 tests_unit_test_session_SOURCES = tests/unit/test_session.c $(SESSION_VOCAB)
-tests_unit_test_session_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_session_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_session_LDADD = $(tests_unit_test_tokenizer_LDADD)
 
 # What the model gave the tokens that were picked.
 check_PROGRAMS += tests/unit/test_token_odds
 tests_unit_test_token_odds_SOURCES = tests/unit/test_token_odds.c $(SESSION_VOCAB)
-tests_unit_test_token_odds_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_token_odds_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_token_odds_LDADD = $(SCHEMA_TEST_LDADD)
 
 # What comes next, guessed: from the text, by how much, and that no word depends on it.
 check_PROGRAMS += tests/unit/test_lookup tests/unit/test_guess
 tests_unit_test_lookup_SOURCES = tests/unit/test_lookup.c
-tests_unit_test_lookup_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_lookup_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_lookup_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_guess_SOURCES = tests/unit/test_guess.c
 tests_unit_test_guess_CPPFLAGS = $(AM_CPPFLAGS) -DMODELS='"$(abs_top_srcdir)/models"'
-tests_unit_test_guess_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_guess_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_guess_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_reference_SOURCES = tests/unit/test_reference.c \
 	tests/support/shared_dir.c tests/support/shared_dir.h \
 	tests/support/thread_collective.c tests/support/thread_collective.h
 tests_unit_test_reference_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
-tests_unit_test_reference_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_reference_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_reference_LDADD = model/libmodel.a sched/libsched.a kernels/libkernels.a base/libbase.a \
 	$(JANSSON_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS) -lm -lpthread
 endif
@@ -184,7 +184,7 @@ endif
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_device_speed
 tests_unit_test_device_speed_SOURCES = tests/unit/test_device_speed.c
-tests_unit_test_device_speed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_device_speed_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_device_speed_LDADD = $(tests_unit_test_tokenizer_LDADD)
 
 check_PROGRAMS += tests/unit/test_constraint tests/unit/test_grammar tests/fuzz/fuzz_schema
@@ -193,12 +193,12 @@ SCHEMA_TEST_LDADD = model/libmodel.a sched/libsched.a kernels/libkernels.a base/
 tests_unit_test_grammar_SOURCES = tests/unit/test_grammar.c \
 	tests/support/schema_check.c tests/support/schema_check.h \
 	tests/support/schema_walk.c tests/support/schema_walk.h
-tests_unit_test_grammar_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_grammar_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_grammar_LDADD = $(SCHEMA_TEST_LDADD)
 tests_unit_test_constraint_SOURCES = tests/unit/test_constraint.c \
 	tests/support/shared_dir.c tests/support/shared_dir.h tests/support/vocab_make.c tests/support/vocab_make.h
 tests_unit_test_constraint_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
-tests_unit_test_constraint_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_constraint_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_constraint_LDADD = $(SCHEMA_TEST_LDADD)
 tests_fuzz_fuzz_schema_SOURCES = tests/fuzz/fuzz_schema.c tests/fuzz/driver.c tests/fuzz/fuzz.h \
 	tests/support/schema_check.c tests/support/schema_check.h \
@@ -209,19 +209,19 @@ tests_fuzz_fuzz_schema_LDADD = model/libmodel.a sched/libsched.a kernels/libkern
 
 check_PROGRAMS += tests/unit/test_token_signal
 tests_unit_test_token_signal_SOURCES = tests/unit/test_token_signal.c
-tests_unit_test_token_signal_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_token_signal_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_token_signal_LDADD = model/libmodel.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_thread_choice
 tests_unit_test_thread_choice_SOURCES = tests/unit/test_thread_choice.c
-tests_unit_test_thread_choice_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_thread_choice_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_thread_choice_LDADD = model/libmodel.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_chunk tests/fuzz/fuzz_chunk
 tests_unit_test_chunk_SOURCES = tests/unit/test_chunk.c tests/support/shard_fixture.c \
 	tests/support/shard_fixture.h tests/support/shared_dir.c tests/support/shared_dir.h
 tests_unit_test_chunk_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
-tests_unit_test_chunk_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
+tests_unit_test_chunk_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS) $(SODIUM_CFLAGS)
 tests_unit_test_chunk_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_fuzz_fuzz_chunk_SOURCES = tests/fuzz/fuzz_chunk.c tests/fuzz/driver.c tests/fuzz/fuzz.h \
 	tests/support/tiny_gguf.c tests/support/tiny_gguf.h \
@@ -233,19 +233,19 @@ check_PROGRAMS += tests/unit/test_restore
 tests_unit_test_restore_SOURCES = tests/unit/test_restore.c tests/support/shard_fixture.c \
 	tests/support/shard_fixture.h tests/support/shared_dir.c tests/support/shared_dir.h
 tests_unit_test_restore_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
-tests_unit_test_restore_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
+tests_unit_test_restore_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS) $(SODIUM_CFLAGS)
 tests_unit_test_restore_LDADD = $(tests_unit_test_tokenizer_LDADD)
 
 check_PROGRAMS += tests/unit/test_files tests/unit/test_shard tests/unit/test_shard_make \
 	tests/unit/test_weights_copied tests/unit/test_weights_window \
 	tests/unit/test_window_bands
 tests_unit_test_files_SOURCES = tests/unit/test_files.c
-tests_unit_test_files_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
+tests_unit_test_files_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS) $(SODIUM_CFLAGS)
 SHARD_TEST_SUPPORT = tests/support/shard_fixture.c tests/support/shard_fixture.h \
 	tests/support/shared_dir.c tests/support/shared_dir.h
 tests_unit_test_shard_SOURCES = tests/unit/test_shard.c $(SHARD_TEST_SUPPORT)
 tests_unit_test_shard_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
-tests_unit_test_shard_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SODIUM_CFLAGS)
+tests_unit_test_shard_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS) $(SODIUM_CFLAGS)
 tests_unit_test_shard_LDADD = $(tests_unit_test_tokenizer_LDADD)
 tests_unit_test_shard_make_SOURCES = tests/unit/test_shard_make.c $(SHARD_TEST_SUPPORT)
 tests_unit_test_shard_make_CPPFLAGS = $(tests_unit_test_shard_CPPFLAGS)

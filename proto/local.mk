@@ -29,18 +29,18 @@ proto/libproto_a-control.$(OBJEXT): proto/shoal.pb-c.h
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_beacon
 tests_unit_test_beacon_SOURCES = tests/unit/test_beacon.c
-tests_unit_test_beacon_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_beacon_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_beacon_LDADD = $(PROTO_LIBS) $(CHECK_LIBS)
 
 check_PROGRAMS += tests/unit/test_noise tests/unit/test_record tests/unit/test_proto
 tests_unit_test_noise_SOURCES = tests/unit/test_noise.c
-tests_unit_test_noise_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_noise_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_noise_LDADD = $(PROTO_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
 tests_unit_test_record_SOURCES = tests/unit/test_record.c
-tests_unit_test_record_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_record_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_record_LDADD = $(PROTO_LIBS) $(CHECK_LIBS)
 tests_unit_test_proto_SOURCES = tests/unit/test_proto.c
-tests_unit_test_proto_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(PROTOBUF_C_CFLAGS)
+tests_unit_test_proto_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS) $(PROTOBUF_C_CFLAGS)
 tests_unit_test_proto_LDADD = $(PROTO_LIBS) $(CHECK_LIBS) -lm
 tests/unit/test_proto-test_proto.$(OBJEXT): proto/shoal.pb-c.h
 endif

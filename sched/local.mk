@@ -45,59 +45,59 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_route
 tests_unit_test_route_SOURCES = tests/unit/test_route.c
-tests_unit_test_route_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_route_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_route_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_segments
 tests_unit_test_segments_SOURCES = tests/unit/test_segments.c
-tests_unit_test_segments_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_segments_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_segments_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 check_PROGRAMS += tests/unit/test_token_mode
 tests_unit_test_token_mode_SOURCES = tests/unit/test_token_mode.c
-tests_unit_test_token_mode_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_token_mode_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_token_mode_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_prefix_cache
 tests_unit_test_prefix_cache_SOURCES = tests/unit/test_prefix_cache.c
-tests_unit_test_prefix_cache_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_prefix_cache_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_prefix_cache_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_batch tests/unit/test_fair tests/unit/test_overlap tests/unit/test_step_time
 tests_unit_test_step_time_SOURCES = tests/unit/test_step_time.c
-tests_unit_test_step_time_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_step_time_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_step_time_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_overlap_SOURCES = tests/unit/test_overlap.c
-tests_unit_test_overlap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_overlap_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_overlap_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_fair_SOURCES = tests/unit/test_fair.c
-tests_unit_test_fair_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_fair_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_fair_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_batch_SOURCES = tests/unit/test_batch.c
-tests_unit_test_batch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_batch_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_batch_LDADD = sched/libsched.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
 
 # Who is asked for which chunk, in virtual time; when a device that computes gives one.
 check_PROGRAMS += tests/unit/test_fetch
 tests_unit_test_fetch_SOURCES = tests/unit/test_fetch.c
-tests_unit_test_fetch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_fetch_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_fetch_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_cover
 tests_unit_test_cover_SOURCES = tests/unit/test_cover.c
-tests_unit_test_cover_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_cover_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_cover_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 
 check_PROGRAMS += tests/unit/test_link_speed
 tests_unit_test_link_speed_SOURCES = tests/unit/test_link_speed.c
-tests_unit_test_link_speed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_link_speed_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_link_speed_LDADD = $(tests_unit_test_batch_LDADD)
 
 check_PROGRAMS += tests/unit/test_window tests/unit/test_experts
 tests_unit_test_window_SOURCES = tests/unit/test_window.c
-tests_unit_test_window_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_window_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_window_LDADD = sched/libsched.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_experts_SOURCES = tests/unit/test_experts.c
-tests_unit_test_experts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_experts_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_experts_LDADD = $(tests_unit_test_window_LDADD)
 
 check_PROGRAMS += tests/unit/test_plan tests/unit/test_plan_best tests/unit/test_plan_better \
@@ -107,43 +107,43 @@ plan_test_libs = sched/libsched.a model/libmodel.a sched/libsched.a $(KERNEL_LIB
 	base/libbase.a $(CHECK_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread
 plan_test_support = tests/support/plan_swarm.c tests/support/plan_swarm.h
 tests_unit_test_plan_SOURCES = tests/unit/test_plan.c $(plan_test_support)
-tests_unit_test_plan_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_plan_LDADD = $(plan_test_libs)
 tests_unit_test_plan_best_SOURCES = tests/unit/test_plan_best.c tests/support/plan_sim.c \
 	tests/support/plan_sim.h $(plan_test_support)
-tests_unit_test_plan_best_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_best_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_plan_best_LDADD = $(plan_test_libs)
 tests_unit_test_plan_better_SOURCES = tests/unit/test_plan_better.c $(plan_test_support)
-tests_unit_test_plan_better_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_better_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_plan_better_LDADD = $(plan_test_libs)
 tests_unit_test_plan_model_SOURCES = tests/unit/test_plan_model.c tests/support/shared_dir.c \
 	tests/support/shared_dir.h $(plan_test_support)
 tests_unit_test_plan_model_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR='"$(abs_top_srcdir)"'
-tests_unit_test_plan_model_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_model_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_plan_model_LDADD = $(plan_test_libs)
 tests_unit_test_plan_published_SOURCES = tests/unit/test_plan_published.c $(plan_test_support)
-tests_unit_test_plan_published_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_published_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_plan_published_LDADD = $(plan_test_libs)
 tests_unit_test_plan_random_SOURCES = tests/unit/test_plan_random.c $(plan_test_support)
-tests_unit_test_plan_random_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_random_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_plan_random_LDADD = $(plan_test_libs)
 tests_unit_test_plan_ways_SOURCES = tests/unit/test_plan_ways.c $(plan_test_support)
-tests_unit_test_plan_ways_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_ways_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_plan_ways_LDADD = $(plan_test_libs)
 
 check_PROGRAMS += tests/unit/test_rebalance tests/unit/test_pace
 tests_unit_test_pace_SOURCES = tests/unit/test_pace.c
-tests_unit_test_pace_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_pace_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_pace_LDADD = $(tests_unit_test_window_LDADD)
 tests_unit_test_rebalance_SOURCES = tests/unit/test_rebalance.c
-tests_unit_test_rebalance_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_rebalance_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_rebalance_LDADD = $(tests_unit_test_window_LDADD)
 
 # The wall: policies, what a conversation may not be loosened to.
 check_PROGRAMS += tests/unit/test_privacy
 tests_unit_test_privacy_SOURCES = tests/unit/test_privacy.c \
 	tests/support/privacy_texts.c tests/support/privacy_texts.h
-tests_unit_test_privacy_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_privacy_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_privacy_LDADD = $(tests_unit_test_window_LDADD)
 # A router's features, predictor and knob, on a made-up traffic.
 check_PROGRAMS += tests/unit/test_route_text tests/unit/test_gain tests/unit/test_knob tests/unit/test_label \
@@ -152,29 +152,29 @@ route_test_support = tests/support/route_task.c tests/support/route_task.h \
 	tests/support/route_curve.c tests/support/route_curve.h
 route_test_libs = sched/libsched.a model/libmodel.a base/libbase.a $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_calibration_SOURCES = tests/unit/test_calibration.c $(route_test_support)
-tests_unit_test_calibration_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_calibration_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_calibration_LDADD = $(route_test_libs)
 tests_unit_test_label_SOURCES = tests/unit/test_label.c $(route_test_support)
-tests_unit_test_label_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_label_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_label_LDADD = $(route_test_libs)
 tests_unit_test_route_text_SOURCES = tests/unit/test_route_text.c
-tests_unit_test_route_text_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_route_text_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_route_text_LDADD = $(route_test_libs)
 tests_unit_test_gain_SOURCES = tests/unit/test_gain.c $(route_test_support)
-tests_unit_test_gain_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_gain_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_gain_LDADD = $(route_test_libs)
 tests_unit_test_knob_SOURCES = tests/unit/test_knob.c $(route_test_support)
-tests_unit_test_knob_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_knob_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_knob_LDADD = $(route_test_libs)
 check_PROGRAMS += tests/unit/test_redact tests/unit/test_redact_find tests/fuzz/fuzz_redact
 PLANTED = tests/support/planted.c tests/support/planted.h \
 	tests/support/privacy_texts.c tests/support/privacy_texts.h
 REDACT_FIXTURE = tests/support/redact_fixture.c tests/support/redact_fixture.h $(PLANTED)
 tests_unit_test_redact_SOURCES = tests/unit/test_redact.c $(REDACT_FIXTURE)
-tests_unit_test_redact_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_redact_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_redact_LDADD = $(tests_unit_test_window_LDADD)
 tests_unit_test_redact_find_SOURCES = tests/unit/test_redact_find.c $(REDACT_FIXTURE)
-tests_unit_test_redact_find_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_redact_find_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_redact_find_LDADD = $(tests_unit_test_window_LDADD)
 tests_fuzz_fuzz_redact_SOURCES = tests/fuzz/fuzz_redact.c tests/fuzz/driver.c tests/fuzz/fuzz.h \
 	$(PLANTED)
@@ -184,30 +184,30 @@ tests_fuzz_fuzz_redact_LDADD = sched/libsched.a base/libbase.a
 # Copies of KV rows: stories of plans that change.
 check_PROGRAMS += tests/unit/test_kv_feed
 tests_unit_test_kv_feed_SOURCES = tests/unit/test_kv_feed.c
-tests_unit_test_kv_feed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_kv_feed_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_kv_feed_LDADD = sched/libsched.a $(tests_unit_test_tokenizer_LDADD)
 
 # Who takes part: rules one by one, and ten thousand stories in virtual time.
 check_PROGRAMS += tests/unit/test_roster
 tests_unit_test_roster_SOURCES = tests/unit/test_roster.c \
 	tests/support/roster_sim.c tests/support/roster_sim.h
-tests_unit_test_roster_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_roster_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_roster_LDADD = $(tests_unit_test_window_LDADD)
 
 # Who coordinates: rules one by one, and ten thousand stories in virtual time.
 check_PROGRAMS += tests/unit/test_election
 tests_unit_test_election_SOURCES = tests/unit/test_election.c \
 	tests/support/election_sim.c tests/support/election_sim.h
-tests_unit_test_election_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_election_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_election_LDADD = $(tests_unit_test_window_LDADD)
 
 # Calls to a cloud: when an endpoint may be called, and what may be spent.
 check_PROGRAMS += tests/unit/test_breaker tests/unit/test_purse
 tests_unit_test_breaker_SOURCES = tests/unit/test_breaker.c
-tests_unit_test_breaker_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_breaker_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_breaker_LDADD = sched/libsched.a $(CHECK_LIBS) -lm -lpthread
 tests_unit_test_purse_SOURCES = tests/unit/test_purse.c
-tests_unit_test_purse_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_purse_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_purse_LDADD = $(tests_unit_test_breaker_LDADD)
 endif
 
