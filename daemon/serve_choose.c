@@ -109,11 +109,11 @@ fill_peer(struct serve *s, const struct swarm_peer *p, uint32_t dtype, uint64_t 
 	factor = balance_factor(s, p, speed->bytes_per_s);
 	*out = (struct swarm_plan_peer){.read_bps = factor * speed->bytes_per_s,
 		.macs_ps = factor * speed->ops_per_s / 2,
-		.layer_s = swarm_plan_layer_seconds(speed->undisturbed),
 		.disk_bps = speed->disk_bytes_per_s,
 		.memory = speed->memory,
 		.overhead = fixed,
 		.usable = true};
+	swarm_plan_fixed_seconds(out, speed->undisturbed);
 	snprintf(out->name, sizeof out->name, "%s", p != NULL ? p->known->name : s->state->name);
 	return true;
 }

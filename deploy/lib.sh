@@ -11,8 +11,8 @@ die() {
 build_packages=(autoconf automake gcc make pkg-config libuv1-dev libprotobuf-c-dev protobuf-c-compiler
   libsodium-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libpcre2-dev libinih-dev
   libsystemd-dev)
-test_packages=(check clang libclang-rt-dev clang-format mandoc valgrind qemu-user qemu-user-static curl openssl python3 python3-numpy
-  crossbuild-essential-arm64)
+test_packages=(check clang libclang-rt-dev clang-format mandoc valgrind qemu-user qemu-user-static curl openssl
+  python3 python3-numpy crossbuild-essential-arm64)
 arm64_packages=(libuv1-dev:arm64 libprotobuf-c-dev:arm64 libsodium-dev:arm64 libjansson-dev:arm64
   libmicrohttpd-dev:arm64 libcurl4-openssl-dev:arm64 libssl-dev:arm64 libpcre2-dev:arm64 libinih-dev:arm64
   check:arm64)

@@ -6,13 +6,14 @@
 #define MESSAGE_S  10e-6
 #define LEAST_PART 0.01 /* less is as good as none */
 
-double
-swarm_plan_layer_seconds(double part)
+void
+swarm_plan_fixed_seconds(struct swarm_plan_peer *p, double part)
 {
 	double held_up = part > 0 && part < 1 ? 1 / fmax(part, LEAST_PART) - 1 : 0;
 
-	/* One goes and one comes, at the least. */
-	return LAYER_S + held_up * (LAYER_S + 2 * 2 * MESSAGE_S);
+	p->layer_s = LAYER_S * (1 + held_up);
+	/* Of each sum one goes and one comes, at the least. */
+	p->sums_s = held_up * 2 * 2 * MESSAGE_S;
 }
 
 void
@@ -53,7 +54,8 @@ check_peer(const struct swarm_plan_peer *p, struct err *err)
 {
 	if (check_number(p->name, "bandwidth of weights", p->read_bps, false, err) != 0 ||
 		check_number(p->name, "speed of prompts", p->macs_ps, false, err) != 0 ||
-		check_number(p->name, "time of a layer", p->layer_s, true, err) != 0)
+		check_number(p->name, "time of a layer", p->layer_s, true, err) != 0 ||
+		check_number(p->name, "time of a layer's sums", p->sums_s, true, err) != 0)
 		return -1;
 	return check_number(p->name, "disk bandwidth", p->disk_bps, true, err);
 }

@@ -23,8 +23,8 @@
  *       c = max(w / read_bps, r m / macs_ps)
  *   as a row needs every weight once, read from memory, and many rows share that reading. Attention
  *   also reads the cache of `depth` positions, and each half of a layer has layer_s / 2 on top,
- *   whatever the share (norms, meeting of threads, what a device that is held back loses). Members add
- *   their partial sums twice a layer.
+ *   whatever the share (norms, meeting of threads), and among several members sums_s / 2. Members
+ *   add their partial sums twice a layer.
  *   Let t(i,j) be the round trip, B(i,j) the bytes a second of a pair, P those of a device's port
  *   (its fastest link), n members, b = r x row_bytes (of prompts prompt_row_bytes) a message. A half layer takes
  *       max_i(c_i + d_i)
@@ -114,6 +114,7 @@ struct swarm_plan_peer {
 	double read_bps;   /* bytes of weights a second with one row */
 	double macs_ps;    /* multiply-adds a second with many rows */
 	double layer_s;    /* of each layer, whatever the share; 0 or more */
+	double sums_s;     /* of each layer in a group: its sums' wait for the CPU; 0 or more */
 	double disk_bps;   /* bytes a second; 0: cannot stream */
 	uint64_t memory;   /* budget of the process, bytes */
 	uint64_t overhead; /* of that, what it takes beside weights and KV cache */
@@ -162,11 +163,11 @@ struct swarm_plan_input {
  * float32 rows of the model, 10 us a message. The rest is 0. */
 void swarm_plan_input_init(struct swarm_plan_input *in, const struct swarm_plan_model *m);
 
-/* layer_s of a device that is given this part of its CPUs' time (0 < part <= 1; 0: not known, all of it): norms and
- * the meeting of threads; and what the messages of a layer's two sums take longer there than round trips show, which
- * are too short to be held up. They count as computing, as a quota counts them: so what is measured under one agrees.
- * A device alone is predicted with them too, though it has none: 60 us a layer at 0.4. */
-double swarm_plan_layer_seconds(double part);
+/* Sets layer_s and sums_s of a device that is given this part of its CPUs' time (0 < part <= 1; 0: not known, all of
+ * it): norms and the meeting of threads; and what the messages of a layer's two sums take longer there than round trips
+ * show, which are too short to be held up. Both count as computing, as a quota counts them: so what is measured under
+ * one agrees. */
+void swarm_plan_fixed_seconds(struct swarm_plan_peer *p, double part);
 
 /* --- what comes out ----------------------------------------------------------------------------- */
 

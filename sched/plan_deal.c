@@ -55,7 +55,7 @@ plan_layer_seconds(const struct eval *e, uint32_t stage)
 		plan_unit_seconds(in, peer, &token, unit);
 		whole[i] = plan_whole_seconds(in, 1, false, unit);
 		cap[i] = 1;
-		off[i] = 2 * e->delays[e->first[stage] + i].token + in->peers[peer].layer_s;
+		off[i] = 2 * e->delays[e->first[stage] + i].token + plan_fixed_seconds(in, peer, n);
 		longest = fmax(longest, off[i]);
 	}
 	return fmax(longest, plan_fill(n, off, whole, cap, 1));

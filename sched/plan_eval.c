@@ -122,7 +122,7 @@ stage_step(const struct eval *e, uint32_t stage, struct swarm_plan_member *membe
 
 	for (uint32_t i = 0; i < st->n; i++) {
 		struct swarm_plan_member *m = &members[i];
-		double fixed = e->in->peers[m->peer].layer_s / 2, attn, ffn, head;
+		double fixed = plan_fixed_seconds(e->in, m->peer, st->n) / 2, attn, ffn, head;
 		double delay = kind == TOKEN ? d[i].token : d[i].prompt;
 		double last = kind == TOKEN ? d[i].head + m->slice.vocab * d[i].head_row : 0;
 

@@ -66,6 +66,8 @@ struct step {
 };
 struct step plan_token_step(const struct swarm_plan_input *in, uint32_t n_stages);
 struct step plan_prompt_step(const struct swarm_plan_input *in, uint32_t n_stages);
+/* Seconds of a layer that no share makes less, of one of n members. */
+double plan_fixed_seconds(const struct swarm_plan_input *in, uint32_t peer, uint32_t n);
 /* Seconds of one KV head, one feed-forward column (of a layer), one vocabulary row on a peer. */
 void plan_unit_seconds(const struct swarm_plan_input *in, uint32_t peer, const struct step *st,
 	double out[PHASES]);

@@ -111,7 +111,7 @@ take_speeds(struct sharing *s)
 	double unit[PHASES];
 
 	for (uint32_t i = 0; i < g->n; i++) {
-		double fixed = s->in->peers[g->who[i]].layer_s / 2;
+		double fixed = plan_fixed_seconds(s->in, g->who[i], g->n) / 2;
 		double late = plan_goal(s->in, g->n_stages, g->delays[i].token + fixed,
 			g->delays[i].prompt + fixed);
 

@@ -39,7 +39,7 @@ layer_with_hub(
 		whole[i] = plan_whole_seconds(e->in, 1, false, unit);
 		cap[i] = plan_share_cap(e->in, &l, who[i], false, 0) / part;
 		caps += cap[i];
-		off[i] = 2 * off[i] + e->in->peers[who[i]].layer_s;
+		off[i] = 2 * off[i] + plan_fixed_seconds(e->in, who[i], n);
 		longest = fmax(longest, off[i]);
 	}
 	if (!isfinite(longest))

@@ -31,6 +31,14 @@ plan_prompt_step(const struct swarm_plan_input *in, uint32_t n_stages)
 	return (struct step){.rows = rows, .logits = 1.0 / chunks, .caches = 1};
 }
 
+double
+plan_fixed_seconds(const struct swarm_plan_input *in, uint32_t peer, uint32_t n)
+{
+	const struct swarm_plan_peer *p = &in->peers[peer];
+
+	return p->layer_s + (n > 1 ? p->sums_s : 0);
+}
+
 void
 plan_unit_seconds(
 	const struct swarm_plan_input *in, uint32_t peer, const struct step *st, double out[PHASES])

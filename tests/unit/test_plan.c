@@ -328,13 +328,34 @@ START_TEST(who_is_held_back_gets_a_little_less)
 	s.in.ways = 1u << SWARM_DIRECT;
 	s.in.kinds = 1u << SWARM_TENSOR;
 	for (uint32_t i = 0; i < 2; i++)
-		s.peers[i].layer_s = swarm_plan_layer_seconds(1);
+		swarm_plan_fixed_seconds(&s.peers[i], 1);
 	columns = choose()->members[1].slice.ffn;
-	s.peers[1].layer_s = swarm_plan_layer_seconds(0.4);
+	swarm_plan_fixed_seconds(&s.peers[1], 0.4);
 	ck_assert_uint_lt(choose()->members[1].slice.ffn, columns);
 	ck_assert_uint_gt(choose()->members[1].slice.ffn, columns - columns / 10);
-	ck_assert_double_eq(swarm_plan_layer_seconds(0), swarm_plan_layer_seconds(1));
-	ck_assert_double_lt(swarm_plan_layer_seconds(1e-9), 0.01);
+	swarm_plan_fixed_seconds(&s.peers[1], 1e-9);
+	ck_assert_double_lt(s.peers[1].layer_s + s.peers[1].sums_s, 0.01);
+	swarm_plan_fixed_seconds(&s.peers[1], 0);
+	ck_assert_double_eq(s.peers[1].layer_s, s.peers[0].layer_s);
+	ck_assert_double_eq(s.peers[1].sums_s, 0);
+}
+END_TEST
+
+/* Alone it has no sums to wait for: only what it computes takes longer. */
+START_TEST(who_is_held_back_alone_exchanges_nothing)
+{
+	double free_s, held_s, layer_s;
+
+	swarm_init(&s, 22, 2048, 5632, 32, 4, 32000);
+	swarm_add(&s, "a", 6, 2000);
+	s.in.kinds = 1u << SWARM_ONE;
+	swarm_plan_fixed_seconds(&s.peers[0], 1);
+	layer_s = s.peers[0].layer_s;
+	free_s = choose()->token.total;
+	swarm_plan_fixed_seconds(&s.peers[0], 0.4);
+	held_s = choose()->token.total;
+	ck_assert_double_gt(s.peers[0].sums_s, 0);
+	ck_assert_double_eq_tol(held_s - free_s, 22 * 1.5 * layer_s, 1e-9);
 }
 END_TEST
 
@@ -487,6 +508,7 @@ main(void)
 	tcase_add_test(t, those_not_usable_keep_their_reason);
 	tcase_add_test(t, pipeline_where_memory_needs_both_and_the_link_is_slow);
 	tcase_add_test(t, who_is_held_back_gets_a_little_less);
+	tcase_add_test(t, who_is_held_back_alone_exchanges_nothing);
 	tcase_add_test(t, groups_where_two_rooms_are_far_apart);
 	tcase_add_test(t, sessions_fill_a_pipeline);
 	tcase_add_test(t, what_does_not_fit_streams);
