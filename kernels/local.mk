@@ -83,7 +83,7 @@ endif
 # What is built on tiles, with C in their place: checked where there is AVX512 with GFNI, since few machines have AMX.
 CHECKED_BESIDE =
 if HAVE_AVX512
-check_LIBRARIES = tests/kernels/libamx_in_c.a
+check_LIBRARIES += tests/kernels/libamx_in_c.a
 tests_kernels_libamx_in_c_a_SOURCES = tests/kernels/amx_in_c.c
 tests_kernels_libamx_in_c_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS) $(AMX_FLAGS)
 CHECKED_BESIDE += tests/kernels/libamx_in_c.a
