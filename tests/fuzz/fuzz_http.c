@@ -16,9 +16,9 @@ static const char *const seeds[] = {
 	"\"json_schema\",\"json_schema\":{\"name\":\"n\",\"strict\":true,\"schema\":{\"type\":"
 	"\"object\"}}}}",
 	"{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"stream\":true,\"stop\":[\"a\"]}",
-	("{\"messages\":[{\"role\":\"system\",\"content\":[{\"type\":\"text\",\"text\":\"\\u20ac\"}"
-	 "]}"
-	 ",{\"role\":\"assistant\",\"content\":null}],\"temperature\":0.5,\"max_tokens\":5}"),
+	("{\"messages\":[{\"role\":\"system\",\"content\":["
+	 "{\"type\":\"text\",\"text\":\"\\u20ac\"}]},"
+	 "{\"role\":\"assistant\",\"content\":null}],\"temperature\":0.5,\"max_tokens\":5}"),
 	"{\"prompt\":[[1,2,3]],\"echo\":true,\"seed\":-1,\"top_k\":-1,\"repeat_last_n\":-1}",
 	"{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"logprobs\":true,"
 	"\"top_logprobs\":20}",
