@@ -6,8 +6,9 @@ their cables or get slow ones, all by one seed; clients check every byte of ever
 
 Nothing may be lost, and of every daemon that was never killed, resident memory and descriptors at
 the end must be those after the warm-up (but for --slack). Memory is what is the process's own
-(RssAnon): pages of mapped files come and go as the system likes. Without root there are no cables
-to pull.
+(RssAnon): pages of mapped files come and go as the system likes. Of a build with AddressSanitizer,
+which holds back what is freed, only descriptors are compared. Without root there are no cables to
+pull.
 """
 import argparse
 import os
@@ -155,7 +156,7 @@ def soak(lab, a):
             return wrong
         if warm is None:
             warm = now
-    return grown(warm, now, a.slack)
+    return grown(warm, now, float("inf") if holds_freed(lab.shoald) else a.slack)
 
 
 def report(clients, weather, sizes, seconds):
@@ -163,6 +164,11 @@ def report(clients, weather, sizes, seconds):
         seconds, sum(c.answers for c in clients), weather.events,
         max(c.longest for c in clients),
         ", ".join("%s has %d kB, %d descriptors" % ((n,) + s) for n, s in sizes.items())), flush=True)
+
+
+def holds_freed(program):
+    with open(program, "rb") as f:
+        return b"__asan_init" in f.read()
 
 
 def grown(warm, now, slack):
