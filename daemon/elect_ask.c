@@ -259,9 +259,13 @@ elect_admit(struct elect *e, const uint8_t key[32], struct link *l, const struct
 		return err_set(err, "its key is on no list of devices that elect with this one");
 	for (q = e->askers; q != NULL; q = q->next)
 		links += memcmp(q->key.b, key, 32) == 0;
-	q = links < MOST_LINKS ? calloc(1, sizeof *q) : NULL;
-	if (q == NULL)
+	if (links >= MOST_LINKS)
 		return err_set(err, "it has %u such links already", links);
+	if (ev == NULL)
+		return 0;
+	q = calloc(1, sizeof *q);
+	if (q == NULL)
+		return err_set(err, "out of memory");
 	*q = (struct questioner){.elect = e, .next = e->askers, .link = l};
 	memcpy(q->key.b, key, sizeof q->key.b);
 	q->used = uv_now(e->loop);

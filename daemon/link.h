@@ -1,7 +1,7 @@
 /* One encrypted connection to another peer, on any libuv loop.
  *
- * Happy path: connecting -> hello -> handshake -> open -> closed. Every failure goes straight to
- * closed with a reason. The last handle to close calls on_close and frees; nothing else does.
+ * Happy path: connecting -> hello -> handshake -> open -> closed; one that came in has to prove after
+ * the handshake that it is no recording. Every failure goes straight to closed with a reason. The last handle to close calls on_close and frees; nothing else does.
  *
  * A link can be moved to another thread's loop: link_detach takes the socket, the keys and what has
  * been read already; link_attach builds a link from it. */
@@ -42,9 +42,10 @@ struct link *link_dial(uv_loop_t *loop, const struct link_identity *me, const ch
 	uint16_t port, enum link_purpose purpose, const uint8_t *remote, const uint8_t *psk,
 	const uint8_t *invite_id, size_t max_message, const struct link_events *ev, void *arg);
 
-/* Who may come in: asked with the hello of a connection that was accepted. Returns 0 and fills psk
- * (pairing) or leaves it, and the events the link shall have; -1 turns it away (err goes to the
- * log, not to the other side). */
+/* Who may come in. Of one that pairs this is asked with its hello, which has the id of an invite; psk is to be filled.
+ * Of others it is asked twice: with the hello, which anybody may have sent (ev and ev_arg are NULL: only whether it
+ * would be let in; nothing is to be kept of it), and again when it has proved who it is. Returns 0, and where ev is not
+ * NULL the events that the link shall have; -1 turns it away (err goes to the log, not to the other side). */
 struct link_gate {
 	int (*admit)(void *arg, struct link *l, const struct hello *h, uint8_t psk[32],
 		const struct link_events **ev, void **ev_arg, size_t *max_message, struct err *err);

@@ -5,7 +5,14 @@
 #include "daemon/link.h"
 #include "proto/noise.h"
 
-enum link_state { LINK_CONNECTING, LINK_HELLO, LINK_HANDSHAKE, LINK_OPEN, LINK_CLOSED };
+enum link_state {
+	LINK_CONNECTING,
+	LINK_HELLO,
+	LINK_HANDSHAKE,
+	LINK_PROOF, /* accepted: what was said so far may be a recording */
+	LINK_OPEN,
+	LINK_CLOSED
+};
 
 struct link {
 	enum link_state state;

@@ -227,13 +227,15 @@ member_link_admit(struct serve *s, struct swarm_peer *p, struct link *l,
 
 	if (link_purpose(l) == LINK_BULK)
 		return uploads_admit(s->uploads, p, p->known->key, l, ev, ev_arg, max_message, err);
-	ml = calloc(1, sizeof *ml);
 	for (const struct member_link *x = s->links; x != NULL; x = x->next)
 		n += x->peer == p;
-	if (ml == NULL || n >= MAX_LINKS || plan_member(s, p) == NULL) {
-		free(ml);
+	if (n >= MAX_LINKS || plan_member(s, p) == NULL)
 		return err_set(err, "%s is not in the plan, or has too many links", p->known->name);
-	}
+	if (ev == NULL)
+		return 0;
+	ml = calloc(1, sizeof *ml);
+	if (ml == NULL)
+		return err_set(err, "out of memory");
 	*ml = (struct member_link){.serve = s, .peer = p, .link = l, .next = s->links};
 	s->links = ml;
 	*ev = &tensor_events;

@@ -255,6 +255,8 @@ neighbours_admit(struct serve *s, const uint8_t key[32], struct link *l,
 		if (!nb->wanted || nb->rank < f->rank || nb->link != NULL || nb->open ||
 			all->told || (f->state != FOLLOW_READY && f->state != FOLLOW_LINKING))
 			return err_set(err, "no link of %s is awaited", nb->name);
+		if (ev == NULL)
+			return 0;
 		nb->link = l;
 		*ev = &events;
 		*ev_arg = nb;

@@ -146,17 +146,20 @@ uploads_admit(struct uploads *u, struct swarm_peer *peer, const uint8_t key[32],
 	const struct link_events **ev, void **ev_arg, size_t *max_message, struct err *err)
 {
 	static const struct link_events events = {.on_message = on_message, .on_close = on_close};
-	struct upload_link *x = NULL;
+	struct upload_link *x;
 	uint32_t n = 0;
 
 	if (u == NULL || u->closed || (peer == NULL && !is_known(u, key)))
 		return err_set(err, "a bulk link of somebody who is not known to be a member");
 	for (const struct upload_link *i = u->links; i != NULL; i = i->next)
 		n += memcmp(i->key, key, sizeof i->key) == 0;
-	if (n < UPLOAD_LINKS)
-		x = calloc(1, sizeof *x);
+	if (n >= UPLOAD_LINKS)
+		return err_set(err, "it has %u bulk links already", n);
+	if (ev == NULL)
+		return 0;
+	x = calloc(1, sizeof *x);
 	if (x == NULL)
-		return err_set(err, "it has %u bulk links, or there is not enough memory", n);
+		return err_set(err, "out of memory");
 	x->uploads = u;
 	x->link = l;
 	x->peer = peer;

@@ -371,6 +371,8 @@ admit(void *arg, struct link *l, const struct hello *h, uint8_t psk[32],
 		return err_set(
 			err, "its key is not known here: it was never invited, or was removed");
 	if (h->purpose == LINK_CONTROL) {
+		if (ev == NULL)
+			return 0;
 		*ev = &swarm_control_events;
 		*ev_arg = p;
 		*max_message = SWARM_MESSAGE;

@@ -1,7 +1,7 @@
 /* The first bytes of a link, in clear, before its handshake; they are also the handshake's
  * prologue, so a changed byte fails it.
  *
- *   "SHOL" | version (1) | purpose | 2 zero bytes | 32 bytes: who
+ *   "SHOL" | version | purpose | 2 zero bytes | 32 bytes: who
  *
  * who: the dialler's static public key (KK), or for pairing the first 8 bytes of BLAKE2b of the
  * invite's secret and zeros (which invite, without the secret). */
@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define HELLO_BYTES   40
-#define HELLO_VERSION 1
+#define HELLO_VERSION 2
 
 enum link_purpose {
 	LINK_PAIR = 1,

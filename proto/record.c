@@ -30,6 +30,13 @@ record_deinit(struct record_stream *r)
 	cipher_deinit(&r->recv);
 }
 
+void
+record_limit(struct record_stream *r, size_t max_message)
+{
+	r->max_message = max_message;
+	r->partial.max = max_message;
+}
+
 /* A message of two pieces, or what is left of it. */
 struct pieces {
 	const uint8_t *head, *body;

@@ -32,6 +32,8 @@ struct record_stream {
 int record_init(struct record_stream *r, const struct noise_cipher *send,
 	const struct noise_cipher *recv, enum aead_kind kind, size_t max_message, struct err *err);
 void record_deinit(struct record_stream *r); /* wipes the keys */
+/* Another max_message, between messages. */
+void record_limit(struct record_stream *r, size_t max_message);
 
 /* Seals a message made of two pieces (a header and a payload; either may be empty) and appends its
  * records to out. */

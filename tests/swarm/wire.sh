@@ -39,6 +39,21 @@ assert hits == 0, "%d pieces of weights in clear" % hits
 print("looked through %d bytes" % len(wire))
 P
 
+# Somebody recorded how the member came, and sends that: it is answered, and hinders nobody.
+before=$(grep -c '' "$tmp/c/log")
+python3 - "$tmp/wire" "$(cat "$tmp/c/port")" <<'P' || fail "a recording is not answered"
+import socket, struct, sys
+wire = open(sys.argv[1], "rb").read()
+first = wire.rindex(b"SHOL\2\2\0\0")  # of a control link
+end = first + 44 + struct.unpack("<I", wire[first + 40:first + 44])[0]
+for _ in range(3):
+    with socket.create_connection(("127.0.0.1", int(sys.argv[2])), 10) as s:
+        s.sendall(wire[first:end])
+        assert len(s.recv(1000)) > 4
+P
+[ "$(on c generate -m stories260K -p "$prompt" -n 60 --temp 0)" = "$text" ] || fail "another text after a recording"
+if tail -n +$((before + 1)) "$tmp/c/log" | grep 'away\|dropped'; then fail "a recording put the member out"; fi
+
 tells_of_it() {
   tail -n +$((before + 1)) "$tmp/c/log" | grep >/dev/null -iE 'refus|turned away|closed|record|handshake'
 }
