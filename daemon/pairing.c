@@ -108,8 +108,7 @@ on_newcomer(struct link *l, void *arg, const uint8_t *msg, size_t len, struct er
 	if (e->paired->name[0] != '\0')
 		text_copy(known.name, sizeof known.name, e->paired->name);
 	if (s->ev.may_change(s->arg, err) != 0 ||
-		state_use_invite(s->state, n->invite_id, err) != 0 ||
-		state_add_peer(s->state, &known, err) != 0)
+		state_take_in(s->state, n->invite_id, &known, err) != 0)
 		goto out;
 	p = swarm_find(s, known.key);
 	if (p == NULL)
@@ -264,14 +263,8 @@ on_join_message(struct link *l, void *arg, const uint8_t *msg, size_t len, struc
 	text_copy(c.name, sizeof c.name, e->paired->name);
 	code_address(&s->join_invite, c.address, sizeof c.address);
 	control_free(e);
-	s->state->coordinator = c;
-	s->state->is_member = true;
-	s->state->n_peers = 0;
-	s->state->election = (struct election_saved){0};
-	if (state_save(s->state, err) != 0) {
-		s->state->is_member = false;
+	if (state_join(s->state, &c, err) != 0)
 		return -1;
-	}
 	while (s->n_peers > 0)
 		swarm_forget_peer(s, s->peers[0], "joined another swarm");
 	swarm_new_peer(s, &c);

@@ -1,5 +1,6 @@
 #include "daemon/serve_leave.h"
 
+#include "daemon/elect.h"
 #include "daemon/log.h"
 
 #include <sodium.h>
@@ -141,13 +142,18 @@ is_due(struct serve *s, const struct departure *d)
 static void
 depart(struct serve *s, struct departure *d)
 {
+	struct swarm_peer *p = d->name[0] != '\0' ? member_of(s, d) : NULL;
 	struct err err = {""};
 	int rc = 0;
 
 	if (d->name[0] == '\0' && swarm_is_member(s->swarm))
 		rc = swarm_leave(s->swarm, &err);
-	else if (d->name[0] != '\0' && member_of(s, d) != NULL)
+	else if (p != NULL)
 		rc = swarm_remove(s->swarm, d->name, &err);
+	if (rc != 0 && p != NULL) { /* it stays, and is used again unless it means to go itself */
+		p->roster.leaving = p->going;
+		serve_look_again(s, 0);
+	}
 	d->done(d->arg, rc != 0 ? err.msg : NULL);
 	free(d);
 }
@@ -202,6 +208,8 @@ serve_leave(struct serve *s, const char *name, void (*done)(void *arg, const cha
 
 	if (name != NULL && p == NULL)
 		return swarm_remove(s->swarm, name, err); /* says what is wrong */
+	if (p != NULL && elect_may_change(s->elect, err) != 0)
+		return -1;
 	if (name == NULL && !swarm_is_member(s->swarm))
 		return swarm_leave(s->swarm, err);
 	d = calloc(1, sizeof *d);

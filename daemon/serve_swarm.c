@@ -31,7 +31,7 @@ on_peer_down(void *arg, struct swarm_peer *p, const char *why)
 	snprintf(text, sizeof text, "%s was lost: %s", p->known->name,
 		why[0] != '\0' ? why : "its link was closed");
 	asks_peer_down(s, p, text);
-	if (swarm_is_member(s->swarm))
+	if (swarm_is_member(s->swarm) || s->follow != NULL) /* one that left a moment ago follows */
 		follow_drop(s, text);
 	else
 		plan_peer_down(s, p, text);

@@ -321,13 +321,39 @@ state_has_coordinator(const struct state *s)
 	return s->is_member && !sodium_is_zero(s->coordinator.key, sizeof s->coordinator.key);
 }
 
+/* What is known is what is on disk: where the change from `before` cannot be saved, it is taken back. */
+static int
+save_or_undo(struct state *s, struct state *before, struct err *err)
+{
+	int rc = state_save(s, err);
+
+	if (rc != 0)
+		*s = *before;
+	sodium_memzero(before, sizeof *before); /* it has the secret key */
+	return rc;
+}
+
+int
+state_join(struct state *s, const struct known_peer *coordinator, struct err *err)
+{
+	struct state before = *s;
+
+	s->coordinator = *coordinator;
+	s->is_member = true;
+	s->n_peers = 0;
+	s->election = (struct election_saved){0};
+	return save_or_undo(s, &before, err);
+}
+
 int
 state_quit(struct state *s, struct err *err)
 {
+	struct state before = *s;
+
 	s->is_member = false;
 	s->n_peers = 0;
 	s->election = (struct election_saved){0};
-	return state_save(s, err);
+	return save_or_undo(s, &before, err);
 }
 
 /* --- opening --- */
@@ -392,8 +418,8 @@ state_find_peer(struct state *s, const uint8_t key[32])
 	return NULL;
 }
 
-int
-state_add_peer(struct state *s, const struct known_peer *p, struct err *err)
+static int
+add_peer(struct state *s, const struct known_peer *p, struct err *err)
 {
 	struct known_peer *old = state_find_peer(s, p->key);
 
@@ -408,19 +434,32 @@ state_add_peer(struct state *s, const struct known_peer *p, struct err *err)
 	} else {
 		s->peers[s->n_peers++] = *p;
 	}
-	return state_save(s, err);
+	return 0;
+}
+
+int
+state_add_peer(struct state *s, const struct known_peer *p, struct err *err)
+{
+	struct state before = *s;
+
+	if (add_peer(s, p, err) == 0)
+		return save_or_undo(s, &before, err);
+	sodium_memzero(&before, sizeof before);
+	return -1;
 }
 
 int
 state_remove_peer(struct state *s, const uint8_t key[32], struct err *err)
 {
 	struct known_peer *p = state_find_peer(s, key);
+	struct state before;
 
 	if (p == NULL)
 		return err_set(err, "there is no such member");
+	before = *s;
 	s->n_peers--;
 	memmove(p, p + 1, (size_t)(&s->peers[s->n_peers] - p) * sizeof *p);
-	return state_save(s, err);
+	return save_or_undo(s, &before, err);
 }
 
 static void
@@ -434,6 +473,8 @@ int
 state_add_invite(struct state *s, const uint8_t secret[INVITE_SECRET], uint64_t expires,
 	uint64_t now, struct err *err)
 {
+	struct state before;
+
 	for (uint32_t i = s->n_invites; i-- > 0;)
 		if (s->invites[i].expires + 3600 < now)
 			drop_invite(s, i);
@@ -441,9 +482,10 @@ state_add_invite(struct state *s, const uint8_t secret[INVITE_SECRET], uint64_t 
 		return err_set(err,
 			"%d invites are open already: wait until one is used or too old",
 			STATE_MAX_INVITES);
+	before = *s;
 	memcpy(s->invites[s->n_invites].secret, secret, INVITE_SECRET);
 	s->invites[s->n_invites++].expires = expires;
-	return state_save(s, err);
+	return save_or_undo(s, &before, err);
 }
 
 static struct open_invite *
@@ -476,12 +518,17 @@ state_find_invite(struct state *s, const uint8_t id[8], uint64_t now, struct err
 }
 
 int
-state_use_invite(struct state *s, const uint8_t id[8], struct err *err)
+state_take_in(struct state *s, const uint8_t id[8], const struct known_peer *p, struct err *err)
 {
+	struct state before = *s;
 	struct open_invite *v = invite_of(s, id);
 
-	if (v == NULL)
-		return err_set(err, "the code was used already");
-	drop_invite(s, (uint32_t)(v - s->invites));
-	return state_save(s, err);
+	if (v == NULL) {
+		err_set(err, "the code was used already");
+	} else if (add_peer(s, p, err) == 0) {
+		drop_invite(s, (uint32_t)(v - s->invites));
+		return save_or_undo(s, &before, err);
+	}
+	sodium_memzero(&before, sizeof before);
+	return -1;
 }

@@ -49,18 +49,24 @@ int state_open(struct state *s, const char *dir, const char *name, struct err *e
 void state_close(struct state *s);
 int state_save(const struct state *s, struct err *err);
 bool state_has_coordinator(const struct state *s); /* a member knows whom to dial */
-/* This device is no member any more, nor does it know any. Saved. */
+
+/* Each of the following is saved, or, with -1, changes nothing. */
+
+/* This device is a member of that coordinator's swarm. */
+int state_join(struct state *s, const struct known_peer *coordinator, struct err *err);
+/* This device is no member any more, nor does it know any. */
 int state_quit(struct state *s, struct err *err);
 
 struct known_peer *state_find_peer(struct state *s, const uint8_t key[32]);
-int state_add_peer(struct state *s, const struct known_peer *p, struct err *err); /* saved */
-int state_remove_peer(struct state *s, const uint8_t key[32], struct err *err);   /* saved */
+int state_add_peer(struct state *s, const struct known_peer *p, struct err *err);
+int state_remove_peer(struct state *s, const uint8_t key[32], struct err *err);
 int state_add_invite(struct state *s, const uint8_t secret[INVITE_SECRET], uint64_t expires,
 	uint64_t now, struct err *err);
 /* Finds an invite by its id; used and expired ones are told apart in the message. */
 const struct open_invite *state_find_invite(
 	struct state *s, const uint8_t id[8], uint64_t now, struct err *err);
-int state_use_invite(
-	struct state *s, const uint8_t id[8], struct err *err); /* single use: gone, saved */
+/* A peer that came with the invite of this id, which is gone with that: it is good once. */
+int state_take_in(
+	struct state *s, const uint8_t id[8], const struct known_peer *p, struct err *err);
 
 #endif

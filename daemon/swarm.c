@@ -157,6 +157,19 @@ take_offer(struct swarm_offer *to, const Shoal__Offer *o)
 	to->context = o->context;
 }
 
+static void
+rename_peer(struct peer *p, const char *name)
+{
+	struct known_peer renamed = p->known;
+	struct err err;
+
+	text_copy(renamed.name, sizeof renamed.name, name);
+	if (state_add_peer(p->swarm->state, &renamed, &err) == 0)
+		p->known = renamed;
+	else
+		log_warning("%s (%s is still called so)", err.msg, p->known.name);
+}
+
 static int
 take_about(struct peer *p, const Shoal__About *a, struct err *err)
 {
@@ -169,10 +182,8 @@ take_about(struct peer *p, const Shoal__About *a, struct err *err)
 	text_copy(p->pub.cpu, sizeof p->pub.cpu, a->cpu);
 	text_copy(p->pub.kernels, sizeof p->pub.kernels, a->kernels);
 	snprintf(p->pub.role, sizeof p->pub.role, "%s", a->role);
-	if (a->name[0] != '\0' && strcmp(a->name, p->known.name) != 0 && !s->state->is_member) {
-		text_copy(p->known.name, sizeof p->known.name, a->name);
-		state_add_peer(s->state, &p->known, err);
-	}
+	if (a->name[0] != '\0' && strcmp(a->name, p->known.name) != 0 && !s->state->is_member)
+		rename_peer(p, a->name);
 	p->pub.threads = a->threads;
 	p->pub.memory = a->memory;
 	if (a->speed != NULL && speed_message_read(a->speed, &p->pub.speed, err) != 0)
@@ -228,14 +239,16 @@ take_leave(struct peer *p, const char *why, struct err *err)
 
 	log_info("peer %s leaves for good: %s", p->known.name, why);
 	if (s->state->is_member) {
-		state_quit(s->state, err);
+		if (state_quit(s->state, err) != 0)
+			log_warning("%s: this device takes itself for a member still; end that "
+				    "with 'shoal leave'",
+				err->msg);
 		uv_timer_stop(&s->dial);
-	} else if (s->ev.may_change(s->arg, err) != 0) {
+	} else if (s->ev.may_change(s->arg, err) != 0 ||
+		   state_remove_peer(s->state, p->known.key, err) != 0) {
 		log_warning("%s stays on the list: %s; remove it later with 'shoal leave %s'",
 			p->known.name, err->msg, p->known.name);
 		return err_set(err, "left the swarm");
-	} else {
-		state_remove_peer(s->state, p->known.key, err);
 	}
 	swarm_forget_peer(s, p, "left the swarm");
 	return 0;
@@ -541,13 +554,13 @@ swarm_leave(struct swarm *s, struct err *err)
 	if (!s->state->is_member)
 		return err_set(err, "this device is no member of a swarm; a coordinator removes a "
 				    "member by name");
+	if (state_quit(s->state, err) != 0)
+		return -1;
 	if (s->n_peers > 0) {
 		say_leave(s->peers[0], "shoal leave");
 		swarm_forget_peer(s, s->peers[0], "left the swarm");
 	}
 	uv_timer_stop(&s->dial);
-	if (state_quit(s->state, err) != 0)
-		return -1;
 	s->ev.on_members(s->arg);
 	return 0;
 }

@@ -48,6 +48,13 @@ unhurt "m2 stopped" m2
 start m2
 wait_members 3
 
+# Where that cannot be written down it stays, and is used as before.
+prlimit --pid "${pids[c]}" --fsize=0:
+on c leave m1 2>"$tmp/error" && fail "m1 was removed, and is still on the disk"
+prlimit --pid "${pids[c]}" --fsize=unlimited:
+contains "$tmp/error" 'cannot write' || fail "not said why m1 cannot be removed: $(cat "$tmp/error")"
+wait_members 3
+
 # For good, by its own word and by the coordinator's.
 begin_answer
 : >"$tmp/c/log"

@@ -4,9 +4,11 @@
 #include "daemon/state.h"
 
 #include <check.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -90,13 +92,54 @@ START_TEST(peers_and_invites_stay)
 	ck_assert_ptr_nonnull(state_find_invite(&again, id, 999, &err));
 	ck_assert_ptr_null(state_find_invite(&again, id, 1001, &err));
 	ck_assert_ptr_nonnull(strstr(err.msg, "expired"));
-	ck_assert_int_eq(state_use_invite(&again, id, &err), 0);
+	p.key[0] = 11;
+	ck_assert_int_eq(state_take_in(&again, id, &p, &err), 0);
 	ck_assert_ptr_null(state_find_invite(&again, id, 999, &err));
 	ck_assert_ptr_nonnull(strstr(err.msg, "used"));
+	p.key[0] = 12;
+	ck_assert_int_eq(state_take_in(&again, id, &p, &err), -1);
 	p.key[0] = 9;
 	ck_assert_int_eq(state_remove_peer(&again, p.key, &err), 0);
-	ck_assert_uint_eq(again.n_peers, 1);
+	ck_assert_uint_eq(again.n_peers, 2);
 	ck_assert_uint_eq(again.peers[0].key[0], 10);
+	ck_assert_uint_eq(again.peers[1].key[0], 11);
+	state_close(&again);
+}
+END_TEST
+
+/* Where nothing can be written, what is known stays what is on disk. */
+START_TEST(what_cannot_be_saved_changes_nothing)
+{
+	struct known_peer p = {.key = {9}, .name = "pi", .joined = 7}, other = {.key = {8}};
+	uint8_t secret[INVITE_SECRET] = {1, 2, 3}, more[INVITE_SECRET] = {4}, id[8];
+	const struct rlimit none = {0, RLIM_INFINITY}, any = {RLIM_INFINITY, RLIM_INFINITY};
+	struct state s, before, again;
+
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(state_open(&s, dir, "", &err), 0);
+	ck_assert_int_eq(state_add_peer(&s, &p, &err), 0);
+	ck_assert_int_eq(state_add_invite(&s, secret, 1000, 500, &err), 0);
+	invite_id(secret, id);
+	before = s;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	ck_assert_int_eq(state_remove_peer(&s, p.key, &err), -1);
+	ck_assert_int_eq(state_add_peer(&s, &other, &err), -1);
+	strcpy(p.name, "pi-attic");
+	ck_assert_int_eq(state_add_peer(&s, &p, &err), -1);
+	ck_assert_int_eq(state_add_invite(&s, more, 1000, 500, &err), -1);
+	ck_assert_int_eq(state_take_in(&s, id, &other, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.msg, dir));
+	ck_assert_int_eq(state_join(&s, &other, &err), -1);
+	ck_assert_int_eq(state_quit(&s, &err), -1);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &any), 0);
+	ck_assert_mem_eq(&s, &before, sizeof s);
+	state_close(&s);
+	ck_assert_msg(state_open(&again, dir, "", &err) == 0, "%s", err.msg);
+	ck_assert_uint_eq(again.n_peers, 1);
+	ck_assert_str_eq(again.peers[0].name, "pi");
+	/* The code is good still. */
+	ck_assert_int_eq(state_take_in(&again, id, &other, &err), 0);
+	ck_assert_uint_eq(again.n_peers, 2);
 	state_close(&again);
 }
 END_TEST
@@ -344,6 +387,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, an_identity_stays);
 	tcase_add_test(t, peers_and_invites_stay);
+	tcase_add_test(t, what_cannot_be_saved_changes_nothing);
 	tcase_add_test(t, names_are_cut_between_characters);
 	tcase_add_test(t, an_election_stays);
 	tcase_add_test(t, invites_are_bounded);
