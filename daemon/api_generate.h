@@ -26,7 +26,11 @@ void api_generate(struct http_request *r, const struct api_format *f);
 struct answer_key;
 /* The field that holds the prompt. */
 const char *api_prompt_param(const struct api_request *a);
-/* The prompt's ids, or false after an answer that says why not. */
+/* The prompt's ids. 1: it is longer than the context with an answer; *n: how many tokens it has at least. Of one that is
+ * much too long they are not all made. */
+int api_prompt(const struct api_format *f, const struct api_request *a,
+	const struct served_model *m, struct token_list *ids, uint64_t *n, struct err *err);
+/* The same for the asker: the prompt's ids, or false after an answer that says why not. */
 bool api_make_prompt(struct http_request *r, const struct api_format *f,
 	const struct api_request *a, const struct served_model *m, struct token_list *ids);
 /* key: of an answer that is kept, or NULL. signals: see struct session_params. */

@@ -5,9 +5,9 @@
 
 #include <sodium.h>
 
-/* A text of so many bytes per position of the context cannot fit: not worth the time to tokenize
- * it. The longest tokens there are (runs of blanks) have about this length. */
-#define MAX_TOKEN_BYTES 128
+/* How much of a text that is too long is tokenized, to say how long it is: so many contexts. It is done between two
+ * heartbeats of the swarm. */
+#define CONTEXTS_COUNTED 4
 
 static void
 too_long(struct http_request *r, const struct api_request *a, uint64_t n, bool at_least,
@@ -29,23 +29,33 @@ api_prompt_param(const struct api_request *a)
 	return a->kind == API_CHAT ? "messages" : "prompt";
 }
 
+int
+api_prompt(const struct api_format *f, const struct api_request *a, const struct served_model *m,
+	struct token_list *ids, uint64_t *n, struct err *err)
+{
+	*n = a->text_bytes / tokenizer_longest(m->tokenizer);
+	if (*n > m->context)
+		return 1;
+	ids->most = (size_t)m->context * CONTEXTS_COUNTED;
+	if (f->prompt(a, m, ids, err) != 0)
+		return -1;
+	*n = ids->n;
+	return ids->n >= m->context ? 1 : 0;
+}
+
 bool
 api_make_prompt(struct http_request *r, const struct api_format *f, const struct api_request *a,
 	const struct served_model *m, struct token_list *ids)
 {
 	struct err err;
+	uint64_t n;
+	int rc = api_prompt(f, a, m, ids, &n, &err);
 
-	if (a->text_bytes / MAX_TOKEN_BYTES > m->context) {
-		too_long(r, a, a->text_bytes / MAX_TOKEN_BYTES, true, m->context);
-		return false;
-	}
-	if (f->prompt(a, m, ids, &err) != 0) {
+	if (rc < 0)
 		http_fail(r, 400, NULL, api_prompt_param(a), "%s", err.msg);
-		return false;
-	}
-	if (ids->n >= m->context)
-		too_long(r, a, ids->n, false, m->context);
-	else if (ids->n == 0)
+	else if (rc > 0)
+		too_long(r, a, n, n != ids->n || n > ids->most, m->context);
+	else if (n == 0)
 		http_fail(r, 400, NULL, "prompt", "the prompt is empty");
 	else
 		return true;
@@ -58,10 +68,11 @@ make_prediction(const struct api_request *a, const struct served_model *m, struc
 	struct err *err)
 {
 	size_t len = a->prediction != NULL ? strlen(a->prediction) : 0;
-	size_t most = (size_t)m->context * MAX_TOKEN_BYTES;
+	size_t most = (size_t)m->context * tokenizer_longest(m->tokenizer);
 
 	if (len == 0 || a->max_guesses == 0)
 		return 0;
+	ids->most = m->context;
 	if (tokenize(m->tokenizer, a->prediction, len < most ? len : most, 0, ids, err) != 0)
 		return -1;
 	ids->n = ids->n < m->context ? ids->n : m->context;

@@ -89,11 +89,12 @@ submit(struct labels *l, const struct served_model *m, const struct api_request 
 	struct label_trial *t = &l->trial;
 	struct token_list ids = {0};
 	struct session *s = NULL;
+	uint64_t n;
 	int status;
 
 	buf_clear(&t->text);
 	t->text.failed = false;
-	if (t->prompt->format->prompt(a, m, &ids, err) == 0 && ids.n > 0 && ids.n < m->context)
+	if (api_prompt(t->prompt->format, a, m, &ids, &n, err) == 0 && n > 0)
 		s = api_make_session(a, m, &ids, signals, NULL, err);
 	token_list_free(&ids);
 	if (s == NULL)

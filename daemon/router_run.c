@@ -366,14 +366,15 @@ routed_session(struct routed *q, const struct served_model *m, bool signals, str
 	struct session *s = NULL;
 	const struct api_format *f = q->answer.head.format;
 
-	int rc = f->prompt(&q->a, m, &ids, err);
+	uint64_t n;
+	int rc = api_prompt(f, &q->a, m, &ids, &n, err);
 
 	if (rc == 0 && q->begun)
 		rc = tokenize(
 			m->tokenizer, (const char *)q->draft.data, q->draft.len, 0, &ids, err);
 	if (rc == 0 && ids.n > 0 && ids.n < m->context)
 		s = api_make_session(&q->a, m, &ids, signals, q->keyed ? &q->key : NULL, err);
-	else if (ids.n >= m->context)
+	else if (rc > 0 || ids.n >= m->context)
 		q->query.candidates[q->choice.candidate].refusal = ROUTE_CONTEXT;
 	token_list_free(&ids);
 	if (s != NULL && q->begun &&

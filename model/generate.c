@@ -185,11 +185,9 @@ open_parts(struct local *l, const char *path, const struct local_options *opt, s
 	fill_options(l, opt);
 	if (has_tokenizer(l->gguf)) {
 		l->tokenizer = tokenizer_new(l->gguf, err);
-		if (l->tokenizer == NULL)
+		if (l->tokenizer == NULL ||
+			tokenizer_check_rows(l->tokenizer, l->shape.vocab, err) != 0)
 			return err_prefix(err, "%s: ", path);
-		if (tokenizer_size(l->tokenizer) > l->shape.vocab)
-			return err_set(err, "%s: the tokenizer has %u tokens, the embedding %u",
-				path, tokenizer_size(l->tokenizer), l->shape.vocab);
 	}
 	l->chat = chat_detect(l->gguf);
 	if (opt->cpu != NULL && cpu_parse(opt->cpu, &features, err) != 0)

@@ -50,6 +50,24 @@ model_load(struct tokenizer *t, const struct gguf *g, struct err *err)
 	return 0;
 }
 
+/* A letter of a byte-level spelling stands for one byte. */
+static size_t
+longest_text(const struct tokenizer *t)
+{
+	size_t longest = 1;
+
+	for (uint32_t i = 0; i < t->n_tokens; i++) {
+		const uint8_t *text = vocab_text(t, i);
+		bool letters = t->model == TOKENIZER_BPE && t->tokens[i].type == TOKEN_NORMAL;
+		size_t n = 0;
+
+		for (uint32_t k = 0; k < t->tokens[i].len; k++)
+			n += !letters || (text[k] & 0xc0) != 0x80;
+		longest = n > longest ? n : longest;
+	}
+	return longest;
+}
+
 static int
 load(struct tokenizer *t, const struct gguf *g, struct err *err)
 {
@@ -76,6 +94,7 @@ load(struct tokenizer *t, const struct gguf *g, struct err *err)
 		t->bos = TOKEN_NONE;
 	t->add_bos = t->add_bos && t->bos != TOKEN_NONE;
 	t->add_eos = t->add_eos && t->eos != TOKEN_NONE;
+	t->longest = longest_text(t);
 	return special_index_build(t, err);
 }
 
@@ -135,7 +154,7 @@ cut_at_special(const struct tokenizer *t, struct merger *m, const uint8_t *text,
 	size_t begin = 0, at = 0;
 	bool prefix = true;
 
-	while (at < len) {
+	while (at < len && !list_is_enough(out)) {
 		uint32_t id = special_match(t, text + at, len - at, any);
 
 		if (id == TOKEN_NONE) {
@@ -183,6 +202,23 @@ uint32_t
 tokenizer_size(const struct tokenizer *t)
 {
 	return t->n_tokens;
+}
+
+int
+tokenizer_check_rows(const struct tokenizer *t, uint32_t rows, struct err *err)
+{
+	if (t->n_tokens == rows)
+		return 0;
+	return err_set(err,
+		"the tokenizer has %u tokens, and the embedding %u rows: the file is damaged, or "
+		"was put together wrongly",
+		t->n_tokens, rows);
+}
+
+size_t
+tokenizer_longest(const struct tokenizer *t)
+{
+	return t->longest;
 }
 
 int

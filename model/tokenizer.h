@@ -20,12 +20,14 @@ void tokenizer_free(struct tokenizer *t);
 struct token_list {
 	uint32_t *ids;
 	size_t n, cap;
+	size_t most; /* tokenize() stops soon after there are more; 0: never */
 };
 void token_list_free(struct token_list *l);
 int token_list_add(struct token_list *l, uint32_t id);
 
 /* Appends the ids of text (any bytes; invalid UTF-8 is met by byte tokens) to out. Time grows as
- * n log n with the text. -1 only when memory is short or the text is longer than 256 MiB. */
+ * n log n with the text, or, byte-level, with out->most. -1 only when memory is short or the text is longer than 256
+ * MiB. */
 int tokenize(const struct tokenizer *t, const char *text, size_t len, unsigned flags,
 	struct token_list *out, struct err *err);
 
@@ -47,6 +49,10 @@ int detok_push(struct detok *d, uint32_t id, struct buf *out);
 int detok_finish(struct detok *d, struct buf *out); /* a character cut off at the end: U+FFFD */
 
 uint32_t tokenizer_size(const struct tokenizer *t);
+/* -1: a model whose embedding has so many rows has not just one for each token: another vocabulary than its own. */
+int tokenizer_check_rows(const struct tokenizer *t, uint32_t rows, struct err *err);
+/* Bytes of text that one token may stand for, at the most. */
+size_t tokenizer_longest(const struct tokenizer *t);
 /* -1: these are no prompt of this vocabulary that leaves room for an answer in a context of so many
  * positions. */
 int tokenizer_check_prompt(const struct tokenizer *t, uint32_t context, const uint32_t *prompt,

@@ -214,6 +214,8 @@ whole_word(const struct job *j, const uint8_t *word, size_t len)
 	return b->failed ? TOKEN_NONE : vocab_find_plain(j->t, b->data, b->len);
 }
 
+#define ENOUGH 1 /* the rest of the text is not looked at */
+
 static int
 bpe_word(void *arg, const uint8_t *word, size_t len)
 {
@@ -222,6 +224,8 @@ bpe_word(void *arg, const uint8_t *word, size_t len)
 	struct merger *m = j->m;
 	uint32_t id;
 
+	if (list_is_enough(j->out))
+		return ENOUGH;
 	if (t->ignore_merges && (id = whole_word(j, word, len)) != TOKEN_NONE)
 		return token_list_add(j->out, id);
 	m->n_symbols = 0;
@@ -243,8 +247,10 @@ bpe_tokenize(const struct tokenizer *t, struct merger *m, const uint8_t *text, s
 	struct token_list *out)
 {
 	struct job j = {t, m, out};
+	int rc;
 
 	if (m->pretok == NULL && (m->pretok = pretok_scratch_new(t->pretok)) == NULL)
 		return -1;
-	return pretok_split(t->pretok, m->pretok, text, len, bpe_word, &j);
+	rc = pretok_split(t->pretok, m->pretok, text, len, bpe_word, &j);
+	return rc == ENOUGH ? 0 : rc;
 }

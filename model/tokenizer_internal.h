@@ -45,6 +45,7 @@ struct tokenizer {
 	uint32_t n_tokens;
 	uint8_t *texts;
 	size_t max_len; /* of a spelling */
+	size_t longest; /* text that a token stands for */
 	uint64_t seed;  /* of the hashes: nobody can make a file of colliding tokens */
 	uint32_t *by_text;
 	size_t by_text_mask;
@@ -63,6 +64,12 @@ struct tokenizer {
 	_Atomic(struct token_tree *)
 		*tree; /* of the vocabulary, once it was wanted (token_tree.h) */
 };
+
+static inline bool
+list_is_enough(const struct token_list *l)
+{
+	return l->most > 0 && l->n > l->most;
+}
 
 /* tokenizer_vocab.c */
 int vocab_load(struct tokenizer *t, const struct gguf *g, struct err *err);

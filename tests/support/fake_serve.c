@@ -695,6 +695,13 @@ tokenizer_same(const struct tokenizer *a, const struct tokenizer *b, struct err 
 	return current().other_vocabulary ? err_set(why, "token 3 has another text in each") : 0;
 }
 
+size_t
+tokenizer_longest(const struct tokenizer *t)
+{
+	(void)t;
+	return 1;
+}
+
 uint32_t
 tokenizer_size(const struct tokenizer *t)
 {

@@ -211,11 +211,56 @@ START_TEST(long_texts_take_little_time)
 			memcpy(text + i, runs[r], n);
 		ck_assert_int_eq(tokenize(t, text, size / n * n, TOKENIZE_SPECIAL, &ids, &err), 0);
 		ck_assert_uint_gt(ids.n, 0);
+		ck_assert_uint_ge(ids.n, size / n * n / tokenizer_longest(t));
 		token_list_free(&ids);
 	}
 	/* A quadratic way would take minutes; the bound only tells the two apart. */
 	ck_assert_int_lt((clock() - begin) / CLOCKS_PER_SEC, 60);
 	free(text);
+	tokenizer_free(t);
+}
+END_TEST
+
+/* Of a text with more tokens than are wanted the byte-level tokenizers make the first ones, as of the whole. */
+START_TEST(no_more_tokens_than_are_wanted)
+{
+	static const char words[] = "once upon <|endoftext|> a time ";
+	char text[100 * (sizeof words - 1)], name[64];
+	struct token_list all = {0}, some = {.most = 50};
+	struct tokenizer *t;
+	struct err err;
+
+	for (size_t i = 0; i < sizeof text; i += sizeof words - 1)
+		memcpy(text + i, words, sizeof words - 1);
+	snprintf(name, sizeof name, "%s.gguf", names[_i]);
+	t = shared_vocab(name);
+	for (unsigned flags = 0; flags <= TOKENIZE_SPECIAL; flags += TOKENIZE_SPECIAL) {
+		ck_assert_int_eq(tokenize(t, text, sizeof text, flags, &all, &err), 0);
+		ck_assert_int_eq(tokenize(t, text, sizeof text, flags, &some, &err), 0);
+		ck_assert_uint_gt(some.n, 50);
+		if (strncmp(tokenizer_kind(t), "bpe", 3) == 0)
+			ck_assert_uint_lt(some.n, 70);
+		ck_assert_mem_eq(all.ids, some.ids, some.n * sizeof *some.ids);
+		all.n = some.n = 0;
+	}
+	token_list_free(&all);
+	token_list_free(&some);
+	tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(one_row_for_each_token)
+{
+	struct tokenizer *t = shared_vocab("gpt-2.gguf");
+	uint32_t n = tokenizer_size(t);
+	struct err err;
+
+	ck_assert_int_eq(tokenizer_check_rows(t, n, &err), 0);
+	ck_assert_int_eq(tokenizer_check_rows(t, n - 1, &err), -1);
+	ck_assert_int_eq(tokenizer_check_rows(t, n + 1, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.msg, "50257 tokens, and the embedding 50258 rows"));
+	ck_assert_uint_eq(
+		tokenizer_longest(t), 128); /* bytes, not letters, of which some have two */
 	tokenizer_free(t);
 }
 END_TEST
@@ -603,6 +648,8 @@ suite(bool with_shared)
 		tcase_add_loop_test(c, reference_ids, 0, COUNT(names));
 		tcase_add_test(c, reference_special_tokens);
 		tcase_add_loop_test(c, long_texts_take_little_time, 0, COUNT(names));
+		tcase_add_loop_test(c, no_more_tokens_than_are_wanted, 0, COUNT(names));
+		tcase_add_test(c, one_row_for_each_token);
 	}
 	tcase_add_test(c, spm_merges_by_score);
 	tcase_add_test(c, spm_without_prefix);
