@@ -71,19 +71,23 @@ note_unknown(struct api_request *r, const char *name)
 	snprintf(r->unknown + len, sizeof r->unknown - len, "%s%s", len > 0 ? ", " : "", name);
 }
 
+/* What nobody reads is not kept as long as the request. */
 static int
 take_fields(struct api_request *r, struct api_error *e)
 {
 	const char *name;
 	json_t *value;
+	void *next;
 
-	json_object_foreach(r->root, name, value)
+	json_object_foreach_safe(r->root, next, name, value)
 	{
 		const struct api_field *f = api_field_find(r->kind, name);
 
 		if (f == NULL)
 			note_unknown(r, name);
-		else if (f->take != NULL && !json_is_null(value) && f->take(r, f, value, e) != 0)
+		if (f == NULL || f->take == NULL)
+			json_object_del(r->root, name);
+		else if (!json_is_null(value) && f->take(r, f, value, e) != 0)
 			return -1;
 	}
 	return 0;

@@ -16,7 +16,7 @@
 #include <netinet/in.h>
 
 #define HTTP_MAX_BODY        (32u << 20)
-#define HTTP_MAX_BODIES      (128u << 20) /* being received, of all requests together */
+#define HTTP_MAX_BODIES      (128u << 20) /* being received, or kept, of all requests together */
 #define HTTP_MAX_CONNECTIONS 512
 #define HTTP_MAX_LISTENERS   8
 #define HTTP_HEAD_SECONDS    30          /* until headers and body are here... */
@@ -111,6 +111,7 @@ struct http_request {
 	uint64_t client;
 	enum privacy key_privacy; /* how far what its API key asks may travel */
 	struct buf body;
+	size_t counted; /* bytes of it, by http_count_body */
 	size_t discarded;
 	bool arrived; /* the whole body is here */
 	bool discard; /* an answer is there already: the body is only read away */
@@ -134,6 +135,9 @@ struct http_request {
 };
 
 /* --- for the routes --- */
+
+/* What the route keeps of the body takes about as much memory: it counts among the bodies until the request ends. */
+void http_count_body(struct http_request *r);
 
 /* Answers. body is taken. */
 void http_header(struct http_request *r, const char *name, const char *value); /* after it */

@@ -285,6 +285,13 @@ drop_body(struct http_request *r)
 	buf_free(&r->body);
 }
 
+void
+http_count_body(struct http_request *r)
+{
+	r->counted = r->body.len;
+	r->http->body_bytes += r->counted; /* the bytes themselves go when its route has run */
+}
+
 /* Frees a request when both MHD and the loop are done with it. */
 static void
 on_poll_closed(uv_handle_t *h)
@@ -302,6 +309,7 @@ request_free(struct http_request *r)
 	if (r->next != NULL)
 		r->next->prev = r->prev;
 	drop_body(r);
+	r->http->body_bytes -= r->counted;
 	buf_free(&r->out);
 	r->mhd = NULL;
 	r->conn = NULL;

@@ -505,6 +505,7 @@ router_answer(struct router *r, struct http_request *h, const struct api_format 
 {
 	struct routed *q;
 
+	http_count_body(h);
 	if (document_wanted(a) && key != NULL) {
 		http_fail(h, 400, "unsupported_parameter", "Idempotency-Key",
 			"answers about documents are not kept: leave out Idempotency-Key");

@@ -1,5 +1,7 @@
 /* The model `auto` over the API: who answers, what a client sees of drafts, policies, and why. */
+#include "daemon/http_internal.h"
 #include "tests/support/http_fixture.h"
+#include "tests/support/patience.h"
 
 #include <check.h>
 #include <math.h>
@@ -573,6 +575,53 @@ START_TEST(log_and_why)
 }
 END_TEST
 
+/* Queries that wait keep what they said, and others are told that it is too much; room comes back when they end. */
+START_TEST(large_queries_that_wait_are_bounded)
+{
+	enum { SIZE = 31 << 20, MOST = HTTP_MAX_BODIES / SIZE };
+	const struct fake_script slow = {.pieces = {"a", NULL}, .first_ms = 20 * 60 * 1000};
+	static const char head[] =
+		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],"
+		"\"user\":\"";
+	struct fake_seen seen;
+	char *body = malloc(SIZE);
+	uint64_t since = 0;
+	int fds[MOST];
+	struct buf whole;
+
+	ck_assert_ptr_nonnull(body);
+	memset(body, 'x', SIZE);
+	memcpy(body, head, sizeof head - 1);
+	memcpy(body + SIZE - 3, "\"}", 3);
+	buf_init(&whole, 0);
+	buf_printf(&whole,
+		"POST " CHAT " HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n",
+		SIZE - 1);
+	buf_append(&whole, body, SIZE - 1);
+	fake_set_small(&slow);
+	for (unsigned i = 0; i < MOST; i++) {
+		fds[i] = client_unix(fixture_socket);
+		client_send(fds[i], (const char *)whole.data, whole.len);
+		do
+			fake_get(&seen);
+		while (seen.small <= i && wait_more(&since));
+		ck_assert_uint_eq(seen.small, i + 1);
+	}
+	local("POST", CHAT, body);
+	ck_assert_int_eq(a.status, 503);
+	ck_assert_ptr_nonnull(strstr(answer_error(&a, "message"), "large requests"));
+	fake_set_small(&unsure);
+	for (unsigned i = 0; i < MOST; i++)
+		close(fds[i]);
+	do
+		local("POST", CHAT, body);
+	while (a.status == 503 && wait_more(&since));
+	ck_assert_int_eq(a.status, 200);
+	buf_free(&whole);
+	free(body);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -601,6 +650,7 @@ main(void)
 	tcase_add_test(t, explains_without_asking);
 	tcase_add_test(t, shares_in_metrics);
 	tcase_add_test(t, log_and_why);
+	tcase_add_test(t, large_queries_that_wait_are_bounded);
 	suite_add_tcase(s, t);
 	t = tcase_create("watts");
 	tcase_add_checked_fixture(t, setup_with_watts, teardown);
