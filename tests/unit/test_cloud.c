@@ -290,6 +290,44 @@ START_TEST(the_first_byte_is_late)
 }
 END_TEST
 
+static struct outcome second;
+
+/* As a fallback: another call, some time after the first one's end was noticed. */
+static void
+call_again(void *arg, const struct cloud_error *e)
+{
+	static struct endpoint other;
+	struct cloud_request r = {.endpoint = &other, .body = BODY, .len = strlen(BODY)};
+	struct cloud_events events = outcome_events(&second, &loop);
+	struct err err;
+
+	(void)arg;
+	ck_assert_int_eq(e->class, CLOUD_TIMEOUT);
+	usleep(5000);
+	cloud_server_endpoint(&server, "ok", &other);
+	ck_assert_ptr_nonnull(cloud_send(cloud, &r, &events, &err));
+}
+
+START_TEST(what_is_asked_when_another_was_late_has_its_own_time)
+{
+	static const struct cloud_limits limits = {LONG_MS, 300, LONG_MS, 1 << 20};
+	struct cloud_request r = {.endpoint = &endpoint, .body = BODY, .len = strlen(BODY)};
+	struct cloud_events events = outcome_events(&out, &loop);
+	struct err err;
+
+	teardown();
+	setup_with(&limits);
+	events.error = call_again;
+	cloud_server_endpoint(&server, "mute", &endpoint);
+	ck_assert_ptr_nonnull(cloud_send(cloud, &r, &events, &err));
+	second.loop = &loop;
+	outcome_wait(&second, 1);
+	ck_assert_msg(second.failed == 0, "%s", second.error.words);
+	ck_assert_uint_gt(second.text.len, 0);
+	outcome_free(&second);
+}
+END_TEST
+
 START_TEST(a_stream_stops)
 {
 	static const struct cloud_limits limits = {LONG_MS, LONG_MS, 1000, 1 << 20};
@@ -613,6 +651,7 @@ main(void)
 	tcase_add_test(t, every_fault);
 	tcase_add_test(t, cut_streams);
 	tcase_add_test(t, the_first_byte_is_late);
+	tcase_add_test(t, what_is_asked_when_another_was_late_has_its_own_time);
 	tcase_add_test(t, a_stream_stops);
 	tcase_add_test(t, a_stream_drips_for_too_long);
 	tcase_add_test(t, nobody_listens);
