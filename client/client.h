@@ -24,7 +24,9 @@ struct ctl {
 	const char *command;
 	char socket[108]; /* the daemon's */
 	bool json;
+	bool json_said; /* --json stands somewhere: a mistake in front of it is told as JSON too */
 	bool quiet;
+	char **argv; /* the command's, as getopt sees it */
 };
 
 struct command {

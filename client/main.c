@@ -73,6 +73,35 @@ print_help(FILE *out)
 		     "The manual: man shoal\n");
 }
 
+/* Whether getopt stopped at a long option: short ones in one word are not over with a mistake in them. */
+static bool
+long_option_failed(const char *word, const char *next)
+{
+	bool within = next != NULL && next[0] == '-' && next[1] != '-' && optopt != 0 &&
+		      strchr(next, optopt) != NULL;
+
+	return strncmp(word, "--", 2) == 0 && !within;
+}
+
+/* Says what getopt_long did not take. */
+static int
+fail_option(const struct ctl *ctl)
+{
+	const char *word = ctl->argv[optind - 1];
+	char help[64];
+
+	snprintf(help, sizeof help, "see 'shoal %s --help'", ctl->command);
+	if (!long_option_failed(word, ctl->argv[optind]))
+		return ctl_fail(ctl, EXIT_USAGE, "-%c is no option, or its value is missing: %s",
+			optopt, help);
+	if (optopt == 0)
+		return ctl_fail(
+			ctl, EXIT_USAGE, "%s is no option, or short for several: %s", word, help);
+	if (strchr(word, '=') != NULL)
+		return ctl_fail(ctl, EXIT_USAGE, "%s: this option takes no value: %s", word, help);
+	return ctl_fail(ctl, EXIT_USAGE, "%s needs a value: %s", word, help);
+}
+
 bool
 ctl_option(struct ctl *ctl, int opt, const char *help, bool *done, int *code)
 {
@@ -110,12 +139,29 @@ ctl_option(struct ctl *ctl, int opt, const char *help, bool *done, int *code)
 	case '?':
 	case ':':
 		*done = true;
-		*code = EXIT_USAGE;
-		fprintf(stderr, "shoal %s: see 'shoal %s --help'\n", ctl->command, ctl->command);
+		*code = fail_option(ctl);
 		return true;
 	default:
 		return false;
 	}
+}
+
+/* An error as JSON. A message may hold what is no UTF-8: a name out of a file, or half a character where
+ * it was cut. */
+static void
+print_error(char *msg, int code)
+{
+	json_t *j = json_pack("{s:{s:s,s:i}}", "error", "message", msg, "exit", code);
+
+	if (j == NULL) {
+		for (char *c = msg; *c != '\0'; c++)
+			if ((unsigned char)*c >= 0x80)
+				*c = '?';
+		j = json_pack("{s:{s:s,s:i}}", "error", "message", msg, "exit", code);
+	}
+	json_dumpf(j, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(j);
 }
 
 int
@@ -127,17 +173,10 @@ ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	err_vset(&e, fmt, ap);
 	va_end(ap);
-	if (ctl->json) {
-		json_t *j = json_pack(
-			"{s:{s:s%,s:i}}", "error", "message", e.msg, strlen(e.msg), "exit", code);
-
-		if (j != NULL) {
-			json_dumpf(j, stdout, JSON_COMPACT);
-			putchar('\n');
-		}
-		json_decref(j);
-	}
-	fprintf(stderr, "shoal %s: %s\n", ctl->command, e.msg);
+	fprintf(stderr, "shoal%s%s: %s\n", ctl->command != NULL ? " " : "",
+		ctl->command != NULL ? ctl->command : "", e.msg);
+	if (ctl->json || ctl->json_said)
+		print_error(e.msg, code);
 	return code;
 }
 
@@ -226,7 +265,7 @@ edit_distance(const char *a, const char *b)
 }
 
 static int
-unknown_command(const char *word)
+unknown_command(const struct ctl *ctl, const char *word)
 {
 	const char *nearest = NULL;
 	unsigned best = 4;
@@ -240,12 +279,20 @@ unknown_command(const char *word)
 		}
 	}
 	if (nearest != NULL)
-		fprintf(stderr, "shoal: there is no command '%s'; did you mean 'shoal %s'?\n", word,
-			nearest);
-	else
-		fprintf(stderr, "shoal: there is no command '%s'; 'shoal --help' lists them\n",
-			word);
-	return EXIT_USAGE;
+		return ctl_fail(ctl, EXIT_USAGE,
+			"there is no command '%s'; did you mean 'shoal %s'?", word, nearest);
+	return ctl_fail(
+		ctl, EXIT_USAGE, "there is no command '%s'; 'shoal --help' lists them", word);
+}
+
+/* Whether --json stands among the options. */
+static bool
+says_json(char *argv[])
+{
+	while (*argv != NULL && strcmp(*argv, "--") != 0)
+		if (strcmp(*argv++, "--json") == 0)
+			return true;
+	return false;
 }
 
 /* The socket where the daemon of this user listens: the system's, or the one of a daemon run
@@ -291,16 +338,18 @@ main(int argc, char *argv[])
 		printf("%s\n", PACKAGE_STRING);
 		return EXIT_DONE;
 	}
+	ctl.json_said = says_json(argv + 1);
+	ctl.argv = argv + 1;
+	opterr = 0; /* ctl_option says it */
 	default_socket(&ctl);
 	for (const struct command *c = commands; c->name != NULL; c++) {
 		if (strcmp(c->name, argv[1]) != 0)
 			continue;
 		ctl.command = c->name;
-		argv[1] = argv[0]; /* getopt's own messages begin with it */
 		code = c->run(&ctl, argc - 1, argv + 1);
 		if (fflush(stdout) != 0 && code == EXIT_DONE)
 			code = ctl_fail(&ctl, EXIT_FAILED, "standard output: %s", strerror(errno));
 		return code;
 	}
-	return unknown_command(argv[1]);
+	return unknown_command(&ctl, argv[1]);
 }

@@ -15,6 +15,17 @@ expect 0 "invite" "$shoal" --help
 expect 0 "^shoal [0-9]" "$shoal" --version
 expect 3 "start it" "$shoal" status --socket "$none"
 expect 3 '"exit":3' "$shoal" status --socket "$none" --json
+expect 2 '^shoal status: --bogus is no option' "$shoal" status --bogus
+expect 2 '--for needs a value' "$shoal" invite --for
+expect 2 '--no-wait=3: .*takes no value' "$shoal" invite --no-wait=3
+expect 2 '^shoal run: -x is no option' "$shoal" run --local -xn
+for mistake in "status --json --bogus" "run --json -n" "run --temp x --json m hi" "invite --for abc --json" "statis --json"; do
+  # shellcheck disable=SC2086
+  { "$shoal" $mistake 2>/dev/null || true; } | python3 -c '
+import json, sys
+e = json.load(sys.stdin)["error"]
+assert e["exit"] == 2 and e["message"], e' || fail "$mistake: no JSON"
+done
 expect 2 "which model" "$shoal" run
 expect 4 "no file" "$shoal" run --socket "$none" /no/such.gguf hello
 expect 2 "not a number" "$shoal" generate -m x -p y --temp warm
