@@ -102,21 +102,31 @@ fail_option(const struct ctl *ctl)
 	return ctl_fail(ctl, EXIT_USAGE, "%s needs a value: %s", word, help);
 }
 
+static int
+take_socket(struct ctl *ctl, const char *name, const char *path, struct err *err)
+{
+	if (path[0] == '\0')
+		return err_set(err, "%s: the path is empty", name);
+	if (strlen(path) >= sizeof ctl->socket)
+		return err_set(err, "%s: the path is longer than the %zu bytes of a socket's", name,
+			sizeof ctl->socket - 1);
+	strcpy(ctl->socket, path);
+	return 0;
+}
+
 bool
 ctl_option(struct ctl *ctl, int opt, const char *help, bool *done, int *code)
 {
+	struct err err;
+
 	*done = false;
 	*code = EXIT_DONE;
 	switch (opt) {
 	case OPT_SOCKET:
-		if (strlen(optarg) >= sizeof ctl->socket) {
+		if (take_socket(ctl, "--socket", optarg, &err) != 0) {
 			*done = true;
-			*code = ctl_fail(ctl, EXIT_USAGE,
-				"--socket: the path is longer than %zu bytes",
-				sizeof ctl->socket - 1);
-			return true;
+			*code = ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
 		}
-		strcpy(ctl->socket, optarg);
 		return true;
 	case OPT_JSON:
 		ctl->json = true;
@@ -297,23 +307,22 @@ says_json(char *argv[])
 
 /* The socket where the daemon of this user listens: the system's, or the one of a daemon run
  * without root. */
-static void
-default_socket(struct ctl *ctl)
+static int
+default_socket(struct ctl *ctl, struct err *err)
 {
 	const char *host = getenv("SHOAL_HOST");
 	const char *run = getenv("XDG_RUNTIME_DIR");
 	const char *system = "/run/shoal/shoald.sock";
 
-	if (host != NULL && host[0] == '/' && strlen(host) < sizeof ctl->socket) {
-		strcpy(ctl->socket, host);
-		return;
-	}
+	if (host != NULL && host[0] != '\0')
+		return take_socket(ctl, "SHOAL_HOST", host, err);
 	strcpy(ctl->socket, system);
 	if (geteuid() == 0 || access(system, F_OK) == 0 || run == NULL)
-		return;
+		return 0;
 	if ((size_t)snprintf(ctl->socket, sizeof ctl->socket, "%s/shoal/shoald.sock", run) >=
 		sizeof ctl->socket)
 		strcpy(ctl->socket, system);
+	return 0;
 }
 
 int
@@ -321,6 +330,7 @@ main(int argc, char *argv[])
 {
 	struct sigaction sa = {.sa_handler = on_interrupt};
 	struct ctl ctl = {0};
+	struct err err;
 	int code;
 
 	sigaction(SIGINT, &sa, NULL);
@@ -341,11 +351,12 @@ main(int argc, char *argv[])
 	ctl.json_said = says_json(argv + 1);
 	ctl.argv = argv + 1;
 	opterr = 0; /* ctl_option says it */
-	default_socket(&ctl);
 	for (const struct command *c = commands; c->name != NULL; c++) {
 		if (strcmp(c->name, argv[1]) != 0)
 			continue;
 		ctl.command = c->name;
+		if (default_socket(&ctl, &err) != 0)
+			return ctl_fail(&ctl, EXIT_USAGE, "%s", err.msg);
 		code = c->run(&ctl, argc - 1, argv + 1);
 		if (fflush(stdout) != 0 && code == EXIT_DONE)
 			code = ctl_fail(&ctl, EXIT_FAILED, "standard output: %s", strerror(errno));

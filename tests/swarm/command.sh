@@ -26,6 +26,9 @@ import json, sys
 e = json.load(sys.stdin)["error"]
 assert e["exit"] == 2 and e["message"], e' || fail "$mistake: no JSON"
 done
+expect 3 "no daemon at no/such.sock" env SHOAL_HOST=no/such.sock "$shoal" status
+expect 2 "SHOAL_HOST: the path is longer" env SHOAL_HOST="$(printf '%0200d' 0)" "$shoal" status
+expect 2 "--socket: the path is empty" "$shoal" status --socket ""
 expect 2 "which model" "$shoal" run
 expect 4 "no file" "$shoal" run --socket "$none" /no/such.gguf hello
 expect 2 "not a number" "$shoal" generate -m x -p y --temp warm
