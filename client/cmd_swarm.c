@@ -204,9 +204,20 @@ print_status(json_t *s)
 	}
 }
 
-/* Options without a command's own. Returns false when the command is over. */
+/* Whether no more than `most` arguments stand behind the options; else the command is over. */
 static bool
-parse(struct ctl *ctl, int argc, char *argv[], const char *help, int *code)
+check_rest(const struct ctl *ctl, int argc, int most, int *code)
+{
+	if (argc - optind <= most)
+		return true;
+	*code = ctl_fail(ctl, EXIT_USAGE,
+		most > 0 ? "takes one argument, see --help" : "takes no argument, see --help");
+	return false;
+}
+
+/* Options without a command's own, and `most` arguments behind them. Returns false when the command is over. */
+static bool
+parse(struct ctl *ctl, int argc, char *argv[], int most, const char *help, int *code)
 {
 	static const struct option table[] = {COMMON_OPTIONS};
 	bool done;
@@ -215,7 +226,7 @@ parse(struct ctl *ctl, int argc, char *argv[], const char *help, int *code)
 	while ((opt = getopt_long(argc, argv, "", table, NULL)) != -1)
 		if (ctl_option(ctl, opt, help, &done, code) && done)
 			return false;
-	return true;
+	return check_rest(ctl, argc, most, code);
 }
 
 static int
@@ -235,7 +246,7 @@ cmd_status(struct ctl *ctl, int argc, char *argv[])
 	struct err err;
 	int status, code;
 
-	if (!parse(ctl, argc, argv, "", &code))
+	if (!parse(ctl, argc, argv, 0, "", &code))
 		return code;
 	status = api_call(ctl, "/shoal/v1/status", NULL, &s, &err);
 	if (status != 200)
@@ -259,7 +270,7 @@ cmd_load(struct ctl *ctl, int argc, char *argv[])
 	char *path;
 	int status, code;
 
-	if (!parse(ctl, argc, argv, "", &code))
+	if (!parse(ctl, argc, argv, 1, "", &code))
 		return code;
 	if (optind + 1 != argc)
 		return ctl_fail(ctl, EXIT_USAGE, "which model? 'shoal load FILE'");
@@ -364,6 +375,8 @@ cmd_invite(struct ctl *ctl, int argc, char *argv[])
 			wait = false;
 		}
 	}
+	if (!check_rest(ctl, argc, 0, &code))
+		return code;
 	body = json_pack("{s:I}", "seconds", (json_int_t)seconds);
 	status = api_call(ctl, "/shoal/v1/invite", body, &answer, &err);
 	json_decref(body);
@@ -392,7 +405,7 @@ cmd_join(struct ctl *ctl, int argc, char *argv[])
 	struct err err;
 	int code, status;
 
-	if (!parse(ctl, argc, argv, "  CODE may be '-': then it is read from standard input\n",
+	if (!parse(ctl, argc, argv, 1, "  CODE may be '-': then it is read from standard input\n",
 		    &code))
 		return code;
 	if (optind + 1 != argc)
@@ -425,7 +438,8 @@ cmd_leave(struct ctl *ctl, int argc, char *argv[])
 	struct err err;
 	int code, status;
 
-	if (!parse(ctl, argc, argv, "  NAME: on the coordinator, the member to remove\n", &code)) {
+	if (!parse(ctl, argc, argv, 1, "  NAME: on the coordinator, the member to remove\n",
+		    &code)) {
 		json_decref(body);
 		return code;
 	}

@@ -97,8 +97,8 @@ cmd_tokenize(struct ctl *ctl, int argc, char *argv[])
 			flags &= ~TOKENIZE_SPECIAL;
 		}
 	}
-	if (model == NULL)
-		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL, see --help");
+	if (model == NULL || optind < argc)
+		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL and nothing else, see --help");
 	buf_init(&text, MAX_INPUT);
 	g = gguf_open(model, &err);
 	if (g != NULL)

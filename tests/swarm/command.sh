@@ -29,6 +29,12 @@ done
 expect 3 "no daemon at no/such.sock" env SHOAL_HOST=no/such.sock "$shoal" status
 expect 2 "SHOAL_HOST: the path is longer" env SHOAL_HOST="$(printf '%0200d' 0)" "$shoal" status
 expect 2 "--socket: the path is empty" "$shoal" status --socket ""
+for command in "status extra" "invite extra" "leave a b" "join a b" "load a b" "peers extra" "doctor extra" \
+  "tokenize -m m extra" "why a b" "route explain" "route explain a b"; do
+  # shellcheck disable=SC2086
+  expect 2 "takes|needs" "$shoal" $command --socket "$none"
+done
+expect 2 "arguments, see 'shoal route --help'$" "$shoal" route explain
 expect 2 "which model" "$shoal" run
 expect 4 "no file" "$shoal" run --socket "$none" /no/such.gguf hello
 expect 2 "not a number" "$shoal" generate -m x -p y --temp warm
