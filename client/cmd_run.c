@@ -1,5 +1,6 @@
 /* shoal run, generate: text from a model. */
 #include "client/answer.h"
+#include "client/input.h"
 #include "client/show.h"
 
 #include <stdlib.h>
@@ -12,14 +13,14 @@
 static int
 read_input(struct buf *b, struct err *err)
 {
-	char chunk[16384];
-	ssize_t n;
+	size_t before = b->len;
 
 	if (isatty(STDIN_FILENO))
 		return 0;
-	while ((n = read(STDIN_FILENO, chunk, sizeof chunk)) > 0)
-		if (buf_append(b, chunk, (size_t)n) != 0)
-			return err_set(err, "standard input is longer than %u bytes", MAX_INPUT);
+	if (input_read(b, err) != 0)
+		return -1;
+	if (!input_is_text(b->data + before, b->len - before))
+		return err_set(err, "standard input is no text in UTF-8 without NUL bytes");
 	return 0;
 }
 
@@ -207,7 +208,7 @@ cmd_run(struct ctl *ctl, int argc, char *argv[])
 		return ctl_fail(ctl, EXIT_USAGE, "which model? 'shoal run MODEL [PROMPT]'");
 	buf_init(&prompt, MAX_INPUT);
 	if (gather_prompt(argc - optind, argv + optind, &prompt, &err) != 0)
-		code = ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
+		code = ctl_fail(ctl, input_exit(EXIT_USAGE), "%s", err.msg);
 	else
 		code = run_model(ctl, &o, system, (char *)prompt.data, true);
 	buf_free(&prompt);
@@ -239,7 +240,7 @@ cmd_generate(struct ctl *ctl, int argc, char *argv[])
 		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL and -p TEXT, see --help");
 	buf_init(&input, MAX_INPUT);
 	if (text == NULL && read_input(&input, &err) != 0) {
-		code = ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
+		code = ctl_fail(ctl, input_exit(EXIT_USAGE), "%s", err.msg);
 	} else {
 		buf_u8(&input, 0);
 		code = run_model(ctl, &o, NULL, text != NULL ? text : (char *)input.data, false);

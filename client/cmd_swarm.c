@@ -1,6 +1,7 @@
 /* shoal status, load, invite, join, leave: the daemon and its swarm. */
 #include "base/clock.h"
 #include "client/api.h"
+#include "client/input.h"
 #include "client/show.h"
 
 #include <stdlib.h>
@@ -414,9 +415,11 @@ cmd_join(struct ctl *ctl, int argc, char *argv[])
 	text = argv[optind];
 	if (strcmp(text, "-") == 0) {
 		if (fgets(line, sizeof line, stdin) == NULL)
-			return ctl_fail(ctl, EXIT_USAGE, "no code on standard input");
+			return ctl_fail(ctl, input_exit(EXIT_USAGE), "no code on standard input");
 		line[strcspn(line, "\r\n")] = '\0';
 		text = line;
+		if (!input_is_text(text, strlen(text)))
+			return ctl_fail(ctl, EXIT_USAGE, "the code on standard input is no text");
 	}
 	body = json_pack("{s:s}", "code", text);
 	status = api_call(ctl, "/shoal/v1/join", body, &answer, &err);

@@ -3,11 +3,31 @@
 . "$(dirname "$0")/lib.sh"
 
 expect() { # CODE PATTERN COMMAND...
+  expect_of "$@" </dev/null
+}
+
+expect_of() { # CODE PATTERN COMMAND..., of standard input
   local want=$1 pattern=$2 code=0 said
   shift 2
-  said=$("$@" 2>&1 </dev/null) || code=$?
+  said=$("$@" 2>&1) || code=$?
   [ $code -eq "$want" ] || fail "$*: exit $code instead of $want: $said"
   grep -qE -- "$pattern" <<<"$said" || fail "$*: '$said' has no '$pattern'"
+}
+
+waits() { [[ $(cat "/proc/$1/stat") == *"(shoal) S "* ]]; }
+
+# interrupt_reading COMMAND...: whether Ctrl-C, while half its input is there, ends it as interrupted and without output.
+interrupt_reading() {
+  local code=0 input
+  rm -f "$tmp/fifo" && mkfifo "$tmp/fifo"
+  exec {input}<>"$tmp/fifo"
+  printf 'turn off' >&"$input"
+  "$shoal" "$@" --socket "$none" <"$tmp/fifo" >"$tmp/out" 2>/dev/null &
+  soon waits $! || fail "$*: does not read"
+  kill -INT $!
+  wait $! || code=$?
+  exec {input}>&-
+  [ $code -eq 130 ] && [ ! -s "$tmp/out" ]
 }
 none=$tmp/none
 expect 2 "shoal status" "$shoal" statis
@@ -35,6 +55,17 @@ for command in "status extra" "invite extra" "leave a b" "join a b" "load a b" "
   expect 2 "takes|needs" "$shoal" $command --socket "$none"
 done
 expect 2 "arguments, see 'shoal route --help'$" "$shoal" route explain
+for command in "run $0 hi" "generate -m $0" "join -"; do
+  # shellcheck disable=SC2086
+  printf '\xff turn off the lights\0 in the kitchen' | expect_of 2 "no text" "$shoal" $command --socket "$none"
+done
+printf 'turn off the lights\0 in the kitchen' | expect_of 2 "no text" "$shoal" run "$0"
+expect_of 2 "cannot read standard input: Is a directory" "$shoal" run "$0" hi </tmp
+expect_of 1 "cannot read standard input: Is a directory" "$shoal" tokenize -m "$srcdir/models/hearth.gguf" </tmp
+for command in "run $0 hi" "tokenize -m $srcdir/models/hearth.gguf" "ask --doc - what" "join -"; do
+  # shellcheck disable=SC2086
+  interrupt_reading $command || fail "$command: no end by Ctrl-C while it reads"
+done
 expect 2 "which model" "$shoal" run
 expect 4 "no file" "$shoal" run --socket "$none" /no/such.gguf hello
 expect 2 "not a number" "$shoal" generate -m x -p y --temp warm
