@@ -191,7 +191,7 @@ run(struct ask *a, const char *question)
 	int status, code;
 
 	if (body == NULL)
-		return ctl_fail(a->ctl, EXIT_USAGE, "the question is not UTF-8 text");
+		return ctl_fail(a->ctl, EXIT_FAILED, "out of memory");
 	buf_init(&a->text, 8u << 20);
 	progress_begin(&a->bar, a->ctl, "reading");
 	status = api_watch(a->ctl, "/v1/chat/completions", body, on_event, on_comment, a, &err);

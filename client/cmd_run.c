@@ -98,9 +98,13 @@ chat(struct ctl *ctl, struct answerer *a, json_t *conversation)
 		if (n < 0)
 			break;
 		if (n > 0 && line[n - 1] == '\n')
-			line[n - 1] = '\0';
-		if (line[0] == '\0')
+			line[--n] = '\0';
+		if (n == 0)
 			continue;
+		if (!input_is_text(line, (size_t)n)) {
+			ctl_fail(ctl, EXIT_USAGE, "this line is no text in UTF-8, and is left out");
+			continue;
+		}
 		if (strcmp(line, "/bye") == 0)
 			break;
 		json_array_append_new(conversation, message("user", line));
@@ -132,9 +136,8 @@ answer_once(struct ctl *ctl, struct answerer *a, const struct answer_options *o,
 	struct err err;
 	int code;
 
-	if (conversation != NULL &&
-		json_array_append_new(conversation, message("user", prompt)) != 0)
-		return ctl_fail(ctl, EXIT_USAGE, "the prompt is not UTF-8 text");
+	if (conversation != NULL)
+		json_array_append_new(conversation, message("user", prompt));
 	buf_init(&reply, MAX_INPUT);
 	code = answer(a, conversation != NULL ? NULL : prompt, conversation, out, &reply, &err);
 	if (code == EXIT_DONE && out != NULL && !o->ids)
@@ -143,6 +146,13 @@ answer_once(struct ctl *ctl, struct answerer *a, const struct answer_options *o,
 		code = finish(ctl, code, &err, a, &reply);
 	buf_free(&reply);
 	return code;
+}
+
+/* Whether there is nothing to answer yet, and somebody to say it. */
+static bool
+wants_chat(const char *prompt)
+{
+	return prompt[0] == '\0' && isatty(STDIN_FILENO);
 }
 
 /* Opens the model and answers: prompt is raw text, or a user's message with `chats`; without a prompt, a conversation. */
@@ -162,7 +172,7 @@ run_model(struct ctl *ctl, const struct answer_options *o, const char *system, c
 	}
 	if (system != NULL)
 		json_array_append_new(conversation, message("system", system));
-	if (prompt[0] == '\0' && chats && isatty(STDIN_FILENO))
+	if (chats && wants_chat(prompt))
 		code = chat(ctl, a, conversation);
 	else
 		code = answer_once(ctl, a, o, prompt, conversation);
@@ -209,6 +219,9 @@ cmd_run(struct ctl *ctl, int argc, char *argv[])
 	buf_init(&prompt, MAX_INPUT);
 	if (gather_prompt(argc - optind, argv + optind, &prompt, &err) != 0)
 		code = ctl_fail(ctl, input_exit(EXIT_USAGE), "%s", err.msg);
+	else if (ctl->json && wants_chat((char *)prompt.data))
+		code = ctl_fail(
+			ctl, EXIT_USAGE, "--json is for one answer: say the prompt, or pipe it");
 	else
 		code = run_model(ctl, &o, system, (char *)prompt.data, true);
 	buf_free(&prompt);

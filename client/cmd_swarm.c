@@ -280,6 +280,10 @@ cmd_load(struct ctl *ctl, int argc, char *argv[])
 		return ctl_fail(ctl, EXIT_NOT_FOUND, "there is no file '%s'", argv[optind]);
 	body = json_pack("{s:s}", "model", path);
 	free(path);
+	if (body == NULL)
+		return ctl_fail(ctl, EXIT_USAGE,
+			"the path of '%s' has a folder that is no text in UTF-8: rename it",
+			argv[optind]);
 	status = api_call(ctl, "/shoal/v1/load", body, &answer, &err);
 	json_decref(body);
 	json_decref(answer);

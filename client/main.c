@@ -1,7 +1,7 @@
 /* shoal: one command for models, swarm and measuring. See shoal(1). */
 #include "config.h"
 
-#include "client/client.h"
+#include "client/input.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -325,6 +325,28 @@ default_socket(struct ctl *ctl, struct err *err)
 	return 0;
 }
 
+/* Everything that is said travels as JSON sooner or later: names of models, prompts, errors. */
+static int
+check_texts(char *argv[], struct err *err)
+{
+	char shown[64];
+	size_t len = 0;
+	int at = 1;
+
+	while (argv[at] != NULL && input_is_text(argv[at], strlen(argv[at])))
+		at++;
+	if (argv[at] == NULL)
+		return 0;
+	for (const char *c = argv[at]; *c != '\0' && len + 5 < sizeof shown; c++)
+		len += (size_t)snprintf(shown + len, sizeof shown - len,
+			(unsigned char)*c < 0x80 ? "%c" : "\\x%02x", (unsigned char)*c);
+	return err_set(err,
+		"argument %d, '%s', is no text in UTF-8 (a file with such a name needs another "
+		"one, "
+		"as 'ln -s' gives it)",
+		at, shown);
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -355,7 +377,7 @@ main(int argc, char *argv[])
 		if (strcmp(c->name, argv[1]) != 0)
 			continue;
 		ctl.command = c->name;
-		if (default_socket(&ctl, &err) != 0)
+		if (check_texts(ctl.argv, &err) != 0 || default_socket(&ctl, &err) != 0)
 			return ctl_fail(&ctl, EXIT_USAGE, "%s", err.msg);
 		code = c->run(&ctl, argc - 1, argv + 1);
 		if (fflush(stdout) != 0 && code == EXIT_DONE)

@@ -66,6 +66,19 @@ for command in "run $0 hi" "tokenize -m $srcdir/models/hearth.gguf" "ask --doc -
   # shellcheck disable=SC2086
   interrupt_reading $command || fail "$command: no end by Ctrl-C while it reads"
 done
+odd=$'hall 20\xb0'
+for command in "run m hi -s" "run m hi --stop" "generate -m m -p" "ask --doc $0" "load" "show" "join" "leave" "route explain" \
+  "route feedback id" "plan --json" "tokenize -m"; do
+  # shellcheck disable=SC2086
+  expect 2 "argument [1-5], 'hall 20.xb0', is no text in UTF-8" "$shoal" $command "$odd"
+done
+mkdir "$tmp/$odd"
+cp "$0" "$tmp/$odd/model"
+(cd "$tmp/$odd" && expect 2 "a folder that is no text in UTF-8" "$shoal" load model --socket "$none")
+# On a terminal.
+terminal() { script -qec "$*" /dev/null; }
+expect_of 2 "json is for one answer" terminal "$shoal" run --json hearth </dev/null
+expect_of 0 "this line is no text" terminal "$shoal" run --local -n 1 "$srcdir/models/hearth-small.gguf" <<<$'hi\n\xff\n/bye'
 expect 2 "which model" "$shoal" run
 expect 4 "no file" "$shoal" run --socket "$none" /no/such.gguf hello
 expect 2 "not a number" "$shoal" generate -m x -p y --temp warm
