@@ -15,6 +15,7 @@ struct answerer {
 	char id[256];
 	struct local local;
 	struct answer_tokens tokens;
+	json_t *ids; /* of the last answer, where they are wanted */
 };
 
 /* The name by which the API knows a model file: without folder and ".gguf". */
@@ -117,8 +118,11 @@ answerer_open(const struct ctl *ctl, const struct answer_options *o, int *code, 
 void
 answerer_close(struct answerer *a)
 {
-	if (a != NULL && !a->daemon)
+	if (a == NULL)
+		return;
+	if (!a->daemon)
 		local_close(&a->local);
+	json_decref(a->ids);
 	free(a);
 }
 
@@ -135,7 +139,6 @@ answerer_model(const struct answerer *a)
 }
 
 struct output {
-	const struct answerer *a;
 	FILE *out;
 	struct buf *reply;
 	json_t *last; /* the last event, which holds timings and tokens */
@@ -148,7 +151,7 @@ emit(void *arg, const char *text, size_t len)
 
 	if (o->reply != NULL)
 		buf_append(o->reply, text, len);
-	if (o->out != NULL && !o->a->o->ids) {
+	if (o->out != NULL) {
 		fwrite(text, 1, len, o->out);
 		fflush(o->out);
 	}
@@ -174,13 +177,14 @@ say_timings(const struct answerer *a, const struct timings *t)
 		fprintf(stderr, "guessed:    %6.0f tokens  %8.0f right\n", t->guessed, t->right);
 }
 
-static void
-print_ids(FILE *out, const uint32_t *ids, size_t n)
+static json_t *
+list_ids(const uint32_t *ids, size_t n)
 {
-	for (size_t i = 0; out != NULL && i < n; i++)
-		fprintf(out, "%s%u", i > 0 ? " " : "", ids[i]);
-	if (out != NULL)
-		fputc('\n', out);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_integer(ids[i]));
+	return list;
 }
 
 /* --- in this process --- */
@@ -235,7 +239,7 @@ answer_here(struct answerer *a, const char *prompt, json_t *conversation, struct
 		rc = local_generate(&a->local, s, emit, out, &st, err);
 	if (rc == 0 && a->o->ids) {
 		all = session_ids(s, &n);
-		print_ids(out->out, all + session_n_prompt(s), n - session_n_prompt(s));
+		a->ids = list_ids(all + session_n_prompt(s), n - session_n_prompt(s));
 	}
 	if (rc == 0)
 		say_timings(a, &(struct timings){st.prompt_tokens, st.prompt_seconds, st.new_tokens,
@@ -359,6 +363,12 @@ count_tokens(struct answerer *a, json_t *e)
 	a->tokens.accepted += (uint64_t)json_integer_value(json_object_get(t, "accepted"));
 }
 
+json_t *
+answerer_ids(const struct answerer *a)
+{
+	return a->ids;
+}
+
 struct answer_tokens
 answerer_tokens(const struct answerer *a)
 {
@@ -373,17 +383,12 @@ answer_daemon(struct answerer *a, const char *prompt, json_t *conversation, stru
 	int status = api_stream(a->ctl,
 		conversation != NULL ? "/v1/chat/completions" : "/v1/completions", body, on_event,
 		out, err);
-	json_t *tokens = json_object_get(out->last, "tokens"), *id;
-	size_t i;
 
 	json_decref(body);
 	if (status != 200 && !(status < 0 && interrupted()))
 		return status < 0 ? EXIT_FAILED : api_exit(status);
-	if (a->o->ids && out->out != NULL) {
-		json_array_foreach(tokens, i, id) fprintf(out->out, "%s%" JSON_INTEGER_FORMAT,
-			i > 0 ? " " : "", json_integer_value(id));
-		fputc('\n', out->out);
-	}
+	if (a->o->ids)
+		a->ids = json_incref(json_object_get(out->last, "tokens"));
 	count_tokens(a, out->last);
 	if (!a->o->silent)
 		say_route(a, out->last);
@@ -399,10 +404,13 @@ int
 answer(struct answerer *a, const char *prompt, json_t *conversation, FILE *out, struct buf *reply,
 	struct err *err)
 {
-	struct output o = {.a = a, .out = out, .reply = reply};
-	int code = a->daemon ? answer_daemon(a, prompt, conversation, &o, err)
-			     : answer_here(a, prompt, conversation, &o, err);
+	struct output o = {.out = out, .reply = reply};
+	int code;
 
+	json_decref(a->ids);
+	a->ids = NULL;
+	code = a->daemon ? answer_daemon(a, prompt, conversation, &o, err)
+			 : answer_here(a, prompt, conversation, &o, err);
 	json_decref(o.last);
 	return code;
 }

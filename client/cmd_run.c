@@ -58,20 +58,46 @@ message(const char *role, const char *content)
 	return json_pack("{s:s,s:s}", "role", role, "content", content);
 }
 
+static void
+print_json(const struct answerer *a, bool ids, const struct buf *reply)
+{
+	json_t *j = json_pack("{s:s}", "model", answerer_model(a));
+
+	if (ids && answerer_ids(a) != NULL)
+		json_object_set(j, "tokens", answerer_ids(a));
+	else if (ids)
+		json_object_set_new(j, "tokens", json_array());
+	else
+		json_object_set_new(j, "text",
+			json_stringn(reply->len > 0 ? (const char *)reply->data : "", reply->len));
+	json_dumpf(j, stdout, JSON_COMPACT);
+	json_decref(j);
+}
+
+static void
+print_ids(json_t *ids)
+{
+	json_t *id;
+	size_t i;
+
+	json_array_foreach(ids, i, id)
+	{
+		printf("%s%" JSON_INTEGER_FORMAT, i > 0 ? " " : "", json_integer_value(id));
+	}
+}
+
+/* Says what has not been said while it came. */
 static int
-finish(const struct ctl *ctl, int code, const struct err *err, const struct answerer *a,
-	struct buf *reply)
+finish(const struct ctl *ctl, int code, const struct err *err, const struct answerer *a, bool ids,
+	const struct buf *reply)
 {
 	if (code != EXIT_DONE)
 		return ctl_fail(ctl, code, "%s", err->msg);
-	if (ctl->json) {
-		json_t *j = json_pack("{s:s,s:s%}", "model", answerer_model(a), "text",
-			reply->data != NULL ? (char *)reply->data : "", reply->len);
-
-		json_dumpf(j, stdout, JSON_COMPACT);
-		json_decref(j);
-		putchar('\n');
-	}
+	if (ctl->json)
+		print_json(a, ids, reply);
+	else if (ids)
+		print_ids(answerer_ids(a));
+	putchar('\n');
 	return interrupted() ? EXIT_INTERRUPTED : EXIT_DONE;
 }
 
@@ -131,7 +157,7 @@ static int
 answer_once(struct ctl *ctl, struct answerer *a, const struct answer_options *o, const char *prompt,
 	json_t *conversation)
 {
-	FILE *out = ctl->json && !o->ids ? NULL : stdout;
+	FILE *out = ctl->json || o->ids ? NULL : stdout;
 	struct buf reply;
 	struct err err;
 	int code;
@@ -140,10 +166,7 @@ answer_once(struct ctl *ctl, struct answerer *a, const struct answer_options *o,
 		json_array_append_new(conversation, message("user", prompt));
 	buf_init(&reply, MAX_INPUT);
 	code = answer(a, conversation != NULL ? NULL : prompt, conversation, out, &reply, &err);
-	if (code == EXIT_DONE && out != NULL && !o->ids)
-		putchar('\n');
-	if (code != EXIT_DONE || !o->ids)
-		code = finish(ctl, code, &err, a, &reply);
+	code = finish(ctl, code, &err, a, o->ids, &reply);
 	buf_free(&reply);
 	return code;
 }

@@ -113,6 +113,9 @@ import json, sys
 p = json.load(sys.stdin)
 assert 1 < p["perplexity"] < 20, p' || fail "perplexity"
 "$shoal" generate --local -m "$model" -p "Once" -n 5 --json --temp 0 | python3 -m json.tool >/dev/null || fail "generate --json"
+ids=$("$shoal" generate --local -m "$model" -p "Once" -n 5 --ids --temp 0)
+[ "$("$shoal" generate --local -m "$model" -p "Once" -n 5 --ids --temp 0 --json)" = \
+  "{\"model\":\"stories260K\",\"tokens\":[${ids// /,}]}" ] || fail "generate --ids --json"
 a=$("$shoal" generate --local -m "$model" -p "Once" -n 30 --seed 7)
 b=$("$shoal" generate --local -m "$model" -p "Once" -n 30 --seed 7)
 c=$("$shoal" generate --local -m "$model" -p "Once" -n 30 --seed 8)
@@ -134,4 +137,7 @@ for command in status show bench generate; do
   esac >"$tmp/out" 2>&1
   grep -qE $'\033|\r' "$tmp/out" && fail "$command: escapes in a pipe"
 done
+ids=$(on c generate -m stories260K -p Once -n 4 --temp 0 --ids)
+[ "$(on c generate -m stories260K -p Once -n 4 --temp 0 --ids --json)" = \
+  "{\"model\":\"stories260K\",\"tokens\":[${ids// /,}]}" ] || fail "generate --ids --json of the daemon"
 on c status --json | python3 -m json.tool >/dev/null || fail "status --json"
