@@ -54,6 +54,8 @@ bool ctl_option(struct ctl *ctl, int opt, const char *help, bool *done, int *cod
 /* Says "shoal COMMAND: text" (as JSON on stdout with --json) and returns code. */
 int ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* The exit code when a model's file could not be used: not there, not allowed, or of no use. */
+int ctl_file_exit(const char *path);
 /* A note on stderr; not with --quiet or --json. */
 void ctl_note(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -4,6 +4,7 @@
 #include "client/input.h"
 #include "client/show.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -276,8 +277,12 @@ cmd_load(struct ctl *ctl, int argc, char *argv[])
 	if (optind + 1 != argc)
 		return ctl_fail(ctl, EXIT_USAGE, "which model? 'shoal load FILE'");
 	path = realpath(argv[optind], NULL);
-	if (path == NULL)
+	if (path == NULL && errno == ENOENT)
 		return ctl_fail(ctl, EXIT_NOT_FOUND, "there is no file '%s'", argv[optind]);
+	if (path == NULL) {
+		err_errno(&err, errno, "%s: cannot find", argv[optind]);
+		return ctl_fail(ctl, ctl_file_exit(argv[optind]), "%s", err.msg);
+	}
 	body = json_pack("{s:s}", "model", path);
 	free(path);
 	if (body == NULL)

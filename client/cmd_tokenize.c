@@ -92,7 +92,7 @@ cmd_tokenize(struct ctl *ctl, int argc, char *argv[])
 		t = tokenizer_new(g, &err);
 	if (t == NULL || input_read(&text, &err) != 0 ||
 		tokenize(t, (char *)text.data, text.len, flags, &list, &err) != 0) {
-		code = ctl_fail(ctl, input_exit(EXIT_FAILED), "%s", err.msg);
+		code = ctl_fail(ctl, input_exit(ctl_file_exit(model)), "%s", err.msg);
 	} else {
 		print_tokens(ctl, t, &list, ids);
 		code = EXIT_DONE;

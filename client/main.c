@@ -190,6 +190,14 @@ ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
 	return code;
 }
 
+int
+ctl_file_exit(const char *path)
+{
+	if (access(path, R_OK) == 0)
+		return EXIT_FAILED;
+	return errno == EACCES ? EXIT_DENIED : EXIT_NOT_FOUND;
+}
+
 void
 ctl_note(const struct ctl *ctl, const char *fmt, ...)
 {

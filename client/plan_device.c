@@ -206,7 +206,7 @@ plan_device(const struct plan_options *o)
 
 	if (plan_model_open(&f.model, o, &err) != 0 || open_kernels(&f, &err) != 0 ||
 		measure(&f, &err) != 0) {
-		code = ctl_fail(o->ctl, EXIT_FAILED, "%s", err.msg);
+		code = ctl_fail(o->ctl, ctl_file_exit(o->path), "%s", err.msg);
 	} else {
 		predict(&f);
 		code = show(&f);

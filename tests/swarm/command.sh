@@ -79,6 +79,11 @@ cp "$0" "$tmp/$odd/model"
 terminal() { script -qec "$*" /dev/null; }
 expect_of 2 "json is for one answer" terminal "$shoal" run --json hearth </dev/null
 expect_of 0 "this line is no text" terminal "$shoal" run --local -n 1 "$srcdir/models/hearth-small.gguf" <<<$'hi\n\xff\n/bye'
+for command in show plan tokenize\ -m bench\ -m generate\ -p\ x\ -m load eval\ hearth\ -m run; do
+  # shellcheck disable=SC2086
+  expect 4 "/no/such" "$shoal" $command /no/such.gguf --socket "$none"
+done
+expect 4 "plan: /no/such|/no/such.*cannot open" "$shoal" plan /no/such.gguf --swarm "$0"
 expect 2 "which model" "$shoal" run
 expect 4 "no file" "$shoal" run --socket "$none" /no/such.gguf hello
 expect 2 "not a number" "$shoal" generate -m x -p y --temp warm
