@@ -146,3 +146,25 @@ ids=$(on c generate -m stories260K -p Once -n 4 --temp 0 --ids)
 [ "$(on c generate -m stories260K -p Once -n 4 --temp 0 --ids --json)" = \
   "{\"model\":\"stories260K\",\"tokens\":[${ids// /,}]}" ] || fail "generate --ids --json of the daemon"
 on c status --json | python3 -m json.tool >/dev/null || fail "status --json"
+
+# Where the model is, when it is not here.
+expect 4 "is a member of a swarm: ask on c$" on m1 run stories260K hi
+start s --model "$srcdir/models/hearth.gguf" --small-model "$srcdir/models/hearth-small.gguf"
+wait_serving s
+soon on s run hearth-small --temp 0 "turn off the lights in the kitchen" >"$tmp/out" || fail "run does not find the small model"
+contains "$tmp/out" light.turn_off || fail "the small model says '$(cat "$tmp/out")'"
+
+# Somebody who may not use the socket: for the folder's sake, then for its own.
+other=(setpriv --reuid 65534 --regid 65534 --clear-groups "$shoal")
+"${other[@]}" show "$model" >/dev/null 2>&1 || exit 0 # no root here, or others may not see these folders
+expect 5 "usermod -aG shoal" "${other[@]}" status --socket "$tmp/c/sock"
+chmod 711 "$tmp" "$tmp/c"
+expect 5 "usermod -aG shoal" "${other[@]}" status --socket "$tmp/c/sock"
+expect 5 '"exit":5' "${other[@]}" run stories260K hi --socket "$tmp/c/sock" --json
+expect 5 "usermod -aG shoal" "${other[@]}" bench -m stories260K --socket "$tmp/c/sock"
+expect 0 "usermod.*; computing in this process" "${other[@]}" generate -m "$model" -p Once -n 1 --socket "$tmp/c/sock" --no-shard
+install -m 000 "$model" "$tmp/locked.gguf"
+for command in "run" "show" "generate -p x -m" "bench -m"; do
+  # shellcheck disable=SC2086
+  expect 5 "locked.gguf: cannot (read|open): Permission denied" "${other[@]}" $command "$tmp/locked.gguf" --socket "$none"
+done
