@@ -84,6 +84,12 @@ for command in show plan tokenize\ -m bench\ -m generate\ -p\ x\ -m load eval\ h
   expect 4 "/no/such" "$shoal" $command /no/such.gguf --socket "$none"
 done
 expect 4 "plan: /no/such|/no/such.*cannot open" "$shoal" plan /no/such.gguf --swarm "$0"
+query='{"prompt":"turn off the lights","small":1,"large":1}'
+printf '%s\n%s\n' "$query" "${query%??}" >"$tmp/cut"
+expect 1 "cut: query 2 is no JSON object: .*end of file" "$shoal" route train "$tmp/cut"
+expect 1 "cannot read: Is a directory" "$shoal" route train "$tmp"
+expect 1 "holds no query" "$shoal" route train <(echo)
+expect 3 "no daemon" "$shoal" route train <(printf '%s\n\n%s \n' "$query" "$query") --socket "$none"
 expect 2 "which model" "$shoal" run
 expect 4 "no file" "$shoal" run --socket "$none" /no/such.gguf hello
 expect 2 "not a number" "$shoal" generate -m x -p y --temp warm
