@@ -103,6 +103,13 @@ printf '[budget]\nday = 1\n[big]\nurl = https://api.example/v1\nmodel = m\nprice
 expect 0 "cloud = $tmp/cloud.conf" "$shoald" --config /dev/null --cloud "$tmp/cloud.conf" --check-config
 expect 78 "threads" "$shoald" --config <(printf '[shoald]\nthraeds = 2\n') --check-config
 
+expect 0 "the disk not.*" "$shoal" plan "$srcdir/models/hearth-small.gguf"
+"$shoal" plan "$srcdir/models/hearth-small.gguf" --json | python3 -c '
+import json, sys
+p = json.load(sys.stdin)
+assert p["disk_bytes_per_second"] is None and all(x["streamed_bytes_per_step"] == 0 for x in p["plans"]), p' || fail "plan of a small model"
+expect 1 "too little" "$shoal" plan "$srcdir/models/hearth-small.gguf" --memory 1M
+
 [ -d "$shared" ] || exit 0
 model=$shared/models/stories260K.gguf
 for m in "$shared"/models/*.gguf; do
