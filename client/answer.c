@@ -4,6 +4,7 @@
 #include "client/local.h"
 #include "client/show.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@ struct answerer {
 	char id[256];
 	struct local local;
 	struct answer_tokens tokens;
+	json_t *ids; /* of the last answer, where they are wanted */
 };
 
 /* The name by which the API knows a model file: without folder and ".gguf". */
@@ -38,87 +40,170 @@ is_auto(const char *model)
 	       strcmp(model, "auto:home") == 0 || strcmp(model, "auto:cloud") == 0;
 }
 
-/* Whether the daemon that answers on the socket serves this model. */
-static bool
-daemon_serves(const struct ctl *ctl, const char *model, char served[256])
-{
-	json_t *status, *m;
-	const char *id, *path;
-	struct err ignored;
-	char *real = realpath(model, NULL);
-	bool same = false;
+/* What the daemon on the socket says of itself. */
+struct daemon {
+	json_t *status; /* NULL: it did not answer, and err says why */
+	int code;       /* what api_call returned */
+	struct err err;
+};
 
-	served[0] = '\0';
-	if (api_call(ctl, "/shoal/v1/status", NULL, &status, &ignored) == 200) {
-		m = json_object_get(status, "model");
-		id = json_string_value(json_object_get(m, "id"));
-		path = json_string_value(json_object_get(m, "path"));
-		if (id != NULL)
-			snprintf(served, 256, "%s", id);
-		same = id != NULL && (strcmp(id, model) == 0 || (real != NULL && path != NULL &&
-									strcmp(real, path) == 0));
-		if (is_auto(model)) {
-			snprintf(served, 256, "%s", model);
-			same = true;
-		}
+static void
+daemon_ask(struct daemon *d, const struct ctl *ctl)
+{
+	*d = (struct daemon){0};
+	d->code = api_call(ctl, "/shoal/v1/status", NULL, &d->status, &d->err);
+	if (d->code != 200) {
+		json_decref(d->status);
+		d->status = NULL;
 	}
-	json_decref(status);
+}
+
+static const char *
+daemon_model(const struct daemon *d, const char *key)
+{
+	return json_string_value(json_object_get(json_object_get(d->status, "model"), key));
+}
+
+/* The name of the coordinator, where the daemon is a member; else NULL. */
+static const char *
+daemon_coordinator(const struct daemon *d)
+{
+	const char *role = json_string_value(json_object_get(d->status, "role"));
+	json_t *first = json_array_get(json_object_get(d->status, "peers"), 0);
+
+	if (role == NULL || strcmp(role, "member") != 0)
+		return NULL;
+	if (json_is_true(json_object_get(first, "self")))
+		return "its coordinator";
+	return json_string_value(json_object_get(first, "name"));
+}
+
+/* Whether the API answers to that name: of the small model, too. */
+static bool
+daemon_lists(const struct ctl *ctl, const char *name)
+{
+	struct err ignored;
+	json_t *answer, *m;
+	bool there = false;
+	size_t i;
+
+	if (api_call(ctl, "/v1/models", NULL, &answer, &ignored) == 200)
+		json_array_foreach(json_object_get(answer, "data"), i, m)
+		{
+			const char *id = json_string_value(json_object_get(m, "id"));
+
+			there = there || (id != NULL && strcmp(id, name) == 0);
+		}
+	json_decref(answer);
+	return there;
+}
+
+/* Whether the daemon computes this model, and under which name. */
+static bool
+daemon_serves(const struct ctl *ctl, const struct daemon *d, const char *model, char served[256])
+{
+	const char *id = daemon_model(d, "id"), *path = daemon_model(d, "path");
+	char *real = realpath(model, NULL);
+	bool file = id != NULL && path != NULL && real != NULL && strcmp(real, path) == 0;
+
 	free(real);
-	return same;
+	snprintf(served, 256, "%s", file ? id : model);
+	return d->status != NULL &&
+	       (file || is_auto(model) || (id != NULL && strcmp(id, model) == 0) ||
+		       daemon_lists(ctl, model));
+}
+
+/* Says why neither the daemon nor a file has this model. The exit code. */
+static int
+no_model(const struct daemon *d, const char *model, int file_errno, struct err *err)
+{
+	const char *coordinator = daemon_coordinator(d), *id = daemon_model(d, "id");
+
+	if (file_errno != ENOENT) {
+		err_errno(err, file_errno, "%s: cannot read", model);
+		return ctl_file_exit(model);
+	}
+	if (d->code == API_DENIED) {
+		err_set(err, "there is no file '%s', and %s", model, d->err.msg);
+		return EXIT_DENIED;
+	}
+	if (coordinator != NULL)
+		err_set(err,
+			"there is no file '%s', and this device is a member of a swarm: ask on %s",
+			model, coordinator);
+	else if (id != NULL)
+		err_set(err, "there is no file '%s', and the daemon serves '%s'", model, id);
+	else
+		err_set(err,
+			"there is no file '%s', and no daemon that serves a model of that name",
+			model);
+	return EXIT_NOT_FOUND;
+}
+
+/* The model's file, in this process. */
+static int
+open_here(struct answerer *a, const struct daemon *d, struct err *err)
+{
+	const char *model = a->o->model;
+
+	if (access(model, R_OK) != 0)
+		return no_model(d, model, errno, err);
+	if (d->code == API_DENIED)
+		ctl_note(a->ctl, "shoal %s: %s; computing in this process", a->ctl->command,
+			d->err.msg);
+	model_id(model, a->id);
+	return ctl_open_model(a->ctl, model, &a->o->here, a->o->no_shard, &a->local, err);
+}
+
+static int
+find_model(struct answerer *a, struct err *err)
+{
+	const struct answer_options *o = a->o;
+	struct daemon d = {0};
+	int code = EXIT_DONE;
+
+	if (!is_auto(o->model) &&
+		(o->mode != NULL || o->verify != NULL || o->token_threshold >= 0)) {
+		err_set(err, "--mode, --token-threshold and --verify are for the model 'auto'");
+		return EXIT_USAGE;
+	}
+	if (!o->local) {
+		daemon_ask(&d, a->ctl);
+		a->daemon = daemon_serves(a->ctl, &d, o->model, a->id);
+	}
+	if (!a->daemon)
+		code = open_here(a, &d, err);
+	json_decref(d.status);
+	return code;
 }
 
 struct answerer *
 answerer_open(const struct ctl *ctl, const struct answer_options *o, int *code, struct err *err)
 {
 	struct answerer *a = calloc(1, sizeof *a);
-	char served[256] = "";
 
-	*code = EXIT_FAILED;
 	if (a == NULL) {
+		*code = EXIT_FAILED;
 		err_set(err, "out of memory");
 		return NULL;
 	}
 	a->ctl = ctl;
 	a->o = o;
-	model_id(o->model, a->id);
-	if (!is_auto(o->model) &&
-		(o->mode != NULL || o->verify != NULL || o->token_threshold >= 0)) {
-		*code = EXIT_USAGE;
-		err_set(err, "--mode, --token-threshold and --verify are for the model 'auto'");
-		free(a);
-		return NULL;
-	}
-	if (!o->local && daemon_serves(ctl, o->model, served)) {
-		a->daemon = true;
-		snprintf(a->id, sizeof a->id, "%s", served);
+	*code = find_model(a, err);
+	if (*code == EXIT_DONE)
 		return a;
-	}
-	if (access(o->model, R_OK) != 0) {
-		*code = EXIT_NOT_FOUND;
-		if (served[0] != '\0')
-			err_set(err, "there is no file '%s', and the daemon serves '%s'", o->model,
-				served);
-		else
-			err_set(err,
-				"there is no file '%s', and no daemon that serves a model of that "
-				"name",
-				o->model);
-		free(a);
-		return NULL;
-	}
-	*code = ctl_open_model(ctl, o->model, &o->here, o->no_shard, &a->local, err);
-	if (*code != EXIT_DONE) {
-		free(a);
-		return NULL;
-	}
-	return a;
+	free(a);
+	return NULL;
 }
 
 void
 answerer_close(struct answerer *a)
 {
-	if (a != NULL && !a->daemon)
+	if (a == NULL)
+		return;
+	if (!a->daemon)
 		local_close(&a->local);
+	json_decref(a->ids);
 	free(a);
 }
 
@@ -135,7 +220,6 @@ answerer_model(const struct answerer *a)
 }
 
 struct output {
-	const struct answerer *a;
 	FILE *out;
 	struct buf *reply;
 	json_t *last; /* the last event, which holds timings and tokens */
@@ -148,7 +232,7 @@ emit(void *arg, const char *text, size_t len)
 
 	if (o->reply != NULL)
 		buf_append(o->reply, text, len);
-	if (o->out != NULL && !o->a->o->ids) {
+	if (o->out != NULL) {
 		fwrite(text, 1, len, o->out);
 		fflush(o->out);
 	}
@@ -174,13 +258,14 @@ say_timings(const struct answerer *a, const struct timings *t)
 		fprintf(stderr, "guessed:    %6.0f tokens  %8.0f right\n", t->guessed, t->right);
 }
 
-static void
-print_ids(FILE *out, const uint32_t *ids, size_t n)
+static json_t *
+list_ids(const uint32_t *ids, size_t n)
 {
-	for (size_t i = 0; out != NULL && i < n; i++)
-		fprintf(out, "%s%u", i > 0 ? " " : "", ids[i]);
-	if (out != NULL)
-		fputc('\n', out);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_integer(ids[i]));
+	return list;
 }
 
 /* --- in this process --- */
@@ -235,7 +320,7 @@ answer_here(struct answerer *a, const char *prompt, json_t *conversation, struct
 		rc = local_generate(&a->local, s, emit, out, &st, err);
 	if (rc == 0 && a->o->ids) {
 		all = session_ids(s, &n);
-		print_ids(out->out, all + session_n_prompt(s), n - session_n_prompt(s));
+		a->ids = list_ids(all + session_n_prompt(s), n - session_n_prompt(s));
 	}
 	if (rc == 0)
 		say_timings(a, &(struct timings){st.prompt_tokens, st.prompt_seconds, st.new_tokens,
@@ -359,6 +444,12 @@ count_tokens(struct answerer *a, json_t *e)
 	a->tokens.accepted += (uint64_t)json_integer_value(json_object_get(t, "accepted"));
 }
 
+json_t *
+answerer_ids(const struct answerer *a)
+{
+	return a->ids;
+}
+
 struct answer_tokens
 answerer_tokens(const struct answerer *a)
 {
@@ -373,17 +464,12 @@ answer_daemon(struct answerer *a, const char *prompt, json_t *conversation, stru
 	int status = api_stream(a->ctl,
 		conversation != NULL ? "/v1/chat/completions" : "/v1/completions", body, on_event,
 		out, err);
-	json_t *tokens = json_object_get(out->last, "tokens"), *id;
-	size_t i;
 
 	json_decref(body);
 	if (status != 200 && !(status < 0 && interrupted()))
 		return status < 0 ? EXIT_FAILED : api_exit(status);
-	if (a->o->ids && out->out != NULL) {
-		json_array_foreach(tokens, i, id) fprintf(out->out, "%s%" JSON_INTEGER_FORMAT,
-			i > 0 ? " " : "", json_integer_value(id));
-		fputc('\n', out->out);
-	}
+	if (a->o->ids)
+		a->ids = json_incref(json_object_get(out->last, "tokens"));
 	count_tokens(a, out->last);
 	if (!a->o->silent)
 		say_route(a, out->last);
@@ -399,10 +485,13 @@ int
 answer(struct answerer *a, const char *prompt, json_t *conversation, FILE *out, struct buf *reply,
 	struct err *err)
 {
-	struct output o = {.a = a, .out = out, .reply = reply};
-	int code = a->daemon ? answer_daemon(a, prompt, conversation, &o, err)
-			     : answer_here(a, prompt, conversation, &o, err);
+	struct output o = {.out = out, .reply = reply};
+	int code;
 
+	json_decref(a->ids);
+	a->ids = NULL;
+	code = a->daemon ? answer_daemon(a, prompt, conversation, &o, err)
+			 : answer_here(a, prompt, conversation, &o, err);
 	json_decref(o.last);
 	return code;
 }

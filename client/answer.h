@@ -15,7 +15,7 @@ struct answer_options {
 	const char *stops[SESSION_MAX_STOPS];
 	uint32_t n_stops;
 	bool local;   /* in this process even when a daemon is there */
-	bool ids;     /* token ids instead of text */
+	bool ids;     /* the answer's token ids are wanted (answerer_ids) */
 	bool timings; /* say speeds on stderr at the end */
 	bool silent;  /* do not say there who answered for 'auto' */
 	bool ignore_end;
@@ -111,6 +111,9 @@ const char *answerer_model(const struct answerer *a);
  */
 int answer(struct answerer *a, const char *prompt, json_t *conversation, FILE *out,
 	struct buf *reply, struct err *err);
+
+/* The ids of the last answer's tokens, which stay the answerer's; NULL: there are none. */
+json_t *answerer_ids(const struct answerer *a);
 
 /* Tokens of all answers so far that two models wrote (mode token): by who decided them, the times that
  * the large one was asked, and drafted ones. All 0: there was none. */

@@ -3,8 +3,10 @@
 #include "base/buf.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #define MAX_ANSWER (64u << 20)
 
@@ -90,6 +92,21 @@ on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 	return interrupted();
 }
 
+/* Why nobody is there, as far as this user sees. */
+static int
+not_reached(const struct ctl *ctl, struct err *err)
+{
+	if (access(ctl->socket, W_OK) != 0 && errno == EACCES) {
+		err_set(err,
+			"not allowed to use the daemon at %s: be root or in its group, as after "
+			"'sudo usermod -aG shoal USER' and a new login",
+			ctl->socket);
+		return API_DENIED;
+	}
+	return err_set(err, "no daemon at %s: start it with 'shoald' or 'systemctl start shoald'",
+		ctl->socket);
+}
+
 static int
 transfer_run(const struct ctl *ctl, const char *path, const char *body, struct transfer *t,
 	struct err *err)
@@ -123,8 +140,7 @@ transfer_run(const struct ctl *ctl, const char *path, const char *body, struct t
 		return err_set(err, "interrupted");
 	if (status != 0)
 		return err_set(err, "the daemon's answer broke off: %s", curl_easy_strerror(rc));
-	return err_set(err, "no daemon at %s: start it with 'shoald' or 'systemctl start shoald'",
-		ctl->socket);
+	return not_reached(ctl, err);
 }
 
 static int
@@ -185,6 +201,8 @@ api_watch(const struct ctl *ctl, const char *path, json_t *body, int (*event)(vo
 int
 api_exit(int status)
 {
+	if (status == API_DENIED)
+		return EXIT_DENIED;
 	if (status < 0)
 		return interrupted() ? EXIT_INTERRUPTED : EXIT_NO_DAEMON;
 	switch (status) {

@@ -24,7 +24,9 @@ struct ctl {
 	const char *command;
 	char socket[108]; /* the daemon's */
 	bool json;
+	bool json_said; /* --json stands somewhere: a mistake in front of it is told as JSON too */
 	bool quiet;
+	char **argv; /* the command's, as getopt sees it */
 };
 
 struct command {
@@ -52,6 +54,8 @@ bool ctl_option(struct ctl *ctl, int opt, const char *help, bool *done, int *cod
 /* Says "shoal COMMAND: text" (as JSON on stdout with --json) and returns code. */
 int ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* The exit code when a model's file could not be used: not there, not allowed, or of no use. */
+int ctl_file_exit(const char *path);
 /* A note on stderr; not with --quiet or --json. */
 void ctl_note(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

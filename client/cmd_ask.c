@@ -2,10 +2,10 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "client/api.h"
+#include "client/input.h"
 #include "client/show.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #define MAX_DOCUMENTS 16
 #define MAX_BYTES     (4u << 20) /* of all documents, as the daemon takes them */
@@ -31,15 +31,7 @@ struct ask {
 static int
 read_all(const char *path, struct buf *b, struct err *err)
 {
-	char chunk[16384];
-	ssize_t n;
-
-	if (strcmp(path, "-") != 0)
-		return file_read(path, b, err);
-	while ((n = read(STDIN_FILENO, chunk, sizeof chunk)) > 0)
-		if (buf_append(b, chunk, (size_t)n) != 0)
-			return err_set(err, "standard input: is longer than %u bytes", MAX_BYTES);
-	return 0;
+	return strcmp(path, "-") == 0 ? input_read(b, err) : file_read(path, b, err);
 }
 
 static int
@@ -56,8 +48,8 @@ add_document(struct ask *a, const char *path, size_t *bytes, struct err *err)
 		rc = err_set(err, "%s: is empty", path);
 	else if (rc == 0 && *bytes > MAX_BYTES)
 		rc = err_set(err, "the documents have more than %u bytes together", MAX_BYTES);
-	else if (rc == 0 && memchr(b.data, 0, b.len) == NULL)
-		text = json_stringn((const char *)b.data, b.len); /* NULL where it is no UTF-8 */
+	else if (rc == 0 && input_is_text(b.data, b.len))
+		text = json_stringn((const char *)b.data, b.len);
 	if (rc == 0 && text == NULL)
 		rc = err_set(err,
 			"%s: is no text in UTF-8 (a PDF or an office file must be made a text "
@@ -199,7 +191,7 @@ run(struct ask *a, const char *question)
 	int status, code;
 
 	if (body == NULL)
-		return ctl_fail(a->ctl, EXIT_USAGE, "the question is not UTF-8 text");
+		return ctl_fail(a->ctl, EXIT_FAILED, "out of memory");
 	buf_init(&a->text, 8u << 20);
 	progress_begin(&a->bar, a->ctl, "reading");
 	status = api_watch(a->ctl, "/v1/chat/completions", body, on_event, on_comment, a, &err);
@@ -300,7 +292,7 @@ cmd_ask(struct ctl *ctl, int argc, char *argv[])
 	a.documents = json_array();
 	for (unsigned i = 0; i < a.n && code == EXIT_DONE; i++)
 		if (add_document(&a, a.files[i], &bytes, &err) != 0)
-			code = ctl_fail(ctl, EXIT_FAILED, "%s", err.msg);
+			code = ctl_fail(ctl, input_exit(EXIT_FAILED), "%s", err.msg);
 	if (code == EXIT_DONE)
 		code = run(&a, argv[optind]);
 	json_decref(a.documents);

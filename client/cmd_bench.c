@@ -461,6 +461,27 @@ bench_daemon(struct bench *b, json_t *status)
 		b, NULL, id, (uint32_t)json_integer_value(json_object_get(m, "vocab")), &s);
 }
 
+static int
+bench_model(struct bench *b)
+{
+	json_t *status = NULL;
+	struct err err;
+	int code, http = b->here ? 0 : api_call(b->ctl, "/shoal/v1/status", NULL, &status, &err);
+	const char *id = json_string_value(json_object_get(json_object_get(status, "model"), "id"));
+
+	if (http == 200 && id != NULL && strcmp(id, b->model) == 0) {
+		code = bench_daemon(b, status);
+	} else if (http == API_DENIED && access(b->model, R_OK) != 0) {
+		code = ctl_fail(b->ctl, EXIT_DENIED, "%s", err.msg);
+	} else {
+		if (http == API_DENIED)
+			ctl_note(b->ctl, "shoal bench: %s; computing in this process", err.msg);
+		code = bench_here(b);
+	}
+	json_decref(status);
+	return code;
+}
+
 static bool
 bench_option(struct bench *b, int opt, int *code)
 {
@@ -571,8 +592,6 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 		.runs = 5,
 		.format = "md",
 		.opt = {.kv = KV_F16}};
-	json_t *status = NULL, *m;
-	struct err err;
 	bool done;
 	int opt, code;
 
@@ -592,16 +611,5 @@ cmd_bench(struct ctl *ctl, int argc, char *argv[])
 		return roofline(ctl, &b.opt, b.format);
 	if (b.model == NULL || optind < argc)
 		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL or --roofline, see --help");
-	if (!b.here && api_call(ctl, "/shoal/v1/status", NULL, &status, &err) == 200) {
-		m = json_object_get(status, "model");
-		const char *id = json_string_value(json_object_get(m, "id"));
-
-		if (id != NULL && strcmp(id, b.model) == 0) {
-			code = bench_daemon(&b, status);
-			json_decref(status);
-			return code;
-		}
-	}
-	json_decref(status);
-	return bench_here(&b);
+	return bench_model(&b);
 }

@@ -227,23 +227,31 @@ report_table(const struct answerer *a, const struct eval_score *s)
 }
 
 static int
+read_set(const struct eval_options *o, struct eval_set *set, struct err *err)
+{
+	char path[4096], why[sizeof err->msg];
+
+	find_set(o, path);
+	if (eval_set_read(set, path, err) == 0)
+		return EXIT_DONE;
+	memcpy(why, err->msg, sizeof why);
+	err_set(err, "%.400s (--data FILE says where the commands are)", why);
+	return access(path, R_OK) != 0 ? EXIT_NOT_FOUND : EXIT_FAILED;
+}
+
+static int
 evaluate(struct ctl *ctl, const struct eval_options *o)
 {
 	struct eval_score score = {.wrong = json_array()};
-	struct eval_set set;
+	struct eval_set set = {0};
 	struct answerer *a;
-	char path[4096];
 	struct err err;
 	int code;
 
-	find_set(o, path);
-	if (eval_set_read(&set, path, &err) != 0) {
-		json_decref(score.wrong);
-		return ctl_fail(ctl, access(path, R_OK) != 0 ? EXIT_NOT_FOUND : EXIT_FAILED,
-			"%s (--data FILE says where the commands are)", err.msg);
-	}
 	a = answerer_open(ctl, &o->answer, &code, &err);
 	if (a != NULL)
+		code = read_set(o, &set, &err);
+	if (code == EXIT_DONE)
 		code = measure(a, ctl, o, &set, &score, &err);
 	if (code == EXIT_INTERRUPTED)
 		ctl_note(ctl, "interrupted after %llu commands",

@@ -498,8 +498,8 @@ cmd_route(struct ctl *ctl, int argc, char *argv[])
 			continue;
 		if (n >= verbs[i].least && n <= verbs[i].most)
 			return verbs[i].run(ctl, n, argv + optind + 1);
-		return ctl_fail(ctl, EXIT_USAGE, "'%s' takes other arguments:\n  %s", verbs[i].name,
-			verbs[i].help);
+		return ctl_fail(ctl, EXIT_USAGE,
+			"'%s' takes other arguments, see 'shoal route --help'", verbs[i].name);
 	}
 	return ctl_fail(ctl, EXIT_USAGE,
 		"'%s' is none of status, log, explain, train, feedback, "

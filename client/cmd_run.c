@@ -1,5 +1,6 @@
 /* shoal run, generate: text from a model. */
 #include "client/answer.h"
+#include "client/input.h"
 #include "client/show.h"
 
 #include <stdlib.h>
@@ -12,14 +13,14 @@
 static int
 read_input(struct buf *b, struct err *err)
 {
-	char chunk[16384];
-	ssize_t n;
+	size_t before = b->len;
 
 	if (isatty(STDIN_FILENO))
 		return 0;
-	while ((n = read(STDIN_FILENO, chunk, sizeof chunk)) > 0)
-		if (buf_append(b, chunk, (size_t)n) != 0)
-			return err_set(err, "standard input is longer than %u bytes", MAX_INPUT);
+	if (input_read(b, err) != 0)
+		return -1;
+	if (!input_is_text(b->data + before, b->len - before))
+		return err_set(err, "standard input is no text in UTF-8 without NUL bytes");
 	return 0;
 }
 
@@ -57,20 +58,46 @@ message(const char *role, const char *content)
 	return json_pack("{s:s,s:s}", "role", role, "content", content);
 }
 
+static void
+print_json(const struct answerer *a, bool ids, const struct buf *reply)
+{
+	json_t *j = json_pack("{s:s}", "model", answerer_model(a));
+
+	if (ids && answerer_ids(a) != NULL)
+		json_object_set(j, "tokens", answerer_ids(a));
+	else if (ids)
+		json_object_set_new(j, "tokens", json_array());
+	else
+		json_object_set_new(j, "text",
+			json_stringn(reply->len > 0 ? (const char *)reply->data : "", reply->len));
+	json_dumpf(j, stdout, JSON_COMPACT);
+	json_decref(j);
+}
+
+static void
+print_ids(json_t *ids)
+{
+	json_t *id;
+	size_t i;
+
+	json_array_foreach(ids, i, id)
+	{
+		printf("%s%" JSON_INTEGER_FORMAT, i > 0 ? " " : "", json_integer_value(id));
+	}
+}
+
+/* Says what has not been said while it came. */
 static int
-finish(const struct ctl *ctl, int code, const struct err *err, const struct answerer *a,
-	struct buf *reply)
+finish(const struct ctl *ctl, int code, const struct err *err, const struct answerer *a, bool ids,
+	const struct buf *reply)
 {
 	if (code != EXIT_DONE)
 		return ctl_fail(ctl, code, "%s", err->msg);
-	if (ctl->json) {
-		json_t *j = json_pack("{s:s,s:s%}", "model", answerer_model(a), "text",
-			reply->data != NULL ? (char *)reply->data : "", reply->len);
-
-		json_dumpf(j, stdout, JSON_COMPACT);
-		json_decref(j);
-		putchar('\n');
-	}
+	if (ctl->json)
+		print_json(a, ids, reply);
+	else if (ids)
+		print_ids(answerer_ids(a));
+	putchar('\n');
 	return interrupted() ? EXIT_INTERRUPTED : EXIT_DONE;
 }
 
@@ -97,9 +124,13 @@ chat(struct ctl *ctl, struct answerer *a, json_t *conversation)
 		if (n < 0)
 			break;
 		if (n > 0 && line[n - 1] == '\n')
-			line[n - 1] = '\0';
-		if (line[0] == '\0')
+			line[--n] = '\0';
+		if (n == 0)
 			continue;
+		if (!input_is_text(line, (size_t)n)) {
+			ctl_fail(ctl, EXIT_USAGE, "this line is no text in UTF-8, and is left out");
+			continue;
+		}
 		if (strcmp(line, "/bye") == 0)
 			break;
 		json_array_append_new(conversation, message("user", line));
@@ -126,22 +157,25 @@ static int
 answer_once(struct ctl *ctl, struct answerer *a, const struct answer_options *o, const char *prompt,
 	json_t *conversation)
 {
-	FILE *out = ctl->json && !o->ids ? NULL : stdout;
+	FILE *out = ctl->json || o->ids ? NULL : stdout;
 	struct buf reply;
 	struct err err;
 	int code;
 
-	if (conversation != NULL &&
-		json_array_append_new(conversation, message("user", prompt)) != 0)
-		return ctl_fail(ctl, EXIT_USAGE, "the prompt is not UTF-8 text");
+	if (conversation != NULL)
+		json_array_append_new(conversation, message("user", prompt));
 	buf_init(&reply, MAX_INPUT);
 	code = answer(a, conversation != NULL ? NULL : prompt, conversation, out, &reply, &err);
-	if (code == EXIT_DONE && out != NULL && !o->ids)
-		putchar('\n');
-	if (code != EXIT_DONE || !o->ids)
-		code = finish(ctl, code, &err, a, &reply);
+	code = finish(ctl, code, &err, a, o->ids, &reply);
 	buf_free(&reply);
 	return code;
+}
+
+/* Whether there is nothing to answer yet, and somebody to say it. */
+static bool
+wants_chat(const char *prompt)
+{
+	return prompt[0] == '\0' && isatty(STDIN_FILENO);
 }
 
 /* Opens the model and answers: prompt is raw text, or a user's message with `chats`; without a prompt, a conversation. */
@@ -161,7 +195,7 @@ run_model(struct ctl *ctl, const struct answer_options *o, const char *system, c
 	}
 	if (system != NULL)
 		json_array_append_new(conversation, message("system", system));
-	if (prompt[0] == '\0' && chats && isatty(STDIN_FILENO))
+	if (chats && wants_chat(prompt))
 		code = chat(ctl, a, conversation);
 	else
 		code = answer_once(ctl, a, o, prompt, conversation);
@@ -207,7 +241,10 @@ cmd_run(struct ctl *ctl, int argc, char *argv[])
 		return ctl_fail(ctl, EXIT_USAGE, "which model? 'shoal run MODEL [PROMPT]'");
 	buf_init(&prompt, MAX_INPUT);
 	if (gather_prompt(argc - optind, argv + optind, &prompt, &err) != 0)
-		code = ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
+		code = ctl_fail(ctl, input_exit(EXIT_USAGE), "%s", err.msg);
+	else if (ctl->json && wants_chat((char *)prompt.data))
+		code = ctl_fail(
+			ctl, EXIT_USAGE, "--json is for one answer: say the prompt, or pipe it");
 	else
 		code = run_model(ctl, &o, system, (char *)prompt.data, true);
 	buf_free(&prompt);
@@ -239,7 +276,7 @@ cmd_generate(struct ctl *ctl, int argc, char *argv[])
 		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL and -p TEXT, see --help");
 	buf_init(&input, MAX_INPUT);
 	if (text == NULL && read_input(&input, &err) != 0) {
-		code = ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
+		code = ctl_fail(ctl, input_exit(EXIT_USAGE), "%s", err.msg);
 	} else {
 		buf_u8(&input, 0);
 		code = run_model(ctl, &o, NULL, text != NULL ? text : (char *)input.data, false);

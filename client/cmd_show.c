@@ -304,7 +304,7 @@ cmd_show(struct ctl *ctl, int argc, char *argv[])
 		return show_shard(ctl, argv[optind]);
 	g = gguf_open(argv[optind], &err);
 	if (g == NULL)
-		return ctl_fail(ctl, EXIT_FAILED, "%s", err.msg);
+		return ctl_fail(ctl, ctl_file_exit(argv[optind]), "%s", err.msg);
 	computed = shape_from_gguf(g, &shape, &err) == 0;
 	t = tokenizer_new(g, &ignored);
 	if (ctl->json)

@@ -1,8 +1,10 @@
 /* shoal status, load, invite, join, leave: the daemon and its swarm. */
 #include "base/clock.h"
 #include "client/api.h"
+#include "client/input.h"
 #include "client/show.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -204,9 +206,20 @@ print_status(json_t *s)
 	}
 }
 
-/* Options without a command's own. Returns false when the command is over. */
+/* Whether no more than `most` arguments stand behind the options; else the command is over. */
 static bool
-parse(struct ctl *ctl, int argc, char *argv[], const char *help, int *code)
+check_rest(const struct ctl *ctl, int argc, int most, int *code)
+{
+	if (argc - optind <= most)
+		return true;
+	*code = ctl_fail(ctl, EXIT_USAGE,
+		most > 0 ? "takes one argument, see --help" : "takes no argument, see --help");
+	return false;
+}
+
+/* Options without a command's own, and `most` arguments behind them. Returns false when the command is over. */
+static bool
+parse(struct ctl *ctl, int argc, char *argv[], int most, const char *help, int *code)
 {
 	static const struct option table[] = {COMMON_OPTIONS};
 	bool done;
@@ -215,7 +228,7 @@ parse(struct ctl *ctl, int argc, char *argv[], const char *help, int *code)
 	while ((opt = getopt_long(argc, argv, "", table, NULL)) != -1)
 		if (ctl_option(ctl, opt, help, &done, code) && done)
 			return false;
-	return true;
+	return check_rest(ctl, argc, most, code);
 }
 
 static int
@@ -235,7 +248,7 @@ cmd_status(struct ctl *ctl, int argc, char *argv[])
 	struct err err;
 	int status, code;
 
-	if (!parse(ctl, argc, argv, "", &code))
+	if (!parse(ctl, argc, argv, 0, "", &code))
 		return code;
 	status = api_call(ctl, "/shoal/v1/status", NULL, &s, &err);
 	if (status != 200)
@@ -259,15 +272,23 @@ cmd_load(struct ctl *ctl, int argc, char *argv[])
 	char *path;
 	int status, code;
 
-	if (!parse(ctl, argc, argv, "", &code))
+	if (!parse(ctl, argc, argv, 1, "", &code))
 		return code;
 	if (optind + 1 != argc)
 		return ctl_fail(ctl, EXIT_USAGE, "which model? 'shoal load FILE'");
 	path = realpath(argv[optind], NULL);
-	if (path == NULL)
+	if (path == NULL && errno == ENOENT)
 		return ctl_fail(ctl, EXIT_NOT_FOUND, "there is no file '%s'", argv[optind]);
+	if (path == NULL) {
+		err_errno(&err, errno, "%s: cannot find", argv[optind]);
+		return ctl_fail(ctl, ctl_file_exit(argv[optind]), "%s", err.msg);
+	}
 	body = json_pack("{s:s}", "model", path);
 	free(path);
+	if (body == NULL)
+		return ctl_fail(ctl, EXIT_USAGE,
+			"the path of '%s' has a folder that is no text in UTF-8: rename it",
+			argv[optind]);
 	status = api_call(ctl, "/shoal/v1/load", body, &answer, &err);
 	json_decref(body);
 	json_decref(answer);
@@ -364,6 +385,8 @@ cmd_invite(struct ctl *ctl, int argc, char *argv[])
 			wait = false;
 		}
 	}
+	if (!check_rest(ctl, argc, 0, &code))
+		return code;
 	body = json_pack("{s:I}", "seconds", (json_int_t)seconds);
 	status = api_call(ctl, "/shoal/v1/invite", body, &answer, &err);
 	json_decref(body);
@@ -392,7 +415,7 @@ cmd_join(struct ctl *ctl, int argc, char *argv[])
 	struct err err;
 	int code, status;
 
-	if (!parse(ctl, argc, argv, "  CODE may be '-': then it is read from standard input\n",
+	if (!parse(ctl, argc, argv, 1, "  CODE may be '-': then it is read from standard input\n",
 		    &code))
 		return code;
 	if (optind + 1 != argc)
@@ -401,9 +424,11 @@ cmd_join(struct ctl *ctl, int argc, char *argv[])
 	text = argv[optind];
 	if (strcmp(text, "-") == 0) {
 		if (fgets(line, sizeof line, stdin) == NULL)
-			return ctl_fail(ctl, EXIT_USAGE, "no code on standard input");
+			return ctl_fail(ctl, input_exit(EXIT_USAGE), "no code on standard input");
 		line[strcspn(line, "\r\n")] = '\0';
 		text = line;
+		if (!input_is_text(text, strlen(text)))
+			return ctl_fail(ctl, EXIT_USAGE, "the code on standard input is no text");
 	}
 	body = json_pack("{s:s}", "code", text);
 	status = api_call(ctl, "/shoal/v1/join", body, &answer, &err);
@@ -425,7 +450,8 @@ cmd_leave(struct ctl *ctl, int argc, char *argv[])
 	struct err err;
 	int code, status;
 
-	if (!parse(ctl, argc, argv, "  NAME: on the coordinator, the member to remove\n", &code)) {
+	if (!parse(ctl, argc, argv, 1, "  NAME: on the coordinator, the member to remove\n",
+		    &code)) {
 		json_decref(body);
 		return code;
 	}

@@ -1,23 +1,10 @@
 /* shoal tokenize: token ids of standard input. */
-#include "client/client.h"
+#include "client/input.h"
 #include "model/tokenizer.h"
 
 #include <jansson.h>
-#include <unistd.h>
 
 #define MAX_INPUT (256u << 20)
-
-static int
-read_all(struct buf *b, struct err *err)
-{
-	char chunk[16384];
-	ssize_t n;
-
-	while ((n = read(STDIN_FILENO, chunk, sizeof chunk)) > 0)
-		if (buf_append(b, chunk, (size_t)n) != 0)
-			return err_set(err, "standard input is longer than %u bytes", MAX_INPUT);
-	return 0;
-}
 
 /* A token's text on one line: line ends and other control bytes as \xNN. */
 static void
@@ -97,16 +84,15 @@ cmd_tokenize(struct ctl *ctl, int argc, char *argv[])
 			flags &= ~TOKENIZE_SPECIAL;
 		}
 	}
-	if (model == NULL)
-		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL, see --help");
+	if (model == NULL || optind < argc)
+		return ctl_fail(ctl, EXIT_USAGE, "needs -m MODEL and nothing else, see --help");
 	buf_init(&text, MAX_INPUT);
 	g = gguf_open(model, &err);
 	if (g != NULL)
 		t = tokenizer_new(g, &err);
-	code = EXIT_FAILED;
-	if (t == NULL || read_all(&text, &err) != 0 ||
+	if (t == NULL || input_read(&text, &err) != 0 ||
 		tokenize(t, (char *)text.data, text.len, flags, &list, &err) != 0) {
-		ctl_fail(ctl, code, "%s", err.msg);
+		code = ctl_fail(ctl, input_exit(ctl_file_exit(model)), "%s", err.msg);
 	} else {
 		print_tokens(ctl, t, &list, ids);
 		code = EXIT_DONE;

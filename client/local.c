@@ -53,5 +53,5 @@ ctl_open_model(const struct ctl *ctl, const char *path, const struct local_optio
 	l->opt.arg = NULL;
 	if (rc == 0)
 		return EXIT_DONE;
-	return interrupted() ? EXIT_INTERRUPTED : EXIT_FAILED;
+	return interrupted() ? EXIT_INTERRUPTED : ctl_file_exit(path);
 }

@@ -19,6 +19,7 @@ client_shoal_SOURCES = \
 	client/cmd_tokenize.c \
 	client/eval_set.c client/eval_set.h \
 	client/eval_signals.c client/eval_signals.h \
+	client/input.c client/input.h \
 	client/local.c client/local.h \
 	client/main.c \
 	client/plan.h client/plan_device.c client/plan_file.c client/plan_show.c \

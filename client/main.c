@@ -1,7 +1,7 @@
 /* shoal: one command for models, swarm and measuring. See shoal(1). */
 #include "config.h"
 
-#include "client/client.h"
+#include "client/input.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -73,21 +73,60 @@ print_help(FILE *out)
 		     "The manual: man shoal\n");
 }
 
+/* Whether getopt stopped at a long option: short ones in one word are not over with a mistake in them. */
+static bool
+long_option_failed(const char *word, const char *next)
+{
+	bool within = next != NULL && next[0] == '-' && next[1] != '-' && optopt != 0 &&
+		      strchr(next, optopt) != NULL;
+
+	return strncmp(word, "--", 2) == 0 && !within;
+}
+
+/* Says what getopt_long did not take. */
+static int
+fail_option(const struct ctl *ctl)
+{
+	const char *word = ctl->argv[optind - 1];
+	char help[64];
+
+	snprintf(help, sizeof help, "see 'shoal %s --help'", ctl->command);
+	if (!long_option_failed(word, ctl->argv[optind]))
+		return ctl_fail(ctl, EXIT_USAGE, "-%c is no option, or its value is missing: %s",
+			optopt, help);
+	if (optopt == 0)
+		return ctl_fail(
+			ctl, EXIT_USAGE, "%s is no option, or short for several: %s", word, help);
+	if (strchr(word, '=') != NULL)
+		return ctl_fail(ctl, EXIT_USAGE, "%s: this option takes no value: %s", word, help);
+	return ctl_fail(ctl, EXIT_USAGE, "%s needs a value: %s", word, help);
+}
+
+static int
+take_socket(struct ctl *ctl, const char *name, const char *path, struct err *err)
+{
+	if (path[0] == '\0')
+		return err_set(err, "%s: the path is empty", name);
+	if (strlen(path) >= sizeof ctl->socket)
+		return err_set(err, "%s: the path is longer than the %zu bytes of a socket's", name,
+			sizeof ctl->socket - 1);
+	strcpy(ctl->socket, path);
+	return 0;
+}
+
 bool
 ctl_option(struct ctl *ctl, int opt, const char *help, bool *done, int *code)
 {
+	struct err err;
+
 	*done = false;
 	*code = EXIT_DONE;
 	switch (opt) {
 	case OPT_SOCKET:
-		if (strlen(optarg) >= sizeof ctl->socket) {
+		if (take_socket(ctl, "--socket", optarg, &err) != 0) {
 			*done = true;
-			*code = ctl_fail(ctl, EXIT_USAGE,
-				"--socket: the path is longer than %zu bytes",
-				sizeof ctl->socket - 1);
-			return true;
+			*code = ctl_fail(ctl, EXIT_USAGE, "%s", err.msg);
 		}
-		strcpy(ctl->socket, optarg);
 		return true;
 	case OPT_JSON:
 		ctl->json = true;
@@ -110,12 +149,29 @@ ctl_option(struct ctl *ctl, int opt, const char *help, bool *done, int *code)
 	case '?':
 	case ':':
 		*done = true;
-		*code = EXIT_USAGE;
-		fprintf(stderr, "shoal %s: see 'shoal %s --help'\n", ctl->command, ctl->command);
+		*code = fail_option(ctl);
 		return true;
 	default:
 		return false;
 	}
+}
+
+/* An error as JSON. A message may hold what is no UTF-8: a name out of a file, or half a character where
+ * it was cut. */
+static void
+print_error(char *msg, int code)
+{
+	json_t *j = json_pack("{s:{s:s,s:i}}", "error", "message", msg, "exit", code);
+
+	if (j == NULL) {
+		for (char *c = msg; *c != '\0'; c++)
+			if ((unsigned char)*c >= 0x80)
+				*c = '?';
+		j = json_pack("{s:{s:s,s:i}}", "error", "message", msg, "exit", code);
+	}
+	json_dumpf(j, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(j);
 }
 
 int
@@ -127,18 +183,19 @@ ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	err_vset(&e, fmt, ap);
 	va_end(ap);
-	if (ctl->json) {
-		json_t *j = json_pack(
-			"{s:{s:s%,s:i}}", "error", "message", e.msg, strlen(e.msg), "exit", code);
-
-		if (j != NULL) {
-			json_dumpf(j, stdout, JSON_COMPACT);
-			putchar('\n');
-		}
-		json_decref(j);
-	}
-	fprintf(stderr, "shoal %s: %s\n", ctl->command, e.msg);
+	fprintf(stderr, "shoal%s%s: %s\n", ctl->command != NULL ? " " : "",
+		ctl->command != NULL ? ctl->command : "", e.msg);
+	if (ctl->json || ctl->json_said)
+		print_error(e.msg, code);
 	return code;
+}
+
+int
+ctl_file_exit(const char *path)
+{
+	if (access(path, R_OK) == 0)
+		return EXIT_FAILED;
+	return errno == EACCES ? EXIT_DENIED : EXIT_NOT_FOUND;
 }
 
 void
@@ -226,7 +283,7 @@ edit_distance(const char *a, const char *b)
 }
 
 static int
-unknown_command(const char *word)
+unknown_command(const struct ctl *ctl, const char *word)
 {
 	const char *nearest = NULL;
 	unsigned best = 4;
@@ -240,33 +297,62 @@ unknown_command(const char *word)
 		}
 	}
 	if (nearest != NULL)
-		fprintf(stderr, "shoal: there is no command '%s'; did you mean 'shoal %s'?\n", word,
-			nearest);
-	else
-		fprintf(stderr, "shoal: there is no command '%s'; 'shoal --help' lists them\n",
-			word);
-	return EXIT_USAGE;
+		return ctl_fail(ctl, EXIT_USAGE,
+			"there is no command '%s'; did you mean 'shoal %s'?", word, nearest);
+	return ctl_fail(
+		ctl, EXIT_USAGE, "there is no command '%s'; 'shoal --help' lists them", word);
+}
+
+/* Whether --json stands among the options. */
+static bool
+says_json(char *argv[])
+{
+	while (*argv != NULL && strcmp(*argv, "--") != 0)
+		if (strcmp(*argv++, "--json") == 0)
+			return true;
+	return false;
 }
 
 /* The socket where the daemon of this user listens: the system's, or the one of a daemon run
  * without root. */
-static void
-default_socket(struct ctl *ctl)
+static int
+default_socket(struct ctl *ctl, struct err *err)
 {
 	const char *host = getenv("SHOAL_HOST");
 	const char *run = getenv("XDG_RUNTIME_DIR");
 	const char *system = "/run/shoal/shoald.sock";
 
-	if (host != NULL && host[0] == '/' && strlen(host) < sizeof ctl->socket) {
-		strcpy(ctl->socket, host);
-		return;
-	}
+	if (host != NULL && host[0] != '\0')
+		return take_socket(ctl, "SHOAL_HOST", host, err);
 	strcpy(ctl->socket, system);
 	if (geteuid() == 0 || access(system, F_OK) == 0 || run == NULL)
-		return;
+		return 0;
 	if ((size_t)snprintf(ctl->socket, sizeof ctl->socket, "%s/shoal/shoald.sock", run) >=
 		sizeof ctl->socket)
 		strcpy(ctl->socket, system);
+	return 0;
+}
+
+/* Everything that is said travels as JSON sooner or later: names of models, prompts, errors. */
+static int
+check_texts(char *argv[], struct err *err)
+{
+	char shown[64];
+	size_t len = 0;
+	int at = 1;
+
+	while (argv[at] != NULL && input_is_text(argv[at], strlen(argv[at])))
+		at++;
+	if (argv[at] == NULL)
+		return 0;
+	for (const char *c = argv[at]; *c != '\0' && len + 5 < sizeof shown; c++)
+		len += (size_t)snprintf(shown + len, sizeof shown - len,
+			(unsigned char)*c < 0x80 ? "%c" : "\\x%02x", (unsigned char)*c);
+	return err_set(err,
+		"argument %d, '%s', is no text in UTF-8 (a file with such a name needs another "
+		"one, "
+		"as 'ln -s' gives it)",
+		at, shown);
 }
 
 int
@@ -274,6 +360,7 @@ main(int argc, char *argv[])
 {
 	struct sigaction sa = {.sa_handler = on_interrupt};
 	struct ctl ctl = {0};
+	struct err err;
 	int code;
 
 	sigaction(SIGINT, &sa, NULL);
@@ -291,16 +378,19 @@ main(int argc, char *argv[])
 		printf("%s\n", PACKAGE_STRING);
 		return EXIT_DONE;
 	}
-	default_socket(&ctl);
+	ctl.json_said = says_json(argv + 1);
+	ctl.argv = argv + 1;
+	opterr = 0; /* ctl_option says it */
 	for (const struct command *c = commands; c->name != NULL; c++) {
 		if (strcmp(c->name, argv[1]) != 0)
 			continue;
 		ctl.command = c->name;
-		argv[1] = argv[0]; /* getopt's own messages begin with it */
+		if (check_texts(ctl.argv, &err) != 0 || default_socket(&ctl, &err) != 0)
+			return ctl_fail(&ctl, EXIT_USAGE, "%s", err.msg);
 		code = c->run(&ctl, argc - 1, argv + 1);
 		if (fflush(stdout) != 0 && code == EXIT_DONE)
 			code = ctl_fail(&ctl, EXIT_FAILED, "standard output: %s", strerror(errno));
 		return code;
 	}
-	return unknown_command(argv[1]);
+	return unknown_command(&ctl, argv[1]);
 }

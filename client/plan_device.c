@@ -26,7 +26,7 @@ struct forecast {
 	struct kernels kernels;
 	struct pool *pool;
 	struct measured compute;
-	double disk;
+	double disk; /* 0: the file is too small to measure it, and to stream from it */
 	struct plan_line lines[MAX_LINES];
 	unsigned n;
 };
@@ -54,6 +54,10 @@ measure(struct forecast *f, struct err *err)
 		    PLAN_ROWS, &f->kernels, f->pool, &f->compute, err) != 0)
 		return -1;
 	most = gguf_file_bytes(f->model.gguf);
+	if (most < WINDOW_REQUEST) {
+		f->model.need.least = f->model.need.all;
+		return 0;
+	}
 	f->disk = window_disk_speed(f->o->path, most < SAMPLE ? most : SAMPLE, err);
 	return f->disk > 0 ? 0 : -1;
 }
@@ -92,8 +96,7 @@ predict(struct forecast *f)
 		add_line(f, f->o->opt.memory, true);
 		return;
 	}
-	add_line(f, least, false);
-	for (unsigned part = 1; part < 4; part++)
+	for (unsigned part = 0; f->disk > 0 && part < 4; part++)
 		add_line(f, least + (all - least) / 4 * part, false);
 	add_line(f, all, false);
 	add_line(f, 0, true);
@@ -127,11 +130,11 @@ line_json(const struct plan_line *l)
 static void
 print_json(const struct forecast *f)
 {
-	json_t *o = json_pack("{s:s,s:s,s:i,s:s,s:I,s:f,s:f,s:f}", "model", f->o->path, "cpu",
+	json_t *o = json_pack("{s:s,s:s,s:i,s:s,s:I,s:f,s:f,s:o}", "model", f->o->path, "cpu",
 		cpu_model(), "threads", pool_threads(f->pool), "kernels", f->kernels.name,
 		"weights_bytes", (json_int_t)f->model.need.all, "compute_bytes_per_second",
 		f->compute.bytes_per_s, "prompt_macs_per_second", f->compute.macs_per_s,
-		"disk_bytes_per_second", f->disk);
+		"disk_bytes_per_second", f->disk > 0 ? json_real(f->disk) : json_null());
 	json_t *lines = json_array();
 
 	for (unsigned i = 0; i < f->n; i++)
@@ -168,14 +171,15 @@ print_table(const struct forecast *f)
 	static const char *const headings[] = {"memory", "resident", "streamed", "compute ms",
 		"disk ms", "tokens/s", "prompt/s", "<binds", NULL};
 	struct table *t = table_new(headings);
-	char weights[24];
+	char weights[24], disk[48] = "the disk not, for so small a file";
 
+	if (f->disk > 0)
+		snprintf(disk, sizeof disk, "disk %.2f GB/s", f->disk / 1e9);
 	printf("%s: %s of weights, a context of %u\n", f->o->path,
 		show_bytes(f->model.need.all, weights), f->model.context);
-	printf("measured here: %s kernels on %u thread%s %.1f GB/s, prompts %.0f GMAC/s, disk %.2f "
-	       "GB/s\n\n",
+	printf("measured here: %s kernels on %u thread%s %.1f GB/s, prompts %.0f GMAC/s, %s\n\n",
 		f->kernels.name, pool_threads(f->pool), pool_threads(f->pool) > 1 ? "s" : "",
-		f->compute.bytes_per_s / 1e9, f->compute.macs_per_s / 1e9, f->disk / 1e9);
+		f->compute.bytes_per_s / 1e9, f->compute.macs_per_s / 1e9, disk);
 	for (unsigned i = 0; i < f->n; i++)
 		print_line(t, &f->lines[i]);
 	table_print(t, stdout);
@@ -206,7 +210,7 @@ plan_device(const struct plan_options *o)
 
 	if (plan_model_open(&f.model, o, &err) != 0 || open_kernels(&f, &err) != 0 ||
 		measure(&f, &err) != 0) {
-		code = ctl_fail(o->ctl, EXIT_FAILED, "%s", err.msg);
+		code = ctl_fail(o->ctl, ctl_file_exit(o->path), "%s", err.msg);
 	} else {
 		predict(&f);
 		code = show(&f);

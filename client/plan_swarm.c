@@ -130,7 +130,7 @@ plan_swarm(const struct plan_options *o)
 	if (r == NULL || f == NULL)
 		code = ctl_fail(o->ctl, EXIT_FAILED, "out of memory");
 	else if (make_plan(o, &m, f, r, &err) != 0)
-		code = ctl_fail(o->ctl, EXIT_FAILED, "%s", err.msg);
+		code = ctl_fail(o->ctl, ctl_file_exit(o->path), "%s", err.msg);
 	plan_model_close(&m);
 	free(f);
 	free(r);

@@ -3,39 +3,66 @@
 #include "model/token_signal.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MOST_LINES 5000 /* that a daemon keeps */
 
+/* Whether something follows behind blanks and line ends. */
+static bool
+more_follows(FILE *f)
+{
+	int c;
+
+	do
+		c = fgetc(f);
+	while (c == ' ' || c == '\t' || c == '\n' || c == '\r');
+	ungetc(c, f);
+	return c != EOF;
+}
+
+static int
+take_lines(FILE *f, json_t *list, struct err *err)
+{
+	json_error_t e;
+	json_t *o;
+
+	while (more_follows(f)) {
+		size_t n = json_array_size(list) + 1;
+
+		if (n > MOST_LINES)
+			return err_set(err, "holds more than %d queries", MOST_LINES);
+		o = json_loadf(f, JSON_DISABLE_EOF_CHECK, &e);
+		if (o == NULL && ferror(f) == 0)
+			return err_set(err, "query %zu is no JSON object: %s", n, e.text);
+		if (o == NULL)
+			break;
+		json_array_append_new(list, o);
+	}
+	if (ferror(f) != 0)
+		return err_errno(err, errno, "cannot read");
+	return json_array_size(list) > 0 ? 0 : err_set(err, "holds no query");
+}
+
 static json_t *
 read_lines(const char *path, struct err *err)
 {
 	FILE *f = fopen(path, "re");
-	json_t *list = json_array(), *o;
-	size_t n = 0;
-	json_error_t e;
+	json_t *list;
+	int rc;
 
 	if (f == NULL) {
 		err_errno(err, errno, "%s: cannot open", path);
-		json_decref(list);
 		return NULL;
 	}
-	while ((o = json_loadf(f, JSON_DISABLE_EOF_CHECK, &e)) != NULL && ++n <= MOST_LINES)
-		json_array_append_new(list, o);
-	if (o != NULL) {
-		json_decref(o);
-		err_set(err, "%s: holds more than %d queries", path, MOST_LINES);
-	} else if (!feof(f)) {
-		err_set(err, "%s: query %zu is no JSON object", path, n + 1);
-	} else if (n == 0) {
-		err_set(err, "%s: holds no query", path);
-	} else {
-		fclose(f);
-		return list;
-	}
+	list = json_array();
+	rc = take_lines(f, list, err);
 	fclose(f);
+	if (rc == 0)
+		return list;
+	err_prefix(err, "%s: ", path);
 	json_decref(list);
 	return NULL;
 }

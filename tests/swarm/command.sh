@@ -3,11 +3,31 @@
 . "$(dirname "$0")/lib.sh"
 
 expect() { # CODE PATTERN COMMAND...
+  expect_of "$@" </dev/null
+}
+
+expect_of() { # CODE PATTERN COMMAND..., of standard input
   local want=$1 pattern=$2 code=0 said
   shift 2
-  said=$("$@" 2>&1 </dev/null) || code=$?
+  said=$("$@" 2>&1) || code=$?
   [ $code -eq "$want" ] || fail "$*: exit $code instead of $want: $said"
   grep -qE -- "$pattern" <<<"$said" || fail "$*: '$said' has no '$pattern'"
+}
+
+waits() { [[ $(cat "/proc/$1/stat") == *"(shoal) S "* ]]; }
+
+# interrupt_reading COMMAND...: whether Ctrl-C, while half its input is there, ends it as interrupted and without output.
+interrupt_reading() {
+  local code=0 input
+  rm -f "$tmp/fifo" && mkfifo "$tmp/fifo"
+  exec {input}<>"$tmp/fifo"
+  printf 'turn off' >&"$input"
+  "$shoal" "$@" --socket "$none" <"$tmp/fifo" >"$tmp/out" 2>/dev/null &
+  soon waits $! || fail "$*: does not read"
+  kill -INT $!
+  wait $! || code=$?
+  exec {input}>&-
+  [ $code -eq 130 ] && [ ! -s "$tmp/out" ]
 }
 none=$tmp/none
 expect 2 "shoal status" "$shoal" statis
@@ -15,6 +35,61 @@ expect 0 "invite" "$shoal" --help
 expect 0 "^shoal [0-9]" "$shoal" --version
 expect 3 "start it" "$shoal" status --socket "$none"
 expect 3 '"exit":3' "$shoal" status --socket "$none" --json
+expect 2 '^shoal status: --bogus is no option' "$shoal" status --bogus
+expect 2 '--for needs a value' "$shoal" invite --for
+expect 2 '--no-wait=3: .*takes no value' "$shoal" invite --no-wait=3
+expect 2 '^shoal run: -x is no option' "$shoal" run --local -xn
+for mistake in "status --json --bogus" "run --json -n" "run --temp x --json m hi" "invite --for abc --json" "statis --json"; do
+  # shellcheck disable=SC2086
+  { "$shoal" $mistake 2>/dev/null || true; } | python3 -c '
+import json, sys
+e = json.load(sys.stdin)["error"]
+assert e["exit"] == 2 and e["message"], e' || fail "$mistake: no JSON"
+done
+expect 3 "no daemon at no/such.sock" env SHOAL_HOST=no/such.sock "$shoal" status
+expect 2 "SHOAL_HOST: the path is longer" env SHOAL_HOST="$(printf '%0200d' 0)" "$shoal" status
+expect 2 "--socket: the path is empty" "$shoal" status --socket ""
+for command in "status extra" "invite extra" "leave a b" "join a b" "load a b" "peers extra" "doctor extra" \
+  "tokenize -m m extra" "why a b" "route explain" "route explain a b"; do
+  # shellcheck disable=SC2086
+  expect 2 "takes|needs" "$shoal" $command --socket "$none"
+done
+expect 2 "arguments, see 'shoal route --help'$" "$shoal" route explain
+for command in "run $0 hi" "generate -m $0" "join -"; do
+  # shellcheck disable=SC2086
+  printf '\xff turn off the lights\0 in the kitchen' | expect_of 2 "no text" "$shoal" $command --socket "$none"
+done
+printf 'turn off the lights\0 in the kitchen' | expect_of 2 "no text" "$shoal" run "$0"
+expect_of 2 "cannot read standard input: Is a directory" "$shoal" run "$0" hi </tmp
+expect_of 1 "cannot read standard input: Is a directory" "$shoal" tokenize -m "$srcdir/models/hearth.gguf" </tmp
+for command in "run $0 hi" "tokenize -m $srcdir/models/hearth.gguf" "ask --doc - what" "join -"; do
+  # shellcheck disable=SC2086
+  interrupt_reading $command || fail "$command: no end by Ctrl-C while it reads"
+done
+odd=$'hall 20\xb0'
+for command in "run m hi -s" "run m hi --stop" "generate -m m -p" "ask --doc $0" "load" "show" "join" "leave" "route explain" \
+  "route feedback id" "plan --json" "tokenize -m"; do
+  # shellcheck disable=SC2086
+  expect 2 "argument [1-5], 'hall 20.xb0', is no text in UTF-8" "$shoal" $command "$odd"
+done
+mkdir "$tmp/$odd"
+cp "$0" "$tmp/$odd/model"
+(cd "$tmp/$odd" && expect 2 "a folder that is no text in UTF-8" "$shoal" load model --socket "$none")
+# On a terminal.
+terminal() { script -qec "$*" /dev/null; }
+expect_of 2 "json is for one answer" terminal "$shoal" run --json hearth </dev/null
+expect_of 0 "this line is no text" terminal "$shoal" run --local -n 1 "$srcdir/models/hearth-small.gguf" <<<$'hi\n\xff\n/bye'
+for command in show plan tokenize\ -m bench\ -m generate\ -p\ x\ -m load eval\ hearth\ -m run; do
+  # shellcheck disable=SC2086
+  expect 4 "/no/such" "$shoal" $command /no/such.gguf --socket "$none"
+done
+expect 4 "plan: /no/such|/no/such.*cannot open" "$shoal" plan /no/such.gguf --swarm "$0"
+query='{"prompt":"turn off the lights","small":1,"large":1}'
+printf '%s\n%s\n' "$query" "${query%??}" >"$tmp/cut"
+expect 1 "cut: query 2 is no JSON object: .*end of file" "$shoal" route train "$tmp/cut"
+expect 1 "cannot read: Is a directory" "$shoal" route train "$tmp"
+expect 1 "holds no query" "$shoal" route train <(echo)
+expect 3 "no daemon" "$shoal" route train <(printf '%s\n\n%s \n' "$query" "$query") --socket "$none"
 expect 2 "which model" "$shoal" run
 expect 4 "no file" "$shoal" run --socket "$none" /no/such.gguf hello
 expect 2 "not a number" "$shoal" generate -m x -p y --temp warm
@@ -27,6 +102,13 @@ printf '[budget]\nday = 1\n[big]\nurl = https://api.example/v1\nmodel = m\nprice
   $'context = 4096\nmax_tokens = 512\n' >"$tmp/cloud.conf"
 expect 0 "cloud = $tmp/cloud.conf" "$shoald" --config /dev/null --cloud "$tmp/cloud.conf" --check-config
 expect 78 "threads" "$shoald" --config <(printf '[shoald]\nthraeds = 2\n') --check-config
+
+expect 0 "the disk not.*" "$shoal" plan "$srcdir/models/hearth-small.gguf"
+"$shoal" plan "$srcdir/models/hearth-small.gguf" --json | python3 -c '
+import json, sys
+p = json.load(sys.stdin)
+assert p["disk_bytes_per_second"] is None and all(x["streamed_bytes_per_step"] == 0 for x in p["plans"]), p' || fail "plan of a small model"
+expect 1 "too little" "$shoal" plan "$srcdir/models/hearth-small.gguf" --memory 1M
 
 [ -d "$shared" ] || exit 0
 model=$shared/models/stories260K.gguf
@@ -49,6 +131,9 @@ import json, sys
 p = json.load(sys.stdin)
 assert 1 < p["perplexity"] < 20, p' || fail "perplexity"
 "$shoal" generate --local -m "$model" -p "Once" -n 5 --json --temp 0 | python3 -m json.tool >/dev/null || fail "generate --json"
+ids=$("$shoal" generate --local -m "$model" -p "Once" -n 5 --ids --temp 0)
+[ "$("$shoal" generate --local -m "$model" -p "Once" -n 5 --ids --temp 0 --json)" = \
+  "{\"model\":\"stories260K\",\"tokens\":[${ids// /,}]}" ] || fail "generate --ids --json"
 a=$("$shoal" generate --local -m "$model" -p "Once" -n 30 --seed 7)
 b=$("$shoal" generate --local -m "$model" -p "Once" -n 30 --seed 7)
 c=$("$shoal" generate --local -m "$model" -p "Once" -n 30 --seed 8)
@@ -70,4 +155,29 @@ for command in status show bench generate; do
   esac >"$tmp/out" 2>&1
   grep -qE $'\033|\r' "$tmp/out" && fail "$command: escapes in a pipe"
 done
+ids=$(on c generate -m stories260K -p Once -n 4 --temp 0 --ids)
+[ "$(on c generate -m stories260K -p Once -n 4 --temp 0 --ids --json)" = \
+  "{\"model\":\"stories260K\",\"tokens\":[${ids// /,}]}" ] || fail "generate --ids --json of the daemon"
 on c status --json | python3 -m json.tool >/dev/null || fail "status --json"
+
+# Where the model is, when it is not here.
+expect 4 "is a member of a swarm: ask on c$" on m1 run stories260K hi
+start s --model "$srcdir/models/hearth.gguf" --small-model "$srcdir/models/hearth-small.gguf"
+wait_serving s
+soon on s run hearth-small --temp 0 "turn off the lights in the kitchen" >"$tmp/out" || fail "run does not find the small model"
+contains "$tmp/out" light.turn_off || fail "the small model says '$(cat "$tmp/out")'"
+
+# Somebody who may not use the socket: for the folder's sake, then for its own.
+other=(setpriv --reuid 65534 --regid 65534 --clear-groups "$shoal")
+"${other[@]}" show "$model" >/dev/null 2>&1 || exit 0 # no root here, or others may not see these folders
+expect 5 "usermod -aG shoal" "${other[@]}" status --socket "$tmp/c/sock"
+chmod 711 "$tmp" "$tmp/c"
+expect 5 "usermod -aG shoal" "${other[@]}" status --socket "$tmp/c/sock"
+expect 5 '"exit":5' "${other[@]}" run stories260K hi --socket "$tmp/c/sock" --json
+expect 5 "usermod -aG shoal" "${other[@]}" bench -m stories260K --socket "$tmp/c/sock"
+expect 0 "usermod.*; computing in this process" "${other[@]}" generate -m "$model" -p Once -n 1 --socket "$tmp/c/sock" --no-shard
+install -m 000 "$model" "$tmp/locked.gguf"
+for command in "run" "show" "generate -p x -m" "bench -m"; do
+  # shellcheck disable=SC2086
+  expect 5 "locked.gguf: cannot (read|open): Permission denied" "${other[@]}" $command "$tmp/locked.gguf" --socket "$none"
+done
