@@ -27,6 +27,8 @@ printf '[budget]\nday = 1\n[big]\nurl = https://api.example/v1\nmodel = m\nprice
   $'context = 4096\nmax_tokens = 512\n' >"$tmp/cloud.conf"
 expect 0 "cloud = $tmp/cloud.conf" "$shoald" --config /dev/null --cloud "$tmp/cloud.conf" --check-config
 expect 78 "threads" "$shoald" --config <(printf '[shoald]\nthraeds = 2\n') --check-config
+expect 78 "$tmp: cannot read: Is a directory" "$shoald" --config "$tmp" --check-config
+expect 78 "$tmp: cannot read: Is a directory" "$shoald" --config /dev/null --cloud "$tmp" --check-config
 expect 78 ":2: name: byte 2 of the value is not UTF-8" "$shoald" --config <(printf '[shoald]\nname = K\xfcche\n') --check-config
 expect 78 "error: --name: byte 2 " "$shoald" --config /dev/null --name $'K\xfcche' --check-config
 expect 0 "name = Küche" "$shoald" --config /dev/null --name Küche --check-config
