@@ -6,7 +6,7 @@ daemon_libdaemon_a_SOURCES =
 
 # Configuration, state, links, membership.
 daemon_libdaemon_a_SOURCES += \
-	daemon/config.c daemon/config.h daemon/config_defaults.c \
+	daemon/config.c daemon/config.h daemon/config_check.c daemon/config_defaults.c \
 	daemon/chunk_question.c daemon/chunk_question.h \
 	daemon/cuts_message.c daemon/cuts_message.h \
 	daemon/ini_file.c daemon/ini_file.h \

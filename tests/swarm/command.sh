@@ -32,6 +32,26 @@ expect 78 "$tmp: cannot read: Is a directory" "$shoald" --config /dev/null --clo
 expect 78 ":2: name: byte 2 of the value is not UTF-8" "$shoald" --config <(printf '[shoald]\nname = K\xfcche\n') --check-config
 expect 78 "error: --name: byte 2 " "$shoald" --config /dev/null --name $'K\xfcche' --check-config
 expect 0 "name = Küche" "$shoald" --config /dev/null --name Küche --check-config
+# What the check calls right, the start takes: of both the same is asked.
+while read -r pattern option value; do # no spaces in a pattern
+  for check in --check-config ""; do
+    expect 78 "$pattern" timeout 10 "$shoald" --config /dev/null --state-dir "$tmp/refused" --socket "$none" --http off \
+      --listen 127.0.0.1:0 "$option" "$value" $check
+  done
+done <<'S'
+http:.*no.address --http foo
+http:.*port --http 127.0.0.1:99999
+http.=.a\.\.b:80 --http a..b:80
+can.be.reached.from.other.machines --http 0.0.0.0:9999
+listen:.*port --listen foo:x
+listen:.*numeric --listen localhost:9
+advertise:.*no.address --advertise foo
+cpu:.there.is.no.set --cpu foo
+api_keys:./nonexistent:.cannot.open --api-keys /nonexistent
+error:.redact_words:./nonexistent:.cannot.open --redact-words /nonexistent
+/nonexistent:.cannot.open --cloud /nonexistent
+S
+[ ! -e "$tmp/refused" ] || fail "a start that is refused left something behind"
 
 [ -d "$shared" ] || exit 0
 model=$shared/models/stories260K.gguf
