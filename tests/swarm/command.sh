@@ -32,6 +32,13 @@ expect 78 "$tmp: cannot read: Is a directory" "$shoald" --config /dev/null --clo
 expect 78 ":2: name: byte 2 of the value is not UTF-8" "$shoald" --config <(printf '[shoald]\nname = K\xfcche\n') --check-config
 expect 78 "error: --name: byte 2 " "$shoald" --config /dev/null --name $'K\xfcche' --check-config
 expect 0 "name = Küche" "$shoald" --config /dev/null --name Küche --check-config
+# The file that is installed shows the built-in values, up to its examples, which are right, too.
+sed '/^# Examples/q; s/^# \([a-z_]* = \)/\1/' "$srcdir/deploy/shoald.conf" >"$tmp/shown.conf"
+[ "$(grep -c ' = ' "$tmp/shown.conf")" -gt 4 ] || fail "deploy/shoald.conf shows nothing"
+diff <("$shoald" --config /dev/null --check-config) <("$shoald" --config "$tmp/shown.conf" --check-config) ||
+  fail "deploy/shoald.conf shows what is not built in"
+sed "s/^# \([a-z_]* = \)/\1/; s|/etc/shoal/cloud.conf|$tmp/cloud.conf|" "$srcdir/deploy/shoald.conf" >"$tmp/shown.conf"
+expect 0 "cloud = $tmp" "$shoald" --config "$tmp/shown.conf" --check-config
 # What the check calls right, the start takes: of both the same is asked.
 while read -r pattern option value; do # no spaces in a pattern
   for check in --check-config ""; do
