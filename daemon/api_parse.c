@@ -37,6 +37,32 @@ check_size(const char *s, size_t len, struct api_error *e)
 	return 0;
 }
 
+/* Much of it is JSON that cannot be taken. jansson quotes what it met, which is the user's text: say only
+ * the place. */
+static void
+not_parsed(const json_error_t *je, struct api_error *e)
+{
+	const char *what = "is not valid JSON";
+
+	switch (json_error_code(je)) {
+	case json_error_null_character:
+	case json_error_null_byte_in_key:
+		what = "has \\u0000 in a text, which texts here cannot hold";
+		break;
+	case json_error_numeric_overflow:
+		what = "has a number that is too large: whole ones have 64 bits, others a double's "
+		       "range";
+		break;
+	case json_error_duplicate_key:
+		what = "has a key twice in one object";
+		break;
+	default:
+		break;
+	}
+	api_error_set(e, 400, NULL, NULL, "the body %s: line %d, column %d (byte %d)", what,
+		je->line, je->column, je->position);
+}
+
 json_t *
 api_parse_object(const void *body, size_t len, struct api_error *e)
 {
@@ -49,10 +75,7 @@ api_parse_object(const void *body, size_t len, struct api_error *e)
 		return NULL;
 	root = json_loadb(body, len, JSON_REJECT_DUPLICATES, &je);
 	if (root == NULL) {
-		/* jansson quotes what it met, which is the user's text: say only the place. */
-		api_error_set(e, 400, NULL, NULL,
-			"the body is not valid JSON, line %d, column %d (byte %d)", je.line,
-			je.column, je.position);
+		not_parsed(&je, e);
 		return NULL;
 	}
 	if (!json_is_object(root)) {

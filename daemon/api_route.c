@@ -165,13 +165,13 @@ training_done(void *arg, const char *trouble)
 }
 
 static void
-train(struct http_request *r)
+train(struct http_request *r, const struct gain_row *rows, size_t n)
 {
 	struct training *t = calloc(1, sizeof *t);
 	struct err err = {"out of memory"};
 
-	if (t == NULL ||
-		route_book_train(router_book(r->http->router), training_done, t, &err) != 0) {
+	if (t == NULL || route_book_train(router_book(r->http->router), rows, n, training_done, t,
+				 &err) != 0) {
 		free(t);
 		http_fail(r, 409, "not_trained", NULL, "%s", err.msg);
 		return;
@@ -180,13 +180,13 @@ train(struct http_request *r)
 	http_wait(r, training_gone, t);
 }
 
-static int
-keep_rows(struct router *router, json_t *list, struct api_error *e)
+/* To be freed. NULL: e says what is wrong. */
+static struct gain_row *
+read_rows(json_t *list, struct api_error *e)
 {
-	size_t n = json_array_size(list), i;
-	struct gain_row *rows = calloc(n + 1, sizeof *rows);
+	struct gain_row *rows = calloc(json_array_size(list) + 1, sizeof *rows);
 	struct route_text *t = malloc(sizeof *t);
-	struct err err;
+	size_t i;
 	json_t *o;
 	int rc = rows != NULL && t != NULL ? 0 : api_error_set(e, 503, NULL, NULL, "out of memory");
 
@@ -195,28 +195,30 @@ keep_rows(struct router *router, json_t *list, struct api_error *e)
 		if (rc == 0)
 			rc = read_row(o, i, &rows[i], t, e);
 	}
-	if (rc == 0 && route_book_keep(router_book(router), rows, n, &err) != 0)
-		rc = api_error_set(e, 400, NULL, "rows", "%s", err.msg);
 	free(t);
+	if (rc == 0)
+		return rows;
 	free(rows);
-	return rc;
+	return NULL;
 }
 
 void
 api_route_train(struct http_request *r)
 {
-	json_t *o = api_body_object(r), *rows = json_object_get(o, "rows");
+	json_t *o = api_body_object(r), *list = json_object_get(o, "rows");
+	struct gain_row *rows = NULL;
 	struct api_error e;
 
 	if (o == NULL)
 		return;
-	if (rows != NULL && (!json_is_array(rows) || json_array_size(rows) > ROUTE_BOOK_ROWS))
+	if (list != NULL && (!json_is_array(list) || json_array_size(list) > ROUTE_BOOK_ROWS))
 		http_fail(r, 400, "invalid_value", "rows", "rows must be a list of at most %d",
 			ROUTE_BOOK_ROWS);
-	else if (rows != NULL && keep_rows(r->http->router, rows, &e) != 0)
+	else if (list != NULL && (rows = read_rows(list, &e)) == NULL)
 		http_error(r, &e);
 	else
-		train(r);
+		train(r, rows, json_array_size(list));
+	free(rows);
 	json_decref(o);
 }
 

@@ -6,6 +6,7 @@
 #include "daemon/ini_file.h"
 #include "daemon/log.h"
 #include "model/memory.h"
+#include "model/utf8.h"
 #include "sched/idle.h"
 
 #include <errno.h>
@@ -198,11 +199,29 @@ is_choice(const char *choices, const char *text)
 	return false;
 }
 
+/* Messages to other devices and answers in JSON take nothing else. */
+static int
+check_utf8(const struct key *k, const char *text, struct err *err)
+{
+	for (size_t at = 0, len = strlen(text); at < len;) {
+		int n = utf8_step((const uint8_t *)text + at, len - at);
+
+		if (n <= 0)
+			return err_set(err,
+				"%s: byte %zu of the value is not UTF-8: write it in that encoding",
+				k->name, at + 1);
+		at += (size_t)n;
+	}
+	return 0;
+}
+
 static int
 set_text(const struct key *k, char *field, const char *text, struct err *err)
 {
 	if (strlen(text) >= k->size)
 		return err_set(err, "%s: longer than %zu bytes", k->name, k->size - 1);
+	if (check_utf8(k, text, err) != 0)
+		return -1;
 	strcpy(field, text);
 	return 0;
 }

@@ -78,6 +78,10 @@ struct config {
  * error (exit 78). print: --check-config was given. */
 int config_load(struct config *c, int argc, char **argv, bool *check_only, struct err *err);
 
+/* Whether the daemon would take them: addresses, and the files that they name. The start asks as --check-config does.
+ * (config_check.c) */
+int config_check(const struct config *c, struct err *err);
+
 /* The built-in values. */
 void config_defaults(struct config *c);
 

@@ -8,6 +8,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #define TICK_MS     250
 #define CLOSE_TURNS 8 /* of MHD, for the last words of streams */
@@ -108,6 +109,37 @@ open_answers(struct http *h, const struct config *c, struct err *err)
 }
 
 static int
+read_keys(struct http_keys *k, const struct config *c, struct err *err)
+{
+	*k = (struct http_keys){0};
+	if (c->api_keys[0] != '\0' && http_keys_read(k, c->api_keys, err) != 0)
+		return err_prefix(err, "api_keys: ");
+	return 0;
+}
+
+int
+http_check(const struct config *c, struct err *err)
+{
+	struct http_keys keys;
+	struct addrinfo *list = NULL;
+	struct stat st;
+	uint16_t port;
+	bool loopback;
+
+	if (read_keys(&keys, c, err) != 0)
+		return -1;
+	if (keys.n > 0 && stat(c->api_keys, &st) == 0 && (st.st_mode & 0007) != 0)
+		log_warning("%s: everybody on this machine can read the API keys: chmod o= it",
+			c->api_keys);
+	if (wants_tcp(c))
+		list = listen_addresses(c->http, keys.n > 0, &port, &loopback, err);
+	http_keys_free(&keys);
+	if (list != NULL)
+		freeaddrinfo(list);
+	return list != NULL || !wants_tcp(c) ? 0 : -1;
+}
+
+static int
 open_all(struct http *h, const struct config *c, struct err *err)
 {
 	if (open_answers(h, c, err) != 0)
@@ -115,8 +147,8 @@ open_all(struct http *h, const struct config *c, struct err *err)
 	h->router = router_new(h->loop, c, h->serve, err);
 	if (h->router == NULL)
 		return -1;
-	if (c->api_keys[0] != '\0' && http_keys_read(&h->keys, c->api_keys, err) != 0)
-		return err_prefix(err, "api_keys: ");
+	if (read_keys(&h->keys, c, err) != 0)
+		return -1;
 	if (wants_tcp(c) && (listen_tcp(h, c->http, h->keys.n > 0, err) != 0 ||
 				    pump_open(&h->tcp, h, -1, err) != 0))
 		return -1;

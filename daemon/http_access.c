@@ -1,13 +1,11 @@
 #include "daemon/http_access.h"
 
 #include "base/file.h"
-#include "daemon/log.h"
 
 #include <arpa/inet.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static int
@@ -81,14 +79,10 @@ int
 http_keys_read(struct http_keys *k, const char *path, struct err *err)
 {
 	struct buf text;
-	struct stat st;
 	int rc;
 
 	*k = (struct http_keys){0};
 	buf_init(&text, 1 << 20);
-	if (stat(path, &st) == 0 && (st.st_mode & 0007) != 0)
-		log_warning(
-			"%s: everybody on this machine can read the API keys: chmod o= it", path);
 	rc = file_read(path, &text, err);
 	if (rc == 0) {
 		rc = add_lines(k, (const char *)text.data, text.len, err);

@@ -13,6 +13,7 @@
 #include "daemon/http_access.h"
 
 #include <microhttpd.h>
+#include <netdb.h>
 #include <netinet/in.h>
 
 #define HTTP_MAX_BODY        (32u << 20)
@@ -217,6 +218,9 @@ void pump_run(struct http_pump *p);
 void pump_kick(struct http_pump *p); /* runs it soon: after a resume */
 void pump_close(struct http_pump *p);
 
+/* What `http` stands for, for freeaddrinfo. NULL: it is no address, or one that others reach without a key. */
+struct addrinfo *listen_addresses(
+	const char *address, bool have_keys, uint16_t *port, bool *loopback, struct err *err);
 int listen_tcp(struct http *h, const char *address, bool have_keys, struct err *err);
 int listen_unix(struct http *h, const char *path, struct err *err); /* a descriptor */
 void listen_tick(struct http *h, uint64_t now);

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <libgen.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -210,20 +209,10 @@ listen_one(struct http *h, const char *address, const struct addrinfo *ai, struc
 }
 
 static int
-listen_all(struct http *h, const char *address, const struct addrinfo *list, bool have_keys,
-	struct err *err)
+listen_all(struct http *h, const char *address, const struct addrinfo *list, struct err *err)
 {
-	const struct addrinfo *ai;
-
-	h->loopback = true;
-	for (ai = list; ai != NULL; ai = ai->ai_next)
-		h->loopback = h->loopback && is_loopback(ai->ai_addr);
-	if (!h->loopback && !have_keys)
-		return err_set(err,
-			"http = %s can be reached from other machines: let api_keys name a file "
-			"with a key a line, or listen on 127.0.0.1",
-			address);
-	for (ai = list; ai != NULL && h->n_listeners < HTTP_MAX_LISTENERS; ai = ai->ai_next) {
+	for (const struct addrinfo *ai = list; ai != NULL && h->n_listeners < HTTP_MAX_LISTENERS;
+		ai = ai->ai_next) {
 		/* "localhost" on a machine without IPv6: the other address is enough. */
 		if (listen_one(h, address, ai, err) != 0 && errno != EADDRNOTAVAIL &&
 			errno != EAFNOSUPPORT)
@@ -232,20 +221,47 @@ listen_all(struct http *h, const char *address, const struct addrinfo *list, boo
 	return h->n_listeners > 0 ? 0 : -1;
 }
 
-int
-listen_tcp(struct http *h, const char *address, bool have_keys, struct err *err)
+struct addrinfo *
+listen_addresses(
+	const char *address, bool have_keys, uint16_t *port, bool *loopback, struct err *err)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list;
 	char host[256];
 	int rc;
 
+	if (config_address(address, host, sizeof host, port, err) != 0) {
+		err_prefix(err, "http: ");
+		return NULL;
+	}
+	rc = getaddrinfo(host, NULL, &hints, &list);
+	if (rc != 0) {
+		err_set(err, "http = %s: %s", address, gai_strerror(rc));
+		return NULL;
+	}
+	*loopback = true;
+	for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next)
+		*loopback = *loopback && is_loopback(ai->ai_addr);
+	if (*loopback || have_keys)
+		return list;
+	err_set(err,
+		"http = %s can be reached from other machines: let api_keys name a file with a key "
+		"a line, or listen on 127.0.0.1",
+		address);
+	freeaddrinfo(list);
+	return NULL;
+}
+
+int
+listen_tcp(struct http *h, const char *address, bool have_keys, struct err *err)
+{
+	struct addrinfo *list;
+	int rc;
+
 	raise_file_limit();
-	if (config_address(address, host, sizeof host, &h->port, err) != 0)
-		return err_prefix(err, "http: ");
-	rc = getaddrinfo(host[0] != '\0' ? host : NULL, NULL, &hints, &list);
-	if (rc != 0)
-		return err_set(err, "http = %s: %s", address, gai_strerror(rc));
-	rc = listen_all(h, address, list, have_keys, err);
+	list = listen_addresses(address, have_keys, &h->port, &h->loopback, err);
+	if (list == NULL)
+		return -1;
+	rc = listen_all(h, address, list, err);
 	freeaddrinfo(list);
 	return rc;
 }

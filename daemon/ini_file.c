@@ -53,8 +53,15 @@ read_line(char *out, int size, void *arg)
 	struct reader *r = arg;
 	size_t len;
 
-	if (r->failed || fgets(out, size, r->f) == NULL)
+	if (r->failed)
 		return NULL;
+	if (fgets(out, size, r->f) == NULL) {
+		if (ferror(r->f)) { /* else a folder would be an empty file */
+			err_errno(r->err, errno, "%s: cannot read", r->path);
+			r->failed = true;
+		}
+		return NULL;
+	}
 	r->line++;
 	len = strlen(out);
 	if (len > MAX_LINE && out[len - 1] != '\n') {

@@ -6,7 +6,7 @@ daemon_libdaemon_a_SOURCES =
 
 # Configuration, state, links, membership.
 daemon_libdaemon_a_SOURCES += \
-	daemon/config.c daemon/config.h daemon/config_defaults.c \
+	daemon/config.c daemon/config.h daemon/config_check.c daemon/config_defaults.c \
 	daemon/chunk_question.c daemon/chunk_question.h \
 	daemon/cuts_message.c daemon/cuts_message.h \
 	daemon/ini_file.c daemon/ini_file.h \
@@ -423,6 +423,11 @@ tests_unit_test_energy_SOURCES = tests/unit/test_energy.c
 tests_unit_test_energy_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_energy_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 $(tests_unit_test_energy_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_pairing
+tests_unit_test_pairing_SOURCES = tests/unit/test_pairing.c
+tests_unit_test_pairing_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
+tests_unit_test_pairing_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
+$(tests_unit_test_pairing_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_link tests/unit/test_spin tests/unit/test_turn tests/unit/test_state \
 	tests/unit/test_elect_message
 tests_unit_test_elect_message_SOURCES = tests/unit/test_elect_message.c

@@ -4,7 +4,6 @@
 
 #include "base/file_guard.h"
 #include "daemon/config.h"
-#include "daemon/endpoints.h"
 #include "daemon/http.h"
 #include "daemon/log.h"
 #include "daemon/serve.h"
@@ -185,16 +184,13 @@ main(int argc, char **argv)
 		return fail(EX_CONFIG, &err);
 	if (sodium_init() < 0)
 		return fail(EXIT_FAILURE, &(struct err){"libsodium does not start"});
+	log_open((enum log_level)log_level_parse(d.config.log_level));
+	if (config_check(&d.config, &err) != 0)
+		return fail(EX_CONFIG, &err);
 	if (check_only) {
-		struct endpoints *clouds = endpoints_load(d.config.cloud, &err);
-
-		if (clouds == NULL)
-			return fail(EX_CONFIG, &err);
-		endpoints_free(clouds);
 		config_print(&d.config, stdout);
 		return EXIT_SUCCESS;
 	}
-	log_open((enum log_level)log_level_parse(d.config.log_level));
 
 	if (state_open(&d.state, d.config.state_dir, d.config.name, &err) != 0)
 		return fail(EXIT_FAILURE, &err);

@@ -243,7 +243,9 @@ join_ended(struct swarm *s, const char *trouble)
 static void
 on_join_open(struct link *l, void *arg)
 {
-	send_paired(arg, l);
+	/* The other side waits for it: without it both would for ever. */
+	if (send_paired(arg, l) != 0)
+		link_close(l, "this device's name and version cannot be sent; the log says why");
 }
 
 static int
@@ -292,7 +294,9 @@ on_join_close(struct link *l, void *arg, const char *why)
 		snprintf(text, sizeof text,
 			"the code was not accepted at %s: it was used already, has expired, or is "
 			"of "
-			"another swarm; ask for a new one with 'shoal invite'",
+			"another swarm, or that device runs another version of Shoal; ask for a "
+			"new "
+			"code with 'shoal invite'",
 			link_address(l));
 	else
 		snprintf(text, sizeof text, "cannot join: %s", why);

@@ -103,29 +103,18 @@ route_book_answered(struct route_book *b, const struct route_wish *w, bool up)
 /* --- labels ------------------------------------------------------------------------------------- */
 
 int
-route_book_keep(struct route_book *b, const struct gain_row *rows, size_t n, struct err *err)
-{
-	if (n > ROUTE_BOOK_ROWS)
-		return err_set(err, "%zu rows at once are more than the %d that are kept", n,
-			ROUTE_BOOK_ROWS);
-	if (rows_append(b->dir, rows, n, err) != 0)
-		return -1;
-	b->fresh += (uint32_t)n;
-	b->rows += (uint32_t)n;
-	return 0;
-}
-
-int
 route_book_label(struct route_book *b, const struct gain_row *row, const struct gain_estimate *said,
 	struct err *err)
 {
 	struct err why;
 
-	if (route_book_keep(b, row, 1, err) != 0)
+	if (rows_append(b->dir, row, 1, err) != 0)
 		return -1;
+	b->fresh++;
+	b->rows++;
 	book_figures_met(&b->figures, row, said);
 	if (b->fresh >= ROUTE_BOOK_RETRAIN && b->rows >= GAIN_LEAST_ROWS && b->job == NULL &&
-		route_book_train(b, NULL, NULL, &why) != 0)
+		route_book_train(b, NULL, 0, NULL, NULL, &why) != 0)
 		log_warning("routing is not learned anew: %s", why.msg);
 	return 0;
 }

@@ -50,16 +50,14 @@ void route_book_done(struct route_book *b, enum route_knob of, const struct rout
 /* A whole query was answered, whoever decided by whom: for the figures. */
 void route_book_answered(struct route_book *b, const struct route_wish *w, bool up);
 
-/* Keeps labelled rows. -1: they could not be written. */
-int route_book_keep(struct route_book *b, const struct gain_row *rows, size_t n, struct err *err);
-/* The same for one of a query that was asked here and, when enough are new, trains. said: what its labels were
- * expected to be, before anybody knew them. */
+/* Keeps the labelled row of a query that was asked here and, when enough are new, trains. said: what its labels were
+ * expected to be, before anybody knew them. -1: it could not be written. */
 int route_book_label(struct route_book *b, const struct gain_row *row,
 	const struct gain_estimate *said, struct err *err);
-/* Trains now on all rows that are kept. done (may be NULL) hears how it went, "" or what was wrong.
- * -1: a training is under way. */
-int route_book_train(struct route_book *b, void (*done)(void *arg, const char *trouble), void *arg,
-	struct err *err);
+/* Trains now on all rows that are kept and on these, which are copied, and kept when it has worked. done (may be NULL)
+ * hears how it went, "" or what was wrong. -1: a training is under way, or they are too many. */
+int route_book_train(struct route_book *b, const struct gain_row *rows, size_t n,
+	void (*done)(void *arg, const char *trouble), void *arg, struct err *err);
 void route_book_unhear(struct route_book *b); /* done is not called any more */
 /* Goes back to what was there before the last training. */
 int route_book_undo(struct route_book *b, struct err *err);

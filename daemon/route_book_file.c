@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LESSON_MAGIC 0x31544c52u /* RLT1 */
@@ -159,6 +160,24 @@ rows_append(const char *dir, const struct gain_row *rows, size_t n, struct err *
 		rc = file_append(p.text, bytes.data, bytes.len, 0600, err);
 	buf_free(&bytes);
 	return rc;
+}
+
+off_t
+rows_bytes(const char *dir)
+{
+	struct path p = path_of(dir, "rows");
+	struct stat st;
+
+	return dir[0] != '\0' && stat(p.text, &st) == 0 ? st.st_size : 0;
+}
+
+void
+rows_cut(const char *dir, off_t bytes)
+{
+	struct path p = path_of(dir, "rows");
+
+	if (truncate(p.text, bytes) != 0)
+		log_warning("%s: rows cannot be taken back: %s", p.text, strerror(errno));
 }
 
 int

@@ -47,7 +47,11 @@ int lesson_load(struct lesson *l, const char *dir, bool before, struct err *err)
 int lesson_save(const struct lesson *l, const char *dir, bool keep, struct err *err);
 void lesson_free(struct lesson *l);
 
+/* All of them, or none. Any thread. */
 int rows_append(const char *dir, const struct gain_row *rows, size_t n, struct err *err);
+/* To take rows back: how long the file was before, and that length again. What others appended since goes, too. */
+off_t rows_bytes(const char *dir);
+void rows_cut(const char *dir, off_t bytes);
 /* The newest at most `max` rows; *n is their number, *all that of all in the file. NULL: no memory, or the
  * file cannot be read. Any thread. */
 struct gain_row *rows_read(const char *dir, size_t max, size_t *n, size_t *all, struct err *err);

@@ -10,8 +10,10 @@ struct book_job {
 	uv_work_t req;
 	struct route_book *book; /* main thread; NULL: given up */
 	char dir[sizeof((struct route_book *)0)->dir];
+	struct gain_row *new_rows; /* that come with it */
+	size_t n_new;
 	struct lesson lesson;
-	uint32_t rows;
+	uint32_t rows; /* in the file, afterwards */
 	bool worked;
 	struct err err;
 };
@@ -66,6 +68,39 @@ learn(struct book_job *j, const struct gain_row *rows, size_t n)
 	return rc;
 }
 
+/* What came with it gets into the file when it was learned from: what fails leaves no rows behind. */
+static int
+keep(struct book_job *j)
+{
+	off_t before = rows_bytes(j->dir);
+
+	if (j->n_new > 0 && rows_append(j->dir, j->new_rows, j->n_new, &j->err) != 0)
+		return -1;
+	if (lesson_save(&j->lesson, j->dir, true, &j->err) == 0)
+		return 0;
+	if (j->n_new > 0)
+		rows_cut(j->dir, before);
+	return -1;
+}
+
+/* The newest of both, the new ones last. NULL: no memory. */
+static struct gain_row *
+join_rows(struct book_job *j, struct gain_row *rows, size_t *n)
+{
+	size_t room = ROUTE_BOOK_ROWS - j->n_new, old = *n < room ? *n : room;
+	struct gain_row *both = malloc((old + j->n_new) * sizeof *both);
+
+	if (both == NULL) {
+		err_set(&j->err, "not enough memory to learn");
+	} else {
+		memcpy(both, rows + (*n - old), old * sizeof *both);
+		memcpy(both + old, j->new_rows, j->n_new * sizeof *both);
+		*n = old + j->n_new;
+	}
+	free(rows);
+	return both;
+}
+
 static void
 work(uv_work_t *req)
 {
@@ -76,10 +111,22 @@ work(uv_work_t *req)
 	if (rows == NULL)
 		return;
 	j->rows = (uint32_t)n;
-	j->worked = learn(j, rows, n) == 0 && lesson_save(&j->lesson, j->dir, true, &j->err) == 0;
 	if (all > 2 * n && rows_write(j->dir, rows, n, &j->err) != 0)
 		log_warning("%s", j->err.msg);
+	if (j->n_new > 0)
+		rows = join_rows(j, rows, &n);
+	j->worked = rows != NULL && learn(j, rows, n) == 0 && keep(j) == 0;
+	if (j->worked)
+		j->rows = (uint32_t)n;
 	free(rows);
+}
+
+static void
+free_job(struct book_job *j)
+{
+	lesson_free(&j->lesson);
+	free(j->new_rows);
+	free(j);
 }
 
 static void
@@ -103,26 +150,46 @@ after_work(uv_work_t *req, int status)
 			b->done(b->done_arg, b->trouble);
 		b->done = NULL;
 	}
-	lesson_free(&j->lesson);
-	free(j);
+	free_job(j);
+}
+
+static struct book_job *
+new_job(struct route_book *b, const struct gain_row *rows, size_t n)
+{
+	struct book_job *j = calloc(1, sizeof *j);
+
+	if (j == NULL)
+		return NULL;
+	j->new_rows = calloc(n + 1, sizeof *rows);
+	if (j->new_rows == NULL) {
+		free(j);
+		return NULL;
+	}
+	j->req.data = j;
+	j->book = b;
+	memcpy(j->dir, b->dir, sizeof j->dir);
+	j->n_new = n;
+	if (n > 0)
+		memcpy(j->new_rows, rows, n * sizeof *rows);
+	return j;
 }
 
 int
-route_book_train(struct route_book *b, void (*done)(void *arg, const char *trouble), void *arg,
-	struct err *err)
+route_book_train(struct route_book *b, const struct gain_row *rows, size_t n,
+	void (*done)(void *arg, const char *trouble), void *arg, struct err *err)
 {
 	struct book_job *j;
 
 	if (b->job != NULL)
 		return err_set(err, "it is being trained already");
-	j = calloc(1, sizeof *j);
+	if (n > ROUTE_BOOK_ROWS)
+		return err_set(err, "%zu rows at once are more than the %d that are kept", n,
+			ROUTE_BOOK_ROWS);
+	j = new_job(b, rows, n);
 	if (j == NULL)
 		return err_set(err, "not enough memory to learn");
-	j->req.data = j;
-	j->book = b;
-	memcpy(j->dir, b->dir, sizeof j->dir);
 	if (uv_queue_work(b->loop, &j->req, work, after_work) != 0) {
-		free(j);
+		free_job(j);
 		return err_set(err, "the thread pool takes no job");
 	}
 	b->job = j;

@@ -223,15 +223,36 @@ read_words(struct wall *w, const char *path, struct err *err)
 	buf_init(&text, MAX_WORDS_FILE);
 	if (words == NULL)
 		err_set(err, "out of memory");
-	else if (file_read(path, &text, err) == 0 && buf_u8(&text, 0) == 0)
-		n = split_lines((char *)text.data, words, REDACT_WORDS_MAX, err);
-	if (n >= 0)
-		w->words = redact_words_new(words, (size_t)n, err);
-	if (w->words == NULL)
-		err_prefix(err, "redact_words: %s: ", path);
+	else if (file_read(path, &text, err) == 0) {
+		n = buf_u8(&text, 0) != 0
+			    ? err_set(err, "out of memory")
+			    : split_lines((char *)text.data, words, REDACT_WORDS_MAX, err);
+		if (n >= 0)
+			w->words = redact_words_new(words, (size_t)n, err);
+		if (w->words == NULL)
+			err_prefix(err, "%s: ", path);
+	}
 	buf_free(&text);
 	free(words);
-	return w->words != NULL ? 0 : -1;
+	return w->words != NULL ? 0 : err_prefix(err, "redact_words: ");
+}
+
+static int
+take_settings(struct wall *w, const struct config *c, struct err *err)
+{
+	if (privacy_parse(c->privacy, &w->policy, err) != 0)
+		return -1;
+	return c->redact_words[0] == '\0' ? 0 : read_words(w, c->redact_words, err);
+}
+
+int
+wall_check(const struct config *c, struct err *err)
+{
+	struct wall w = {0};
+	int rc = take_settings(&w, c, err);
+
+	redact_words_free(w.words);
+	return rc;
 }
 
 struct wall *
@@ -245,8 +266,7 @@ wall_new(const struct config *c, struct err *err)
 	}
 	randombytes_buf(w->key, sizeof w->key);
 	randombytes_buf(&w->redact_key, sizeof w->redact_key);
-	if (privacy_parse(c->privacy, &w->policy, err) != 0 ||
-		(c->redact_words[0] != '\0' && read_words(w, c->redact_words, err) != 0)) {
+	if (take_settings(w, c, err) != 0) {
 		wall_free(w);
 		return NULL;
 	}

@@ -23,6 +23,8 @@ struct wall_record; /* of a client */
 
 /* Takes `privacy` and `redact_words` of the configuration. */
 struct wall *wall_new(const struct config *c, struct err *err);
+/* Whether it would take them. */
+int wall_check(const struct config *c, struct err *err);
 void wall_free(struct wall *w);
 enum privacy wall_policy(const struct wall *w); /* the daemon's own */
 

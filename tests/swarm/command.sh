@@ -102,6 +102,38 @@ printf '[budget]\nday = 1\n[big]\nurl = https://api.example/v1\nmodel = m\nprice
   $'context = 4096\nmax_tokens = 512\n' >"$tmp/cloud.conf"
 expect 0 "cloud = $tmp/cloud.conf" "$shoald" --config /dev/null --cloud "$tmp/cloud.conf" --check-config
 expect 78 "threads" "$shoald" --config <(printf '[shoald]\nthraeds = 2\n') --check-config
+expect 78 "$tmp: cannot read: Is a directory" "$shoald" --config "$tmp" --check-config
+expect 78 "$tmp: cannot read: Is a directory" "$shoald" --config /dev/null --cloud "$tmp" --check-config
+expect 78 ":2: name: byte 2 of the value is not UTF-8" "$shoald" --config <(printf '[shoald]\nname = K\xfcche\n') --check-config
+expect 78 "error: --name: byte 2 " "$shoald" --config /dev/null --name $'K\xfcche' --check-config
+expect 0 "name = Küche" "$shoald" --config /dev/null --name Küche --check-config
+# The file that is installed shows the built-in values, up to its examples, which are right, too.
+sed '/^# Examples/q; s/^# \([a-z_]* = \)/\1/' "$srcdir/deploy/shoald.conf" >"$tmp/shown.conf"
+[ "$(grep -c ' = ' "$tmp/shown.conf")" -gt 4 ] || fail "deploy/shoald.conf shows nothing"
+diff <("$shoald" --config /dev/null --check-config) <("$shoald" --config "$tmp/shown.conf" --check-config) ||
+  fail "deploy/shoald.conf shows what is not built in"
+sed "s/^# \([a-z_]* = \)/\1/; s|/etc/shoal/cloud.conf|$tmp/cloud.conf|" "$srcdir/deploy/shoald.conf" >"$tmp/shown.conf"
+expect 0 "cloud = $tmp" "$shoald" --config "$tmp/shown.conf" --check-config
+# What the check calls right, the start takes: of both the same is asked.
+while read -r pattern option value; do # no spaces in a pattern
+  for check in --check-config ""; do
+    expect 78 "$pattern" timeout 10 "$shoald" --config /dev/null --state-dir "$tmp/refused" --socket "$none" --http off \
+      --listen 127.0.0.1:0 "$option" "$value" $check
+  done
+done <<'S'
+http:.*no.address --http foo
+http:.*port --http 127.0.0.1:99999
+http.=.a\.\.b:80 --http a..b:80
+can.be.reached.from.other.machines --http 0.0.0.0:9999
+listen:.*port --listen foo:x
+listen:.*numeric --listen localhost:9
+advertise:.*no.address --advertise foo
+cpu:.there.is.no.set --cpu foo
+api_keys:./nonexistent:.cannot.open --api-keys /nonexistent
+error:.redact_words:./nonexistent:.cannot.open --redact-words /nonexistent
+/nonexistent:.cannot.open --cloud /nonexistent
+S
+[ ! -e "$tmp/refused" ] || fail "a start that is refused left something behind"
 
 expect 0 "the disk not.*" "$shoal" plan "$srcdir/models/hearth-small.gguf"
 "$shoal" plan "$srcdir/models/hearth-small.gguf" --json | python3 -c '

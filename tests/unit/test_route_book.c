@@ -49,8 +49,7 @@ setup(void)
 		route_task_draw(&task, mix, &random);
 		route_task_row(&rows[i], &task, true);
 	}
-	ck_assert_msg(route_book_keep(book, rows, 200, &err) == 0, "%s", err.msg);
-	ck_assert_msg(route_book_train(book, NULL, NULL, &err) == 0, "%s", err.msg);
+	ck_assert_msg(route_book_train(book, rows, 200, NULL, NULL, &err) == 0, "%s", err.msg);
 	uv_run(&loop, UV_RUN_DEFAULT);
 }
 
@@ -141,8 +140,7 @@ START_TEST(the_last_training_is_undone)
 	row.label[GAIN_LARGE] = 1;
 	for (int i = 0; i < 60; i++)
 		rows[i] = row;
-	ck_assert_int_eq(route_book_keep(book, rows, 60, &err), 0);
-	ck_assert_int_eq(route_book_train(book, NULL, NULL, &err), 0);
+	ck_assert_int_eq(route_book_train(book, rows, 60, NULL, NULL, &err), 0);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	poisoned = threshold(KNOB_OF_ANSWERS);
 	ck_assert_float_ne(poisoned, before);
@@ -151,6 +149,64 @@ START_TEST(the_last_training_is_undone)
 	close_book();
 	open_book();
 	ck_assert_float_eq(threshold(KNOB_OF_ANSWERS), before);
+}
+END_TEST
+
+static void
+hear(void *arg, const char *trouble)
+{
+	snprintf(arg, 512, "%s", trouble);
+}
+
+/* Trains with so many of the rows; what it says. */
+static const char *
+teach(const struct gain_row *rows, size_t n)
+{
+	static char said[512];
+	struct err err = {""};
+
+	strcpy(said, "nothing");
+	ck_assert_msg(route_book_train(book, rows, n, hear, said, &err) == 0, "%s", err.msg);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	return said;
+}
+
+static json_int_t
+rows_kept(void)
+{
+	json_t *status = route_book_status(book);
+	json_int_t n = json_integer_value(json_object_get(status, "rows_kept"));
+
+	json_decref(status);
+	return n;
+}
+
+/* What failed is not learned from later, nor again and again. */
+START_TEST(a_training_that_fails_leaves_no_rows)
+{
+	static const unsigned mix[TASK_KINDS] = {3, 3, 1, 1};
+	struct gain_row rows[GAIN_LEAST_ROWS];
+	uint64_t random = 5;
+	struct err err;
+
+	for (int i = 0; i < GAIN_LEAST_ROWS; i++) {
+		route_task_draw(&task, mix, &random);
+		route_task_row(&rows[i], &task, true);
+	}
+	ck_assert_int_eq(rows_kept(), 200);
+	ck_assert_int_eq(route_book_forget(book, &err), 0);
+	for (int i = 0; i < 3; i++)
+		ck_assert_ptr_nonnull(strstr(teach(rows, 10), "10 rows to learn from"));
+	ck_assert_int_eq(rows_kept(), 0);
+	ck_assert_str_eq(teach(rows, GAIN_LEAST_ROWS), "");
+	ck_assert_int_eq(rows_kept(), GAIN_LEAST_ROWS);
+	/* What is learned cannot be written: a folder has the name of the lesson before. */
+	strcat(lesson, ".before");
+	ck_assert_int_eq(mkdir(lesson, 0700), 0);
+	ck_assert_ptr_nonnull(strstr(teach(rows, 10), "cannot be kept"));
+	close_book();
+	open_book();
+	ck_assert_int_eq(rows_kept(), GAIN_LEAST_ROWS);
 }
 END_TEST
 
@@ -262,6 +318,7 @@ main(void)
 	tcase_add_test(t, parts_have_a_knob_of_their_own);
 	tcase_add_test(t, a_file_of_before);
 	tcase_add_test(t, the_last_training_is_undone);
+	tcase_add_test(t, a_training_that_fails_leaves_no_rows);
 	tcase_add_test(t, parts_are_forgotten_too);
 	tcase_add_test(t, it_is_told_how_well_it_does);
 	tcase_add_test(t, nothing_is_told_of_what_knows_nothing);

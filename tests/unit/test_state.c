@@ -340,7 +340,7 @@ START_TEST(mistakes_are_told_with_their_line)
 		{"pin = 1\n", "no yes"}, {"collective = auto star\n", "direct"},
 		{"payload = f8\n", "f32 f16 q8"}, {"shares = 1,,2\n", "shares"},
 		{"shares = 0\n", "shares"}, {"kv\n", "key = value"},
-		{"batch = 99999999999999999999\n", "batch"}};
+		{"batch = 99999999999999999999\n", "batch"}, {"name = K\xfchne\n", "byte 2"}};
 	struct config c;
 	char line[400] = "name = ";
 
