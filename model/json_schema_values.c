@@ -70,7 +70,7 @@ make_literals(struct maker *m, json_t *values, unsigned types, const struct plac
 	{
 		if (texts == NULL || (type_of_value(v) & types) == 0)
 			continue; /* it is never valid */
-		texts[n] = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+		texts[n] = literal_text(v);
 		if (texts[n] == NULL)
 			rc = err_set(m->err, "out of memory");
 		else
