@@ -46,7 +46,7 @@ struct grammar_span {
 	uint32_t low;   /* at least, */
 	bool above;     /* and not just that */
 	uint32_t high;  /* at most; GRAMMAR_MANY: no bound but its digits */
-	bool below;     /* what is behind the point of `high` may be anything */
+	bool below;     /* with any fraction, up to a bound that is itself out */
 	uint8_t digits; /* before the point, at most */
 };
 
@@ -89,6 +89,7 @@ int grammar_finish(struct grammar *g, struct err *err);
 /* --- grammar_letters.c: strings and numbers ---------------------------------------------------------- */
 
 #define GRAMMAR_DIGITS 18 /* before the point: a reader may keep them in 64 bits */
+#define GRAMMAR_APART  15 /* significant digits: doubles tell all numbers of so many apart */
 #define LETTER_WHOLE   0  /* between two characters of a string */
 /* The state within a character of a string behind one more byte of it, -1: it may not come. The quotes
  * around a string are not its own. */

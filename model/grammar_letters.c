@@ -125,7 +125,7 @@ grammar_letter(uint8_t state, uint8_t c)
 
 #define MOST_FRACTION 17          /* digits: a double has no more, */
 #define MOST_EXPONENT 2           /* and 10 to the power of 99 is no overflow */
-#define FULL          1000000000u /* from here on a number without an upper bound is counted no further */
+#define FULL          1000000001u /* above all bounds: a number without an upper one is counted no further */
 
 enum number {
 	BEGIN,
@@ -216,15 +216,41 @@ fraction_digit(const struct grammar_node *n, struct grammar_frame *f, uint8_t c,
 	return true;
 }
 
+/* Whether a bound that is itself out is next to the digits before the point. */
+static bool
+beside_bound(const struct grammar_node *n, const struct grammar_frame *f)
+{
+	const struct grammar_span *s = span_of(n, f);
+
+	if (!n->bounded)
+		return false;
+	if (s->above && f->n == s->low && s->low > 0)
+		return true;
+	return s->below && (s->high == GRAMMAR_MANY ? f->sub == s->digits : f->n == s->high);
+}
+
+/* Beside a bound there are fewer digits, as if some had been: with more, a reader could round to it. */
+static bool
+begin_fraction(const struct grammar_node *n, struct grammar_frame *f, uint8_t sign)
+{
+	unsigned before = f->n > 0 ? f->sub : 0;
+	unsigned been = beside_bound(n, f) ? before + MOST_FRACTION - GRAMMAR_APART : 0;
+
+	if (been >= MOST_FRACTION || (!in_span(n, f, false) && !in_span(n, f, true)))
+		return false;
+	f->state = sign | POINT;
+	f->sub = (uint8_t)been;
+	return true;
+}
+
 static bool
 behind_whole(const struct grammar_node *n, struct grammar_frame *f, uint8_t c, uint8_t sign)
 {
-	if (c == '.' && !n->whole && (in_span(n, f, false) || in_span(n, f, true)))
-		f->state = sign | POINT;
-	else if ((c == 'e' || c == 'E') && !n->whole && !n->bounded)
-		f->state = sign | E;
-	else
+	if (c == '.' && !n->whole)
+		return begin_fraction(n, f, sign);
+	if ((c != 'e' && c != 'E') || n->whole || n->bounded)
 		return false;
+	f->state = sign | E;
 	f->sub = 0;
 	return true;
 }
@@ -256,11 +282,11 @@ grammar_digit(const struct grammar_node *n, struct grammar_frame *f, uint8_t c)
 	case ZERO:
 		return behind_whole(n, f, c, sign);
 	case POINT:
+		return digit && fraction_digit(n, f, c, sign);
 	case ZEROS:
 	case FRACTION:
-		if (digit)
-			return fraction_digit(n, f, c, sign);
-		return f->sub > 0 && behind_whole(n, f, c == '.' ? 0 : c, sign);
+		return digit ? fraction_digit(n, f, c, sign)
+			     : behind_whole(n, f, c == '.' ? 0 : c, sign);
 	case E:
 		if (c == '-' || c == '+') {
 			f->state = sign | E_SIGN;

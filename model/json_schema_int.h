@@ -68,6 +68,9 @@ int schema_alone(json_t *schema, const char *beside, const char *const *but, con
 int schema_count(json_t *schema, const char *name, uint32_t otherwise, uint32_t *out,
 	const struct place *at, struct err *err);
 
+/* json_schema_literal.c: to be freed; NULL: no memory. */
+char *literal_text(json_t *v);
+
 /* json_schema_values.c: nodes of one type each. */
 uint16_t make_literals(struct maker *m, json_t *values, unsigned types, const struct place *at);
 uint16_t make_words(struct maker *m, unsigned types); /* true, false, null */

@@ -70,7 +70,7 @@ make_literals(struct maker *m, json_t *values, unsigned types, const struct plac
 	{
 		if (texts == NULL || (type_of_value(v) & types) == 0)
 			continue; /* it is never valid */
-		texts[n] = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+		texts[n] = literal_text(v);
 		if (texts[n] == NULL)
 			rc = err_set(m->err, "out of memory");
 		else
@@ -160,6 +160,18 @@ make_whole(struct bounds *b)
 	b->above = b->below = false;
 }
 
+/* What only a number of digits keeps below: all numbers of so many are. A bound of more of them than doubles
+ * tell apart may have been said as a little less, and numbers that are a little less be read as it. */
+static void
+set_digits(struct grammar_span *s, const struct bounds *b)
+{
+	while (s->digits > 1 &&
+		(pow(10, s->digits) > b->high ||
+			(pow(10, s->digits) == b->high && s->digits > GRAMMAR_APART)))
+		s->digits--;
+	s->below = b->below && pow(10, s->digits) == b->high;
+}
+
 /* Numbers of one sign, by what they are without it. false: beyond what can be kept to. */
 static bool
 set_span(struct grammar_span *s, struct bounds b, bool whole, bool negative)
@@ -181,9 +193,8 @@ set_span(struct grammar_span *s, struct bounds b, bool whole, bool negative)
 		return false;
 	s->low = (uint32_t)b.low;
 	s->above = b.above;
-	if (b.high > MOST_BOUND) { /* as far as all numbers of so many digits are below it */
-		while (s->digits > 1 && pow(10, s->digits) > b.high)
-			s->digits--;
+	if (b.high > MOST_BOUND) {
+		set_digits(s, &b);
 		return b.low < pow(10, s->digits); /* 1e9 to 2e9: there would be none */
 	}
 	s->below = b.below;

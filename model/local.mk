@@ -68,6 +68,7 @@ model_libmodel_a_SOURCES += \
 	model/grammar_values.c \
 	model/json_schema.c model/json_schema.h model/json_schema_int.h \
 	model/json_schema_late.c \
+	model/json_schema_literal.c \
 	model/json_schema_object.c \
 	model/json_schema_values.c \
 	model/json_schema_words.c \

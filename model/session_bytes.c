@@ -194,11 +194,13 @@ static struct session *
 make(struct rd *r, const struct tokenizer *t, const struct session_params *p, struct buf *text,
 	struct err *err)
 {
-	size_t n_prompt = rd_u32(r), n = n_prompt + rd_u32(r);
+	/* Wide, so that no sum and no product wraps, also where sizes have 32 bits. */
+	uint64_t prompt = rd_u32(r), all = prompt + rd_u32(r);
+	size_t n_prompt = (size_t)prompt, n = (size_t)all;
 	struct session *s = NULL;
 	uint32_t *ids;
 
-	if (r->failed || rd_left(r) / 4 < n || rd_left(r) != n * 4) {
+	if (r->failed || rd_left(r) != all * 4) {
 		err_set(err, "a kept session is damaged: its ids are not all there");
 		return NULL;
 	}

@@ -231,7 +231,8 @@ cut(const struct sharing *s, const struct manner *how, uint32_t parts[PHASES][SW
 		for (uint32_t i = 0; i < n; i++) {
 			seconds[i] = s->goal[i][p] * unit * (p == HEAD ? 1 : s->g->layers);
 			off[i] = s->delay[i][p] * (p == HEAD ? 1 : s->g->layers);
-			cap[i] = floor(left[i] / (bytes + cache + 1e-9));
+			/* Less than nothing is left where, but for rounding, all fits beside no ring. */
+			cap[i] = fmax(floor(left[i] / (bytes + cache + 1e-9)), 0);
 			if (how->level && s->share[i] >= s->cap[i] && k + 1 < PHASES)
 				cap[i] = fmin(cap[i], ceil(s->share[i] * units - 0.5));
 			longest_off = fmax(longest_off, off[i]);

@@ -144,6 +144,39 @@ referred(json_t *root, const char *place)
 	return v;
 }
 
+static bool equal(json_t *a, json_t *b);
+
+static bool
+equal_members(json_t *a, json_t *b)
+{
+	const char *name;
+	json_t *v;
+
+	json_object_foreach(a, name, v)
+	{
+		if (!equal(v, json_object_get(b, name)))
+			return false;
+	}
+	return json_object_size(a) == json_object_size(b);
+}
+
+/* As jansson has it, but that 1 and 1.0 are one number. */
+static bool
+equal(json_t *a, json_t *b)
+{
+	bool same = true;
+
+	if (json_is_number(a) && json_is_number(b))
+		return json_number_value(a) == json_number_value(b);
+	if (json_is_object(a) && json_is_object(b))
+		return equal_members(a, b);
+	if (!json_is_array(a) || !json_is_array(b))
+		return json_equal(a, b);
+	for (size_t i = 0; same && i < json_array_size(a); i++)
+		same = equal(json_array_get(a, i), json_array_get(b, i));
+	return same && json_array_size(a) == json_array_size(b);
+}
+
 static bool
 literal_holds(json_t *schema, json_t *value)
 {
@@ -151,8 +184,8 @@ literal_holds(json_t *schema, json_t *value)
 	bool found = list == NULL;
 	size_t i;
 
-	json_array_foreach(list, i, v) found = found || json_equal(v, value);
-	return found && (is == NULL || json_equal(is, value));
+	json_array_foreach(list, i, v) found = found || equal(v, value);
+	return found && (is == NULL || equal(is, value));
 }
 
 bool

@@ -588,6 +588,27 @@ START_TEST(damaged_bytes_do_no_harm)
 }
 END_TEST
 
+/* One id is there, and the two numbers of ids give 1 where their sum has 32 bits only. */
+START_TEST(numbers_of_ids_do_not_wrap)
+{
+	struct session *s = start(&kept[0]);
+	struct buf bytes = {0}, text = {0};
+	struct err err;
+	size_t n;
+
+	session_ids(s, &n);
+	ck_assert_int_eq(session_write(s, &bytes), 0);
+	session_free(s);
+	bytes.len -= (n + 2) * 4;
+	buf_u32(&bytes, 16000000);
+	buf_u32(&bytes, UINT32_MAX - 16000000 + 2);
+	buf_u32(&bytes, 'a');
+	ck_assert_ptr_null(session_read(tokenizer, bytes.data, bytes.len, &text, &err));
+	ck_assert_ptr_nonnull(strstr(err.msg, "not all there"));
+	buf_free(&bytes);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -617,6 +638,7 @@ main(void)
 	tcase_add_test(tc, bytes_of_another_version);
 	tcase_add_test(tc, a_prediction_of_another_vocabulary);
 	tcase_add_test(tc, damaged_bytes_do_no_harm);
+	tcase_add_test(tc, numbers_of_ids_do_not_wrap);
 	suite_add_tcase(s, tc);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

@@ -440,6 +440,24 @@ START_TEST(patterns_split)
 }
 END_TEST
 
+/* U+180E was white space before Unicode 6.3, and is what is neither letter nor digit to the models. */
+START_TEST(white_space_is_what_it_is_to_the_models)
+{
+	expect_split("llama-bpe", "a\xe1\xa0\x8e(b", "a|\xe1\xa0\x8e(|b|");
+	expect_split("gpt-2", "a\xe1\xa0\x8e(b", "a|\xe1\xa0\x8e(|b|");
+	expect_split("gpt-4o", "a\xe1\xa0\x8e(b", "a|\xe1\xa0\x8e(|b|");
+	expect_split("gpt-4o", "a \xe1\xa0\x8e b", "a| \xe1\xa0\x8e| b|");
+	expect_split("poro-chat", "a\xe1\xa0\x8e b", "a\xe1\xa0\x8e| b|");
+	expect_split("gpt-2", "a\xe3\x80\x80\xc2\x85(b", "a|\xe3\x80\x80|\xc2\x85|(|b|");
+	expect_split("gpt-2",
+		"a\t\n\v\f\r \xc2\x85\xc2\xa0\xe1\x9a\x80\xe2\x80\x80\xe2\x80\x8a\xe2\x80\xa8"
+		"\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80",
+		"a|\t\n\v\f\r \xc2\x85\xc2\xa0\xe1\x9a\x80\xe2\x80\x80\xe2\x80\x8a\xe2\x80\xa8"
+		"\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80|");
+	expect_split("gpt-2", "a \xe2\x80\x8b", "a| \xe2\x80\x8b|");
+}
+END_TEST
+
 /* Every rule compiles, and the pieces of any text are the text. */
 START_TEST(patterns_keep_every_byte)
 {
@@ -658,6 +676,7 @@ suite(bool with_shared)
 	tcase_add_test(c, bpe_merges_by_rank);
 	tcase_add_test(c, bpe_ignores_merges_for_whole_words);
 	tcase_add_test(c, patterns_split);
+	tcase_add_test(c, white_space_is_what_it_is_to_the_models);
 	tcase_add_test(c, patterns_keep_every_byte);
 	tcase_add_test(c, streams_whole_characters);
 	tcase_add_test(c, special_tokens_spelled_or_not);
