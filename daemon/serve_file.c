@@ -38,8 +38,7 @@ load(struct model_file *f, struct err *err)
 		return err_prefix(err, "%s: ", f->path);
 	f->tokenizer = tokenizer_new(f->gguf, err);
 	/* Its tree is for answers that have a form: made later, it would keep the others waiting. */
-	if (f->tokenizer == NULL ||
-		tokenizer_check_rows(f->tokenizer, f->shape.vocab, err) != 0 ||
+	if (f->tokenizer == NULL || tokenizer_check_rows(f->tokenizer, f->shape.vocab, err) != 0 ||
 		tokenizer_tree(f->tokenizer, err) == NULL)
 		return err_prefix(err, "%s: ", f->path);
 	f->chat = chat_detect(f->gguf);
