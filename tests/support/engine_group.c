@@ -354,12 +354,15 @@ on_text(void *arg, const char *text, size_t len)
 		desk_stop(g.desk, j->request);
 }
 
+static unsigned n_ended; /* of all jobs */
+
 static void
 on_end(void *arg, enum session_end end, const struct usage *u)
 {
 	struct job *j = arg;
 
 	j->ended++;
+	j->place = ++n_ended;
 	j->end = end;
 	j->usage = *u;
 	ck_assert_uint_eq(j->n_heard, u->new_tokens);

@@ -69,6 +69,7 @@ struct job {
 	struct request *request;
 	uint64_t client;
 	unsigned texts, ended, failed;
+	unsigned place; /* among all jobs, in the order of their ends */
 	enum session_end end;
 	uint32_t ids[MAX_IDS];
 	uint32_t heard[MAX_IDS], n_heard; /* by on_ids */
