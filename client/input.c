@@ -3,6 +3,7 @@
 #include "model/utf8.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 int
@@ -29,15 +30,7 @@ input_read(struct buf *b, struct err *err)
 bool
 input_is_text(const void *bytes, size_t len)
 {
-	const uint8_t *p = bytes;
-	int step;
-
-	for (size_t at = 0; at < len; at += (size_t)step) {
-		step = utf8_step(p + at, len - at);
-		if (step <= 0 || p[at] == '\0')
-			return false;
-	}
-	return true;
+	return len == 0 || (memchr(bytes, 0, len) == NULL && utf8_whole(bytes, len) == len);
 }
 
 int

@@ -203,16 +203,12 @@ is_choice(const char *choices, const char *text)
 static int
 check_utf8(const struct key *k, const char *text, struct err *err)
 {
-	for (size_t at = 0, len = strlen(text); at < len;) {
-		int n = utf8_step((const uint8_t *)text + at, len - at);
+	size_t whole = utf8_whole((const uint8_t *)text, strlen(text));
 
-		if (n <= 0)
-			return err_set(err,
-				"%s: byte %zu of the value is not UTF-8: write it in that encoding",
-				k->name, at + 1);
-		at += (size_t)n;
-	}
-	return 0;
+	if (text[whole] == '\0')
+		return 0;
+	return err_set(err, "%s: byte %zu of the value is not UTF-8: write it in that encoding",
+		k->name, whole + 1);
 }
 
 static int

@@ -292,11 +292,9 @@ on_join_close(struct link *l, void *arg, const char *why)
 	/* A coordinator says nothing to those whom it turns away. */
 	if (strstr(why, "closed the connection") != NULL || strstr(why, "reset") != NULL)
 		snprintf(text, sizeof text,
-			"the code was not accepted at %s: it was used already, has expired, or is "
-			"of "
+			"the code was not accepted at %s: it was used already, has expired, is of "
 			"another swarm, or that device runs another version of Shoal; ask for a "
-			"new "
-			"code with 'shoal invite'",
+			"new one with 'shoal invite'",
 			link_address(l));
 	else
 		snprintf(text, sizeof text, "cannot join: %s", why);

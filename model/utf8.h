@@ -38,4 +38,16 @@ utf8_step(const uint8_t *p, size_t n)
 	return len;
 }
 
+/* How many of the n bytes at p are whole characters, from the first on: n where all are. */
+static inline size_t
+utf8_whole(const uint8_t *p, size_t n)
+{
+	size_t at = 0;
+	int step;
+
+	while (at < n && (step = utf8_step(p + at, n - at)) > 0)
+		at += (size_t)step;
+	return at;
+}
+
 #endif
