@@ -15,6 +15,14 @@
 #define EMBD     24
 #define VOCAB    51
 
+/* ThreadSanitizer makes each access tens of times as slow and looks for races alone: it gets one case of
+ * each type of KV, without the reference in double and plain C. */
+#ifdef __SANITIZE_THREAD__
+enum { CASE_STEP = 2, WHAT_IS_SLOW = 0 };
+#else
+enum { CASE_STEP = 1, WHAT_IS_SLOW = 1 };
+#endif
+
 static struct model_shape
 shape(uint32_t kv_heads, uint32_t head_dim)
 {
@@ -127,46 +135,58 @@ static const struct {
 	{1, 40, KV_Q8_0, 5e-2},
 };
 
+static double
+worst_deviation(const struct tiny_model *m, const float *logits)
+{
+	double *want = malloc((size_t)TOKENS * VOCAB * sizeof *want);
+	uint32_t ids[TOKENS];
+	double worst = 0;
+
+	ck_assert_ptr_nonnull(want);
+	for (uint32_t i = 0; i < TOKENS; i++)
+		ids[i] = token(i);
+	tiny_model_compute(m, ids, TOKENS, want);
+	for (uint32_t i = 0; i < LAST * VOCAB; i++) {
+		double d = fabs(logits[i] - want[(size_t)(TOKENS - LAST) * VOCAB + i]);
+
+		worst = d > worst || d != d ? d : worst;
+	}
+	free(want);
+	return worst;
+}
+
 START_TEST(long_contexts_give_the_same_bits_whatever_the_way)
 {
+	const int i = _i * CASE_STEP;
 	static const struct way ways[] = {
 		{1, 300, 1, false, NULL}, /* one thread does not divide a context */
 		{3, 17, 1, false, NULL}, {4, 64, 3, false, NULL}, {2, 33, LAST, false, NULL},
 		{3, 300, 2, true, NULL}, {2, 255, 1, false, "plain"}, /* slow: once */
 	};
-	struct model_shape s = shape(cases[_i].kv_heads, cases[_i].head_dim);
-	double *want = malloc((size_t)TOKENS * VOCAB * sizeof *want);
+	struct model_shape s = shape(cases[i].kv_heads, cases[i].head_dim);
 	float first[LAST * VOCAB], got[LAST * VOCAB];
-	uint32_t ids[TOKENS];
 	struct tiny_model m;
-	double worst = 0;
 
-	ck_assert_ptr_nonnull(want);
 	tiny_model_make(&m, &s, false, 5);
-	for (uint32_t i = 0; i < TOKENS; i++)
-		ids[i] = token(i);
-	tiny_model_compute(&m, ids, TOKENS, want);
-	compute(&m, cases[_i].kv, &ways[0], first);
-	for (uint32_t i = 0; i < LAST * VOCAB; i++) {
-		double d = fabs(first[i] - want[(size_t)(TOKENS - LAST) * VOCAB + i]);
+	compute(&m, cases[i].kv, &ways[0], first);
+	if (WHAT_IS_SLOW) {
+		double worst = worst_deviation(&m, first);
 
-		worst = d > worst || d != d ? d : worst;
+		ck_assert_msg(worst <= cases[i].tolerance, "%s: logits deviate by %g from double",
+			kv_type_name(cases[i].kv), worst);
 	}
-	ck_assert_msg(worst <= cases[_i].tolerance, "%s: logits deviate by %g from double",
-		kv_type_name(cases[_i].kv), worst);
 	for (size_t w = 1; w < sizeof ways / sizeof *ways; w++) {
-		if (ways[w].cpu != NULL && _i != 2)
+		if (ways[w].cpu != NULL && (i != 2 || !WHAT_IS_SLOW))
 			continue;
 		memset(got, 0xff, sizeof got);
-		compute(&m, cases[_i].kv, &ways[w], got);
+		compute(&m, cases[i].kv, &ways[w], got);
 		ck_assert_msg(memcmp(got, first, sizeof got) == 0,
 			"%s: %u threads, chunks of %u, then of %u%s%s: other logits",
-			kv_type_name(cases[_i].kv), ways[w].threads, ways[w].chunk, ways[w].last,
+			kv_type_name(cases[i].kv), ways[w].threads, ways[w].chunk, ways[w].last,
 			ways[w].beside ? ", beside another session" : "",
 			ways[w].cpu != NULL ? ", in plain C" : "");
 	}
 	tiny_model_free(&m);
-	free(want);
 }
 END_TEST
 
@@ -180,7 +200,7 @@ main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, long_contexts_give_the_same_bits_whatever_the_way, 0,
-		(int)(sizeof cases / sizeof *cases));
+		(int)(sizeof cases / sizeof *cases) / CASE_STEP);
 	suite_add_tcase(s, tc);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
