@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 struct head {
-	unsigned n_length, n_host, n_auth, n_encoding, n_origin, n_key, n_event;
+	unsigned n_length, n_host, n_auth, n_encoding, n_origin, n_key, n_event, n_blank;
 	const char *length, *host, *auth, *encoding, *origin, *content;
 };
 
@@ -18,6 +18,7 @@ note(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
 	struct head *d = arg;
 
 	(void)kind;
+	d->n_blank += key[strcspn(key, " \t")] != '\0';
 	if (strcasecmp(key, "Content-Length") == 0) {
 		d->n_length++;
 		d->length = value;
@@ -43,14 +44,16 @@ note(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
 	return MHD_YES;
 }
 
-/* MHD takes the first of two lengths, and a length beside chunks: another program in front of us
- * may take the other, and see other requests than we do. */
+/* MHD takes the first of two lengths, and a length beside chunks, and does not know "Content-Length "
+ * (RFC 9112, 5.1): another program in front of us may take the other, and see other requests than we do. */
 static int
 check_framing(struct http_request *r, const struct head *d)
 {
 	if (d->n_length > 1 || d->n_host > 1 || d->n_auth > 1 || d->n_encoding > 1 ||
 		d->n_origin > 1 || d->n_key > 1 || d->n_event > 1)
 		http_fail(r, 400, NULL, NULL, "a header that may occur once occurs twice");
+	else if (d->n_blank > 0)
+		http_fail(r, 400, NULL, NULL, "a header's name has a blank in it or behind it");
 	else if (d->n_encoding > 0 && (d->n_length > 0 || d->encoding == NULL ||
 					      strcasecmp(d->encoding, "chunked") != 0))
 		http_fail(r, 400, NULL, NULL,

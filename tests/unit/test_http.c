@@ -132,6 +132,30 @@ START_TEST(malformed_requests_hurt_nobody)
 }
 END_TEST
 
+/* Whose framing other programs may read otherwise: nothing after it counts as a request. */
+START_TEST(a_body_hidden_by_a_blank_is_no_request)
+{
+	static const char *const lengths[] = {
+		"Content-Length : 41", "Content-Length\t: 41", "Transfer-Encoding : chunked"};
+	char bytes[256], got[4096];
+	size_t n = 0;
+	ssize_t more;
+	int fd = client_tcp(fixture_port);
+
+	snprintf(bytes, sizeof bytes,
+		"POST " COMPL " HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n"
+		"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		lengths[_i]);
+	client_send(fd, bytes, strlen(bytes));
+	while (n < sizeof got - 1 && (more = recv(fd, got + n, sizeof got - 1 - n, 0)) > 0)
+		n += (size_t)more;
+	close(fd);
+	got[n] = '\0';
+	ck_assert_int_eq(memcmp(got, "HTTP/1.1 400 ", 13), 0);
+	ck_assert_msg(strstr(got + 1, "HTTP/1.1 ") == NULL, "a second answer: %s", got);
+}
+END_TEST
+
 /* All but a byte at a time, and what does not come is never waited for by others. */
 START_TEST(unfinished_requests_are_cut)
 {
@@ -325,6 +349,7 @@ main(void)
 	tcase_add_test(t, unknown_paths_and_methods);
 	tcase_add_loop_test(
 		t, malformed_requests_hurt_nobody, 0, sizeof malformed / sizeof *malformed);
+	tcase_add_loop_test(t, a_body_hidden_by_a_blank_is_no_request, 0, 3);
 	tcase_add_test(t, unfinished_requests_are_cut);
 	tcase_add_test(t, bodies_have_a_limit);
 	tcase_add_test(t, who_is_still_sending_reads_why);
