@@ -229,7 +229,9 @@ load(struct http_request *r, json_t *o)
 		http_fail(r, 400, "invalid_value", "model", "model must be an absolute path");
 	else if (access(path, F_OK) != 0)
 		http_fail(r, 404, "model_not_found", "model",
-			"the daemon finds no file '%.300s' (it may not be allowed to look there)",
+			"the daemon finds no file '%.300s' (it may not be allowed to look there: "
+			"as a "
+			"service it sees no home directories)",
 			path);
 	else if (serve_load(r->http->serve, path, &err) != 0)
 		http_fail(r, 400, NULL, "model", "%s", err.msg);
