@@ -324,8 +324,10 @@ document_ask_cloud(struct router *r, const struct document_leave *l, const struc
 	if (t != NULL)
 		a->call = door_send(r->door, t, &request, l->timeout_ms, &events, no);
 	ticket_free(t);
-	if (a->call != NULL)
+	if (a->call != NULL) {
+		wall_sent(l->verdict);
 		return a;
+	}
 	ask_free(a);
 	return NULL;
 }

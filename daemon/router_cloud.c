@@ -330,9 +330,10 @@ routed_begin_cloud(struct routed *q)
 		if (q->verdict.policy == PRIVACY_REDACT)
 			q->restore.r = wall_items(&q->verdict);
 		sent = routed_send(q, e, &body, &events, &no);
-		if (sent)
+		if (sent) {
+			wall_sent(&q->verdict);
 			q->redactions += wall_removed(&q->verdict) - removed;
-		if (!sent) {
+		} else {
 			c->refusal = refused_by_door(&no);
 			snprintf(q->why, sizeof q->why, "%s", no.err.msg);
 		}

@@ -1,0 +1,58 @@
+/* Personal items that were removed from what a cloud gets, and come back in what it says: those of the request and no
+ * others. */
+#include "tests/support/tools_fixture.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *
+words(void)
+{
+	const char *s = json_string_value(json_object_get(message(), "content"));
+
+	ck_assert_msg(a.status == 200 && s != NULL, "%d %s", a.status, a.body);
+	return s;
+}
+
+static void
+ask_anew(const char *text, const char *more)
+{
+	json_array_clear(messages);
+	add("user", text);
+	say("auto:cloud", more);
+}
+
+/* A page, or the cloud itself, that asks for what another conversation of the same client has told. */
+START_TEST(other_conversations_keep_their_items)
+{
+	start("agent~asks", "redact");
+	ask_anew("password: hunter2-bank, mail a@example.org", "");
+	ck_assert_str_eq(
+		called(0, "arguments"), "{\"about\": \"a@example.org [EMAIL_2] hunter2-bank\"}");
+	ask_anew("Sum up the page", "");
+	ck_assert_str_eq(called(0, "arguments"), "{\"about\": \"[EMAIL_1] [EMAIL_2] [KEY_1]\"}");
+	json_array_clear(tools);
+	ask_anew("Sum up the page, b@example.org", "");
+	ck_assert_str_eq(words(), "b@example.org [EMAIL_2] [KEY_1]");
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("router items");
+	TCase *t = tcase_create("items");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_unchecked_fixture(t, open_cloud, close_cloud);
+	tcase_add_checked_fixture(t, NULL, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, other_conversations_keep_their_items);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
