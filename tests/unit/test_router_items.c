@@ -1,10 +1,23 @@
 /* Personal items that were removed from what a cloud gets, and come back in what it says: those of the request and no
- * others. */
+ * others, and whole. */
 #include "tests/support/tools_fixture.h"
 
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const struct fake_script words_only = {
+	.pieces = {"It is so."}, .end = SESSION_STOP, .margin = 20, .context = 8192};
+
+/* Without tools. */
+static void
+start_words(const char *faults)
+{
+	start(faults, "redact");
+	fake_set(&words_only);
+	fake_set_small(NULL);
+	json_array_clear(tools);
+}
 
 static const char *
 words(void)
@@ -38,6 +51,38 @@ START_TEST(other_conversations_keep_their_items)
 }
 END_TEST
 
+/* A cloud's answer ends within a placeholder: who goes on behind it does so behind the words before it. */
+START_TEST(a_cut_within_a_placeholder)
+{
+	static const char *const said[] = {"a@example.orgIt is so.", "a@example.org It is so.",
+		"a@example.org b@example.orgIt is so.", "a@example.org b@example.org It is so."};
+	unsigned nothing = 0, seen[4] = {0};
+
+	open_cloud();
+	for (int cut = 260; cut < 1300; cut += 80) {
+		char faults[64];
+		int i = 0;
+
+		snprintf(faults, sizeof faults, "agent~asks~cut-%d", cut);
+		start_words(faults);
+		ask_anew("From a@example.org to b@example.org", "");
+		if (a.status == 502) { /* the client has seen nothing of it */
+			nothing++;
+		} else {
+			while (i < 4 && strcmp(words(), said[i]) != 0)
+				i++;
+			ck_assert_msg(i < 4, "%d: %s", cut, words());
+			ck_assert_str_eq(shoal("reason"), "fell_back");
+			seen[i]++;
+		}
+		teardown();
+	}
+	close_cloud();
+	ck_assert_uint_gt(nothing, 1);
+	ck_assert_uint_gt(seen[1], 1);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -50,6 +95,10 @@ main(void)
 	tcase_add_checked_fixture(t, NULL, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, other_conversations_keep_their_items);
+	suite_add_tcase(s, t);
+	t = tcase_create("cuts");
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, a_cut_within_a_placeholder);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
