@@ -326,7 +326,8 @@ routed_begin_cloud(struct routed *q)
 		snprintf(q->why, sizeof q->why, "%s", err.msg);
 	} else {
 		if (q->verdict.policy == PRIVACY_REDACT)
-			q->restore.r = wall_items(&q->verdict);
+			q->restore = (struct redact_restore){
+				.r = wall_items(&q->verdict), .json = q->a.response_format != NULL};
 		sent = routed_send(q, e, &body, &events, &no);
 		if (sent) {
 			wall_sent(&q->verdict);

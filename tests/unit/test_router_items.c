@@ -1,10 +1,12 @@
 /* Personal items that were removed from what a cloud gets, and come back in what it says: those of the request and no
- * others, and whole. */
+ * others, whole, and in the form that the answer has. */
 #include "tests/support/tools_fixture.h"
 
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ODD "\"x y\"@example.org" /* an address that JSON has to escape */
 
 static const struct fake_script words_only = {
 	.pieces = {"It is so."}, .end = SESSION_STOP, .margin = 20, .context = 8192};
@@ -83,6 +85,46 @@ START_TEST(a_cut_within_a_placeholder)
 }
 END_TEST
 
+START_TEST(items_in_json_are_escaped)
+{
+	start_words("agent~asks");
+	ask_anew("Mail " ODD, "");
+	ck_assert_str_eq(words(), ODD " [EMAIL_2] [KEY_1]");
+	ask_anew("Mail " ODD, ",\"response_format\":{\"type\":\"json_object\"}");
+	ck_assert_str_eq(words(), "\\\"x y\\\"@example.org [EMAIL_2] [KEY_1]");
+	ask_anew("Mail " ODD, ",\"response_format\":{\"type\":\"text\"}");
+	ck_assert_str_eq(words(), ODD " [EMAIL_2] [KEY_1]");
+}
+END_TEST
+
+/* Behind ,"shoal":; a supervisor is asked about so long a document. */
+static void
+ask_of_document(const char *question)
+{
+	static char more[32768];
+	size_t len = (size_t)snprintf(
+		more, sizeof more, ",\"shoal\":{\"mode\":\"document\",\"document\":\"");
+
+	for (int i = 0; i < 600; i++)
+		len += (size_t)snprintf(
+			more + len, sizeof more - len, "This is line %d of a long text.\\n", i);
+	snprintf(more + len, sizeof more - len, "\"}");
+	ask_anew(question, more);
+}
+
+/* A supervisor answers in JSON, or in words. */
+START_TEST(items_of_a_document)
+{
+	start_words("agent~asks");
+	ask_of_document("What of " ODD "?");
+	ck_assert_str_eq(words(), ODD " [EMAIL_2] [KEY_1]");
+	teardown();
+	start_words("supervise");
+	ask_of_document("What of " ODD "?");
+	ck_assert_ptr_nonnull(strstr(words(), "The parts say: "));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -95,6 +137,8 @@ main(void)
 	tcase_add_checked_fixture(t, NULL, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, other_conversations_keep_their_items);
+	tcase_add_test(t, items_in_json_are_escaped);
+	tcase_add_test(t, items_of_a_document);
 	suite_add_tcase(s, t);
 	t = tcase_create("cuts");
 	tcase_set_timeout(t, 60);
