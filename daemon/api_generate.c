@@ -6,20 +6,48 @@
 #include "daemon/log.h"
 #include "daemon/route_said.h"
 #include "daemon/router.h"
+#include "daemon/wall.h"
 
 #include <stdlib.h>
+
+#define MOST_SAID (1u << 20) /* of a text: longer ones are not known again */
 
 struct generation {
 	struct api_answer answer;
 	struct desk *desk;
 	struct request *request;
+	struct wall_verdict verdict; /* zero: nothing is remembered */
+	struct buf said;             /* for that */
 };
 
 static void
 generation_free(struct generation *g)
 {
 	api_answer_free(&g->answer);
+	wall_verdict_free(&g->verdict);
+	buf_free(&g->said);
 	free(g);
+}
+
+/* --- what is remembered --- */
+
+static void
+record_text(void *arg, const char *text, size_t len)
+{
+	struct generation *g = arg;
+
+	router_said(g->answer.http->http->router, &g->verdict, text, len);
+}
+
+static void
+record(struct generation *g)
+{
+	if (g->verdict.record == NULL)
+		return;
+	if (g->answer.tools)
+		api_answer_texts(&g->answer, record_text, g);
+	else
+		record_text(g, (const char *)g->said.data, g->said.len);
 }
 
 /* --- the desk's events --- */
@@ -29,6 +57,8 @@ on_text(void *arg, const char *text, size_t len)
 {
 	struct generation *g = arg;
 
+	if (g->verdict.record != NULL && g->said.len + len <= MOST_SAID)
+		buf_append(&g->said, text, len);
 	api_answer_text(&g->answer, text, len);
 	if (api_answer_enough(&g->answer))
 		desk_stop(g->desk, g->request);
@@ -39,6 +69,8 @@ on_end(void *arg, enum session_end end, const struct usage *u)
 {
 	struct generation *g = arg;
 
+	api_answer_flush(&g->answer);
+	record(g);
 	api_answer_end(&g->answer, session_end_name(end), u);
 	generation_free(g);
 }
@@ -48,6 +80,7 @@ on_error(void *arg, int status, const char *what)
 {
 	struct generation *g = arg;
 
+	record(g);
 	api_answer_error(&g->answer, status, what);
 	generation_free(g);
 }
@@ -70,6 +103,7 @@ on_gone(void *job)
 	struct generation *g = job;
 
 	desk_cancel(g->desk, g->request);
+	record(g);
 	log_info("%s: cancelled", g->answer.http->id);
 	generation_free(g);
 }
@@ -94,9 +128,10 @@ find_model(struct http_request *r, const struct api_request *a)
 	return NULL;
 }
 
+/* Takes the verdict. */
 static void
 submit(struct http_request *r, const struct api_format *f, const struct api_request *a,
-	const struct served_model *m, const struct token_list *ids)
+	const struct served_model *m, const struct token_list *ids, struct wall_verdict *v)
 {
 	struct generation *g = calloc(1, sizeof *g);
 	struct session *s;
@@ -108,6 +143,9 @@ submit(struct http_request *r, const struct api_format *f, const struct api_requ
 		return;
 	}
 	api_answer_init(&g->answer, r, f, a, m->id);
+	g->verdict = *v;
+	*v = (struct wall_verdict){0};
+	buf_init(&g->said, MOST_SAID);
 	api_logprobs_speaker(&g->answer.logprobs, m->tokenizer);
 	g->desk = m->desk;
 	s = api_make_session(a, m, ids, false, NULL, &err);
@@ -152,19 +190,20 @@ generate(struct http_request *r, const struct api_format *f, const struct api_re
 	const struct answer_key *key)
 {
 	const struct served_model *m;
+	struct wall_verdict v = {0};
 	struct token_list ids = {0};
 
 	if (a->unknown[0] != '\0')
 		log_debug("%s: fields without effect: %s", r->id, a->unknown);
 	m = find_model(r, a);
-	if (m == NULL || !router_allows(r->http->router, r, a, m))
-		return;
-	if (api_make_prompt(r, f, a, m, &ids)) {
+	if (m != NULL && router_allows(r->http->router, r, a, m, &v) &&
+		api_make_prompt(r, f, a, m, &ids)) {
 		if (key != NULL)
 			submit_kept(r, f, a, m, &ids, key);
 		else
-			submit(r, f, a, m, &ids);
+			submit(r, f, a, m, &ids, &v);
 	}
+	wall_verdict_free(&v);
 	token_list_free(&ids);
 }
 

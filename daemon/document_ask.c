@@ -9,9 +9,9 @@ struct document_ask {
 	struct router *router;
 	struct desk *desk; /* of a model at home */
 	struct request *request;
-	struct serve_ask *asked; /* of a member's */
-	struct door_call *call;  /* of a cloud */
-	struct redact_restore restore;
+	struct serve_ask *asked;    /* of a member's */
+	struct door_call *call;     /* of a cloud */
+	const struct redact *items; /* to be put back into what it says; NULL: none were removed */
 	struct buf text;
 	uint64_t since; /* uv_now */
 	document_done *done;
@@ -216,22 +216,20 @@ document_tokens(const struct served_model *m, const struct document_prompt *p)
 
 /* --- a cloud ------------------------------------------------------------------------------------- */
 
+/* It is read as JSON where there is an object in it, and else as words. */
 static void
-on_delta(void *arg, const char *delta, size_t len)
+put_items_back(struct document_ask *a)
 {
-	struct document_ask *a = arg;
+	struct redact_restore s = {
+		.r = a->items, .json = memchr(a->text.data, '{', a->text.len) != NULL};
+	struct buf whole;
 
-	if (a->restore.r == NULL)
-		buf_append(&a->text, delta, len);
-	else if (redact_restore_push(&a->restore, delta, len, &a->text) != 0)
-		a->text.failed = true;
-}
-
-static void
-end_restoring(struct document_ask *a)
-{
-	if (a->restore.r != NULL && redact_restore_end(&a->restore, &a->text) != 0)
-		a->text.failed = true;
+	buf_init(&whole, DOCUMENT_HEARD_MAX);
+	redact_restore_push(&s, a->text.data, a->text.len, &whole);
+	redact_restore_end(&s, &whole);
+	whole.failed = whole.failed || a->text.failed;
+	buf_free(&a->text);
+	a->text = whole;
 }
 
 static void
@@ -244,7 +242,8 @@ on_answered(void *arg, const char *finish_reason, const struct cloud_usage *u, u
 		.new_tokens = (uint32_t)u->tokens_out,
 		.cost = cost};
 
-	end_restoring(a);
+	if (a->items != NULL && a->text.len > 0)
+		put_items_back(a);
 	tell(a, &h);
 }
 
@@ -309,23 +308,23 @@ document_ask_cloud(struct router *r, const struct document_leave *l, const struc
 		.request_used = l->spent,
 		.request_limit = l->budget};
 	struct document_ask *a = ask_new(r, done, arg);
-	const struct door_events events = {NULL, on_delta, on_answered, on_trouble, a};
+	const struct door_events events = {NULL, on_text, on_answered, on_trouble, a};
 	struct ticket *t;
 
 	if (a == NULL) {
 		*no = (struct door_no){.why = DOOR_BROKEN, .err = {"out of memory"}};
 		return NULL;
 	}
-	if (l->verdict->policy == PRIVACY_REDACT) {
-		a->restore.r = wall_items(l->verdict);
-		a->restore.json = true; /* it is to be JSON, and is read as such */
-	}
+	if (l->verdict->policy == PRIVACY_REDACT)
+		a->items = wall_items(l->verdict);
 	t = ticket_issue(r->door, &ask, no);
 	if (t != NULL)
 		a->call = door_send(r->door, t, &request, l->timeout_ms, &events, no);
 	ticket_free(t);
-	if (a->call != NULL)
+	if (a->call != NULL) {
+		wall_sent(l->verdict);
 		return a;
+	}
 	ask_free(a);
 	return NULL;
 }

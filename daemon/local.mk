@@ -251,7 +251,7 @@ $(tests_unit_test_router_segments_OBJECTS): | proto/shoal.pb-c.h
 TOOLS_TEST_SUPPORT = $(HTTP_TEST_SUPPORT) $(CLOUD_TEST_SUPPORT) $(PLANTED) \
 	tests/support/tools_fixture.c tests/support/tools_fixture.h
 check_PROGRAMS += tests/unit/test_router_tools tests/unit/test_router_tools_cloud \
-	tests/unit/test_router_cloud tests/unit/test_answers_tools
+	tests/unit/test_router_cloud tests/unit/test_router_items tests/unit/test_answers_tools
 tests_unit_test_answers_tools_SOURCES = tests/unit/test_answers_tools.c $(TOOLS_TEST_SUPPORT)
 tests_unit_test_answers_tools_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_answers_tools_LDADD = $(HTTP_TEST_LIBS)
@@ -264,8 +264,11 @@ tests_unit_test_router_tools_cloud_LDADD = $(HTTP_TEST_LIBS)
 tests_unit_test_router_cloud_SOURCES = tests/unit/test_router_cloud.c $(TOOLS_TEST_SUPPORT)
 tests_unit_test_router_cloud_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_router_cloud_LDADD = $(HTTP_TEST_LIBS)
+tests_unit_test_router_items_SOURCES = tests/unit/test_router_items.c $(TOOLS_TEST_SUPPORT)
+tests_unit_test_router_items_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
+tests_unit_test_router_items_LDADD = $(HTTP_TEST_LIBS)
 $(tests_unit_test_router_tools_OBJECTS) $(tests_unit_test_router_tools_cloud_OBJECTS) \
-	$(tests_unit_test_router_cloud_OBJECTS) \
+	$(tests_unit_test_router_cloud_OBJECTS) $(tests_unit_test_router_items_OBJECTS) \
 	$(tests_unit_test_answers_tools_OBJECTS) $(tests_unit_test_route_book_OBJECTS): | proto/shoal.pb-c.h
 check_PROGRAMS += tests/unit/test_router_turns
 tests_unit_test_router_turns_SOURCES = tests/unit/test_router_turns.c $(HTTP_TEST_SUPPORT)

@@ -114,31 +114,45 @@ router_turn(const struct router *r, const struct privacy_hash *answer, struct ro
 	return false;
 }
 
-/* Where a prompt of before ends is not seen in the next one, so it is remembered, whoever answers it, and by its text,
- * also where it came as ids. -1 without memory. */
+/* A prompt is judged by its text, also where it came as ids. -1 without memory. */
 static int
-remember_prompt(struct router *r, const struct http_request *h, const struct api_request *a,
-	const struct served_model *m, enum privacy request)
+judge(struct router *r, const struct http_request *h, const struct api_request *a,
+	const struct served_model *m, enum privacy request, struct wall_verdict *v)
 {
-	struct wall_verdict v = {0};
 	struct api_request of = *a;
 	struct buf text;
-	int rc = 0;
+	int rc = -1;
 
-	if (a->kind != API_COMPLETION || endpoints_count(r->endpoints) == 0)
-		return 0;
 	buf_init(&text, 0);
-	api_prompt_text(&text, a, m, false);
+	if (a->kind == API_COMPLETION)
+		api_prompt_text(&text, a, m, false);
 	if (buf_u8(&text, 0) == 0) {
 		of.prompt = (const char *)text.data;
-		rc = wall_judge(r->wall, h->client, h->key_privacy, request, &of, &v);
+		rc = wall_judge(r->wall, h->client, h->key_privacy, request, &of, v);
 	}
-	if (rc == 0 && v.record != NULL)
-		wall_made(r->wall, &v, NULL, 0);
-	wall_verdict_free(&v);
-	rc = text.failed ? -1 : rc;
 	buf_free(&text);
 	return rc;
+}
+
+/* What is said to a model that is named may come back as history, or as the begin of a prompt, of a request that a cloud
+ * could get. Where there is none, nothing is kept. -1 without memory. */
+static int
+remember(struct router *r, const struct http_request *h, const struct api_request *a,
+	const struct served_model *m, enum privacy request, struct wall_verdict *v)
+{
+	if (endpoints_count(r->endpoints) == 0)
+		return 0;
+	if (judge(r, h, a, m, request, v) != 0)
+		return -1;
+	wall_made(r->wall, v, NULL, 0);
+	return 0;
+}
+
+void
+router_said(struct router *r, const struct wall_verdict *v, const char *text, size_t len)
+{
+	if (v->record != NULL && len > 0)
+		wall_made(r->wall, v, text, len);
 }
 
 bool
@@ -150,27 +164,27 @@ router_may_ask_clouds(const struct router *r)
 /* A model that is named is at home: what remains to be kept is a policy that wants this device. */
 bool
 router_allows(struct router *r, struct http_request *h, const struct api_request *a,
-	const struct served_model *m)
+	const struct served_model *m, struct wall_verdict *v)
 {
 	struct route_said said;
-	struct privacy_voices v;
+	struct privacy_voices voices;
 	struct api_error e;
 
 	if (route_said_read(h, a, &said, &e) != 0) {
 		http_error(h, &e);
 		return false;
 	}
-	if (remember_prompt(r, h, a, m, said.privacy) != 0) {
+	if (remember(r, h, a, m, said.privacy, v) != 0) {
 		http_fail(h, 503, NULL, NULL, "out of memory");
 		return false;
 	}
-	v = (struct privacy_voices){
+	voices = (struct privacy_voices){
 		wall_policy(r->wall), h->key_privacy, PRIVACY_CLOUD, said.privacy};
-	if (m->devices <= 1 || privacy_effective(&v) != PRIVACY_DEVICE)
+	if (m->devices <= 1 || privacy_effective(&voices) != PRIVACY_DEVICE)
 		return true;
 	http_fail(h, 403, "privacy", "model",
 		"privacy is 'device', as %s says, and '%.128s' is computed by %u devices: ask for "
 		"'auto:local'",
-		privacy_whose(&v), m->id, m->devices);
+		privacy_whose(&voices), m->id, m->devices);
 	return false;
 }

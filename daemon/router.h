@@ -30,9 +30,13 @@ void router_answer(struct router *r, struct http_request *h, const struct api_fo
 bool router_may_ask_clouds(const struct router *r);
 
 /* For requests that name a model: the privacy that holds for them, and whether that model, of `served`,
- * may answer. false: with an answer that says why not. */
+ * may answer. false: with an answer that says why not. *v, zeroed, gets what is remembered of it, where there is a cloud
+ * that could get it later; wall_verdict_free in both cases. */
+struct wall_verdict;
 bool router_allows(struct router *r, struct http_request *h, const struct api_request *a,
-	const struct served_model *m);
+	const struct served_model *m, struct wall_verdict *v);
+/* And what its client has seen of the answer is remembered, before the last of it leaves. */
+void router_said(struct router *r, const struct wall_verdict *v, const char *text, size_t len);
 
 /* For `shoal route status`, `shoal route log` (newest last, at most n) and `shoal why`. New references;
  * router_why: NULL when nothing is known of that answer. */

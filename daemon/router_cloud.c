@@ -114,6 +114,7 @@ on_text(void *arg, const char *delta, size_t len)
 	buf_free(&plain);
 }
 
+/* Its answer has ended. Of one that was cut what is held stays unsaid: the begin of a placeholder is no text. */
 static void
 end_restoring(struct routed *q)
 {
@@ -175,8 +176,6 @@ on_call(void *arg, const struct cloud_called *c)
 	struct buf name;
 	const char *wrong;
 
-	end_restoring(q); /* what it has said before */
-	q->restore = (struct redact_restore){.r = q->restore.r};
 	buf_init(&name, 0);
 	if (restored(q, c->name, strlen(c->name), false, &name) != 0 || buf_u8(&name, 0) != 0)
 		wrong = "a call without a name";
@@ -245,7 +244,6 @@ on_error(void *arg, const struct cloud_error *e, uint64_t cost)
 
 	q->call = NULL;
 	q->spent += cost;
-	end_restoring(q);
 	log_warning("%s: %s: %s", q->id, q->names[q->choice.candidate], e->words);
 	snprintf(q->why, sizeof q->why, "%s: %s", q->names[q->choice.candidate],
 		refused && e->said[0] != '\0' ? e->said : e->words);
@@ -328,11 +326,13 @@ routed_begin_cloud(struct routed *q)
 		snprintf(q->why, sizeof q->why, "%s", err.msg);
 	} else {
 		if (q->verdict.policy == PRIVACY_REDACT)
-			q->restore.r = wall_items(&q->verdict);
+			q->restore = (struct redact_restore){
+				.r = wall_items(&q->verdict), .json = q->a.response_format != NULL};
 		sent = routed_send(q, e, &body, &events, &no);
-		if (sent)
+		if (sent) {
+			wall_sent(&q->verdict);
 			q->redactions += wall_removed(&q->verdict) - removed;
-		if (!sent) {
+		} else {
 			c->refusal = refused_by_door(&no);
 			snprintf(q->why, sizeof q->why, "%s", no.err.msg);
 		}

@@ -16,7 +16,6 @@ record_unref(struct wall_record *r)
 	if (r == NULL || --r->refs > 0)
 		return;
 	privacy_taint_free(r->taint);
-	redact_free(r->redact);
 	free(r->ends);
 	free(r->prompts);
 	free(r);
@@ -155,6 +154,7 @@ void
 wall_verdict_free(struct wall_verdict *v)
 {
 	record_unref(v->record);
+	redact_free(v->redact);
 	privacy_messages_free(&v->messages);
 	*v = (struct wall_verdict){0};
 }
@@ -179,7 +179,7 @@ wall_made(struct wall *w, const struct wall_verdict *v, const char *answer, size
 uint64_t
 wall_removed(const struct wall_verdict *v)
 {
-	const struct redact *r = v->record->redact;
+	const struct redact *r = v->redact;
 	uint64_t sum = 0;
 
 	for (int k = 0; r != NULL && k < REDACT_KINDS; k++)
@@ -190,7 +190,7 @@ wall_removed(const struct wall_verdict *v)
 const struct redact *
 wall_items(const struct wall_verdict *v)
 {
-	return v->record->redact;
+	return v->redact;
 }
 
 /* --- life --------------------------------------------------------------------------------------- */

@@ -1,6 +1,8 @@
 /* The wall around the house: how far a request may travel, what was said under which policy, and what
  * a cloud may see of it. Policies are decided by sched/privacy, items removed by sched/redact; here
- * is what remembers them, one record for each client (API key, address, or user of the socket).
+ * is what remembers them. What was said: one record for each client (API key, address, or user of the socket). Items: the
+ * verdict of the one request that has them. A conversation comes whole with each turn, so its items get the same numbers
+ * every time; those of another one are not there to be put back, and neither are those of a body that was not sent.
  *
  * Records live as long as the process. After a restart every history counts as said at home. A plain prompt has none:
  * those that stay nearer than a cloud are in STATE/prompts, mode 0600, as hashes with a key of the file's own, where a
@@ -36,6 +38,8 @@ struct wall_verdict {
 	char why[512]; /* policy is stricter than cloud: whose word that is, or which message's */
 	char where[PART_NAME]; /* the message, or the tool; "": it is none of these */
 	struct privacy_messages messages;
+	struct redact *redact; /* of its items; made when first needed */
+	uint32_t n_sent;       /* of these: those that a cloud has got as placeholders */
 };
 /* 0, or -1 without memory. request: its own word. wall_verdict_free in both cases. */
 int wall_judge(struct wall *w, uint64_t client, enum privacy key, enum privacy request,
@@ -51,10 +55,12 @@ bool wall_hash(const struct wall *w, const char *text, size_t len, struct privac
 /* The body that a cloud would get: the chat or the prompt of the request, for `model`, streamed; where
  * the policy is `redact`, without personal items. -1: it may not leave, or what must not leave could not
  * be removed for certain: nothing may be sent. A prompt ends anywhere, also within an item, a part of
- * which is not known: it needs `cloud`. (wall_body.c) */
+ * which is not known: it needs `cloud`. Items of a body of before that was not sent are forgotten. (wall_body.c) */
 int wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a,
 	const char *model, uint32_t max_tokens, struct buf *out, struct err *err);
-/* The same for a segment of an answer: the chat or the prompt ends in what was said of it until now, and
+/* That body goes out: what comes back may have its placeholders. */
+void wall_sent(struct wall_verdict *v);
+/* The same as wall_body for a segment of an answer: the chat or the prompt ends in what was said of it until now, and
  * the endpoint goes on from there, a chat in its own way. It needs `cloud` for the same reason. */
 struct endpoint;
 int wall_segment_body(const struct wall_verdict *v, const struct api_request *a,
@@ -63,9 +69,10 @@ int wall_segment_body(const struct wall_verdict *v, const struct api_request *a,
 /* For whom it came from: a list of the parts that lose items when it is redacted, with how many of which
  * kind, and of those in the way, with the reason. (wall_parts.c) */
 json_t *wall_parts(struct wall *w, struct wall_verdict *v, const struct api_request *a);
-/* The items that were removed from this client's texts, to be put back; good as long as the verdict.
- * NULL: none were. */
+/* The items that were removed from what this request sends, to be put back; good as long as the verdict.
+ * NULL: nothing was searched. */
 const struct redact *wall_items(const struct wall_verdict *v);
-uint64_t wall_removed(const struct wall_verdict *v); /* how often one was, of all texts until now */
+/* How often one was, of all its texts until now. */
+uint64_t wall_removed(const struct wall_verdict *v);
 
 #endif

@@ -26,31 +26,27 @@ add_number(json_t *o, const char *key, float v, float unless)
 		json_object_set_new(o, key, json_real(round((double)v * 1e6) / 1e6));
 }
 
-/* What is to be answered. NULL: tools in a form that is not sent. */
-static json_t *
-asked(const struct api_request *a, struct err *err)
+/* What is to be answered. -1: tools in a form that is not sent. */
+static int
+add_asked(json_t *o, const struct api_request *a, struct err *err)
 {
 	/* What a model at home is told of tools and forms is in a->messages. */
 	bool told = a->tools != NULL || a->response_format != NULL;
 	json_t *list;
 
 	if (a->kind == API_COMPLETION)
-		return json_pack("{s:s}", "prompt", a->prompt);
+		return json_object_set_new(o, "prompt", json_string(a->prompt));
 	list = told ? wall_tool_messages(a, err) : messages(a);
-	return list != NULL ? json_pack("{s:o}", "messages", list) : NULL;
+	return list != NULL ? json_object_set_new(o, "messages", list) : -1;
 }
 
 json_t *
 wall_whole(const struct api_request *a, uint32_t max_tokens, struct err *err)
 {
-	json_t *o = asked(a, err), *stops;
+	json_t *o = json_pack("{s:b,s:{s:b},s:I}", "stream", 1, "stream_options", "include_usage",
+		       1, "max_tokens", (json_int_t)max_tokens),
+	       *stops = json_array();
 
-	if (o == NULL)
-		return NULL;
-	json_object_set_new(o, "stream", json_true());
-	json_object_set_new(o, "stream_options", json_pack("{s:b}", "include_usage", 1));
-	json_object_set_new(o, "max_tokens", json_integer((json_int_t)max_tokens));
-	stops = json_array();
 	if (a->tools != NULL)
 		json_object_set_new(o, "tools", wall_tools(a->tools));
 	if (a->tools != NULL && a->one_call)
@@ -70,7 +66,11 @@ wall_whole(const struct api_request *a, uint32_t max_tokens, struct err *err)
 	if (a->n_stops > 0)
 		json_object_set(o, "stop", stops);
 	json_decref(stops);
-	return o;
+	/* Last, as only they grow from turn to turn: the items of all of it keep their numbers. */
+	if (add_asked(o, a, err) == 0)
+		return o;
+	json_decref(o);
+	return NULL;
 }
 
 json_t *
@@ -78,13 +78,13 @@ wall_redacted(struct wall *w, struct wall_verdict *v, json_t *body, struct err *
 {
 	struct redact_limits limits = {.hash_key = w->redact_key};
 
-	if (v->record->redact == NULL)
-		v->record->redact = redact_new(w->words, &limits);
-	if (v->record->redact == NULL) {
+	if (v->redact == NULL)
+		v->redact = redact_new(w->words, &limits);
+	if (v->redact == NULL) {
 		err_set(err, "not enough memory to remove personal items");
 		return NULL;
 	}
-	return redact_json_request(v->record->redact, body, 0, NULL, 0, err);
+	return redact_json_request(v->redact, body, 0, NULL, 0, err);
 }
 
 static int
@@ -121,9 +121,17 @@ wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a, c
 	plain = wall_whole(a, max_tokens, err);
 	if (plain == NULL)
 		return -1;
+	if (v->redact != NULL)
+		redact_forget(v->redact, v->n_sent);
 	body = v->policy == PRIVACY_REDACT ? wall_redacted(w, v, plain, err) : json_incref(plain);
 	json_decref(plain);
 	return body != NULL ? write_for(model, body, out, err) : -1;
+}
+
+void
+wall_sent(struct wall_verdict *v)
+{
+	v->n_sent = v->redact != NULL ? redact_n_items(v->redact) : 0;
 }
 
 /* --- a segment of an answer ---------------------------------------------------------------------- */

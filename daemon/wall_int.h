@@ -14,7 +14,6 @@ struct wall_record {
 	uint64_t client;
 	unsigned refs;
 	struct privacy_taint *taint;
-	struct redact *redact; /* made when first needed */
 	struct wall_prompt *prompts;
 	uint32_t n_prompts;
 	uint32_t *ends, n_ends; /* their lengths, ascending */

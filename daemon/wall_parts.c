@@ -11,7 +11,7 @@ struct looking {
 static uint64_t
 count(const struct looking *l, enum redact_kind k)
 {
-	const struct redact *r = l->verdict->record->redact;
+	const struct redact *r = l->verdict->redact;
 
 	return r != NULL ? redact_count(r, k) : 0;
 }

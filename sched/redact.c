@@ -164,6 +164,26 @@ redact_item(const struct redact *r, enum redact_kind k, uint32_t number, size_t 
 	return NULL;
 }
 
+uint32_t
+redact_n_items(const struct redact *r)
+{
+	return r->n_items;
+}
+
+/* The last one is the first of its chains. */
+void
+redact_forget(struct redact *r, uint32_t n)
+{
+	while (r->n_items > n) {
+		const struct item *last = &r->items[--r->n_items];
+
+		r->chain[hash(r, last->kind, r->bytes.data + last->at, last->len)] = last->next;
+		*named(r, last->kind, last->number) = last->next_named;
+		r->numbers[last->kind]--;
+		r->bytes.len = last->at;
+	}
+}
+
 static int
 put_item(struct redact *r, const struct redact_span *span, const struct scan *t, struct buf *out,
 	struct err *err)
@@ -172,8 +192,8 @@ put_item(struct redact *r, const struct redact_span *span, const struct scan *t,
 
 	if (item == NULL)
 		return err_set(err,
-			"this session holds as much personal data as can be kept track of (%u "
-			"items, %zu bytes): begin a new one, or let it be answered at home",
+			"there is more personal data in it than can be kept track of (%u items, "
+			"%zu bytes): leave some of it out, or let it be answered at home",
 			r->n_items, r->bytes.len);
 	r->counts[span->kind]++;
 	return buf_printf(out, "[%s_%u]", redact_kind_name(span->kind), item->number);

@@ -3,8 +3,8 @@
  *
  * An item (an e-mail address, a card's number, a word of the user's own list, ...) is replaced by a
  * placeholder like [EMAIL_1]. One struct redact belongs to one session and remembers its items: the
- * same bytes get the same placeholder in every turn. A text that has something of a placeholder's
- * form already, true or not, loses it to a placeholder of its own ([MARK_1]), so that every text
+ * same bytes get the same placeholder in all of its texts, and items are numbered as they come. A text that has something
+ * of a placeholder's form already, true or not, loses it to a placeholder of its own ([MARK_1]), so that every text
  * comes back as it was: restoring what redact_text made is byte-equal, always.
  *
  * Detectors would rather take too much than too little: what is taken comes back, what is left is
@@ -89,6 +89,10 @@ int redact_whole(struct redact *r, enum redact_kind k, const char *text, size_t 
 
 /* Searches a text of placeholders once more. -1: there is an item in it that is none. */
 int redact_leftover(struct redact *r, const char *text, size_t len, struct err *err);
+
+/* How many items it remembers; and forgets all but the first n of them, for texts that were not used after all. */
+uint32_t redact_n_items(const struct redact *r);
+void redact_forget(struct redact *r, uint32_t n);
 
 /* How often each kind was replaced, in all texts so far. */
 uint64_t redact_count(const struct redact *r, enum redact_kind k);

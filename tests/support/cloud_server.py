@@ -26,7 +26,7 @@ The path is /FAULTS/...; FAULTS is `ok`, or words joined by `~`, each with a num
     repeats       the text begins with the last message of the request, if that is an assistant's
     agent         a model with tools: it calls the first one with the user's words and tells what came of a call;
                   in pieces of 3 bytes. twice: two calls; calls-N; unoffered: of another function; noindex, object, noid: as some endpoints
-                  write them
+                  write them; asks: whatever it is told, it asks for the items of some numbers
     supervise     a supervisor of document mode: plans, then answers from the findings with their quotes and a
                   false one; again: wants another round each time; code: writes a program instead of a plan
 """
@@ -115,8 +115,10 @@ def agent(f, body):
     """What it says and the calls that it makes."""
     request = json.loads(body)
     last = request["messages"][-1]
+    if "asks" in f:
+        last["content"] = "[EMAIL_1] [EMAIL_2] [KEY_1]"
     if last["role"] != "user" or "tools" not in request:
-        return "It says: " + (last["content"] or ""), []
+        return ("" if "asks" in f else "It says: ") + (last["content"] or ""), []
     made = {"name": "rm" if "unoffered" in f else request["tools"][0]["function"]["name"],
             "arguments": {"about": last["content"]} if "object" in f else json.dumps({"about": last["content"]})}
     n = 2 if "twice" in f else f.get("calls", 1)

@@ -102,6 +102,32 @@ START_TEST(restored_at_every_split)
 }
 END_TEST
 
+/* As if they had never been there: of all kinds, in every chain. */
+START_TEST(items_are_forgotten)
+{
+	char text[64], again[64];
+	uint32_t n;
+
+	redacted("a@b.de and 192.168.17.23");
+	n = redact_n_items(r);
+	for (int i = 0; i < 1000; i++) {
+		snprintf(text, sizeof text, "u%d@e.org 10.0.%d.%d", i, i / 250, i % 250);
+		redacted(text);
+	}
+	redact_forget(r, n);
+	ck_assert_uint_eq(redact_n_items(r), n);
+	ck_assert_str_eq(redacted("[EMAIL_2] a@b.de 192.168.17.23"), "[MARK_1] [EMAIL_1] [IP_1]");
+	for (int i = 1000; i-- > 0;) {
+		snprintf(text, sizeof text, "u%d@e.org 10.0.%d.%d", i, i / 250, i % 250);
+		snprintf(again, sizeof again, "[EMAIL_%d] [IP_%d]", 1001 - i, 1001 - i);
+		ck_assert_str_eq(redacted(text), again);
+		restore(0);
+		buf_u8(&back, 0);
+		ck_assert_str_eq((const char *)back.data, text);
+	}
+}
+END_TEST
+
 /* Only what can still become a placeholder waits. */
 START_TEST(text_is_not_held_back)
 {
@@ -210,6 +236,7 @@ main(void)
 	tcase_add_test(tc, placeholders_in_texts);
 	tcase_add_test(tc, members_say_what_their_value_is);
 	tcase_add_test(tc, restored_at_every_split);
+	tcase_add_test(tc, items_are_forgotten);
 	tcase_add_test(tc, text_is_not_held_back);
 	tcase_add_test(tc, restored_into_json);
 	tcase_add_test(tc, faults_are_refusals);

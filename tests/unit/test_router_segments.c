@@ -362,12 +362,12 @@ START_TEST(a_prompt_is_continued)
 	prompt("Once ", "", "");
 	expect("a 0 d e f g ", "stop", 1, 6, 2);
 	expect_sent(0, "POST /text-1~size-2/completions HTTP/1.1\r\n");
-	expect_sent(0, "{\"prompt\":\"Once a \",");
+	expect_sent(0, ",\"prompt\":\"Once a \",");
 	expect_sent(0, "\"max_tokens\":32");
 	ck_assert_double_eq(json_number_value(shoal("cost")), 1e-6);
 	prompt("Once ", ",\"token_threshold\":1", ",\"echo\":true");
 	ck_assert_ptr_nonnull(strstr(a.body, "\"text\":\"Once 0 "));
-	expect_sent(1, "{\"prompt\":\"Once \",");
+	expect_sent(1, ",\"prompt\":\"Once \",");
 }
 END_TEST
 
@@ -403,12 +403,12 @@ START_TEST(a_prompt_in_one_piece)
 	fake_set_small(NULL);
 	prompt("Once ", ",\"explain\":true", "");
 	ck_assert_ptr_nonnull(strstr(a.body, "POST /text-2~size-2~stops/completions HTTP/1.1"));
-	ck_assert_ptr_nonnull(strstr(a.body, "{\\\"prompt\\\":\\\"Once \\\","));
+	ck_assert_ptr_nonnull(strstr(a.body, ",\\\"prompt\\\":\\\"Once \\\","));
 	ck_assert_uint_eq(calls(), 0);
 	prompt("Once ", "", "");
 	ck_assert_ptr_nonnull(strstr(a.body, "\"text\":\"0 1 \""));
 	ck_assert_str_eq(json_string_value(shoal("mode")), "query");
-	expect_sent(0, "{\"prompt\":\"Once \",");
+	expect_sent(0, ",\"prompt\":\"Once \",");
 	prompt("Once ", ",\"privacy\":\"redact\"", "");
 	ck_assert_int_eq(a.status, 403);
 	ck_assert_ptr_nonnull(strstr(a.body, "\"unredacted\""));

@@ -270,6 +270,58 @@ START_TEST(calls_at_home_stay_there)
 }
 END_TEST
 
+static void
+expect_tainted(const char *text)
+{
+	if (text != NULL)
+		add("user", text);
+	say("auto:cloud", "");
+	ck_assert_msg(a.status == 403, "%d %s", a.status, a.body);
+	ck_assert_ptr_nonnull(strstr(a.body, "tainted"));
+}
+
+#define HOME ",\"shoal\":{\"privacy\":\"home\"}"
+
+/* The same of what a model was told, and has said, that was asked by its name. Told under `cloud`, it may go there. */
+START_TEST(what_a_named_model_was_told_stays)
+{
+	start("agent", "cloud");
+	json_array_clear(tools);
+	add("user", "my holiday");
+	say(FAKE_MODEL, "");
+	ck_assert_int_eq(a.status, 200);
+	say("auto:cloud", "");
+	ck_assert_int_eq(a.status, 200);
+	json_array_clear(messages);
+	add("user", LARGE_CALL); /* what it has said: without tools, words */
+	say("auto:cloud", "");
+	ck_assert_int_eq(a.status, 200);
+	json_array_clear(messages);
+	add("user", "my salary");
+	say(FAKE_MODEL, _i == 0 ? HOME : HOME ",\"stream\":true");
+	ck_assert_int_eq(a.status, 200);
+	expect_tainted(NULL);
+	expect_tainted("sum that up");
+	json_array_clear(messages);
+	expect_tainted(LARGE_CALL);
+	ck_assert_uint_eq(calls(), 2);
+}
+END_TEST
+
+/* And a call is known again as one that a cloud may get. */
+START_TEST(calls_of_a_named_model_are_known)
+{
+	start("agent", "cloud");
+	add("user", "light");
+	say(FAKE_MODEL, "");
+	ck_assert_str_eq(called(0, "arguments"), "{\"room\":\"cellar\"}");
+	answer_it("done");
+	say("auto:cloud", "");
+	ck_assert_str_eq(json_string_value(json_object_get(message(), "content")), "It says: done");
+	ck_assert_uint_eq(calls(), 1);
+}
+END_TEST
+
 START_TEST(tools_that_were_offered_at_home_stay_there)
 {
 	start("agent", "cloud");
@@ -551,6 +603,8 @@ main(void)
 	tcase_add_test(t, a_call_that_is_cut);
 	tcase_add_test(t, segments_call_nothing);
 	tcase_add_test(t, calls_at_home_stay_there);
+	tcase_add_loop_test(t, what_a_named_model_was_told_stays, 0, 2);
+	tcase_add_test(t, calls_of_a_named_model_are_known);
 	tcase_add_test(t, tools_that_were_offered_at_home_stay_there);
 	tcase_add_test(t, one_call_of_two);
 	tcase_add_test(t, a_call_that_was_not_offered);

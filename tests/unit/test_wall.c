@@ -1,4 +1,5 @@
-/* What the wall remembers of plain prompts, for as many clients as it has room for, and over a restart. */
+/* What the wall remembers of plain prompts, for as many clients as it has room for, and over a restart; and which items
+ * a request has. */
 #include "daemon/wall.h"
 
 #include <check.h>
@@ -313,6 +314,159 @@ START_TEST(a_damaged_file)
 }
 END_TEST
 
+/* --- items ---------------------------------------------------------------------------------------- */
+
+#define TOOLS                                                                                      \
+	",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":"         \
+	"\"Asks t@example.org\"}}]"
+
+/* A chat of one client under `redact`. */
+struct chat {
+	struct api_request a;
+	struct wall_verdict v;
+	struct buf body;
+};
+
+static void
+chat_begin(struct chat *c, const char *messages)
+{
+	struct api_error e;
+	struct buf b;
+
+	buf_init(&b, 0);
+	buf_init(&c->body, 0);
+	buf_printf(&b, "{\"model\":\"auto\",\"messages\":[%s]" TOOLS "}", messages);
+	ck_assert_int_eq(api_parse(API_CHAT, b.data, b.len, &c->a, &e), 0);
+	ck_assert_int_eq(wall_judge(wall, 1, PRIVACY_CLOUD, PRIVACY_REDACT, &c->a, &c->v), 0);
+	buf_free(&b);
+}
+
+static void
+chat_end(struct chat *c)
+{
+	buf_free(&c->body);
+	wall_verdict_free(&c->v);
+	api_request_free(&c->a);
+}
+
+/* What would leave, NULL: nothing would. */
+static const char *
+body_of(struct chat *c)
+{
+	struct err err;
+
+	buf_clear(&c->body);
+	if (wall_body(wall, &c->v, &c->a, "m", 9, &c->body, &err) != 0)
+		return NULL;
+	buf_u8(&c->body, 0);
+	return (const char *)c->body.data;
+}
+
+static void
+expect_restored(const struct chat *c, const char *said, const char *restored)
+{
+	struct redact_restore s = {.r = wall_items(&c->v)};
+	struct buf b;
+
+	buf_init(&b, 0);
+	redact_restore_push(&s, said, strlen(said), &b);
+	redact_restore_end(&s, &b);
+	buf_u8(&b, 0);
+	ck_assert_str_eq((const char *)b.data, restored);
+	buf_free(&b);
+}
+
+#define USER(text) "{\"role\":\"user\",\"content\":\"" text "\"}"
+
+/* What was sent of one is not there for another one to be put back, whoever knows its numbers. */
+START_TEST(items_are_of_one_request)
+{
+	struct chat one, other;
+
+	chat_begin(&one, USER("password: hunter2-bank, mail a@example.org"));
+	ck_assert_ptr_nonnull(strstr(body_of(&one), "mail [EMAIL_2]"));
+	wall_sent(&one.v);
+	chat_begin(&other, USER("Sum it up"));
+	ck_assert_ptr_null(strstr(body_of(&other), "[EMAIL_2]"));
+	wall_sent(&other.v);
+	expect_restored(&other, "[KEY_1] [EMAIL_1] [EMAIL_2]", "[KEY_1] t@example.org [EMAIL_2]");
+	expect_restored(
+		&one, "[KEY_1] [EMAIL_1] [EMAIL_2]", "hunter2-bank t@example.org a@example.org");
+	chat_end(&one);
+	chat_end(&other);
+}
+END_TEST
+
+/* A turn has what the one before it had, under the same numbers. */
+START_TEST(a_conversation_keeps_its_numbers)
+{
+	static const char first[] = USER("From a@example.org to b@example.org"),
+			  answer[] = "{\"role\":\"assistant\",\"content\":\"Yes, a@example.org.\"}";
+	struct chat turn;
+	char both[512];
+
+	chat_begin(&turn, first);
+	ck_assert_ptr_nonnull(strstr(body_of(&turn), "Asks [EMAIL_1]"));
+	ck_assert_ptr_nonnull(strstr((char *)turn.body.data, USER("From [EMAIL_2] to [EMAIL_3]")));
+	wall_made(wall, &turn.v, NULL, 0);
+	wall_made(wall, &turn.v, "Yes, a@example.org.", 19);
+	chat_end(&turn);
+	snprintf(both, sizeof both, "%s,%s,%s", first, answer,
+		USER("And c@example.org, b@example.org?"));
+	chat_begin(&turn, both);
+	ck_assert_ptr_nonnull(strstr(body_of(&turn), "Asks [EMAIL_1]"));
+	ck_assert_ptr_nonnull(strstr((char *)turn.body.data, USER("From [EMAIL_2] to [EMAIL_3]")));
+	ck_assert_ptr_nonnull(strstr((char *)turn.body.data, "Yes, [EMAIL_2]."));
+	ck_assert_ptr_nonnull(strstr((char *)turn.body.data, USER("And [EMAIL_4], [EMAIL_3]?")));
+	chat_end(&turn);
+}
+END_TEST
+
+/* Only what left may come back, and what is left out gives its numbers to what is sent instead. */
+START_TEST(what_was_not_sent_is_forgotten)
+{
+	struct chat c;
+	struct chat_message *m;
+
+	chat_begin(&c, USER("x"));
+	c.a.tools = NULL; /* messages are sent as c.a.messages has them */
+	m = &c.a.messages[0];
+	m->content = "a@example.org";
+	body_of(&c);
+	wall_sent(&c.v);
+	m->content = "a@example.org, b@example.org, c@example.org";
+	ck_assert_ptr_nonnull(strstr(body_of(&c), "[EMAIL_1], [EMAIL_2], [EMAIL_3]"));
+	m->content = "c@example.org, a@example.org";
+	ck_assert_ptr_nonnull(strstr(body_of(&c), "\"[EMAIL_2], [EMAIL_1]\""));
+	wall_sent(&c.v);
+	expect_restored(
+		&c, "[EMAIL_1] [EMAIL_2] [EMAIL_3]", "a@example.org c@example.org [EMAIL_3]");
+	chat_end(&c);
+}
+END_TEST
+
+/* More than can be kept track of cost their own request, and none after it. */
+START_TEST(too_many_items)
+{
+	struct buf b;
+	struct chat c;
+
+	buf_init(&b, 0);
+	buf_str(&b, "{\"role\":\"user\",\"content\":\"");
+	for (int i = 0; i < 5000; i++)
+		buf_printf(&b, "u%d@e%d.org ", i, i);
+	buf_str(&b, "\"}");
+	buf_u8(&b, 0);
+	chat_begin(&c, (const char *)b.data);
+	ck_assert_ptr_null(body_of(&c));
+	chat_end(&c);
+	chat_begin(&c, USER("b@example.org"));
+	ck_assert_ptr_nonnull(strstr(body_of(&c), USER("[EMAIL_2]")));
+	chat_end(&c);
+	buf_free(&b);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -326,6 +480,13 @@ main(void)
 	tcase_add_test(t, a_client_that_was_forgotten_keeps_its_prompts);
 	tcase_add_test(t, nothing_private_was_forgotten);
 	tcase_add_test(t, more_private_prompts_than_can_be_kept);
+	suite_add_tcase(s, t);
+	t = tcase_create("items");
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, items_are_of_one_request);
+	tcase_add_test(t, a_conversation_keeps_its_numbers);
+	tcase_add_test(t, what_was_not_sent_is_forgotten);
+	tcase_add_test(t, too_many_items);
 	suite_add_tcase(s, t);
 	t = tcase_create("on disk");
 	tcase_add_checked_fixture(t, setup_on_disk, teardown_on_disk);
