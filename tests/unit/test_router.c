@@ -541,6 +541,11 @@ START_TEST(explains_without_asking)
 	ck_assert_str_eq(json_string_value(json_object_get(a.json, "object")), "shoal.route");
 	ck_assert_str_eq(said("target"), "small");
 	ck_assert_str_eq(said("reason"), "tries");
+	/* Either may ask for that. */
+	say_with("X-Shoal-Dry-Run: 1\r\n", ",\"shoal\":{\"explain\":false}");
+	ck_assert_str_eq(json_string_value(json_object_get(a.json, "object")), "shoal.route");
+	say_with("X-Shoal-Dry-Run: 0\r\n", ",\"shoal\":{\"explain\":true}");
+	ck_assert_str_eq(json_string_value(json_object_get(a.json, "object")), "shoal.route");
 	fake_get(&seen);
 	ck_assert_uint_eq(seen.submitted, 0);
 }
