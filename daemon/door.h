@@ -99,7 +99,7 @@ uint64_t ticket_reserved(const struct ticket *t); /* micro-units */
 void ticket_free(struct ticket *t);
 
 /* Whatever it returns, the ticket has been used; it is still to be freed. NULL: nothing was sent, no
- * event comes. timeout_ms: for the whole call; 0: the endpoint's own. */
+ * event comes. timeout_ms: for the whole call, at most the endpoint's own; 0: that. */
 struct door_call *door_send(struct door *d, struct ticket *t, const struct door_request *r,
 	uint32_t timeout_ms, const struct door_events *events, struct door_no *no);
 /* Ends it at once, without events. Returns what was counted. */
