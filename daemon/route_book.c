@@ -173,9 +173,6 @@ struct route_book *
 route_book_open(uv_loop_t *loop, const char *state_dir, struct err *err)
 {
 	struct route_book *b = calloc(1, sizeof *b);
-	struct gain_row *rows;
-	size_t n, all;
-	struct err why;
 
 	if (b == NULL) {
 		err_set(err, "not enough memory for routing");
@@ -188,9 +185,7 @@ route_book_open(uv_loop_t *loop, const char *state_dir, struct err *err)
 		free(b);
 		return NULL;
 	}
-	rows = rows_read(b->dir, 1, &n, &all, &why); /* only to count them */
-	b->rows = (uint32_t)all;
-	free(rows);
+	b->rows = rows_mend(b->dir);
 	return b;
 }
 

@@ -55,6 +55,8 @@ void rows_cut(const char *dir, off_t bytes);
 /* The newest at most `max` rows; *n is their number, *all that of all in the file. NULL: no memory, or the
  * file cannot be read. Any thread. */
 struct gain_row *rows_read(const char *dir, size_t max, size_t *n, size_t *all, struct err *err);
+/* Cuts off what cannot be read, as the end of a row that a power cut left, and returns how many rows there are. */
+uint32_t rows_mend(const char *dir);
 /* Rewrites the file with these. */
 int rows_write(const char *dir, const struct gain_row *rows, size_t n, struct err *err);
 int book_forget_files(const char *dir, struct err *err);
