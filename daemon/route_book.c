@@ -102,13 +102,19 @@ route_book_answered(struct route_book *b, const struct route_wish *w, bool up)
 
 /* --- labels ------------------------------------------------------------------------------------- */
 
+static int
+keep_row(struct route_book *b, const struct gain_row *row, struct err *err)
+{
+	return b->job != NULL ? book_job_keep(b->job, row, err) : rows_append(b->dir, row, 1, err);
+}
+
 int
 route_book_label(struct route_book *b, const struct gain_row *row, const struct gain_estimate *said,
 	struct err *err)
 {
 	struct err why;
 
-	if (rows_append(b->dir, row, 1, err) != 0)
+	if (keep_row(b, row, err) != 0)
 		return -1;
 	b->fresh++;
 	b->rows++;

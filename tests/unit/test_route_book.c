@@ -286,6 +286,41 @@ START_TEST(damage_of_rows_costs_what_it_hit)
 }
 END_TEST
 
+/* So many times the same, for a file that is written anew with the newest. */
+static void
+multiply_rows(int times)
+{
+	char command[256];
+
+	close_book();
+	snprintf(command, sizeof command,
+		"cd %s/route && for i in $(seq %d); do cat rows; done >more && mv more rows", dir,
+		times);
+	ck_assert_int_eq(system(command), 0);
+	open_book();
+}
+
+START_TEST(labels_that_come_while_it_is_trained)
+{
+	struct err err = {""};
+
+	multiply_rows(2 * ROUTE_BOOK_ROWS / 200 + 1);
+	ck_assert_int_eq(rows_kept(), 2 * ROUTE_BOOK_ROWS + 200);
+	ck_assert_msg(route_book_train(book, NULL, 0, NULL, NULL, &err) == 0, "%s", err.msg);
+	label(3);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	expect_rows(ROUTE_BOOK_ROWS + 3);
+	/* The same where nobody waits for the end of it. */
+	ck_assert_int_eq(route_book_forget(book, &err), 0);
+	label(GAIN_LEAST_ROWS);
+	ck_assert_int_eq(route_book_train(book, NULL, 0, NULL, NULL, &err), 0);
+	label(1);
+	close_book();
+	open_book();
+	expect_rows(GAIN_LEAST_ROWS + 1);
+}
+END_TEST
+
 /* A figure of its status; below 0: there is none. */
 static double
 figure(const char *list, const char *name, const char *key)
@@ -396,6 +431,7 @@ main(void)
 	tcase_add_test(t, the_last_training_is_undone);
 	tcase_add_test(t, a_training_that_fails_leaves_no_rows);
 	tcase_add_test(t, damage_of_rows_costs_what_it_hit);
+	tcase_add_test(t, labels_that_come_while_it_is_trained);
 	tcase_add_test(t, parts_are_forgotten_too);
 	tcase_add_test(t, it_is_told_how_well_it_does);
 	tcase_add_test(t, nothing_is_told_of_what_knows_nothing);
