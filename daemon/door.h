@@ -14,6 +14,7 @@
  *   an answer that says what it used    that, by tokens or as the endpoint says it, whichever is more
  *   nothing was sent, or status 3xx 4xx nothing
  *   anything else                       in full: a cut, late, cancelled or failed answer may be billed
+ * An answer that says more tokens than the endpoint's context has, or a cost far from any price, has not said it.
  *
  * Who is offline shall not wait for it with each request: once no connection could be made, a ticket
  * that is asked for after the breaker's time is refused too, and makes the door knock (connect, and
