@@ -116,10 +116,29 @@ lesson_write(const struct lesson *l, struct buf *out)
 	return knob_write(&l->knobs[KNOB_OF_PARTS], out);
 }
 
+/* The new one is whole on the disk, and takes the place of the one that stays as the one before. */
+static int
+keep_before(const char *dir, struct err *err)
+{
+	struct path p = path_of(dir, "lesson"), old = path_of(dir, "lesson.before"),
+		    fresh = path_of(dir, "lesson.new");
+	int rc = 0;
+
+	if (rename(p.text, old.text) != 0 && errno != ENOENT)
+		rc = err_errno(err, errno, "%s: cannot be kept as %s", p.text, old.text);
+	else if (rename(fresh.text, p.text) != 0)
+		rc = err_errno(err, errno, "%s: cannot replace", p.text);
+	else
+		file_sync_parent(p.text);
+	if (rc != 0)
+		unlink(fresh.text);
+	return rc;
+}
+
 int
 lesson_save(const struct lesson *l, const char *dir, bool keep, struct err *err)
 {
-	struct path p = path_of(dir, "lesson"), old = path_of(dir, "lesson.before");
+	struct path p = path_of(dir, keep ? "lesson.new" : "lesson");
 	struct buf bytes;
 	int rc;
 
@@ -131,10 +150,10 @@ lesson_save(const struct lesson *l, const char *dir, bool keep, struct err *err)
 		err_set(err, "not enough memory to keep what was learned");
 	if (rc == 0)
 		rc = file_mkdirs(dir, 0700, err);
-	if (rc == 0 && keep && rename(p.text, old.text) != 0 && errno != ENOENT)
-		rc = err_errno(err, errno, "%s: cannot be kept as %s", p.text, old.text);
 	if (rc == 0)
 		rc = file_write(p.text, bytes.data, bytes.len, 0600, err);
+	if (rc == 0 && keep)
+		rc = keep_before(dir, err);
 	buf_free(&bytes);
 	return rc;
 }
@@ -312,8 +331,8 @@ rows_mend(const char *dir)
 int
 book_forget_files(const char *dir, struct err *err)
 {
-	static const char *const names[] = {"rows", "rows.damaged", "lesson", "lesson.before",
-		"lesson.damaged", "lesson.before.damaged"};
+	static const char *const names[] = {"rows", "rows.damaged", "lesson", "lesson.new",
+		"lesson.before", "lesson.damaged", "lesson.before.damaged"};
 
 	for (size_t i = 0; dir[0] != '\0' && i < sizeof names / sizeof *names; i++) {
 		struct path p = path_of(dir, names[i]);

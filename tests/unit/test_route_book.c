@@ -4,9 +4,11 @@
 #include "tests/support/route_task.h"
 
 #include <check.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -286,6 +288,25 @@ START_TEST(damage_of_rows_costs_what_it_hit)
 }
 END_TEST
 
+/* What was learned before is there until what is learned now is on the disk. */
+START_TEST(a_full_disk_takes_no_lesson)
+{
+	struct rlimit usual, few;
+
+	ck_assert_str_eq(teach(NULL, 0), "");
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &usual), 0);
+	few = usual;
+	few.rlim_cur = 1000;
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &few), 0);
+	ck_assert_ptr_nonnull(strstr(teach(NULL, 0), "cannot write"));
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &usual), 0);
+	ck_assert_int_eq(access(lesson, F_OK), 0);
+	strcat(lesson, ".new");
+	ck_assert_int_ne(access(lesson, F_OK), 0);
+}
+END_TEST
+
 /* So many times the same, for a file that is written anew with the newest. */
 static void
 multiply_rows(int times)
@@ -431,6 +452,7 @@ main(void)
 	tcase_add_test(t, the_last_training_is_undone);
 	tcase_add_test(t, a_training_that_fails_leaves_no_rows);
 	tcase_add_test(t, damage_of_rows_costs_what_it_hit);
+	tcase_add_test(t, a_full_disk_takes_no_lesson);
 	tcase_add_test(t, labels_that_come_while_it_is_trained);
 	tcase_add_test(t, parts_are_forgotten_too);
 	tcase_add_test(t, it_is_told_how_well_it_does);
