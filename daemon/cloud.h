@@ -91,7 +91,7 @@ struct cloud_request {
 	const struct endpoint *endpoint;
 	const void *body; /* JSON; copied */
 	size_t len;
-	uint32_t timeout_ms; /* for all of it; 0: the endpoint's own */
+	uint32_t timeout_ms; /* for all of it, at most the endpoint's own; 0: that */
 	bool plain;          /* the body has a prompt: it is for /completions */
 };
 

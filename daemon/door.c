@@ -1,9 +1,12 @@
 #include "daemon/door.h"
 
 #include "daemon/door_int.h"
+#include "daemon/log.h"
 
 #include <stdlib.h>
 #include <time.h>
+
+#define MOST_OVER 1000 /* a price may be set for a thousand tokens instead of a million */
 
 struct door_call {
 	struct door *door;
@@ -11,7 +14,7 @@ struct door_call {
 	struct cloud_call *call;
 	struct breaker_call leave;
 	uint32_t endpoint;
-	uint64_t reservation;
+	uint64_t reservation, reserved;
 	uint64_t age;
 	struct door_events events;
 };
@@ -105,6 +108,31 @@ door_breaker(struct door *d, const struct endpoint *e)
 
 /* --- the end of a call --------------------------------------------------------------------------- */
 
+/* Where nothing was reserved there is no measure: whatever is said counts. */
+static bool
+is_believable(const struct endpoint *e, uint64_t reserved, uint64_t cost)
+{
+	return reserved == 0 || cost / MOST_OVER <= reserved ||
+	       cost <= purse_cost(&e->price, e->context, e->context);
+}
+
+/* Without figures that cannot be: one slip must not spend the budgets of all endpoints. More than what was asked for
+ * can be, as thoughts that nobody sees are charged, but not more than the context has. */
+static struct cloud_usage
+sensible(const struct door_call *c, const struct endpoint *e, const struct cloud_usage *said)
+{
+	struct cloud_usage u = *said;
+	bool tokens = u.tokens_in <= e->context && u.tokens_out <= e->context,
+	     cost = u.cost == PURSE_UNKNOWN || is_believable(e, c->reserved, u.cost);
+
+	if (tokens && cost)
+		return u;
+	log_warning("%s: its answer says that it used what cannot be: that is not counted, but %s",
+		e->name,
+		u.cost != PURSE_UNKNOWN && cost ? "the cost it says" : "what was reserved");
+	return (struct cloud_usage){.cost = cost ? u.cost : PURSE_UNKNOWN};
+}
+
 static uint64_t
 cost_of(const struct endpoint *e, const struct cloud_usage *u)
 {
@@ -169,12 +197,14 @@ on_end(void *arg, const char *finish, const struct cloud_usage *usage)
 {
 	struct door_call *c = arg;
 	struct door_events events = c->events;
-	uint64_t cost = cost_of(endpoints_at(c->door->endpoints, c->endpoint), usage);
+	const struct endpoint *e = endpoints_at(c->door->endpoints, c->endpoint);
+	struct cloud_usage used = sensible(c, e, usage);
+	uint64_t cost = cost_of(e, &used);
 
 	end_breaker(c, BREAKER_OK, 0);
 	c->door->stats[c->endpoint].ends++;
 	cost = call_free(c, cost);
-	events.end(events.arg, finish, usage, cost);
+	events.end(events.arg, finish, &used, cost);
 }
 
 static void
@@ -220,6 +250,7 @@ pass(struct door *d, struct ticket *t, const struct door_request *r, uint32_t ti
 		.next = d->first,
 		.endpoint = t->endpoint,
 		.reservation = t->reservation,
+		.reserved = t->reserved,
 		.age = d->age,
 		.events = *events};
 	if (!breaker_begin(&d->breakers[t->endpoint], uv_now(d->loop), &c->leave)) {

@@ -14,6 +14,7 @@
  *   an answer that says what it used    that, by tokens or as the endpoint says it, whichever is more
  *   nothing was sent, or status 3xx 4xx nothing
  *   anything else                       in full: a cut, late, cancelled or failed answer may be billed
+ * An answer that says more tokens than the endpoint's context has, or a cost far from any price, has not said it.
  *
  * Who is offline shall not wait for it with each request: once no connection could be made, a ticket
  * that is asked for after the breaker's time is refused too, and makes the door knock (connect, and
@@ -99,7 +100,7 @@ uint64_t ticket_reserved(const struct ticket *t); /* micro-units */
 void ticket_free(struct ticket *t);
 
 /* Whatever it returns, the ticket has been used; it is still to be freed. NULL: nothing was sent, no
- * event comes. timeout_ms: for the whole call; 0: the endpoint's own. */
+ * event comes. timeout_ms: for the whole call, at most the endpoint's own; 0: that. */
 struct door_call *door_send(struct door *d, struct ticket *t, const struct door_request *r,
 	uint32_t timeout_ms, const struct door_events *events, struct door_no *no);
 /* Ends it at once, without events. Returns what was counted. */

@@ -8,9 +8,19 @@
 #include <sys/socket.h>
 
 struct head {
+	struct MHD_Connection *mhd;
+	const char *again; /* a word about routing that is there a second time */
 	unsigned n_length, n_host, n_auth, n_encoding, n_origin, n_key, n_event, n_blank;
 	const char *length, *host, *auth, *encoding, *origin, *content;
 };
+
+/* The value is not the one that a look-up finds: the header stood there before. */
+static bool
+is_again(const struct head *d, const char *key, const char *value)
+{
+	return strncasecmp(key, "X-Shoal-", 8) == 0 &&
+	       MHD_lookup_connection_value(d->mhd, MHD_HEADER_KIND, key) != value;
+}
 
 static enum MHD_Result
 note(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
@@ -40,6 +50,8 @@ note(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
 		d->n_key++;
 	} else if (strcasecmp(key, "Last-Event-ID") == 0) {
 		d->n_event++;
+	} else if (is_again(d, key, value)) {
+		d->again = key;
 	}
 	return MHD_YES;
 }
@@ -54,6 +66,10 @@ check_framing(struct http_request *r, const struct head *d)
 		http_fail(r, 400, NULL, NULL, "a header that may occur once occurs twice");
 	else if (d->n_blank > 0)
 		http_fail(r, 400, NULL, NULL, "a header's name has a blank in it or behind it");
+	/* A stricter one that a proxy adds behind the client's must not be overlooked. */
+	else if (d->again != NULL)
+		http_fail(r, 400, NULL, NULL, "the header %.40s occurs twice: send it once",
+			d->again);
 	else if (d->n_encoding > 0 && (d->n_length > 0 || d->encoding == NULL ||
 					      strcasecmp(d->encoding, "chunked") != 0))
 		http_fail(r, 400, NULL, NULL,
@@ -144,7 +160,7 @@ find_client(const struct http_request *r, const struct head *d)
 int
 http_head_check(struct http_request *r, const char *method, const char *path, bool *fatal)
 {
-	struct head d = {0};
+	struct head d = {.mhd = r->mhd};
 
 	MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, note, &d);
 	*fatal = true;

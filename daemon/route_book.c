@@ -102,13 +102,19 @@ route_book_answered(struct route_book *b, const struct route_wish *w, bool up)
 
 /* --- labels ------------------------------------------------------------------------------------- */
 
+static int
+keep_row(struct route_book *b, const struct gain_row *row, struct err *err)
+{
+	return b->job != NULL ? book_job_keep(b->job, row, err) : rows_append(b->dir, row, 1, err);
+}
+
 int
 route_book_label(struct route_book *b, const struct gain_row *row, const struct gain_estimate *said,
 	struct err *err)
 {
 	struct err why;
 
-	if (rows_append(b->dir, row, 1, err) != 0)
+	if (keep_row(b, row, err) != 0)
 		return -1;
 	b->fresh++;
 	b->rows++;
@@ -173,9 +179,6 @@ struct route_book *
 route_book_open(uv_loop_t *loop, const char *state_dir, struct err *err)
 {
 	struct route_book *b = calloc(1, sizeof *b);
-	struct gain_row *rows;
-	size_t n, all;
-	struct err why;
 
 	if (b == NULL) {
 		err_set(err, "not enough memory for routing");
@@ -188,9 +191,7 @@ route_book_open(uv_loop_t *loop, const char *state_dir, struct err *err)
 		free(b);
 		return NULL;
 	}
-	rows = rows_read(b->dir, 1, &n, &all, &why); /* only to count them */
-	b->rows = (uint32_t)all;
-	free(rows);
+	b->rows = rows_mend(b->dir);
 	return b;
 }
 

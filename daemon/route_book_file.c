@@ -1,5 +1,6 @@
 /* On disk: STATE/route/rows, what was labelled, one row behind the other; STATE/route/lesson, what was
- * learned from them, and lesson.before. A damaged file costs what it held and nothing else. */
+ * learned from them, and lesson.before. A damaged file costs what it held and nothing else: rows have no marks
+ * between them, so behind damage none could be found again, and it is cut off before one is written there. */
 #include "daemon/route_book_int.h"
 
 #include "base/file.h"
@@ -58,13 +59,19 @@ lesson_read(struct lesson *l, const void *data, size_t len, struct err *err)
 	return 0;
 }
 
+static void
+name_aside(const char *path, char aside[sizeof(struct path) + 16])
+{
+	snprintf(aside, sizeof(struct path) + 16, "%s.damaged", path);
+}
+
 /* What cannot be read is put aside: it may tell somebody what happened. */
 static void
 put_aside(const char *path, const struct err *why)
 {
 	char aside[sizeof(struct path) + 16];
 
-	snprintf(aside, sizeof aside, "%s.damaged", path);
+	name_aside(path, aside);
 	log_warning("%s: %s (it is kept as %s)", path, why->msg, aside);
 	if (rename(path, aside) != 0)
 		log_warning("%s: cannot be renamed: %s", path, strerror(errno));
@@ -109,10 +116,29 @@ lesson_write(const struct lesson *l, struct buf *out)
 	return knob_write(&l->knobs[KNOB_OF_PARTS], out);
 }
 
+/* The new one is whole on the disk, and takes the place of the one that stays as the one before. */
+static int
+keep_before(const char *dir, struct err *err)
+{
+	struct path p = path_of(dir, "lesson"), old = path_of(dir, "lesson.before"),
+		    fresh = path_of(dir, "lesson.new");
+	int rc = 0;
+
+	if (rename(p.text, old.text) != 0 && errno != ENOENT)
+		rc = err_errno(err, errno, "%s: cannot be kept as %s", p.text, old.text);
+	else if (rename(fresh.text, p.text) != 0)
+		rc = err_errno(err, errno, "%s: cannot replace", p.text);
+	else
+		file_sync_parent(p.text);
+	if (rc != 0)
+		unlink(fresh.text);
+	return rc;
+}
+
 int
 lesson_save(const struct lesson *l, const char *dir, bool keep, struct err *err)
 {
-	struct path p = path_of(dir, "lesson"), old = path_of(dir, "lesson.before");
+	struct path p = path_of(dir, keep ? "lesson.new" : "lesson");
 	struct buf bytes;
 	int rc;
 
@@ -124,10 +150,10 @@ lesson_save(const struct lesson *l, const char *dir, bool keep, struct err *err)
 		err_set(err, "not enough memory to keep what was learned");
 	if (rc == 0)
 		rc = file_mkdirs(dir, 0700, err);
-	if (rc == 0 && keep && rename(p.text, old.text) != 0 && errno != ENOENT)
-		rc = err_errno(err, errno, "%s: cannot be kept as %s", p.text, old.text);
 	if (rc == 0)
 		rc = file_write(p.text, bytes.data, bytes.len, 0600, err);
+	if (rc == 0 && keep)
+		rc = keep_before(dir, err);
 	buf_free(&bytes);
 	return rc;
 }
@@ -193,16 +219,27 @@ rows_write(const char *dir, const struct gain_row *rows, size_t n, struct err *e
 	return rc;
 }
 
-/* Into a ring of max; what stands behind a damaged row cannot be read. */
+/* As a power cut leaves them where data was to stand. They would read as rows of nothing. */
+static bool
+only_zeros(const struct buf *b, size_t at)
+{
+	return at == b->len ||
+	       (b->data[at] == 0 && memcmp(b->data + at, b->data + at + 1, b->len - at - 1) == 0);
+}
+
+/* Into a ring of max; what stands behind a damaged row cannot be read. *good: the bytes of those that can. */
 static size_t
-unpack_rows(const struct buf *bytes, struct gain_row *ring, size_t max)
+unpack_rows(const struct buf *bytes, struct gain_row *ring, size_t max, size_t *good)
 {
 	struct rd in = rd_init(bytes->data, bytes->len);
 	size_t all = 0;
 	struct err err;
 
-	while (rd_left(&in) > 0 && gain_row_read(&ring[all % max], &in, &err) == 0)
+	*good = 0;
+	while (!only_zeros(bytes, *good) && gain_row_read(&ring[all % max], &in, &err) == 0) {
+		*good = bytes->len - rd_left(&in);
 		all++;
+	}
 	return all;
 }
 
@@ -215,25 +252,33 @@ turn(struct gain_row *ring, struct gain_row *out, size_t max, size_t all)
 	memcpy(out + (max - first), ring, first * sizeof *out);
 }
 
+static int
+read_all(const char *dir, struct buf *bytes, struct err *err)
+{
+	struct path p = path_of(dir, "rows");
+
+	buf_init(bytes, ROWS_BYTES);
+	return dir[0] != '\0' && access(p.text, F_OK) == 0 ? file_read(p.text, bytes, err) : 0;
+}
+
 struct gain_row *
 rows_read(const char *dir, size_t max, size_t *n, size_t *all, struct err *err)
 {
-	struct path p = path_of(dir, "rows");
 	struct gain_row *ring = malloc(max * sizeof *ring), *rows = NULL;
 	struct buf bytes;
+	size_t good;
 
 	*n = *all = 0;
-	buf_init(&bytes, ROWS_BYTES);
 	if (ring == NULL) {
 		err_set(err, "not enough memory for %zu rows", max);
 		return NULL;
 	}
-	if (dir[0] != '\0' && access(p.text, F_OK) == 0 && file_read(p.text, &bytes, err) != 0) {
+	if (read_all(dir, &bytes, err) != 0) {
 		free(ring);
 		buf_free(&bytes);
 		return NULL;
 	}
-	*all = unpack_rows(&bytes, ring, max);
+	*all = unpack_rows(&bytes, ring, max, &good);
 	*n = *all < max ? *all : max;
 	buf_free(&bytes);
 	if (*all <= max)
@@ -247,11 +292,47 @@ rows_read(const char *dir, size_t max, size_t *n, size_t *all, struct err *err)
 	return rows;
 }
 
+/* Of a row that was not written to its end nothing can be told; of more, all of it is kept to look at. */
+static void
+cut_damage(const char *dir, const struct buf *bytes, size_t good)
+{
+	struct path p = path_of(dir, "rows");
+	char aside[sizeof p + 16];
+	struct err err;
+
+	log_warning("%s: the last %zu of %zu bytes are damaged: labels in them are lost", p.text,
+		bytes->len - good, bytes->len);
+	name_aside(p.text, aside);
+	if (bytes->len - good >= GAIN_ROW_BYTES &&
+		file_write(aside, bytes->data, bytes->len, 0600, &err) != 0)
+		log_warning("%s", err.msg);
+	rows_cut(dir, (off_t)good);
+}
+
+uint32_t
+rows_mend(const char *dir)
+{
+	struct gain_row row;
+	struct buf bytes;
+	size_t all = 0, good;
+	struct err err;
+
+	if (read_all(dir, &bytes, &err) != 0) {
+		log_warning("%s", err.msg);
+	} else {
+		all = unpack_rows(&bytes, &row, 1, &good);
+		if (good < bytes.len)
+			cut_damage(dir, &bytes, good);
+	}
+	buf_free(&bytes);
+	return (uint32_t)all;
+}
+
 int
 book_forget_files(const char *dir, struct err *err)
 {
-	static const char *const names[] = {
-		"rows", "lesson", "lesson.before", "lesson.damaged", "lesson.before.damaged"};
+	static const char *const names[] = {"rows", "rows.damaged", "lesson", "lesson.new",
+		"lesson.before", "lesson.damaged", "lesson.before.damaged"};
 
 	for (size_t i = 0; dir[0] != '\0' && i < sizeof names / sizeof *names; i++) {
 		struct path p = path_of(dir, names[i]);

@@ -23,6 +23,8 @@ void book_figures_met(
 	struct book_figures *f, const struct gain_row *row, const struct gain_estimate *said);
 
 struct book_job;
+/* Keeps the row when the job has ended: until then it may write the file anew, and what was appended would be lost. */
+int book_job_keep(struct book_job *j, const struct gain_row *row, struct err *err);
 void book_job_abandon(struct book_job *j); /* ends soon, and says nothing any more */
 
 struct route_book {
@@ -47,14 +49,18 @@ int lesson_load(struct lesson *l, const char *dir, bool before, struct err *err)
 int lesson_save(const struct lesson *l, const char *dir, bool keep, struct err *err);
 void lesson_free(struct lesson *l);
 
-/* All of them, or none. Any thread. */
+/* The file of rows belongs to a job while there is one, else to the main thread. */
+
+/* All of them, or none. */
 int rows_append(const char *dir, const struct gain_row *rows, size_t n, struct err *err);
-/* To take rows back: how long the file was before, and that length again. What others appended since goes, too. */
+/* To take rows back: how long the file was before, and that length again. */
 off_t rows_bytes(const char *dir);
 void rows_cut(const char *dir, off_t bytes);
 /* The newest at most `max` rows; *n is their number, *all that of all in the file. NULL: no memory, or the
- * file cannot be read. Any thread. */
+ * file cannot be read. */
 struct gain_row *rows_read(const char *dir, size_t max, size_t *n, size_t *all, struct err *err);
+/* Cuts off what cannot be read, as the end of a row that a power cut left, and returns how many rows there are. */
+uint32_t rows_mend(const char *dir);
 /* Rewrites the file with these. */
 int rows_write(const char *dir, const struct gain_row *rows, size_t n, struct err *err);
 int book_forget_files(const char *dir, struct err *err);

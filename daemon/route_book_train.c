@@ -12,8 +12,11 @@ struct book_job {
 	char dir[sizeof((struct route_book *)0)->dir];
 	struct gain_row *new_rows; /* that come with it */
 	size_t n_new;
+	struct gain_row *late; /* main thread: labels that came while it runs */
+	size_t n_late;
 	struct lesson lesson;
-	uint32_t rows; /* in the file, afterwards */
+	uint32_t rows;    /* in the file, afterwards */
+	uint32_t learned; /* from so many */
 	bool worked;
 	struct err err;
 };
@@ -110,14 +113,17 @@ work(uv_work_t *req)
 
 	if (rows == NULL)
 		return;
-	j->rows = (uint32_t)n;
+	j->rows = (uint32_t)all;
 	if (all > 2 * n && rows_write(j->dir, rows, n, &j->err) != 0)
 		log_warning("%s", j->err.msg);
+	else if (all > 2 * n)
+		j->rows = (uint32_t)n;
 	if (j->n_new > 0)
 		rows = join_rows(j, rows, &n);
 	j->worked = rows != NULL && learn(j, rows, n) == 0 && keep(j) == 0;
+	j->learned = (uint32_t)n;
 	if (j->worked)
-		j->rows = (uint32_t)n;
+		j->rows += (uint32_t)j->n_new;
 	free(rows);
 }
 
@@ -126,7 +132,19 @@ free_job(struct book_job *j)
 {
 	lesson_free(&j->lesson);
 	free(j->new_rows);
+	free(j->late);
 	free(j);
+}
+
+static void
+keep_late(struct book_job *j)
+{
+	struct err err;
+
+	if (j->n_late > 0 && rows_append(j->dir, j->late, j->n_late, &err) != 0)
+		log_warning("%zu labels are lost: %s", j->n_late, err.msg);
+	else
+		j->rows += (uint32_t)j->n_late;
 }
 
 static void
@@ -136,6 +154,7 @@ after_work(uv_work_t *req, int status)
 	struct route_book *b = j->book;
 
 	(void)status;
+	keep_late(j);
 	if (b != NULL) {
 		b->job = NULL;
 		b->rows = j->rows;
@@ -144,7 +163,7 @@ after_work(uv_work_t *req, int status)
 			lesson_free(&b->lesson);
 			b->lesson = j->lesson;
 			j->lesson = (struct lesson){0};
-			log_info("routing was learned from %u labelled queries", j->rows);
+			log_info("routing was learned from %u labelled queries", j->learned);
 		}
 		if (b->done != NULL)
 			b->done(b->done_arg, b->trouble);
@@ -168,6 +187,7 @@ new_job(struct route_book *b, const struct gain_row *rows, size_t n)
 	j->req.data = j;
 	j->book = b;
 	memcpy(j->dir, b->dir, sizeof j->dir);
+	j->rows = b->rows;
 	j->n_new = n;
 	if (n > 0)
 		memcpy(j->new_rows, rows, n * sizeof *rows);
@@ -203,6 +223,21 @@ void
 route_book_unhear(struct route_book *b)
 {
 	b->done = NULL;
+}
+
+int
+book_job_keep(struct book_job *j, const struct gain_row *row, struct err *err)
+{
+	struct gain_row *more;
+
+	if (j->dir[0] == '\0')
+		return err_set(err, "this daemon keeps nothing on disk");
+	more = realloc(j->late, (j->n_late + 1) * sizeof *more);
+	if (more == NULL)
+		return err_set(err, "not enough memory to keep a label");
+	j->late = more;
+	j->late[j->n_late++] = *row;
+	return 0;
 }
 
 void

@@ -165,7 +165,7 @@ take_member(struct route_said *s, const char *name, json_t *v, struct api_error 
 	if (strcmp(name, "token_threshold") == 0)
 		return take_share(&s->token_threshold, "shoal.token_threshold", number_of(v), e);
 	if (strcmp(name, "explain") == 0 && json_is_boolean(v)) {
-		s->explain = json_is_true(v);
+		s->explain |= json_is_true(v);
 		return 0;
 	}
 	return api_error_set(e, 400, "invalid_value", "shoal",

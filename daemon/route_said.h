@@ -1,6 +1,7 @@
 /* What a request says about where it may be answered: the body's object `shoal`, or headers, which
  * clients can set that do not let their user touch the body. Both may speak; the stricter privacy and
- * the smaller budget hold, of the rest the body's.
+ * the smaller budget hold, and it is only explained when either asks for that; of the rest the body's.
+ * A header that occurs twice, with whatever values, was refused before (http_head.c).
  *
  *   "shoal": {"privacy": "home", "quality": 0.3, "at_least": 0.95, "budget": 0.02,
  *             "max_latency_ms": 2000, "max_joules": 50, "explain": true,

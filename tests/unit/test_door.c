@@ -60,7 +60,9 @@ write_conf(const char *budget)
 	static const char *const sections[][2] = {{"ok", "ok"}, {"dear", "costs-900"},
 		{"silent", "nousage"}, {"slow", "drip-20~piece-40~text-1000"}, {"mute", "mute"},
 		{"bad", "status-400"}, {"broken", "status-500"}, {"cut", "cut-400"},
-		{"key", "status-401"}, {"busy", "status-429~retry-30"}};
+		{"key", "status-401"}, {"busy", "status-429~retry-30"}, {"thinks", "usage-5000"},
+		{"mispriced", "costs-70000"}, {"slips", "usage-4294967299"},
+		{"greedy", "costs-4294967299"}, {"knows", "usage-4294967299~costs-20"}};
 	FILE *f = fopen(conf, "we");
 
 	ck_assert_ptr_nonnull(f);
@@ -583,6 +585,11 @@ START_TEST(what_calls_cost)
 		{"key", 0},
 		{"busy", 0},
 		{"gone", 0},
+		{"thinks", 3002},     /* more than was asked for can be, */
+		{"mispriced", 70000}, /* and so can a price that is set wrong; */
+		{"slips", -1},        /* what cannot be was not said */
+		{"greedy", -1},
+		{"knows", 20},
 	};
 	uint64_t sum = 0;
 
@@ -594,7 +601,7 @@ START_TEST(what_calls_cost)
 		sum += want;
 		expect_purse(sum, 0);
 	}
-	ck_assert_uint_eq(purse_file_purse(purse)->over_calls, 1); /* the dear one */
+	ck_assert_uint_eq(purse_file_purse(purse)->over_calls, 3); /* dear, thinks, mispriced */
 }
 END_TEST
 

@@ -115,6 +115,8 @@ static const char *const malformed[] = {
 	"POST " COMPL " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n{\"pro",
 	"POST " COMPL " HTTP/1.1\r\nHost: localhost\r\nAuthorization: a\r\n"
 	"Authorization: b\r\nContent-Length: 2\r\n\r\n{}",
+	"POST " COMPL " HTTP/1.1\r\nHost: localhost\r\nX-Shoal-Privacy: cloud\r\n"
+	"x-shoal-privacy: cloud\r\nContent-Length: 15\r\n\r\n" BODY,
 	"POST " COMPL " HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 	"zzz\r\n",
 };

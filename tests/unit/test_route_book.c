@@ -4,9 +4,11 @@
 #include "tests/support/route_task.h"
 
 #include <check.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -210,6 +212,136 @@ START_TEST(a_training_that_fails_leaves_no_rows)
 }
 END_TEST
 
+static void
+label(int n)
+{
+	static const struct gain_estimate nothing = {.reason = GAIN_NOTHING};
+	struct gain_row row;
+	struct err err = {""};
+
+	route_task_row(&row, &task, true);
+	for (int i = 0; i < n; i++)
+		ck_assert_msg(route_book_label(book, &row, &nothing, &err) == 0, "%s", err.msg);
+}
+
+/* The rows of the file, what was written at its end or in its middle being damaged meanwhile. */
+static void
+damage_rows(off_t cut, off_t at, const char *junk, size_t len)
+{
+	char rows[96];
+	struct stat st;
+	FILE *f;
+
+	close_book();
+	snprintf(rows, sizeof rows, "%s/route/rows", dir);
+	ck_assert_int_eq(stat(rows, &st), 0);
+	ck_assert_int_eq(truncate(rows, st.st_size - cut), 0);
+	f = fopen(rows, "r+e");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(fseek(f, at < 0 ? st.st_size - cut : at, SEEK_SET), 0);
+	ck_assert_uint_eq(fwrite(junk, 1, len, f), len);
+	ck_assert_int_eq(fclose(f), 0);
+	open_book();
+}
+
+static bool
+is_put_aside(void)
+{
+	char aside[112];
+
+	snprintf(aside, sizeof aside, "%s/route/rows.damaged", dir);
+	return access(aside, F_OK) == 0;
+}
+
+static void
+expect_rows(json_int_t n)
+{
+	ck_assert_int_eq(rows_kept(), n);
+	close_book();
+	open_book();
+	ck_assert_int_eq(rows_kept(), n);
+}
+
+/* Whatever became of the file, labels that are written later can be read. */
+START_TEST(damage_of_rows_costs_what_it_hit)
+{
+	static const char zeros[4096], junk[] = "\xff\xff\xff\xff";
+	json_int_t left;
+	struct err err;
+
+	damage_rows(3, -1, "", 0);
+	label(5);
+	expect_rows(199 + 5);
+	damage_rows(0, -1, zeros, sizeof zeros);
+	label(2);
+	expect_rows(204 + 2);
+	ck_assert(is_put_aside()); /* it is more than a row */
+	damage_rows(0, 20000, junk, 4);
+	left = rows_kept();
+	ck_assert(left > 20000 / GAIN_ROW_BYTES && left < 206);
+	label(1);
+	expect_rows(left + 1);
+	ck_assert_int_eq(route_book_forget(book, &err), 0);
+	ck_assert(!is_put_aside());
+	label(1);
+	expect_rows(1);
+}
+END_TEST
+
+/* What was learned before is there until what is learned now is on the disk. */
+START_TEST(a_full_disk_takes_no_lesson)
+{
+	struct rlimit usual, few;
+
+	ck_assert_str_eq(teach(NULL, 0), "");
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &usual), 0);
+	few = usual;
+	few.rlim_cur = 1000;
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &few), 0);
+	ck_assert_ptr_nonnull(strstr(teach(NULL, 0), "cannot write"));
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &usual), 0);
+	ck_assert_int_eq(access(lesson, F_OK), 0);
+	strcat(lesson, ".new");
+	ck_assert_int_ne(access(lesson, F_OK), 0);
+}
+END_TEST
+
+/* So many times the same, for a file that is written anew with the newest. */
+static void
+multiply_rows(int times)
+{
+	char command[256];
+
+	close_book();
+	snprintf(command, sizeof command,
+		"cd %s/route && for i in $(seq %d); do cat rows; done >more && mv more rows", dir,
+		times);
+	ck_assert_int_eq(system(command), 0);
+	open_book();
+}
+
+START_TEST(labels_that_come_while_it_is_trained)
+{
+	struct err err = {""};
+
+	multiply_rows(2 * ROUTE_BOOK_ROWS / 200 + 1);
+	ck_assert_int_eq(rows_kept(), 2 * ROUTE_BOOK_ROWS + 200);
+	ck_assert_msg(route_book_train(book, NULL, 0, NULL, NULL, &err) == 0, "%s", err.msg);
+	label(3);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	expect_rows(ROUTE_BOOK_ROWS + 3);
+	/* The same where nobody waits for the end of it. */
+	ck_assert_int_eq(route_book_forget(book, &err), 0);
+	label(GAIN_LEAST_ROWS);
+	ck_assert_int_eq(route_book_train(book, NULL, 0, NULL, NULL, &err), 0);
+	label(1);
+	close_book();
+	open_book();
+	expect_rows(GAIN_LEAST_ROWS + 1);
+}
+END_TEST
+
 /* A figure of its status; below 0: there is none. */
 static double
 figure(const char *list, const char *name, const char *key)
@@ -319,6 +451,9 @@ main(void)
 	tcase_add_test(t, a_file_of_before);
 	tcase_add_test(t, the_last_training_is_undone);
 	tcase_add_test(t, a_training_that_fails_leaves_no_rows);
+	tcase_add_test(t, damage_of_rows_costs_what_it_hit);
+	tcase_add_test(t, a_full_disk_takes_no_lesson);
+	tcase_add_test(t, labels_that_come_while_it_is_trained);
 	tcase_add_test(t, parts_are_forgotten_too);
 	tcase_add_test(t, it_is_told_how_well_it_does);
 	tcase_add_test(t, nothing_is_told_of_what_knows_nothing);

@@ -404,13 +404,40 @@ START_TEST(senseless_wishes)
 	}
 	say(FAKE_MODEL, "hello", ",\"shoal\":{\"quality\":0.5}");
 	ck_assert_int_eq(a.status, 400);
+}
+END_TEST
+
+/* With headers, and members behind the messages. */
+static void
+say_with(const char *headers, const char *more)
+{
+	char body[256];
+
+	snprintf(body, sizeof body,
+		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]%s}",
+		more);
 	answer_free(&a);
-	ask("POST", CHAT, "X-Shoal-Privacy: cloudy\r\n",
-		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", &a);
-	ck_assert_int_eq(a.status, 400);
-	answer_free(&a);
-	ask("POST", CHAT, "X-Shoal-Quality: 0\r\n",
-		"{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", &a);
+	ask("POST", CHAT, headers, body, &a);
+}
+
+/* One that occurs twice, as its own or as a proxy joins them, says nothing that could be kept. */
+START_TEST(wishes_in_headers)
+{
+	static const char *const senseless[] = {"X-Shoal-Privacy: cloudy\r\n",
+		"X-Shoal-Privacy: cloud, home\r\n", "X-Shoal-Budget: 5, 0\r\n",
+		"X-Shoal-Dry-Run: 0, 1\r\n", "X-Shoal-Quality: 1,0\r\n",
+		"X-Shoal-Mode: query, token\r\n",
+		"X-Shoal-Privacy: cloud\r\nX-Shoal-Privacy: home\r\n",
+		"X-Shoal-Privacy: home\r\nX-SHOAL-PRIVACY: home\r\n",
+		"X-Shoal-Budget: 5\r\nX-Shoal-Quality: 0\r\nx-shoal-budget: 0\r\n",
+		"X-Shoal-Dry-Run: 0\r\nX-Shoal-Dry-Run: 1\r\n"};
+
+	for (size_t i = 0; i < sizeof senseless / sizeof *senseless; i++) {
+		say_with(senseless[i], "");
+		ck_assert_msg(a.status == 400, "%s: %d", senseless[i], a.status);
+	}
+	ck_assert_ptr_nonnull(strstr(a.body, "X-Shoal-Dry-Run occurs twice"));
+	say_with("X-Shoal-Quality: 0\r\nX-Shoal-Budget: 5\r\n", "");
 	expect("small says so", "small", "no_gain");
 }
 END_TEST
@@ -514,6 +541,11 @@ START_TEST(explains_without_asking)
 	ck_assert_str_eq(json_string_value(json_object_get(a.json, "object")), "shoal.route");
 	ck_assert_str_eq(said("target"), "small");
 	ck_assert_str_eq(said("reason"), "tries");
+	/* Either may ask for that. */
+	say_with("X-Shoal-Dry-Run: 1\r\n", ",\"shoal\":{\"explain\":false}");
+	ck_assert_str_eq(json_string_value(json_object_get(a.json, "object")), "shoal.route");
+	say_with("X-Shoal-Dry-Run: 0\r\n", ",\"shoal\":{\"explain\":true}");
+	ck_assert_str_eq(json_string_value(json_object_get(a.json, "object")), "shoal.route");
 	fake_get(&seen);
 	ck_assert_uint_eq(seen.submitted, 0);
 }
@@ -646,6 +678,7 @@ main(void)
 	tcase_add_test(t, a_conversation_does_not_wander);
 	tcase_add_test(t, this_device_only);
 	tcase_add_test(t, senseless_wishes);
+	tcase_add_test(t, wishes_in_headers);
 	tcase_add_test(t, no_time);
 	tcase_add_test(t, explains_without_asking);
 	tcase_add_test(t, shares_in_metrics);
