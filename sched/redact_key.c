@@ -137,6 +137,7 @@ random_run(struct scan *t, size_t at)
 }
 
 #define NAME_MAX_LEN 20
+#define QUOTE_DEPTH  8 /* a quote and its backslashes: JSON within JSON within JSON */
 
 /* Words before a secret, folded, without what separates them; short ones as whole words only. */
 static const char *const secrets[] = {"password", "passwd", "passwort", "kennwort", "passphrase",
@@ -264,7 +265,7 @@ static bool
 named_secret(const struct scan *t, size_t at)
 {
 	static const char *const schemes[] = {"bearer", "basic", NULL};
-	size_t b = back_over(t, at, "\"'\\`*", 2), sign;
+	size_t b = back_over(t, at, "\"'\\`*", QUOTE_DEPTH), sign;
 	struct name m;
 
 	b = back_over(t, b, " \t*", 4);
@@ -272,7 +273,7 @@ named_secret(const struct scan *t, size_t at)
 	if (sign < b) {
 		b = back_over(t, sign, " \t", 3);
 		b -= verb_before(t, b);
-		return secret_before(t, back_over(t, b, "\"'\\`*", 3), true);
+		return secret_before(t, back_over(t, b, "\"'\\`*", QUOTE_DEPTH), true);
 	}
 	if (verb_before(t, b) > 0)
 		return secret_before(t, b - verb_before(t, b), false);
@@ -282,23 +283,83 @@ named_secret(const struct scan *t, size_t at)
 	return among(&m, schemes, true);
 }
 
+static unsigned
+backslashes_before(const struct scan *t, size_t at, size_t from, unsigned most)
+{
+	unsigned n = 0;
+
+	while (n < most && at - n > from && t->s[at - n - 1] == '\\')
+		n++;
+	return n;
+}
+
+/* Where a value ends that a quote behind `depth` backslashes begins: before the next such quote that
+ * is not escaped itself, or at the line's end. However long: what was taken is not searched again. */
+static size_t
+quoted_end(const struct scan *t, size_t at, uint8_t quote, unsigned depth)
+{
+	unsigned slashes = 0;
+	size_t to = at;
+
+	for (; to < t->len && t->s[to] >= ' '; to++) {
+		if (t->s[to] == quote && slashes % (2 * depth + 2) != 2 * depth + 1)
+			return to - (slashes < depth ? slashes : depth);
+		slashes = t->s[to] == '\\' ? slashes + 1 : 0;
+	}
+	return to;
+}
+
+/* To what ends a word. An apostrophe between letters or digits does not. */
+static size_t
+word_end(const struct scan *t, size_t at)
+{
+	size_t to = at;
+
+	for (; to < t->len && t->s[to] > ' ' && strchr(",;\"<", t->s[to]) == NULL; to++)
+		if (t->s[to] == '\'' &&
+			(to == at || to + 1 == t->len || !ascii_alnum(t->s[to - 1]) ||
+				!ascii_alnum(t->s[to + 1])))
+			break;
+	if (to < t->len && t->s[to] == '"')
+		to -= backslashes_before(t, to, at, QUOTE_DEPTH);
+	return to;
+}
+
+/* Whether a value may begin here, by the characters before it. One in quotes may begin with anything
+ * but the quote's own end: `""` has none, `"""` is a quote of its own. */
+static bool
+value_begins(const struct scan *t, size_t at)
+{
+	uint8_t c = t->s[at], before = at > 0 ? t->s[at - 1] : 0;
+	bool sign = c <= ' ' || strchr("\"'\\`:=", c) != NULL;
+	size_t open;
+
+	if (c < ' ' || before == 0)
+		return false;
+	if (strchr("\"'`", before) == NULL)
+		return !sign && strchr(" \\:=\t>*", before) != NULL;
+	if (at >= 3 && t->s[at - 2] == before && t->s[at - 3] == before)
+		return c != before;
+	open = at - 1 - backslashes_before(t, at - 1, 0, QUOTE_DEPTH);
+	return c != before && (open == 0 || t->s[open - 1] != before) &&
+	       (!sign || (open > 0 && !ascii_alnum(t->s[open - 1])));
+}
+
 /* The value behind "password: ", "Bearer ", `"api_key": "`: to its closing quote, or to what ends a
  * word. */
 static size_t
 assigned(const struct scan *t, size_t at)
 {
-	uint8_t quote = at > 0 ? t->s[at - 1] : 0;
-	size_t to = at;
+	uint8_t quote;
+	size_t to;
 
-	if (t->s[at] <= ' ' || strchr("\"'\\`:=", t->s[at]) != NULL || quote == 0 ||
-		strchr(" \"'\\`:=\t>*", quote) == NULL || !named_secret(t, at))
+	if (!value_begins(t, at) || !named_secret(t, at))
 		return 0;
-	if (quote != '"' && quote != '\'' && quote != '`')
-		quote = ' ';
-	while (to < t->len && to - at < 512 && t->s[to] != quote && t->s[to] >= ' ' &&
-		(quote != ' ' || strchr(",;\"'<", t->s[to]) == NULL))
-		to++;
-	to = scan_ahead(t, at, to - at);
+	quote = t->s[at - 1];
+	if (quote == '"' || quote == '\'' || quote == '`')
+		to = quoted_end(t, at, quote, backslashes_before(t, at - 1, 0, QUOTE_DEPTH - 1));
+	else
+		to = word_end(t, at);
 	return to - at >= 3 && !constant(t, at, to - at) ? to - at : 0;
 }
 

@@ -90,6 +90,30 @@ START_TEST(nothing_of_these_is_left)
 }
 END_TEST
 
+/* To the quote that closes it, in JSON within JSON too, and to the end however long it is. */
+START_TEST(quoted_secrets_go_whole)
+{
+	char text[2048] = "password: \"";
+
+	expect("{\"password\":\"hun\\\"ter2-very-secret\",\"user\":\"x\"}",
+		"{\"password\":\"[KEY_1]\",\"user\":\"x\"}");
+	expect("password: \"x\\\"y-secret-z\" and", "password: \"[KEY_2]\" and");
+	expect("\"{\\\"password\\\": \\\"abc\\\\\\\"de f\\\", \\\"user\\\": 1}\"",
+		"\"{\\\"password\\\": \\\"[KEY_3]\\\", \\\"user\\\": 1}\"");
+	expect("{\"password\":\"abc\\\\\",\"user\":1}", "{\"password\":\"[KEY_4]\",\"user\":1}");
+	expect("{\"password\":\"\\\"a\\\" b\"}", "{\"password\":\"[KEY_5]\"}");
+	expect("password = \"\"\"a b\"\"\"", "password = \"\"\"[KEY_6]\"\"\"");
+	expect("pwd=\" =a b\"", "pwd=\"[KEY_7]\"");
+	expect("?token=abc'def, x", "?token=[KEY_8], x");
+	expect("'?token=abcdef' x", "'?token=[KEY_9]' x");
+	memset(text + 11, '!', 1500);
+	strcpy(text + 11 + 1500, "z\" end");
+	ck_assert_str_eq(redacted(text), "password: \"[KEY_10]\" end");
+	expect("[{\"password\":\"\"},{\"user\":\"\"}]", "[{\"password\":\"\"},{\"user\":\"\"}]");
+	expect("{\"password\": null, \"n\": 1}", "{\"password\": null, \"n\": 1}");
+}
+END_TEST
+
 /* What a home is asked for goes as it is, but for a few. */
 START_TEST(ordinary_commands_stay)
 {
@@ -195,8 +219,9 @@ START_TEST(hostile_texts_take_linear_time)
 {
 	static const char *const pieces[] = {"a@", "a.", "-----BEGIN A-----", "1", "1 ", "sk-",
 		"eyJ", "0 1", "((((", "a:", "::", "[EMAIL_", "aa11", "//a:", "geo ", "1.1.",
-		"12 mar ", "@a.b", " at a dot ", "AB12 ", "password:", "\"password\":\"", "12.12.",
-		"52.1234,", "\xc2\xad", "Jos\xc3\xa9 ", "1990-01-", "born "};
+		"12 mar ", "@a.b", " at a dot ", "AB12 ", "password:", "\"password\":\"",
+		"password:null", "pwd:\"\\", "pwd:\"pwd:'", "12.12.", "52.1234,", "\xc2\xad",
+		"Jos\xc3\xa9 ", "1990-01-", "born "};
 	enum { SIZE = 1 << 17 };
 	char *text = malloc(SIZE);
 
@@ -247,6 +272,7 @@ main(void)
 	tcase_add_test(tc, escaped_items);
 	tcase_add_test(tc, nothing_planted_leaks);
 	tcase_add_test(tc, nothing_of_these_is_left);
+	tcase_add_test(tc, quoted_secrets_go_whole);
 	tcase_add_test(tc, ordinary_commands_stay);
 	tcase_add_test(tc, these_stay);
 	tcase_add_test(tc, these_are_taken_all_the_same);
