@@ -136,24 +136,46 @@ local_begin(const struct scan *t, size_t sign, size_t least)
 	return at;
 }
 
-/* //user:password@ : where the user begins, SIZE_MAX: it is none. */
-static size_t
-userinfo(const struct scan *t, size_t sign, size_t least)
+#define AUTHORITY_MAX 512
+
+/* Whether this byte may stand in what is between // and the host, and is none of those. */
+static bool
+authority(uint8_t c, const char *but)
 {
-	bool colon = false;
+	return c > ' ' && strchr(but, c) == NULL;
+}
 
-	for (size_t at = sign; at > least && sign - at < 512; at--) {
-		uint8_t c = t->s[at - 1];
+/* Behind // , which some write as \/\/ in JSON. */
+static bool
+behind_slashes(const struct scan *t, size_t at, size_t least)
+{
+	size_t n;
 
-		if (c <= ' ' || c == '"' || c == '<' || c == '@')
+	if (at < least + 2 || t->s[at - 1] != '/')
+		return false;
+	cp_before(t, at, &n);
+	return cp_before(t, at - n, &n) == '/';
+}
+
+/* //user:password@ : where the user begins, SIZE_MAX: it is none. *end: the last @ before the host,
+ * which is the one that counts: users' names are addresses, and passwords have any character. */
+static size_t
+userinfo(const struct scan *t, size_t sign, size_t least, size_t *end)
+{
+	size_t begin = sign, to;
+
+	while (begin > least && sign - begin < AUTHORITY_MAX && authority(t->s[begin - 1], "\"</@"))
+		begin--;
+	if (begin == sign || !behind_slashes(t, begin, least))
+		return SIZE_MAX;
+	*end = sign;
+	for (to = sign + 1; to < t->len && to - sign < AUTHORITY_MAX; to++) {
+		if (t->s[to] == '@')
+			*end = to;
+		else if (!authority(t->s[to], "\"<>/?#"))
 			break;
-		colon |= c == ':';
-		if (c == '/')
-			return colon && at - 1 > least && t->s[at - 2] == '/' && at < sign
-				       ? at
-				       : SIZE_MAX;
 	}
-	return SIZE_MAX;
+	return memchr(t->s + begin, ':', *end - begin) != NULL ? begin : SIZE_MAX;
 }
 
 /* Finds the address whose @ is the next one at or behind `at`. */
@@ -170,10 +192,11 @@ next_mail(struct scan *t, size_t at)
 			continue;
 		t->mail_next = sign + n;
 		t->mail_kind = REDACT_KEY;
-		t->mail_start = word ? SIZE_MAX : userinfo(t, sign, at);
-		t->mail_end = sign;
-		if (t->mail_start != SIZE_MAX)
+		t->mail_start = word ? SIZE_MAX : userinfo(t, sign, at, &t->mail_end);
+		if (t->mail_start != SIZE_MAX) {
+			t->mail_next = t->mail_end + 1;
 			return;
+		}
 		t->mail_kind = REDACT_EMAIL;
 		t->mail_start = local_begin(t, sign, at);
 		t->mail_end = domain(t, sign + k, word && t->s[sign] <= ' ');

@@ -76,11 +76,14 @@ static const char *const by_hand[][2] = {{"Jan <jan@example.com>", "jan"},
 	{"'password' => 'hunter2'", "hunter2"}, {"password: \"hunter 2 and 3\"", "and"},
 	{"**Password:** hunter2", "hunter2"}, {"<password>hunter2</password>", "hunter2"},
 	{"curl -u jan:hunter2 https://jan:hunter2@example.com", "//jan"},
-	{"postgres://u:hunter2@db:5432/x", "hunter2"}, {"001A.2B3C.4D5E", "2B3C"},
-	{"192.168.1.1:8080", "192"}, {"http://192.168.1.1/", "192"}, {"10.0.0.0/8", "10.0"},
-	{"[2001:db8::1]:443", "db8"}, {"2001:db8::", "db8"}, {"fe80::1%en0", "fe80"},
-	{"IBAN: de89370400440532013000.", "3704"}, {"DE89370400440532013000und", "3704"},
-	{"4111-1111-1111-1111 exp 12/28", "1111"}, {"nr4111111111111111", "1111"}};
+	{"postgres://u:hunter2@db:5432/x", "hunter2"}, {"https://user:pa@ss@host/x", "ss@"},
+	{"https://jan@example.com:secret@host/", "secret"}, {"ftp://u:p%40ss@h", "ss@"},
+	{"https://u:a@b@c@d.example", "c@"}, {"https:\\/\\/user:pass@h", "pass"},
+	{"https://u:a?b#c@d", "a?"}, {"001A.2B3C.4D5E", "2B3C"}, {"192.168.1.1:8080", "192"},
+	{"http://192.168.1.1/", "192"}, {"10.0.0.0/8", "10.0"}, {"[2001:db8::1]:443", "db8"},
+	{"2001:db8::", "db8"}, {"fe80::1%en0", "fe80"}, {"IBAN: de89370400440532013000.", "3704"},
+	{"DE89370400440532013000und", "3704"}, {"4111-1111-1111-1111 exp 12/28", "1111"},
+	{"nr4111111111111111", "1111"}};
 
 START_TEST(nothing_of_these_is_left)
 {
@@ -143,7 +146,7 @@ static const char *const stay[] = {"12:30:45", "2026-05-17T18:30:00Z", "3.141592
 	"6x7=42", "living_room_lamp_2_brightness_80", "https://example.com/page/index.html",
 	"1/2/3", "A4", "IPv6", "1e-9", "0x1F", "40-60 C", "07:45 - 08:15", "2019 2020 2021",
 	"Meet at 8 on 3.4.", "const unsigned long long value = 18446744;", "max_tokens: 100",
-	"Die Gra", "grabowskis"};
+	"Die Gra", "grabowskis", "https://example.com:8443/@jan", "https://user@host/x"};
 
 START_TEST(these_stay)
 {
@@ -219,7 +222,7 @@ START_TEST(hostile_texts_take_linear_time)
 {
 	static const char *const pieces[] = {"a@", "a.", "-----BEGIN A-----", "1", "1 ", "sk-",
 		"eyJ", "0 1", "((((", "a:", "::", "[EMAIL_", "aa11", "//a:", "geo ", "1.1.",
-		"12 mar ", "@a.b", " at a dot ", "AB12 ", "password:", "\"password\":\"",
+		"12 mar ", "@a.b", "//a:@", " at a dot ", "AB12 ", "password:", "\"password\":\"",
 		"password:null", "pwd:\"\\", "pwd:\"pwd:'", "12.12.", "52.1234,", "\xc2\xad",
 		"Jos\xc3\xa9 ", "1990-01-", "born "};
 	enum { SIZE = 1 << 17 };
