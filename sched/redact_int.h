@@ -82,5 +82,7 @@ size_t scan_back(const struct scan *t, size_t at, size_t bytes);
 size_t scan_ahead(const struct scan *t, size_t at, size_t bytes);
 /* A date that begins here, in figures or with the name of its month: its bytes and year; 0: none. */
 size_t redact_date_at(const struct scan *t, size_t at, unsigned *year);
+/* If a word for a telephone begins in so many bytes before `at`. */
+bool redact_phone_near(const struct scan *t, size_t at, size_t bytes);
 
 #endif

@@ -3,6 +3,8 @@
  * ordinary dates stay. */
 #include "sched/redact_int.h"
 
+#include <limits.h>
+
 #define MAX_DIGITS 40
 #define MAX_GROUPS 24
 #define MAX_SEPS   4 /* characters between two groups */
@@ -119,7 +121,8 @@ all_years(const struct row *r, unsigned groups)
 	return true;
 }
 
-/* 3.14159265: one point, with few digits before it. */
+/* 3.14159265: one point, with few digits before it. +49.3012345678 is no such number, as registrars
+ * write it (RFC 5733), nor is 212.5550123 behind a word for telephone. */
 static bool
 is_decimal(const struct row *r, unsigned groups)
 {
@@ -165,7 +168,7 @@ is_phone(const struct row *r, unsigned groups, bool cue)
 {
 	unsigned n = r->upto[groups - 1];
 
-	if (is_decimal(r, groups))
+	if (is_decimal(r, groups) && (r->digit[0] == 0 || n < (r->plus ? 9 : cue ? 7 : UINT_MAX)))
 		return false;
 	if (r->plus)
 		return n >= 7 && n <= 18;
@@ -174,16 +177,24 @@ is_phone(const struct row *r, unsigned groups, bool cue)
 	return (n <= 20 && is_national(r, groups)) || (cue && n >= 5 && n <= 18);
 }
 
+/* Of words for telephones. */
+static const char *const phones[] = {"tel|", "telefon", "phone", "telephone", "mobil", "mobile",
+	"cell|", "handy", "fax|", "telefax", "rufnummer", "durchwahl", "whatsapp", "movil",
+	"cellulare", "gsm|", "mobiltelefon", "\xd1\x82\xd0\xb5\xd0\xbb", "\xe7\x94\xb5\xe8\xaf\x9d",
+	"\xe9\x9b\xbb\xe8\xa9\xb1", "\xe6\x89\x8b\xe6\x9c\xba", NULL};
+/* Of what also is done, or is, on a date. */
+static const char *const calls[] = {"call|", "ruf|", "sms|", "numero", "portable", NULL};
+
+bool
+redact_phone_near(const struct scan *t, size_t at, size_t bytes)
+{
+	return cue_between(t, scan_back(t, at, bytes), at, phones);
+}
+
 static bool
 behind_a_cue(const struct scan *t, size_t at)
 {
-	static const char *const cues[] = {"tel|", "telefon", "phone", "telephone", "call|",
-		"mobil", "mobile", "cell|", "handy", "fax|", "telefax", "rufnummer", "durchwahl",
-		"ruf|", "whatsapp", "sms|", "numero", "movil", "cellulare", "portable", "gsm|",
-		"mobiltelefon", "\xd1\x82\xd0\xb5\xd0\xbb", "\xe7\x94\xb5\xe8\xaf\x9d",
-		"\xe9\x9b\xbb\xe8\xa9\xb1", "\xe6\x89\x8b\xe6\x9c\xba", NULL};
-
-	return cue_between(t, scan_back(t, at, 24), at, cues);
+	return redact_phone_near(t, at, 24) || cue_between(t, scan_back(t, at, 24), at, calls);
 }
 
 /* A row may begin at a digit that none is before, and not behind a decimal point. */

@@ -140,13 +140,34 @@ START_TEST(ordinary_commands_stay)
 }
 END_TEST
 
+/* What looks like a date or like a decimal number, too. */
+START_TEST(telephone_numbers_in_other_forms)
+{
+	expect("+1.2125550123", "[PHONE_1]");
+	expect("Registrant Phone: +49.3012345678", "Registrant Phone: [PHONE_2]");
+	expect("phone 212.5550123", "phone [PHONE_3]");
+	expect("phone: 20351212", "phone: [PHONE_4]");
+	expect("tel. 30112050", "tel. [PHONE_5]");
+	expect("mobile 28112019", "mobile [PHONE_6]");
+	expect("tel 06 - 12 - 24 - 48 - 90", "tel [PHONE_7]");
+	expect("tel 06.12.24 48 90", "tel [PHONE_8]");
+	expect("06. 12. 25. 48. 90", "[PHONE_9]");
+	expect("06/12/24 48 90", "[PHONE_10]");
+	expect("tel 01/02/2035", "tel [PHONE_11]");
+}
+END_TEST
+
 static const char *const stay[] = {"12:30:45", "2026-05-17T18:30:00Z", "3.14159265358979",
 	"1,234,567", "1.234.567,89", "10 20 30 40 50", "1 2 3 4 5 6 7 8 9 10", "std::vector<int>",
 	"x@y", "#define A_B 1", "100%", "-21.5", "room 101", "5 GHz 2.4 GHz", "v2.10.3", "24/7",
 	"6x7=42", "living_room_lamp_2_brightness_80", "https://example.com/page/index.html",
 	"1/2/3", "A4", "IPv6", "1e-9", "0x1F", "40-60 C", "07:45 - 08:15", "2019 2020 2021",
 	"Meet at 8 on 3.4.", "const unsigned long long value = 18446744;", "max_tokens: 100",
-	"Die Gra", "grabowskis", "https://example.com:8443/@jan", "https://user@host/x"};
+	"Die Gra", "grabowskis", "https://example.com:8443/@jan", "https://user@host/x",
+	"offset +0.12345678", "gain +1.234567", "212.5550123", "call me at 3.14159",
+	"call mum on 12.06.2035", "Call 2035-06-12", "ring the dentist 20351212",
+	"the phone bill of 2035-06-12", "12.06.25 18:30", "02.06.25 - 14.06.25",
+	"02/06/25 12 people", "12.06.25 08.30", "2035-06-01 - 2035-06-05", "06.12.25, 48 and 90"};
 
 START_TEST(these_stay)
 {
@@ -276,6 +297,7 @@ main(void)
 	tcase_add_test(tc, nothing_planted_leaks);
 	tcase_add_test(tc, nothing_of_these_is_left);
 	tcase_add_test(tc, quoted_secrets_go_whole);
+	tcase_add_test(tc, telephone_numbers_in_other_forms);
 	tcase_add_test(tc, ordinary_commands_stay);
 	tcase_add_test(tc, these_stay);
 	tcase_add_test(tc, these_are_taken_all_the_same);
