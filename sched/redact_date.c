@@ -26,8 +26,12 @@ blanks(const struct scan *t, size_t at)
 {
 	size_t to = at, n;
 
-	for (unsigned i = 0; i < 3 && cp_space(cp_at(t, to, &n)); i++)
-		to += n;
+	for (unsigned i = 0; i < 3; i++, to += n) {
+		uint32_t cp = cp_at(t, to, &n);
+
+		if (!cp_space(cp) && !cp_ignored(cp))
+			break;
+	}
 	return to - at;
 }
 

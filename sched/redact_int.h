@@ -49,7 +49,7 @@ uint32_t cp_before(const struct scan *t, size_t at, size_t *n);
 uint32_t cp_back(const struct scan *t, size_t at, size_t *n);
 size_t cp_put(uint32_t cp, uint8_t out[4]);
 
-bool cp_ignored(uint32_t cp); /* no width, no meaning: soft hyphens, joiners, marks of direction */
+bool cp_ignored(uint32_t cp); /* nothing to see: soft hyphens, joiners, marks of direction */
 bool cp_space(uint32_t cp);   /* no line end */
 bool cp_dash(uint32_t cp);
 bool cp_letter(uint32_t cp);

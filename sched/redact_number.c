@@ -38,6 +38,21 @@ gap(const struct scan *t, size_t at)
 	return to > at && cp_digit(cp_at(t, to, &n)) >= 0 ? to - at : 0;
 }
 
+/* The digit at or a little behind `at`, after what is not seen: -1: none. *n: the bytes to its end. */
+static int
+next_digit(const struct scan *t, size_t at, size_t *n)
+{
+	size_t to = at;
+	uint32_t cp = cp_at(t, to, n);
+
+	for (unsigned i = 0; i < MAX_SEPS && cp_ignored(cp); i++) {
+		to += *n;
+		cp = cp_at(t, to, n);
+	}
+	*n += to - at;
+	return cp_digit(cp);
+}
+
 /* Reads one group: its bytes. Digits beyond MAX_DIGITS are passed over, so that no long number is
  * taken in part. */
 static size_t
@@ -46,7 +61,7 @@ read_group(const struct scan *t, size_t at, struct row *r, unsigned *digits)
 	size_t to = at, n;
 	int d;
 
-	while ((d = cp_digit(cp_at(t, to, &n))) >= 0) {
+	while ((d = next_digit(t, to, &n)) >= 0) {
 		if (*digits < MAX_DIGITS)
 			r->digit[(*digits)++] = (uint8_t)d;
 		to += n;
@@ -204,6 +219,10 @@ row_begins(const struct scan *t, size_t at)
 	size_t n, k;
 	uint32_t cp = cp_at(t, at, &n), before = cp_before(t, at, &k);
 
+	for (unsigned i = 0; i < MAX_SEPS && cp_ignored(before); i++) {
+		at -= k;
+		before = cp_before(t, at, &k);
+	}
 	if (at < t->keep_end || cp_digit(before) >= 0)
 		return false;
 	if (cp == '+' || cp == 0xff0b)

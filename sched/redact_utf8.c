@@ -187,13 +187,6 @@ cp_put(uint32_t cp, uint8_t out[4])
 }
 
 bool
-cp_ignored(uint32_t cp)
-{
-	return cp == 0xad || cp == 0x180e || (cp >= 0x200b && cp <= 0x200f) ||
-	       (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2060 && cp <= 0x2064) || cp == 0xfeff;
-}
-
-bool
 cp_space(uint32_t cp)
 {
 	return cp == ' ' || cp == '\t' || cp == 0xa0 || (cp >= 0x2000 && cp <= 0x200a) ||
@@ -222,7 +215,21 @@ within(uint32_t cp, const struct range *r, size_t n)
 
 #define WITHIN(cp, table) within(cp, table, sizeof(table) / sizeof *(table))
 
-/* Beyond ASCII: punctuation, symbols, digits, marks without width. */
+/* Default_Ignorable_Code_Point of Unicode 14.0 (DerivedCoreProperties.txt), and the frame about a digit
+ * on a key. */
+static const struct range ignored[] = {{0xad, 0xad}, {0x34f, 0x34f}, {0x61c, 0x61c},
+	{0x115f, 0x1160}, {0x17b4, 0x17b5}, {0x180b, 0x180f}, {0x200b, 0x200f}, {0x202a, 0x202e},
+	{0x2060, 0x206f}, {0x20e3, 0x20e3}, {0x3164, 0x3164}, {0xfe00, 0xfe0f}, {0xfeff, 0xfeff},
+	{0xffa0, 0xffa0}, {0xfff0, 0xfff8}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
+	{0xe0000, 0xe0fff}};
+
+bool
+cp_ignored(uint32_t cp)
+{
+	return cp >= 0xad && WITHIN(cp, ignored);
+}
+
+/* Beyond ASCII: punctuation, symbols. */
 static const struct range no_letters[] = {{0xd800, 0xdfff}, {0x80, 0xa9}, {0xab, 0xb4},
 	{0xb6, 0xb9}, {0xbb, 0xbf}, {0xd7, 0xd7}, {0xf7, 0xf7}, {0x60c, 0x60c}, {0x61b, 0x61f},
 	{0x660, 0x66d}, {0x6d4, 0x6d4}, {0x6f0, 0x6f9}, {0x964, 0x96f}, {0x180e, 0x180e},
@@ -239,7 +246,7 @@ cp_letter(uint32_t cp)
 {
 	if (cp < 0x80)
 		return (cp | 32) >= 'a' && (cp | 32) <= 'z';
-	return !WITHIN(cp, no_letters);
+	return !WITHIN(cp, no_letters) && !cp_ignored(cp) && cp_digit(cp) < 0;
 }
 
 bool
@@ -266,17 +273,31 @@ cp_upper(uint32_t cp)
 	return cp == 0x178 || (cp >= 0xff21 && cp <= 0xff3a && cp_fold(cp, f) == 1);
 }
 
+/* The zero of each row of decimal digits: general category Nd of Unicode 14.0. */
+static const uint32_t zeros[] = {0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6,
+	0xc66, 0xce6, 0xd66, 0xde6, 0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946,
+	0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0,
+	0xa9f0, 0xaa50, 0xabf0, 0xff10, 0x104a0, 0x10d30, 0x11066, 0x110f0, 0x11136, 0x111d0,
+	0x112f0, 0x11450, 0x114d0, 0x11650, 0x116c0, 0x11730, 0x118e0, 0x11950, 0x11c50, 0x11d50,
+	0x11da0, 0x16a60, 0x16ac0, 0x16b50, 0x1d7ce, 0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140,
+	0x1e2f0, 0x1e950, 0x1fbf0};
+
 int
 cp_digit(uint32_t cp)
 {
-	static const uint32_t zeros[] = {0x660, 0x6f0, 0x966, 0x9e6, 0xe50, 0xff10};
+	size_t lo = 0, hi = sizeof zeros / sizeof *zeros;
 
-	if (cp < 0x660)
+	if (cp < zeros[0])
 		return cp >= '0' && cp <= '9' ? (int)cp - '0' : -1;
-	for (size_t i = 0; i < sizeof zeros / sizeof *zeros; i++)
-		if (cp >= zeros[i] && cp <= zeros[i] + 9)
-			return (int)(cp - zeros[i]);
-	return -1;
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (zeros[mid] <= cp)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return cp - zeros[lo] <= 9 ? (int)(cp - zeros[lo]) : -1;
 }
 
 /* Without accents, so that composed and decomposed letters meet: to[0], and to[1] if any. */

@@ -116,7 +116,7 @@ boundary(uint32_t left, uint32_t right)
 	if (cp_digit(left) >= 0 && cp_digit(right) >= 0)
 		return false;
 	if (!cp_letter(left) || !cp_letter(right) || cp_unspaced(left) || cp_unspaced(right))
-		return right < 0x300 || right > 0x36f;
+		return right < 0x300 || right > 0x36f || cp_ignored(right);
 	return !cp_upper(left) && cp_upper(right);
 }
 
