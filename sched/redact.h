@@ -42,10 +42,12 @@ enum redact_kind {
 
 const char *redact_kind_name(enum redact_kind k); /* EMAIL, ... as in the placeholder */
 
-/* The user's own words and names. A word is found whatever its case and its accents, with any white
- * space where it has some, where no letter goes on beside it. Scripts that are written without
- * spaces need no such boundary, and neither do _ and a capital behind a small letter: file_anna.jpg,
- * AnnaSmith. Immutable once made: many sessions share one. */
+/* The user's own words and names. A word is found whatever its case, its accents and its apostrophe,
+ * where no letter goes on beside it. Scripts that are written without spaces need no such boundary,
+ * and neither do _ and a capital behind a small letter: file_anna.jpg, AnnaSmith. Where a word has
+ * white space or - . _ + within it, any of those will do, and in a name like AnnaSmith12 none is
+ * needed: Anna Smith is found as anna-smith, Anna_Smith, anna.smith.pdf, Anna%20Smith; annasmith is
+ * another word. At a word's ends they do not count. Immutable once made: many sessions share one. */
 struct redact_words;
 
 #define REDACT_WORDS_MAX    4096

@@ -241,6 +241,34 @@ START_TEST(words_and_their_boundaries)
 }
 END_TEST
 
+START_TEST(words_in_other_forms)
+{
+	static const char *const list[] = {
+		"Anna Smith", "O'Brien", "Jos\xc3\xa9 L.", "Elm Street 12", "AnnaSmithson"};
+	struct redact_words *w = redact_words_new(list, 5, &err);
+	struct redact *other = redact_new(w, NULL);
+
+	redact_free(r);
+	r = other;
+	expect("Anna_Smith anna.smith.pdf", "[WORD_1] [WORD_2].pdf");
+	expect("anna-smith, AnnaSmith: Anna\xe2\x80\x91Smith", "[WORD_3], [WORD_4]: [WORD_5]");
+	expect("?q=Anna+Smith&p=%2FAnna%20Smith", "?q=[WORD_6]&p=%2F[WORD_7]");
+	expect("annasmith annAsmith Anna, Smith", "annasmith annAsmith Anna, Smith");
+	expect("AnnaSmithson elmStreet12 ElmStreet123", "[WORD_8] [WORD_9] ElmStreet123");
+	expect("O\xe2\x80\x99"
+	       "Brien o\xca\xbc"
+	       "brien O\xef\xbc\x87"
+	       "Brien O`Brien O\\u2019Brien",
+		"[WORD_10] [WORD_11] [WORD_12] [WORD_13] [WORD_14]");
+	expect("O\xe2\x80\x99"
+	       "Brien\xca\xbcs",
+		"[WORD_10]\xca\xbcs");
+	expect("jos%C3%A9%20L Jos\xc3\xa9 L.", "[WORD_15] [WORD_16].");
+	redact_words_free(words);
+	words = w;
+}
+END_TEST
+
 static void
 refuse_words(const char *const *list, size_t n, const char *why)
 {
@@ -335,6 +363,7 @@ main(void)
 	tcase_add_test(tc, these_stay);
 	tcase_add_test(tc, these_are_taken_all_the_same);
 	tcase_add_test(tc, words_and_their_boundaries);
+	tcase_add_test(tc, words_in_other_forms);
 	tcase_add_test(tc, words_that_make_no_sense);
 	tcase_add_test(tc, hostile_texts_take_linear_time);
 	tcase_add_test(tc, other_texts_than_asked_for_change_nothing);
