@@ -53,17 +53,14 @@ spelled(const struct scan *t, size_t at, const char *word)
 static size_t
 at_sign(const struct scan *t, size_t at, bool *word)
 {
-	static const char *const escaped[] = {"%40", "&#64;", "&commat;"};
 	size_t n;
 	uint32_t cp = cp_at(t, at, &n);
 
 	*word = false;
 	if (cp == '@' || cp == 0xff20 || cp == 0xfe6b)
 		return n + spaces(t, at + n);
-	for (size_t i = 0; i < 3; i++)
-		if (t->s[at] == (uint8_t)escaped[i][0] && t->len - at > strlen(escaped[i]) &&
-			memcmp(t->s + at, escaped[i], strlen(escaped[i])) == 0)
-			return strlen(escaped[i]);
+	if (t->len - at > 3 && memcmp(t->s + at, "%40", 3) == 0)
+		return 3;
 	*word = true;
 	return cp == '(' || cp == '[' || cp == '{' || cp == '<' || cp_space(cp)
 		       ? spelled(t, at, "at")
@@ -80,6 +77,8 @@ domain_dot(const struct scan *t, size_t at, bool *word)
 	*word = false;
 	if (cp == '.' || cp == 0x3002 || cp == 0xff0e || cp == 0xff61)
 		return n;
+	if (t->len - at > 3 && memcmp(t->s + at, "%2", 2) == 0 && (t->s[at + 2] | 32) == 'e')
+		return 3;
 	*word = true;
 	return spelled(t, at, "dot");
 }
@@ -131,8 +130,12 @@ local_begin(const struct scan *t, size_t sign, size_t least)
 	}
 	while (at > least && local_part(cp_before(t, at, &n)))
 		at -= n;
-	while (at < sign && strchr(".'&!#$%~^-", t->s[at]) != NULL)
-		at++;
+	for (; at < sign; at += n) {
+		uint32_t cp = cp_at(t, at, &n);
+
+		if (cp >= 0x80 || cp == 0 || strchr(".'&!#$%~^-", (int)cp) == NULL)
+			break;
+	}
 	return at;
 }
 
@@ -207,13 +210,18 @@ next_mail(struct scan *t, size_t at)
 	t->mail_start = SIZE_MAX;
 }
 
+/* An address may begin within what is one character here (a quote behind a backslash): it is taken
+ * from the next one on. */
 size_t
 redact_find_mail(struct scan *t, size_t at, enum redact_kind *kind)
 {
-	if (at == 0 || (t->mail_start < at && t->mail_start != SIZE_MAX))
+	if (at == 0 || (t->mail_start < at && (t->mail_taken || t->mail_end <= at))) {
 		next_mail(t, at);
-	if (t->mail_start != at)
+		t->mail_taken = false;
+	}
+	if (t->mail_start > at)
 		return 0;
+	t->mail_taken = true;
 	*kind = t->mail_kind;
 	return t->mail_end - at;
 }

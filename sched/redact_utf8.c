@@ -54,15 +54,18 @@ cp_get(const uint8_t *s, size_t *n)
 	return cp;
 }
 
-/* \u00e9, as JSON and most languages have it: its value, -1: none. */
+/* \u00e9, as JSON and most languages have it, or \xe9: its value, -1: none. */
 static int32_t
-escape(const struct scan *t, size_t at)
+escape(const struct scan *t, size_t at, size_t *n)
 {
 	int32_t v = 0;
 
-	if (t->len - at < 6 || t->s[at] != '\\' || (t->s[at + 1] | 32) != 'u')
+	if (t->len - at < 4 || t->s[at] != '\\')
 		return -1;
-	for (size_t i = 2; i < 6; i++) {
+	*n = (t->s[at + 1] | 32) == 'u' ? 6 : t->s[at + 1] == 'x' ? 4 : 0;
+	if (*n == 0 || t->len - at < *n)
+		return -1;
+	for (size_t i = 2; i < *n; i++) {
 		int h = hex_value(t->s[at + i]);
 
 		if (h < 0)
@@ -72,27 +75,88 @@ escape(const struct scan *t, size_t at)
 	return v;
 }
 
-/* One escape, or two that are a surrogate pair, or a quote or a slash behind a backslash: its bytes,
- * 0: none. Letters (\n) are not taken so: they may be letters. */
+#define ENTITY_MAX 10 /* bytes */
+
+/* &#64; or &#x40; : its value, 0: none. */
+static uint32_t
+numeric(const uint8_t *s, size_t len)
+{
+	bool hex = len > 0 && (s[0] | 32) == 'x';
+	uint32_t v = 0;
+
+	if (len == hex)
+		return 0;
+	for (size_t i = hex; i < len; i++) {
+		int d = hex_value(s[i]);
+
+		if (d < 0 || (d > 9 && !hex))
+			return 0;
+		v = v * (hex ? 16 : 10) + (uint32_t)d;
+	}
+	return v > 0x10ffff ? 0 : v;
+}
+
+/* What names stand for in HTML, as far as items may have it; for a letter with an accent, without. */
+static uint32_t
+named(const uint8_t *s, size_t len)
+{
+	static const struct {
+		char name[8];
+		uint32_t cp;
+	} names[] = {{"commat", '@'}, {"period", '.'}, {"plus", '+'}, {"nbsp", 0xa0}, {"shy", 0xad},
+		{"amp", '&'}, {"quot", '"'}, {"apos", '\''}, {"rsquo", 0x2019}, {"colon", ':'},
+		{"sol", '/'}, {"lowbar", '_'}, {"hyphen", 0x2010}, {"ndash", 0x2013}, {"deg", 0xb0},
+		{"szlig", 0xdf}, {"aelig", 0xe6}, {"AElig", 0xc6}, {"oelig", 0x153},
+		{"OElig", 0x152}};
+	static const char *const accents[] = {
+		"uml", "acute", "grave", "circ", "tilde", "ring", "cedil", "slash", "caron"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (len == strlen(names[i].name) && memcmp(s, names[i].name, len) == 0)
+			return names[i].cp;
+	for (size_t i = 0; cp_letter(s[0]) && i < sizeof accents / sizeof *accents; i++)
+		if (len == 1 + strlen(accents[i]) && memcmp(s + 1, accents[i], len - 1) == 0)
+			return s[0];
+	return 0;
+}
+
+static size_t
+entity(const struct scan *t, size_t at, uint32_t *cp)
+{
+	size_t most = t->len - at < ENTITY_MAX ? t->len - at : ENTITY_MAX;
+	const uint8_t *s = t->s + at, *end = memchr(s, ';', most);
+
+	if (end == NULL || end < s + 3)
+		return 0;
+	*cp = s[1] == '#' ? numeric(s + 2, (size_t)(end - s) - 2)
+			  : named(s + 1, (size_t)(end - s) - 1);
+	return *cp != 0 ? (size_t)(end - s) + 1 : 0;
+}
+
+/* One escape, or two that are a surrogate pair, or a quote or a slash behind a backslash, or an entity
+ * of HTML: its bytes, 0: none. Letters (\n) are not taken so: they may be letters. */
 static size_t
 escaped(const struct scan *t, size_t at, uint32_t *cp)
 {
-	int32_t v = escape(t, at), low;
+	int32_t v, low;
+	size_t n, more;
 
+	if (t->s[at] == '&')
+		return entity(t, at, cp);
 	if (t->len - at >= 2 && t->s[at] == '\\' && t->s[at + 1] != '\0' &&
 		strchr("\"'/", t->s[at + 1]) != NULL) {
 		*cp = t->s[at + 1];
 		return 2;
 	}
-
+	v = escape(t, at, &n);
 	if (v < 0)
 		return 0;
 	*cp = (uint32_t)v;
-	low = v >= 0xd800 && v < 0xdc00 ? escape(t, at + 6) : -1;
+	low = v >= 0xd800 && v < 0xdc00 ? escape(t, at + n, &more) : -1;
 	if (low < 0xdc00 || low > 0xdfff)
-		return 6;
+		return n;
 	*cp = 0x10000 + (((uint32_t)v & 0x3ff) << 10 | ((uint32_t)low & 0x3ff));
-	return 12;
+	return n + more;
 }
 
 uint32_t
@@ -104,11 +168,11 @@ cp_at(const struct scan *t, size_t at, size_t *n)
 		*n = 0;
 		return 0;
 	}
-	if (t->s[at] < 0x80 && t->s[at] != '\\') {
+	if (t->s[at] < 0x80 && t->s[at] != '\\' && t->s[at] != '&') {
 		*n = 1;
 		return t->s[at];
 	}
-	if (t->s[at] == '\\' && (*n = escaped(t, at, &cp)) > 0)
+	if (t->s[at] < 0x80 && (*n = escaped(t, at, &cp)) > 0)
 		return cp;
 	return cp_get(t->s + at, n);
 }
@@ -117,15 +181,19 @@ cp_at(const struct scan *t, size_t at, size_t *n)
 static size_t
 escaped_before(const struct scan *t, size_t at, size_t least, uint32_t *cp)
 {
+	static const size_t lengths[] = {12, 6, 4, 2};
 	uint8_t last = t->s[at - 1];
 
-	if (at - least >= 2 && t->s[at - 2] == '\\' && escaped(t, at - 2, cp) == 2)
-		return 2;
-	if (at - least < 6 || t->s[at - 6] != '\\' || hex_value(last) < 0)
-		return 0;
-	if (at - least >= 12 && escaped(t, at - 12, cp) == 12)
-		return 12;
-	return escaped(t, at - 6, cp) == 6 ? 6 : 0;
+	for (size_t n = 4; last == ';' && n <= ENTITY_MAX && n <= at - least; n++)
+		if (t->s[at - n] == '&')
+			return entity(t, at - n, cp) == n ? n : 0;
+	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+		size_t n = lengths[i];
+
+		if (at - least >= n && t->s[at - n] == '\\' && escaped(t, at - n, cp) == n)
+			return n;
+	}
+	return 0;
 }
 
 static uint32_t

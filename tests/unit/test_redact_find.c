@@ -16,6 +16,17 @@ START_TEST(escaped_items)
 	expect("\\n00:1A:2b:3c:4D:5e", "\\n[MAC_1]");
 	expect("?m=jan%40example.com&x=1", "?m=[EMAIL_1]&x=1");
 	expect("jan&#64;example.com jan\\u0040example.com", "[EMAIL_2] [EMAIL_3]");
+	expect("bob%40example%2Ecom b%2Ebob%40example%2ecom", "[EMAIL_4] [EMAIL_5]");
+	expect("jan&#x40;example&#46;com jan&commat;example&period;com", "[EMAIL_6] [EMAIL_7]");
+	expect("jan\\x40example.com &#106;an@example.com", "[EMAIL_8] [EMAIL_9]");
+	expect("\\\"John Smith\\\"@example.com", "\\\"[EMAIL_10]");
+	expect("\\u002b49 171 5551234, &#43;49&nbsp;171&nbsp;5551234", "[PHONE_1], [PHONE_2]");
+	expect("DE89&nbsp;3704&nbsp;0044\\u00a00532 0130 00", "[IBAN_1]");
+	expect("12\\/03\\/1985, 12.&nbsp;M&auml;rz 1985", "[BIRTH_1], [BIRTH_2]");
+	expect("Jos&eacute; &Aacute;lvarez, Jos&#233;&nbsp;\\xc1lvarez", "[WORD_5], [WORD_6]");
+	expect("M&uuml;llerstra&szlig;e 12", "[WORD_7]");
+	expect("a && b; &lt;&gt; &#0; &#99999999; \\x4 &;",
+		"a && b; &lt;&gt; &#0; &#99999999; \\x4 &;");
 }
 END_TEST
 
