@@ -17,6 +17,8 @@ digits(const struct scan *t, size_t at, unsigned most, unsigned *v, unsigned *co
 		*v = *v * 10 + (unsigned)d;
 		++*count;
 		to += n;
+		if (cp_ignored(cp_at(t, to, &n)))
+			to += n;
 	}
 	return *count <= most ? to - at : 0;
 }
@@ -70,6 +72,8 @@ in_figures(const struct scan *t, size_t at, unsigned *year)
 		to += n;
 		if (cp_dash(sep[i]))
 			sep[i] = '-';
+		if (sep[i] == 0xff0e || sep[i] == 0xff0f)
+			sep[i] -= 0xfee0;
 		to += blanks(t, to);
 	}
 	if (sep[0] != sep[1] || (sep[0] != '.' && sep[0] != '-' && sep[0] != '/'))

@@ -39,8 +39,11 @@ separators(const struct scan *t, size_t at)
 
 	for (unsigned i = 0; i < 3; i++, to += n) {
 		cp = cp_at(t, to, &n);
-		if (!cp_space(cp) && !cp_dash(cp) && !cp_ignored(cp) &&
-			(cp == 0 || cp >= 0x80 || strchr("./\r\n", (int)cp) == NULL))
+		if (t->len - to >= 2 && t->s[to] == '\\' &&
+			(t->s[to + 1] == 't' || t->s[to + 1] == 'n'))
+			n = 2; /* in JSON */
+		else if (!cp_space(cp) && !cp_dash(cp) && !cp_ignored(cp) &&
+			 (cp == 0 || cp >= 0x80 || strchr("./+\r\n", (int)cp) == NULL))
 			break;
 	}
 	return to - at;

@@ -9,6 +9,8 @@ local_part(uint32_t cp)
 {
 	if (cp < 0x80)
 		return ascii_alnum(cp) || (cp != 0 && strchr("._+%~#$&!^-'", (int)cp) != NULL);
+	if (cp > 0xff00 && cp < 0xff5f) /* of full width */
+		return cp != 0xff20 && local_part(cp - 0xfee0);
 	return cp_letter(cp) || cp_ignored(cp) || cp_digit(cp) >= 0;
 }
 
@@ -59,8 +61,6 @@ at_sign(const struct scan *t, size_t at, bool *word)
 	*word = false;
 	if (cp == '@' || cp == 0xff20 || cp == 0xfe6b)
 		return n + spaces(t, at + n);
-	if (t->len - at > 3 && memcmp(t->s + at, "%40", 3) == 0)
-		return 3;
 	*word = true;
 	return cp == '(' || cp == '[' || cp == '{' || cp == '<' || cp_space(cp)
 		       ? spelled(t, at, "at")
@@ -77,8 +77,6 @@ domain_dot(const struct scan *t, size_t at, bool *word)
 	*word = false;
 	if (cp == '.' || cp == 0x3002 || cp == 0xff0e || cp == 0xff61)
 		return n;
-	if (t->len - at > 3 && memcmp(t->s + at, "%2", 2) == 0 && (t->s[at + 2] | 32) == 'e')
-		return 3;
 	*word = true;
 	return spelled(t, at, "dot");
 }

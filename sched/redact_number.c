@@ -33,8 +33,12 @@ gap(const struct scan *t, size_t at)
 {
 	size_t to = at, n;
 
-	for (unsigned i = 0; i < MAX_SEPS && separator(cp_at(t, to, &n)); i++)
-		to += n;
+	for (unsigned i = 0; i < MAX_SEPS; i++, to += n) {
+		if (t->len - to >= 2 && memcmp(t->s + to, "\\t", 2) == 0)
+			n = 2; /* a tab in JSON */
+		else if (!separator(cp_at(t, to, &n)))
+			break;
+	}
 	return to > at && cp_digit(cp_at(t, to, &n)) >= 0 ? to - at : 0;
 }
 

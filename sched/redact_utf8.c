@@ -105,9 +105,9 @@ named(const uint8_t *s, size_t len)
 		uint32_t cp;
 	} names[] = {{"commat", '@'}, {"period", '.'}, {"plus", '+'}, {"nbsp", 0xa0}, {"shy", 0xad},
 		{"amp", '&'}, {"quot", '"'}, {"apos", '\''}, {"rsquo", 0x2019}, {"colon", ':'},
-		{"sol", '/'}, {"lowbar", '_'}, {"hyphen", 0x2010}, {"ndash", 0x2013}, {"deg", 0xb0},
-		{"szlig", 0xdf}, {"aelig", 0xe6}, {"AElig", 0xc6}, {"oelig", 0x153},
-		{"OElig", 0x152}};
+		{"sol", '/'}, {"comma", ','}, {"equals", '='}, {"lowbar", '_'}, {"hyphen", 0x2010},
+		{"ndash", 0x2013}, {"deg", 0xb0}, {"szlig", 0xdf}, {"aelig", 0xe6}, {"AElig", 0xc6},
+		{"oelig", 0x153}, {"OElig", 0x152}};
 	static const char *const accents[] = {
 		"uml", "acute", "grave", "circ", "tilde", "ring", "cedil", "slash", "caron"};
 
@@ -133,8 +133,30 @@ entity(const struct scan *t, size_t at, uint32_t *cp)
 	return *cp != 0 ? (size_t)(end - s) + 1 : 0;
 }
 
-/* One escape, or two that are a surrogate pair, or a quote or a slash behind a backslash, or an entity
- * of HTML: its bytes, 0: none. Letters (\n) are not taken so: they may be letters. */
+/* A character as URLs have it, %C3%A9: its bytes, 0: none. */
+static size_t
+percent(const struct scan *t, size_t at, uint32_t *cp)
+{
+	uint8_t bytes[4];
+	size_t n = 0, len;
+
+	while (n < 4 && t->len - at >= 3 * n + 3 && t->s[at + 3 * n] == '%') {
+		int high = hex_value(t->s[at + 3 * n + 1]), low = hex_value(t->s[at + 3 * n + 2]);
+
+		if (high < 0 || low < 0)
+			break;
+		bytes[n++] = (uint8_t)(high << 4 | low);
+		if (character(bytes, n) != n)
+			continue;
+		*cp = cp_get(bytes, &len);
+		return *cp >= ' ' || (*cp >= '\t' && *cp <= '\r') ? 3 * n : 0;
+	}
+	return 0;
+}
+
+/* One escape, or two that are a surrogate pair; a sign behind a backslash, as JSON, shells and Markdown
+ * have it; an entity of HTML; a character as URLs have it: its bytes, 0: none. Letters (\n) are not
+ * taken so: they may be letters. */
 static size_t
 escaped(const struct scan *t, size_t at, uint32_t *cp)
 {
@@ -143,8 +165,10 @@ escaped(const struct scan *t, size_t at, uint32_t *cp)
 
 	if (t->s[at] == '&')
 		return entity(t, at, cp);
+	if (t->s[at] == '%')
+		return percent(t, at, cp);
 	if (t->len - at >= 2 && t->s[at] == '\\' && t->s[at + 1] != '\0' &&
-		strchr("\"'/", t->s[at + 1]) != NULL) {
+		strchr("\"'/ .:@+-_()", t->s[at + 1]) != NULL) {
 		*cp = t->s[at + 1];
 		return 2;
 	}
@@ -168,7 +192,7 @@ cp_at(const struct scan *t, size_t at, size_t *n)
 		*n = 0;
 		return 0;
 	}
-	if (t->s[at] < 0x80 && t->s[at] != '\\' && t->s[at] != '&') {
+	if (t->s[at] < 0x80 && t->s[at] != '\\' && t->s[at] != '&' && t->s[at] != '%') {
 		*n = 1;
 		return t->s[at];
 	}
@@ -187,6 +211,9 @@ escaped_before(const struct scan *t, size_t at, size_t least, uint32_t *cp)
 	for (size_t n = 4; last == ';' && n <= ENTITY_MAX && n <= at - least; n++)
 		if (t->s[at - n] == '&')
 			return entity(t, at - n, cp) == n ? n : 0;
+	for (size_t n = 3; n <= 12 && n <= at - least && t->s[at - n] == '%'; n += 3)
+		if (percent(t, at - n, cp) == n)
+			return n;
 	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
 		size_t n = lengths[i];
 

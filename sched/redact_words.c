@@ -154,54 +154,16 @@ lower(const struct redact_words *w, size_t lo, size_t hi, size_t depth, unsigned
 	return lo;
 }
 
-/* A character as URLs have it, %C3%A9: its bytes, 0: none. */
-static size_t
-percent(const struct scan *t, size_t at, uint32_t *cp)
-{
-	uint8_t bytes[4];
-	size_t n = 0, len, bad;
-
-	while (n < 4 && t->len - at >= 3 * n + 3 && t->s[at + 3 * n] == '%') {
-		int high = hex_value(t->s[at + 3 * n + 1]), low = hex_value(t->s[at + 3 * n + 2]);
-
-		if (high < 0 || low < 0)
-			break;
-		bytes[n++] = (uint8_t)(high << 4 | low);
-		if (utf8_valid(bytes, n, &bad)) {
-			*cp = cp_get(bytes, &len);
-			return 3 * n;
-		}
-	}
-	return 0;
-}
-
 /* The next character within a word: an escaped line end is a gap, too. */
 static uint32_t
 next_of_word(const struct scan *t, size_t at, size_t *n)
 {
-	uint32_t cp;
-
-	if (at < t->len && t->s[at] == '%' && (*n = percent(t, at, &cp)) > 0)
-		return cp;
 	if (t->len - at >= 2 && t->s[at] == '\\' && t->s[at + 1] != '\0' &&
 		strchr("nrt", t->s[at + 1]) != NULL) {
 		*n = 2;
 		return '\n';
 	}
 	return cp_at(t, at, n);
-}
-
-/* The one before a word. */
-static uint32_t
-before_word(const struct scan *t, size_t at)
-{
-	uint32_t cp;
-	size_t n;
-
-	for (n = 3; n <= 12 && at - t->from >= n; n += 3)
-		if (t->s[at - n] == '%' && percent(t, at - n, &cp) == n)
-			return cp;
-	return cp_before(t, at, &n);
 }
 
 /* The words that a text may still become, and how many of their bytes it has. */
@@ -263,7 +225,7 @@ redact_find_word(struct scan *t, size_t at, enum redact_kind *kind)
 	uint32_t cp = next_of_word(t, at, &n);
 
 	(void)kind;
-	if (t->words == NULL || gap(cp) || cp_ignored(cp) || !boundary(before_word(t, at), cp))
+	if (t->words == NULL || gap(cp) || cp_ignored(cp) || !boundary(cp_before(t, at, &n), cp))
 		return 0;
 	best = longest(t, at, &humps);
 	other = humps ? longest(t, at, &humps) : 0;
