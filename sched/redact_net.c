@@ -16,15 +16,18 @@ plain_char(uint32_t cp)
 {
 	uint32_t f[2];
 
+	if (cp < 0x80)
+		return ascii_alnum(cp) || (cp != 0 && strchr(".:%-", (int)cp) != NULL) ? (uint8_t)cp
+										       : 0;
 	if (cp_dash(cp))
 		return '-';
 	if (cp == 0xff0e || cp == 0x3002 || cp == 0xff61)
 		return '.';
 	if (cp == 0xff1a || cp == 0xff05)
 		return cp == 0xff1a ? ':' : '%';
-	if ((cp >= 0x80 && cp < 0xff10 && cp_digit(cp) < 0) || cp_fold(cp, f) != 1 || f[0] >= 0x80)
+	if (cp < 0xff10 && cp_digit(cp) < 0)
 		return 0; /* no letter with an accent */
-	return ascii_alnum(f[0]) || f[0] == '.' || f[0] == ':' || f[0] == '%' ? (uint8_t)f[0] : 0;
+	return cp_fold(cp, f) == 1 && ascii_alnum(f[0]) ? (uint8_t)f[0] : 0;
 }
 
 static void
@@ -35,10 +38,11 @@ read_plain(const struct scan *t, size_t at, struct plain *p)
 	p->n = 0;
 	for (unsigned i = 0; i < 2 * PLAIN_MAX && p->n < PLAIN_MAX; i++, to += n) {
 		uint32_t cp = cp_at(t, to, &n);
-		uint8_t c = plain_char(cp);
+		uint8_t c;
 
 		if (cp_ignored(cp))
 			continue;
+		c = plain_char(cp);
 		if (c == 0)
 			break;
 		p->c[p->n] = c;
@@ -129,17 +133,23 @@ size_t
 redact_find_ip(struct scan *t, size_t at, enum redact_kind *kind)
 {
 	size_t n = 0, k;
-	uint32_t before = cp_before(t, at, &k);
 	uint8_t first = plain_char(cp_at(t, at, &k));
+	bool four, six;
+	uint32_t before;
 	struct plain p;
 
 	(void)kind;
 	if (hex_value(first) < 0 && first != ':')
 		return 0;
+	before = cp_before(t, at, &k);
+	four = first <= '9' && cp_digit(before) < 0;
+	six = !ascii_alnum(before) && before != ':';
+	if (!four && !six)
+		return 0;
 	read_plain(t, at, &p);
-	if (first <= '9' && cp_digit(before) < 0)
+	if (four)
 		n = ipv4(p.c, p.n);
-	if (n == 0 && !ascii_alnum(before) && before != ':')
+	if (n == 0 && six)
 		n = ipv6(p.c, p.n);
 	n = with_zone(p.c, n, p.n);
 	return n > 0 ? p.end[n - 1] : 0;
