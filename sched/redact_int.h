@@ -42,8 +42,8 @@ bool redact_secret_name(const char *name); /* of a password, a token */
 /* Unicode, as far as detectors need it (redact_utf8.c). */
 bool utf8_valid(const uint8_t *s, size_t len, size_t *bad);
 uint32_t cp_get(const uint8_t *s, size_t *n); /* of valid UTF-8; *n: its bytes */
-/* 0 at the end, *n = 0. What is escaped as \u00e9, \xe9, %C3%A9, &#233; or &eacute; is that letter (or the one
- * without its accent), here and below. */
+/* 0 at the end, *n = 0. What is escaped as \u00e9, \xe9, %C3%A9, &#233; or &eacute; is that letter (or
+ * the one without its accent), here and below. */
 uint32_t cp_at(const struct scan *t, size_t at, size_t *n);
 /* The one before `at`; 0 where the text begins or the item before ends: for boundaries. */
 uint32_t cp_before(const struct scan *t, size_t at, size_t *n);
