@@ -11,6 +11,7 @@
  * gone. What they know is said beside each kind below. They do not know names of people and places
  * (that is for the word list, or for a model), and they see one text at a time: an address that is
  * spread over two messages is not one. An e-mail address within a longer run of letters goes whole.
+ * What JSON, HTML, URLs, Markdown and shells escape is read as what it stands for, but within a key.
  *
  * Fails closed: bytes that are not UTF-8, a text too long, a full table, a buffer at its bound, a
  * detector that fails: -1, and out is what it was before. There is no way to get a text through
@@ -28,8 +29,8 @@ enum redact_kind {
 		       * and Asian numbers are; 5 behind a word for telephone; all scripts' digits */
 	REDACT_IBAN,  /* ISO 13616, by its checksum, spaces and dashes anywhere */
 	REDACT_CARD,  /* ISO/IEC 7812, 13 to 19 digits, Luhn */
-	REDACT_KEY,   /* known prefixes, PEM, JWT, "password: ...", user:password@ in an address,
-		       * 20 characters and more that look random */
+	REDACT_KEY,   /* known prefixes, PEM, JWT, "password: ...", --token x, user:password@ in
+		       * an address, 20 characters and more that look random */
 	REDACT_IP,    /* IPv4, and IPv6 as RFC 4291 writes it */
 	REDACT_MAC,   /* six or eight bytes, by : or -, or by . in fours, or 12 hex digits */
 	REDACT_PLACE, /* latitude and longitude to three decimals, in degrees and minutes, plus codes */
@@ -42,10 +43,12 @@ enum redact_kind {
 
 const char *redact_kind_name(enum redact_kind k); /* EMAIL, ... as in the placeholder */
 
-/* The user's own words and names. A word is found whatever its case and its accents, with any white
- * space where it has some, where no letter goes on beside it. Scripts that are written without
- * spaces need no such boundary, and neither do _ and a capital behind a small letter: file_anna.jpg,
- * AnnaSmith. Immutable once made: many sessions share one. */
+/* The user's own words and names. A word is found whatever its case, its accents and its apostrophe,
+ * where no letter goes on beside it. Scripts that are written without spaces need no such boundary,
+ * and neither do _ and a capital behind a small letter: file_anna.jpg, AnnaSmith. Where a word has
+ * white space or - . _ + within it, any of those will do, and in a name like AnnaSmith12 none is
+ * needed: Anna Smith is found as anna-smith, Anna_Smith, anna.smith.pdf, Anna%20Smith; annasmith is
+ * another word. At a word's ends they do not count. Immutable once made: many sessions share one. */
 struct redact_words;
 
 #define REDACT_WORDS_MAX    4096

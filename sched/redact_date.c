@@ -17,6 +17,8 @@ digits(const struct scan *t, size_t at, unsigned most, unsigned *v, unsigned *co
 		*v = *v * 10 + (unsigned)d;
 		++*count;
 		to += n;
+		if (cp_ignored(cp_at(t, to, &n)))
+			to += n;
 	}
 	return *count <= most ? to - at : 0;
 }
@@ -26,8 +28,12 @@ blanks(const struct scan *t, size_t at)
 {
 	size_t to = at, n;
 
-	for (unsigned i = 0; i < 3 && cp_space(cp_at(t, to, &n)); i++)
-		to += n;
+	for (unsigned i = 0; i < 3; i++, to += n) {
+		uint32_t cp = cp_at(t, to, &n);
+
+		if (!cp_space(cp) && !cp_ignored(cp))
+			break;
+	}
 	return to - at;
 }
 
@@ -66,6 +72,8 @@ in_figures(const struct scan *t, size_t at, unsigned *year)
 		to += n;
 		if (cp_dash(sep[i]))
 			sep[i] = '-';
+		if (sep[i] == 0xff0e || sep[i] == 0xff0f)
+			sep[i] -= 0xfee0;
 		to += blanks(t, to);
 	}
 	if (sep[0] != sep[1] || (sep[0] != '.' && sep[0] != '-' && sep[0] != '/'))
@@ -224,6 +232,57 @@ with_signs(const struct scan *t, size_t at, unsigned *year)
 		       : 0;
 }
 
+/* Blanks, and a point, a dash or a slash among them. */
+static size_t
+gap(const struct scan *t, size_t at)
+{
+	size_t to = at + blanks(t, at), n;
+	uint32_t cp = cp_at(t, to, &n);
+
+	if (cp == '.' || cp == '/' || cp_dash(cp))
+		to += n + blanks(t, to + n);
+	return to - at;
+}
+
+/* Two digits and no more: their bytes. */
+static size_t
+pair(const struct scan *t, size_t at)
+{
+	unsigned v, count;
+	size_t n = digits(t, at, 2, &v, &count);
+
+	return count == 2 ? n : 0;
+}
+
+/* 06.12.24, with two digits each time. */
+static bool
+pairs_only(const struct scan *t, size_t at, size_t end)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		size_t n = pair(t, at);
+
+		if (n == 0)
+			return false;
+		at += n + gap(t, at + n);
+	}
+	return at >= end;
+}
+
+/* The rest of 06.12.24 48 90, or of 06 - 12 - 24 - 48 - 90, as telephone numbers are grouped; no
+ * time of the day, and no second date. */
+static bool
+pairs_go_on(const struct scan *t, size_t at)
+{
+	unsigned year;
+	size_t n = gap(t, at), to = at + n;
+
+	if (n == 0 || pair(t, to) == 0 || in_figures(t, to, &year) > 0)
+		return false;
+	to += pair(t, to);
+	n = gap(t, to);
+	return n > 0 && pair(t, to + n) > 0;
+}
+
 size_t
 redact_date_at(const struct scan *t, size_t at, unsigned *year)
 {
@@ -246,7 +305,9 @@ redact_date_at(const struct scan *t, size_t at, unsigned *year)
 	/* 01.02.20.24 is a longer number. */
 	cp = cp_at(t, at + n, &k);
 	if (cp_digit(cp) >= 0 ||
-		((cp == '.' || cp == '-' || cp == '/') && cp_digit(cp_at(t, at + n + k, &k)) >= 0))
+		((cp == '.' || cp == '-' || cp == '/') &&
+			cp_digit(cp_at(t, at + n + k, &k)) >= 0) ||
+		(pairs_only(t, at, at + n) && pairs_go_on(t, at + n)))
 		return 0;
 	return n;
 }
@@ -273,6 +334,25 @@ near_birth(const struct scan *t, size_t at, size_t end)
 	       cp_before(t, at - (at > t->from && t->s[at - 1] == ' '), &n) == '*';
 }
 
+/* If it may be a telephone number as well, and a word for those is near; which must be very near a
+ * date that has its year's four digits or its month's name. */
+static bool
+is_phone(const struct scan *t, size_t at, size_t end)
+{
+	bool clear = false;
+	unsigned row = 0, longest = 0;
+	size_t n;
+
+	for (size_t to = at; to < end; to += n) {
+		uint32_t cp = cp_at(t, to, &n);
+
+		row = cp_digit(cp) >= 0 ? row + 1 : 0;
+		longest = row > longest ? row : longest;
+		clear |= cp_letter(cp);
+	}
+	return redact_phone_near(t, at, clear || longest == 4 ? 12 : 24);
+}
+
 size_t
 redact_find_date(struct scan *t, size_t at, enum redact_kind *kind)
 {
@@ -284,6 +364,7 @@ redact_find_date(struct scan *t, size_t at, enum redact_kind *kind)
 		return 0;
 	if ((year >= FIRST_YEAR && year <= LAST_YEAR) || near_birth(t, at, at + n))
 		return n;
-	t->keep_end = at + n;
+	if (!is_phone(t, at, at + n))
+		t->keep_end = at + n;
 	return 0;
 }

@@ -19,16 +19,16 @@ struct iban {
 	unsigned n;
 };
 
+/* Of a digit or a letter, of full width too. */
 static int
 value(uint32_t cp)
 {
 	int d = cp_digit(cp);
+	uint32_t f[2];
 
-	if (d >= 0)
+	if (d >= 0 || (cp >= 0x80 && (cp < 0xff21 || cp > 0xff5a)))
 		return d;
-	if (cp < 0x80 && cp_letter(cp))
-		return (int)(cp | 32) - 'a' + 10;
-	return -1;
+	return cp_fold(cp, f) == 1 && f[0] >= 'a' && f[0] <= 'z' ? (int)f[0] - 'a' + 10 : -1;
 }
 
 static size_t
@@ -39,7 +39,11 @@ separators(const struct scan *t, size_t at)
 
 	for (unsigned i = 0; i < 3; i++, to += n) {
 		cp = cp_at(t, to, &n);
-		if (!cp_space(cp) && !cp_dash(cp) && !cp_ignored(cp) && cp != '.' && cp != '/')
+		if (t->len - to >= 2 && t->s[to] == '\\' &&
+			(t->s[to + 1] == 't' || t->s[to + 1] == 'n'))
+			n = 2; /* in JSON */
+		else if (!cp_space(cp) && !cp_dash(cp) && !cp_ignored(cp) &&
+			 (cp == 0 || cp >= 0x80 || strchr("./+\r\n", (int)cp) == NULL))
 			break;
 	}
 	return to - at;
@@ -85,13 +89,15 @@ redact_find_iban(struct scan *t, size_t at, enum redact_kind *kind)
 	size_t n, best = 0;
 	unsigned rest = 0, length;
 	struct iban b;
+	uint32_t first = cp_at(t, at, &n);
 
 	(void)kind;
-	if (t->s[at] >= 0x80 || !cp_letter(t->s[at]) || ascii_alnum(cp_before(t, at, &n)))
+	if (value(first) < 10 || ascii_alnum(cp_before(t, at, &n)))
 		return 0;
 	gather(t, at, &b);
 	length = b.n < LEAST ? 0 : length_of(&b);
-	if (b.n < LEAST || (length == 0 && !(cp_upper(t->s[at]) && cp_upper(t->s[at + 1]))))
+	if (b.n < LEAST ||
+		(length == 0 && !(cp_upper(first) && cp_upper(cp_at(t, at + b.end[0], &n)))))
 		return 0;
 	for (unsigned i = 4; i < b.n; i++) {
 		unsigned sum;

@@ -17,6 +17,7 @@ struct scan {
 	size_t mail_end;   /* its end */
 	size_t mail_next;  /* where to look for the one behind it */
 	enum redact_kind mail_kind;
+	bool mail_taken; /* it was an item */
 	int (*fault)(void *arg);
 	void *fault_arg;
 };
@@ -41,7 +42,8 @@ bool redact_secret_name(const char *name); /* of a password, a token */
 /* Unicode, as far as detectors need it (redact_utf8.c). */
 bool utf8_valid(const uint8_t *s, size_t len, size_t *bad);
 uint32_t cp_get(const uint8_t *s, size_t *n); /* of valid UTF-8; *n: its bytes */
-/* 0 at the end, *n = 0. What is escaped as \u00e9 is that letter, here and below. */
+/* 0 at the end, *n = 0. What is escaped as \u00e9, \xe9, %C3%A9, &#233; or &eacute; is that letter (or
+ * the one without its accent), here and below. */
 uint32_t cp_at(const struct scan *t, size_t at, size_t *n);
 /* The one before `at`; 0 where the text begins or the item before ends: for boundaries. */
 uint32_t cp_before(const struct scan *t, size_t at, size_t *n);
@@ -49,7 +51,7 @@ uint32_t cp_before(const struct scan *t, size_t at, size_t *n);
 uint32_t cp_back(const struct scan *t, size_t at, size_t *n);
 size_t cp_put(uint32_t cp, uint8_t out[4]);
 
-bool cp_ignored(uint32_t cp); /* no width, no meaning: soft hyphens, joiners, marks of direction */
+bool cp_ignored(uint32_t cp); /* nothing to see: soft hyphens, joiners, marks of direction */
 bool cp_space(uint32_t cp);   /* no line end */
 bool cp_dash(uint32_t cp);
 bool cp_letter(uint32_t cp);
@@ -82,5 +84,7 @@ size_t scan_back(const struct scan *t, size_t at, size_t bytes);
 size_t scan_ahead(const struct scan *t, size_t at, size_t bytes);
 /* A date that begins here, in figures or with the name of its month: its bytes and year; 0: none. */
 size_t redact_date_at(const struct scan *t, size_t at, unsigned *year);
+/* If a word for a telephone begins in so many bytes before `at`. */
+bool redact_phone_near(const struct scan *t, size_t at, size_t bytes);
 
 #endif

@@ -22,15 +22,20 @@ key_char(uint8_t c)
 	       c == '=';
 }
 
-/* Up to and with = signs, which end base64 and divide a name from its value. */
+/* Up to and with = signs, which end base64 and divide a name from its value. What is not seen (a soft
+ * hyphen where a line was broken) divides nothing. */
 static size_t
 key_run(const struct scan *t, size_t at)
 {
-	size_t to = at;
+	size_t to = at, n;
 
-	while (to < t->len && key_char(t->s[to]) &&
-		(t->s[to] == '=' || to == at || t->s[to - 1] != '='))
-		to++;
+	for (; to < t->len; to += n) {
+		n = 1;
+		if (t->s[to] >= 0x80 && cp_ignored(cp_get(t->s + to, &n)))
+			continue;
+		if (!key_char(t->s[to]) || (t->s[to] != '=' && to > at && t->s[to - 1] == '='))
+			break;
+	}
 	return to - at;
 }
 
@@ -137,13 +142,14 @@ random_run(struct scan *t, size_t at)
 }
 
 #define NAME_MAX_LEN 20
+#define QUOTE_DEPTH  8 /* a quote and its backslashes: JSON within JSON within JSON */
 
 /* Words before a secret, folded, without what separates them; short ones as whole words only. */
 static const char *const secrets[] = {"password", "passwd", "passwort", "kennwort", "passphrase",
-	"passcode", "secret", "geheimnis", "apikey", "accesskey", "privatekey", "secretkey",
-	"authtoken", "accesstoken", "refreshtoken", "bearertoken", "apitoken", "motdepasse",
-	"contrasena", "senha", "haslo", "wachtwoord", "losenord", "parola", "schlussel", "wifikey",
-	"wpakey", "credential", "credentials", "authorization",
+	"passcode", "pincode", "geheimzahl", "secret", "geheimnis", "apikey", "accesskey",
+	"privatekey", "secretkey", "authtoken", "accesstoken", "refreshtoken", "bearertoken",
+	"apitoken", "motdepasse", "contrasena", "senha", "haslo", "wachtwoord", "losenord",
+	"parola", "schlussel", "wifikey", "wpakey", "credential", "credentials", "authorization",
 	"\xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c", "\xe5\xaf\x86\xe7\xa0\x81",
 	"\xe3\x83\x91\xe3\x82\xb9\xe3\x83\xaf\xe3\x83\xbc\xe3\x83\x89", NULL};
 static const char *const short_secrets[] = {"pwd", "pass", "pw", "psk", "pin", NULL};
@@ -185,6 +191,10 @@ read_name(const struct scan *t, size_t at, struct name *m)
 		size_t k = 0;
 		bool letter = cp_letter(cp);
 
+		if (cp_ignored(cp)) {
+			at -= n;
+			continue;
+		}
 		if (!letter && cp != ' ' && cp != '_' && cp != '-' && cp != '.')
 			break;
 		if (m->word == 0 && m->len > 0 && (!letter || (cp_upper(later) && !cp_upper(cp))))
@@ -237,11 +247,35 @@ verb_before(const struct scan *t, size_t at)
 	return 0;
 }
 
+/* What a sign stands for that is written in another way: a colon of full width, quotes of print. 0: it
+ * is no sign. */
+static uint8_t
+sign_of(uint32_t cp)
+{
+	if (cp < 0x80)
+		return (uint8_t)cp;
+	if (cp_space(cp) || cp_ignored(cp))
+		return ' ';
+	if (cp > 0xff00 && cp < 0xff5f)
+		return (uint8_t)(cp - 0xfee0);
+	return (cp >= 0x2018 && cp <= 0x201f) || cp == 0xab || cp == 0xbb ||
+			       (cp >= 0x300c && cp <= 0x300f)
+		       ? '"'
+		       : 0;
+}
+
 static size_t
 back_over(const struct scan *t, size_t at, const char *set, unsigned most)
 {
-	while (most-- > 0 && at > 0 && t->s[at - 1] != '\0' && strchr(set, t->s[at - 1]) != NULL)
-		at--;
+	size_t n;
+
+	while (most-- > 0) {
+		uint8_t c = sign_of(cp_back(t, at, &n));
+
+		if (c == '\0' || strchr(set, c) == NULL)
+			break;
+		at -= n;
+	}
 	return at;
 }
 
@@ -259,12 +293,24 @@ constant(const struct scan *t, size_t at, size_t n)
 	return false;
 }
 
+/* Behind --api-key, as commands have it. */
+static bool
+behind_option(const struct scan *t, size_t at)
+{
+	size_t from = at;
+
+	while (from > 0 && at - from < 32 &&
+		(ascii_alnum(t->s[from - 1]) || t->s[from - 1] == '-' || t->s[from - 1] == '_'))
+		from--;
+	return at - from > 2 && t->s[from] == '-' && t->s[from + 1] == '-';
+}
+
 /* Whether what begins at `at`, behind a space, a sign or a quote, is what a word before says is secret. */
 static bool
 named_secret(const struct scan *t, size_t at)
 {
 	static const char *const schemes[] = {"bearer", "basic", NULL};
-	size_t b = back_over(t, at, "\"'\\`*", 2), sign;
+	size_t b = back_over(t, at, "\"'\\`*", QUOTE_DEPTH), sign;
 	struct name m;
 
 	b = back_over(t, b, " \t*", 4);
@@ -272,14 +318,103 @@ named_secret(const struct scan *t, size_t at)
 	if (sign < b) {
 		b = back_over(t, sign, " \t", 3);
 		b -= verb_before(t, b);
-		return secret_before(t, back_over(t, b, "\"'\\`*", 3), true);
+		return secret_before(t, back_over(t, b, "\"'\\`*", QUOTE_DEPTH), true);
 	}
 	if (verb_before(t, b) > 0)
 		return secret_before(t, b - verb_before(t, b), false);
+	if (b < at && behind_option(t, b))
+		return secret_before(t, b, true);
 	if (b == at || b == 0 || ((t->s[b - 1] | 32) != 'r' && (t->s[b - 1] | 32) != 'c'))
 		return false; /* most words */
 	read_name(t, b, &m);
 	return among(&m, schemes, true);
+}
+
+static unsigned
+backslashes_before(const struct scan *t, size_t at, size_t from, unsigned most)
+{
+	unsigned n = 0;
+
+	while (n < most && at - n > from && t->s[at - n - 1] == '\\')
+		n++;
+	return n;
+}
+
+/* Where a value ends that a quote behind `depth` backslashes begins: before the next such quote that
+ * is not escaped itself, or at the line's end. However long: what was taken is not searched again. */
+static size_t
+quoted_end(const struct scan *t, size_t at, uint8_t quote, unsigned depth)
+{
+	unsigned slashes = 0;
+	size_t to = at;
+
+	for (; to < t->len && t->s[to] >= ' '; to++) {
+		if (t->s[to] == quote && slashes % (2 * depth + 2) != 2 * depth + 1)
+			return to - (slashes < depth ? slashes : depth);
+		slashes = t->s[to] == '\\' ? slashes + 1 : 0;
+	}
+	return to;
+}
+
+/* To the other quote of print, or the line's end. */
+static size_t
+print_quoted_end(const struct scan *t, size_t at)
+{
+	size_t to = at, n;
+
+	for (cp_get(t->s + to, &n), to += n; to < t->len && t->s[to] >= ' '; to += n)
+		if (t->s[to] >= 0x80 && sign_of(cp_get(t->s + to, &n)) == '"')
+			return to + n;
+		else
+			cp_get(t->s + to, &n);
+	return to;
+}
+
+/* To what ends a word. An apostrophe between letters or digits does not. */
+static size_t
+word_end(const struct scan *t, size_t at)
+{
+	size_t to = at, n;
+
+	if (t->s[at] >= 0x80 && sign_of(cp_get(t->s + at, &n)) == '"')
+		return print_quoted_end(t, at);
+	for (; to < t->len && t->s[to] > ' ' && strchr(",;\"<", t->s[to]) == NULL; to += n) {
+		uint32_t cp = t->s[to];
+
+		n = 1;
+		if (cp == '&')
+			cp = cp_at(t, to, &n); /* an entity, with its semicolon */
+		if (n > 1 && (cp == '"' || cp == '<'))
+			break;
+		if (cp == '\'' && (to == at || to + n >= t->len || !ascii_alnum(t->s[to - 1]) ||
+					  !ascii_alnum(t->s[to + n])))
+			break;
+	}
+	if (to < t->len && t->s[to] == '"')
+		to -= backslashes_before(t, to, at, QUOTE_DEPTH);
+	return to;
+}
+
+/* Whether a value may begin here, by the characters before it. One in quotes may begin with anything
+ * but the quote's own end: `""` has none, `"""` is a quote of its own. */
+static bool
+value_begins(const struct scan *t, size_t at)
+{
+	uint8_t c = t->s[at], before = at > 0 ? t->s[at - 1] : 0;
+	bool sign = c <= ' ' || strchr("\"'\\`:=", c) != NULL;
+	size_t open;
+
+	if (c < ' ' || before == 0)
+		return false;
+	if (strchr("\"'`", before) == NULL) {
+		before = sign_of(cp_back(t, at, &open));
+		return !sign && before != 0 && strchr(" \\:=\t>*\"'", before) != NULL;
+	}
+	if (at >= 3 && t->s[at - 2] == before && t->s[at - 3] == before)
+		return c != before;
+	open = at - 1 - backslashes_before(t, at - 1, 0, QUOTE_DEPTH);
+	return c != before && (open == 0 || t->s[open - 1] != before) &&
+	       (!sign || (open > 0 && !ascii_alnum(t->s[open - 1])));
 }
 
 /* The value behind "password: ", "Bearer ", `"api_key": "`: to its closing quote, or to what ends a
@@ -287,18 +422,16 @@ named_secret(const struct scan *t, size_t at)
 static size_t
 assigned(const struct scan *t, size_t at)
 {
-	uint8_t quote = at > 0 ? t->s[at - 1] : 0;
-	size_t to = at;
+	uint8_t quote;
+	size_t to;
 
-	if (t->s[at] <= ' ' || strchr("\"'\\`:=", t->s[at]) != NULL || quote == 0 ||
-		strchr(" \"'\\`:=\t>*", quote) == NULL || !named_secret(t, at))
+	if (!value_begins(t, at) || !named_secret(t, at))
 		return 0;
-	if (quote != '"' && quote != '\'' && quote != '`')
-		quote = ' ';
-	while (to < t->len && to - at < 512 && t->s[to] != quote && t->s[to] >= ' ' &&
-		(quote != ' ' || strchr(",;\"'<", t->s[to]) == NULL))
-		to++;
-	to = scan_ahead(t, at, to - at);
+	quote = t->s[at - 1];
+	if (quote == '"' || quote == '\'' || quote == '`')
+		to = quoted_end(t, at, quote, backslashes_before(t, at - 1, 0, QUOTE_DEPTH - 1));
+	else
+		to = word_end(t, at);
 	return to - at >= 3 && !constant(t, at, to - at) ? to - at : 0;
 }
 

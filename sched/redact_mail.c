@@ -9,6 +9,8 @@ local_part(uint32_t cp)
 {
 	if (cp < 0x80)
 		return ascii_alnum(cp) || (cp != 0 && strchr("._+%~#$&!^-'", (int)cp) != NULL);
+	if (cp > 0xff00 && cp < 0xff5f) /* of full width */
+		return cp != 0xff20 && local_part(cp - 0xfee0);
 	return cp_letter(cp) || cp_ignored(cp) || cp_digit(cp) >= 0;
 }
 
@@ -53,17 +55,12 @@ spelled(const struct scan *t, size_t at, const char *word)
 static size_t
 at_sign(const struct scan *t, size_t at, bool *word)
 {
-	static const char *const escaped[] = {"%40", "&#64;", "&commat;"};
 	size_t n;
 	uint32_t cp = cp_at(t, at, &n);
 
 	*word = false;
 	if (cp == '@' || cp == 0xff20 || cp == 0xfe6b)
 		return n + spaces(t, at + n);
-	for (size_t i = 0; i < 3; i++)
-		if (t->s[at] == (uint8_t)escaped[i][0] && t->len - at > strlen(escaped[i]) &&
-			memcmp(t->s + at, escaped[i], strlen(escaped[i])) == 0)
-			return strlen(escaped[i]);
 	*word = true;
 	return cp == '(' || cp == '[' || cp == '{' || cp == '<' || cp_space(cp)
 		       ? spelled(t, at, "at")
@@ -131,29 +128,55 @@ local_begin(const struct scan *t, size_t sign, size_t least)
 	}
 	while (at > least && local_part(cp_before(t, at, &n)))
 		at -= n;
-	while (at < sign && strchr(".'&!#$%~^-", t->s[at]) != NULL)
-		at++;
+	for (; at < sign; at += n) {
+		uint32_t cp = cp_at(t, at, &n);
+
+		if (cp >= 0x80 || cp == 0 || strchr(".'&!#$%~^-", (int)cp) == NULL)
+			break;
+	}
 	return at;
 }
 
-/* //user:password@ : where the user begins, SIZE_MAX: it is none. */
-static size_t
-userinfo(const struct scan *t, size_t sign, size_t least)
+#define AUTHORITY_MAX 512
+
+/* Whether this byte may stand in what is between // and the host, and is none of those. */
+static bool
+authority(uint8_t c, const char *but)
 {
-	bool colon = false;
+	return c > ' ' && strchr(but, c) == NULL;
+}
 
-	for (size_t at = sign; at > least && sign - at < 512; at--) {
-		uint8_t c = t->s[at - 1];
+/* Behind // , which some write as \/\/ in JSON. */
+static bool
+behind_slashes(const struct scan *t, size_t at, size_t least)
+{
+	size_t n;
 
-		if (c <= ' ' || c == '"' || c == '<' || c == '@')
+	if (at < least + 2 || t->s[at - 1] != '/')
+		return false;
+	cp_before(t, at, &n);
+	return cp_before(t, at - n, &n) == '/';
+}
+
+/* //user:password@ : where the user begins, SIZE_MAX: it is none. *end: the last @ before the host,
+ * which is the one that counts: users' names are addresses, and passwords have any character. */
+static size_t
+userinfo(const struct scan *t, size_t sign, size_t least, size_t *end)
+{
+	size_t begin = sign, to;
+
+	while (begin > least && sign - begin < AUTHORITY_MAX && authority(t->s[begin - 1], "\"</@"))
+		begin--;
+	if (begin == sign || !behind_slashes(t, begin, least))
+		return SIZE_MAX;
+	*end = sign;
+	for (to = sign + 1; to < t->len && to - sign < AUTHORITY_MAX; to++) {
+		if (t->s[to] == '@')
+			*end = to;
+		else if (!authority(t->s[to], "\"<>/?#"))
 			break;
-		colon |= c == ':';
-		if (c == '/')
-			return colon && at - 1 > least && t->s[at - 2] == '/' && at < sign
-				       ? at
-				       : SIZE_MAX;
 	}
-	return SIZE_MAX;
+	return memchr(t->s + begin, ':', *end - begin) != NULL ? begin : SIZE_MAX;
 }
 
 /* Finds the address whose @ is the next one at or behind `at`. */
@@ -170,10 +193,11 @@ next_mail(struct scan *t, size_t at)
 			continue;
 		t->mail_next = sign + n;
 		t->mail_kind = REDACT_KEY;
-		t->mail_start = word ? SIZE_MAX : userinfo(t, sign, at);
-		t->mail_end = sign;
-		if (t->mail_start != SIZE_MAX)
+		t->mail_start = word ? SIZE_MAX : userinfo(t, sign, at, &t->mail_end);
+		if (t->mail_start != SIZE_MAX) {
+			t->mail_next = t->mail_end + 1;
 			return;
+		}
 		t->mail_kind = REDACT_EMAIL;
 		t->mail_start = local_begin(t, sign, at);
 		t->mail_end = domain(t, sign + k, word && t->s[sign] <= ' ');
@@ -184,13 +208,18 @@ next_mail(struct scan *t, size_t at)
 	t->mail_start = SIZE_MAX;
 }
 
+/* An address may begin within what is one character here (a quote behind a backslash): it is taken
+ * from the next one on. */
 size_t
 redact_find_mail(struct scan *t, size_t at, enum redact_kind *kind)
 {
-	if (at == 0 || (t->mail_start < at && t->mail_start != SIZE_MAX))
+	if (at == 0 || (t->mail_start < at && (t->mail_taken || t->mail_end <= at))) {
 		next_mail(t, at);
-	if (t->mail_start != at)
+		t->mail_taken = false;
+	}
+	if (t->mail_start > at)
 		return 0;
+	t->mail_taken = true;
 	*kind = t->mail_kind;
 	return t->mail_end - at;
 }

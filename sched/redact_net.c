@@ -1,6 +1,55 @@
 /* Addresses of machines: IPv4, IPv6, MAC. */
 #include "sched/redact_int.h"
 
+#define PLAIN_MAX 64 /* the longest address, with a zone */
+
+/* A stretch of text as it would be in ASCII, and where each character of it ends. */
+struct plain {
+	uint8_t c[PLAIN_MAX];
+	size_t end[PLAIN_MAX];
+	size_t n;
+};
+
+/* One of an address: 0: it is none. */
+static uint8_t
+plain_char(uint32_t cp)
+{
+	uint32_t f[2];
+
+	if (cp < 0x80)
+		return ascii_alnum(cp) || (cp != 0 && strchr(".:%-", (int)cp) != NULL) ? (uint8_t)cp
+										       : 0;
+	if (cp_dash(cp))
+		return '-';
+	if (cp == 0xff0e || cp == 0x3002 || cp == 0xff61)
+		return '.';
+	if (cp == 0xff1a || cp == 0xff05)
+		return cp == 0xff1a ? ':' : '%';
+	if (cp < 0xff10 && cp_digit(cp) < 0)
+		return 0; /* no letter with an accent */
+	return cp_fold(cp, f) == 1 && ascii_alnum(f[0]) ? (uint8_t)f[0] : 0;
+}
+
+static void
+read_plain(const struct scan *t, size_t at, struct plain *p)
+{
+	size_t to = at, n;
+
+	p->n = 0;
+	for (unsigned i = 0; i < 2 * PLAIN_MAX && p->n < PLAIN_MAX; i++, to += n) {
+		uint32_t cp = cp_at(t, to, &n);
+		uint8_t c;
+
+		if (cp_ignored(cp))
+			continue;
+		c = plain_char(cp);
+		if (c == 0)
+			break;
+		p->c[p->n] = c;
+		p->end[p->n++] = to + n - at;
+	}
+}
+
 /* A number of at most three digits up to 255 at s: its length, 0: none. */
 static size_t
 octet(const uint8_t *s, size_t left)
@@ -70,23 +119,40 @@ ipv6(const uint8_t *s, size_t left)
 	return (gap && groups > 0) || groups == 8 ? good : 0;
 }
 
-size_t
-redact_find_ip(struct scan *t, size_t at, enum redact_kind *kind)
+static size_t
+with_zone(const uint8_t *s, size_t n, size_t left)
 {
-	const uint8_t *s = t->s + at;
-	size_t n = 0, k, left = t->len - at;
-	uint32_t before = cp_before(t, at, &k);
-
-	(void)kind;
-	if (*s >= '0' && *s <= '9' && !(before >= '0' && before <= '9'))
-		n = ipv4(s, left);
-	if (n == 0 && (*s == ':' || hex_value(*s) >= 0) && !ascii_alnum(before) && before != ':')
-		n = ipv6(s, left);
 	if (n > 0 && n < left && s[n] == '%') /* its zone: the name of an interface */
-		for (k = n + 1; k < left && k < n + 17 && ascii_alnum(s[k]); k++)
+		for (size_t k = n + 1; k < left && k < n + 17 && ascii_alnum(s[k]); k++)
 			if (k + 1 == left || !ascii_alnum(s[k + 1]))
 				return k + 1;
 	return n;
+}
+
+size_t
+redact_find_ip(struct scan *t, size_t at, enum redact_kind *kind)
+{
+	size_t n = 0, k;
+	uint8_t first = plain_char(cp_at(t, at, &k));
+	bool four, six;
+	uint32_t before;
+	struct plain p;
+
+	(void)kind;
+	if (hex_value(first) < 0 && first != ':')
+		return 0;
+	before = cp_before(t, at, &k);
+	four = first <= '9' && cp_digit(before) < 0;
+	six = !ascii_alnum(before) && before != ':';
+	if (!four && !six)
+		return 0;
+	read_plain(t, at, &p);
+	if (four)
+		n = ipv4(p.c, p.n);
+	if (n == 0 && six)
+		n = ipv6(p.c, p.n);
+	n = with_zone(p.c, n, p.n);
+	return n > 0 ? p.end[n - 1] : 0;
 }
 
 /* Groups of `width` hex digits between sep: their length, if there are from min to max. */
@@ -134,18 +200,28 @@ all_digits(const uint8_t *s, size_t len)
 	return true;
 }
 
-size_t
-redact_find_mac(struct scan *t, size_t at, enum redact_kind *kind)
+static size_t
+mac(const uint8_t *s, size_t left)
 {
-	const uint8_t *s = t->s + at;
-	size_t n, left = t->len - at;
+	size_t n;
 
-	(void)kind;
-	if (hex_value(*s) < 0 || ascii_alnum(cp_before(t, at, &n)))
-		return 0;
 	if ((n = hex_groups(s, left, 2, ':', 6, 8)) != 0 ||
 		(n = hex_groups(s, left, 2, '-', 6, 8)) != 0 ||
 		((n = hex_groups(s, left, 4, '.', 3, 4)) != 0 && !all_digits(s, n)))
 		return n;
 	return bare_mac(s, left);
+}
+
+size_t
+redact_find_mac(struct scan *t, size_t at, enum redact_kind *kind)
+{
+	struct plain p;
+	size_t n;
+
+	(void)kind;
+	if (hex_value(plain_char(cp_at(t, at, &n))) < 0 || ascii_alnum(cp_before(t, at, &n)))
+		return 0;
+	read_plain(t, at, &p);
+	n = mac(p.c, p.n);
+	return n > 0 ? p.end[n - 1] : 0;
 }

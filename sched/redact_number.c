@@ -3,6 +3,8 @@
  * ordinary dates stay. */
 #include "sched/redact_int.h"
 
+#include <limits.h>
+
 #define MAX_DIGITS 40
 #define MAX_GROUPS 24
 #define MAX_SEPS   4 /* characters between two groups */
@@ -31,9 +33,28 @@ gap(const struct scan *t, size_t at)
 {
 	size_t to = at, n;
 
-	for (unsigned i = 0; i < MAX_SEPS && separator(cp_at(t, to, &n)); i++)
-		to += n;
+	for (unsigned i = 0; i < MAX_SEPS; i++, to += n) {
+		if (t->len - to >= 2 && memcmp(t->s + to, "\\t", 2) == 0)
+			n = 2; /* a tab in JSON */
+		else if (!separator(cp_at(t, to, &n)))
+			break;
+	}
 	return to > at && cp_digit(cp_at(t, to, &n)) >= 0 ? to - at : 0;
+}
+
+/* The digit at or a little behind `at`, after what is not seen: -1: none. *n: the bytes to its end. */
+static int
+next_digit(const struct scan *t, size_t at, size_t *n)
+{
+	size_t to = at;
+	uint32_t cp = cp_at(t, to, n);
+
+	for (unsigned i = 0; i < MAX_SEPS && cp_ignored(cp); i++) {
+		to += *n;
+		cp = cp_at(t, to, n);
+	}
+	*n += to - at;
+	return cp_digit(cp);
 }
 
 /* Reads one group: its bytes. Digits beyond MAX_DIGITS are passed over, so that no long number is
@@ -44,7 +65,7 @@ read_group(const struct scan *t, size_t at, struct row *r, unsigned *digits)
 	size_t to = at, n;
 	int d;
 
-	while ((d = cp_digit(cp_at(t, to, &n))) >= 0) {
+	while ((d = next_digit(t, to, &n)) >= 0) {
 		if (*digits < MAX_DIGITS)
 			r->digit[(*digits)++] = (uint8_t)d;
 		to += n;
@@ -119,7 +140,8 @@ all_years(const struct row *r, unsigned groups)
 	return true;
 }
 
-/* 3.14159265: one point, with few digits before it. */
+/* 3.14159265: one point, with few digits before it. +49.3012345678 is no such number, as registrars
+ * write it (RFC 5733), nor is 212.5550123 behind a word for telephone. */
 static bool
 is_decimal(const struct row *r, unsigned groups)
 {
@@ -165,7 +187,7 @@ is_phone(const struct row *r, unsigned groups, bool cue)
 {
 	unsigned n = r->upto[groups - 1];
 
-	if (is_decimal(r, groups))
+	if (is_decimal(r, groups) && (r->digit[0] == 0 || n < (r->plus ? 9 : cue ? 7 : UINT_MAX)))
 		return false;
 	if (r->plus)
 		return n >= 7 && n <= 18;
@@ -174,16 +196,24 @@ is_phone(const struct row *r, unsigned groups, bool cue)
 	return (n <= 20 && is_national(r, groups)) || (cue && n >= 5 && n <= 18);
 }
 
+/* Of words for telephones. */
+static const char *const phones[] = {"tel|", "telefon", "phone", "telephone", "mobil", "mobile",
+	"cell|", "handy", "fax|", "telefax", "rufnummer", "durchwahl", "whatsapp", "movil",
+	"cellulare", "gsm|", "mobiltelefon", "\xd1\x82\xd0\xb5\xd0\xbb", "\xe7\x94\xb5\xe8\xaf\x9d",
+	"\xe9\x9b\xbb\xe8\xa9\xb1", "\xe6\x89\x8b\xe6\x9c\xba", NULL};
+/* Of what also is done, or is, on a date. */
+static const char *const calls[] = {"call|", "ruf|", "sms|", "numero", "portable", NULL};
+
+bool
+redact_phone_near(const struct scan *t, size_t at, size_t bytes)
+{
+	return cue_between(t, scan_back(t, at, bytes), at, phones);
+}
+
 static bool
 behind_a_cue(const struct scan *t, size_t at)
 {
-	static const char *const cues[] = {"tel|", "telefon", "phone", "telephone", "call|",
-		"mobil", "mobile", "cell|", "handy", "fax|", "telefax", "rufnummer", "durchwahl",
-		"ruf|", "whatsapp", "sms|", "numero", "movil", "cellulare", "portable", "gsm|",
-		"mobiltelefon", "\xd1\x82\xd0\xb5\xd0\xbb", "\xe7\x94\xb5\xe8\xaf\x9d",
-		"\xe9\x9b\xbb\xe8\xa9\xb1", "\xe6\x89\x8b\xe6\x9c\xba", NULL};
-
-	return cue_between(t, scan_back(t, at, 24), at, cues);
+	return redact_phone_near(t, at, 24) || cue_between(t, scan_back(t, at, 24), at, calls);
 }
 
 /* A row may begin at a digit that none is before, and not behind a decimal point. */
@@ -193,6 +223,10 @@ row_begins(const struct scan *t, size_t at)
 	size_t n, k;
 	uint32_t cp = cp_at(t, at, &n), before = cp_before(t, at, &k);
 
+	for (unsigned i = 0; i < MAX_SEPS && cp_ignored(before); i++) {
+		at -= k;
+		before = cp_before(t, at, &k);
+	}
 	if (at < t->keep_end || cp_digit(before) >= 0)
 		return false;
 	if (cp == '+' || cp == 0xff0b)

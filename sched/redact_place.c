@@ -34,13 +34,30 @@ compass(const struct scan *t, size_t at)
 	return cp_letter(cp_at(t, at + 1, &n)) ? 0 : 1;
 }
 
+/* Of a fraction: its bytes. */
+static size_t
+point(const struct scan *t, size_t at)
+{
+	size_t n;
+	uint32_t cp = cp_at(t, at, &n);
+
+	return cp == '.' || cp == ',' || cp == 0xff0e || cp == 0xff0c ? n : 0;
+}
+
 static size_t
 plain_digits(const struct scan *t, size_t at, struct degrees *d, bool fraction)
 {
 	size_t to = at, n;
 	int v;
 
-	for (; to - at < 24 && (v = cp_digit(cp_at(t, to, &n))) >= 0; to += n) {
+	for (; to - at < 72; to += n) {
+		uint32_t cp = cp_at(t, to, &n);
+
+		if (cp_ignored(cp))
+			continue;
+		v = cp_digit(cp);
+		if (v < 0)
+			break;
 		if (!fraction)
 			d->whole = d->whole < 1000 ? d->whole * 10 + (unsigned)v : d->whole;
 		d->decimals += fraction;
@@ -79,8 +96,8 @@ minutes(const struct scan *t, size_t at)
 		to += plain_digits(t, to, &d, false);
 		if (to == begin)
 			break;
-		if (to < t->len && (t->s[to] == '.' || t->s[to] == ','))
-			to += 1 + plain_digits(t, to + 1, &d, true);
+		n = point(t, to);
+		to += n > 0 ? n + plain_digits(t, to + n, &d, true) : 0;
 		for (unsigned k = 0; k < 2 && (n = unit(t, to, false)) > 0; k++)
 			end = to += n;
 		if (end != to)
@@ -93,7 +110,7 @@ minutes(const struct scan *t, size_t at)
 static size_t
 read_degrees(const struct scan *t, size_t at, struct degrees *d)
 {
-	size_t to = at, n;
+	size_t to = at, n, k;
 
 	*d = (struct degrees){0};
 	n = compass(t, to);
@@ -106,10 +123,9 @@ read_degrees(const struct scan *t, size_t at, struct degrees *d)
 	if (n == 0)
 		return 0;
 	to += n;
-	if (to < t->len && (t->s[to] == '.' || t->s[to] == ',')) {
-		n = plain_digits(t, to + 1, d, true);
-		to += n > 0 ? 1 + n : 0;
-	}
+	k = point(t, to);
+	n = k > 0 ? plain_digits(t, to + k, d, true) : 0;
+	to += n > 0 ? k + n : 0;
 	n = unit(t, to, true);
 	to += n;
 	if (n > 0) {
@@ -126,7 +142,7 @@ read_degrees(const struct scan *t, size_t at, struct degrees *d)
 	return to - at;
 }
 
-/* What may stand between latitude and longitude: spaces, a comma, a word like "lon:". */
+/* What may stand between latitude and longitude: spaces, a comma, a word like "lon:", a tag. */
 static size_t
 between(const struct scan *t, size_t at, bool *comma)
 {
@@ -137,12 +153,12 @@ between(const struct scan *t, size_t at, bool *comma)
 	*comma = false;
 	for (unsigned i = 0; i < 20; i++, to += n) {
 		cp = cp_at(t, to, &n);
-		if (cp == ',' || cp == ';' || cp == '/')
+		if (cp == ',' || cp == ';' || cp == '/' || cp == 0xff0c)
 			*comma = true;
 		else if (cp < 0x80 && cp_letter(cp) && letters < 10 && compass(t, to) == 0)
 			letters++;
 		else if (!cp_space(cp) &&
-			 (cp == 0 || cp >= 0x80 || strchr("=:|\"'&\n\r", (int)cp) == NULL))
+			 (cp == 0 || cp >= 0x80 || strchr("=:|\"'&+<>\\\n\r", (int)cp) == NULL))
 			break;
 	}
 	return to - at;

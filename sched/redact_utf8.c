@@ -54,15 +54,18 @@ cp_get(const uint8_t *s, size_t *n)
 	return cp;
 }
 
-/* \u00e9, as JSON and most languages have it: its value, -1: none. */
+/* \u00e9, as JSON and most languages have it, or \xe9: its value, -1: none. */
 static int32_t
-escape(const struct scan *t, size_t at)
+escape(const struct scan *t, size_t at, size_t *n)
 {
 	int32_t v = 0;
 
-	if (t->len - at < 6 || t->s[at] != '\\' || (t->s[at + 1] | 32) != 'u')
+	if (t->len - at < 4 || t->s[at] != '\\')
 		return -1;
-	for (size_t i = 2; i < 6; i++) {
+	*n = (t->s[at + 1] | 32) == 'u' ? 6 : t->s[at + 1] == 'x' ? 4 : 0;
+	if (*n == 0 || t->len - at < *n)
+		return -1;
+	for (size_t i = 2; i < *n; i++) {
 		int h = hex_value(t->s[at + i]);
 
 		if (h < 0)
@@ -72,27 +75,112 @@ escape(const struct scan *t, size_t at)
 	return v;
 }
 
-/* One escape, or two that are a surrogate pair, or a quote or a slash behind a backslash: its bytes,
- * 0: none. Letters (\n) are not taken so: they may be letters. */
+#define ENTITY_MAX 10 /* bytes */
+
+/* &#64; or &#x40; : its value, 0: none. */
+static uint32_t
+numeric(const uint8_t *s, size_t len)
+{
+	bool hex = len > 0 && (s[0] | 32) == 'x';
+	uint32_t v = 0;
+
+	if (len == hex)
+		return 0;
+	for (size_t i = hex; i < len; i++) {
+		int d = hex_value(s[i]);
+
+		if (d < 0 || (d > 9 && !hex))
+			return 0;
+		v = v * (hex ? 16 : 10) + (uint32_t)d;
+	}
+	return v > 0x10ffff ? 0 : v;
+}
+
+/* What names stand for in HTML, as far as items may have it; for a letter with an accent, without. */
+static uint32_t
+named(const uint8_t *s, size_t len)
+{
+	static const struct {
+		char name[8];
+		uint32_t cp;
+	} names[] = {{"commat", '@'}, {"period", '.'}, {"plus", '+'}, {"nbsp", 0xa0}, {"shy", 0xad},
+		{"amp", '&'}, {"quot", '"'}, {"apos", '\''}, {"rsquo", 0x2019}, {"colon", ':'},
+		{"sol", '/'}, {"comma", ','}, {"equals", '='}, {"lowbar", '_'}, {"hyphen", 0x2010},
+		{"ndash", 0x2013}, {"deg", 0xb0}, {"szlig", 0xdf}, {"aelig", 0xe6}, {"AElig", 0xc6},
+		{"oelig", 0x153}, {"OElig", 0x152}};
+	static const char *const accents[] = {
+		"uml", "acute", "grave", "circ", "tilde", "ring", "cedil", "slash", "caron"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (len == strlen(names[i].name) && memcmp(s, names[i].name, len) == 0)
+			return names[i].cp;
+	for (size_t i = 0; cp_letter(s[0]) && i < sizeof accents / sizeof *accents; i++)
+		if (len == 1 + strlen(accents[i]) && memcmp(s + 1, accents[i], len - 1) == 0)
+			return s[0];
+	return 0;
+}
+
+static size_t
+entity(const struct scan *t, size_t at, uint32_t *cp)
+{
+	size_t most = t->len - at < ENTITY_MAX ? t->len - at : ENTITY_MAX;
+	const uint8_t *s = t->s + at, *end = memchr(s, ';', most);
+
+	if (end == NULL || end < s + 3)
+		return 0;
+	*cp = s[1] == '#' ? numeric(s + 2, (size_t)(end - s) - 2)
+			  : named(s + 1, (size_t)(end - s) - 1);
+	return *cp != 0 ? (size_t)(end - s) + 1 : 0;
+}
+
+/* A character as URLs have it, %C3%A9: its bytes, 0: none. */
+static size_t
+percent(const struct scan *t, size_t at, uint32_t *cp)
+{
+	uint8_t bytes[4];
+	size_t n = 0, len;
+
+	while (n < 4 && t->len - at >= 3 * n + 3 && t->s[at + 3 * n] == '%') {
+		int high = hex_value(t->s[at + 3 * n + 1]), low = hex_value(t->s[at + 3 * n + 2]);
+
+		if (high < 0 || low < 0)
+			break;
+		bytes[n++] = (uint8_t)(high << 4 | low);
+		if (character(bytes, n) != n)
+			continue;
+		*cp = cp_get(bytes, &len);
+		return *cp >= ' ' || (*cp >= '\t' && *cp <= '\r') ? 3 * n : 0;
+	}
+	return 0;
+}
+
+/* One escape, or two that are a surrogate pair; a sign behind a backslash, as JSON, shells and Markdown
+ * have it; an entity of HTML; a character as URLs have it: its bytes, 0: none. Letters (\n) are not
+ * taken so: they may be letters. */
 static size_t
 escaped(const struct scan *t, size_t at, uint32_t *cp)
 {
-	int32_t v = escape(t, at), low;
+	int32_t v, low;
+	size_t n, more;
 
+	if (t->s[at] == '&')
+		return entity(t, at, cp);
+	if (t->s[at] == '%')
+		return percent(t, at, cp);
 	if (t->len - at >= 2 && t->s[at] == '\\' && t->s[at + 1] != '\0' &&
-		strchr("\"'/", t->s[at + 1]) != NULL) {
+		strchr("\"'/ .:@+-_()", t->s[at + 1]) != NULL) {
 		*cp = t->s[at + 1];
 		return 2;
 	}
-
+	v = escape(t, at, &n);
 	if (v < 0)
 		return 0;
 	*cp = (uint32_t)v;
-	low = v >= 0xd800 && v < 0xdc00 ? escape(t, at + 6) : -1;
+	low = v >= 0xd800 && v < 0xdc00 ? escape(t, at + n, &more) : -1;
 	if (low < 0xdc00 || low > 0xdfff)
-		return 6;
+		return n;
 	*cp = 0x10000 + (((uint32_t)v & 0x3ff) << 10 | ((uint32_t)low & 0x3ff));
-	return 12;
+	return n + more;
 }
 
 uint32_t
@@ -104,11 +192,11 @@ cp_at(const struct scan *t, size_t at, size_t *n)
 		*n = 0;
 		return 0;
 	}
-	if (t->s[at] < 0x80 && t->s[at] != '\\') {
+	if (t->s[at] < 0x80 && t->s[at] != '\\' && t->s[at] != '&' && t->s[at] != '%') {
 		*n = 1;
 		return t->s[at];
 	}
-	if (t->s[at] == '\\' && (*n = escaped(t, at, &cp)) > 0)
+	if (t->s[at] < 0x80 && (*n = escaped(t, at, &cp)) > 0)
 		return cp;
 	return cp_get(t->s + at, n);
 }
@@ -117,15 +205,22 @@ cp_at(const struct scan *t, size_t at, size_t *n)
 static size_t
 escaped_before(const struct scan *t, size_t at, size_t least, uint32_t *cp)
 {
+	static const size_t lengths[] = {12, 6, 4, 2};
 	uint8_t last = t->s[at - 1];
 
-	if (at - least >= 2 && t->s[at - 2] == '\\' && escaped(t, at - 2, cp) == 2)
-		return 2;
-	if (at - least < 6 || t->s[at - 6] != '\\' || hex_value(last) < 0)
-		return 0;
-	if (at - least >= 12 && escaped(t, at - 12, cp) == 12)
-		return 12;
-	return escaped(t, at - 6, cp) == 6 ? 6 : 0;
+	for (size_t n = 4; last == ';' && n <= ENTITY_MAX && n <= at - least; n++)
+		if (t->s[at - n] == '&')
+			return entity(t, at - n, cp) == n ? n : 0;
+	for (size_t n = 3; n <= 12 && n <= at - least && t->s[at - n] == '%'; n += 3)
+		if (percent(t, at - n, cp) == n)
+			return n;
+	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+		size_t n = lengths[i];
+
+		if (at - least >= n && t->s[at - n] == '\\' && escaped(t, at - n, cp) == n)
+			return n;
+	}
+	return 0;
 }
 
 static uint32_t
@@ -187,13 +282,6 @@ cp_put(uint32_t cp, uint8_t out[4])
 }
 
 bool
-cp_ignored(uint32_t cp)
-{
-	return cp == 0xad || cp == 0x180e || (cp >= 0x200b && cp <= 0x200f) ||
-	       (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2060 && cp <= 0x2064) || cp == 0xfeff;
-}
-
-bool
 cp_space(uint32_t cp)
 {
 	return cp == ' ' || cp == '\t' || cp == 0xa0 || (cp >= 0x2000 && cp <= 0x200a) ||
@@ -222,7 +310,21 @@ within(uint32_t cp, const struct range *r, size_t n)
 
 #define WITHIN(cp, table) within(cp, table, sizeof(table) / sizeof *(table))
 
-/* Beyond ASCII: punctuation, symbols, digits, marks without width. */
+/* Default_Ignorable_Code_Point of Unicode 14.0 (DerivedCoreProperties.txt), and the frame about a digit
+ * on a key. */
+static const struct range ignored[] = {{0xad, 0xad}, {0x34f, 0x34f}, {0x61c, 0x61c},
+	{0x115f, 0x1160}, {0x17b4, 0x17b5}, {0x180b, 0x180f}, {0x200b, 0x200f}, {0x202a, 0x202e},
+	{0x2060, 0x206f}, {0x20e3, 0x20e3}, {0x3164, 0x3164}, {0xfe00, 0xfe0f}, {0xfeff, 0xfeff},
+	{0xffa0, 0xffa0}, {0xfff0, 0xfff8}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
+	{0xe0000, 0xe0fff}};
+
+bool
+cp_ignored(uint32_t cp)
+{
+	return cp >= 0xad && WITHIN(cp, ignored);
+}
+
+/* Beyond ASCII: punctuation, symbols. */
 static const struct range no_letters[] = {{0xd800, 0xdfff}, {0x80, 0xa9}, {0xab, 0xb4},
 	{0xb6, 0xb9}, {0xbb, 0xbf}, {0xd7, 0xd7}, {0xf7, 0xf7}, {0x60c, 0x60c}, {0x61b, 0x61f},
 	{0x660, 0x66d}, {0x6d4, 0x6d4}, {0x6f0, 0x6f9}, {0x964, 0x96f}, {0x180e, 0x180e},
@@ -239,7 +341,7 @@ cp_letter(uint32_t cp)
 {
 	if (cp < 0x80)
 		return (cp | 32) >= 'a' && (cp | 32) <= 'z';
-	return !WITHIN(cp, no_letters);
+	return !WITHIN(cp, no_letters) && !cp_ignored(cp) && cp_digit(cp) < 0;
 }
 
 bool
@@ -266,17 +368,31 @@ cp_upper(uint32_t cp)
 	return cp == 0x178 || (cp >= 0xff21 && cp <= 0xff3a && cp_fold(cp, f) == 1);
 }
 
+/* The zero of each row of decimal digits: general category Nd of Unicode 14.0. */
+static const uint32_t zeros[] = {0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6,
+	0xc66, 0xce6, 0xd66, 0xde6, 0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946,
+	0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0,
+	0xa9f0, 0xaa50, 0xabf0, 0xff10, 0x104a0, 0x10d30, 0x11066, 0x110f0, 0x11136, 0x111d0,
+	0x112f0, 0x11450, 0x114d0, 0x11650, 0x116c0, 0x11730, 0x118e0, 0x11950, 0x11c50, 0x11d50,
+	0x11da0, 0x16a60, 0x16ac0, 0x16b50, 0x1d7ce, 0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140,
+	0x1e2f0, 0x1e950, 0x1fbf0};
+
 int
 cp_digit(uint32_t cp)
 {
-	static const uint32_t zeros[] = {0x660, 0x6f0, 0x966, 0x9e6, 0xe50, 0xff10};
+	size_t lo = 0, hi = sizeof zeros / sizeof *zeros;
 
-	if (cp < 0x660)
+	if (cp < zeros[0])
 		return cp >= '0' && cp <= '9' ? (int)cp - '0' : -1;
-	for (size_t i = 0; i < sizeof zeros / sizeof *zeros; i++)
-		if (cp >= zeros[i] && cp <= zeros[i] + 9)
-			return (int)(cp - zeros[i]);
-	return -1;
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (zeros[mid] <= cp)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return cp - zeros[lo] <= 9 ? (int)(cp - zeros[lo]) : -1;
 }
 
 /* Without accents, so that composed and decomposed letters meet: to[0], and to[1] if any. */

@@ -23,25 +23,35 @@ by_bytes(const void *a, const void *b)
 	return c != 0 ? c : (int)x->len - (int)y->len;
 }
 
+/* What stands between the words of a name, and what file names and addresses have there instead. */
 static bool
-white(uint32_t cp)
+gap(uint32_t cp)
 {
-	return cp_space(cp) || cp == '\n' || cp == '\r';
+	return cp_space(cp) || cp_dash(cp) || cp == '\n' || cp == '\r' || cp == '_' || cp == '.' ||
+	       cp == '+';
 }
 
-/* Folds one character to bytes, a run of white space to one space. */
+/* All that is written or typed for an apostrophe. */
+static bool
+apostrophe(uint32_t cp)
+{
+	return cp == '\'' || cp == '`' || cp == 0xb4 || (cp >= 0x2b9 && cp <= 0x2bf) ||
+	       (cp >= 0x2018 && cp <= 0x201b) || cp == 0x2032 || cp == 0xff07;
+}
+
+/* Folds one character to bytes, a run of gaps to one space. */
 static size_t
-fold_bytes(uint32_t cp, bool was_white, uint8_t out[8])
+fold_bytes(uint32_t cp, bool was_gap, uint8_t out[8])
 {
 	uint32_t f[2];
 	unsigned count;
 	size_t n = 0;
 
-	if (white(cp)) {
+	if (gap(cp)) {
 		out[0] = ' ';
-		return was_white ? 0 : 1;
+		return was_gap ? 0 : 1;
 	}
-	count = cp_fold(cp, f);
+	count = cp_fold(apostrophe(cp) ? '\'' : cp, f);
 	for (unsigned i = 0; i < count; i++)
 		n += cp_put(f[i], out + n);
 	return n;
@@ -52,7 +62,7 @@ fold_word(const char *text, struct word *w)
 {
 	const uint8_t *s = (const uint8_t *)text;
 	size_t len = strlen(text), bad, n;
-	bool was_white = true, sense = false;
+	bool was_gap = true, sense = false;
 	uint8_t bytes[8];
 
 	if (len == 0 || len > REDACT_WORD_MAX_LEN || !utf8_valid(s, len, &bad))
@@ -60,13 +70,13 @@ fold_word(const char *text, struct word *w)
 	w->len = 0;
 	for (size_t at = 0; at < len; at += n) {
 		uint32_t cp = cp_get(s + at, &n);
-		size_t k = fold_bytes(cp, was_white, bytes);
+		size_t k = fold_bytes(cp, was_gap, bytes);
 
 		if (w->len + k > sizeof w->folded)
 			return -1;
 		memcpy(w->folded + w->len, bytes, k);
 		w->len = (uint16_t)(w->len + k);
-		was_white = white(cp);
+		was_gap = gap(cp) || (k == 0 && was_gap);
 		sense |= cp_letter(cp) || cp_digit(cp) >= 0;
 	}
 	while (w->len > 0 && w->folded[w->len - 1] == ' ')
@@ -109,15 +119,23 @@ redact_words_free(struct redact_words *w)
 	free(w);
 }
 
+/* A capital, or a figure, behind a small letter: AnnaSmith, Mainstreet12. */
+static bool
+hump(uint32_t left, uint32_t right)
+{
+	return cp_letter(left) && !cp_upper(left) && (cp_upper(right) || cp_digit(right) >= 0);
+}
+
 /* No word goes on between these two neighbours. */
 static bool
 boundary(uint32_t left, uint32_t right)
 {
 	if (cp_digit(left) >= 0 && cp_digit(right) >= 0)
 		return false;
-	if (!cp_letter(left) || !cp_letter(right) || cp_unspaced(left) || cp_unspaced(right))
-		return right < 0x300 || right > 0x36f;
-	return !cp_upper(left) && cp_upper(right);
+	if (!cp_letter(left) || !cp_letter(right) || cp_unspaced(left) || cp_unspaced(right) ||
+		apostrophe(left) || apostrophe(right))
+		return right < 0x300 || right > 0x36f || cp_ignored(right);
+	return hump(left, right);
 }
 
 /* The first of [lo, hi) whose byte at `depth` is not below c. Words that end there are below all. */
@@ -136,7 +154,7 @@ lower(const struct redact_words *w, size_t lo, size_t hi, size_t depth, unsigned
 	return lo;
 }
 
-/* The next character within a word: an escaped line end is white space, too. */
+/* The next character within a word: an escaped line end is a gap, too. */
 static uint32_t
 next_of_word(const struct scan *t, size_t at, size_t *n)
 {
@@ -148,33 +166,68 @@ next_of_word(const struct scan *t, size_t at, size_t *n)
 	return cp_at(t, at, n);
 }
 
+/* The words that a text may still become, and how many of their bytes it has. */
+struct narrowed {
+	size_t lo, hi, depth;
+};
+
+static struct narrowed
+narrow(const struct redact_words *w, struct narrowed m, uint8_t byte)
+{
+	m.lo = lower(w, m.lo, m.hi, m.depth, byte);
+	m.hi = lower(w, m.lo, m.hi, m.depth, byte + 1u);
+	m.depth++;
+	return m;
+}
+
+/* The longest word that begins at `at`: its bytes. With *humps, a hump is a gap where a word has one;
+ * it says afterwards if one was met. */
+static size_t
+longest(const struct scan *t, size_t at, bool *humps)
+{
+	const struct redact_words *w = t->words;
+	struct narrowed m = {0, w->n, 0};
+	bool was_gap = true, split = *humps;
+	size_t best = 0, n, k, to = at;
+	uint32_t left = 0;
+	uint8_t bytes[8];
+
+	*humps = false;
+	/* Characters that fold to nothing are not counted by depth: they have a bound, too. */
+	for (; to < t->len && m.lo < m.hi && to - at < 8 * REDACT_WORD_MAX_LEN; to += n) {
+		uint32_t cp = next_of_word(t, to, &n);
+
+		if (hump(left, cp)) {
+			struct narrowed gapped = narrow(w, m, ' ');
+
+			*humps = true;
+			if (split && gapped.lo < gapped.hi)
+				m = gapped;
+		}
+		k = fold_bytes(cp, was_gap, bytes);
+		was_gap = gap(cp) || (k == 0 && was_gap);
+		for (size_t i = 0; i < k && m.lo < m.hi; i++)
+			m = narrow(w, m, bytes[i]);
+		if (k > 0)
+			left = cp;
+		if (m.lo < m.hi && w->w[m.lo].len == m.depth && !was_gap &&
+			boundary(cp, next_of_word(t, to + n, &k)))
+			best = to + n - at;
+	}
+	return best;
+}
+
 size_t
 redact_find_word(struct scan *t, size_t at, enum redact_kind *kind)
 {
-	const struct redact_words *w = t->words;
-	size_t lo = 0, hi = w != NULL ? w->n : 0, depth = 0, best = 0, n, k, to = at;
+	bool humps = false;
+	size_t n, best, other;
 	uint32_t cp = next_of_word(t, at, &n);
-	bool was_white = true;
-	uint8_t bytes[8];
 
 	(void)kind;
-	if (hi == 0 || white(cp) || cp_ignored(cp) || !boundary(cp_before(t, at, &k), cp))
+	if (t->words == NULL || gap(cp) || cp_ignored(cp) || !boundary(cp_before(t, at, &n), cp))
 		return 0;
-	/* Characters that fold to nothing are not counted by depth: they have a bound, too. */
-	for (; to < t->len && lo < hi && to - at < 8 * REDACT_WORD_MAX_LEN; to += n) {
-		cp = next_of_word(t, to, &n);
-		k = fold_bytes(cp, was_white, bytes);
-		was_white = white(cp);
-		for (size_t i = 0; i < k && lo < hi; i++, depth++) {
-			lo = lower(w, lo, hi, depth, bytes[i]);
-			hi = lower(w, lo, hi, depth, bytes[i] + 1u);
-		}
-		if (lo < hi && w->w[lo].len == depth && !was_white) {
-			size_t next;
-
-			if (boundary(cp, cp_at(t, to + n, &next)))
-				best = to + n - at;
-		}
-	}
-	return best;
+	best = longest(t, at, &humps);
+	other = humps ? longest(t, at, &humps) : 0;
+	return other > best ? other : best;
 }
