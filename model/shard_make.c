@@ -119,6 +119,9 @@ make_extent(struct make *m, uint32_t i, struct err *err)
 		if (report(m, err) != 0)
 			return -1;
 	}
+	/* Its hash would be right, and be that of something else. */
+	if (gguf_check(m->g, err) != 0)
+		return -1;
 	crypto_generichash_final(&st, e->hash, SHARD_HASH);
 	forget_tensor(m, e);
 	return 0;
