@@ -1,6 +1,5 @@
 /* The coordinator's engine thread: gives slots to requests, picks the rows of each step, has them
  * computed by the group and lets each session take its logits. */
-#include "base/file_guard.h"
 #include "daemon/engine_int.h"
 #include "daemon/turn.h"
 
@@ -408,11 +407,10 @@ take_logits(struct engine *e, uint32_t n_parts, uint32_t n_logits, struct err *e
 int
 hub_compute(struct engine *e, uint32_t n, struct err *err)
 {
-	uint64_t read_errors = file_guard_errors();
 	uint32_t first = engine_divide(e, n);
 
 	if (forward_embed(e->forward, e->tokens, n, e->x, err) != 0 ||
-		engine_check_read(read_errors, err) != 0)
+		engine_check_read(e, err) != 0)
 		return -1;
 	if (e->star != NULL && star_step(e->star, e->rows, n, first, e->x, err) != 0)
 		return -1;

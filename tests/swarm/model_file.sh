@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# The model's file while it is served: cut short it gives errors and no text of zeros, and it is served again when it is
+# back; overwritten in place it is the new model that answers, all of it.
+. "$(dirname "$0")/lib.sh"
+need_shared
+model=$tmp/stories260K.gguf
+cp "$shared/models/stories260K.gguf" "$model"
+prompt=(-p "Once upon a time" -n 20 --temp 0)
+want=$("$shoal" generate --local -m "$model" --no-shard "${prompt[@]}")
+
+# Another one of the same size, as one that was trained on: its output is another one.
+python3 - "$model" "$tmp/other.gguf" <<'P'
+import sys
+b = bytearray(open(sys.argv[1], "rb").read())
+for i in range(len(b) // 4 & ~63, len(b) - 4096, 16): b[i + 3] ^= 0x80
+open(sys.argv[2], "wb").write(b)
+P
+other=$("$shoal" generate --local -m "$tmp/other.gguf" --no-shard "${prompt[@]}")
+[ "$other" != "$want" ] || fail "the other model says the same"
+
+# Its bytes go, and nobody sees that by the time of the change.
+cut_short() { truncate -s 16384 "$model" && touch -r "$shared/models/stories260K.gguf" "$model"; }
+asks() { on c generate -m stories260K "${prompt[@]}" 2>/dev/null; }
+text_is() { [ "$(asks)" = "$1" ]; }
+
+# is_refused: an answer is an error or right, and soon it is an error.
+is_refused() {
+  local text
+  if text=$(asks); then
+    [ "$text" = "$want" ] || fail "an answer of a file that was cut short: '$text'"
+    return 1
+  fi
+}
+
+for cpu in auto plain; do
+  options=(--model "$model")
+  [ $cpu = auto ] || options+=(--cpu "$cpu")
+  start c "${options[@]}"
+  wait_serving c
+  [ "$(asks)" = "$want" ] || fail "$cpu: another text than in a process of its own"
+  cut_short
+  soon is_refused || fail "$cpu: a file that was cut short goes on being served"
+  is_refused || fail "$cpu: an answer while the file is cut short"
+  cp -p "$shared/models/stories260K.gguf" "$model"
+  soon text_is "$want" || fail "$cpu: not served again: $(on c status)"
+  cp "$tmp/other.gguf" "$model"
+  soon text_is "$other" || fail "$cpu: the new model does not answer: '$(asks)'"
+  grep -q 'was changed' "$tmp/c/log" || fail "$cpu: the change is not told"
+  cp "$shared/models/stories260K.gguf" "$model"
+  soon text_is "$want" || fail "$cpu: the old model does not answer again"
+  stop c
+  rm -r "$tmp/c"
+done
+
+# A small model is looked after as well.
+start c --small-model "$model"
+soon text_is "$want" || fail "no small model"
+cp "$tmp/other.gguf" "$model"
+soon text_is "$other" || fail "the new small model does not answer: '$(asks)'"
