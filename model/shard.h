@@ -75,8 +75,9 @@ int shard_extent_read(const struct gguf *g, const struct shard_header *h, uint32
 size_t shard_extent_step(const struct shard_extent *e, size_t chunk);
 
 /* Writes the shard that holds sl of g: one pass over the GGUF into PATH.part, hashing on the way,
- * then sync and rename. Not of a file that cannot be read or was changed (gguf_check). Whoever is second at the same path waits for the first and then finds the
- * file there. SHARD_NO_ROOM, before a byte is written: the disk has too little. */
+ * then sync and rename. Not of a file that cannot be read or was changed (gguf_check). Whoever is
+ * second at the same path waits for the first, as long as that gets on, and then finds the file
+ * there. SHARD_NO_ROOM, before a byte is written: the disk has too little. */
 #define SHARD_NO_ROOM (-2)
 int shard_make(const struct gguf *g, const struct model_shape *s, const struct slice *sl,
 	const char *path, shard_progress *progress, void *arg, struct err *err);

@@ -4,6 +4,7 @@
 
 #include "base/file_guard.h"
 #include "model/chunk.h"
+#include "model/shard_int.h"
 #include "model/shard_store.h"
 #include "model/skeleton.h"
 #include "tests/support/shard_fixture.h"
@@ -128,6 +129,43 @@ START_TEST(two_at_once_make_one)
 	}
 	shard_close(open_shard());
 	ck_assert_int_ne(access(part, F_OK), 0);
+}
+END_TEST
+
+/* A damaged shard is moved to the temporary name while another process still computes with it. */
+START_TEST(readers_of_a_damaged_one_are_left_alone)
+{
+	struct shard *damaged;
+	struct stat old, made;
+
+	ck_assert_int_eq(make(NULL, NULL), 0);
+	damaged = open_shard();
+	ck_assert_int_eq(stat(file, &old), 0);
+	ck_assert_int_eq(rename(file, part), 0);
+	ck_assert_msg(make(NULL, NULL) == 0, "%s", err.msg);
+	ck_assert_int_eq(stat(file, &made), 0);
+	ck_assert_uint_ne(old.st_ino, made.st_ino);
+	ck_assert_int_ne(access(part, F_OK), 0);
+	shard_doubt(damaged);
+	ck_assert_msg(shard_check(damaged, &err) == 0, "%s", err.msg); /* it has what it had */
+	shard_close(damaged);
+	shard_close(open_shard());
+}
+END_TEST
+
+/* As one that was stopped with Ctrl-Z. */
+START_TEST(who_does_not_get_on_is_not_waited_for)
+{
+	bool busy;
+	int fd = shard_open_part(part, &busy, &err);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(make(NULL, NULL), -1);
+	ck_assert_msg(strstr(err.msg, part) != NULL && strstr(err.msg, "has not got on") != NULL,
+		"%s", err.msg);
+	ck_assert_int_eq(access(part, F_OK), 0); /* it is not ours */
+	close(fd);
+	ck_assert_int_eq(make(NULL, NULL), 0);
 }
 END_TEST
 
@@ -333,6 +371,8 @@ main(void)
 	tcase_add_test(t, a_crash_leaves_no_shard);
 	tcase_add_test(t, a_full_disk_leaves_nothing);
 	tcase_add_test(t, two_at_once_make_one);
+	tcase_add_test(t, readers_of_a_damaged_one_are_left_alone);
+	tcase_add_test(t, who_does_not_get_on_is_not_waited_for);
 	tcase_add_test(t, changed_models_get_other_shards);
 	tcase_add_test(t, old_shards_go);
 	tcase_add_test(t, zeros_of_a_read_error_are_in_no_shard);
