@@ -97,6 +97,7 @@ const struct shard_header *shard_header(const struct shard *s);
 const char *shard_path(const struct shard *s);
 /* Whether a part of it could not be read since it was opened (base/file_guard.h). */
 bool shard_unreadable(const struct shard *s);
+int shard_check_read(const struct shard *s, struct err *err); /* fails then; costs no system call */
 /* The shard's weights, which must not outlive it; with the embedding of g when that is not NULL. */
 struct weight_source *weights_from_shard(struct shard *s, const struct gguf *g, struct err *err);
 

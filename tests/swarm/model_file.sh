@@ -23,6 +23,8 @@ cut_short() { truncate -s 16384 "$model" && touch -r "$shared/models/stories260K
 asks() { on c generate -m stories260K "${prompt[@]}" 2>/dev/null; }
 text_is() { [ "$(asks)" = "$1" ]; }
 
+shard_is_there() { ls "$XDG_STATE_HOME"/shoal/shards/*.shard >/dev/null 2>&1; }
+
 # is_refused: an answer is an error or right, and soon it is an error.
 is_refused() {
   local text
@@ -57,3 +59,16 @@ start c --small-model "$model"
 soon text_is "$want" || fail "no small model"
 cp "$tmp/other.gguf" "$model"
 soon text_is "$other" || fail "the new small model does not answer: '$(asks)'"
+stop c
+
+# In a process of its own, too, it is an error that names the file.
+cp "$shared/models/stories260K.gguf" "$model"
+for _ in {1..1000}; do echo "Once upon a time, there was a little girl named Lily. She loved to play outside."; done >"$tmp/story"
+"$shoal" perplexity -m "$model" -f "$tmp/story" -c 128 --json >"$tmp/out" 2>"$tmp/error" &
+command=$!
+soon shard_is_there || fail "perplexity makes no shard"
+cut_short
+code=0
+wait $command || code=$?
+[ $code -eq 1 ] || fail "perplexity of a file that was cut short ends with $code: $(cat "$tmp/error")"
+contains "$tmp/error" "$model: a part of the model's file could not be read" || fail "'$(cat "$tmp/error")' does not name the file"

@@ -4,6 +4,7 @@
 
 #include "base/file_guard.h"
 #include "model/chunk.h"
+#include "model/generate.h"
 #include "model/shard_int.h"
 #include "model/shard_store.h"
 #include "model/skeleton.h"
@@ -327,6 +328,26 @@ START_TEST(a_file_that_changes_makes_no_shard)
 }
 END_TEST
 
+/* What `shoal run` computes in its own process. */
+START_TEST(zeros_of_a_read_error_are_not_computed_with)
+{
+	struct local_options o = {.threads = 1, .threads_batch = 1, .context = 64};
+	const uint32_t ids[] = {1, 2, 3};
+	const float *logits;
+	char copy[128];
+	struct local l;
+
+	ck_assert_int_eq(file_guard_start(&err), 0);
+	copy_model(copy);
+	ck_assert_msg(local_open(&l, copy, &o, &err) == 0, "%s", err.msg);
+	ck_assert_msg(local_eval(&l, 0, ids, 3, 0, &logits, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(truncate(copy, 8192), 0);
+	ck_assert_int_eq(local_eval(&l, 0, ids, 3, 0, &logits, &err), -1);
+	ck_assert_msg(strstr(err.msg, copy) != NULL, "%s", err.msg);
+	local_close(&l);
+}
+END_TEST
+
 START_TEST(old_shards_go)
 {
 	char name[8][96];
@@ -377,6 +398,7 @@ main(void)
 	tcase_add_test(t, old_shards_go);
 	tcase_add_test(t, zeros_of_a_read_error_are_in_no_shard);
 	tcase_add_test(t, a_file_that_changes_makes_no_shard);
+	tcase_add_test(t, zeros_of_a_read_error_are_not_computed_with);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
