@@ -349,12 +349,29 @@ take_choice(struct engine *e, struct request *r, uint32_t number, bool whole)
 	return true;
 }
 
+/* One whose logits are no numbers ends. */
+static bool
+is_broken(struct engine *e, uint32_t slot, uint32_t number, bool whole)
+{
+	uint32_t vocab = e->shape.vocab;
+	struct request *r = e->slots[slot];
+	struct err err;
+
+	if (whole ? logits_check(e->logits + (size_t)number * vocab, vocab, &err) == 0
+		  : best_check(&e->best[number], &err) == 0)
+		return false;
+	e->slots[slot] = NULL;
+	count_running(e, -1);
+	desk_post_failed(e->c.desk, r, 500, err.msg);
+	return true;
+}
+
 bool
 hub_take_row(struct engine *e, uint32_t slot, uint32_t pos, uint32_t number, bool whole)
 {
 	struct request *r = e->slots[slot];
 
-	if (r == NULL)
+	if (r == NULL || is_broken(e, slot, number, whole))
 		return true;
 	return r->guide != NULL ? take_choice(e, r, number, whole)
 				: take_token(e, slot, pos, number, whole);

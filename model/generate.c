@@ -263,14 +263,20 @@ local_close(struct local *l)
 	*l = (struct local){0};
 }
 
-/* Computes n rows, which are laid out. */
+/* Computes n rows, which are laid out; of n_logits of them logits are wanted. */
 static int
-step(struct local *l, const uint32_t *ids, uint32_t n, const float **logits, struct err *err)
+step(struct local *l, const uint32_t *ids, uint32_t n, uint32_t n_logits, const float **logits,
+	struct err *err)
 {
+	uint32_t vocab = l->shape.vocab;
+
 	if (forward_embed(l->forward, ids, n, l->x, err) != 0 ||
 		forward_step(l->forward, l->rows, n, l->x, logits, err) != 0 ||
 		check_read(l, err) != 0)
 		return -1;
+	for (uint32_t i = 0; i < n_logits; i++)
+		if (logits_check(*logits + (size_t)i * vocab, vocab, err) != 0)
+			return err_prefix(err, "%s: ", l->path);
 	return 0;
 }
 
@@ -282,12 +288,13 @@ local_eval(struct local *l, uint32_t slot, const uint32_t *ids, size_t n, uint32
 
 	while (n > 0) {
 		uint32_t k = n < l->opt.max_rows ? (uint32_t)n : l->opt.max_rows;
+		bool last = k == n && logits != NULL;
 
 		for (uint32_t i = 0; i < k; i++)
 			l->rows[i] = (struct step_row){slot, pos + i, 0};
-		if (k == n && logits != NULL)
+		if (last)
 			l->rows[k - 1].flags = STEP_LOGITS;
-		if (step(l, ids, k, &out, err) != 0)
+		if (step(l, ids, k, last ? 1 : 0, &out, err) != 0)
 			return -1;
 		ids += k;
 		pos += k;
@@ -322,7 +329,7 @@ eval_guesses(struct local *l, const uint32_t *last, uint32_t pos, const uint32_t
 	memcpy(ids + 1, guess, n * sizeof *guess);
 	for (uint32_t i = 0; i <= n; i++)
 		l->rows[i] = (struct step_row){0, pos + i, STEP_LOGITS};
-	if (step(l, ids, 1 + n, logits, err) != 0)
+	if (step(l, ids, 1 + n, 1 + n, logits, err) != 0)
 		return -1;
 	guess_step(&l->guesses, 1 + n, clock_seconds() - start);
 	return 0;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The model's file while it is served: cut short it gives errors and no text of zeros, and it is served again when it is
-# back; overwritten in place it is the new model that answers, all of it.
+# back; overwritten in place it is the new model that answers, all of it. One whose numbers are broken gives errors, too.
 . "$(dirname "$0")/lib.sh"
 need_shared
 model=$tmp/stories260K.gguf
@@ -72,3 +72,29 @@ code=0
 wait $command || code=$?
 [ $code -eq 1 ] || fail "perplexity of a file that was cut short ends with $code: $(cat "$tmp/error")"
 contains "$tmp/error" "$model: a part of the model's file could not be read" || fail "'$(cat "$tmp/error")' does not name the file"
+
+# NaN among the weights of a layer.
+python3 - "$shared/models/stories260K.gguf" "$tmp/broken.gguf" <<'P'
+import sys
+b = bytearray(open(sys.argv[1], "rb").read())
+b[len(b) // 2 & ~63 : (len(b) // 2 & ~63) + 4096] = bytes([255]) * 4096
+open(sys.argv[2], "wb").write(b)
+P
+is_told() { # WHERE COMMAND...
+  local where=$1 code=0
+  shift
+  "$@" -m "${broken:-broken}" "${prompt[@]}" >"$tmp/out" 2>"$tmp/error" || code=$?
+  [ $code -eq 1 ] && contains "$tmp/error" "numbers are broken" ||
+    fail "$where: a broken model ends with $code and says '$(cat "$tmp/out" "$tmp/error")'"
+}
+broken=$tmp/broken.gguf is_told "here" "$shoal" generate --local
+rm -r "$tmp/c"
+start c --model "$tmp/broken.gguf"
+wait_serving c
+is_told "one device" on c generate
+is_told "once more" on c generate --temp 0.8
+start m1
+pair c m1
+wait_members 2
+is_told "two devices" on c generate
+serves c || fail "the daemon does not stay up"
