@@ -80,6 +80,25 @@ file_is_cached(const struct mapped *m)
 }
 
 int
+file_stamp(int fd, struct file_stamp *stamp)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return -1;
+	*stamp = (struct file_stamp){
+		(uint64_t)st.st_dev, (uint64_t)st.st_ino, (uint64_t)st.st_size, st.st_mtim};
+	return 0;
+}
+
+bool
+file_stamp_same(const struct file_stamp *a, const struct file_stamp *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+	       a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+int
 file_read(const char *path, struct buf *b, struct err *err)
 {
 	uint8_t chunk[16384];

@@ -6,6 +6,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#include <time.h>
+
 struct mapped {
 	const uint8_t *data;
 	size_t len;
@@ -18,6 +20,14 @@ int file_map_fd(int fd, const char *path, struct mapped *m, struct err *err);
 void file_unmap(struct mapped *m);
 /* Whether nearly all of it is in memory, so that reading it waits for no disk. */
 bool file_is_cached(const struct mapped *m);
+
+/* A file is what it was as long as this is the same. Not ctime: a link or a mode changes that, too. */
+struct file_stamp {
+	uint64_t device, inode, size;
+	struct timespec changed;
+};
+int file_stamp(int fd, struct file_stamp *stamp); /* -1 with errno */
+bool file_stamp_same(const struct file_stamp *a, const struct file_stamp *b);
 
 /* Appends the whole file to b; more than b->max bytes is an error. */
 int file_read(const char *path, struct buf *b, struct err *err);

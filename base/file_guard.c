@@ -39,12 +39,13 @@ on_bus_error(int number, siginfo_t *info, void *context)
 	int saved = errno, i = info->si_code == BUS_ADRERR ? find(at) : -1;
 
 	(void)context;
+	if (i >= 0) /* before another thread can read the zeros */
+		atomic_store(&mappings[i].failed, true);
 	if (i < 0 || mmap((void *)(at & ~(page - 1)), page, PROT_READ,
 			     MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) {
 		signal(number, SIG_DFL); /* not ours: it happens again, and ends the process */
 		return;
 	}
-	atomic_store(&mappings[i].failed, true);
 	atomic_fetch_add(&errors, 1);
 	errno = saved;
 }

@@ -1,5 +1,6 @@
 #include "client/local.h"
 
+#include "base/file_guard.h"
 #include "client/show.h"
 #include "model/shard_store.h"
 
@@ -34,6 +35,8 @@ ctl_open_model(const struct ctl *ctl, const char *path, const struct local_optio
 	char folder[4096];
 	int rc;
 
+	if (file_guard_start(err) != 0)
+		return EXIT_FAILED;
 	with.progress = on_progress;
 	with.note = on_note;
 	with.arg = &o;

@@ -1,7 +1,6 @@
 /* How an engine begins and ends. */
 #include "daemon/engine.h"
 
-#include "base/file_guard.h"
 #include "daemon/engine_int.h"
 #include "daemon/log.h"
 #include "kernels/cpu.h"
@@ -107,12 +106,11 @@ on_heard_closed(uv_handle_t *h)
 /* --- news for the main thread ------------------------------------------------------------------- */
 
 int
-engine_check_read(uint64_t before, struct err *err)
+engine_check_read(const struct engine *e, struct err *err)
 {
-	if (file_guard_errors() == before)
-		return 0;
-	return err_set(err, "weights could not be read: the disk has an error, or their file was "
-			    "cut short");
+	if (e->c.gguf != NULL && gguf_check_read(e->c.gguf, err) != 0)
+		return -1;
+	return e->c.shard != NULL ? shard_check_read(e->c.shard, err) : 0;
 }
 
 void

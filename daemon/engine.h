@@ -16,6 +16,7 @@
 #include "daemon/link.h"
 #include "daemon/stages.h"
 #include "model/forward.h"
+#include "model/shard.h"
 #include "proto/frame.h"
 #include "proto/invite.h"
 #include "sched/overlap.h"
@@ -33,6 +34,9 @@ struct engine_config {
 	uint32_t stage, stages;
 	uint32_t number, n_numbers, before, behind;
 	struct weight_source *weights; /* owned from now on, also when engine_new fails */
+	/* The mapped files that they are read from while it computes; NULL: none. They outlive the engine. */
+	const struct gguf *gguf;
+	const struct shard *shard;
 	struct desk *desk; /* coordinator: where requests come from; outlives the engine */
 	uint32_t context, slots, max_rows;
 	bool guess; /* coordinator: what follows is guessed ahead, where that pays (sched/guess.h) */

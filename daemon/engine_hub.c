@@ -1,6 +1,5 @@
 /* The coordinator's engine thread: gives slots to requests, picks the rows of each step, has them
  * computed by the group and lets each session take its logits. */
-#include "base/file_guard.h"
 #include "daemon/engine_int.h"
 #include "daemon/turn.h"
 
@@ -350,12 +349,29 @@ take_choice(struct engine *e, struct request *r, uint32_t number, bool whole)
 	return true;
 }
 
+/* One whose logits are no numbers ends. */
+static bool
+is_broken(struct engine *e, uint32_t slot, uint32_t number, bool whole)
+{
+	uint32_t vocab = e->shape.vocab;
+	struct request *r = e->slots[slot];
+	struct err err;
+
+	if (whole ? logits_check(e->logits + (size_t)number * vocab, vocab, &err) == 0
+		  : best_check(&e->best[number], &err) == 0)
+		return false;
+	e->slots[slot] = NULL;
+	count_running(e, -1);
+	desk_post_failed(e->c.desk, r, 500, err.msg);
+	return true;
+}
+
 bool
 hub_take_row(struct engine *e, uint32_t slot, uint32_t pos, uint32_t number, bool whole)
 {
 	struct request *r = e->slots[slot];
 
-	if (r == NULL)
+	if (r == NULL || is_broken(e, slot, number, whole))
 		return true;
 	return r->guide != NULL ? take_choice(e, r, number, whole)
 				: take_token(e, slot, pos, number, whole);
@@ -408,11 +424,10 @@ take_logits(struct engine *e, uint32_t n_parts, uint32_t n_logits, struct err *e
 int
 hub_compute(struct engine *e, uint32_t n, struct err *err)
 {
-	uint64_t read_errors = file_guard_errors();
 	uint32_t first = engine_divide(e, n);
 
 	if (forward_embed(e->forward, e->tokens, n, e->x, err) != 0 ||
-		engine_check_read(read_errors, err) != 0)
+		engine_check_read(e, err) != 0)
 		return -1;
 	if (e->star != NULL && star_step(e->star, e->rows, n, first, e->x, err) != 0)
 		return -1;

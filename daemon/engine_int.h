@@ -186,9 +186,9 @@ void guess_settle(struct engine *e, struct request *r);
 /* A step of generation took so long. */
 void guess_timed(struct engine *e, uint32_t rows, double seconds);
 
-/* Fails when a mapped file could not be read since there were `before` errors (file_guard_errors):
- * what was computed meanwhile is not to be used. */
-int engine_check_read(uint64_t before, struct err *err);
+/* Fails when a part of the weights' files could not be read, ever since they were opened: its bytes are zeros from
+ * then on, and what is computed with them is not to be used. */
+int engine_check_read(const struct engine *e, struct err *err);
 
 /* A member, or the hub of a stage, is cut: unlinks, and tells the main thread. */
 void member_is_cut(struct engine *e, const char *who, const char *why);

@@ -131,6 +131,8 @@ serve_start_engine(struct serve *s, struct engine_config *c, struct model_file *
 		c->overlap = overlap_of(s->config);
 		c->guess = strcmp(s->config->guess, "on") == 0;
 		c->kernels = &s->kernels;
+		c->gguf = file != NULL ? file->gguf : NULL;
+		c->shard = shard != NULL ? shard->shard : NULL;
 		s->engine = engine_new(s->loop, c, err);
 	} else {
 		err_set(err, "not enough memory for an engine");
@@ -245,6 +247,7 @@ serve_advance(struct serve *s)
 	}
 	leave_tick(s);
 	skeletons_tick(s->skeletons);
+	small_tick(s->small);
 	if (!swarm_is_member(s->swarm)) {
 		gather_tick(s);
 		follow_drop(s, "this device is no member any more");
@@ -389,6 +392,24 @@ serve_swarm(struct serve *s)
 	return s->swarm;
 }
 
+void
+serve_take_file(struct serve *s, struct model_file *f, const char *why)
+{
+	log_info("loading %s: %s, %llu bytes, context %u", f->id, arch_name(f->shape.arch),
+		(unsigned long long)f->bytes, f->shape.context);
+	serve_end_requests(s, why);
+	plan_drop(s, why);
+	plan_look_anew(s);
+	if (s->config->context > f->shape.context)
+		log_warning("context: %u is more than the %u that %s was trained for",
+			s->config->context, f->shape.context, f->id);
+	model_file_unref(s->file);
+	s->file = f;
+	s->file_stale = false;
+	s->trouble[0] = '\0';
+	s->retry_at = 0;
+}
+
 int
 serve_load(struct serve *s, const char *path, struct err *err)
 {
@@ -404,18 +425,7 @@ serve_load(struct serve *s, const char *path, struct err *err)
 			snprintf(s->trouble, sizeof s->trouble, "%s", err->msg);
 		return -1;
 	}
-	log_info("loading %s: %s, %llu bytes, context %u", f->id, arch_name(f->shape.arch),
-		(unsigned long long)f->bytes, f->shape.context);
-	serve_end_requests(s, "another model is being loaded");
-	plan_drop(s, "another model is being loaded");
-	plan_look_anew(s);
-	if (s->config->context > f->shape.context)
-		log_warning("context: %u is more than the %u that %s was trained for",
-			s->config->context, f->shape.context, f->id);
-	model_file_unref(s->file);
-	s->file = f;
-	s->trouble[0] = '\0';
-	s->retry_at = 0;
+	serve_take_file(s, f, "another model is being loaded");
 	if (strcmp(s->state->model, f->path) != 0) {
 		snprintf(s->state->model, sizeof s->state->model, "%s", f->path);
 		if (state_save(s->state, err) != 0)

@@ -1,13 +1,17 @@
 /* A model file that is open: read once, held by whoever still needs it. */
+#include "daemon/log.h"
 #include "daemon/serve_int.h"
 
 #include "model/token_tree.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
+
+#define LOOK_MS  1000
+#define AGAIN_MS 5000 /* until a file that could not be opened is tried again */
 
 static void
 name_id(struct model_file *f)
@@ -25,14 +29,13 @@ static int
 load(struct model_file *f, struct err *err)
 {
 	struct slice whole;
-	struct stat st;
+	struct timespec changed;
 
-	if (stat(f->path, &st) != 0)
-		return err_errno(err, errno, "%s: cannot open", f->path);
-	f->stamp = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
 	f->gguf = gguf_open(f->path, err);
 	if (f->gguf == NULL)
 		return -1;
+	changed = gguf_changed(f->gguf);
+	f->stamp = (uint64_t)changed.tv_sec * 1000000000u + (uint64_t)changed.tv_nsec;
 	f->bytes = gguf_file_bytes(f->gguf);
 	if (shape_from_gguf(f->gguf, &f->shape, err) != 0)
 		return err_prefix(err, "%s: ", f->path);
@@ -44,7 +47,8 @@ load(struct model_file *f, struct err *err)
 	f->chat = chat_detect(f->gguf);
 	shard_model_id(f->gguf, f->model_id);
 	whole = slice_whole(&f->shape);
-	if (shard_header_plan(f->gguf, &f->shape, &whole, &f->whole, err) != 0)
+	if (shard_header_plan(f->gguf, &f->shape, &whole, &f->whole, err) != 0 ||
+		gguf_check(f->gguf, err) != 0)
 		return err_prefix(err, "%s: ", f->path);
 	f->opened = (uint64_t)time(NULL);
 	return 0;
@@ -89,6 +93,76 @@ model_file_unref(struct model_file *f)
 	gguf_close(f->gguf);
 	free(f);
 }
+
+/* --- what happens to it while it is served ------------------------------------------------------ */
+
+int
+model_file_check(const struct model_file *f, struct err *err)
+{
+	return gguf_check(f->gguf, err) == 0 ? 0 : err_prefix(err, "%s: ", f->path);
+}
+
+static void
+give_up(struct serve *s, const char *why)
+{
+	log_warning("%s", why);
+	snprintf(s->trouble, sizeof s->trouble, "%s", why);
+	serve_end_requests(s, why);
+	plan_drop(s, why);
+	s->file_stale = true;
+	s->file_seen = (struct file_stamp){0};
+}
+
+/* Whether the file has stayed the same since it was looked at last. */
+static bool
+has_settled(struct serve *s)
+{
+	int fd = open(s->file->path, O_RDONLY | O_CLOEXEC);
+	struct file_stamp seen = s->file_seen;
+	bool there = fd >= 0 && file_stamp(fd, &s->file_seen) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return there && file_stamp_same(&seen, &s->file_seen);
+}
+
+static void
+open_anew(struct serve *s)
+{
+	struct model_file *f;
+	struct err err;
+
+	if (!has_settled(s))
+		return;
+	f = model_file_open(s->file->path, &err);
+	if (f != NULL) {
+		serve_take_file(s, f, s->trouble);
+		return;
+	}
+	if (strcmp(s->trouble, err.msg) != 0)
+		log_warning("%s", err.msg);
+	snprintf(s->trouble, sizeof s->trouble, "%s", err.msg);
+	s->file_look_at = uv_now(s->loop) + AGAIN_MS;
+}
+
+bool
+serve_file_is_good(struct serve *s)
+{
+	uint64_t now = uv_now(s->loop);
+	struct err err;
+
+	/* Before a plan it is looked at in any case. */
+	if (now < s->file_look_at && (s->file_stale || s->plan != NULL))
+		return !s->file_stale;
+	s->file_look_at = now + LOOK_MS;
+	if (s->file_stale)
+		open_anew(s);
+	else if (model_file_check(s->file, &err) != 0)
+		give_up(s, err.msg);
+	return !s->file_stale;
+}
+
+/* --- its weights -------------------------------------------------------------------------------- */
 
 static uint64_t
 unit_bytes(struct weight_source *ws, enum unit_kind kind, uint32_t layer, uint32_t expert)

@@ -158,6 +158,8 @@ work(uv_work_t *req)
 			j->result = make_header(j, path, &j->slices[j->rank], m);
 		shard_hash(m->bytes.data, m->bytes.len, m->hash);
 	}
+	if (j->result != 0)
+		model_file_check(j->file, &j->err);
 }
 
 static void

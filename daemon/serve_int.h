@@ -3,6 +3,7 @@
 #ifndef DAEMON_SERVE_INT_H
 #define DAEMON_SERVE_INT_H
 
+#include "base/file.h"
 #include "daemon/discovery.h"
 #include "daemon/drafter.h"
 #include "daemon/elect.h"
@@ -35,6 +36,8 @@ struct model_file {
 
 struct model_file *model_file_open(const char *path, struct err *err);
 struct model_file *model_file_ref(struct model_file *f);
+/* gguf_check, with a message that names the file. */
+int model_file_check(const struct model_file *f, struct err *err);
 void model_file_unref(struct model_file *f);
 /* Bytes of the weights that a slice takes. */
 uint64_t weights_bytes(struct weight_source *ws, const struct model_shape *s, bool with_embed);
@@ -433,7 +436,10 @@ struct serve {
 	struct served_model served; /* id NULL: nothing is */
 
 	/* coordinator */
-	struct model_file *file; /* to be served; NULL: none */
+	struct model_file *file;     /* to be served; NULL: none */
+	bool file_stale;             /* it cannot be computed with any more, and is opened anew */
+	uint64_t file_look_at;       /* loop time at which it is looked at next */
+	struct file_stamp file_seen; /* of a stale one: what lay there at the last look */
 	struct plan *plan;
 	struct member_link *links;
 	char trouble[512]; /* why the last try did not work; "": it did */
@@ -468,6 +474,11 @@ struct serve {
 
 /* Looks what comes next. */
 void serve_advance(struct serve *s);
+/* Whether s->file may be computed with. Of one that was changed, or cannot be read, the plan and all requests end;
+ * it is opened anew when it has stayed the same for a while, as its writer may not be done. */
+bool serve_file_is_good(struct serve *s);
+/* Serves f, a reference, from now on; why: what runs ends. */
+void serve_take_file(struct serve *s, struct model_file *f, const char *why);
 /* serve_swarm.c */
 extern const struct swarm_events serve_swarm_events;
 struct elect *serve_elect_new(struct serve *s, struct err *err);

@@ -75,17 +75,12 @@ look(struct own_job *j, bool *streams)
 }
 
 static void
-work(uv_work_t *req)
+get_weights(struct own_job *j)
 {
-	struct own_job *j = req->data;
 	struct model_file *f = j->file;
 	struct shard_want want = {f->gguf, f->path, &f->shape, &j->slice};
 	bool streams;
 
-	if (j->spare) {
-		make_spare(j, &want);
-		return;
-	}
 	if (look(j, &streams) != 0)
 		return;
 	if (j->rows && !streams) {
@@ -101,7 +96,7 @@ work(uv_work_t *req)
 		}
 		return;
 	}
-	if (atomic_load(&j->stop))
+	if (atomic_load(&j->stop) || gguf_check(f->gguf, NULL) != 0)
 		return;
 	if (streams) {
 		err_prefix(&j->err, "the model is larger than memory, and there is no shard: ");
@@ -110,6 +105,22 @@ work(uv_work_t *req)
 	log_warning("%s (no shard is kept, the slice is prepared in memory)", j->err.msg);
 	j->weights = weights_tiled_from_gguf(
 		f->gguf, &f->shape, &j->slice, true, on_progress, j, &j->err);
+}
+
+static void
+work(uv_work_t *req)
+{
+	struct own_job *j = req->data;
+	struct model_file *f = j->file;
+	struct shard_want want = {f->gguf, f->path, &f->shape, &j->slice};
+
+	if (j->spare)
+		make_spare(j, &want);
+	else
+		get_weights(j);
+	/* Where that is why, it is better said of the file than of the slice. */
+	if (j->weights == NULL)
+		model_file_check(f, &j->err);
 }
 
 /* --- main thread -------------------------------------------------------------------------------- */

@@ -531,6 +531,8 @@ plan_advance(struct serve *s)
 	}
 	if (s->plan == NULL)
 		check_patience(s);
+	if (s->file != NULL && !serve_file_is_good(s))
+		return;
 	if (s->plan != NULL || s->file == NULL || s->ending > 0 || uv_now(s->loop) < s->retry_at)
 		return;
 	plan_candidates(s, &choice);

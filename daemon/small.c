@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define RETRY_MS 5000 /* after an engine that broke: its file may be readable again */
+#define LOOK_MS  1000
 
 struct small {
 	uv_loop_t *loop;
@@ -20,6 +21,8 @@ struct small {
 	bool working, closing, ended;
 	atomic_bool stop;
 	struct model_file *file;
+	struct model_file *before; /* the one before: who asks it may still know its tokenizer */
+	uint64_t look_at;          /* loop time at which the file is looked at next */
 	struct slice slice;
 	struct weight_source *weights; /* of the job, until the engine takes them */
 	struct desk *desk;
@@ -136,12 +139,35 @@ stop_engine(struct small *s, const char *why)
 	engine_stop(e, why, on_engine_done, s);
 }
 
+/* Of a file that was changed, or of which a part could not be read, what is mapped is of no use any more. */
+static int
+open_anew(struct small *s)
+{
+	struct model_file *f;
+	struct err err;
+
+	if (model_file_check(s->file, &err) == 0)
+		return 0;
+	f = model_file_open(s->file->path, &err);
+	if (f == NULL) {
+		if (strcmp(s->why, err.msg) != 0)
+			log_warning("the small model cannot be used: %s", err.msg);
+		snprintf(s->why, sizeof s->why, "%s", err.msg);
+		return -1;
+	}
+	model_file_unref(s->before);
+	s->before = s->file;
+	s->file = f;
+	s->slice = slice_whole(&f->shape);
+	return 0;
+}
+
 static void
 on_retry(uv_timer_t *t)
 {
 	struct small *s = t->data;
 
-	if (s->engine_ending)
+	if (s->engine_ending || open_anew(s) != 0)
 		uv_timer_start(t, on_retry, RETRY_MS, 0);
 	else
 		load(s);
@@ -171,6 +197,7 @@ start_engine(struct small *s)
 	c.pin = strcmp(s->config->pin, "yes") == 0;
 	c.kernels = s->kernels;
 	c.weights = s->weights;
+	c.gguf = s->file->gguf;
 	c.desk = s->desk;
 	c.on_broken = on_broken;
 	c.arg = s;
@@ -208,6 +235,9 @@ after_work(uv_work_t *req, int status)
 		start_engine(s);
 	if (s->engine == NULL && !s->closing)
 		log_warning("the small model cannot be used: %s", s->why);
+	/* Not its numbers are at fault, but what was read of the file. */
+	if (s->engine == NULL && !s->closing && model_file_check(s->file, NULL) != 0)
+		uv_timer_start(&s->retry, on_retry, RETRY_MS, 0);
 	check_end(s);
 	if (!s->closing)
 		s->changed(s->arg);
@@ -278,6 +308,7 @@ small_free(struct small *s)
 		return;
 	desk_free(s->desk);
 	model_file_unref(s->file);
+	model_file_unref(s->before);
 	free(s);
 }
 
@@ -289,6 +320,18 @@ small_model(struct small *s, struct err *why)
 	else if (s->served.id == NULL)
 		err_set(why, "%s", s->working ? "the small model is being loaded" : s->why);
 	return s != NULL && s->served.id != NULL ? &s->served : NULL;
+}
+
+void
+small_tick(struct small *s)
+{
+	struct err err;
+
+	if (s == NULL || s->engine == NULL || s->closing || uv_now(s->loop) < s->look_at)
+		return;
+	s->look_at = uv_now(s->loop) + LOOK_MS;
+	if (model_file_check(s->file, &err) != 0)
+		on_broken(s, "", err.msg);
 }
 
 bool

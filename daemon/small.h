@@ -19,6 +19,8 @@ void small_free(struct small *s);
 
 /* NULL with the reason: it is being loaded, or cannot be. */
 const struct served_model *small_model(struct small *s, struct err *why);
+/* Now and then: whether its file is still what was opened; else it is opened anew. */
+void small_tick(struct small *s);
 bool small_loading(const struct small *s);
 /* Memory that its engine may come to use (KV cache, buffers) beside the weights, which are there from
  * the start. 0: it has none. */

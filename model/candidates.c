@@ -12,6 +12,24 @@ candidate_usable(float logit)
 	return logit > FLT_MAX ? FLT_MAX : logit;
 }
 
+static int
+say_broken(struct err *err)
+{
+	return err_set(err,
+		"the model's numbers are broken: what it computed for the next token is not a "
+		"number; its file is damaged, or not what it says: compare its checksum with its "
+		"source, or fetch it again");
+}
+
+int
+logits_check(const float *logits, uint32_t n, struct err *err)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (isfinite(logits[i]))
+			return 0;
+	return say_broken(err);
+}
+
 bool
 candidate_better(struct candidate a, struct candidate b)
 {
@@ -82,6 +100,15 @@ best_of(struct best *b, const float *logits, uint32_t n, uint32_t id0, bool sum)
 	sort_best_first(b->c, b->n);
 	for (uint32_t i = 0; sum && i < n; i++)
 		b->sum += exp((double)candidate_usable(logits[i]) - b->c[0].logit);
+}
+
+int
+best_check(const struct best *b, struct err *err)
+{
+	for (uint32_t i = 0; i < b->n; i++)
+		if (fabsf(b->c[i].logit) < FLT_MAX) /* candidate_usable */
+			return 0;
+	return say_broken(err);
 }
 
 void

@@ -3,6 +3,8 @@
 #ifndef MODEL_CANDIDATES_H
 #define MODEL_CANDIDATES_H
 
+#include "base/err.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,6 +15,9 @@ struct candidate {
 
 /* What a broken model may yield is made a number that can be compared. */
 float candidate_usable(float logit);
+/* Fails where none of n logits is a finite number: a model whose numbers are broken says nothing. Mostly it looks at the
+ * first one alone. */
+int logits_check(const float *logits, uint32_t n, struct err *err);
 /* The higher logit is better, of equals the lower id. */
 bool candidate_better(struct candidate a, struct candidate b);
 
@@ -33,6 +38,8 @@ struct best {
 
 /* Of logits[n], whose ids begin at id0. */
 void best_of(struct best *b, const float *logits, uint32_t n, uint32_t id0, bool sum);
+/* As logits_check, of what is known of them. */
+int best_check(const struct best *b, struct err *err);
 /* Of b's tokens and other's, which share none. */
 void best_merge(struct best *b, const struct best *other);
 

@@ -170,6 +170,15 @@ open_pool(struct local *l, struct err *err)
 	return 0;
 }
 
+/* What was computed with the zeros that stand for what could not be read is of no use. */
+static int
+check_read(const struct local *l, struct err *err)
+{
+	if (gguf_check_read(l->gguf, err) != 0)
+		return err_prefix(err, "%s: ", l->path);
+	return l->shard != NULL ? shard_check_read(l->shard, err) : 0;
+}
+
 static int
 open_parts(struct local *l, const char *path, const struct local_options *opt, struct err *err)
 {
@@ -177,6 +186,9 @@ open_parts(struct local *l, const char *path, const struct local_options *opt, s
 	struct forward_config c;
 	uint64_t memory, all;
 
+	l->path = strdup(path);
+	if (l->path == NULL)
+		return err_set(err, "out of memory");
 	l->gguf = gguf_open(path, err);
 	if (l->gguf == NULL)
 		return -1; /* the message names the file */
@@ -217,7 +229,9 @@ open_parts(struct local *l, const char *path, const struct local_options *opt, s
 		return err_prefix(err, "%s: ", path);
 	l->x = malloc((size_t)l->opt.max_rows * l->shape.embd * sizeof *l->x);
 	l->rows = calloc(l->opt.max_rows, sizeof *l->rows);
-	return l->x != NULL && l->rows != NULL ? 0 : err_set(err, "out of memory");
+	if (l->x == NULL || l->rows == NULL)
+		return err_set(err, "out of memory");
+	return check_read(l, err);
 }
 
 int
@@ -245,7 +259,25 @@ local_close(struct local *l)
 		gguf_close(l->gguf);
 	free(l->x);
 	free(l->rows);
+	free(l->path);
 	*l = (struct local){0};
+}
+
+/* Computes n rows, which are laid out; of n_logits of them logits are wanted. */
+static int
+step(struct local *l, const uint32_t *ids, uint32_t n, uint32_t n_logits, const float **logits,
+	struct err *err)
+{
+	uint32_t vocab = l->shape.vocab;
+
+	if (forward_embed(l->forward, ids, n, l->x, err) != 0 ||
+		forward_step(l->forward, l->rows, n, l->x, logits, err) != 0 ||
+		check_read(l, err) != 0)
+		return -1;
+	for (uint32_t i = 0; i < n_logits; i++)
+		if (logits_check(*logits + (size_t)i * vocab, vocab, err) != 0)
+			return err_prefix(err, "%s: ", l->path);
+	return 0;
 }
 
 int
@@ -256,13 +288,13 @@ local_eval(struct local *l, uint32_t slot, const uint32_t *ids, size_t n, uint32
 
 	while (n > 0) {
 		uint32_t k = n < l->opt.max_rows ? (uint32_t)n : l->opt.max_rows;
+		bool last = k == n && logits != NULL;
 
 		for (uint32_t i = 0; i < k; i++)
 			l->rows[i] = (struct step_row){slot, pos + i, 0};
-		if (k == n && logits != NULL)
+		if (last)
 			l->rows[k - 1].flags = STEP_LOGITS;
-		if (forward_embed(l->forward, ids, k, l->x, err) != 0 ||
-			forward_step(l->forward, l->rows, k, l->x, &out, err) != 0)
+		if (step(l, ids, k, last ? 1 : 0, &out, err) != 0)
 			return -1;
 		ids += k;
 		pos += k;
@@ -297,8 +329,7 @@ eval_guesses(struct local *l, const uint32_t *last, uint32_t pos, const uint32_t
 	memcpy(ids + 1, guess, n * sizeof *guess);
 	for (uint32_t i = 0; i <= n; i++)
 		l->rows[i] = (struct step_row){0, pos + i, STEP_LOGITS};
-	if (forward_embed(l->forward, ids, 1 + n, l->x, err) != 0 ||
-		forward_step(l->forward, l->rows, 1 + n, l->x, logits, err) != 0)
+	if (step(l, ids, 1 + n, 1 + n, logits, err) != 0)
 		return -1;
 	guess_step(&l->guesses, 1 + n, clock_seconds() - start);
 	return 0;

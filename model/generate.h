@@ -35,6 +35,7 @@ struct local_options {
 };
 
 struct local {
+	char *path;
 	struct gguf *gguf;
 	struct model_shape shape;
 	struct slice slice;
@@ -56,6 +57,9 @@ struct memory_need local_need(const struct forward_config *c, const struct shard
 
 int local_open(struct local *l, const char *path, const struct local_options *opt, struct err *err);
 void local_close(struct local *l);
+
+/* Where a part of the files cannot be read, opening and computing fail if base/file_guard.h was started before, else the
+ * process ends with SIGBUS. */
 
 /* Puts ids at positions [pos, pos + n) of a slot, in chunks of max_rows. logits: NULL, or receives
  * a pointer to the logits after the last one ([vocab], good until the next call). */

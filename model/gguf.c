@@ -4,8 +4,13 @@
  * enough to hold that many. */
 #include "model/gguf_int.h"
 
+#include "base/file_guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define MAX_KEY       65535 /* as the format says */
 #define MAX_NESTING   8
@@ -269,6 +274,7 @@ gguf_parse(const void *data, size_t len, struct err *err)
 		err_set(err, "out of memory");
 		return NULL;
 	}
+	g->fd = -1;
 	g->data = data;
 	g->len = len;
 	if (parse(g, err) != 0) {
@@ -278,22 +284,71 @@ gguf_parse(const void *data, size_t len, struct err *err)
 	return g;
 }
 
-struct gguf *
-gguf_open(const char *path, struct err *err)
+/* Takes fd. */
+static struct gguf *
+open_fd(int fd, const char *path, struct err *err)
 {
-	struct mapped map;
-	struct gguf *g;
+	struct file_stamp stamp = {0};
+	struct mapped map = {0};
+	struct gguf *g = NULL;
 
-	if (file_map(path, &map, err) != 0)
-		return NULL;
-	g = gguf_parse(map.data, map.len, err);
-	if (g == NULL) {
+	if (file_stamp(fd, &stamp) != 0)
+		err_errno(err, errno, "%s: cannot look at", path);
+	else if (file_map_fd(fd, path, &map, err) == 0 &&
+		 (g = gguf_parse(map.data, map.len, err)) == NULL)
 		err_prefix(err, "%s: ", path);
+	if (g == NULL) {
 		file_unmap(&map);
+		close(fd);
 		return NULL;
 	}
 	g->map = map;
+	g->fd = fd;
+	g->stamp = stamp;
 	return g;
+}
+
+struct gguf *
+gguf_open(const char *path, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) {
+		err_errno(err, errno, "%s: cannot open", path);
+		return NULL;
+	}
+	return open_fd(fd, path, err);
+}
+
+int
+gguf_check_read(const struct gguf *g, struct err *err)
+{
+	if (g->map.data == NULL || !file_guard_failed(g->map.data))
+		return 0;
+	return err_set(err, "a part of the model's file could not be read: its disk has an error, "
+			    "or it was cut short; check the disk, or fetch the file again");
+}
+
+int
+gguf_check(const struct gguf *g, struct err *err)
+{
+	struct file_stamp now;
+
+	if (gguf_check_read(g, err) != 0)
+		return -1;
+	if (g->fd < 0)
+		return 0;
+	if (file_stamp(g->fd, &now) != 0)
+		return err_errno(err, errno, "the model's file cannot be looked at");
+	if (!file_stamp_same(&now, &g->stamp))
+		return err_set(err, "the model's file was changed while it was in use");
+	return 0;
+}
+
+struct timespec
+gguf_changed(const struct gguf *g)
+{
+	return g->stamp.changed;
 }
 
 void
@@ -306,5 +361,7 @@ gguf_close(struct gguf *g)
 	free(g->kv);
 	free(g->tensors);
 	file_unmap(&g->map);
+	if (g->fd >= 0)
+		close(g->fd);
 	free(g);
 }

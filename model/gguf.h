@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 struct gguf;
 
@@ -82,6 +83,13 @@ const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);
 const struct gguf_tensor *gguf_tensor(
 	const struct gguf *g, const char *name); /* NULL: none; hashed */
 uint64_t gguf_file_bytes(const struct gguf *g);
+/* Fails when what was read of the file may not be what stood in it when it was opened: a part could not be read, or
+ * it was changed since. That stays so: it has to be opened anew. The message does not name the file. */
+int gguf_check(const struct gguf *g, struct err *err);
+/* Of these the first alone; costs no system call. */
+int gguf_check_read(const struct gguf *g, struct err *err);
+/* When the file was changed last, as it was opened; of bytes without one 0. */
+struct timespec gguf_changed(const struct gguf *g);
 /* These bytes are not needed soon: a mapped file's pages leave this process's memory. */
 void gguf_forget(const struct gguf *g, const uint8_t *data, uint64_t bytes);
 

@@ -17,6 +17,8 @@ struct gguf_kv {
 
 struct gguf {
 	struct mapped map; /* empty when the bytes belong to the caller */
+	int fd;            /* likewise -1 */
+	struct file_stamp stamp;
 	const uint8_t *data;
 	size_t len;
 	uint32_t version;

@@ -142,6 +142,17 @@ shard_unreadable(const struct shard *s)
 	return file_guard_failed(s->file.data);
 }
 
+int
+shard_check_read(const struct shard *s, struct err *err)
+{
+	if (!shard_unreadable(s))
+		return 0;
+	return err_set(err,
+		"%s: a part of it could not be read: its disk has an error, or it was cut short; "
+		"without the file it is made or fetched again",
+		s->path);
+}
+
 enum unit_kind
 shard_unit_kind(uint32_t role)
 {

@@ -75,8 +75,9 @@ int shard_extent_read(const struct gguf *g, const struct shard_header *h, uint32
 size_t shard_extent_step(const struct shard_extent *e, size_t chunk);
 
 /* Writes the shard that holds sl of g: one pass over the GGUF into PATH.part, hashing on the way,
- * then sync and rename. Whoever is second at the same path waits for the first and then finds the
- * file there. SHARD_NO_ROOM, before a byte is written: the disk has too little. */
+ * then sync and rename. Not of a file that cannot be read or was changed (gguf_check). Whoever is
+ * second at the same path waits for the first, as long as that gets on, and then finds the file
+ * there. SHARD_NO_ROOM, before a byte is written: the disk has too little. */
 #define SHARD_NO_ROOM (-2)
 int shard_make(const struct gguf *g, const struct model_shape *s, const struct slice *sl,
 	const char *path, shard_progress *progress, void *arg, struct err *err);
@@ -96,6 +97,7 @@ const struct shard_header *shard_header(const struct shard *s);
 const char *shard_path(const struct shard *s);
 /* Whether a part of it could not be read since it was opened (base/file_guard.h). */
 bool shard_unreadable(const struct shard *s);
+int shard_check_read(const struct shard *s, struct err *err); /* fails then; costs no system call */
 /* The shard's weights, which must not outlive it; with the embedding of g when that is not NULL. */
 struct weight_source *weights_from_shard(struct shard *s, const struct gguf *g, struct err *err);
 

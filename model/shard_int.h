@@ -39,6 +39,9 @@ int shard_put_at(
 int shard_seal(int fd, const char *part, const char *path, struct err *err);
 /* Opens PATH.part to write and locks it. busy: another process holds it; then -1 as well. */
 int shard_open_part(const char *part, bool *busy, struct err *err);
+/* Takes the name from a busy one that is only read from (a damaged shard in use, which was moved there): its readers
+ * keep the file. False: it is being written, or gone. */
+bool shard_leave_part(const char *part);
 
 /* Files whose hashes this process knows to be right (shard_check), by what the system says of them. Any thread. */
 bool shard_file_trusted(int fd);

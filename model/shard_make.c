@@ -15,9 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHUNK   (1u << 20)  /* written at once, or a row group where that is longer */
-#define SPARE   (64u << 20) /* of the disk that stays free */
-#define WAIT_MS 50
+#define CHUNK        (1u << 20)  /* written at once, or a row group where that is longer */
+#define SPARE        (64u << 20) /* of the disk that stays free */
+#define WAIT_MS      50
+#define IDLE_MOST_MS 10000 /* of another one that makes it; to bring it to disk takes a while */
 
 struct make {
 	const struct gguf *g;
@@ -119,6 +120,9 @@ make_extent(struct make *m, uint32_t i, struct err *err)
 		if (report(m, err) != 0)
 			return -1;
 	}
+	/* Its hash would be right, and be that of something else. */
+	if (gguf_check(m->g, err) != 0)
+		return -1;
 	crypto_generichash_final(&st, e->hash, SHARD_HASH);
 	forget_tensor(m, e);
 	return 0;
@@ -148,16 +152,42 @@ write_all(struct make *m, struct err *err)
 
 /* --- one at a time --- */
 
-/* Opens the temporary file, waiting for whoever writes it now. 1: meanwhile the shard is there. */
+/* How often it was looked at since something was written. */
+static unsigned
+idle_looks(const char *part, struct stat *was, unsigned n)
+{
+	struct stat now = {0};
+
+	stat(part, &now);
+	if (now.st_ino == was->st_ino && now.st_blocks == was->st_blocks &&
+		now.st_mtim.tv_sec == was->st_mtim.tv_sec &&
+		now.st_mtim.tv_nsec == was->st_mtim.tv_nsec)
+		return n + 1;
+	*was = now;
+	return 0;
+}
+
+/* Opens the temporary file, waiting for whoever writes it now, as long as he gets on. 1: meanwhile the shard is
+ * there. */
 static int
 open_part(struct make *m, struct err *err)
 {
 	static const struct timespec pause = {.tv_nsec = WAIT_MS * 1000000l};
 	bool waited = false, busy;
+	struct stat was = {0};
+	unsigned idle = 0;
 
 	while ((m->fd = shard_open_part(m->part, &busy, err)) < 0) {
 		if (!busy || report(m, err) != 0)
 			return -1;
+		if (shard_leave_part(m->part))
+			continue;
+		idle = idle_looks(m->part, &was, idle);
+		if (idle >= IDLE_MOST_MS / WAIT_MS)
+			return err_set(err,
+				"%s: another process makes it, and has not got on for %d s: end "
+				"that one, or remove the file",
+				m->part, IDLE_MOST_MS / 1000);
 		nanosleep(&pause, NULL);
 		waited = true;
 	}

@@ -142,6 +142,8 @@ hash_extent(struct shard_header *h, uint32_t i, const struct gguf *g, struct chu
 		if (chunks != NULL)
 			chunk_hasher_add(chunks, *room, n);
 	}
+	if (gguf_check(g, err) != 0)
+		return -1;
 	crypto_generichash_final(&st, e->hash, SHARD_HASH);
 	return 0;
 }

@@ -61,16 +61,14 @@ shard_store_path(
 {
 	uint8_t id[SHARD_HASH], hash[SHARD_HASH];
 	char label[64], hex[2 * SHARD_HASH + 1];
-	struct stat st;
+	struct timespec changed = gguf_changed(w->g);
 	struct buf key;
 
-	if (stat(w->path, &st) != 0)
-		return err_errno(err, errno, "%s: cannot look at", w->path);
 	shard_model_id(w->g, id);
 	buf_init(&key, 0);
 	buf_append(&key, id, sizeof id);
-	buf_u64(&key, (uint64_t)st.st_mtim.tv_sec);
-	buf_u64(&key, (uint64_t)st.st_mtim.tv_nsec);
+	buf_u64(&key, (uint64_t)changed.tv_sec);
+	buf_u64(&key, (uint64_t)changed.tv_nsec);
 	slice_write(w->slice, &key);
 	buf_u32(&key, LAYOUT_TILES);
 	crypto_generichash(hash, sizeof hash, key.data, key.len, NULL, 0);

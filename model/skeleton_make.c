@@ -95,7 +95,7 @@ put_rest(struct make *m, const struct span *rest, uint32_t n, struct err *err)
 				return -1;
 			gguf_forget(m->g, data, len);
 		}
-	return 0;
+	return gguf_check(m->g, err);
 }
 
 static int

@@ -76,5 +76,9 @@ weights_from_gguf(const struct gguf *g, const struct model_shape *s, const struc
 		}
 		fill_all(&f, fs);
 	}
+	if (gguf_check(g, err) != 0) {
+		fs->base.free(&fs->base);
+		return NULL;
+	}
 	return &fs->base;
 }

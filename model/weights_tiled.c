@@ -13,7 +13,9 @@ fill_extent(uint8_t *base, const struct gguf *g, const struct shard_header *h, u
 {
 	const struct shard_extent *e = &h->extents[i];
 
-	return shard_extent_read(g, h, i, 0, base + e->offset, (size_t)e->bytes, err);
+	if (shard_extent_read(g, h, i, 0, base + e->offset, (size_t)e->bytes, err) != 0)
+		return -1;
+	return gguf_check(g, err);
 }
 
 static int

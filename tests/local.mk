@@ -19,6 +19,7 @@ dist_check_SCRIPTS += \
 	tests/swarm/chunks.sh \
 	tests/swarm/choose.sh tests/swarm/killed.sh tests/swarm/spare.sh \
 	tests/swarm/leaks.sh tests/swarm/elect.sh tests/swarm/gather.sh tests/swarm/leave.sh \
+	tests/swarm/model_file.sh \
 	tests/swarm/payload.sh \
 	tests/swarm/peers.sh \
 	tests/swarm/pipeline.sh \

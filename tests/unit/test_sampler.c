@@ -82,6 +82,37 @@ START_TEST(numbers_that_are_none_are_survived)
 }
 END_TEST
 
+static int
+check_both(const float *logits, uint32_t n)
+{
+	struct best best;
+	struct err why;
+	int rc = logits_check(logits, n, &why);
+
+	best_of(&best, logits, n, 0, true);
+	ck_assert_int_eq(best_check(&best, &why), rc);
+	ck_assert(rc == 0 || strstr(why.msg, "fetch it again") != NULL);
+	return rc;
+}
+
+/* Of the whole and of its best tokens. */
+START_TEST(a_model_without_a_number_is_told)
+{
+	float many[200];
+
+	ck_assert_int_eq(check_both((float[]){1, 2}, 2), 0);
+	ck_assert_int_eq(check_both((float[]){NAN, -INFINITY, -3}, 3), 0);
+	ck_assert_int_eq(check_both((float[]){INFINITY, NAN, 0}, 3), 0);
+	ck_assert_int_eq(check_both((float[]){NAN}, 1), -1);
+	ck_assert_int_eq(check_both((float[]){NAN, INFINITY, -INFINITY}, 3), -1);
+	for (int i = 0; i < 200; i++)
+		many[i] = i % 3 != 0 ? NAN : -INFINITY;
+	ck_assert_int_eq(check_both(many, 200), -1);
+	many[199] = -1e30f;
+	ck_assert_int_eq(check_both(many, 200), 0);
+}
+END_TEST
+
 /* --- distributions ------------------------------------------------------------------------------ */
 
 struct ranked {
@@ -518,6 +549,7 @@ main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, greedy_takes_the_lowest_id_of_the_greatest);
 	tcase_add_test(tc, numbers_that_are_none_are_survived);
+	tcase_add_test(tc, a_model_without_a_number_is_told);
 	tcase_add_loop_test(tc, draws_follow_the_distribution, 0, 4);
 	tcase_add_test(tc, equals_at_the_edge_of_top_k_go_by_id);
 	tcase_add_test(tc, a_low_temperature_is_nearly_greedy);
