@@ -7,6 +7,7 @@
 #include "daemon/drafter.h"
 #include "daemon/elect.h"
 #include "daemon/energy_gauge.h"
+#include "daemon/epochs.h"
 #include "daemon/serve.h"
 #include "daemon/serve_fellows.h"
 #include "daemon/small.h"
@@ -435,6 +436,7 @@ struct serve {
 	/* coordinator */
 	struct model_file *file; /* to be served; NULL: none */
 	struct plan *plan;
+	struct epochs epochs;
 	struct member_link *links;
 	char trouble[512]; /* why the last try did not work; "": it did */
 	uint64_t retry_at, pause;
