@@ -72,19 +72,26 @@ plan_drop(struct serve *s, const char *why)
 }
 
 void
-plan_fail(struct serve *s, const char *why)
+plan_spoil(struct serve *s, const char *why)
 {
-	uint64_t now = uv_now(s->loop);
-	struct plan *p = s->plan;
+	const struct plan *p = s->plan;
 
-	if (p != NULL && p->state == PLAN_SERVING && now - p->since > SETTLED)
+	if (p != NULL && p->state == PLAN_SERVING && uv_now(s->loop) - p->since > SETTLED)
 		s->pause = 0;
-	s->pause = s->pause == 0 ? PAUSE_MIN : s->pause * 2 > PAUSE_MAX ? PAUSE_MAX : s->pause * 2;
-	s->retry_at = now + s->pause;
-	serve_look_again(s, s->pause);
+	if (p != NULL && p->state != PLAN_SERVING)
+		stock_spoilt(s, p);
 	snprintf(s->trouble, sizeof s->trouble, "%.500s", why);
 	log_warning("%s", why);
 	plan_drop(s, why);
+}
+
+void
+plan_fail(struct serve *s, const char *why)
+{
+	plan_spoil(s, why);
+	s->pause = s->pause == 0 ? PAUSE_MIN : s->pause * 2 > PAUSE_MAX ? PAUSE_MAX : s->pause * 2;
+	s->retry_at = uv_now(s->loop) + s->pause;
+	serve_look_again(s, s->pause);
 }
 
 /* --- beginning ---------------------------------------------------------------------------------- */
