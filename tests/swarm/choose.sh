@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # By itself a swarm computes on the devices that are fastest together: of a model that one device does in no time the
 # others are left out, with the reason, and what serves is not interrupted to find that out; who is of use takes part as
-# soon as that is measured; the user can have all of them.
+# soon as that is measured, and who never is keeps no plan from being made of the others; the user can have all of them.
 . "$(dirname "$0")/lib.sh"
 plan=auto
 # Many thin layers, and devices that say they are faster than they are: computing them together saves less than sums
@@ -42,7 +42,26 @@ soon left_out m1 m2 || fail "no reason for leaving them out: $(cat "$tmp/status"
 [ "$(says c epoch)" = "$epoch" ] || fail "what served was interrupted for them"
 [ "$(ask c thin)" = "$want" ] || fail "another text on one device"
 
+# One that is not measured with weights of this type, and never will be, as its file says that it is.
+mkdir -p "$tmp/n/state"
+python3 - "$tmp/claimed" >"$tmp/n/state/speed.json" <<'P'
+import json, sys
+o = json.load(open(sys.argv[1]))
+del o["speed"]["types"]["F32"]
+print(json.dumps(o))
+P
+start n
+pair c n
+stop c
+start c
+wait_serving c
+soon left_out m1 m2 n || fail "no reason for leaving them out: $(cat "$tmp/status")"
+contains "$tmp/status" 'n is left out: not measured yet: how fast it computes' || fail "another reason: $(cat "$tmp/status")"
+! contains "$tmp/c/log" 'over [2-4] devices' || fail "who is not measured makes all take part"
+
 # All of them, where the user wants it.
+on c leave n >/dev/null || fail "n cannot be removed"
+stop n
 stop c
 plan=all
 start c
