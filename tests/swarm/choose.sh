@@ -9,9 +9,10 @@ plan=auto
 model=$tmp/thin.gguf
 python3 "$srcdir/tests/support/synth_model.py" "$model" --f32 --embd 32 --ffn 32 --layers 24 --heads 4 \
   --kv-heads 4 --vocab 600
-# One layer that is all matrix: two halves of it are faster, whatever the one sum costs.
+# One layer that is all matrix: two halves of it are faster, whatever the one sum costs. Small, as a busy machine takes
+# minutes to bring a large one to disks.
 wide=$tmp/wide.gguf
-python3 "$srcdir/tests/support/synth_model.py" "$wide" --f32 --embd 512 --ffn 8192 --layers 1 --heads 4 \
+python3 "$srcdir/tests/support/synth_model.py" "$wide" --f32 --embd 512 --ffn 2048 --layers 1 --heads 4 \
   --kv-heads 4 --vocab 600
 
 # left_out NAME...: c says of each that it is, and why.
@@ -71,8 +72,8 @@ wait_members 3
 # to take a quarter longer than on m1, which is 12.5 us with the messages of two sums.
 charged() {
   on c status --json | python3 -c 'import json, sys
-peers = {p["name"]: p["predicted_seconds"] for p in json.load(sys.stdin)["peers"]}
-m1, m2 = peers["m1"], peers["m2"]
+peers = {p["name"]: p.get("predicted_seconds") for p in json.load(sys.stdin)["peers"]}
+m1, m2 = peers.get("m1"), peers.get("m2")
 sys.exit(not (m1 and m2 and 11e-6 < (m2 - m1) / 24 < 14e-6))'
 }
 soon charged || fail "m2 is not expected to be held up: $(on c status --json)"
@@ -82,7 +83,7 @@ stop m2
 
 # A slow device alone, until a fast one has come: one other plan, with the slices that speeds want, and no plan before.
 plan=auto
-claim 0.05 d
+claim 0.0125 d
 mkdir -p "$tmp/m/state"
 cp "$tmp/c/state/speed.json" "$tmp/m/state/"
 start d --model "$wide" --kv f32 --payload f32
