@@ -173,6 +173,7 @@ daemon_libdaemon_a_SOURCES += \
 # What is served: the model, its plan over the swarm, slices over bulk links.
 daemon_libdaemon_a_SOURCES += \
 	daemon/serve.c daemon/serve.h daemon/serve_int.h \
+	daemon/epochs.c daemon/epochs.h \
 	daemon/serve_answer.c \
 	daemon/serve_ask.c \
 	daemon/gather.c daemon/gather.h daemon/gather_int.h \
@@ -426,6 +427,10 @@ tests_unit_test_energy_SOURCES = tests/unit/test_energy.c
 tests_unit_test_energy_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_energy_LDADD = $(DAEMON_LIBS) $(CHECK_LIBS)
 $(tests_unit_test_energy_OBJECTS): | proto/shoal.pb-c.h
+check_PROGRAMS += tests/unit/test_epochs
+tests_unit_test_epochs_SOURCES = tests/unit/test_epochs.c
+tests_unit_test_epochs_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
+tests_unit_test_epochs_LDADD = daemon/libdaemon.a base/libbase.a $(CHECK_LIBS)
 check_PROGRAMS += tests/unit/test_pairing
 tests_unit_test_pairing_SOURCES = tests/unit/test_pairing.c
 tests_unit_test_pairing_CFLAGS = $(daemon_libdaemon_a_CFLAGS) $(LIBCHECK_CFLAGS)

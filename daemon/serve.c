@@ -11,6 +11,7 @@
 #include "daemon/serve_upload.h"
 #include "daemon/star.h"
 #include "kernels/cpu.h"
+#include "model/shard_store.h"
 #include "model/thread_choice.h"
 
 #include <stdio.h>
@@ -350,6 +351,7 @@ serve_new(uv_loop_t *loop, const struct config *c, struct state *st, struct err 
 	s->loop = loop;
 	s->config = c;
 	s->state = st;
+	s->book.keep = SHARD_KEEP;
 	energy_gauge_init(&s->gauge, c->sysfs, &limits);
 	s->asks = asks_new();
 	if (s->asks == NULL)

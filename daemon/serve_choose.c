@@ -1,7 +1,8 @@
 /* Which of the members that could take part do, and with which slices: what sched/plan predicts to
- * be fastest, from what daemon/speeds has measured. While something is not measured yet, or where
- * the user says so (`plan = all`, `shares`, `stages`), all of them do; but a plan that serves is not given up for one
- * that is not measured (sched/roster.h).
+ * be fastest, from what daemon/speeds has measured. Who is not measured yet is left out until it is: one that never is
+ * must not make the others slower. While the coordinator is not, where the model does not fit into those that are, or
+ * where the user says so (`plan = all`, `shares`, `stages`), all of them take part; but a plan that serves is not given up
+ * for one that is not measured (sched/roster.h).
  *
  * Choices are kept, since predicting takes tens of milliseconds on a small board: until something
  * was measured anew, or CHOICE_MS. Another one must then be better by CHOICE_GAIN, so that slices do
@@ -48,6 +49,7 @@ struct forecast {
 	struct swarm_plan_peer peers[SLICE_MAX_PEERS];
 	struct swarm_plan_link links[SLICE_MAX_PEERS * SLICE_MAX_PEERS];
 	struct swarm_plan_input in;
+	uint32_t unknown;          /* peers that are not measured, and so not usable */
 	struct swarm_plan_alt old; /* what was chosen before */
 	struct swarm_plan_result result;
 };
@@ -90,31 +92,48 @@ rows_of_step(
 	return step_time_most(least, overhead(s, f, STEP_ROWS) - overhead(s, f, STEP_FEW_ROWS));
 }
 
-/* Whether all is known of a device that a prediction reads. p: NULL: of this one. */
-static bool
-is_measured(struct serve *s, const struct swarm_peer *p, uint32_t dtype, struct peer_speed *speed)
+/* What a prediction reads of a device and is not known; p: NULL: of this one. NULL: all of it is. */
+static const char *
+what_lacks(struct serve *s, const struct swarm_peer *p, uint32_t dtype, struct peer_speed *speed)
 {
-	return speeds_of(s->speeds, p, dtype, speed) && speed->memory > 0 &&
-	       (p == NULL || (speed->rtt_s > 0 && speed->link_bytes_per_s > 0));
+	if (!speeds_of(s->speeds, p, dtype, speed))
+		return "not measured yet: how fast it computes (its log may say why)";
+	if (speed->memory == 0)
+		return "not known yet: what memory it may use";
+	if (p != NULL && (speed->rtt_s <= 0 || speed->link_bytes_per_s <= 0))
+		return "not measured yet: the link to it, which is done while nothing is computed";
+	return NULL;
 }
 
+static bool
+is_measured(struct serve *s, const struct swarm_peer *p, uint32_t dtype)
+{
+	struct peer_speed speed;
+
+	return what_lacks(s, p, dtype, &speed) == NULL;
+}
+
+/* One that is not measured is left out until it is; this device cannot be. */
 static bool
 fill_peer(struct serve *s, const struct swarm_peer *p, uint32_t dtype, uint64_t fixed,
 	struct swarm_plan_peer *out, struct peer_speed *speed)
 {
+	const char *lacks = what_lacks(s, p, dtype, speed);
 	double factor;
 
-	if (!is_measured(s, p, dtype, speed))
-		return false;
-	factor = balance_factor(s, p, speed->bytes_per_s);
-	*out = (struct swarm_plan_peer){.read_bps = factor * speed->bytes_per_s,
-		.macs_ps = factor * speed->ops_per_s / 2,
-		.disk_bps = speed->disk_bytes_per_s,
-		.memory = speed->memory,
-		.overhead = fixed,
-		.usable = true};
-	swarm_plan_fixed_seconds(out, speed->undisturbed);
+	*out = (struct swarm_plan_peer){.usable = lacks == NULL};
 	snprintf(out->name, sizeof out->name, "%s", p != NULL ? p->known->name : s->state->name);
+	if (lacks != NULL) {
+		snprintf(out->why, sizeof out->why, "%s", lacks);
+		return p != NULL;
+	}
+	factor = balance_factor(s, p, speed->bytes_per_s);
+	out->read_bps = factor * speed->bytes_per_s;
+	out->macs_ps = factor * speed->ops_per_s / 2;
+	out->disk_bps = speed->disk_bytes_per_s;
+	out->memory = speed->memory;
+	out->overhead = fixed;
+	swarm_plan_fixed_seconds(out, speed->undisturbed);
 	return true;
 }
 
@@ -160,7 +179,7 @@ ways_of(enum collective_way way)
 	}
 }
 
-/* false: something is not known yet. */
+/* false: of this device something is not known yet. */
 static bool
 fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, uint32_t n,
 	struct forecast *f)
@@ -171,10 +190,12 @@ fill(struct serve *s, const struct plan *p, struct swarm_peer *const *members, u
 	uint64_t fixed = overhead(s, p->file, p->rows);
 	struct peer_speed speeds[SLICE_MAX_PEERS];
 
-	for (uint32_t i = 0; i <= n; i++)
+	for (uint32_t i = 0; i <= n; i++) {
 		if (!fill_peer(s, i > 0 ? members[i - 1] : NULL, dtype, fixed, &f->peers[i],
 			    &speeds[i]))
 			return false;
+		f->unknown += !f->peers[i].usable;
+	}
 	f->peers[0].overhead += copies_more_bytes(s, &p->file->shape, p->context);
 	fill_links(f, speeds, n + 1);
 	plan_model_from_header(h, serve_kv(s->config), s->config->parallel, p->context, &f->model);
@@ -275,13 +296,12 @@ is_settled(const struct serve *s)
 bool
 choose_knows(struct serve *s, const struct swarm_peer *p)
 {
-	struct peer_speed speed;
 	uint32_t dtype;
 
 	if (is_settled(s) || s->file == NULL)
 		return true;
 	dtype = shard_main_dtype(&s->file->whole);
-	return is_measured(s, NULL, dtype, &speed) && is_measured(s, p, dtype, &speed);
+	return is_measured(s, NULL, dtype) && is_measured(s, p, dtype);
 }
 
 /* A plan of these stages as the planner wants it; who is in it is left to the caller. */
@@ -310,7 +330,7 @@ predict_old(
 
 		while (i > 0 && at < n && members[at] != c->peers[i])
 			at++;
-		gone = i > 0 && at == n;
+		gone = i > 0 && (at == n || !f->peers[at + 1].usable);
 		a->members[i].peer = i > 0 ? at + 1 : 0;
 		a->members[i].slice = c->slices[i];
 	}
@@ -332,19 +352,32 @@ take(struct choice *c, const struct swarm_plan_alt *a, struct swarm_peer *const 
 			a->stages[i].layer0, a->stages[i].layers};
 }
 
-/* Of the best plan. */
+static const char *
+why_spare(const struct swarm_plan_result *r, uint32_t peer)
+{
+	for (uint32_t i = 0; i < r->n_spares; i++)
+		if (r->spares[i].peer == peer)
+			return r->spares[i].why;
+	return "a plan with it would not save enough for a change";
+}
+
+/* Who is in the best plan that was found and not in the choice, which another plan has to beat by far, is left out, too. */
 static void
-keep_spares(struct choice *c, const struct swarm_plan_result *r, struct swarm_peer *const *members)
+keep_spares(struct choice *c, const struct swarm_plan_result *r, struct swarm_peer *const *members,
+	uint32_t n)
 {
 	c->n_spares = 0;
-	for (uint32_t i = 0; i < r->n_spares; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		struct plan_spare *sp = &c->spares[c->n_spares];
+		bool in = false;
 
-		if (r->spares[i].peer == 0)
+		for (uint32_t k = 1; k < c->n; k++)
+			in |= c->peers[k] == members[i];
+		if (in)
 			continue;
-		sp->peer = members[r->spares[i].peer - 1];
-		snprintf(sp->why, sizeof sp->why, "%s is left out: %s", sp->peer->known->name,
-			r->spares[i].why);
+		sp->peer = members[i];
+		snprintf(sp->why, sizeof sp->why, "%s is left out: %s", members[i]->known->name,
+			why_spare(r, i + 1));
 		c->n_spares++;
 	}
 }
@@ -386,14 +419,16 @@ predict(struct serve *s, struct choice *c, const struct plan *p, struct swarm_pe
 	}
 	predict_old(f, c, members, n);
 	if (swarm_plan_choose(&f->in, &f->result, err) != 0) {
+		bool all = f->unknown == 0; /* else the others may have the room that lacks */
+
 		free(f);
-		return -1;
+		c->n = 0;
+		return all ? -1 : 0;
 	}
 	better = swarm_plan_better(&f->in, &f->result, &f->old, &least);
 	if (better != NULL)
 		take(c, better, members);
-	if (better == &f->result.alts[f->result.best])
-		keep_spares(c, &f->result, members);
+	keep_spares(c, &f->result, members, n);
 	free(f);
 	return 0;
 }
@@ -440,7 +475,8 @@ forecast_of(struct serve *s, const struct plan *p)
 		a->members[i].peer = i;
 		a->members[i].slice = p->slices[i];
 	}
-	if (fill(s, p, members, p->n - 1, f) && swarm_plan_predict_given(&f->in, a) == 0)
+	if (fill(s, p, members, p->n - 1, f) && f->unknown == 0 &&
+		swarm_plan_predict_given(&f->in, a) == 0)
 		return f;
 	free(f);
 	return NULL;

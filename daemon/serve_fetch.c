@@ -6,6 +6,7 @@
 #include "model/shard_store.h"
 
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 #define REPORT_MS 200 /* between two progress messages */
 
@@ -104,6 +105,25 @@ fetch_chunk_came(struct follow *f, struct err *err)
 	return go_on(f, err);
 }
 
+/* A disk that will be full before the end is told of at once, not after a long transfer. */
+static int
+check_disk(const struct follow *f, struct err *err)
+{
+	uint64_t missing = f->total - f->kept, there;
+	struct statvfs fs;
+
+	if (statvfs(f->serve->state->dir, &fs) != 0)
+		return 0; /* writing will tell */
+	there = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (missing > there)
+		return err_set(err,
+			"%s: this device's slice takes %.1f MB more, and the disk has %.1f MB: "
+			"make "
+			"room there",
+			f->serve->state->dir, (double)missing / 1e6, (double)there / 1e6);
+	return 0;
+}
+
 void
 fetch_resumed(struct follow *f, struct shard_writer *w, const struct err *err)
 {
@@ -119,6 +139,8 @@ fetch_resumed(struct follow *f, struct shard_writer *w, const struct err *err)
 		if (shard_writer_has(w, i))
 			f->kept += chunk_bytes(&f->chunks->chunks[i]);
 	if (shard_writer_missing(w) > 0)
+		rc = check_disk(f, &trouble);
+	if (rc == 0 && shard_writer_missing(w) > 0)
 		rc = sources_go(f, &trouble);
 	if (rc == 0)
 		rc = go_on(f, &trouble);

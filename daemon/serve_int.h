@@ -8,6 +8,7 @@
 #include "daemon/drafter.h"
 #include "daemon/elect.h"
 #include "daemon/energy_gauge.h"
+#include "daemon/epochs.h"
 #include "daemon/serve.h"
 #include "daemon/serve_fellows.h"
 #include "daemon/small.h"
@@ -16,6 +17,7 @@
 #include "model/shard_writer.h"
 #include "model/weights_copied.h"
 #include "sched/plan.h"
+#include "sched/stock_book.h"
 
 /* --- model file (serve_file.c): open once, shared by plan, engine and jobs -------------------- */
 
@@ -144,7 +146,10 @@ struct plan {
 void plan_advance(struct serve *s);
 void plan_drop(struct serve *s, const char *why);
 void plan_set_state(struct plan *p, enum plan_state state);
-void plan_fail(struct serve *s, const char *why); /* drops it and tries again after a pause */
+/* Drops it; another one may follow at once, which is of others: */
+void plan_spoil(struct serve *s, const char *why);
+void plan_fail(
+	struct serve *s, const char *why); /* the same, but it is tried again, after a pause */
 void plan_hashed(struct plan *p, int result, struct member_header *headers, const struct err *err);
 /* p->weights are there, or NULL with the reason. */
 void plan_prepared(struct plan *p, const struct err *err);
@@ -182,7 +187,7 @@ void plan_missing(struct serve *s, char *out, size_t size);
 void plan_look_anew(struct serve *s);
 void plan_peer_up(struct serve *s, struct swarm_peer *p);
 void plan_peer_down(struct serve *s, struct swarm_peer *p, const char *why);
-/* plan_fail, by this member's doing: it is held back for a while. */
+/* plan_spoil, by this member's doing: it is held back for a while. */
 void plan_blame(struct serve *s, struct swarm_peer *p, const char *why);
 /* The same for the member of that name; if the plan has none, nobody is held back. */
 void plan_blame_name(struct serve *s, const char *who, const char *why);
@@ -227,10 +232,14 @@ void choices_forget(struct serve *s);
 void stock_tick(struct serve *s, struct swarm_peer *const *wanted, uint32_t n);
 void stock_drop(struct serve *s);
 bool stock_busy(const struct serve *s); /* it hashes, makes, sends */
-/* Whether what a plan over these members needs is on their disks, as far as is known; always so
- * where spare slices are not wanted. *set: plan_set of that plan, when there is one. */
+/* Whether what a plan over these members needs is on their disks, as far as is known; also where spare
+ * slices are not wanted, or find no room. Never of a plan that has failed (sched/stock_book.h). *set: plan_set of that
+ * plan, when there is one. */
 bool stock_has(struct serve *s, struct swarm_peer *const *members, uint32_t n, uint64_t *set);
-void stock_served(struct serve *s, const struct plan *p); /* it was made: all is there */
+void stock_served(struct serve *s, const struct plan *p);     /* it was made: all is there */
+void stock_spoilt(struct serve *s, const struct plan *p);     /* it could not be made */
+void stock_came(struct serve *s, const struct swarm_peer *p); /* who may have lost what it had */
+void stock_told(struct serve *s, const struct swarm_peer *p); /* what memory it may use now */
 void stock_control(struct serve *s, struct swarm_peer *p, const Shoal__Stocked *m);
 /* The header that a member asks for, or NULL. */
 const struct member_header *stock_header(
@@ -441,6 +450,7 @@ struct serve {
 	uint64_t file_look_at;       /* loop time at which it is looked at next */
 	struct file_stamp file_seen; /* of a stale one: what lay there at the last look */
 	struct plan *plan;
+	struct epochs epochs;
 	struct member_link *links;
 	char trouble[512]; /* why the last try did not work; "": it did */
 	uint64_t retry_at, pause;
@@ -459,8 +469,7 @@ struct serve {
 	struct skeletons *skeletons; /* serve_skeleton.h; the same */
 	struct gather *gather;       /* gather.h; NULL: nothing is gathered */
 	bool gather_looked;
-	uint64_t stocked[16]; /* plan_set of those whose slices are on disks: a ring */
-	uint32_t n_stocked;
+	struct stock_book book; /* what is known of plans' slices */
 
 	/* member */
 	struct follow *follow, *spare;

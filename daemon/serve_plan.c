@@ -1,6 +1,5 @@
 /* The coordinator's plan: hashing -> preparing -> linking -> serving. Whatever goes wrong drops the
  * plan; plan_advance makes the next one (with a new epoch) as soon as it can work. */
-#include "base/file.h"
 #include "daemon/log.h"
 #include "daemon/serve_balance.h"
 #include "daemon/serve_kv.h"
@@ -73,41 +72,29 @@ plan_drop(struct serve *s, const char *why)
 }
 
 void
-plan_fail(struct serve *s, const char *why)
+plan_spoil(struct serve *s, const char *why)
 {
-	uint64_t now = uv_now(s->loop);
-	struct plan *p = s->plan;
+	const struct plan *p = s->plan;
 
-	if (p != NULL && p->state == PLAN_SERVING && now - p->since > SETTLED)
+	if (p != NULL && p->state == PLAN_SERVING && uv_now(s->loop) - p->since > SETTLED)
 		s->pause = 0;
-	s->pause = s->pause == 0 ? PAUSE_MIN : s->pause * 2 > PAUSE_MAX ? PAUSE_MAX : s->pause * 2;
-	s->retry_at = now + s->pause;
-	serve_look_again(s, s->pause);
+	if (p != NULL && p->state != PLAN_SERVING)
+		stock_spoilt(s, p);
 	snprintf(s->trouble, sizeof s->trouble, "%.500s", why);
 	log_warning("%s", why);
 	plan_drop(s, why);
 }
 
-/* --- beginning ---------------------------------------------------------------------------------- */
-
-/* The next epoch: one more than any before it, also before a restart. */
-static int
-next_epoch(struct serve *s, uint64_t *epoch, struct err *err)
+void
+plan_fail(struct serve *s, const char *why)
 {
-	char path[sizeof s->state->dir + 16], text[32];
-	struct buf old;
-
-	snprintf(path, sizeof path, "%s/epoch", s->state->dir);
-	buf_init(&old, 32);
-	*epoch = 0;
-	if (file_read(path, &old, NULL) == 0 && buf_u8(&old, 0) == 0)
-		*epoch = strtoull((const char *)old.data, NULL, 10);
-	buf_free(&old);
-	if (*epoch < s->epoch_seen) /* those of the coordinator before this one */
-		*epoch = s->epoch_seen;
-	snprintf(text, sizeof text, "%llu\n", (unsigned long long)++*epoch);
-	return file_write(path, text, strlen(text), 0600, err);
+	plan_spoil(s, why);
+	s->pause = s->pause == 0 ? PAUSE_MIN : s->pause * 2 > PAUSE_MAX ? PAUSE_MAX : s->pause * 2;
+	s->retry_at = uv_now(s->loop) + s->pause;
+	serve_look_again(s, s->pause);
 }
+
+/* --- beginning ---------------------------------------------------------------------------------- */
 
 static uint32_t
 context_of(const struct serve *s, const struct model_file *f)
@@ -198,7 +185,7 @@ plan_new(struct serve *s, const struct roster_choice *choice, struct err *err)
 	if (p == NULL)
 		return NULL;
 	plan_divide_rows(p);
-	if (next_epoch(s, &p->epoch, err) != 0) {
+	if (epochs_next(&s->epochs, s->state->dir, s->epoch_seen, &p->epoch, err) != 0) {
 		plan_free(p);
 		return NULL;
 	}

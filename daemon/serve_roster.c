@@ -145,6 +145,7 @@ plan_peer_up(struct serve *s, struct swarm_peer *p)
 	uint32_t n = swarm_peers(s->swarm, &all);
 
 	roster_came(&p->roster, uv_now(s->loop));
+	stock_came(s, p);
 	s->retry_at = s->pause = 0;
 	for (uint32_t i = 0; i < n; i++)
 		roster_pardon(&all[i]->roster, uv_now(s->loop));
@@ -172,7 +173,8 @@ void
 plan_blame(struct serve *s, struct swarm_peer *p, const char *why)
 {
 	roster_failed(&p->roster, uv_now(s->loop));
-	plan_fail(s, why);
+	plan_spoil(s, why);
+	serve_look_again(s, 0);
 }
 
 void

@@ -1,6 +1,6 @@
 /* Slices for plans that may come, and those that make the model without this device: brought to disks
  * while the present plan serves. One set of members at a time, because hashing and sending take from what serves; only the set with a
- * newcomer is made while requests run, since they gain by it. */
+ * newcomer is made while requests run, since they gain by it. What is there, and what failed, is in sched/stock_book. */
 #include "daemon/log.h"
 #include "daemon/serve_int.h"
 #include "model/shard_store.h"
@@ -18,7 +18,8 @@ struct stock {
 	struct serve *serve;
 	struct plan *plan; /* of the set that is being made; NULL: none is */
 	uint64_t set;
-	bool own; /* this device's shard is there */
+	bool cover; /* it is one without this device */
+	bool own;   /* this device's shard is there */
 	bool sent;
 	uint64_t failed[8]; /* sets that did not work lately: a ring */
 	unsigned n_failed;
@@ -40,29 +41,59 @@ knows(const uint64_t *ring, unsigned size, unsigned n, uint64_t set)
 }
 
 static bool
-is_stocked(const struct serve *s, uint64_t set)
-{
-	return knows(s->stocked, sizeof s->stocked / sizeof *s->stocked, s->n_stocked, set);
-}
-
-static bool
 has_failed(const struct stock *k, uint64_t set)
 {
 	return knows(k->failed, sizeof k->failed / sizeof *k->failed, k->n_failed, set);
 }
 
+/* The set of a plan, by the devices whose disks it is on; first: 1: this one has none of it. */
 static void
-note(struct serve *s, uint64_t set)
+set_for_book(const struct plan *p, uint32_t first, struct book_set *out)
 {
-	if (!is_stocked(s, set))
-		s->stocked[s->n_stocked++ % (sizeof s->stocked / sizeof *s->stocked)] = set;
-	s->had.until = 0;
+	struct peer_speed speed;
+
+	*out = (struct book_set){.set = plan_set(p)};
+	for (uint32_t i = first; i < p->n; i++) {
+		const struct swarm_peer *peer = p->members[i].peer;
+
+		speeds_of(p->serve->speeds, peer, 0, &speed);
+		out->devices[out->n++] = (struct book_device){peer, speed.memory};
+	}
 }
 
 void
 stock_served(struct serve *s, const struct plan *p)
 {
-	note(s, plan_set(p));
+	struct book_set set;
+
+	set_for_book(p, 0, &set);
+	book_served(&s->book, &set);
+	s->had.until = 0;
+}
+
+void
+stock_spoilt(struct serve *s, const struct plan *p)
+{
+	bool lacks = s->stock != NULL && has_failed(s->stock, plan_set(p));
+	struct book_set set;
+
+	set_for_book(p, 0, &set);
+	book_failed(&s->book, &set, p->state == PLAN_LINKING, lacks, uv_now(s->loop));
+	s->had.until = 0;
+}
+
+void
+stock_came(struct serve *s, const struct swarm_peer *p)
+{
+	book_came(&s->book, p);
+	s->had.until = 0;
+}
+
+void
+stock_told(struct serve *s, const struct swarm_peer *p)
+{
+	book_memory(&s->book, p, p->memory);
+	s->had.until = 0;
 }
 
 bool
@@ -82,9 +113,10 @@ stock_has(struct serve *s, struct swarm_peer *const *members, uint32_t n, uint64
 	if (p == NULL)
 		return false;
 	*set = plan_set(p);
-	/* What cannot be brought to disk beforehand is fetched when the plan is made. */
-	had->there = strcmp(s->config->spare_disk, "off") == 0 || is_stocked(s, *set) ||
-		     (s->stock != NULL && has_failed(s->stock, *set));
+	/* What cannot be brought to disk beforehand is fetched when the plan is made; once, if that fails. */
+	had->there = !book_spoilt(&s->book, *set, now) &&
+		     (strcmp(s->config->spare_disk, "off") == 0 || book_has(&s->book, *set) ||
+			     (s->stock != NULL && has_failed(s->stock, *set)));
 	plan_free(p);
 	had->set = *set;
 	had->until = now + KNOWN_MS;
@@ -110,6 +142,7 @@ stock_failed(struct stock *k, const char *why)
 {
 	log_info("no slices for another plan: %s", why);
 	k->failed[k->n_failed++ % (sizeof k->failed / sizeof *k->failed)] = k->set;
+	book_missing(&k->serve->book, k->set);
 	k->serve->had.until = 0;
 	k->retry_at = uv_now(k->serve->loop) + PAUSE_MS;
 	end_set(k);
@@ -140,6 +173,7 @@ static void
 check_done(struct stock *k)
 {
 	struct plan *p = k->plan;
+	struct book_set set;
 
 	if (!k->own || !k->sent)
 		return;
@@ -148,7 +182,9 @@ check_done(struct stock *k)
 			return;
 	log_info(
 		"the slices of another plan of %u device%s are on disk", p->n, p->n > 1 ? "s" : "");
-	note(k->serve, k->set);
+	set_for_book(p, k->cover ? 1 : 0, &set);
+	book_note(&k->serve->book, &set);
+	k->serve->had.until = 0;
 	end_set(k);
 }
 
@@ -223,14 +259,14 @@ try_set(struct stock *k, struct swarm_peer *const *members, uint32_t n)
 	struct plan *p = plan_make(s, members, n, &err);
 	uint64_t set = p != NULL ? plan_set(p) : 0;
 
-	if (p == NULL || is_stocked(s, set) || has_failed(k, set)) {
+	if (p == NULL || book_has(&s->book, set) || has_failed(k, set)) {
 		if (p != NULL)
 			plan_free(p);
 		return false;
 	}
 	k->plan = p;
 	k->set = set;
-	k->own = k->sent = false;
+	k->own = k->sent = k->cover = false;
 	p->stock = k;
 	p->preparing = own_job_start(p, &err);
 	if (p->preparing != NULL && p->n > 1)
@@ -295,14 +331,14 @@ try_cover(struct stock *k)
 	uint64_t set = p != NULL ? plan_set(p) : 0;
 	struct err err = {""};
 
-	if (p == NULL || is_stocked(k->serve, set) || has_failed(k, set)) {
+	if (p == NULL || book_has(&k->serve->book, set) || has_failed(k, set)) {
 		if (p != NULL)
 			plan_free(p);
 		return false;
 	}
 	k->plan = p;
 	k->set = set;
-	k->own = true; /* it has none */
+	k->own = k->cover = true; /* it has none */
 	k->sent = false;
 	p->stock = k;
 	p->hashing = hash_job_start(p, &err);

@@ -45,7 +45,7 @@ on_speed(void *arg, struct swarm_peer *p)
 {
 	struct serve *s = arg;
 
-	(void)p;
+	stock_told(s, p);
 	speeds_news(s->speeds);
 	choices_news(s);
 }

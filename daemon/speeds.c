@@ -28,7 +28,7 @@
 #define SAVE_MS        2000  /* after news, so that several are written once */
 #define RTT_SAVE_MS    600000
 #define MEMORY_MS      60000       /* between two looks at what memory there is */
-#define MEMORY_LEAST   (32u << 20) /* with which it measures */
+#define MEMORY_LEAST   (4u << 20)  /* with which it measures: what computes has little more then */
 #define MEMORY_RESERVE (16u << 20) /* of a budget: threads, activations, what libraries take */
 
 struct speeds {
@@ -150,6 +150,10 @@ begin(struct speeds *s)
 
 	if (t.memory >= MEMORY_LEAST)
 		s->job = measure_job_start(s->loop, &t, measured, s);
+	else if (!s->tried)
+		log_warning("memory: %.1f MB are left to measure this device with, which takes "
+			    "%.1f: plans leave it out, unless the user says who takes part",
+			(double)t.memory / 1e6, (double)MEMORY_LEAST / 1e6);
 	if (s->job != NULL) {
 		uv_timer_start(&s->timer, s->timer.timer_cb, WATCH_MS, WATCH_MS);
 	} else {

@@ -100,7 +100,9 @@ load_json(const char *path, json_t **o, struct err *err)
 
 	buf_init(&b, MAX_FILE);
 	rc = file_read(path, &b, err);
-	if (rc == 0) {
+	if (rc == 0 && b.len == 0) {
+		rc = err_set(err, "%s is empty" WHAT_TO_DO, path);
+	} else if (rc == 0) {
 		*o = json_loadb((const char *)b.data, b.len, JSON_REJECT_DUPLICATES, &where);
 		if (*o == NULL)
 			rc = err_set(err, "%s is damaged at line %d (%s)" WHAT_TO_DO, path,

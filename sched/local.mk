@@ -38,6 +38,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/route_prompt.c sched/route_prompt.h \
 	sched/route_text.c sched/route_text.h \
 	sched/step_time.c sched/step_time.h \
+	sched/stock_book.c sched/stock_book.h \
 	sched/token_mode.c sched/token_mode.h \
 	sched/upload.c sched/upload.h \
 	sched/window.c sched/window.h
@@ -193,6 +194,11 @@ tests_unit_test_roster_SOURCES = tests/unit/test_roster.c \
 	tests/support/roster_sim.c tests/support/roster_sim.h
 tests_unit_test_roster_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_roster_LDADD = $(tests_unit_test_window_LDADD)
+
+check_PROGRAMS += tests/unit/test_stock_book
+tests_unit_test_stock_book_SOURCES = tests/unit/test_stock_book.c
+tests_unit_test_stock_book_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
+tests_unit_test_stock_book_LDADD = $(tests_unit_test_window_LDADD)
 
 # Who coordinates: rules one by one, and ten thousand stories in virtual time.
 check_PROGRAMS += tests/unit/test_election

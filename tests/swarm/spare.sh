@@ -36,6 +36,25 @@ wait $request || fail "an answer ended with an error when m3 came"
 cmp -s "$tmp/text" "$tmp/text2" || fail "another text when m3 came"
 wait_log c 'the slices of another plan of 3 devices are on disk' 1
 wait_log m3 'linking -> computing' 1
+
+# A member loses its slices while it is away.
+stop m3 KILL
+wait_members 2
+rm -rf "$tmp/m3/state/shards"
+mark=$(wc -l <"$tmp/c/log")
+start m3
+wait_members 3
+tail -n +"$mark" "$tmp/c/log" | grep >/dev/null 'm3 is ready, 0 bytes fetched' || fail "m3 fetched its slice while nothing served"
+
+# One that has too little memory to take part.
+start m4 --memory 4M
+pair c m4
+wait_log c 'm4: .*memory' 1
+wait_members 3
+drops() { grep -c 'serving -> dropped' "$tmp/c/log"; }
+before=$(drops)
+sleep 4
+[ "$(drops)" = "$before" ] || fail "what serves is interrupted again for a device that cannot take part"
 end_swarm
 
 swarm 3 --model "$model" --spare-disk off

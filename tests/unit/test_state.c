@@ -245,6 +245,10 @@ START_TEST(damage_is_told_and_nothing_overwritten)
 	write_file(in_dir("swarm.json"), "{\"coordinator\": {\"key\": \"12\"}}");
 	ck_assert_int_eq(state_open(&s, dir, "", &err), -1);
 	ck_assert_ptr_nonnull(strstr(err.msg, "coordinator"));
+	/* What a full disk or a power cut has left. */
+	write_file(in_dir("identity"), "");
+	ck_assert_int_eq(state_open(&s, dir, "", &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.msg, "identity is empty: bring back a copy of it"));
 }
 END_TEST
 
