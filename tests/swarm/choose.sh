@@ -95,3 +95,11 @@ pair d m
 wait_members 2 d
 [ "$(says d epoch)" = $((epoch + 1)) ] || fail "a plan was made before m was measured"
 [ "$(ask d wide)" = "$want" ] || fail "another text on two devices"
+stop d
+stop m
+
+# One with little memory is measured, too, and so can be chosen; a sanitizer takes all of that.
+if ! sanitized; then
+  start t --memory 50M
+  soon [ -s "$tmp/t/state/speed.json" ] || fail "a device with little memory is not measured"
+fi
