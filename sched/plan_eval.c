@@ -307,7 +307,25 @@ try_deal(struct eval *e, bool even)
 	e->layers[0] = e->in->model->shape->layers;
 	if (e->c->n_stages > 1 && plan_deal_stages(e, even, &step) != 0)
 		return -1;
+	e->step = step;
 	return predict(e, step);
+}
+
+/* Deals for the least slowest stage, and puts back what the other deal came to where that is better. */
+static int
+deal_even(struct eval *e, int rc)
+{
+	const struct swarm_plan_alt other = *e->out;
+	uint32_t layers[SWARM_PLAN_PEERS];
+	double step = e->step;
+
+	memcpy(layers, e->layers, sizeof layers);
+	if (try_deal(e, true) == 0 && (rc != 0 || e->out->score <= other.score))
+		return 0;
+	*e->out = other;
+	memcpy(e->layers, layers, sizeof layers);
+	e->step = step;
+	return rc;
 }
 
 int
@@ -315,7 +333,6 @@ plan_eval(const struct swarm_plan_input *in, const struct candidate *c, bool who
 	struct swarm_plan_alt *out)
 {
 	struct eval e = {.in = in, .c = c, .out = out};
-	double score;
 	int rc;
 
 	out->n = c->n;
@@ -323,13 +340,9 @@ plan_eval(const struct swarm_plan_input *in, const struct candidate *c, bool who
 	if (plan_set_stages(&e) != 0)
 		return -1;
 	rc = try_deal(&e, false);
-	if (c->n_stages > 1 && (in->sessions > 1 || in->prompt_ratio > 0)) {
-		/* The least sum of stages, or the least slowest one? */
-		score = rc == 0 ? out->score : INFINITY;
-		rc = try_deal(&e, true);
-		if (isfinite(score) && (rc != 0 || out->score > score))
-			rc = try_deal(&e, false);
-	}
+	/* The least sum of stages, or the least slowest one? */
+	if (c->n_stages > 1 && (in->sessions > 1 || in->prompt_ratio > 0))
+		rc = deal_even(&e, rc);
 	if (rc == 0 && whole)
 		split(&e);
 	return rc == 0 ? e.bound : -1;

@@ -100,6 +100,8 @@ struct group {
  * does, and some have less than their speed calls for, for want of memory. */
 int plan_shares(
 	const struct swarm_plan_input *in, const struct group *g, struct swarm_plan_member *m);
+/* KV heads, columns or vocabulary rows are cut in multiples of it. */
+uint32_t plan_unit(const struct swarm_plan_input *in, enum phase phase);
 /* Who begins after off[i] and takes unit_s[i] for each of at most cap[i] units: divides `total` of
  * them, each to whoever has it done first. -1: too many. */
 int plan_divide(double total, uint32_t n, const double *off, const double *unit_s,
@@ -122,14 +124,22 @@ struct candidate {
  * plans that are shown. */
 int plan_eval(const struct swarm_plan_input *in, const struct candidate *c, bool whole,
 	struct swarm_plan_alt *out);
+/* What sums of a stage's prompts were last predicted for, as many layers come again. layers 0: for nothing. */
+struct prompt_sums {
+	uint32_t layers;
+	double largest; /* part of the rows that is one member's */
+	enum swarm_way way;
+};
 struct eval {
 	const struct swarm_plan_input *in;
 	const struct candidate *c;
 	bool given, bound;              /* given: layers, slices and hubs are not to be chosen */
 	uint32_t who[SWARM_PLAN_PEERS]; /* hubs first */
 	uint32_t first[SWARM_PLAN_PEERS], layers[SWARM_PLAN_PEERS];
+	double step;                           /* seconds that layers were dealt for */
 	double hops;                           /* seconds of a token's step between stages */
 	struct delay delays[SWARM_PLAN_PEERS]; /* of members, as who */
+	struct prompt_sums prompt_sums[SWARM_PLAN_PEERS]; /* of stages */
 	struct swarm_plan_alt *out;
 };
 
