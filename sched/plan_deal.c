@@ -132,6 +132,8 @@ plan_deal_stages(struct eval *e, bool even, double *step)
 		d.most[i] = e->in->model->shape->layers;
 	}
 	*step = deal(&d, 0, caps);
+	for (uint32_t i = 0; i < n && isfinite(*step); i++)
+		e->bound |= e->layers[i] + 1 > caps[i] && caps[i] < d.most[i];
 	if (!e->c->stream)
 		return isfinite(*step) ? 0 : -1;
 	memcpy(d.least, caps, n * sizeof *caps);

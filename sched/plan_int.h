@@ -177,6 +177,7 @@ struct search {
 double plan_offer(struct search *s, const struct candidate *c);
 /* Without streaming, and where memory bounds it and there are disks, with it. */
 void plan_offer_both(struct search *s, struct candidate *c);
+bool plan_has(const struct candidate *c, uint32_t peer);
 /* Usable peers, fastest (0) or with most memory (1) first; those that must take part before all. */
 void plan_order(const struct search *s, int order, uint32_t *out);
 /* Changes the best of a slot as long as that helps. stages: may also open, close and exchange
