@@ -79,6 +79,9 @@
  *   from equal runs of them; of few devices every order is tried. The best of each kind is then improved
  *   by adding, dropping, exchanging and moving single devices, into stages and as stages anywhere
  *   between them, as long as that helps and the bounds on steps allow.
+ *   Last, where memory binds, the plans that may become the best are refined: single layers move from
+ *   stage to stage, heads, columns and rows from member to member, alone or in exchange, while the
+ *   predicted score falls (plan_refine.c).
  *   Of plans within SWARM_PLAN_WORTH of the best the one with fewest devices is taken: each more is
  *   one more that can fail. */
 #ifndef SCHED_PLAN_H

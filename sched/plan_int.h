@@ -1,7 +1,8 @@
 /* Inside of sched/plan: plan.c (checks, the list of alternatives), plan_search.c and plan_group.c
  * (candidates), plan_eval.c (a candidate's time), plan_stage.c (its hubs and messages), plan_deal.c
- * (layers of its stages), plan_share.c (shares within one), plan_memory.c (what fits and what
- * streams), plan_time.c (computing), plan_net.c (links), plan_words.c (reasons). */
+ * (layers of its stages), plan_share.c (shares within one), plan_refine.c (both improved),
+ * plan_memory.c (what fits and what streams), plan_time.c (computing), plan_net.c (links),
+ * plan_words.c (reasons). */
 #ifndef SCHED_PLAN_INT_H
 #define SCHED_PLAN_INT_H
 
@@ -120,9 +121,13 @@ struct candidate {
 	bool idle;             /* some may have nothing to do */
 	bool stream, free_hub; /* free_hub: any member may be the hub, not only the coordinator */
 };
-/* -1: not possible; 0, or 1 when memory bounds shares. whole: also what the time is spent on, for
- * plans that are shown. */
-int plan_eval(const struct swarm_plan_input *in, const struct candidate *c, bool whole,
+enum effort {
+	QUICK,  /* for the search */
+	SHOWN,  /* and what the time is spent on */
+	REFINED /* of the best layers and shares that are found (plan_refine.c) */
+};
+/* -1: not possible; 0, or 1 when memory bounds shares. */
+int plan_eval(const struct swarm_plan_input *in, const struct candidate *c, enum effort effort,
 	struct swarm_plan_alt *out);
 /* What sums of a stage's prompts were last predicted for, as many layers come again. layers 0: for nothing. */
 struct prompt_sums {
@@ -158,6 +163,12 @@ double plan_logits_seconds(const struct eval *e, double rows);
 int plan_deal_stages(struct eval *e, bool even, double *step);
 /* Of one layer on a stage, when memory does not bind. */
 double plan_layer_seconds(const struct eval *e, uint32_t stage);
+
+/* Predicts once more, with these layers, and with these slices. */
+int plan_predict_layers(struct eval *e);
+int plan_predict_slices(struct eval *e);
+/* Improves a predicted plan in small steps (plan_refine.c). */
+void plan_refine(struct eval *e);
 
 /* --- search (plan_search.c, plan_group.c) --- */
 

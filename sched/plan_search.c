@@ -45,7 +45,7 @@ plan_offer(struct search *s, const struct candidate *c)
 	if (!allowed(s, c))
 		return INFINITY;
 	s->out->tried++;
-	rc = plan_eval(s->in, c, false, a);
+	rc = plan_eval(s->in, c, QUICK, a);
 	s->bound = rc != 0;
 	if (rc < 0 || (s->in->kinds != 0 && (s->in->kinds & 1u << a->kind) == 0))
 		return INFINITY;
