@@ -22,7 +22,7 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/money.c sched/money.h \
 	sched/overlap.c sched/overlap.h \
 	sched/plan.c sched/plan.h sched/plan_int.h sched/plan_better.c sched/plan_deal.c sched/plan_eval.c \
-	sched/plan_group.c sched/plan_memory.c sched/plan_net.c sched/plan_search.c \
+	sched/plan_group.c sched/plan_memory.c sched/plan_net.c sched/plan_refine.c sched/plan_search.c \
 	sched/plan_share.c sched/plan_stage.c sched/plan_time.c sched/plan_words.c \
 	sched/purse.c sched/purse.h \
 	sched/privacy.c sched/privacy.h sched/privacy_taint.c \
@@ -102,7 +102,8 @@ tests_unit_test_experts_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_experts_LDADD = $(tests_unit_test_window_LDADD)
 
 check_PROGRAMS += tests/unit/test_plan tests/unit/test_plan_best tests/unit/test_plan_better \
-	tests/unit/test_plan_model tests/unit/test_plan_published tests/unit/test_plan_random \
+	tests/unit/test_plan_less tests/unit/test_plan_model tests/unit/test_plan_published \
+	tests/unit/test_plan_random \
 	tests/unit/test_plan_ways
 plan_test_libs = sched/libsched.a model/libmodel.a sched/libsched.a $(KERNEL_LIBS) \
 	base/libbase.a $(CHECK_LIBS) $(PCRE2_LIBS) $(SODIUM_LIBS) -lm -lpthread
@@ -125,6 +126,9 @@ tests_unit_test_plan_model_LDADD = $(plan_test_libs)
 tests_unit_test_plan_published_SOURCES = tests/unit/test_plan_published.c $(plan_test_support)
 tests_unit_test_plan_published_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_plan_published_LDADD = $(plan_test_libs)
+tests_unit_test_plan_less_SOURCES = tests/unit/test_plan_less.c $(plan_test_support)
+tests_unit_test_plan_less_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
+tests_unit_test_plan_less_LDADD = $(plan_test_libs)
 tests_unit_test_plan_random_SOURCES = tests/unit/test_plan_random.c $(plan_test_support)
 tests_unit_test_plan_random_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_plan_random_LDADD = $(plan_test_libs)

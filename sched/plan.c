@@ -5,6 +5,7 @@
 #define LAYER_S    10e-6
 #define MESSAGE_S  10e-6
 #define LEAST_PART 0.01 /* less is as good as none */
+#define CLOSE      1.6  /* times the least score: such plans are worth refining */
 
 void
 swarm_plan_fixed_seconds(struct swarm_plan_peer *p, double part)
@@ -103,14 +104,29 @@ check(const struct swarm_plan_input *in, struct err *err)
 
 /* --- the list --- */
 
-/* The slots' plans once more, with the window itself asked for what streams, and time split. */
+/* The least score of the slots that may be chosen. */
+static double
+least_score(const struct search *s)
+{
+	double least = INFINITY;
+
+	for (uint32_t i = 0; i < SWARM_PLAN_ALTS; i++)
+		if (s->used[i] && (s->out->alts[i].today || !s->in->today_only))
+			least = fmin(least, s->out->alts[i].score);
+	return least;
+}
+
+/* The slots' plans once more, with time split, and those refined of which one may become the best. */
 static void
 settle(struct search *s)
 {
 	struct swarm_plan_result *out = s->out;
+	double close = least_score(s) * CLOSE;
 
 	for (uint32_t i = 0; i < SWARM_PLAN_ALTS; i++)
-		if (s->used[i] && plan_eval(s->in, &s->best[i], true, &out->alts[i]) < 0)
+		if (s->used[i] &&
+			plan_eval(s->in, &s->best[i], out->alts[i].score <= close ? REFINED : SHOWN,
+				&out->alts[i]) < 0)
 			s->used[i] = false;
 }
 

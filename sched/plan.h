@@ -76,8 +76,12 @@
  *   where memory does not bind and links have one bandwidth this is exact, since a step then
  *   depends only on the sum of speeds, n, and the longest round trip. Stages come from devices in
  *   order of speed or memory, from clusters of near devices (single linkage by round trip), and
- *   from equal runs of them. The best of each kind is then improved by adding, dropping, exchanging
- *   and moving single devices, as long as that helps and the bounds on steps allow.
+ *   from equal runs of them; of few devices every order is tried. The best of each kind is then improved
+ *   by adding, dropping, exchanging and moving single devices, into stages and as stages anywhere
+ *   between them, as long as that helps and the bounds on steps allow.
+ *   Last, where memory binds, the plans that may become the best are refined: single layers move from
+ *   stage to stage, heads, columns and rows from member to member, alone or in exchange, while the
+ *   predicted score falls (plan_refine.c).
  *   Of plans within SWARM_PLAN_WORTH of the best the one with fewest devices is taken: each more is
  *   one more that can fail. */
 #ifndef SCHED_PLAN_H

@@ -61,14 +61,23 @@ plan_layer_seconds(const struct eval *e, uint32_t stage)
 	return fmax(longest, plan_fill(n, off, whole, cap, 1));
 }
 
-/* Layers that a stage's members can hold when their disks have so many seconds. */
+/* --- with memory's bounds --- */
+
+struct dealing {
+	struct eval *e;
+	bool even;
+	double seconds[SWARM_PLAN_PEERS]; /* of a layer on each stage */
+	/* Layers that each stage can hold at the ends of the seconds that are looked at. */
+	double least[SWARM_PLAN_PEERS], most[SWARM_PLAN_PEERS];
+};
+
+/* Layers that a stage's members can hold when their disks have so many seconds, of those between. */
 static double
-layer_cap(const struct eval *e, uint32_t stage, double seconds)
+layer_cap(const struct eval *e, uint32_t stage, double seconds, double low, double high)
 {
 	const struct swarm_plan_input *in = e->in;
-	uint32_t layers = in->model->shape->layers, n = e->c->stage_n[stage];
+	uint32_t n = e->c->stage_n[stage];
 	bool head = stage + 1 == e->c->n_stages;
-	double low = 0, high = layers;
 
 	/* Of a group's memory some stays unused at the ends of units. */
 	while (high - low >= 1) {
@@ -87,44 +96,64 @@ layer_cap(const struct eval *e, uint32_t stage, double seconds)
 }
 
 static double
-deal(struct eval *e, const double *seconds, double disk_s, bool even)
+deal(const struct dealing *d, double disk_s, double *caps)
 {
-	double caps[SWARM_PLAN_PEERS] = {0}, sum = e->hops;
+	struct eval *e = d->e;
+	double sum = e->hops;
 	uint32_t n = e->c->n_stages;
 
 	for (uint32_t i = 0; i < n; i++)
-		caps[i] = layer_cap(e, i, disk_s);
-	if (deal_layers(e->in->model->shape->layers, n, seconds, caps, even, e->layers) != 0)
+		caps[i] = layer_cap(e, i, disk_s, d->least[i], d->most[i]);
+	if (deal_layers(e->in->model->shape->layers, n, d->seconds, caps, d->even, e->layers) != 0)
 		return INFINITY;
 	for (uint32_t i = 0; i < n; i++)
-		sum += e->layers[i] * seconds[i];
+		sum += e->layers[i] * d->seconds[i];
 	return sum;
+}
+
+/* A bound on the seconds that disks have moves, and with it what stages can hold. */
+static void
+move_bound(double *bound, double seconds, double *bound_caps, const double *caps, uint32_t n)
+{
+	*bound = seconds;
+	memcpy(bound_caps, caps, n * sizeof *caps);
 }
 
 /* Deals the layers; with streaming for the shortest step in which disks can read what they must. */
 int
 plan_deal_stages(struct eval *e, bool even, double *step)
 {
-	double seconds[SWARM_PLAN_PEERS], low = 0, high = 1e-3, mid;
+	struct dealing d = {.e = e, .even = even};
+	double caps[SWARM_PLAN_PEERS], low = 0, high = 1e-3, mid;
+	uint32_t n = e->c->n_stages;
 
-	for (uint32_t i = 0; i < e->c->n_stages; i++)
-		seconds[i] = plan_layer_seconds(e, i);
-	*step = deal(e, seconds, 0, even);
+	for (uint32_t i = 0; i < n; i++) {
+		d.seconds[i] = plan_layer_seconds(e, i);
+		d.most[i] = e->in->model->shape->layers;
+	}
+	*step = deal(&d, 0, caps);
+	for (uint32_t i = 0; i < n && isfinite(*step); i++)
+		e->bound |= e->layers[i] + 1 > caps[i] && caps[i] < d.most[i];
 	if (!e->c->stream)
 		return isfinite(*step) ? 0 : -1;
-	while (deal(e, seconds, high, even) > high) {
-		low = high;
+	memcpy(d.least, caps, n * sizeof *caps);
+	while (deal(&d, high, caps) > high) {
+		move_bound(&low, high, d.least, caps, n);
 		high *= 2;
 		if (high > 1e6)
 			return -1;
 	}
-	for (int i = 0; i < STEPS && high - low > 1e-3 * high; i++) {
+	memcpy(d.most, caps, n * sizeof *caps);
+	/* Where the ends hold the same, so do all between. */
+	for (int i = 0; i < STEPS && high - low > 1e-3 * high &&
+			memcmp(d.least, d.most, n * sizeof *caps) != 0;
+		i++) {
 		mid = (low + high) / 2;
-		if (deal(e, seconds, mid, even) > mid)
-			low = mid;
+		if (deal(&d, mid, caps) > mid)
+			move_bound(&low, mid, d.least, caps, n);
 		else
-			high = mid;
+			move_bound(&high, mid, d.most, caps, n);
 	}
-	*step = deal(e, seconds, high, even);
+	*step = deal(&d, high, caps);
 	return 0;
 }

@@ -10,9 +10,9 @@ has_part(const struct slice *sl)
 
 /* Who would have nothing to do does not belong to a plan, unless it shall. */
 static bool
-none_idle(const struct eval *e, const struct group *g, const struct swarm_plan_member *m)
+none_idle(const struct eval *e, const struct swarm_plan_member *m, uint32_t n)
 {
-	for (uint32_t i = 0; i < g->n && !e->c->idle; i++)
+	for (uint32_t i = 0; i < n && !e->c->idle; i++)
 		if (!has_part(&m[i].slice) && !e->in->peers[m[i].peer].wanted)
 			return false;
 	return true;
@@ -26,7 +26,7 @@ share_stage(struct eval *e, const struct group *g, struct swarm_plan_member *m)
 
 	if (!e->given) {
 		rc = plan_shares(e->in, g, m);
-		return rc >= 0 && none_idle(e, g, m) ? rc : -1;
+		return rc >= 0 && none_idle(e, m, g->n) ? rc : -1;
 	}
 	for (uint32_t i = 0; i < g->n; i++)
 		if (plan_hold(e->in, g->layers, g->stream, &m[i]) != 0)
@@ -307,15 +307,49 @@ try_deal(struct eval *e, bool even)
 	e->layers[0] = e->in->model->shape->layers;
 	if (e->c->n_stages > 1 && plan_deal_stages(e, even, &step) != 0)
 		return -1;
+	e->step = step;
 	return predict(e, step);
 }
 
+/* Deals for the least slowest stage, and puts back what the other deal came to where that is better. */
+static int
+deal_even(struct eval *e, int rc)
+{
+	const struct swarm_plan_alt other = *e->out;
+	uint32_t layers[SWARM_PLAN_PEERS];
+	double step = e->step;
+
+	memcpy(layers, e->layers, sizeof layers);
+	if (try_deal(e, true) == 0 && (rc != 0 || e->out->score <= other.score))
+		return 0;
+	*e->out = other;
+	memcpy(e->layers, layers, sizeof layers);
+	e->step = step;
+	return rc;
+}
+
 int
-plan_eval(const struct swarm_plan_input *in, const struct candidate *c, bool whole,
+plan_predict_layers(struct eval *e)
+{
+	return predict(e, e->step);
+}
+
+int
+plan_predict_slices(struct eval *e)
+{
+	int rc;
+
+	e->given = true;
+	rc = predict(e, e->step);
+	e->given = false;
+	return rc == 0 && none_idle(e, e->out->members, e->c->n) ? 0 : -1;
+}
+
+int
+plan_eval(const struct swarm_plan_input *in, const struct candidate *c, enum effort effort,
 	struct swarm_plan_alt *out)
 {
 	struct eval e = {.in = in, .c = c, .out = out};
-	double score;
 	int rc;
 
 	out->n = c->n;
@@ -323,14 +357,12 @@ plan_eval(const struct swarm_plan_input *in, const struct candidate *c, bool who
 	if (plan_set_stages(&e) != 0)
 		return -1;
 	rc = try_deal(&e, false);
-	if (c->n_stages > 1 && (in->sessions > 1 || in->prompt_ratio > 0)) {
-		/* The least sum of stages, or the least slowest one? */
-		score = rc == 0 ? out->score : INFINITY;
-		rc = try_deal(&e, true);
-		if (isfinite(score) && (rc != 0 || out->score > score))
-			rc = try_deal(&e, false);
-	}
-	if (rc == 0 && whole)
+	/* The least sum of stages, or the least slowest one? */
+	if (c->n_stages > 1 && (in->sessions > 1 || in->prompt_ratio > 0))
+		rc = deal_even(&e, rc);
+	if (rc == 0 && effort == REFINED)
+		plan_refine(&e);
+	if (rc == 0 && effort != QUICK)
 		split(&e);
 	return rc == 0 ? e.bound : -1;
 }
@@ -353,7 +385,7 @@ swarm_plan_predict(const struct swarm_plan_input *in, bool stream, struct swarm_
 {
 	struct candidate c = candidate_of(out, stream);
 
-	return plan_eval(in, &c, true, out) < 0 ? -1 : 0;
+	return plan_eval(in, &c, REFINED, out) < 0 ? -1 : 0;
 }
 
 int

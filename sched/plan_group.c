@@ -1,8 +1,9 @@
 /* Candidates of several stages. */
 #include "sched/plan_int.h"
 
-#define MAX_NEAR 12 /* bounds on the round trip for clusters */
-#define MAX_RUNS 6  /* equal runs of devices as groups, at most */
+#define MAX_NEAR  12 /* bounds on the round trip for clusters */
+#define MAX_CHAIN 4  /* devices of which every order of stages is tried */
+#define MAX_RUNS  6  /* equal runs of devices as groups, at most */
 
 /* Orders stages so that each is near the one before; the first is the coordinator's, or the one
  * nearest to it. */
@@ -154,6 +155,23 @@ offer_all_clusters(struct search *s)
 	}
 }
 
+/* Stages of one device each, in every order, that begin with these. */
+static void
+offer_chains(struct search *s, struct candidate *c)
+{
+	if (c->n > 1)
+		plan_offer_both(s, c);
+	for (uint32_t i = 0; i < s->n; i++) {
+		if (plan_has(c, s->usable[i]))
+			continue;
+		c->stage_n[c->n_stages++] = 1;
+		c->who[c->n++] = s->usable[i];
+		offer_chains(s, c);
+		c->n--;
+		c->n_stages--;
+	}
+}
+
 void
 plan_search_stages(struct search *s)
 {
@@ -161,6 +179,8 @@ plan_search_stages(struct search *s)
 
 	if (s->n < 2)
 		return;
+	if (s->n <= MAX_CHAIN)
+		offer_chains(s, &(struct candidate){0});
 	for (int o = 0; o < 2; o++) {
 		plan_order(s, o, order);
 		for (uint32_t n = 2; n <= s->n; n++)

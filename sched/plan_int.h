@@ -1,7 +1,8 @@
 /* Inside of sched/plan: plan.c (checks, the list of alternatives), plan_search.c and plan_group.c
  * (candidates), plan_eval.c (a candidate's time), plan_stage.c (its hubs and messages), plan_deal.c
- * (layers of its stages), plan_share.c (shares within one), plan_memory.c (what fits and what
- * streams), plan_time.c (computing), plan_net.c (links), plan_words.c (reasons). */
+ * (layers of its stages), plan_share.c (shares within one), plan_refine.c (both improved),
+ * plan_memory.c (what fits and what streams), plan_time.c (computing), plan_net.c (links),
+ * plan_words.c (reasons). */
 #ifndef SCHED_PLAN_INT_H
 #define SCHED_PLAN_INT_H
 
@@ -100,6 +101,8 @@ struct group {
  * does, and some have less than their speed calls for, for want of memory. */
 int plan_shares(
 	const struct swarm_plan_input *in, const struct group *g, struct swarm_plan_member *m);
+/* KV heads, columns or vocabulary rows are cut in multiples of it. */
+uint32_t plan_unit(const struct swarm_plan_input *in, enum phase phase);
 /* Who begins after off[i] and takes unit_s[i] for each of at most cap[i] units: divides `total` of
  * them, each to whoever has it done first. -1: too many. */
 int plan_divide(double total, uint32_t n, const double *off, const double *unit_s,
@@ -118,18 +121,30 @@ struct candidate {
 	bool idle;             /* some may have nothing to do */
 	bool stream, free_hub; /* free_hub: any member may be the hub, not only the coordinator */
 };
-/* -1: not possible; 0, or 1 when memory bounds shares. whole: also what the time is spent on, for
- * plans that are shown. */
-int plan_eval(const struct swarm_plan_input *in, const struct candidate *c, bool whole,
+enum effort {
+	QUICK,  /* for the search */
+	SHOWN,  /* and what the time is spent on */
+	REFINED /* of the best layers and shares that are found (plan_refine.c) */
+};
+/* -1: not possible; 0, or 1 when memory bounds shares. */
+int plan_eval(const struct swarm_plan_input *in, const struct candidate *c, enum effort effort,
 	struct swarm_plan_alt *out);
+/* What sums of a stage's prompts were last predicted for, as many layers come again. layers 0: for nothing. */
+struct prompt_sums {
+	uint32_t layers;
+	double largest; /* part of the rows that is one member's */
+	enum swarm_way way;
+};
 struct eval {
 	const struct swarm_plan_input *in;
 	const struct candidate *c;
 	bool given, bound;              /* given: layers, slices and hubs are not to be chosen */
 	uint32_t who[SWARM_PLAN_PEERS]; /* hubs first */
 	uint32_t first[SWARM_PLAN_PEERS], layers[SWARM_PLAN_PEERS];
+	double step;                           /* seconds that layers were dealt for */
 	double hops;                           /* seconds of a token's step between stages */
 	struct delay delays[SWARM_PLAN_PEERS]; /* of members, as who */
+	struct prompt_sums prompt_sums[SWARM_PLAN_PEERS]; /* of stages */
 	struct swarm_plan_alt *out;
 };
 
@@ -149,6 +164,12 @@ int plan_deal_stages(struct eval *e, bool even, double *step);
 /* Of one layer on a stage, when memory does not bind. */
 double plan_layer_seconds(const struct eval *e, uint32_t stage);
 
+/* Predicts once more, with these layers, and with these slices. */
+int plan_predict_layers(struct eval *e);
+int plan_predict_slices(struct eval *e);
+/* Improves a predicted plan in small steps (plan_refine.c). */
+void plan_refine(struct eval *e);
+
 /* --- search (plan_search.c, plan_group.c) --- */
 
 struct search {
@@ -167,6 +188,7 @@ struct search {
 double plan_offer(struct search *s, const struct candidate *c);
 /* Without streaming, and where memory bounds it and there are disks, with it. */
 void plan_offer_both(struct search *s, struct candidate *c);
+bool plan_has(const struct candidate *c, uint32_t peer);
 /* Usable peers, fastest (0) or with most memory (1) first; those that must take part before all. */
 void plan_order(const struct search *s, int order, uint32_t *out);
 /* Changes the best of a slot as long as that helps. stages: may also open, close and exchange

@@ -13,14 +13,25 @@ plan_link(const struct swarm_plan_input *in, uint32_t i, uint32_t j)
 	return i < j ? &in->links[(size_t)i * in->n + j] : &in->links[(size_t)j * in->n + i];
 }
 
-double
-plan_wait(const struct swarm_plan_link *l, uint32_t waits)
+/* How far the slowest of so many is from the median to the 99th percentile. */
+static double
+slowest_of(uint32_t waits)
+{
+	return waits < 2 ? 0 : log((waits + 1) / 2.0) / LN_50;
+}
+
+static double
+wait_until(const struct swarm_plan_link *l, double part)
 {
 	double tail = l->rtt99 > l->rtt ? l->rtt99 - l->rtt : 0;
 
-	if (l->bps <= 0)
-		return INFINITY;
-	return waits < 2 ? l->rtt : l->rtt + tail * log((waits + 1) / 2.0) / LN_50;
+	return l->bps <= 0 ? INFINITY : l->rtt + tail * part;
+}
+
+double
+plan_wait(const struct swarm_plan_link *l, uint32_t waits)
+{
+	return wait_until(l, slowest_of(waits));
 }
 
 /* What a device has to do with its links to some others. */
@@ -38,9 +49,11 @@ fan_of(const struct swarm_plan_input *in, uint32_t from, const uint32_t *who, ui
 {
 	struct fan f = {.slow = INFINITY};
 	uint32_t others = 0;
+	double part;
 
 	for (uint32_t i = 0; i < n; i++)
 		others += who[i] != from;
+	part = slowest_of(others);
 	for (uint32_t i = 0; i < n; i++) {
 		const struct swarm_plan_link *l;
 		double wait;
@@ -48,7 +61,7 @@ fan_of(const struct swarm_plan_input *in, uint32_t from, const uint32_t *who, ui
 		if (who[i] == from)
 			continue;
 		l = plan_link(in, from, who[i]);
-		wait = plan_wait(l, others);
+		wait = wait_until(l, part);
 		f.wait = fmax(f.wait, wait);
 		f.port = fmax(f.port, l->bps);
 		f.slow = fmin(f.slow, l->bps);

@@ -45,7 +45,7 @@ plan_offer(struct search *s, const struct candidate *c)
 	if (!allowed(s, c))
 		return INFINITY;
 	s->out->tried++;
-	rc = plan_eval(s->in, c, false, a);
+	rc = plan_eval(s->in, c, QUICK, a);
 	s->bound = rc != 0;
 	if (rc < 0 || (s->in->kinds != 0 && (s->in->kinds & 1u << a->kind) == 0))
 		return INFINITY;
@@ -68,8 +68,8 @@ plan_offer_both(struct search *s, struct candidate *c)
 
 /* --- one group --- */
 
-static bool
-has(const struct candidate *c, uint32_t peer)
+bool
+plan_has(const struct candidate *c, uint32_t peer)
 {
 	for (uint32_t i = 0; i < c->n; i++)
 		if (c->who[i] == peer)
@@ -85,7 +85,7 @@ offer_group(struct search *s, struct candidate *c)
 	c->stage_n[0] = c->n;
 	c->free_hub = false;
 	plan_offer_both(s, c);
-	if (c->n < 3 || !has(c, 0))
+	if (c->n < 3 || !plan_has(c, 0))
 		return;
 	c->free_hub = true;
 	plan_offer_both(s, c);
@@ -227,16 +227,27 @@ take_out(struct candidate *c, uint32_t at)
 		(c->n_stages - stage) * sizeof *c->stage_n);
 }
 
-/* To the end of a stage; stage n_stages: as a new one. */
-static void
-put_in(struct candidate *c, uint32_t stage, uint32_t peer)
+/* Where one more device may go: places below n_stages are the ends of the stages, and those from there on are
+ * new stages, before each and behind the last. */
+static uint32_t
+places(const struct candidate *c, bool stages)
 {
-	uint32_t at = 0;
+	return stages ? 2 * c->n_stages + 1 : c->n_stages;
+}
+
+static void
+put_in(struct candidate *c, uint32_t place, uint32_t peer)
+{
+	uint32_t stage = place < c->n_stages ? place : place - c->n_stages, at = 0;
 
 	for (uint32_t i = 0; i < stage; i++)
 		at += c->stage_n[i];
-	if (stage == c->n_stages)
-		c->stage_n[c->n_stages++] = 0;
+	if (place >= c->n_stages) {
+		memmove(&c->stage_n[stage + 1], &c->stage_n[stage],
+			(c->n_stages - stage) * sizeof *c->stage_n);
+		c->stage_n[stage] = 0;
+		c->n_stages++;
+	}
 	at += c->stage_n[stage]++;
 	memmove(&c->who[at + 1], &c->who[at], (c->n - at) * sizeof *c->who);
 	c->who[at] = peer;
@@ -272,12 +283,11 @@ change_one(struct climb *k, uint32_t at)
 {
 	const struct candidate from = k->best;
 	struct candidate c = from;
-	uint32_t stages = from.n_stages;
 
 	if (from.n > 1) {
 		take_out(&c, at);
 		try_step(k, &c);
-		for (uint32_t i = 0; k->stages && i <= c.n_stages && i <= stages; i++) {
+		for (uint32_t i = 0; k->stages && i < places(&c, true); i++) {
 			struct candidate moved = c;
 
 			put_in(&moved, i, from.who[at]);
@@ -286,7 +296,7 @@ change_one(struct climb *k, uint32_t at)
 	}
 	for (uint32_t i = 0; i < k->s->n; i++) {
 		c = from;
-		if (has(&from, k->s->usable[i]))
+		if (plan_has(&from, k->s->usable[i]))
 			continue;
 		c.who[at] = k->s->usable[i];
 		try_step(k, &c);
@@ -304,9 +314,9 @@ add_one(struct climb *k, uint32_t peer)
 {
 	const struct candidate from = k->best;
 
-	if (has(&from, peer))
+	if (plan_has(&from, peer))
 		return;
-	for (uint32_t i = 0; i < from.n_stages + k->stages; i++) {
+	for (uint32_t i = 0; i < places(&from, k->stages); i++) {
 		struct candidate c = from;
 
 		put_in(&c, i, peer);

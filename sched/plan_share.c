@@ -89,6 +89,12 @@ plan_divide(double total, uint32_t n, const double *off, const double *unit_s, c
 
 /* --- one group --- */
 
+uint32_t
+plan_unit(const struct swarm_plan_input *in, enum phase phase)
+{
+	return phase == ATTN ? in->model->kv_unit : phase == FFN ? in->model->shape->col_block : 1;
+}
+
 struct sharing {
 	const struct swarm_plan_input *in;
 	const struct group *g;
@@ -181,7 +187,7 @@ units_of(const struct sharing *s, int phase, uint32_t *unit)
 	const struct model_shape *m = s->in->model->shape;
 	uint32_t size = phase == ATTN ? m->kv_heads : phase == FFN ? m->ffn : m->vocab;
 
-	*unit = phase == ATTN ? s->in->model->kv_unit : phase == FFN ? m->col_block : 1;
+	*unit = plan_unit(s->in, phase);
 	return phase == HEAD && !s->g->head ? 0 : (size + *unit - 1) / *unit;
 }
 
@@ -274,11 +280,13 @@ set_slices(const struct sharing *s, uint32_t parts[PHASES][SWARM_PLAN_PEERS],
 
 		*sl = (struct slice){.rank = i, .peers = s->g->n};
 		m[i].peer = s->g->who[i];
-		range(&at[ATTN], parts[ATTN][i], s->in->model->kv_unit, shape->kv_heads,
+		range(&at[ATTN], parts[ATTN][i], plan_unit(s->in, ATTN), shape->kv_heads,
 			&sl->kv_head0, &sl->kv_heads);
-		range(&at[FFN], parts[FFN][i], shape->col_block, shape->ffn, &sl->ffn0, &sl->ffn);
+		range(&at[FFN], parts[FFN][i], plan_unit(s->in, FFN), shape->ffn, &sl->ffn0,
+			&sl->ffn);
 		if (s->g->head)
-			range(&at[HEAD], parts[HEAD][i], 1, shape->vocab, &sl->vocab0, &sl->vocab);
+			range(&at[HEAD], parts[HEAD][i], plan_unit(s->in, HEAD), shape->vocab,
+				&sl->vocab0, &sl->vocab);
 	}
 }
 
@@ -329,11 +337,25 @@ cut_best(const struct sharing *s, struct swarm_plan_member *m)
 	return 0;
 }
 
+/* One member has all. */
+static int
+share_alone(const struct sharing *s, struct swarm_plan_member *m)
+{
+	uint32_t parts[PHASES][SWARM_PLAN_PEERS], unit;
+
+	for (int p = 0; p < PHASES; p++)
+		parts[p][0] = units_of(s, p, &unit);
+	set_slices(s, parts, m);
+	return plan_hold(s->in, s->g->layers, s->g->stream, m);
+}
+
 int
 plan_shares(const struct swarm_plan_input *in, const struct group *g, struct swarm_plan_member *m)
 {
 	struct sharing s = {.in = in, .g = g, .load = plan_load(in, g->layers, g->head)};
 
+	if (g->n == 1)
+		return share_alone(&s, m);
 	take_speeds(&s);
 	if (share_by_water(&s) != 0 || cut_best(&s, m) != 0)
 		return -1;

@@ -214,6 +214,7 @@ plan_set_prompt(struct eval *e, uint32_t stage, bool cut)
 	const uint32_t *who = &e->who[st->first];
 	double rows = plan_prompt_step(in, e->c->n_stages).rows, made = in->model->made_row_bytes;
 	struct swarm_plan_sum sum = {.bytes = rows * row_bytes(e, rows)};
+	struct prompt_sums *last = &e->prompt_sums[stage];
 	double off[SWARM_PLAN_PEERS];
 
 	if (made > 0 && rows >= COLLECTIVE_ROWS_FROM)
@@ -221,10 +222,14 @@ plan_set_prompt(struct eval *e, uint32_t stage, bool cut)
 	if (sum.largest > 0)
 		sum.made =
 			rows * (made + (4.0 * in->model->shape->embd - made) / (2.0 * st->layers));
-	st->prompt_way = plan_way(in, who, st->n, &sum);
-	plan_delays(in, st->prompt_way, who, st->n, &sum, off);
-	for (uint32_t i = 0; i < st->n; i++)
-		e->delays[st->first + i].prompt = off[i];
+	if (last->layers != st->layers || last->largest != sum.largest) {
+		*last = (struct prompt_sums){
+			st->layers, sum.largest, plan_way(in, who, st->n, &sum)};
+		plan_delays(in, last->way, who, st->n, &sum, off);
+		for (uint32_t i = 0; i < st->n; i++)
+			e->delays[st->first + i].prompt = off[i];
+	}
+	st->prompt_way = last->way;
 }
 
 /* Takes members and a token's ways over into out; the seconds of messages that depend on no share. */

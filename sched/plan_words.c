@@ -35,7 +35,7 @@ with_peer(const struct search *s, const struct candidate *best, uint32_t peer)
 			break;
 		put_peer(&c, i, peer);
 		c.idle = true;
-		if (plan_eval(s->in, &c, false, a) < 0 || (today && !a->today))
+		if (plan_eval(s->in, &c, QUICK, a) < 0 || (today && !a->today))
 			continue;
 		if (found && a->score >= least->score)
 			continue;
