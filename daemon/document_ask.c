@@ -285,7 +285,10 @@ document_cloud_body(struct router *r, const struct document_leave *l,
 	int rc;
 
 	buf_clear(body);
-	if (wall_body(r->wall, l->verdict, &a, l->endpoint->model, most, body, err) != 0)
+	rc = l->verdict->policy == PRIVACY_REDACT
+		     ? wall_texts_body(l->verdict, &a, l->endpoint->model, most, body, err)
+		     : wall_body(r->wall, l->verdict, &a, l->endpoint->model, most, body, err);
+	if (rc != 0)
 		return -1;
 	request.body = body->data;
 	request.len = body->len;

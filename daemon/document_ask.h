@@ -54,7 +54,8 @@ struct document_leave { /* what a cloud is asked under */
 	uint64_t spent, budget; /* micro-units: of this request so far, and its limit */
 	uint32_t timeout_ms;
 };
-/* The body that would leave for this question, and how many bytes it is on the wire with its head. */
+/* The body that would leave for this question, and how many bytes it is on the wire with its head. Under `redact` its
+ * texts have lost their items (document_items.c). */
 int document_cloud_body(struct router *r, const struct document_leave *l,
 	const struct document_question *q, struct buf *body, size_t *wire, struct err *err);
 /* Sends it, with a ticket for exactly these bytes. NULL: it did not leave, *no says why. */

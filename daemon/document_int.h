@@ -77,6 +77,7 @@ struct document_run {
 	struct api_request judged; /* its question and its documents, each a message */
 	struct route_said said;
 	struct wall_verdict verdict;
+	struct redact_known *known; /* items of documents and question; NULL: not searched */
 	const char *question;
 	struct document_texts texts;
 	struct document_worker
@@ -149,6 +150,17 @@ void document_supervise(struct document_run *d);
 json_t *document_preview(struct document_run *d);
 uint32_t document_max_requests(const struct document_run *d); /* that another plan may cost */
 
+/* document_items.c: what a cloud is shown of replies and question under `redact`. A reply comes from a part of a
+ * document, and may lack the words that tell an item, or have a part of one: so the items are those of the documents,
+ * searched whole. */
+struct document_shown {
+	struct document_reply *replies; /* one a job, of all rounds */
+	struct buf question;            /* ended by a 0 */
+};
+/* -1: nothing may be shown. document_shown_free in both cases. */
+int document_show(struct document_run *d, struct document_shown *s, struct err *err);
+void document_shown_free(const struct document_run *d, struct document_shown *s);
+
 /* document_run.c */
 void document_jobs_over(struct document_run *d);
 /* text NULL: nobody could be asked. May free d. */
@@ -158,8 +170,9 @@ void document_fail(struct document_run *d, int status, const char *why, const ch
 
 /* document_say.c */
 json_t *document_said(struct document_run *d, json_t *quotes);
-/* The findings of all rounds: [{"part", "answer", "quotes"}]; NULL without memory. */
-json_t *document_findings(struct document_run *d, size_t max_bytes, size_t *left_out);
+/* The findings of all rounds: [{"part", "answer", "quotes"}]; NULL without memory. shown NULL: as they are. */
+json_t *document_findings(struct document_run *d, const struct document_shown *shown,
+	size_t max_bytes, size_t *left_out);
 /* Without a supervisor: what was found, a line each, with where. */
 void document_list(const struct document_run *d, struct buf *out);
 /* Those quotes that are true, with their places; counts the others. */

@@ -19,6 +19,7 @@ on_closed(uv_handle_t *h)
 	api_answer_free(&d->answer);
 	document_texts_free(&d->texts);
 	wall_verdict_free(&d->verdict);
+	redact_known_free(d->known);
 	api_request_free(&d->judged);
 	api_request_free(&d->a);
 	document_prompt_free(&d->prompt);

@@ -12,7 +12,8 @@
 /* --- findings ------------------------------------------------------------------------------------- */
 
 json_t *
-document_findings(struct document_run *d, size_t max_bytes, size_t *left_out)
+document_findings(struct document_run *d, const struct document_shown *shown, size_t max_bytes,
+	size_t *left_out)
 {
 	struct document_reply *replies = calloc(d->n_jobs + 1, sizeof *replies);
 	uint32_t *parts = calloc(d->n_jobs + 1, sizeof *parts);
@@ -20,7 +21,7 @@ document_findings(struct document_run *d, size_t max_bytes, size_t *left_out)
 
 	*left_out = 0;
 	for (uint32_t i = 0; replies != NULL && parts != NULL && i < d->n_jobs; i++) {
-		replies[i] = d->jobs[i].reply;
+		replies[i] = shown != NULL ? shown->replies[i] : d->jobs[i].reply;
 		parts[i] = d->jobs[i].part;
 	}
 	if (replies != NULL && parts != NULL)

@@ -34,11 +34,13 @@ instruction_bytes(const struct document_run *d)
 	return least;
 }
 
-/* The prompt, with at most so many bytes of findings in it. *some: there is one. */
+/* The prompt, with at most so many bytes of findings in it. *some: there is one. shown NULL: all as it is. */
 static int
-make_prompt(struct document_run *d, size_t max_findings, bool *some)
+make_prompt(
+	struct document_run *d, const struct document_shown *shown, size_t max_findings, bool *some)
 {
-	struct document_standing s = {.question = d->question,
+	struct document_standing s = {
+		.question = shown != NULL ? (const char *)shown->question.data : d->question,
 		.texts = &d->texts,
 		.max_requests = document_max_requests(d),
 		.max_instruction = instruction_bytes(d),
@@ -51,7 +53,7 @@ make_prompt(struct document_run *d, size_t max_findings, bool *some)
 
 	*some = false;
 	if (d->stage == STAGE_CONCLUDE) {
-		found = document_findings(d, max_findings, &left_out);
+		found = document_findings(d, shown, max_findings, &left_out);
 		text = json_dumps(found, JSON_COMPACT);
 		if (text == NULL)
 			return -1;
@@ -154,7 +156,7 @@ fit_home(struct document_run *d, const struct served_model *m)
 	bool some;
 
 	for (;; most = most / 4 * 3) {
-		if (make_prompt(d, most, &some) != 0)
+		if (make_prompt(d, NULL, most, &some) != 0)
 			return -1;
 		tokens = document_tokens(m, &d->prompt);
 		if (tokens != SIZE_MAX && tokens + room(d, m->context) <= m->context)
@@ -201,7 +203,8 @@ time_left(const struct document_run *d)
 
 /* Makes d->body with as many findings as may leave. */
 static int
-fit_cloud(struct document_run *d, const struct document_leave *l, size_t *wire, struct err *err)
+fit_shown(struct document_run *d, const struct document_leave *l,
+	const struct document_shown *shown, size_t *wire, struct err *err)
 {
 	size_t allowed = d->texts.bytes / DOCUMENT_CLOUD_PART - d->bytes_out, most = allowed;
 	size_t context = (size_t)l->endpoint->context * BYTES_A_TOKEN;
@@ -209,7 +212,7 @@ fit_cloud(struct document_run *d, const struct document_leave *l, size_t *wire, 
 	bool some;
 
 	for (;; most = most / 4 * 3) {
-		if (make_prompt(d, most, &some) != 0)
+		if (make_prompt(d, shown, most, &some) != 0)
 			return err_set(err, "there is not enough memory");
 		q = question(d, l->endpoint->context);
 		if (document_cloud_body(d->router, l, &q, &d->body, wire, err) != 0)
@@ -223,6 +226,21 @@ fit_cloud(struct document_run *d, const struct document_leave *l, size_t *wire, 
 				"a cloud may get %zu bytes more, a fifth of the documents in all",
 				allowed);
 	}
+}
+
+static int
+fit_cloud(struct document_run *d, const struct document_leave *l, size_t *wire, struct err *err)
+{
+	struct document_shown shown;
+	int rc;
+
+	if (d->verdict.policy == PRIVACY_CLOUD)
+		return fit_shown(d, l, NULL, wire, err);
+	rc = document_show(d, &shown, err);
+	if (rc == 0)
+		rc = fit_shown(d, l, &shown, wire, err);
+	document_shown_free(d, &shown);
+	return rc;
 }
 
 static int

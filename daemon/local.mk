@@ -47,6 +47,7 @@ daemon_libdaemon_a_SOURCES += \
 	daemon/document_ask.c daemon/document_ask.h \
 	daemon/document_cascade.c \
 	daemon/document.h daemon/document_int.h \
+	daemon/document_items.c \
 	daemon/document_jobs.c \
 	daemon/document_plan.c daemon/document_plan.h \
 	daemon/document_prompt.c daemon/document_prompt.h \

@@ -15,7 +15,7 @@
 #include "daemon/part_name.h"
 #include "daemon/privacy_messages.h"
 #include "sched/privacy.h"
-#include "sched/redact.h"
+#include "sched/redact_known.h"
 
 struct wall;
 struct wall_record; /* of a client */
@@ -58,6 +58,15 @@ bool wall_hash(const struct wall *w, const char *text, size_t len, struct privac
  * which is not known: it needs `cloud`. Items of a body of before that was not sent are forgotten. (wall_body.c) */
 int wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a,
 	const char *model, uint32_t max_tokens, struct buf *out, struct err *err);
+/* The same for a chat whose texts are the daemon's own words around texts of the client, where the policy is `redact`:
+ * these lose their items one by one, with what is known beside (or NULL), and then the body is made, of which nothing is
+ * searched again: placeholders beside each other, and JSON within JSON, look like items that they are not. -1 as above. */
+struct redact_known *wall_known(const struct wall *w);
+int wall_texts_begin(struct wall *w, struct wall_verdict *v, struct err *err);
+int wall_text(struct wall_verdict *v, const struct redact_known *k, const char *text, size_t len,
+	struct buf *out, struct err *err);
+int wall_texts_body(struct wall_verdict *v, const struct api_request *a, const char *model,
+	uint32_t max_tokens, struct buf *out, struct err *err);
 /* That body goes out: what comes back may have its placeholders. */
 void wall_sent(struct wall_verdict *v);
 /* The same as wall_body for a segment of an answer: the chat or the prompt ends in what was said of it until now, and

@@ -73,17 +73,21 @@ wall_whole(const struct api_request *a, uint32_t max_tokens, struct err *err)
 	return NULL;
 }
 
-json_t *
-wall_redacted(struct wall *w, struct wall_verdict *v, json_t *body, struct err *err)
+static int
+make_table(struct wall *w, struct wall_verdict *v, struct err *err)
 {
 	struct redact_limits limits = {.hash_key = w->redact_key};
 
 	if (v->redact == NULL)
 		v->redact = redact_new(w->words, &limits);
-	if (v->redact == NULL) {
-		err_set(err, "not enough memory to remove personal items");
+	return v->redact != NULL ? 0 : err_set(err, "not enough memory to remove personal items");
+}
+
+json_t *
+wall_redacted(struct wall *w, struct wall_verdict *v, json_t *body, struct err *err)
+{
+	if (make_table(w, v, err) != 0)
 		return NULL;
-	}
 	return redact_json_request(v->redact, body, 0, NULL, 0, err);
 }
 
@@ -125,6 +129,42 @@ wall_body(struct wall *w, struct wall_verdict *v, const struct api_request *a, c
 		redact_forget(v->redact, v->n_sent);
 	body = v->policy == PRIVACY_REDACT ? wall_redacted(w, v, plain, err) : json_incref(plain);
 	json_decref(plain);
+	return body != NULL ? write_for(model, body, out, err) : -1;
+}
+
+/* --- texts that are redacted one by one ---------------------------------------------------------- */
+
+struct redact_known *
+wall_known(const struct wall *w)
+{
+	return redact_known_new(w->words);
+}
+
+int
+wall_texts_begin(struct wall *w, struct wall_verdict *v, struct err *err)
+{
+	if (make_table(w, v, err) != 0)
+		return -1;
+	redact_forget(v->redact, v->n_sent);
+	return 0;
+}
+
+int
+wall_text(struct wall_verdict *v, const struct redact_known *k, const char *text, size_t len,
+	struct buf *out, struct err *err)
+{
+	return redact_text_known(v->redact, k, text, len, out, err);
+}
+
+int
+wall_texts_body(struct wall_verdict *v, const struct api_request *a, const char *model,
+	uint32_t max_tokens, struct buf *out, struct err *err)
+{
+	json_t *body;
+
+	if (v->policy != PRIVACY_REDACT || v->redact == NULL)
+		return err_set(err, "the privacy policy keeps it at home");
+	body = wall_whole(a, max_tokens, err);
 	return body != NULL ? write_for(model, body, out, err) : -1;
 }
 

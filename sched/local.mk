@@ -29,7 +29,8 @@ sched_libsched_a_SOURCES = sched/batch.c sched/batch.h \
 	sched/pace.c sched/pace.h \
 	sched/rebalance.c sched/rebalance.h sched/rebalance_words.c sched/rebalance_words.h \
 	sched/redact.c sched/redact.h sched/redact_int.h sched/redact_date.c sched/redact_find.c \
-	sched/redact_iban.c sched/redact_key.c sched/redact_mail.c sched/redact_net.c \
+	sched/redact_iban.c sched/redact_key.c sched/redact_known.c sched/redact_known.h \
+	sched/redact_mail.c sched/redact_net.c \
 	sched/redact_number.c sched/redact_place.c sched/redact_restore.c sched/redact_utf8.c \
 	sched/redact_words.c \
 	sched/roster.c sched/roster.h \
@@ -181,6 +182,11 @@ tests_unit_test_redact_LDADD = $(tests_unit_test_window_LDADD)
 tests_unit_test_redact_find_SOURCES = tests/unit/test_redact_find.c $(REDACT_FIXTURE)
 tests_unit_test_redact_find_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
 tests_unit_test_redact_find_LDADD = $(tests_unit_test_window_LDADD)
+
+check_PROGRAMS += tests/unit/test_redact_known
+tests_unit_test_redact_known_SOURCES = tests/unit/test_redact_known.c $(REDACT_FIXTURE)
+tests_unit_test_redact_known_CFLAGS = $(AM_CFLAGS) $(LIBCHECK_CFLAGS)
+tests_unit_test_redact_known_LDADD = $(tests_unit_test_window_LDADD)
 tests_fuzz_fuzz_redact_SOURCES = tests/fuzz/fuzz_redact.c tests/fuzz/driver.c tests/fuzz/fuzz.h \
 	$(PLANTED)
 tests_fuzz_fuzz_redact_CFLAGS = $(AM_CFLAGS)

@@ -1,5 +1,6 @@
 /* A session's table: items in one arena, found by their bytes and kind, and by kind and number. */
 #include "sched/redact_int.h"
+#include "sched/redact_known.h"
 
 #include <stdlib.h>
 
@@ -248,12 +249,20 @@ check(const struct redact *r, const char *text, size_t len, const struct buf *ou
 int
 redact_text(struct redact *r, const char *text, size_t len, struct buf *out, struct err *err)
 {
+	return redact_text_known(r, NULL, text, len, out, err);
+}
+
+int
+redact_text_known(struct redact *r, const struct redact_known *k, const char *text, size_t len,
+	struct buf *out, struct err *err)
+{
 	size_t before = out->len;
 	struct scan t;
 
 	if (check(r, text, len, out, err) != 0)
 		return -1;
 	scan_init(&t, text, len, r->words);
+	t.known = k;
 	if (put_all(r, &t, 0, out, err) == 0)
 		return 0;
 	out->len = before;

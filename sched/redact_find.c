@@ -18,6 +18,7 @@ static const struct {
 	{redact_find_place, REDACT_PLACE},
 	{redact_find_number, REDACT_PHONE},
 	{redact_find_key, REDACT_KEY},
+	{redact_find_known, REDACT_KEY},
 };
 
 void

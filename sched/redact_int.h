@@ -10,12 +10,13 @@ struct scan {
 	size_t len;
 	size_t from; /* the last item ended here: what is before is no neighbour any more */
 	const struct redact_words *words;
-	size_t keep_end;   /* digits before this are of an ordinary date */
-	size_t key_end;    /* a key that was found ends here */
-	size_t run_end;    /* the characters before this were looked at for one */
-	size_t mail_start; /* the next address; SIZE_MAX: none */
-	size_t mail_end;   /* its end */
-	size_t mail_next;  /* where to look for the one behind it */
+	const struct redact_known *known; /* or NULL */
+	size_t keep_end;                  /* digits before this are of an ordinary date */
+	size_t key_end;                   /* a key that was found ends here */
+	size_t run_end;                   /* the characters before this were looked at for one */
+	size_t mail_start;                /* the next address; SIZE_MAX: none */
+	size_t mail_end;                  /* its end */
+	size_t mail_next;                 /* where to look for the one behind it */
 	enum redact_kind mail_kind;
 	bool mail_taken; /* it was an item */
 	int (*fault)(void *arg);
@@ -35,7 +36,7 @@ int scan_next(struct scan *t, struct redact_span *out);
 typedef size_t redact_detector(struct scan *t, size_t at, enum redact_kind *kind);
 redact_detector redact_find_mark, redact_find_word, redact_find_date, redact_find_mail,
 	redact_find_ip, redact_find_mac, redact_find_iban, redact_find_place, redact_find_number,
-	redact_find_key;
+	redact_find_key, redact_find_known;
 
 bool redact_secret_name(const char *name); /* of a password, a token */
 
