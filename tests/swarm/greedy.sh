@@ -29,7 +29,13 @@ check() { # LABEL COMMAND...
 check "one process" "$shoal" generate --local -m "$model" --kv f32
 check "one process, weights copied" "$shoal" generate --local -m "$model" --kv f32 --weights copied
 
-for setup in "2 auto" "2 star 3,1" "3 star" "3 auto 5,1,2" "3 scatter" "4 auto" "4 direct 1,2,1,4"; do
+setups=("2 star 3,1" "3 auto 5,1,2" "3 scatter" "4 direct 1,2,1,4")
+rows=("3 --shares 3,1,2")
+if ! sanitized; then # numbers are the same; memory has been looked at
+  setups+=("2 auto" "3 star" "4 auto")
+  rows+=("3" "4 --stages 2,2")
+fi
+for setup in "${setups[@]}"; do
   read -r peers way shares <<<"$setup"
   place=auto
   [ "$peers" -ne 3 ] || place=copied
@@ -64,7 +70,7 @@ text_by() { # WAY PEERS OPTIONS...: into $text
   [ "$(wc -w <<<"$text")" -eq 24 ] || fail "$1: $text"
   end_swarm
 }
-for devices in "3" "3 --shares 3,1,2" "4 --stages 2,2"; do
+for devices in "${rows[@]}"; do
   read -ra options <<<"$devices"
   text_by scatter "${options[@]}"
   want=$text
