@@ -87,10 +87,12 @@ random_model(struct plan_swarm *s, uint32_t *seed)
 {
 	static const uint32_t layers[] = {8, 12, 16, 22, 32}, heads[] = {8, 12, 16, 32};
 	uint32_t h = heads[swarm_rnd(seed, 4)], embd = h * (swarm_rnd(seed, 2) ? 64 : 128);
-	uint32_t kv = swarm_rnd(seed, 2) ? h : swarm_rnd(seed, 2) ? h / 4 : 2;
+	uint32_t kv = swarm_rnd(seed, 2) ? h : swarm_rnd(seed, 2) ? h / 4 : 2, ffn, vocab;
 
-	swarm_init(s, layers[swarm_rnd(seed, 5)], embd, embd / 32 * 32 * (2 + swarm_rnd(seed, 3)),
-		h, kv, 1000 * (1 + swarm_rnd(seed, 64)));
+	/* One after another: compilers differ in the order of arguments. */
+	vocab = 1000 * (1 + swarm_rnd(seed, 64));
+	ffn = embd / 32 * 32 * (2 + swarm_rnd(seed, 3));
+	swarm_init(s, layers[swarm_rnd(seed, 5)], embd, ffn, h, kv, vocab);
 	if (swarm_rnd(seed, 6) == 0)
 		swarm_mixture(s, 8, 2);
 	if (swarm_rnd(seed, 4) == 0)
@@ -124,9 +126,11 @@ swarm_random(struct plan_swarm *s, uint32_t seed, uint32_t most)
 		p->disk_bps = swarm_rnd(&seed, 2) ? swarm_rnd(&seed, 20) * 1e8 : 0;
 	}
 	for (uint32_t i = 0; i < n; i++)
-		if (swarm_rnd(&seed, 3) == 0)
-			swarm_link_all(
-				s, i, trips[swarm_rnd(&seed, 6)], swarm_rnd(&seed, 2) ? 1000 : 100);
+		if (swarm_rnd(&seed, 3) == 0) {
+			double mbit = swarm_rnd(&seed, 2) ? 1000 : 100;
+
+			swarm_link_all(s, i, trips[swarm_rnd(&seed, 6)], mbit);
+		}
 	if (swarm_rnd(&seed, 3) == 0)
 		s->in.ways = SWARM_ALL_WAYS;
 }
