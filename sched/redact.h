@@ -2,10 +2,11 @@
  * what comes home. Pure: bytes in, bytes out.
  *
  * An item (an e-mail address, a card's number, a word of the user's own list, ...) is replaced by a
- * placeholder like [EMAIL_1]. One struct redact belongs to one session and remembers its items: the
- * same bytes get the same placeholder in all of its texts, and items are numbered as they come. A text that has something
- * of a placeholder's form already, true or not, loses it to a placeholder of its own ([MARK_1]), so that every text
- * comes back as it was: restoring what redact_text made is byte-equal, always.
+ * placeholder like [EMAIL_1]. One struct redact belongs to one request and remembers its items: the
+ * same bytes get the same placeholder in all of its texts, and items are numbered as they come. A
+ * text that has something of a placeholder's form already, true or not, loses it to a placeholder of
+ * its own ([MARK_1]), so that every text comes back as it was: restoring what redact_text made is
+ * byte-equal, always.
  *
  * Detectors would rather take too much than too little: what is taken comes back, what is left is
  * gone. What they know is said beside each kind below. They do not know names of people and places
@@ -74,7 +75,7 @@ struct redact_limits {
 
 struct redact;
 
-/* One session. words (or NULL) must outlive it; limits may be NULL. NULL without memory. */
+/* words (or NULL) must outlive it; limits may be NULL. NULL without memory. */
 struct redact *redact_new(const struct redact_words *words, const struct redact_limits *limits);
 void redact_free(struct redact *r);
 
