@@ -46,6 +46,13 @@ has_failed(const struct stock *k, uint64_t set)
 	return knows(k->failed, sizeof k->failed / sizeof *k->failed, k->n_failed, set);
 }
 
+/* 0: this one. */
+static uint64_t
+device_id(const struct swarm_peer *p)
+{
+	return p != NULL ? get_le64(p->known->key) : 0;
+}
+
 /* The set of a plan, by the devices whose disks it is on; first: 1: this one has none of it. */
 static void
 set_for_book(const struct plan *p, uint32_t first, struct book_set *out)
@@ -57,7 +64,7 @@ set_for_book(const struct plan *p, uint32_t first, struct book_set *out)
 		const struct swarm_peer *peer = p->members[i].peer;
 
 		speeds_of(p->serve->speeds, peer, 0, &speed);
-		out->devices[out->n++] = (struct book_device){peer, speed.memory};
+		out->devices[out->n++] = (struct book_device){device_id(peer), speed.memory};
 	}
 }
 
@@ -85,14 +92,14 @@ stock_spoilt(struct serve *s, const struct plan *p)
 void
 stock_came(struct serve *s, const struct swarm_peer *p)
 {
-	book_came(&s->book, p);
+	book_came(&s->book, device_id(p));
 	s->had.until = 0;
 }
 
 void
 stock_told(struct serve *s, const struct swarm_peer *p)
 {
-	book_memory(&s->book, p, p->memory);
+	book_memory(&s->book, device_id(p), p->memory);
 	s->had.until = 0;
 }
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 static const struct book_device *
-device_of(const struct book_set *s, const void *id)
+device_of(const struct book_set *s, uint64_t id)
 {
 	for (uint32_t i = 0; i < s->n; i++)
 		if (s->devices[i].id == id)
@@ -152,7 +152,7 @@ book_failed(struct stock_book *b, const struct book_set *s, bool linking, bool l
 }
 
 void
-book_came(struct stock_book *b, const void *device)
+book_came(struct stock_book *b, uint64_t device)
 {
 	for (uint32_t i = b->n_sets; i-- > 0;)
 		if (device_of(&b->sets[i], device) != NULL)
@@ -163,7 +163,7 @@ book_came(struct stock_book *b, const void *device)
 }
 
 void
-book_memory(struct stock_book *b, const void *device, uint64_t memory)
+book_memory(struct stock_book *b, uint64_t device, uint64_t memory)
 {
 	for (uint32_t i = b->n_marks; i-- > 0;) {
 		const struct book_device *d = device_of(&b->marks[i].of, device);

@@ -20,7 +20,7 @@
 #define BOOK_LINKINGS 3
 
 struct book_device {
-	const void *id;
+	uint64_t id;     /* of its key, so that it is the same one when it is paired again */
 	uint64_t memory; /* that it may use, as it said last */
 };
 
@@ -54,7 +54,7 @@ void book_served(struct stock_book *b, const struct book_set *s);
 void book_failed(
 	struct stock_book *b, const struct book_set *s, bool linking, bool lacks, uint64_t now);
 bool book_spoilt(const struct stock_book *b, uint64_t set, uint64_t now);
-void book_came(struct stock_book *b, const void *device); /* it was away */
-void book_memory(struct stock_book *b, const void *device, uint64_t memory);
+void book_came(struct stock_book *b, uint64_t device); /* it was away */
+void book_memory(struct stock_book *b, uint64_t device, uint64_t memory);
 
 #endif
